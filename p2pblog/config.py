@@ -1,0 +1,131 @@
+"""Named limits with their reasons, and where a home lies on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+# --- identity and entries -------------------------------------------------------------------------------------------
+PAYLOAD_BYTES_MAX = 16 * 1024
+"""One payload: room for 5,000 characters of any script, small enough that 1,000 of them stay a bounded run."""
+NOTE_CHARACTERS_MAX = 5_000
+"""One notice's text, counted in code points: ten times Mastodon's default; beyond it people want a page."""
+NOTE_BYTES_MAX = 15_000
+"""One notice's text in UTF-8: leaves 1,384 bytes of a payload for the rest of the map."""
+NAME_CHARACTERS_MAX = 50
+"""A display name: fits a line of a terminal beside the text."""
+BIO_CHARACTERS_MAX = 1_000
+"""A profile's bio: a paragraph."""
+PETNAME_CHARACTERS_MAX = 50
+"""A petname: as a display name."""
+CHECKPOINT_EVERY = 64
+"""Entries between two signatures that always travel: one signature vouches for at most this many entries that follow
+the last one (figures: one check per 64 entries costs 1/40 of checking each)."""
+RUN_ENTRIES_MAX = 1_000
+"""Entries in one run: what is held in memory before its last signature is checked."""
+RUN_BYTES_MAX = 2 * 1024 * 1024
+"""Bytes of one run; with its envelope it fits a message."""
+FORK_BODIES_MAX = 64
+"""Bodies in one branch of a fork proof: from the fork to the next checkpoint."""
+STATEMENTS_MAX = 256
+"""Statements kept of one identity: two for each of 128 devices, or fewer beside rotations."""
+ROTATIONS_MAX = 4
+"""Rotations of one identity that a head record can carry; more would not fit a datagram."""
+DEVICES_MAX = 64
+"""Devices of one identity whose logs a node keeps."""
+MSGPACK_DEPTH_MAX = 8
+"""Levels of nesting in anything from outside; our deepest value has five."""
+SEQ_MAX = 2**32 - 1
+"""The last number of a log: a notice a second for 136 years; fits the store's 32-bit half key."""
+TIME_MS_MAX = 2**53 - 1
+"""The last time an entry may claim: what every JSON reader holds exactly."""
+
+# --- DHT ------------------------------------------------------------------------------------------------------------
+RECORD_BYTES_MAX = 1_000
+"""One DHT record: BEP 44's limit; with its envelope it fits one unfragmented datagram."""
+DATAGRAM_BYTES_MAX = 1_400
+"""One UDP datagram: below every common MTU, tunnels included."""
+HEAD_LIFETIME_MS = 30 * 24 * 3600 * 1000
+NOTICE_LIFETIME_MS = 48 * 3600 * 1000
+POINTER_LIFETIME_MS = 30 * 24 * 3600 * 1000
+REPLICA_LIFETIME_MS = 2 * 24 * 3600 * 1000
+"""A replica announces itself anew each day; two days bridge one missed turn."""
+HEADS_PER_KEY_MAX = 8
+MANY_PER_KEY_MAX = 128
+POINTERS_PER_AUTHOR_MAX = 8
+RECORDS_PER_BLOCK_MAX = 2
+"""Records of one key from one IPv4 /24 or IPv6 /48."""
+REPLICAS_WANTED = 64
+"""A follower announces itself while fewer replicas than this are alive."""
+
+# --- links and gossip -----------------------------------------------------------------------------------------------
+MESSAGE_BYTES_MAX = 2 * 1024 * 1024 + 256 * 1024
+"""One gossip message: a full run and its envelope."""
+HANDSHAKE_TIMEOUT_S = 5.0
+"""A handshake is 1.5 round trips; five seconds is twenty slow ones."""
+QUEUE_BYTES_MAX = 8 * 1024 * 1024
+"""What may wait for one peer that does not read: three full messages."""
+LINKS_CHOSEN_MAX = 16
+LINKS_ACCEPTED_MAX = 32
+NEWEST_FIRST = 50
+"""Entries of each followed log that come before any history: two pages of a timeline."""
+FOLLOWS_MAX = 10_000
+"""Followed identities: ten times what the busiest tenth of people follow."""
+TIMELINE_ROWS_MAX = 1_000
+ID_PREFIX_MIN = 6
+"""Hex digits of a shortened id: one in 16 million."""
+
+NETWORK_ID = b"p2pblog main 1"
+"""The network whose nodes talk to each other; part of the handshake's prologue."""
+
+
+# --- homes ----------------------------------------------------------------------------------------------------------
+SOCKET_PATH_BYTES_MAX = 100
+"""sockaddr_un holds 104 bytes on BSD and macOS, 108 on Linux, with the closing zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One person's node on disk: the folder (0700) with keys, database and control socket."""
+
+    folder: Path
+
+    @property
+    def keys(self) -> Path:
+        """The secret keys: root_0, the device and the node (0600)."""
+        return self.folder / "keys.json"
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "store.sqlite3"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the running daemon; holds its process id."""
+        return self.folder / "daemon.lock"
+
+    @property
+    def control(self) -> Path:
+        """The control socket; for a home deeper than a socket path can name, one in the runtime folder stands in."""
+        inside = self.folder / "control.sock"
+        if len(os.fsencode(inside)) <= SOCKET_PATH_BYTES_MAX:
+            return inside
+        tag = hashlib.blake2b(os.fsencode(self.folder), digest_size=8).hexdigest()
+        return runtime_folder() / f"{tag}.sock"
+
+
+def runtime_folder() -> Path:
+    """A short folder of this user's own for sockets; whoever listens makes it with 0700."""
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    return Path(base) / f"p2pblog-{os.getuid()}"
+
+
+def find_home(folder: str | None) -> Home:
+    """The home that `--home`, else P2PBLOG_HOME, else the platform names; absolute, links resolved."""
+    chosen = folder or os.environ.get("P2PBLOG_HOME") or platformdirs.user_data_dir("p2pblog")
+    return Home(Path(chosen).expanduser().resolve())

@@ -1,0 +1,130 @@
+"""The use cases as the control socket offers them: plain JSON in, plain JSON out, UserError for what a person did."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol, TypedDict
+
+
+class IdDocument(TypedDict):
+    address: str
+    name: str | None
+    device: str
+    node: str
+    uri: str
+
+
+class StatusDocument(TypedDict):
+    address: str
+    name: str | None
+    listen: str
+    pid: int
+    peers: int
+    dht_nodes: int
+    follows: int
+    entries: int
+    uptime_s: int
+    version: str
+    pending: list[str]
+
+
+class WrittenDocument(TypedDict):
+    """What a command that writes an entry answers."""
+
+    id: str
+    type: str
+    author: str
+    device: str
+    seq: int
+    time: int
+
+
+class ProfileDocument(TypedDict):
+    address: str
+    name: str | None
+    bio: str | None
+
+
+class FollowDocument(TypedDict):
+    """`state` is "searching" until somebody had the feed, then "found"."""
+
+    address: str
+    name: str | None
+    petname: str | None
+    entries: int
+    newest: int | None
+    state: str
+
+
+class InviteDocument(TypedDict):
+    uri: str
+
+
+class NoticeDocument(TypedDict):
+    id: str
+    type: str
+    author: str
+    name: str | None
+    text: str
+    time: int
+    reply_to: str | None
+    boost_of: str | None
+    likes: int
+    boosts: int
+
+
+class ThreadDocument(TypedDict):
+    root: str | None
+    notices: list[NoticeDocument]
+    missing: int
+
+
+class PeerDocument(TypedDict):
+    """`direction` is "out" where this node dialed, else "in"; `since` is a time."""
+
+    node: str
+    endpoint: str
+    direction: str
+    since: int
+    feeds: int
+    bytes_in: int
+    bytes_out: int
+
+
+class EntryDocument(TypedDict):
+    id: str
+    body: str
+    payload: str | None
+    signature: str
+    chain: list[str]
+
+
+class NodeApi(Protocol):
+    """One method a command. An ADDRESS argument is an address, a `p2pblog:` link or a petname; an id is a hex prefix.
+
+    All raise UsageError (exit 2), NotFound (4), NotPermitted (5), TimedOut (6) or UserError (1).
+    """
+
+    async def id(self) -> IdDocument: ...
+    async def status(self) -> StatusDocument: ...
+    async def post(self, text: str, reply_to: str | None = None) -> WrittenDocument: ...
+    async def boost(self, notice: str) -> WrittenDocument: ...
+    async def like(self, notice: str) -> WrittenDocument: ...
+    async def delete(self, notice: str) -> WrittenDocument: ...
+    async def profile(self, name: str | None = None, bio: str | None = None) -> ProfileDocument: ...
+    async def follow(self, address: str, petname: str | None = None) -> FollowDocument: ...
+    async def unfollow(self, address: str) -> FollowDocument: ...
+    async def following(self) -> list[FollowDocument]: ...
+    async def invite(self) -> InviteDocument: ...
+    async def timeline(
+        self, limit: int = 20, before: str | None = None, author: str | None = None
+    ) -> list[NoticeDocument]: ...
+
+    def watch(self, author: str | None = None) -> AsyncIterator[NoticeDocument]:
+        """Notices and boosts as they come to stand in the timeline, from now on."""
+
+    async def show(self, notice: str) -> NoticeDocument: ...
+    async def thread(self, notice: str) -> ThreadDocument: ...
+    async def peers(self) -> list[PeerDocument]: ...
+    async def add_peer(self, endpoint: str) -> PeerDocument: ...
+    async def entry(self, entry: str) -> EntryDocument: ...

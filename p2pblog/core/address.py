@@ -1,0 +1,106 @@
+"""Addresses and links: what people copy, type and scan."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qs, quote
+
+from p2pblog.core.keys import IdentityHash, digest
+from p2pblog.errors import BadAddress, Malformed
+
+ADDRESS_CHARACTERS = 56
+VERSION = b"\x01"
+LINK_PEERS_MAX = 8
+
+
+def spell(identity: IdentityHash) -> str:
+    """The 56-character address: base32(hash 32 | checksum 2 | version 1), lower case, no padding."""
+    return base64.b32encode(identity + _checksum(identity) + VERSION).decode().lower()
+
+
+def read(text: str) -> IdentityHash:
+    """The identity that an address names; case does not matter. Raises BadAddress, with the reason a person reads."""
+    if len(text) != ADDRESS_CHARACTERS:
+        raise BadAddress(f"an address has {ADDRESS_CHARACTERS} characters, this has {len(text)}")
+    try:
+        raw = base64.b32decode(text.upper().encode("ascii"))
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise BadAddress("an address has only the letters a to z and the digits 2 to 7") from error
+    identity, checksum, version = IdentityHash(raw[:32]), raw[32:34], raw[34:]
+    if version != VERSION:
+        raise BadAddress(f"an address of version {version[0]}, which this p2pblog does not know")
+    if checksum != _checksum(identity):
+        raise BadAddress("a mistyped address: its checksum does not fit")
+    return identity
+
+
+def _checksum(identity: bytes) -> bytes:
+    return digest(b"p2pblog address" + identity + VERSION, size=2)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """An IP address and the one port on which a node listens for TCP and UDP."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Endpoint:
+        """From `192.0.2.1:4711` or `[2001:db8::1]:4711`. Raises Malformed; names are not looked up here."""
+        match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})", text, flags=re.ASCII)
+        if match is None:
+            raise Malformed("an endpoint is written HOST:PORT, with an IP address as HOST")
+        return cls.of(match[1] or match[2], int(match[3]))
+
+    @classmethod
+    def of(cls, host: str, port: int) -> Endpoint:
+        """From the parts, with the address in its one spelling. Raises Malformed."""
+        try:
+            ip = ipaddress.ip_address(host)
+        except ValueError as error:
+            raise Malformed("not an IP address") from error
+        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped  # a `::` listener sees v4 peers so; v4-only peers can't use it
+        if not 0 <= port <= 65_535:
+            raise Malformed("a port is at most 65535")
+        return cls(str(ip), port)
+
+    @property
+    def block(self) -> bytes:
+        """The IPv4 /24 or IPv6 /48 it lies in: who holds one address there often holds them all."""
+        packed = ipaddress.ip_address(self.host).packed
+        return packed[:3] if len(packed) == 4 else packed[:6]
+
+    @property
+    def is_public(self) -> bool:
+        return ipaddress.ip_address(self.host).is_global
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """`p2pblog:ADDRESS?peer=HOST:PORT…`: an identity and nodes that know it."""
+
+    identity: IdentityHash
+    peers: tuple[Endpoint, ...] = ()
+
+    @property
+    def uri(self) -> str:
+        query = "&".join(f"peer={quote(str(peer), safe='[]:')}" for peer in self.peers)
+        return f"p2pblog:{spell(self.identity)}" + (f"?{query}" if query else "")
+
+
+def read_link(text: str) -> Link:
+    """From a bare address or a link; unknown parameters are ignored. Raises BadAddress or Malformed."""
+    bare, _, query = text.strip().partition("?")
+    if bare[:8].lower() == "p2pblog:":
+        bare = bare[8:]
+    peers = parse_qs(query, max_num_fields=32).get("peer", []) if query else []
+    return Link(read(bare), tuple(Endpoint.parse(peer) for peer in peers[:LINK_PEERS_MAX]))

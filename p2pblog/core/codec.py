@@ -1,0 +1,183 @@
+"""Canonical msgpack: one value, one byte string, within bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+
+from p2pblog.config import MSGPACK_DEPTH_MAX
+from p2pblog.errors import LocalProtocolError, Malformed, NotCanonical, TooLarge
+
+INT64_MIN, UINT64_MAX = -(2**63), 2**64 - 1
+
+
+def pack(value: Any) -> bytes:
+    """The canonical encoding of `value`: shortest forms, map keys as given (see `sort_keys`).
+
+    Raises LocalProtocolError for what msgpack can't say.
+    """
+    try:
+        return msgpack.packb(value, use_bin_type=True)  # type: ignore[no-any-return]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise LocalProtocolError(f"unencodable value: {error}") from error
+
+
+def unpack(data: bytes, bytes_max: int, depth_max: int = MSGPACK_DEPTH_MAX) -> Any:
+    """The value that `data` is the canonical encoding of: nil, bool, int, bytes, str, list or dict with str keys
+    in ascending order of their UTF-8 bytes.
+
+    Raises TooLarge over `bytes_max` or `depth_max`, Malformed for what is no msgpack of these types, NotCanonical
+    for another encoding of the same value. Floats and extensions have no place in the protocol.
+    """
+    if len(data) > bytes_max:
+        raise TooLarge(f"{len(data)} bytes where at most {bytes_max} are allowed")
+    _check_depth(data, depth_max)
+    value = _decode(data)
+    _check_types(value)
+    if msgpack.packb(value, use_bin_type=True) != data:
+        raise NotCanonical("another encoding of the same value")
+    return value
+
+
+def _decode(data: bytes) -> Any:
+    limit = len(data)
+    try:
+        return msgpack.unpackb(
+            data,
+            raw=False,
+            use_list=True,
+            strict_map_key=True,
+            timestamp=0,
+            ext_hook=_refuse_extension,
+            max_str_len=limit,
+            max_bin_len=limit,
+            max_array_len=limit,
+            max_map_len=limit,
+            max_ext_len=0,
+        )
+    except Malformed:
+        raise
+    except (ValueError, OverflowError, TypeError, msgpack.exceptions.UnpackException, RecursionError) as error:
+        # StackError and FormatError are ValueErrors; UnicodeDecodeError too.
+        raise Malformed(f"not msgpack: {type(error).__name__}") from error
+
+
+def _refuse_extension(code: int, data: bytes) -> Any:
+    raise Malformed(f"extension type {code}")
+
+
+def _check_depth(data: bytes, depth_max: int) -> None:
+    """Count levels before decoding, so that nesting never reaches the decoder's stack."""
+    open_items: list[int] = []
+    position, size = 0, len(data)
+    while position < size:
+        skip, items = _token(data, position)
+        position += skip
+        if items:
+            open_items.append(items)
+            if len(open_items) > depth_max:
+                raise TooLarge(f"nested deeper than {depth_max}")
+            continue
+        while open_items:
+            open_items[-1] -= 1
+            if open_items[-1]:
+                break
+            open_items.pop()
+
+
+# First byte -> bytes that hold the length of a string or byte string
+_LENGTHS: dict[int, int] = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
+# First byte -> (bytes that hold the count, items for each that is counted)
+_CONTAINERS: dict[int, tuple[int, int]] = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
+# First byte -> bytes that follow
+_FIXED: dict[int, int] = {0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}
+
+
+def _token(data: bytes, position: int) -> tuple[int, int]:
+    """(bytes to skip, items that follow) of the token at `position` (msgpack spec, "Formats")."""
+    first = data[position]
+    if first < 0x80 or first >= 0xE0 or first in (0xC0, 0xC2, 0xC3):
+        return 1, 0
+    if first < 0x90:
+        return 1, 2 * (first & 0x0F)
+    if first < 0xA0:
+        return 1, first & 0x0F
+    if first < 0xC0:
+        return 1 + (first & 0x1F), 0
+    if first in _LENGTHS:
+        width = _LENGTHS[first]
+        return 1 + width + int.from_bytes(data[position + 1 : position + 1 + width], "big"), 0
+    if first in _CONTAINERS:
+        width, factor = _CONTAINERS[first]
+        return 1 + width, factor * int.from_bytes(data[position + 1 : position + 1 + width], "big")
+    if first in _FIXED:
+        return 1 + _FIXED[first], 0
+    raise Malformed(f"byte 0x{first:02x} has no place in the protocol")
+
+
+def _check_types(value: Any) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _check_types(item)
+    elif isinstance(value, dict):
+        keys = list(value)
+        if not all(isinstance(key, str) for key in keys):
+            raise Malformed("a map key that is not text")
+        if keys != sorted(keys, key=lambda key: key.encode()):
+            raise NotCanonical("map keys out of order")
+        for item in value.values():
+            _check_types(item)
+    elif isinstance(value, float):
+        raise Malformed("a float")
+
+
+def sort_keys(value: dict[str, Any]) -> dict[str, Any]:
+    """The same map with its keys in canonical order, nils left out: what is absent takes no bytes."""
+    kept = {key: item for key, item in value.items() if item is not None}
+    return dict(sorted(kept.items(), key=lambda pair: pair[0].encode()))
+
+
+# --- shapes: each gives the value back, typed, or raises Malformed ----------------------------------------------------
+
+
+def as_list(value: Any, length: int | None = None, length_max: int | None = None) -> list[Any]:
+    if not isinstance(value, list):
+        raise Malformed("not an array")
+    if length is not None and len(value) != length:
+        raise Malformed(f"an array of {len(value)} where {length} are due")
+    if length_max is not None and len(value) > length_max:
+        raise TooLarge(f"an array of {len(value)} where at most {length_max} are allowed")
+    return value
+
+
+def as_bytes(value: Any, length: int | None = None, length_max: int | None = None) -> bytes:
+    if not isinstance(value, bytes):
+        raise Malformed("not a byte string")
+    if length is not None and len(value) != length:
+        raise Malformed(f"{len(value)} bytes where {length} are due")
+    if length_max is not None and len(value) > length_max:
+        raise TooLarge(f"{len(value)} bytes where at most {length_max} are allowed")
+    return value
+
+
+def as_int(value: Any, low: int, high: int) -> int:
+    if type(value) is not int:
+        raise Malformed("not an integer")
+    if not low <= value <= high:
+        raise Malformed(f"{value} is not within {low} to {high}")
+    return value
+
+
+def as_text(value: Any, bytes_max: int) -> str:
+    if not isinstance(value, str):
+        raise Malformed("not text")
+    if len(value.encode()) > bytes_max:
+        raise TooLarge(f"text of over {bytes_max} bytes")
+    return value
+
+
+def as_map(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Malformed("not a map")
+    return value

@@ -1,0 +1,111 @@
+"""An entry: a signed body that names its log, its number, its predecessor and the hash of its payload."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from p2pblog.config import CHECKPOINT_EVERY, PAYLOAD_BYTES_MAX, SEQ_MAX, TIME_MS_MAX
+from p2pblog.core import codec
+from p2pblog.core.keys import ENTRY_DOMAIN, DeviceKey, EntryId, KeyPair, check_key, hash32, verify
+from p2pblog.errors import BadChain, LocalProtocolError, Malformed
+
+BODY_VERSION = 1
+BODY_BYTES_MAX = 140
+"""1 + 1 + 34 + 5 + 34 + 9 + 3 + 34, rounded up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a log. `signature` is one that we verified or made, else None; `payload` is None in a gap."""
+
+    device: DeviceKey
+    seq: int
+    prev: EntryId | None
+    time_ms: int
+    payload_size: int
+    payload_hash: bytes
+    id: EntryId
+    payload: bytes | None = None
+    signature: bytes | None = None
+
+    @property
+    def body(self) -> bytes:
+        """The signed bytes: msgpack [1, device, seq, prev, time_ms, payload_size, payload_hash]."""
+        return body_bytes(self.device, self.seq, self.prev, self.time_ms, self.payload_size, self.payload_hash)
+
+    def without_payload(self) -> Entry:
+        return replace(self, payload=None)
+
+
+def body_bytes(
+    device: bytes, seq: int, prev: bytes | None, time_ms: int, payload_size: int, payload_hash: bytes
+) -> bytes:
+    return codec.pack([BODY_VERSION, device, seq, prev, time_ms, payload_size, payload_hash])
+
+
+def entry_id(body: bytes) -> EntryId:
+    """H(body, "p2pblog entry 1"): the id covers the body and not the signature, so one signature vouches for a run."""
+    return EntryId(hash32(body, b"p2pblog entry 1"))
+
+
+def payload_hash(payload: bytes) -> bytes:
+    return hash32(payload, b"p2pblog payload1")
+
+
+def is_checkpoint(seq: int) -> bool:
+    """Whether this entry's signature always travels with it."""
+    return seq % CHECKPOINT_EVERY == 0
+
+
+def write(device: KeyPair, after: Entry | None, time_ms: int, payload: bytes) -> Entry:
+    """The next entry of our own log, signed. Raises LocalProtocolError for what no peer would take."""
+    if len(payload) > PAYLOAD_BYTES_MAX or not 0 <= time_ms <= TIME_MS_MAX:
+        raise LocalProtocolError("a payload or time outside the limits")
+    seq, prev = (1, None) if after is None else (after.seq + 1, after.id)
+    if after is not None and after.device != device.public:
+        raise LocalProtocolError("an entry after another device's entry")
+    if seq > SEQ_MAX:
+        raise LocalProtocolError("the log is full")
+    hashed = payload_hash(payload)
+    own = DeviceKey(device.public)
+    identifier = entry_id(body_bytes(own, seq, prev, time_ms, len(payload), hashed))
+    signature = device.sign(ENTRY_DOMAIN, identifier)
+    return Entry(own, seq, prev, time_ms, len(payload), hashed, identifier, payload, signature)
+
+
+def decode_body(body: bytes) -> Entry:
+    """The entry a body describes, without payload or signature.
+
+    Raises Malformed, NotCanonical, TooLarge, BadKey or BadChain (a first entry with a predecessor, or the reverse).
+    """
+    version, device, seq, prev, time_ms, size, hashed = codec.as_list(
+        codec.unpack(body, bytes_max=BODY_BYTES_MAX), length=7
+    )
+    if version != BODY_VERSION or isinstance(version, bool):
+        raise Malformed("a body of no known version")
+    entry = Entry(
+        DeviceKey(codec.as_bytes(device, length=32)),
+        codec.as_int(seq, 1, SEQ_MAX),
+        None if prev is None else EntryId(codec.as_bytes(prev, length=32)),
+        codec.as_int(time_ms, 0, TIME_MS_MAX),
+        codec.as_int(size, 0, PAYLOAD_BYTES_MAX),
+        codec.as_bytes(hashed, length=32),
+        entry_id(body),
+    )
+    if (entry.seq == 1) != (entry.prev is None):
+        raise BadChain("only the first entry of a log has no predecessor")
+    check_key(entry.device)
+    return entry
+
+
+def check_signed(entry: Entry, signature: bytes) -> Entry:
+    """The entry with its own signature, verified. Raises BadSignature or BadKey."""
+    verify(entry.device, ENTRY_DOMAIN, entry.id, signature)
+    return replace(entry, signature=signature)
+
+
+def with_payload(entry: Entry, payload: bytes) -> Entry:
+    """The entry with the payload it commits to. Raises BadChain if it is another's."""
+    if len(payload) != entry.payload_size or payload_hash(payload) != entry.payload_hash:
+        raise BadChain("a payload that its entry does not commit to")
+    return replace(entry, payload=payload)

@@ -1,0 +1,175 @@
+"""Payloads: what an entry says. A type that we don't know is kept, passed on and ignored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from p2pblog.config import (
+    BIO_CHARACTERS_MAX,
+    NAME_CHARACTERS_MAX,
+    NOTE_BYTES_MAX,
+    NOTE_CHARACTERS_MAX,
+    PAYLOAD_BYTES_MAX,
+    SEQ_MAX,
+)
+from p2pblog.core import codec
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.errors import Malformed, RemoteProtocolError
+
+REPLACES_MAX = 16
+"""Versions that one edit or delete names: as many as a person makes of one notice, and then some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Where an entry is found: whose it is, in which log, at which number, and its id, which decides."""
+
+    identity: IdentityHash
+    device: DeviceKey
+    seq: int
+    id: EntryId
+
+    @property
+    def value(self) -> list[Any]:
+        return [self.identity, self.device, self.seq, self.id]
+
+    @classmethod
+    def from_value(cls, value: Any) -> Ref:
+        identity, device, seq, identifier = codec.as_list(value, length=4)
+        return cls(
+            IdentityHash(codec.as_bytes(identity, length=32)),
+            DeviceKey(codec.as_bytes(device, length=32)),
+            codec.as_int(seq, 1, SEQ_MAX),
+            EntryId(codec.as_bytes(identifier, length=32)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LogStart:
+    """Entry 1 of every log: the one identity that this device writes for."""
+
+    type: ClassVar[str] = "log"
+    identity: IdentityHash
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A notice."""
+
+    type: ClassVar[str] = "note"
+    text: str
+    reply_to: Ref | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Boost:
+    """Somebody's notice, shown to one's own followers."""
+
+    type: ClassVar[str] = "boost"
+    of: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    type: ClassVar[str] = "like"
+    of: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """An own entry, and all its versions named here, is taken back."""
+
+    type: ClassVar[str] = "delete"
+    of: Ref
+    replaces: tuple[EntryId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How a person wants to be called; the newest one counts."""
+
+    type: ClassVar[str] = "profile"
+    name: str
+    bio: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A payload of a type, or in a form, that this version does not understand."""
+
+    type: str | None
+
+
+Payload = LogStart | Note | Boost | Like | Delete | Profile | Unknown
+
+
+def encode(payload: Payload) -> bytes:
+    """The canonical bytes of a payload that we write."""
+    fields: dict[str, Any]
+    match payload:
+        case LogStart(identity):
+            fields = {"identity": identity}
+        case Note(text, reply_to):
+            fields = {"text": text, "reply_to": None if reply_to is None else reply_to.value}
+        case Boost(of) | Like(of):
+            fields = {"of": of.value}
+        case Delete(of, replaces):
+            fields = {"of": of.value, "replaces": list(replaces) or None}
+        case Profile(name, bio):
+            fields = {"name": name, "bio": bio or None}
+        case Unknown():
+            raise TypeError("an unknown payload is passed on as it came, never encoded")
+    return codec.pack(codec.sort_keys({"type": payload.type, **fields}))
+
+
+def decode(data: bytes) -> Payload:
+    """What the bytes say, or Unknown. Never raises: what an entry says has no bearing on whether it is valid,
+    so that two nodes which understand different types still hold the same log."""
+    try:
+        fields = codec.as_map(codec.unpack(data, bytes_max=PAYLOAD_BYTES_MAX))
+    except RemoteProtocolError:
+        return Unknown(None)
+    kind = fields.get("type")
+    if not isinstance(kind, str):
+        return Unknown(None)
+    try:
+        return _known(kind, fields)
+    except RemoteProtocolError:
+        return Unknown(kind)
+
+
+def _known(kind: str, fields: dict[str, Any]) -> Payload:
+    """Fields that we don't know are ignored: a later version may add some."""
+    match kind:
+        case "log":
+            return LogStart(IdentityHash(codec.as_bytes(fields.get("identity"), length=32)))
+        case "note":
+            reply_to = fields.get("reply_to")
+            return Note(
+                _text(fields.get("text"), NOTE_CHARACTERS_MAX, NOTE_BYTES_MAX),
+                None if reply_to is None else Ref.from_value(reply_to),
+            )
+        case "boost":
+            return Boost(Ref.from_value(fields.get("of")))
+        case "like":
+            return Like(Ref.from_value(fields.get("of")))
+        case "delete":
+            named = codec.as_list(fields.get("replaces", []), length_max=REPLACES_MAX)
+            return Delete(
+                Ref.from_value(fields.get("of")), tuple(EntryId(codec.as_bytes(item, length=32)) for item in named)
+            )
+        case "profile":
+            return Profile(
+                _text(fields.get("name"), NAME_CHARACTERS_MAX, 4 * NAME_CHARACTERS_MAX),
+                _text(fields.get("bio", ""), BIO_CHARACTERS_MAX, 4 * BIO_CHARACTERS_MAX),
+            )
+        case _:
+            return Unknown(kind)
+
+
+def _text(value: Any, characters_max: int, bytes_max: int) -> str:
+    text = codec.as_text(value, bytes_max)
+    if len(text) > characters_max:
+        raise Malformed(f"text of over {characters_max} characters")
+    return text

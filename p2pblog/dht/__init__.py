@@ -1,0 +1,34 @@
+"""The DHT: rendezvous, and the newest notices of someone who is offline. A hint; gossip is the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from p2pblog.core.address import Endpoint
+from p2pblog.dht.records import DhtKey, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of one record: how many nodes said that they hold it now."""
+
+    holders: int
+
+
+class Directory(Protocol):
+    """What the node asks of the DHT. Trio-flavoured; one call, one crossing of the bridge."""
+
+    async def publish(self, records: Sequence[Record]) -> list[Published]:
+        """Store each at the nodes closest to its key. Never raises for what other nodes do."""
+
+    async def find(self, key: DhtKey, timeout_s: float = 10.0) -> list[Record]:
+        """The valid records under a key, newest per device or node; empty if nobody answered with one."""
+
+    async def add_contacts(self, endpoints: Sequence[Endpoint]) -> int:
+        """Ping these and take those that prove an id; gives how many did."""
+
+    @property
+    def size(self) -> int:
+        """Contacts in the routing table."""

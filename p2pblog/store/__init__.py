@@ -1,0 +1,199 @@
+"""The store's one interface: what a node keeps, with SQLite on disk and a dict in memory behind it.
+
+Nothing here checks a signature: what comes in was verified by the core, and the types say so. A method is one use
+case and one crossing to the thread that holds the database; each is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from p2pblog.core.entry import Entry
+from p2pblog.core.forks import ForkProof
+from p2pblog.core.identity import Identity
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
+from p2pblog.core.timelines import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Consecutive entries that we hold, from `low` to `high`, with the ids at both ends."""
+
+    low: int
+    high: int
+    low_id: EntryId
+    low_prev: EntryId | None
+    high_id: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """What we hold of one log: its spans in ascending order, disjoint and not adjacent, and the payloads we lack.
+
+    The last entry of each span carries a signature that we verified.
+    """
+
+    device: DeviceKey
+    identity: IdentityHash
+    spans: tuple[Span, ...] = ()
+    missing: tuple[int, ...] = ()
+    fork: ForkProof | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    identity: IdentityHash
+    petname: str | None = None
+    since_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FollowRow:
+    """A follow with what we hold of it. `newest_ms` is the claimed time of its newest notice."""
+
+    identity: IdentityHash
+    name: str | None
+    petname: str | None
+    entries: int
+    newest_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPeer:
+    """A node that we may dial. `endpoint` is HOST:PORT; `node` is None until a handshake proved it."""
+
+    endpoint: str
+    node: NodeKey | None = None
+    seen_ms: int = 0
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Everything a node keeps in memory, as it stood when it stopped."""
+
+    identities: tuple[Identity, ...] = ()
+    logs: tuple[LogState, ...] = ()
+    follows: tuple[Follow, ...] = ()
+    peers: tuple[KnownPeer, ...] = ()
+    settings: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A verified run to be stored in one log. It may overlap what is held; what is held stays."""
+
+    identity: IdentityHash
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineQuery:
+    """`identities`: whose notices (None: of self and all follows). `before`: an id in the timeline, exclusive."""
+
+    limit: int
+    before: EntryId | None = None
+    identities: tuple[IdentityHash, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A conversation: its root (None if we lack it), the notices held, oldest first, and how many we know of but lack."""
+
+    root: EntryId | None
+    notices: tuple[Row, ...]
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """An entry with its owner and the bodies after it up to the signed one; `chain` is empty if it is signed itself."""
+
+    identity: IdentityHash
+    entry: Entry
+    chain: tuple[Entry, ...]
+
+
+OWN_IDENTITY = "identity"
+"""The setting that holds the hash of the node's own identity; its notices stand in the home timeline."""
+
+
+class Store(Protocol):
+    """What a node keeps. Every method may raise StoreFull (nothing was written) or StoreError."""
+
+    async def load(self) -> Loaded: ...
+
+    async def aclose(self) -> None: ...
+
+    # --- what comes from peers and from ourselves ---
+
+    async def put_identity(self, identity: Identity) -> None:
+        """Replace what is kept of this identity; what its devices' standings hide or show follows at once."""
+
+    async def append(self, batches: Sequence[Batch], now_ms: int, durable: bool = False) -> list[LogState]:
+        """Store runs, all or none, and give the state of each touched log, in the order of `batches`.
+
+        Raises BadChain if a run contradicts what is held (an id or link differs): nothing of it is stored.
+        `durable`: return only when it would survive a power cut (own entries).
+        """
+
+    async def put_payloads(self, device: DeviceKey, payloads: Sequence[tuple[int, bytes]]) -> LogState:
+        """Fill gaps. Raises BadChain for a payload that its entry does not commit to."""
+
+    async def put_stray(self, located: Located, now_ms: int) -> None:
+        """Keep one entry of a log that we don't hold because something we hold refers to it. It shows in `rows`,
+        `thread`, `locate`, `find_ids` and as a boosted text, and in no timeline of its own."""
+
+    async def freeze(self, proof: ForkProof) -> None:
+        """Mark a log disputed, with the proof."""
+
+    async def drop_log(self, device: DeviceKey) -> None:
+        """Forget a log altogether (its first entry names another identity, or nobody follows it)."""
+
+    async def drop_retracted(self, before_ms: int) -> int:
+        """Drop the payload bytes of what was deleted before that time; gives how many."""
+
+    # --- what peers ask for ---
+
+    async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> list[Entry]:
+        """Entries from `first` up to `last` and on to the next one with a signature (at most 63 more); fewer if
+        `bytes_max` of payload or the run limits are reached, but always ending on a signature. Empty if `first` is not
+        held."""
+
+    # --- what a person asks for ---
+
+    async def timeline(self, query: TimelineQuery) -> list[Row]:
+        """Newest first. Raises NotFound for an unknown `before`."""
+
+    async def rows(self, ids: Sequence[EntryId]) -> list[Row]:
+        """The notices and boosts of these ids that may be shown, in the order asked for."""
+
+    async def thread(self, notice: EntryId) -> Thread: ...
+
+    async def find_ids(self, prefix: str) -> list[EntryId]:
+        """At most two ids that begin with these hex digits."""
+
+    async def locate(self, entry: EntryId) -> Located | None: ...
+
+    async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
+        """(name, bio) by the newest profile entry held."""
+
+    async def entry_count(self) -> int: ...
+
+    # --- follows, peers, settings ---
+
+    async def put_follow(self, follow: Follow) -> None: ...
+
+    async def drop_follow(self, identity: IdentityHash) -> None:
+        """The follow goes; the entries stay until the store needs the room."""
+
+    async def follow_rows(self) -> list[FollowRow]: ...
+
+    async def put_peers(self, peers: Sequence[KnownPeer]) -> None: ...
+
+    async def put_setting(self, key: str, value: bytes | None) -> None:
+        """Small things that outlive a start, by name; None forgets."""
+
+    async def settings(self, prefix: str) -> dict[str, bytes]: ...
