@@ -14,32 +14,11 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
+from p2pblog.core.logs import Batch as Batch
+from p2pblog.core.logs import Located as Located
+from p2pblog.core.logs import LogState as LogState
+from p2pblog.core.logs import Span as Span
 from p2pblog.core.timelines import Row
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Consecutive entries that we hold, from `low` to `high`, with the ids at both ends."""
-
-    low: int
-    high: int
-    low_id: EntryId
-    low_prev: EntryId | None
-    high_id: EntryId
-
-
-@dataclass(frozen=True, slots=True)
-class LogState:
-    """What we hold of one log: its spans in ascending order, disjoint and not adjacent, and the payloads we lack.
-
-    The last entry of each span carries a signature that we verified.
-    """
-
-    device: DeviceKey
-    identity: IdentityHash
-    spans: tuple[Span, ...] = ()
-    missing: tuple[int, ...] = ()
-    fork: ForkProof | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +61,6 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """A verified run to be stored in one log. It may overlap what is held; what is held stays."""
-
-    identity: IdentityHash
-    entries: tuple[Entry, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class TimelineQuery:
     """`identities`: whose notices (None: of self and all follows). `before`: an id in the timeline, exclusive."""
 
@@ -105,15 +76,6 @@ class Thread:
     root: EntryId | None
     notices: tuple[Row, ...]
     missing: int
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """An entry with its owner and the bodies after it up to the signed one; `chain` is empty if it is signed itself."""
-
-    identity: IdentityHash
-    entry: Entry
-    chain: tuple[Entry, ...]
 
 
 OWN_IDENTITY = "identity"

@@ -1,0 +1,51 @@
+"""Logs as a node holds them: which stretches of numbers, and what was verified of one entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pblog.core.entry import Entry
+from p2pblog.core.forks import ForkProof
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Consecutive entries that we hold, from `low` to `high`, with the ids at both ends."""
+
+    low: int
+    high: int
+    low_id: EntryId
+    low_prev: EntryId | None
+    high_id: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """What we hold of one log: its spans in ascending order, disjoint and not adjacent, and the payloads we lack.
+
+    The last entry of each span carries a signature that we verified.
+    """
+
+    device: DeviceKey
+    identity: IdentityHash
+    spans: tuple[Span, ...] = ()
+    missing: tuple[int, ...] = ()
+    fork: ForkProof | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A verified run to be stored in one log. It may overlap what is held; what is held stays."""
+
+    identity: IdentityHash
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """An entry with its owner and the bodies after it up to the signed one; `chain` is empty if it is signed itself."""
+
+    identity: IdentityHash
+    entry: Entry
+    chain: tuple[Entry, ...]

@@ -1,0 +1,463 @@
+"""What two linked nodes say to each other, and the bytes of it.
+
+A log is named by its 32-byte device key the first time a direction of a link speaks of it, and by a small number ever
+after: both ends count the names as they pass. So a live notice spends one or two bytes on naming its log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from p2pblog.config import MESSAGE_BYTES_MAX, SEQ_MAX
+from p2pblog.core import codec
+from p2pblog.core.address import Endpoint
+from p2pblog.core.forks import FORK_PROOF_BYTES_MAX
+from p2pblog.core.identity import IDENTITY_BYTES_MAX
+from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.core.payload import Ref
+from p2pblog.errors import BadMessage, Malformed, NotCanonical
+
+PROTOCOL_VERSION = 1
+TOKEN_BYTES = 8
+TOKENS_MAX = 16_384
+"""Identities one peer may ask about: beyond FOLLOWS_MAX, with room for relayed feeds."""
+NAMES_MAX = 65_536
+"""Logs one direction of a link may name; a peer that needs more opens a new link."""
+CLOCKS_MAX = 4_096
+"""Identities in one Clocks message; more go in several."""
+LOGS_PER_CLOCK_MAX = 64
+SPANS_MAX = 16
+"""Spans told of one log, newest first: a log with more holes is told of in part."""
+MISSING_MAX = 256
+"""Missing payloads told of one log, newest first."""
+PEERS_MAX = 5
+"""Peers named in one message (HyParView, shuffle of 3 + 4; DESIGN says up to 5 of one's own)."""
+HAVES_MAX = 1_024
+PAYLOADS_MAX = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first message of each side. `port`: where it listens at the address it dials from, 0 if it can't be reached.
+
+    `links`: how many it has. `memory`: 8 bytes of hash of what it remembers of the last link, None for nothing.
+    """
+
+    version: int
+    port: int
+    links: int
+    memory: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Identities of interest, each as its token on this link. `afresh`: forget all that was said before."""
+
+    tokens: tuple[bytes, ...]
+    afresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """No longer interested in these shared identities."""
+
+    identities: tuple[IdentityHash, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """All that is known of an identity, as `Identity.wire`."""
+
+    identity: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What a node holds of one log: spans of numbers, newest first, and payloads missing inside them."""
+
+    spans: tuple[tuple[int, int], ...] = ()
+    missing: tuple[int, ...] = ()
+
+    @property
+    def high(self) -> int:
+        return self.spans[0][1] if self.spans else 0
+
+    def holds(self, seq: int) -> bool:
+        return any(low <= seq <= high for low, high in self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityClock:
+    """What a node holds of one identity: 8 bytes of its statements' digest (None: nothing) and a clock a log."""
+
+    identity: IdentityHash
+    digest: bytes | None
+    logs: tuple[tuple[DeviceKey, Clock], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    clocks: tuple[IdentityClock, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Asks for entries `first` to `last`; answered by one Run, or by Lack."""
+
+    device: DeviceKey
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The answer to a Want: a run as `encode_run` gives it. It may begin later and go on further than was asked."""
+
+    value: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """The answer to a Want for what is not held (any more)."""
+
+    device: DeviceKey
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Entries pushed to who named us its eager peer, or grafted: a run whose predecessor the receiver should hold."""
+
+    value: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WantPayloads:
+    device: DeviceKey
+    seqs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Payloads:
+    device: DeviceKey
+    payloads: tuple[tuple[int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Have:
+    """Lazy notices: this node holds entry `seq` of each log."""
+
+    entries: tuple[tuple[DeviceKey, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graft:
+    """Be my eager peer for this log, and send entries from `first` on (0: only those to come)."""
+
+    device: DeviceKey
+    first: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Send me lazy notices of this log, not entries."""
+
+    device: DeviceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """I asked for this entry and will pass it on: give me time."""
+
+    device: DeviceKey
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A fork proof, as `ForkProof.wire`."""
+
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Asks for one entry of a log that need not be shared."""
+
+    ref: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to a Fetch: the identity, bodies from the entry to a signed one, that signature, and the payload.
+
+    All None where it is not held.
+    """
+
+    ref: Ref
+    identity: bytes | None = None
+    bodies: tuple[bytes, ...] = ()
+    signature: bytes | None = None
+    payload: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Nodes worth dialing."""
+
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """The last message: no room for this link. Peers that may have some came before."""
+
+
+Message = (
+    Hello
+    | Tokens
+    | Forget
+    | Statements
+    | Clocks
+    | Want
+    | Run
+    | Lack
+    | Live
+    | WantPayloads
+    | Payloads
+    | Have
+    | Graft
+    | Prune
+    | Wait
+    | Fork
+    | Fetch
+    | Found
+    | Peers
+    | Ping
+    | Pong
+    | Bye
+)
+
+
+# --- bytes ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Encoder:
+    """The sending half of one link: messages to bytes."""
+
+    _numbers: dict[bytes, int] = field(default_factory=dict)
+
+    def encode(self, message: Message) -> bytes:
+        """Raises LocalProtocolError for what the peer would refuse."""
+        return codec.pack(self._value(message))
+
+    def _log(self, device: bytes) -> bytes | int:
+        number = self._numbers.get(device)
+        if number is not None:
+            return number
+        if len(self._numbers) < NAMES_MAX:
+            self._numbers[device] = len(self._numbers)
+        return device
+
+    def _run(self, value: list[Any]) -> list[Any]:
+        return [self._log(value[0]), *value[1:]]
+
+    def _value(self, message: Message) -> list[Any]:
+        match message:
+            case Hello(version, port, links, memory):
+                return [0, version, port, links, memory]
+            case Tokens(tokens, afresh):
+                return [1, b"".join(tokens), afresh]
+            case Forget(identities):
+                return [2, list(identities)]
+            case Statements(identity):
+                return [3, identity]
+            case Clocks(clocks):
+                return [4, [self._clock(clock) for clock in clocks]]
+            case Want(device, first, last):
+                return [5, self._log(device), first, last]
+            case Run(value):
+                return [6, self._run(value)]
+            case Lack(device, first):
+                return [7, self._log(device), first]
+            case Live(value):
+                return [8, self._run(value)]
+            case WantPayloads(device, seqs):
+                return [9, self._log(device), list(seqs)]
+            case Payloads(device, payloads):
+                return [10, self._log(device), [[seq, payload] for seq, payload in payloads]]
+            case Have(entries):
+                return [11, [[self._log(device), seq] for device, seq in entries]]
+            case Graft(device, first):
+                return [12, self._log(device), first]
+            case Prune(device):
+                return [13, self._log(device)]
+            case Wait(device, seq):
+                return [14, self._log(device), seq]
+            case Fork(proof):
+                return [15, proof]
+            case Fetch(ref):
+                return [16, ref.value]
+            case Found(ref, identity, bodies, signature, payload):
+                return [17, ref.value, identity, list(bodies), signature, payload]
+            case Peers(endpoints):
+                return [18, [[endpoint.host, endpoint.port] for endpoint in endpoints]]
+            case Ping(number):
+                return [19, number]
+            case Pong(number):
+                return [20, number]
+            case Bye():
+                return [21]
+
+    def _clock(self, clock: IdentityClock) -> list[Any]:
+        logs = [
+            [self._log(device), [number for span in held.spans for number in span], list(held.missing)]
+            for device, held in clock.logs
+        ]
+        return [clock.identity, clock.digest, logs]
+
+
+@dataclass(slots=True)
+class Decoder:
+    """The receiving half of one link: bytes to messages."""
+
+    _names: list[DeviceKey] = field(default_factory=list)
+    _known: set[bytes] = field(default_factory=set)
+
+    def decode(self, data: bytes) -> Message:
+        """Raises Malformed, NotCanonical, TooLarge or BadMessage."""
+        items = codec.as_list(codec.unpack(data, bytes_max=MESSAGE_BYTES_MAX))
+        if not items or type(items[0]) is not int or not 0 <= items[0] < len(_READERS):
+            raise BadMessage("a message of no known kind")
+        length, reader = _READERS[items[0]]
+        codec.as_list(items, length=length)
+        return reader(self, items)
+
+    def log(self, value: Any) -> DeviceKey:
+        if type(value) is int:
+            if not 0 <= value < len(self._names):
+                raise BadMessage("a log by a number that names none")
+            return self._names[value]
+        device = DeviceKey(codec.as_bytes(value, length=32))
+        if device in self._known:
+            raise NotCanonical("a log named twice")
+        if len(self._names) < NAMES_MAX:
+            self._names.append(device)
+            self._known.add(device)
+        return device
+
+    def run(self, value: Any) -> list[Any]:
+        items = codec.as_list(value, length=6)
+        return [self.log(items[0]), *items[1:]]
+
+    def clock(self, value: Any) -> IdentityClock:
+        identity, digest, logs = codec.as_list(value, length=3)
+        return IdentityClock(
+            IdentityHash(codec.as_bytes(identity, length=32)),
+            None if digest is None else codec.as_bytes(digest, length=8),
+            tuple(self._log_clock(item) for item in codec.as_list(logs, length_max=LOGS_PER_CLOCK_MAX)),
+        )
+
+    def _log_clock(self, value: Any) -> tuple[DeviceKey, Clock]:
+        log, numbers, missing = codec.as_list(value, length=3)
+        device = self.log(log)
+        flat = [_seq(number) for number in codec.as_list(numbers, length_max=2 * SPANS_MAX)]
+        if len(flat) % 2:
+            raise Malformed("a span with one end")
+        spans = tuple(zip(flat[::2], flat[1::2], strict=True))
+        below = SEQ_MAX + 2
+        for low, high in spans:
+            if not low <= high < below - 1:
+                raise Malformed("spans that overlap, touch or stand out of order")
+            below = low
+        lacking = tuple(_seq(number) for number in codec.as_list(missing, length_max=MISSING_MAX))
+        return device, Clock(spans, lacking)
+
+
+def _seq(value: Any) -> int:
+    return codec.as_int(value, 1, SEQ_MAX)
+
+
+def _tokens(items: list[Any]) -> Tokens:
+    joined = codec.as_bytes(items[1], length_max=TOKEN_BYTES * TOKENS_MAX)
+    if len(joined) % TOKEN_BYTES or not isinstance(items[2], bool):
+        raise Malformed("tokens are 8 bytes each")
+    return Tokens(tuple(joined[at : at + TOKEN_BYTES] for at in range(0, len(joined), TOKEN_BYTES)), items[2])
+
+
+def _payloads(self: Decoder, items: list[Any]) -> Payloads:
+    pairs = [codec.as_list(item, length=2) for item in codec.as_list(items[2], length_max=PAYLOADS_MAX)]
+    return Payloads(self.log(items[1]), tuple((_seq(seq), codec.as_bytes(payload)) for seq, payload in pairs))
+
+
+def _have(self: Decoder, items: list[Any]) -> Have:
+    pairs = [codec.as_list(item, length=2) for item in codec.as_list(items[1], length_max=HAVES_MAX)]
+    return Have(tuple((self.log(log), _seq(seq)) for log, seq in pairs))
+
+
+def _found(items: list[Any]) -> Found:
+    bodies = tuple(codec.as_bytes(body, length_max=160) for body in codec.as_list(items[3], length_max=64))
+    return Found(
+        Ref.from_value(items[1]),
+        None if items[2] is None else codec.as_bytes(items[2], length_max=IDENTITY_BYTES_MAX),
+        bodies,
+        None if items[4] is None else codec.as_bytes(items[4], length=64),
+        None if items[5] is None else codec.as_bytes(items[5]),
+    )
+
+
+def _peers(items: list[Any]) -> Peers:
+    pairs = [codec.as_list(item, length=2) for item in codec.as_list(items[1], length_max=PEERS_MAX)]
+    return Peers(
+        tuple(Endpoint.of(codec.as_text(host, bytes_max=45), codec.as_int(port, 1, 65_535)) for host, port in pairs)
+    )
+
+
+def _hello(items: list[Any]) -> Hello:
+    memory = None if items[4] is None else codec.as_bytes(items[4], length=8)
+    port, links = codec.as_int(items[2], 0, 65_535), codec.as_int(items[3], 0, 65_535)
+    return Hello(codec.as_int(items[1], 1, 255), port, links, memory)
+
+
+def _identities(value: Any) -> tuple[IdentityHash, ...]:
+    return tuple(IdentityHash(codec.as_bytes(i, length=32)) for i in codec.as_list(value, length_max=TOKENS_MAX))
+
+
+# Kind -> (items in the array, reader); the position in the list is the kind's number.
+_READERS: list[tuple[int, Callable[[Decoder, list[Any]], Message]]] = [
+    (5, lambda d, i: _hello(i)),
+    (3, lambda d, i: _tokens(i)),
+    (2, lambda d, i: Forget(_identities(i[1]))),
+    (2, lambda d, i: Statements(codec.as_bytes(i[1], length_max=IDENTITY_BYTES_MAX))),
+    (2, lambda d, i: Clocks(tuple(d.clock(c) for c in codec.as_list(i[1], length_max=CLOCKS_MAX)))),
+    (4, lambda d, i: Want(d.log(i[1]), _seq(i[2]), _seq(i[3]))),
+    (2, lambda d, i: Run(d.run(i[1]))),
+    (3, lambda d, i: Lack(d.log(i[1]), _seq(i[2]))),
+    (2, lambda d, i: Live(d.run(i[1]))),
+    (3, lambda d, i: WantPayloads(d.log(i[1]), tuple(_seq(s) for s in codec.as_list(i[2], length_max=PAYLOADS_MAX)))),
+    (3, _payloads),
+    (2, _have),
+    (3, lambda d, i: Graft(d.log(i[1]), codec.as_int(i[2], 0, SEQ_MAX))),
+    (2, lambda d, i: Prune(d.log(i[1]))),
+    (3, lambda d, i: Wait(d.log(i[1]), _seq(i[2]))),
+    (2, lambda d, i: Fork(codec.as_bytes(i[1], length_max=FORK_PROOF_BYTES_MAX))),
+    (2, lambda d, i: Fetch(Ref.from_value(i[1]))),
+    (6, lambda d, i: _found(i)),
+    (2, lambda d, i: _peers(i)),
+    (2, lambda d, i: Ping(codec.as_int(i[1], 0, 2**32))),
+    (2, lambda d, i: Pong(codec.as_int(i[1], 0, 2**32))),
+    (1, lambda d, i: Bye()),
+]
