@@ -84,6 +84,27 @@ NETWORK_ID = b"p2pblog main 1"
 """The network whose nodes talk to each other; part of the handshake's prologue."""
 
 
+# --- control and key file -------------------------------------------------------------------------------------------
+KEY_FILE_BYTES_MAX = 64 * 1024
+"""The key file is under 1 KiB; more is not ours, and is not read to its end."""
+CONTROL_BODY_BYTES_MAX = 256 * 1024
+"""One request on the control socket: 5,000 characters, each escaped to 12 bytes of JSON, four times over."""
+CONTROL_CONNECTIONS_MAX = 64
+"""Commands that the daemon answers at once; the next one is told to come back."""
+CONTROL_WATCHES_MAX = 32
+"""Of these, live timelines: they stay open, and must leave room for commands."""
+CONTROL_WATCH_LAG_MAX = 1_000
+"""Notices that may wait for a live timeline that does not read; beyond it, it is ended."""
+CONTROL_BODY_TIMEOUT_S = 10.0
+"""A command sends its request whole; one that stalls gives its place to another."""
+CONTROL_WRITE_TIMEOUT_S = 30.0
+"""A live timeline stopped in a pager fills the socket's buffer; it is ended after this long without reading."""
+CONTROL_STOP_S = 1.0
+"""What commands under way are given when the daemon stops: enough to answer, not enough to be waited for."""
+CONTROL_ANSWER_TIMEOUT_S = 30.0
+"""How long the command line waits for the daemon: the first post after a start may take 5 s, a dial 5 s more."""
+
+
 # --- homes ----------------------------------------------------------------------------------------------------------
 SOCKET_PATH_BYTES_MAX = 100
 """sockaddr_un holds 104 bytes on BSD and macOS, 108 on Linux, with the closing zero."""
