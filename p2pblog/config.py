@@ -40,6 +40,8 @@ DEVICES_MAX = 64
 """Devices of one identity whose logs a node keeps."""
 MSGPACK_DEPTH_MAX = 8
 """Levels of nesting in anything from outside; our deepest value has five."""
+MSGPACK_ITEMS_MAX = 256 * 1024
+"""Values in anything from outside: two dozen for each of 10,000 follows; at worst 20 MB while they are decoded."""
 SEQ_MAX = 2**32 - 1
 """The last number of a log: a notice a second for 136 years; fits the store's 32-bit half key."""
 TIME_MS_MAX = 2**53 - 1
@@ -60,6 +62,8 @@ MANY_PER_KEY_MAX = 128
 POINTERS_PER_AUTHOR_MAX = 8
 RECORDS_PER_BLOCK_MAX = 2
 """Records of one key from one IPv4 /24 or IPv6 /48."""
+RECORD_SKEW_MS = 10 * 60 * 1000
+"""How far an author's clock may run ahead of a holder's before a record counts as living too long."""
 REPLICAS_WANTED = 64
 """A follower announces itself while fewer replicas than this are alive."""
 
@@ -68,6 +72,22 @@ MESSAGE_BYTES_MAX = 2 * 1024 * 1024 + 256 * 1024
 """One gossip message: a full run and its envelope."""
 HANDSHAKE_TIMEOUT_S = 5.0
 """A handshake is 1.5 round trips; five seconds is twenty slow ones."""
+HANDSHAKES_MAX = 64
+"""Inbound connections that have not proven a key yet; at the limit the oldest of the most crowded address block goes.
+An honest handshake takes 1.5 round trips, so 64 at once serve hundreds a second."""
+HANDSHAKES_PER_BLOCK_MAX = 16
+"""Of these from one IPv4 /24 or IPv6 /48; at the limit the oldest of them goes, so that an honest one still gets in."""
+CONNECTIONS_ACCEPTED_MAX = 128
+"""Proven inbound connections: LINKS_ACCEPTED_MAX links, three times as many visitors and peers being turned away."""
+CONNECTIONS_PER_HOST_MAX = 16
+"""Of these from one public IP address: a household or a small office behind one."""
+FRAME_TIMEOUT_S = 30.0
+"""One frame (64 KiB at most) must leave or arrive in this time: 2 kB/s, slower than an old modem. Between messages a
+link may be silent for ever; the gossip driver pings."""
+REKEY_EVERY = 2**20
+"""Noise messages of one direction between two rekeyings; at most 64 GiB under one key."""
+LINGER_S = 1.0
+"""How long an accepted link waits for the peer to close too, so that our last message is not cut off by a reset."""
 QUEUE_BYTES_MAX = 8 * 1024 * 1024
 """What may wait for one peer that does not read: three full messages."""
 LINKS_CHOSEN_MAX = 16
@@ -99,8 +119,6 @@ CONTROL_BODY_TIMEOUT_S = 10.0
 """A command sends its request whole; one that stalls gives its place to another."""
 CONTROL_WRITE_TIMEOUT_S = 30.0
 """A live timeline stopped in a pager fills the socket's buffer; it is ended after this long without reading."""
-CONTROL_STOP_S = 1.0
-"""What commands under way are given when the daemon stops: enough to answer, not enough to be waited for."""
 CONTROL_ANSWER_TIMEOUT_S = 30.0
 """How long the command line waits for the daemon: the first post after a start may take 5 s, a dial 5 s more."""
 
