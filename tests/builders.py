@@ -21,6 +21,14 @@ def key_pair(name: str) -> KeyPair:
     return KeyPair.from_seed(hash32(name.encode(), b"p2pblog tests"))
 
 
+_owners: dict[DeviceKey, IdentityHash] = {}
+
+
+def ref(entry: Entry | Ref) -> Ref:
+    """How anybody refers to an entry of a log that was built here."""
+    return entry if isinstance(entry, Ref) else Ref(_owners[entry.device], entry.device, entry.seq, entry.id)
+
+
 @dataclass
 class Log:
     """A device log that is being written: `entries` are all signed and hold their payloads."""
@@ -44,25 +52,19 @@ class Log:
         return entry
 
     def note(self, text: str, reply_to: Entry | Ref | None = None, time_ms: int | None = None) -> Entry:
-        target = self.ref(reply_to) if isinstance(reply_to, Entry) else reply_to
-        return self.write(Note(text, target), time_ms)
+        return self.write(Note(text, None if reply_to is None else ref(reply_to)), time_ms)
 
     def like(self, of: Entry | Ref) -> Entry:
-        return self.write(Like(self.ref(of) if isinstance(of, Entry) else of))
+        return self.write(Like(ref(of)))
 
     def boost(self, of: Entry | Ref, time_ms: int | None = None) -> Entry:
-        return self.write(Boost(self.ref(of) if isinstance(of, Entry) else of), time_ms)
+        return self.write(Boost(ref(of)), time_ms)
 
     def delete(self, of: Entry | Ref, replaces: Sequence[Entry] = ()) -> Entry:
-        target = self.ref(of) if isinstance(of, Entry) else of
-        return self.write(Delete(target, tuple(entry.id for entry in replaces)))
+        return self.write(Delete(ref(of), tuple(entry.id for entry in replaces)))
 
     def profile(self, name: str, bio: str = "") -> Entry:
         return self.write(Profile(name, bio))
-
-    def ref(self, entry: Entry) -> Ref:
-        """A reference to an entry, as if of this log's identity: the id decides; see `Person.ref` for others'."""
-        return Ref(self.identity, entry.device, entry.seq, entry.id)
 
     def run(self, first: int = 1, last: int = SEQ_MAX) -> tuple[Entry, ...]:
         """Entries `first` to `last` as a peer would have verified them: signed at checkpoints and at the end only."""
@@ -100,10 +102,6 @@ class Person:
     def key(self) -> DeviceKey:
         return DeviceKey(self.device.public)
 
-    def ref(self, entry: Entry) -> Ref:
-        """How others refer to an entry of this person's."""
-        return Ref(self.hash, entry.device, entry.seq, entry.id)
-
     def write_all(self, payloads: Sequence[Payload | bytes]) -> list[Entry]:
         return [self.log.write(payload) for payload in payloads]
 
@@ -135,5 +133,6 @@ def person(name: str) -> Person:
 
 def _begin_log(identity: IdentityHash, device: KeyPair) -> Log:
     log = Log(identity, device)
+    _owners[log.key] = identity
     log.write(LogStart(identity))
     return log

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import trio_test
 
 from p2pblog.bridge import open_bridge
@@ -41,21 +42,25 @@ async def test_exceptions_cross_with_their_type() -> None:
 
 @trio_test
 async def test_many_calls_run_side_by_side() -> None:
-    meeting: list[asyncio.Event] = []
+    meeting = asyncio.Event()
 
     async def first() -> str:
-        meeting.append(asyncio.Event())
-        await meeting[0].wait()
+        await meeting.wait()
         return "met"
 
     async def second() -> None:
-        while not meeting:
-            await asyncio.sleep(0)
-        meeting[0].set()
+        meeting.set()
 
     async with open_bridge() as bridge, trio.open_nursery() as nursery:
-        nursery.start_soon(bridge.run, second)
-        assert await bridge.run(first) == "met"
+        met: list[str] = []
+
+        async def wait_first() -> None:
+            met.append(await bridge.run(first))
+
+        nursery.start_soon(wait_first)
+        await trio.testing.wait_all_tasks_blocked()
+        await bridge.run(second)
+    assert met == ["met"]
 
 
 @trio_test
