@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import ipaddress
 import re
 from dataclasses import dataclass
@@ -26,10 +25,9 @@ def read(text: str) -> IdentityHash:
     """The identity that an address names; case does not matter. Raises BadAddress, with the reason a person reads."""
     if len(text) != ADDRESS_CHARACTERS:
         raise BadAddress(f"an address has {ADDRESS_CHARACTERS} characters, this has {len(text)}")
-    try:
-        raw = base64.b32decode(text.upper().encode("ascii"))
-    except (binascii.Error, UnicodeEncodeError) as error:
-        raise BadAddress("an address has only the letters a to z and the digits 2 to 7") from error
+    if re.fullmatch("[A-Za-z2-7]*", text) is None:  # before upper(), which turns some other letters into these
+        raise BadAddress("an address has only the letters a to z and the digits 2 to 7")
+    raw = base64.b32decode(text.upper())
     identity, checksum, version = IdentityHash(raw[:32]), raw[32:34], raw[34:]
     if version != VERSION:
         raise BadAddress(f"an address of version {version[0]}, which this p2pblog does not know")
@@ -64,6 +62,8 @@ class Endpoint:
             ip = ipaddress.ip_address(host)
         except ValueError as error:
             raise Malformed("not an IP address") from error
+        if "%" in host:
+            raise Malformed("a scope means something on one machine only")  # and may hold any character
         if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
             ip = ip.ipv4_mapped  # a `::` listener sees v4 peers so; v4-only peers can't use it
         if not 0 <= port <= 65_535:
@@ -78,7 +78,8 @@ class Endpoint:
 
     @property
     def is_public(self) -> bool:
-        return ipaddress.ip_address(self.host).is_global
+        ip = ipaddress.ip_address(self.host)
+        return ip.is_global and not ip.is_multicast
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -102,5 +103,8 @@ def read_link(text: str) -> Link:
     bare, _, query = text.strip().partition("?")
     if bare[:8].lower() == "p2pblog:":
         bare = bare[8:]
-    peers = parse_qs(query, max_num_fields=32).get("peer", []) if query else []
+    try:
+        peers = parse_qs(query, max_num_fields=32).get("peer", []) if query else []
+    except ValueError as error:
+        raise Malformed("a link with too many parameters") from error
     return Link(read(bare), tuple(Endpoint.parse(peer) for peer in peers[:LINK_PEERS_MAX]))

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgpack
 
-from p2pblog.config import MSGPACK_DEPTH_MAX
+from p2pblog.config import MSGPACK_DEPTH_MAX, MSGPACK_ITEMS_MAX
 from p2pblog.errors import LocalProtocolError, Malformed, NotCanonical, TooLarge
 
 INT64_MIN, UINT64_MAX = -(2**63), 2**64 - 1
@@ -23,18 +23,19 @@ def pack(value: Any) -> bytes:
         raise LocalProtocolError(f"unencodable value: {error}") from error
 
 
-def unpack(data: bytes, bytes_max: int, depth_max: int = MSGPACK_DEPTH_MAX) -> Any:
+def unpack(data: bytes, bytes_max: int, depth_max: int = MSGPACK_DEPTH_MAX, items_max: int = MSGPACK_ITEMS_MAX) -> Any:
     """The value that `data` is the canonical encoding of: nil, bool, int, bytes, str, list or dict with str keys
     in ascending order of their UTF-8 bytes.
 
-    Raises TooLarge over `bytes_max` or `depth_max`, Malformed for what is no msgpack of these types, NotCanonical
-    for another encoding of the same value. Floats and extensions have no place in the protocol.
+    Raises TooLarge over `bytes_max`, `depth_max` levels or `items_max` values in all, Malformed for what is no msgpack
+    of these types, NotCanonical for another encoding of the same value. Floats and extensions have no place in the
+    protocol.
     """
     if len(data) > bytes_max:
         raise TooLarge(f"{len(data)} bytes where at most {bytes_max} are allowed")
-    _check_depth(data, depth_max)
+    _scan(data, depth_max, items_max)
     value = _decode(data)
-    _check_types(value)
+    _check_keys(value)
     if msgpack.packb(value, use_bin_type=True) != data:
         raise NotCanonical("another encoding of the same value")
     return value
@@ -67,23 +68,29 @@ def _refuse_extension(code: int, data: bytes) -> Any:
     raise Malformed(f"extension type {code}")
 
 
-def _check_depth(data: bytes, depth_max: int) -> None:
-    """Count levels before decoding, so that nesting never reaches the decoder's stack."""
-    open_items: list[int] = []
-    position, size = 0, len(data)
-    while position < size:
+def _scan(data: bytes, depth_max: int, items_max: int) -> None:
+    """Walk over the tokens before decoding: a promise of more items than there are bytes left, or than the limits
+    allow, never reaches the decoder, which would make room for them at once."""
+    open_items = [1]  # items still due at each level; the lowest stands for the value itself
+    position, size, due, seen = 0, len(data), 1, 0
+    while open_items:
+        if due > size - position:
+            raise Malformed("cut short")
+        if seen + due > items_max:
+            raise TooLarge(f"more than {items_max} values")
         skip, items = _token(data, position)
         position += skip
-        if items:
-            open_items.append(items)
+        seen, due = seen + 1, due - 1
+        open_items[-1] -= 1
+        if items is not None:
             if len(open_items) > depth_max:
                 raise TooLarge(f"nested deeper than {depth_max}")
-            continue
-        while open_items:
-            open_items[-1] -= 1
-            if open_items[-1]:
-                break
+            open_items.append(items)
+            due += items
+        while open_items and not open_items[-1]:
             open_items.pop()
+    if position != size:
+        raise Malformed("cut short" if position > size else "bytes after the value")
 
 
 # First byte -> bytes that hold the length of a string or byte string
@@ -91,35 +98,36 @@ _LENGTHS: dict[int, int] = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4
 # First byte -> (bytes that hold the count, items for each that is counted)
 _CONTAINERS: dict[int, tuple[int, int]] = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
 # First byte -> bytes that follow
-_FIXED: dict[int, int] = {0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}
+_FIXED: dict[int, int] = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}
 
 
-def _token(data: bytes, position: int) -> tuple[int, int]:
-    """(bytes to skip, items that follow) of the token at `position` (msgpack spec, "Formats")."""
+def _token(data: bytes, position: int) -> tuple[int, int | None]:
+    """(bytes to skip, items that follow if it opens an array or map) of the token at `position` (msgpack spec,
+    "Formats")."""
     first = data[position]
     if first < 0x80 or first >= 0xE0 or first in (0xC0, 0xC2, 0xC3):
-        return 1, 0
+        return 1, None
     if first < 0x90:
         return 1, 2 * (first & 0x0F)
     if first < 0xA0:
         return 1, first & 0x0F
     if first < 0xC0:
-        return 1 + (first & 0x1F), 0
+        return 1 + (first & 0x1F), None
     if first in _LENGTHS:
         width = _LENGTHS[first]
-        return 1 + width + int.from_bytes(data[position + 1 : position + 1 + width], "big"), 0
+        return 1 + width + int.from_bytes(data[position + 1 : position + 1 + width], "big"), None
     if first in _CONTAINERS:
         width, factor = _CONTAINERS[first]
         return 1 + width, factor * int.from_bytes(data[position + 1 : position + 1 + width], "big")
     if first in _FIXED:
-        return 1 + _FIXED[first], 0
+        return 1 + _FIXED[first], None
     raise Malformed(f"byte 0x{first:02x} has no place in the protocol")
 
 
-def _check_types(value: Any) -> None:
+def _check_keys(value: Any) -> None:
     if isinstance(value, list):
         for item in value:
-            _check_types(item)
+            _check_keys(item)
     elif isinstance(value, dict):
         keys = list(value)
         if not all(isinstance(key, str) for key in keys):
@@ -127,9 +135,7 @@ def _check_types(value: Any) -> None:
         if keys != sorted(keys, key=lambda key: key.encode()):
             raise NotCanonical("map keys out of order")
         for item in value.values():
-            _check_types(item)
-    elif isinstance(value, float):
-        raise Malformed("a float")
+            _check_keys(item)
 
 
 def sort_keys(value: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from p2pblog.config import FORK_BODIES_MAX
 from p2pblog.core import codec
 from p2pblog.core.entry import Entry, check_signed, decode_body
+from p2pblog.core.identity import Standing
 from p2pblog.core.keys import DeviceKey, EntryId
 from p2pblog.errors import BadForkProof, LocalProtocolError, RemoteProtocolError
 
@@ -74,9 +75,15 @@ def prove_fork(one: Sequence[Entry], other: Sequence[Entry]) -> ForkProof:
     return proof
 
 
+def freezes(proof: ForkProof, standing: Standing | None) -> bool:
+    """Whether a proof still freezes its log: not once the identity retired the device, which picks the branch, makes
+    everything up to its last number immune, and hides what lies beyond."""
+    return standing is None or not standing.retired
+
+
 def _from(entries: Sequence[Entry], seq: int) -> tuple[Entry, ...]:
     """From `seq` to the first signed entry: the shortest branch."""
-    tail = [entry for entry in entries if entry.seq >= seq]
+    tail = [entry.without_payload() for entry in entries if entry.seq >= seq]
     for position, entry in enumerate(tail):
         if entry.signature is not None:
             return tuple(tail[: position + 1])

@@ -4,17 +4,21 @@ The rules, in full:
 
 * The inception names `root_0` and commits to the next root; its hash is the identity.
 * `rotate` opens the next epoch. It reveals the policy that the epoch before committed to and is signed by `threshold`
-  of the keys whose hashes that policy lists. Of several for one epoch the lowest id wins.
-* `device` and `retire` count only in the current epoch, signed by its root. `device` also carries the device's consent.
-* For one device: a `retire` beats a `device`; then the higher counter, then the lower id.
+  of the keys whose hashes that policy lists. Of several for one epoch the lowest id wins, and what hangs on the other
+  goes with it: chains of rotations are compared whole, epoch by epoch, and never mixed.
+* `device` and `retire` count only in the current epoch, signed by its root. `device` also carries the device's consent,
+  which names the identity and nothing else, so a later root can state the device anew while it is offline or lost.
+* For one device: a `retire` beats a `device`; then the higher counter, then the lower id. A `retire` alone says
+  nothing: without the consent an identity could claim somebody else's log up to its entry N.
+* Over the bound the retires stay first, then the higher counters, then the lower ids.
 
-So the state is a function of the set: whoever holds the same statements comes to the same answer, in any order.
+So two states merge to one, whatever the order, grouping or repetition, and a set that travels holds what has force.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, NewType
 
@@ -32,17 +36,18 @@ from p2pblog.core.keys import (
     hash32,
     verify,
 )
-from p2pblog.errors import BadStatement, Malformed
+from p2pblog.errors import BadSignature, BadStatement, LocalProtocolError, Malformed, NotCanonical
 
 StatementId = NewType("StatementId", bytes)
 
 COUNTER_MAX = 2**53 - 1
-EPOCH_MAX = 2**16
+EPOCH_MAX = 16
+"""Rotations of one identity: one each five years of a long life. Four of them fit a head record."""
 POLICY_KEYS_MAX = 16
 STATEMENT_BYTES_MAX = 4 * 1024
 """A rotate with 16 guardians: 16 hashes, keys and signatures."""
-IDENTITY_BYTES_MAX = STATEMENTS_MAX * 300
-"""A full set of device and retire statements, each under 300 bytes."""
+IDENTITY_BYTES_MAX = STATEMENTS_MAX * 230 + EPOCH_MAX * 2_500
+"""A full set: device and retire statements under 230 bytes each, rotations by 16 guardians under 2,500."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +228,7 @@ def _epoch_and_counter(items: list[Any]) -> tuple[int, int]:
 def state_device(root: KeyPair, device: KeyPair, identity: IdentityHash, epoch: int, counter: int) -> Statement:
     """Both keys agree that the device writes for the identity."""
     bare = Statement(Device(identity, epoch, counter, DeviceKey(device.public)), ())
-    return Statement(bare.body, (root.sign(STATEMENT_DOMAIN, bare.id),), device.sign(CONSENT_DOMAIN, bare.id))
+    return Statement(bare.body, (root.sign(STATEMENT_DOMAIN, bare.id),), device.sign(CONSENT_DOMAIN, identity))
 
 
 def state_retire(
@@ -231,6 +236,17 @@ def state_retire(
 ) -> Statement:
     bare = Statement(Retire(identity, epoch, counter, device, seq, entry), ())
     return Statement(bare.body, (root.sign(STATEMENT_DOMAIN, bare.id),))
+
+
+def restate(root: KeyPair, statement: Statement, epoch: int, counter: int) -> Statement:
+    """A device or retire statement again, under a later root: the device's consent holds for good.
+
+    Raises LocalProtocolError for a rotate, which nobody can repeat.
+    """
+    if isinstance(statement.body, Rotate):
+        raise LocalProtocolError("a rotation stands once")
+    bare = Statement(replace(statement.body, epoch=epoch, counter=counter), ())
+    return Statement(bare.body, (root.sign(STATEMENT_DOMAIN, bare.id),), statement.consent)
 
 
 def state_rotate(
@@ -300,15 +316,11 @@ class Identity:
 
     @cached_property
     def devices(self) -> dict[DeviceKey, Standing]:
-        """Every device that the current root names, in the order of the keys."""
-        standings: dict[DeviceKey, Standing] = {}
-        for statement in self.statements:
-            body = statement.body
-            if isinstance(body, Retire):
-                standings[body.device] = Standing(True, body.seq, body.entry)
-            elif isinstance(body, Device) and body.device not in standings:
-                standings[body.device] = Standing(False)
-        return dict(sorted(standings.items()))
+        """Every device that consented and that the current root names, in the order of the keys."""
+        bodies = [statement.body for statement in self.statements]
+        retired = {body.device: Standing(True, body.seq, body.entry) for body in bodies if isinstance(body, Retire)}
+        admitted = sorted(body.device for body in bodies if isinstance(body, Device))
+        return {device: retired.get(device, Standing(False)) for device in admitted}
 
     @property
     def next_counter(self) -> int:
@@ -326,21 +338,21 @@ class Identity:
     def merge(self, statements: Iterable[Statement]) -> Identity:
         """The union, less what has no force. Gives `self` itself if nothing changes.
 
-        Raises BadStatement or BadSignature if one of `statements` could have force in no set, TooLarge over the bound.
+        `statements` may leave out the first rotations, or all: then ours are meant. One of an epoch whose rotation is
+        missing is ignored, so rotations come with or before what they make valid.
+        Raises BadStatement, BadSignature or BadKey if one of `statements` is forged.
         """
-        known = {statement.id: statement for statement in self.statements}
-        for statement in statements:
-            if statement.body.identity != self.hash:
-                raise BadStatement("a statement of another identity")
-            known.setdefault(statement.id, statement)
-        merged = Identity(self.inception, _in_force(self.inception, list(known.values())))
-        if len(merged.statements) > STATEMENTS_MAX:
-            raise BadStatement(f"more than {STATEMENTS_MAX} statements")
-        return self if merged.statements == self.statements else merged
+        brought = list(statements)
+        if any(statement.body.identity != self.hash for statement in brought):
+            raise BadStatement("a statement of another identity")
+        first = min((s.body.epoch for s in brought if isinstance(s.body, Rotate)), default=EPOCH_MAX + 1)
+        theirs = _in_force(self.inception, [*self.rotations[: first - 1], *brought])
+        merged = _join(self.statements, theirs)
+        return self if merged == self.statements else Identity(self.inception, merged)
 
     @classmethod
     def decode(cls, data: bytes, expected: IdentityHash | None = None) -> Identity:
-        """From the wire form, checked.
+        """From the wire form, checked: exactly the statements that have force, in the order of their ids.
 
         Raises Malformed, NotCanonical, TooLarge, BadKey, BadStatement or BadSignature.
         """
@@ -349,50 +361,103 @@ class Identity:
         if expected is not None and inception.identity != expected:
             raise BadStatement("the inception of another identity")
         statements = [Statement.from_value(item) for item in codec.as_list(values, length_max=STATEMENTS_MAX)]
-        return cls(inception).merge(statements)
+        identity = cls(inception).merge(statements)
+        if len(identity.statements) != len(statements):
+            raise BadStatement("a statement that has no force beside the others")
+        if identity.wire != data:
+            raise NotCanonical("statements out of order")
+        return identity
+
+
+# --- which statements have force --------------------------------------------------------------------------------------
+
+
+def _join(one: Sequence[Statement], other: Sequence[Statement]) -> tuple[Statement, ...]:
+    """Two states in one: the better chain of rotations with its statements; of equal chains, the statements of both.
+
+    A pair of an ordered thing and a set under it: that makes the merge associative (a lexicographic join).
+    """
+    if _chain_rank(one) != _chain_rank(other):
+        return tuple(one if _chain_rank(one) < _chain_rank(other) else other)
+    rotations = {s.id: s for s in sorted([*one, *other], key=_rank, reverse=True) if isinstance(s.body, Rotate)}
+    return _ordered(list(rotations.values()), [s for s in [*one, *other] if not isinstance(s.body, Rotate)])
+
+
+def _chain_rank(statements: Sequence[Statement]) -> list[bytes]:
+    """Chains compare by the id at the first epoch where they differ; one that goes on beats one that ends."""
+    rotations = sorted((s for s in statements if isinstance(s.body, Rotate)), key=lambda s: s.body.epoch)
+    return [*(s.id for s in rotations), b"\xff" * 33]
 
 
 def _in_force(inception: Inception, statements: list[Statement]) -> tuple[Statement, ...]:
-    """The statements of the set that count, ordered by id. Raises if a statement is forged."""
-    rotations = _rotation_chain(inception, [s for s in statements if isinstance(s.body, Rotate)])
-    roots = [inception.root, *(s.body.root for s in rotations if isinstance(s.body, Rotate))]
-    best: dict[tuple[str, bytes], Statement] = {}
-    for statement in sorted(statements, key=lambda s: s.id):
+    """The statements of one set that count, in order. Raises if a statement is forged."""
+    by_epoch = _rotations(inception, statements)
+    chain: list[Statement] = []
+    committed, root = inception.policy_hash, inception.root
+    for rivals in by_epoch:
+        fitting = [(s, body) for s, body in rivals if body.policy.hash == committed]
+        if not fitting:
+            break
+        winner, rotation = min(fitting, key=lambda pair: _rank(pair[0]))
+        committed, root = rotation.policy_hash, rotation.root
+        chain.append(winner)
+    roots = [[inception.root], *([body.root for _, body in rivals] for rivals in by_epoch)]
+    current: list[Statement] = []
+    for statement in statements:
         body = statement.body
         if isinstance(body, Rotate) or body.epoch >= len(roots):
             continue  # a later epoch whose rotation we lack: it has no force yet
-        _check_signed(statement, roots[body.epoch])
-        if body.epoch < len(roots) - 1:
-            continue  # the root that said so has been replaced
-        key = (type(body).__name__, body.device)
-        rival = best.get(key)
-        if rival is None or _counter(statement) > _counter(rival):
-            best[key] = statement
-    return tuple(sorted([*rotations, *best.values()], key=lambda s: s.id))
+        if _check_signed_by_one(statement, roots[body.epoch]) == root and body.epoch == len(chain):
+            current.append(statement)
+    return _ordered(chain, current)
 
 
-def _counter(statement: Statement) -> int:
-    assert not isinstance(statement.body, Rotate)
-    return statement.body.counter
-
-
-def _rotation_chain(inception: Inception, candidates: list[Statement]) -> list[Statement]:
-    chain: list[Statement] = []
-    committed = inception.policy_hash
-    for epoch in range(1, EPOCH_MAX):
-        opened = [s for s in candidates if isinstance(s.body, Rotate) and s.body.epoch == epoch]
-        fitting = [s for s in opened if isinstance(s.body, Rotate) and s.body.policy.hash == committed]
-        if not fitting:
+def _rotations(inception: Inception, statements: list[Statement]) -> list[list[tuple[Statement, Rotate]]]:
+    """The rotations of epoch 1, 2, … that one of the epoch before committed to, verified; rivals side by side."""
+    found: list[list[tuple[Statement, Rotate]]] = []
+    committed = {inception.policy_hash}
+    for epoch in range(1, EPOCH_MAX + 1):
+        rivals = [(s, s.body) for s in statements if isinstance(s.body, Rotate) and s.body.epoch == epoch]
+        if not rivals:
             break
-        for statement in fitting:
+        for statement, body in rivals:
+            if body.policy.hash not in committed:
+                raise BadStatement("a rotation that the epoch before did not commit to")
             _check_rotation(statement)
-        winner = min(fitting, key=lambda s: s.id)
-        assert isinstance(winner.body, Rotate)
-        committed = winner.body.policy_hash
-        chain.append(winner)
-    if any(isinstance(s.body, Rotate) and s.body.epoch == len(chain) + 1 for s in candidates):
-        raise BadStatement("a rotation that the epoch before did not commit to")
-    return chain
+        committed = {body.policy_hash for _, body in rivals}
+        found.append(rivals)
+    return found
+
+
+def _ordered(rotations: Sequence[Statement], others: Iterable[Statement]) -> tuple[Statement, ...]:
+    """The best statement of each kind for each device, as many as the bound allows, with the rotations, by id."""
+    best: dict[tuple[str, bytes], Statement] = {}
+    for statement in sorted(others, key=_rank):
+        assert not isinstance(statement.body, Rotate)
+        best.setdefault((type(statement.body).__name__, statement.body.device), statement)
+    # What beats another of its device also ranks above it, so cutting here and merging on loses nothing that counts.
+    kept = list(best.values())[: STATEMENTS_MAX - len(rotations)]
+    return tuple(sorted([*rotations, *kept], key=lambda s: s.id))
+
+
+def _rank(statement: Statement) -> tuple[bool, int, bytes, tuple[bytes, ...], bytes]:
+    """Lower is better: retires, then higher counters, then lower ids. Signatures decide last: the owner of a key can
+    make several for one statement, and all must come to the same set."""
+    body = statement.body
+    counter = 0 if isinstance(body, Rotate) else body.counter
+    return isinstance(body, Device), -counter, statement.id, statement.signatures, statement.consent or b""
+
+
+def _check_signed_by_one(statement: Statement, roots: list[bytes]) -> bytes:
+    """Which of the rival roots of its epoch signed it. Raises what the last of them says if none did."""
+    for root in roots[:-1]:
+        try:
+            _check_signed(statement, root)
+        except BadSignature:
+            continue
+        return root
+    _check_signed(statement, roots[-1])
+    return roots[-1]
 
 
 @lru_cache(maxsize=16_384)
@@ -405,7 +470,7 @@ def _check_signed(statement: Statement, root: bytes) -> None:
         raise BadStatement("a device statement carries the device's consent, no other does")
     verify(root, STATEMENT_DOMAIN, statement.id, statement.signatures[0])
     if isinstance(body, Device) and statement.consent is not None:
-        verify(body.device, CONSENT_DOMAIN, statement.id, statement.consent)
+        verify(body.device, CONSENT_DOMAIN, body.identity, statement.consent)
 
 
 @lru_cache(maxsize=4_096)

@@ -15,7 +15,7 @@ from p2pblog.config import (
 )
 from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
-from p2pblog.errors import Malformed, RemoteProtocolError
+from p2pblog.errors import LocalProtocolError, Malformed, RemoteProtocolError
 
 REPLACES_MAX = 16
 """Versions that one edit or delete names: as many as a person makes of one notice, and then some."""
@@ -105,7 +105,8 @@ Payload = LogStart | Note | Boost | Like | Delete | Profile | Unknown
 
 
 def encode(payload: Payload) -> bytes:
-    """The canonical bytes of a payload that we write."""
+    """The canonical bytes of a payload that we write. Raises LocalProtocolError for one that nobody would understand:
+    too long, or text that UTF-8 can't say."""
     fields: dict[str, Any]
     match payload:
         case LogStart(identity):
@@ -119,8 +120,11 @@ def encode(payload: Payload) -> bytes:
         case Profile(name, bio):
             fields = {"name": name, "bio": bio or None}
         case Unknown():
-            raise TypeError("an unknown payload is passed on as it came, never encoded")
-    return codec.pack(codec.sort_keys({"type": payload.type, **fields}))
+            raise LocalProtocolError("an unknown payload is passed on as it came, never encoded")
+    data = codec.pack(codec.sort_keys({"type": payload.type, **fields}))
+    if decode(data) != payload:
+        raise LocalProtocolError(f"a {payload.type} that no peer would understand")
+    return data
 
 
 def decode(data: bytes) -> Payload:
@@ -140,7 +144,8 @@ def decode(data: bytes) -> Payload:
 
 
 def _known(kind: str, fields: dict[str, Any]) -> Payload:
-    """Fields that we don't know are ignored: a later version may add some."""
+    """Fields that we don't know are ignored: a later version may add some. A field that is nil is absent."""
+    fields = {key: item for key, item in fields.items() if item is not None}
     match kind:
         case "log":
             return LogStart(IdentityHash(codec.as_bytes(fields.get("identity"), length=32)))

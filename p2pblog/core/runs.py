@@ -41,6 +41,8 @@ def encode_run(entries: Sequence[Entry], prev_known: bool = False) -> list[Any]:
                 raise LocalProtocolError(f"no signature held for entry {entry.seq}")
             signatures.append(entry.signature)
     payloads = [[e.payload_size, e.payload_hash] if e.payload is None else e.payload for e in entries]
+    if sum(len(e.payload or b"") for e in entries) > RUN_BYTES_MAX:
+        raise LocalProtocolError("a run of over 2 MiB")
     prev = None if prev_known else first.prev
     return [first.device, first.seq, prev, times, payloads, b"".join(signatures)]
 
@@ -95,7 +97,7 @@ def _build(device: DeviceKey, first: int, prev: EntryId | None, times: list[Any]
         if not 0 <= time_ms <= TIME_MS_MAX:
             raise Malformed("a time outside the limits")
         payload, size, hashed = _carried(carried)
-        total += size
+        total += len(payload or b"")
         if total > RUN_BYTES_MAX:
             raise TooLarge("a run of over 2 MiB")
         seq = first + position
