@@ -64,6 +64,12 @@ RECORDS_PER_BLOCK_MAX = 2
 """Records of one key from one IPv4 /24 or IPv6 /48."""
 RECORD_SKEW_MS = 10 * 60 * 1000
 """How far an author's clock may run ahead of a holder's before a record counts as living too long."""
+RECORDS_MAX = 20_000
+"""Records that a node holds for others: 20 MB at most, 5 MB as they come."""
+RECORDS_PER_SIGNER_MAX = 256
+"""Of those, by one device, node or identity: its keys are spread over the network, so few fall to one holder."""
+RECORDS_PER_SENDER_MAX = 1_000
+"""Of those, sent from one IPv4 /24 or IPv6 /48: a twentieth of the room."""
 REPLICAS_WANTED = 64
 """A follower announces itself while fewer replicas than this are alive."""
 

@@ -79,18 +79,18 @@ def make_private(folder: Path) -> None:
                 missing.chmod(0o700)  # whatever the umask took away
         _check_private(folder)
     except OSError as error:
-        raise UserError(f"{folder} cannot be used as a home: {reason(error)}.") from error
+        raise UserError(f"{folder} cannot be used as a home: {reason(error)}") from error
 
 
 def _check_private(folder: Path) -> None:
     found = folder.stat()
     if not stat.S_ISDIR(found.st_mode):
-        raise UserError(f"{folder} cannot be used as a home: it is not a folder.")
+        raise UserError(f"{folder} cannot be used as a home: it is not a folder")
     if stat.S_IMODE(found.st_mode) & 0o077 == 0:
         return
     if any(folder.iterdir()):
         raise UserError(
-            f"{folder} holds other things and others can enter it: choose a folder of its own, or close it.",
+            f"{folder} holds other things and others can enter it: choose a folder of its own, or close it",
             hint=f"chmod 700 {shlex.quote(str(folder))}",
         )
     folder.chmod(0o700)
@@ -112,7 +112,7 @@ def _encode(keyring: Keyring) -> bytes:
 
 
 def _decode(home: Home, data: bytes) -> Keyring:
-    damaged = UserError(f"the key file {home.keys} is damaged: put back a copy of it.")
+    damaged = UserError(f"the key file {home.keys} is damaged: put back a copy of it")
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -122,7 +122,7 @@ def _decode(home: Home, data: bytes) -> Keyring:
         raise damaged
     if version > VERSION:
         raise UserError(
-            f"the key file {home.keys} was written by a newer p2pblog (version {version}): update this one."
+            f"the key file {home.keys} was written by a newer p2pblog (version {version}): update this one"
         )
     try:
         keyring = _from_document(document)
@@ -157,24 +157,24 @@ def _read(home: Home) -> bytes:
     try:
         file = os.open(home.keys, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"there is no identity in {home.folder}.", hint="p2pblog init") from error
+        raise UserError(f"there is no identity in {home.folder}", hint="p2pblog init") from error
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EMLINK):
-            raise UserError(f"the key file {home.keys} is a symbolic link, which is refused.") from error
-        raise UserError(f"the key file {home.keys} cannot be read: {reason(error)}.") from error
+            raise UserError(f"the key file {home.keys} is a symbolic link, which is refused") from error
+        raise UserError(f"the key file {home.keys} cannot be read: {reason(error)}") from error
     with os.fdopen(file, "rb") as stream:
         mode = os.fstat(file).st_mode
         if not stat.S_ISREG(mode):
-            raise UserError(f"the key file {home.keys} is not a file.")
+            raise UserError(f"the key file {home.keys} is not a file")
         if stat.S_IMODE(mode) & 0o077:
             raise UserError(
-                f"others can read the key file {home.keys}, so it is refused.",
+                f"others can read the key file {home.keys}, so it is refused",
                 f"chmod 600 {shlex.quote(str(home.keys))}",
             )
         try:
             return stream.read(KEY_FILE_BYTES_MAX)
         except OSError as error:
-            raise UserError(f"the key file {home.keys} cannot be read: {reason(error)}.") from error
+            raise UserError(f"the key file {home.keys} cannot be read: {reason(error)}") from error
 
 
 def _write(home: Home, keyring: Keyring, replace: bool) -> None:
@@ -190,9 +190,9 @@ def _write(home: Home, keyring: Keyring, replace: bool) -> None:
                 draft.unlink(missing_ok=True)
             os.fsync(folder)
     except FileExistsError as error:
-        raise UserError(f"there is an identity in {home.folder} already.", hint="p2pblog id") from error
+        raise UserError(f"there is an identity in {home.folder} already", hint="p2pblog id") from error
     except OSError as error:
-        raise UserError(f"the key file {home.keys} cannot be written: {reason(error)}.") from error
+        raise UserError(f"the key file {home.keys} cannot be written: {reason(error)}") from error
 
 
 def _write_draft(draft: Path, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from enum import Enum
 from typing import Protocol, TypedDict
 
 
@@ -102,6 +103,7 @@ class EntryDocument(TypedDict):
 class NodeApi(Protocol):
     """One method a command. An ADDRESS argument is an address, a `p2pblog:` link or a petname; an id is a hex prefix.
 
+    The names are also those of the routes: `POST /timeline {"limit": 5}` calls `timeline(limit=5)`.
     All raise UsageError (exit 2), NotFound (4), NotPermitted (5), TimedOut (6) or UserError (1).
     """
 
@@ -121,10 +123,57 @@ class NodeApi(Protocol):
     ) -> list[NoticeDocument]: ...
 
     def watch(self, author: str | None = None) -> AsyncIterator[NoticeDocument]:
-        """Notices and boosts as they come to stand in the timeline, from now on."""
+        """Notices and boosts as they come to stand in the timeline, from now on.
+
+        It listens from its first step, before it waits for anything, so that nothing falls between a page read after
+        it and the first notice that it gives. It ends when CONTROL_WATCH_LAG_MAX notices wait for a reader that stalls.
+        An error that it raises later reaches the client as the last line.
+        """
 
     async def show(self, notice: str) -> NoticeDocument: ...
     async def thread(self, notice: str) -> ThreadDocument: ...
     async def peers(self) -> list[PeerDocument]: ...
     async def add_peer(self, endpoint: str) -> PeerDocument: ...
     async def entry(self, entry: str) -> EntryDocument: ...
+
+
+# --- how arguments and errors travel ----------------------------------------------------------------------------------
+
+
+class ErrorDocument(TypedDict):
+    """A UserError on the wire: `exit_code` says which (errors.USER_ERRORS)."""
+
+    error: str
+    hint: str | None
+    exit_code: int
+
+
+class Argument(Enum):
+    """What a route takes under one name."""
+
+    TEXT = "text"
+    OPTIONAL_TEXT = "text, or null"
+    ROWS = "a number from 1 to 1,000"
+
+
+ROUTES: dict[str, dict[str, Argument]] = {
+    "id": {},
+    "status": {},
+    "post": {"text": Argument.TEXT, "reply_to": Argument.OPTIONAL_TEXT},
+    "boost": {"notice": Argument.TEXT},
+    "like": {"notice": Argument.TEXT},
+    "delete": {"notice": Argument.TEXT},
+    "profile": {"name": Argument.OPTIONAL_TEXT, "bio": Argument.OPTIONAL_TEXT},
+    "follow": {"address": Argument.TEXT, "petname": Argument.OPTIONAL_TEXT},
+    "unfollow": {"address": Argument.TEXT},
+    "following": {},
+    "invite": {},
+    "timeline": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT, "author": Argument.OPTIONAL_TEXT},
+    "watch": {"author": Argument.OPTIONAL_TEXT},
+    "show": {"notice": Argument.TEXT},
+    "thread": {"notice": Argument.TEXT},
+    "peers": {},
+    "add_peer": {"endpoint": Argument.TEXT},
+    "entry": {"entry": Argument.TEXT},
+}
+"""Route -> its arguments; each is a method of NodeApi, and a test holds the two together."""

@@ -1,0 +1,86 @@
+"""What a person may type: notices, names, ids. Refused with exit code 2 before anything is sent or written."""
+
+from __future__ import annotations
+
+import re
+
+from p2pblog.config import (
+    BIO_CHARACTERS_MAX,
+    ID_PREFIX_MIN,
+    NAME_CHARACTERS_MAX,
+    NOTE_BYTES_MAX,
+    NOTE_CHARACTERS_MAX,
+    PETNAME_CHARACTERS_MAX,
+)
+from p2pblog.errors import UsageError
+
+ID_DIGITS = 64
+
+
+def check_text(text: str) -> str:
+    """A notice's text, as it is. Raises UsageError: empty, too long, or no text at all."""
+    check_utf8(text, "the text")
+    if not text.strip():
+        raise UsageError("an empty notice says nothing")
+    _check_length(text, "the text", NOTE_CHARACTERS_MAX)
+    size = len(text.encode())
+    if size > NOTE_BYTES_MAX:
+        raise UsageError(f"the text has {size:,} bytes in UTF-8, and a notice at most {NOTE_BYTES_MAX:,}")
+    return text
+
+
+def check_name(name: str) -> str:
+    """A display name, without space around it; one line. Raises UsageError."""
+    return _one_line(name, "the name", NAME_CHARACTERS_MAX)
+
+
+def check_petname(petname: str) -> str:
+    """A petname, without space around it; one line, and nothing that reads as an address. Raises UsageError."""
+    petname = _one_line(petname, "the petname", PETNAME_CHARACTERS_MAX)
+    if petname.lower().startswith("p2pblog:") or re.fullmatch(r"[a-z2-7]{56}", petname.lower()):
+        raise UsageError("a petname must not look like an address")
+    return petname
+
+
+def check_bio(bio: str) -> str:
+    """A bio, as it is; an empty one takes the old one away. Raises UsageError."""
+    check_utf8(bio, "the bio")
+    return _check_length(bio, "the bio", BIO_CHARACTERS_MAX)
+
+
+def check_id(text: str) -> str:
+    """An id or the beginning of one, in lower case. Raises UsageError; whether it is unique only the node knows."""
+    check_utf8(text, "the id")
+    digits = text.strip().lower()
+    if not re.fullmatch(r"[0-9a-f]+", digits) or len(digits) > ID_DIGITS:
+        raise UsageError(f"an id is {ID_DIGITS} hexadecimal digits, or the first {ID_PREFIX_MIN} or more of them")
+    if len(digits) < ID_PREFIX_MIN:
+        raise UsageError(f"an id may be shortened to {ID_PREFIX_MIN} digits, and this has {len(digits)}")
+    return digits
+
+
+def check_utf8(text: str, what: str) -> str:
+    """Text that came as bytes from a terminal, a file or JSON is UTF-8. Raises UsageError.
+
+    Python keeps bytes that are not as lone surrogates (PEP 383), and JSON can spell those too.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{what} is not valid UTF-8") from error
+    return text
+
+
+def _one_line(text: str, what: str, characters_max: int) -> str:
+    text = check_utf8(text, what).strip()
+    if not text:
+        raise UsageError(f"{what} is empty")
+    if any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in text):
+        raise UsageError(f"{what} has control characters or more than one line")
+    return _check_length(text, what, characters_max)
+
+
+def _check_length(text: str, what: str, characters_max: int) -> str:
+    if len(text) > characters_max:
+        raise UsageError(f"{what} has {len(text):,} characters, and at most {characters_max:,} are allowed")
+    return text

@@ -1,0 +1,238 @@
+"""A node in memory behind the control socket: small, but it keeps what it is told and refuses what it must."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import trio
+
+from p2pblog.errors import NotFound, NotPermitted, TimedOut, UsageError, UserError
+
+ALICE = "a" * 56
+BOB = "b" * 56
+NOW_MS = 1_760_000_000_000
+
+
+def an_id(number: int) -> str:
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+class FakeNode:
+    """Alice's node. `faults` maps a method to what it raises; `gate` holds `status` back until it is set."""
+
+    def __init__(self, clock_ms: Callable[[], int] = lambda: NOW_MS) -> None:
+        self.clock_ms = clock_ms
+        self.name: str | None = "alice"
+        self.bio: str | None = None
+        self.notices: list[dict[str, Any]] = []
+        self.follows: dict[str, dict[str, Any]] = {}
+        self.peer_rows: list[dict[str, Any]] = []
+        self.faults: dict[str, BaseException] = {}
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.gate: trio.Event | None = None
+        self.watchers: list[trio.MemorySendChannel[dict[str, Any]]] = []
+        self.watching = 0
+
+    def _called(self, name: str, **arguments: Any) -> None:
+        self.calls.append((name, arguments))
+        if name in self.faults:
+            raise self.faults[name]
+
+    def add(self, author: str = ALICE, name: str | None = "alice", text: str = "hello", **more: Any) -> dict[str, Any]:
+        """A notice that came to stand in the timeline."""
+        notice = {
+            "id": an_id(len(self.notices)),
+            "type": "note",
+            "author": author,
+            "name": name,
+            "text": text,
+            "time": self.clock_ms(),
+            "reply_to": None,
+            "boost_of": None,
+            "likes": 0,
+            "boosts": 0,
+            **more,
+        }
+        self.notices.append(notice)
+        for watcher in self.watchers:
+            watcher.send_nowait(notice)
+        return notice
+
+    def _find(self, prefix: str) -> dict[str, Any]:
+        found = [notice for notice in self.notices if notice["id"].startswith(prefix)]
+        if not found:
+            raise NotFound(f"no notice {prefix} is held here")
+        if len(found) > 1:
+            raise UsageError(f"{prefix} begins several ids: give more digits")
+        return found[0]
+
+    def _written(self, notice: dict[str, Any], kind: str) -> dict[str, Any]:
+        return {
+            "id": notice["id"],
+            "type": kind,
+            "author": ALICE,
+            "device": "d" * 64,
+            "seq": len(self.notices),
+            "time": notice["time"],
+        }
+
+    async def id(self) -> dict[str, Any]:
+        self._called("id")
+        return {
+            "address": ALICE,
+            "name": self.name,
+            "device": "d" * 64,
+            "node": "e" * 64,
+            "uri": f"p2pblog:{ALICE}",
+        }
+
+    async def status(self) -> dict[str, Any]:
+        self._called("status")
+        if self.gate is not None:
+            await self.gate.wait()
+        return {
+            "address": ALICE,
+            "name": self.name,
+            "listen": "127.0.0.1:4711",
+            "pid": 1234,
+            "peers": len(self.peer_rows),
+            "dht_nodes": 20,
+            "follows": len(self.follows),
+            "entries": len(self.notices),
+            "uptime_s": 3_725,
+            "version": "0.1.0",
+            "pending": [address for address, row in self.follows.items() if row["state"] == "searching"],
+        }
+
+    async def post(self, text: str, reply_to: str | None = None) -> dict[str, Any]:
+        self._called("post", text=text, reply_to=reply_to)
+        parent = None if reply_to is None else self._find(reply_to)["id"]
+        return self._written(self.add(name=self.name, text=text, reply_to=parent), "note")
+
+    async def boost(self, notice: str) -> dict[str, Any]:
+        self._called("boost", notice=notice)
+        found = self._find(notice)
+        return self._written(self.add(type="boost", text=found["text"], boost_of=found["id"]), "boost")
+
+    async def like(self, notice: str) -> dict[str, Any]:
+        self._called("like", notice=notice)
+        found = self._find(notice)
+        found["likes"] += 1
+        return self._written(found, "like")
+
+    async def delete(self, notice: str) -> dict[str, Any]:
+        self._called("delete", notice=notice)
+        found = self._find(notice)
+        if found["author"] != ALICE:
+            raise NotPermitted("that notice is somebody else's")
+        self.notices.remove(found)
+        return self._written(found, "delete")
+
+    async def profile(self, name: str | None = None, bio: str | None = None) -> dict[str, Any]:
+        self._called("profile", name=name, bio=bio)
+        self.name = self.name if name is None else name
+        self.bio = self.bio if bio is None else bio
+        return {"address": ALICE, "name": self.name, "bio": self.bio}
+
+    async def follow(self, address: str, petname: str | None = None) -> dict[str, Any]:
+        self._called("follow", address=address, petname=petname)
+        if len(address) != 56:
+            raise UsageError("an address has 56 characters")
+        row = {"address": address, "name": None, "petname": petname, "entries": 0, "newest": None, "state": "searching"}
+        self.follows[address] = row
+        return row
+
+    async def unfollow(self, address: str) -> dict[str, Any]:
+        self._called("unfollow", address=address)
+        for key, row in self.follows.items():
+            if address in (key, row["petname"]):
+                return self.follows.pop(key)
+        raise NotFound("nobody of that name or address is followed")
+
+    async def following(self) -> list[dict[str, Any]]:
+        self._called("following")
+        return list(self.follows.values())
+
+    async def invite(self) -> dict[str, Any]:
+        self._called("invite")
+        return {"uri": f"p2pblog:{ALICE}?peer=127.0.0.1:4711"}
+
+    async def timeline(
+        self, limit: int = 20, before: str | None = None, author: str | None = None
+    ) -> list[dict[str, Any]]:
+        self._called("timeline", limit=limit, before=before, author=author)
+        rows = list(reversed(self.notices))
+        if before is not None:
+            rows = rows[rows.index(self._find(before)) + 1 :]
+        return [row for row in rows if author in (None, row["author"])][:limit]
+
+    async def watch(self, author: str | None = None) -> AsyncIterator[dict[str, Any]]:
+        self._called("watch", author=author)
+        outgoing, incoming = trio.open_memory_channel[dict[str, Any]](100)
+        self.watchers.append(outgoing)
+        self.watching += 1
+        try:
+            async for notice in incoming:
+                if "fault" in notice:
+                    raise notice["fault"]
+                yield notice
+        finally:
+            self.watching -= 1
+            self.watchers.remove(outgoing)
+
+    async def show(self, notice: str) -> dict[str, Any]:
+        self._called("show", notice=notice)
+        return self._find(notice)
+
+    async def thread(self, notice: str) -> dict[str, Any]:
+        self._called("thread", notice=notice)
+        root = self._find(notice)
+        while root["reply_to"] is not None:
+            root = self._find(root["reply_to"])
+        held = [root]
+        for row in self.notices:
+            if row["reply_to"] in {above["id"] for above in held}:
+                held.append(row)
+        return {"root": root["id"], "notices": held, "missing": 0}
+
+    async def peers(self) -> list[dict[str, Any]]:
+        self._called("peers")
+        return self.peer_rows
+
+    async def add_peer(self, endpoint: str) -> dict[str, Any]:
+        self._called("add_peer", endpoint=endpoint)
+        if endpoint.endswith(":1"):
+            raise TimedOut(f"nobody answers at {endpoint}")
+        if ":" not in endpoint:
+            raise UsageError("an endpoint is written HOST:PORT")
+        row = {
+            "node": "f" * 64,
+            "endpoint": endpoint,
+            "direction": "out",
+            "since": self.clock_ms(),
+            "feeds": 2,
+            "bytes_in": 1_234,
+            "bytes_out": 5_600_000,
+        }
+        self.peer_rows.append(row)
+        return row
+
+    async def entry(self, entry: str) -> dict[str, Any]:
+        self._called("entry", entry=entry)
+        found = self._find(entry)
+        return {"id": found["id"], "body": "97", "payload": "80", "signature": "00" * 64, "chain": []}
+
+
+def failing(kind: str = "status") -> FakeNode:
+    """A node with a bug."""
+    node = FakeNode()
+    node.faults[kind] = ZeroDivisionError("a secret of the inside")
+    return node
+
+
+def refusing(sentence: str, kind: str = "status") -> FakeNode:
+    node = FakeNode()
+    node.faults[kind] = UserError(sentence)
+    return node
