@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from p2pblog.core.address import Endpoint
@@ -35,10 +35,20 @@ class Link(Protocol):
         """Bytes on the socket, handshake and framing included."""
 
     async def send(self, message: bytes) -> None:
-        """Send one message of at most MESSAGE_BYTES_MAX. Raises Disconnected. One task at a time."""
+        """Send one message of 1 to MESSAGE_BYTES_MAX bytes; it goes out whole, whichever tasks send beside it.
+
+        Returns once the network took it, so a peer that does not read holds up who sends. Raises Disconnected, or
+        TooSlow after FRAME_TIMEOUT_S in which it took nothing. After an error or a cancelled send the link is dead.
+        """
+
+    async def send_many(self, messages: Iterable[bytes]) -> None:
+        """Send messages together, in fewer frames and system calls; else as `send`."""
 
     async def receive(self) -> bytes:
-        """The next message. Raises Disconnected at a clean end, or the named error that the peer's bytes earned."""
+        """The next message. Raises Disconnected at the end, or the named error that the peer's bytes earned.
+
+        One task at a time; nothing is lost when it is cancelled.
+        """
 
     async def aclose(self) -> None:
         """End it; safe to call twice and from another task."""
@@ -50,6 +60,10 @@ Accept = Callable[[Link], Awaitable[None]]
 
 class Transport(Protocol):
     """Where links come from."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it listens."""
 
     async def dial(self, endpoint: Endpoint) -> Link:
         """A proven link. Raises Disconnected, BadHandshake or TooSlow."""
