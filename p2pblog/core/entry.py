@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from p2pblog.config import CHECKPOINT_EVERY, PAYLOAD_BYTES_MAX, SEQ_MAX, TIME_MS_MAX
 from p2pblog.core import codec
@@ -109,3 +111,17 @@ def with_payload(entry: Entry, payload: bytes) -> Entry:
     if len(payload) != entry.payload_size or payload_hash(payload) != entry.payload_hash:
         raise BadChain("a payload that its entry does not commit to")
     return replace(entry, payload=payload)
+
+
+def follow_one_another(entries: Sequence[Entry]) -> bool:
+    """Whether each entry is the next of the one before it, in one log."""
+    return all(
+        after.device == before.device and after.seq == before.seq + 1 and after.prev == before.id
+        for before, after in pairwise(entries)
+    )
+
+
+def check_chain(entries: Sequence[Entry]) -> None:
+    """Raises BadChain unless each entry is the next of the one before it."""
+    if not follow_one_another(entries):
+        raise BadChain("bodies that do not follow one another")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from p2pblog.config import FORK_BODIES_MAX
 from p2pblog.core import codec
-from p2pblog.core.entry import Entry, check_signed, decode_body
+from p2pblog.core.entry import Entry, check_signed, decode_body, follow_one_another
 from p2pblog.core.identity import Standing
 from p2pblog.core.keys import DeviceKey, EntryId
 from p2pblog.errors import BadForkProof, LocalProtocolError, RemoteProtocolError
@@ -105,9 +104,8 @@ def _check(proof: ForkProof) -> None:
     for branch in proof.branches:
         if len(branch) > FORK_BODIES_MAX:
             raise BadForkProof(f"a branch of over {FORK_BODIES_MAX} bodies")
-        for before, after in pairwise(branch):
-            if after.device != before.device or after.seq != before.seq + 1 or after.prev != before.id:
-                raise BadForkProof("a branch whose bodies do not follow one another")
+        if not follow_one_another(branch):
+            raise BadForkProof("a branch whose bodies do not follow one another")
     one, other = proof.branches[0][0], proof.branches[1][0]
     if one.device != other.device or one.seq != other.seq:
         raise BadForkProof("branches of two logs or from two numbers")

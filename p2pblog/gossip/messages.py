@@ -53,10 +53,9 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Identities of interest, each as its token on this link. `afresh`: forget all that was said before."""
+    """Identities of interest, each as its token on this link."""
 
     tokens: tuple[bytes, ...]
-    afresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +278,8 @@ class Encoder:
         match message:
             case Hello(version, port, links, memory):
                 return [0, version, port, links, memory]
-            case Tokens(tokens, afresh):
-                return [1, b"".join(tokens), afresh]
+            case Tokens(tokens):
+                return [1, b"".join(tokens)]
             case Forget(identities):
                 return [2, list(identities)]
             case Statements(identity):
@@ -393,9 +392,9 @@ def _seq(value: Any) -> int:
 
 def _tokens(items: list[Any]) -> Tokens:
     joined = codec.as_bytes(items[1], length_max=TOKEN_BYTES * TOKENS_MAX)
-    if len(joined) % TOKEN_BYTES or not isinstance(items[2], bool):
+    if len(joined) % TOKEN_BYTES:
         raise Malformed("tokens are 8 bytes each")
-    return Tokens(tuple(joined[at : at + TOKEN_BYTES] for at in range(0, len(joined), TOKEN_BYTES)), items[2])
+    return Tokens(tuple(joined[at : at + TOKEN_BYTES] for at in range(0, len(joined), TOKEN_BYTES)))
 
 
 def _payloads(self: Decoder, items: list[Any]) -> Payloads:
@@ -439,7 +438,7 @@ def _identities(value: Any) -> tuple[IdentityHash, ...]:
 # Kind -> (items in the array, reader); the position in the list is the kind's number.
 _READERS: list[tuple[int, Callable[[Decoder, list[Any]], Message]]] = [
     (5, lambda d, i: _hello(i)),
-    (3, lambda d, i: _tokens(i)),
+    (2, lambda d, i: _tokens(i)),
     (2, lambda d, i: Forget(_identities(i[1]))),
     (2, lambda d, i: Statements(codec.as_bytes(i[1], length_max=IDENTITY_BYTES_MAX))),
     (2, lambda d, i: Clocks(tuple(d.clock(c) for c in codec.as_list(i[1], length_max=CLOCKS_MAX)))),

@@ -1,0 +1,351 @@
+"""What happens to the gossip machines, and what they want done: the one vocabulary of machine and driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pblog.core.address import Endpoint
+from p2pblog.core.entry import Entry
+from p2pblog.core.forks import ForkProof
+from p2pblog.core.identity import Identity
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
+from p2pblog.core.logs import Batch, Located, LogState
+from p2pblog.core.payload import Ref
+from p2pblog.errors import RemoteProtocolError
+from p2pblog.gossip.messages import Message
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """A link to a proven node stands. `memory` is what `Remember` kept of the last one."""
+
+    peer: NodeKey
+    endpoint: Endpoint
+    dialed: bool
+    binding: bytes
+    memory: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    peer: NodeKey
+    error: RemoteProtocolError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """Nobody answered there, or (`own`) we did ourselves."""
+
+    endpoint: Endpoint
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    peer: NodeKey
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A timer that was asked for."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A batch that `StoreRun` asked for, or an own entry, is on disk."""
+
+    source: NodeKey | None
+    batch: Batch
+    state: LogState
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contradicted:
+    """The store holds another entry at one of these numbers: `ours` is what it holds around there."""
+
+    source: NodeKey
+    batch: Batch
+    ours: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadsStored:
+    source: NodeKey
+    state: LogState
+    seqs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What `LoadRun` asked for; no entries where nothing is held."""
+
+    request: LoadRun
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedOne:
+    peer: NodeKey
+    ref: Ref
+    identity: bytes | None
+    located: Located | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A log was forgotten, to be fetched again."""
+
+    device: DeviceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Interested:
+    """The person follows an identity."""
+
+    identity: IdentityHash
+
+
+@dataclass(frozen=True, slots=True)
+class Uninterested:
+    identity: IdentityHash
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Statements that came by another way than a link: our own, or a head record's."""
+
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Nodes worth dialing: from a person, an invitation, the DHT or the last run. `identity`: what they should hold."""
+
+    endpoints: tuple[Endpoint, ...]
+    identity: IdentityHash | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Fetch one entry that something we hold refers to, from whoever is linked."""
+
+    ref: Ref
+
+
+Event = (
+    LinkUp
+    | LinkDown
+    | DialFailed
+    | Received
+    | Due
+    | Stored
+    | Contradicted
+    | PayloadsStored
+    | Loaded
+    | LoadedOne
+    | Dropped
+    | Interested
+    | Uninterested
+    | Learned
+    | Candidates
+    | Ask
+)
+
+# --- timers: values that we ask for and later receive -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GraftDue:
+    """Nobody pushed the entry in time: ask the peer that announced it. `round` 1 is the wait after a WAIT."""
+
+    device: DeviceKey
+    seq: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class HavesDue:
+    """The batch of lazy notices for this peer has waited long enough."""
+
+    peer: NodeKey
+
+
+@dataclass(frozen=True, slots=True)
+class WantDue:
+    """A peer did not answer a Want in time."""
+
+    peer: NodeKey
+    device: DeviceKey
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClocksDue:
+    """What we told this peer of some logs is out of date."""
+
+    peer: NodeKey
+
+
+@dataclass(frozen=True, slots=True)
+class PingDue:
+    """Once a second: ping in rotation, dial where links are short."""
+
+
+@dataclass(frozen=True, slots=True)
+class HelloDue:
+    """A link that said no Hello within the time a handshake has."""
+
+    peer: NodeKey
+    binding: bytes
+
+
+Timer = GraftDue | HavesDue | WantDue | ClocksDue | PingDue | HelloDue
+
+# --- effects ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    peer: NodeKey
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End a link: with the peer's fault, or None where nobody is to blame."""
+
+    peer: NodeKey
+    error: RemoteProtocolError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    timer: Timer
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRun:
+    """Store, then say `Stored`, or `Contradicted`."""
+
+    source: NodeKey
+    batch: Batch
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StorePayloads:
+    source: NodeKey
+    device: DeviceKey
+    payloads: tuple[tuple[int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreIdentity:
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFork:
+    proof: ForkProof
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStray:
+    located: Located
+
+
+@dataclass(frozen=True, slots=True)
+class DropLog:
+    device: DeviceKey
+
+
+@dataclass(frozen=True, slots=True)
+class DropIfOther:
+    """A retirement names the branch: if we hold another entry at this number, forget the log and say `Dropped`."""
+
+    device: DeviceKey
+    seq: int
+    entry: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRun:
+    """Read a run for a peer; it comes back as `Loaded`. `live`: the answer to a graft; `seqs`: only these payloads."""
+
+    peer: NodeKey
+    device: DeviceKey
+    first: int
+    last: int
+    live: bool
+    seqs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOne:
+    peer: NodeKey
+    ref: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Keep this for the next link to the peer (None: nothing)."""
+
+    peer: NodeKey
+    memory: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class RememberPeer:
+    """A node that answered at this endpoint, or failed to."""
+
+    endpoint: Endpoint
+    node: NodeKey | None
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLogElsewhere:
+    """A peer proves entries of our own log that we don't hold: this home was cloned or rolled back."""
+
+    device: DeviceKey
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClocksHeard:
+    """A peer has told all it holds of what we share."""
+
+    peer: NodeKey
+
+
+Effect = (
+    Send
+    | Close
+    | SetTimer
+    | StoreRun
+    | StorePayloads
+    | StoreIdentity
+    | StoreFork
+    | StoreStray
+    | DropLog
+    | DropIfOther
+    | LoadRun
+    | LoadOne
+    | Dial
+    | Remember
+    | RememberPeer
+    | OwnLogElsewhere
+    | ClocksHeard
+)

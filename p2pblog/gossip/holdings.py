@@ -1,0 +1,86 @@
+"""What this node holds and cares about, as the machines see it: the one picture they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from p2pblog.core.identity import Identity, Standing
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.logs import LogState
+from p2pblog.gossip.messages import LOGS_PER_CLOCK_MAX, MISSING_MAX, SPANS_MAX, Clock, IdentityClock
+
+
+@dataclass(slots=True)
+class Holdings:
+    """`interests` is ordered: what was followed first comes first."""
+
+    own: IdentityHash
+    interests: dict[IdentityHash, None] = field(default_factory=dict)
+    identities: dict[IdentityHash, Identity] = field(default_factory=dict)
+    logs: dict[DeviceKey, LogState] = field(default_factory=dict)
+    owners: dict[DeviceKey, IdentityHash] = field(default_factory=dict)
+    _by_identity: dict[IdentityHash, dict[DeviceKey, None]] = field(default_factory=dict)
+
+    def learn(self, identity: Identity) -> None:
+        """Take an identity's new state."""
+        self.identities[identity.hash] = identity
+        for device in identity.devices:
+            if self.owners.setdefault(device, identity.hash) == identity.hash:
+                self._by_identity.setdefault(identity.hash, {})[device] = None
+
+    def take(self, state: LogState) -> None:
+        """Take a log's new state."""
+        self.logs[state.device] = state
+        self.owners[state.device] = state.identity
+        self._by_identity.setdefault(state.identity, {})[state.device] = None
+
+    def forget_log(self, device: DeviceKey) -> None:
+        self.logs.pop(device, None)
+
+    def devices(self, identity: IdentityHash) -> list[DeviceKey]:
+        """The devices whose logs we would take, in the order of their keys."""
+        return sorted(self._by_identity.get(identity, {}))
+
+    def high(self, device: DeviceKey) -> int:
+        """The highest number we hold; 0 for nothing."""
+        state = self.logs.get(device)
+        return state.spans[-1].high if state is not None and state.spans else 0
+
+    def last_wanted(self, device: DeviceKey) -> int:
+        """The highest number that we would take of this log: none beyond a retirement, none of a stranger's."""
+        standing = self.standing(device)
+        return 0 if standing is None or self.is_frozen(device) else standing.seq
+
+    def standing(self, device: DeviceKey) -> Standing | None:
+        owner = self.owners.get(device)
+        identity = self.identities.get(owner) if owner is not None else None
+        return identity.devices.get(device) if identity is not None else None
+
+    def is_frozen(self, device: DeviceKey) -> bool:
+        """Whether a fork proof stands against this log that no retirement has settled."""
+        state = self.logs.get(device)
+        if state is None or state.fork is None:
+            return False
+        standing = self.standing(device)
+        return standing is None or not standing.retired
+
+    def id_before(self, device: DeviceKey, first: int) -> EntryId | None:
+        """The id of entry `first - 1`, where a span of ours ends on it."""
+        state = self.logs.get(device)
+        for span in state.spans if state is not None else ():
+            if span.high == first - 1:
+                return span.high_id
+        return None
+
+    def clock(self, device: DeviceKey) -> Clock:
+        state = self.logs.get(device)
+        if state is None:
+            return Clock()
+        spans = tuple((span.low, span.high) for span in reversed(state.spans))
+        return Clock(spans[:SPANS_MAX], tuple(sorted(state.missing, reverse=True)[:MISSING_MAX]))
+
+    def identity_clock(self, identity: IdentityHash) -> IdentityClock:
+        known = self.identities.get(identity)
+        held = [device for device in self.devices(identity) if device in self.logs]
+        logs = tuple((device, self.clock(device)) for device in held[:LOGS_PER_CLOCK_MAX])
+        return IdentityClock(identity, known.digest if known is not None else None, logs)

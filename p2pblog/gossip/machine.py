@@ -1,0 +1,287 @@
+"""The gossip machine: one door for events, behind it sharing, replication, broadcast, membership and strays.
+
+It decides; the driver does. It holds no clock and no randomness of its own: `now` is an argument, and the generator
+that picks peers is given by whoever builds it. Anything that breaks a rule ends the link that said it.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import assert_never
+
+from p2pblog.core.keys import IdentityHash, NodeKey
+from p2pblog.errors import BadMessage, RemoteProtocolError
+from p2pblog.gossip.broadcast import Broadcast
+from p2pblog.gossip.events import (
+    Ask,
+    Candidates,
+    ClocksDue,
+    Close,
+    Contradicted,
+    DialFailed,
+    Dropped,
+    Due,
+    Effect,
+    Event,
+    GraftDue,
+    HavesDue,
+    HelloDue,
+    Interested,
+    Learned,
+    LinkDown,
+    LinkUp,
+    Loaded,
+    LoadedOne,
+    OwnLogElsewhere,
+    PayloadsStored,
+    PingDue,
+    Received,
+    SetTimer,
+    Stored,
+    Timer,
+    Uninterested,
+    WantDue,
+)
+from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.membership import Membership
+from p2pblog.gossip.messages import (
+    Bye,
+    Clocks,
+    Fetch,
+    Forget,
+    Fork,
+    Found,
+    Graft,
+    Have,
+    Hello,
+    Lack,
+    Live,
+    Message,
+    Payloads,
+    Peers,
+    Ping,
+    Pong,
+    Prune,
+    Run,
+    Statements,
+    Tokens,
+    Wait,
+    Want,
+    WantPayloads,
+)
+from p2pblog.gossip.replication import Replication
+from p2pblog.gossip.sharing import Session, Sharing
+from p2pblog.gossip.strays import Strays
+
+
+@dataclass(slots=True)
+class Gossip:
+    """The machine of one node. Build it with `build`, start it with `start`, then `handle` what happens."""
+
+    holdings: Holdings
+    sharing: Sharing
+    replication: Replication
+    broadcast: Broadcast
+    membership: Membership
+    strays: Strays
+
+    @classmethod
+    def build(cls, node: NodeKey, holdings: Holdings, rng: random.Random, port: int) -> Gossip:
+        """`port`: where we can be reached at the address we dial from, 0 for nowhere."""
+        sharing = Sharing(node, holdings, port)
+        replication = Replication(holdings, sharing)
+        return cls(
+            holdings,
+            sharing,
+            replication,
+            Broadcast(holdings, sharing, replication),
+            Membership(node, holdings, sharing, rng),
+            Strays(sharing),
+        )
+
+    def start(self, now: float) -> list[Effect]:
+        """What a machine wants before anything has happened."""
+        return [SetTimer(PingDue(), now)]
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """What to do about an event; `now` is in seconds and never goes back."""
+        self.replication.now = now
+        match event:
+            case Received(peer, message):
+                return self._on_received(peer, message, now)
+            case LinkUp():
+                return self._on_link_up(event, now)
+            case LinkDown(peer):
+                return self._on_link_down(peer, now)
+            case DialFailed(endpoint, own):
+                return self.membership.on_dial_failed(endpoint, own, now)
+            case Due(timer):
+                return self._on_due(timer, now)
+            case Stored():
+                return self._on_stored(event, now)
+            case Contradicted(source):
+                session = self.sharing.sessions.get(source)
+                return [] if session is None else self.replication.on_contradicted(session, event)
+            case PayloadsStored(_source, state):
+                self.holdings.take(state)
+                return self.replication.on_payloads_stored(event)
+            case Loaded(request):
+                return self._on_loaded(event, request.peer, request.live)
+            case LoadedOne():
+                return self.strays.on_loaded(event) if event.peer in self.sharing.sessions else []
+            case Dropped(device):
+                self.holdings.forget_log(device)
+                return self.replication.offer(device)
+            case Interested(identity):
+                return self.sharing.on_interested(identity)
+            case Uninterested(identity):
+                return self.sharing.on_uninterested(identity)
+            case Learned(identity):
+                return self._after_statements(self.sharing.learn(identity), identity.hash)
+            case Candidates(endpoints, identity):
+                return self.membership.on_candidates(endpoints, identity, now)
+            case Ask(ref):
+                return self.strays.ask(ref)
+            case _:
+                assert_never(event)
+
+    def _on_link_up(self, event: LinkUp, now: float) -> list[Effect]:
+        effects = self.sharing.on_link_up(event, now)
+        return effects + self.membership.on_link_up(self.sharing.sessions[event.peer], now)
+
+    def _on_link_down(self, peer: NodeKey, now: float) -> list[Effect]:
+        effects = self.sharing.on_link_down(peer)
+        self.strays.on_link_down(peer)
+        effects += self.broadcast.on_link_down(peer, now)
+        effects += self.replication.on_link_down(peer)
+        return effects + self.membership.on_link_down(peer, now)
+
+    def _on_due(self, timer: Timer, now: float) -> list[Effect]:
+        match timer:
+            case PingDue():
+                return self.membership.on_ping_due(now)
+            case GraftDue():
+                return self.broadcast.on_graft_due(timer, now)
+            case HavesDue(peer):
+                return self.broadcast.on_haves_due(peer)
+            case WantDue():
+                return self.replication.on_want_due(timer)
+            case HelloDue():
+                return self.sharing.on_hello_due(timer)
+            case ClocksDue(peer):
+                session = self.sharing.sessions.get(peer)
+                return [] if session is None else self.sharing.tell_clocks(session)
+            case _:
+                assert_never(timer)
+
+    def _on_stored(self, event: Stored, now: float) -> list[Effect]:
+        self.holdings.take(event.state)
+        effects: list[Effect] = []
+        if event.source is not None and event.batch.identity == self.holdings.own:
+            effects.append(OwnLogElsewhere(event.state.device, event.batch.entries[-1].seq))
+        effects += self.broadcast.on_stored(event, now)
+        return effects + self.replication.on_stored(event)
+
+    def _on_loaded(self, event: Loaded, peer: NodeKey, live: bool) -> list[Effect]:
+        session = self.sharing.sessions.get(peer)
+        if session is None:
+            return []
+        return self.broadcast.on_loaded(session, event) if live else self.replication.on_loaded(session, event)
+
+    def _after_statements(self, effects: list[Effect], identity: IdentityHash) -> list[Effect]:
+        """New statements may admit logs that peers have long told us of."""
+        for session in self.sharing.sharing(identity):
+            effects += self.replication.consider(session, [identity])
+        return effects
+
+    # --- messages ---
+
+    def _on_received(self, peer: NodeKey, message: Message, now: float) -> list[Effect]:
+        session = self.sharing.sessions.get(peer)
+        if session is None:
+            return []
+        self.membership.on_life(peer, now)
+        try:
+            if not session.ready and not isinstance(message, Hello):
+                raise BadMessage("nothing comes before Hello")
+            return self._on_message(session, message, now)
+        except RemoteProtocolError as error:
+            return [Close(peer, error)]
+
+    def _on_message(self, session: Session, message: Message, now: float) -> list[Effect]:
+        match message:
+            case Hello():
+                return self._on_hello(session, message)
+            case Tokens():
+                before = set(session.shared)
+                effects = self.sharing.on_tokens(session, message)
+                fresh = [identity for identity in session.shared if identity not in before]
+                return effects + self.replication.tell_forks(session, fresh)
+            case Clocks(clocks):
+                effects = self.sharing.on_clocks(session, message)
+                told = [clock.identity for clock in clocks if clock.identity in session.shared]
+                return effects + self.replication.consider(session, told)
+            case Statements():
+                return self._on_statements(session, message)
+            case _:
+                return self._on_entries(session, message, now)
+
+    def _on_entries(self, session: Session, message: Message, now: float) -> list[Effect]:
+        match message:
+            case Want():
+                return self.replication.on_want(session, message)
+            case Run():
+                return self.replication.on_run(session, message)
+            case Lack():
+                return self.replication.on_lack(session, message)
+            case WantPayloads():
+                return self.replication.on_want_payloads(session, message)
+            case Payloads():
+                return self.replication.on_payloads(session, message)
+            case Fork():
+                return self.replication.on_fork(session, message)
+            case Live():
+                return self.broadcast.on_live(session, message, now)
+            case Have():
+                return self.broadcast.on_have(session, message, now)
+            case Graft():
+                return self.broadcast.on_graft(session, message)
+            case Prune(device):
+                return self.broadcast.on_prune(session, device)
+            case Wait():
+                return self.broadcast.on_wait(session, message, now)
+            case _:
+                return self._on_upkeep(session, message, now)
+
+    def _on_upkeep(self, session: Session, message: Message, now: float) -> list[Effect]:
+        match message:
+            case Forget():
+                return self.sharing.on_forget(session, message)
+            case Fetch():
+                return self.strays.on_fetch(session, message)
+            case Found():
+                return self.strays.on_found(session, message)
+            case Peers():
+                return self.membership.on_peers(session, message, now)
+            case Ping():
+                return self.membership.on_ping(session, message)
+            case Pong():
+                return self.membership.on_pong(session, message, now)
+            case Bye():
+                return self.membership.on_bye(session, now)
+            case _:
+                raise AssertionError(f"a message that nobody handles: {message!r}")
+
+    def _on_hello(self, session: Session, message: Hello) -> list[Effect]:
+        effects = self.sharing.on_hello(session, message) + self.membership.on_hello(session)
+        resumed = list(session.shared)
+        return effects + self.replication.consider(session, resumed)
+
+    def _on_statements(self, session: Session, message: Statements) -> list[Effect]:
+        before = dict(self.holdings.identities)
+        effects = self.sharing.on_statements(session, message)
+        changed = [i for i, known in self.holdings.identities.items() if before.get(i) is not known]
+        for identity in changed:
+            effects = self._after_statements(effects, identity)
+        return effects

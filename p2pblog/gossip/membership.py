@@ -1,0 +1,245 @@
+"""Whom to be linked with: finding peers, keeping links alive, mending after a crash.
+
+After HyParView (Leitao et al., DSN 2007): a small active view, the links, over a larger passive one, the endpoints that
+we know. We differ in that links are chosen for the feeds they share, and in that a lost half of the links makes eight
+dials start at once instead of one.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from p2pblog.config import LINKS_ACCEPTED_MAX, LINKS_CHOSEN_MAX
+from p2pblog.core.address import Endpoint
+from p2pblog.core.keys import IdentityHash, NodeKey
+from p2pblog.errors import BadMessage, TooSlow
+from p2pblog.gossip.events import Close, Dial, Effect, PingDue, RememberPeer, Send, SetTimer
+from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.messages import PEERS_MAX, Bye, Peers, Ping, Pong
+from p2pblog.gossip.sharing import Session, Sharing
+
+PING_EVERY_S = 1.0
+SUSPECT_AFTER_S = 0.5
+"""A ping unanswered for max(this, 3 round trips) makes all links be pinged."""
+LOST_AFTER_S = 10.0
+"""A link that owes an answer for this long has ended: a laptop's lid, not a lost packet."""
+DIALS_MAX = 8
+"""Dials at once after a crash (our model: serial dials leave 1.2% of survivors behind after 10 s)."""
+DIALS_CALM = 2
+"""Dials at once in quiet times."""
+BACKOFF_S = 2.0
+BACKOFF_MAX_S = 600.0
+KNOWN_MAX = 1_024
+"""Endpoints remembered: the passive view, thirty times HyParView's 30, for they cost 100 bytes each."""
+SHUFFLE_EVERY_S = 60.0
+"""iroh-gossip's figure."""
+COVER_TWICE = 2
+"""Links wished for each followed identity."""
+
+
+@dataclass(slots=True)
+class Known:
+    """An endpoint worth dialing: who answered there, how often nobody did, when to try again, and what it may hold."""
+
+    node: NodeKey | None = None
+    failures: int = 0
+    not_before: float = 0.0
+    holds: dict[IdentityHash, None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Pinged:
+    number: int
+    at: float
+
+
+@dataclass(slots=True)
+class Membership:
+    """The machine. `rng` decides who is pinged and named; the same seed decides the same."""
+
+    node: NodeKey
+    holdings: Holdings
+    sharing: Sharing
+    rng: random.Random
+    known: dict[Endpoint, Known] = field(default_factory=dict)
+    dialing: dict[Endpoint, None] = field(default_factory=dict)
+    pinged: dict[NodeKey, Pinged] = field(default_factory=dict)
+    round_trips: dict[NodeKey, float] = field(default_factory=dict)
+    own: set[Endpoint] = field(default_factory=set)
+    _number: int = 0
+    _shuffle_at: float = 0.0
+
+    # --- the passive view ---
+
+    def on_candidates(self, endpoints: Iterable[Endpoint], identity: IdentityHash | None, now: float) -> list[Effect]:
+        for endpoint in endpoints:
+            if endpoint in self.own or endpoint.port == 0:
+                continue
+            known = self.known.get(endpoint)
+            if known is None:
+                self._make_room()
+                known = self.known[endpoint] = Known()
+            if identity is not None:
+                known.holds[identity] = None
+                known.not_before = min(known.not_before, now)
+        return self._dial(now)
+
+    def _make_room(self) -> None:
+        if len(self.known) >= KNOWN_MAX:
+            worst = max(self.known, key=lambda endpoint: (self.known[endpoint].failures, endpoint))
+            del self.known[worst]
+
+    def on_dial_failed(self, endpoint: Endpoint, own: bool, now: float) -> list[Effect]:
+        self.dialing.pop(endpoint, None)
+        if own:
+            self.own.add(endpoint)
+            self.known.pop(endpoint, None)
+            return []
+        known = self.known.get(endpoint)
+        if known is None:
+            return []
+        known.failures += 1
+        known.not_before = now + min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(known.failures, 10))
+        return [RememberPeer(endpoint, known.node, known.failures), *self._dial(now)]
+
+    # --- links ---
+
+    def on_link_up(self, session: Session, now: float) -> list[Effect]:
+        if not session.dialed:
+            return []
+        self.dialing.pop(session.endpoint, None)
+        known = self.known.setdefault(session.endpoint, Known())
+        known.node, known.failures = session.peer, 0
+        return [RememberPeer(session.endpoint, session.peer, 0)]
+
+    def on_hello(self, session: Session) -> list[Effect]:
+        """Name some peers; turn away whom we have no room for, unless it has nobody else."""
+        effects: list[Effect] = []
+        if not session.dialed and session.port:
+            endpoint = Endpoint.of(session.endpoint.host, session.port)
+            if endpoint not in self.known:
+                self._make_room()
+            known = self.known.setdefault(endpoint, Known())
+            known.node = session.peer
+            effects.append(RememberPeer(endpoint, session.peer, 0))
+        effects += self._name_peers(session)
+        accepted = sum(1 for other in self.sharing.sessions.values() if not other.dialed)
+        if not session.dialed and accepted > LINKS_ACCEPTED_MAX and session.links >= 2:
+            effects += [Send(session.peer, Bye()), Close(session.peer)]
+        return effects
+
+    def on_link_down(self, peer: NodeKey, now: float) -> list[Effect]:
+        self.pinged.pop(peer, None)
+        self.round_trips.pop(peer, None)
+        for known in self.known.values():
+            if known.node == peer:
+                known.not_before = max(known.not_before, now + BACKOFF_S)
+        return self._dial(now)
+
+    def on_bye(self, session: Session, now: float) -> list[Effect]:
+        for known in self.known.values():
+            if known.node == session.peer:
+                known.not_before = now + BACKOFF_MAX_S / 10
+        return [Close(session.peer)]
+
+    def on_peers(self, session: Session, message: Peers, now: float) -> list[Effect]:
+        """Hearsay: dialed in quiet times only, and never an address from another world than the teller's."""
+        told = [e for e in message.endpoints if e.is_public or not session.endpoint.is_public]
+        return self.on_candidates(told, None, now)
+
+    def _name_peers(self, session: Session) -> list[Effect]:
+        good = [
+            endpoint
+            for endpoint, known in sorted(self.known.items())
+            if known.node is not None and known.node != session.peer and known.failures == 0
+            and (endpoint.is_public or not session.endpoint.is_public)
+        ]  # fmt: skip
+        picked = self.rng.sample(good, min(PEERS_MAX, len(good)))
+        return [Send(session.peer, Peers(tuple(picked)))] if picked else []
+
+    # --- every second ---
+
+    def on_ping_due(self, now: float) -> list[Effect]:
+        effects: list[Effect] = [SetTimer(PingDue(), now + PING_EVERY_S)]
+        effects += self._drop_lost(now)
+        suspects = [peer for peer in sorted(self.pinged) if self._is_suspect(peer, now)]
+        idle = [peer for peer in sorted(self.sharing.sessions) if peer not in self.pinged]
+        if suspects:
+            effects += [effect for peer in idle for effect in self._ping(peer, now)]
+        elif idle:
+            effects += self._ping(self.rng.choice(idle), now)
+        if now >= self._shuffle_at and self.sharing.sessions:
+            self._shuffle_at = now + SHUFFLE_EVERY_S
+            chosen = self.rng.choice(sorted(self.sharing.sessions))
+            if self.sharing.sessions[chosen].ready:
+                effects += self._name_peers(self.sharing.sessions[chosen])
+        return effects + self._dial(now)
+
+    def _ping(self, peer: NodeKey, now: float) -> list[Effect]:
+        if not self.sharing.sessions[peer].ready:
+            return []
+        self._number = (self._number + 1) % 2**32
+        self.pinged[peer] = Pinged(self._number, now)
+        return [Send(peer, Ping(self._number))]
+
+    def on_ping(self, session: Session, message: Ping) -> list[Effect]:
+        return [Send(session.peer, Pong(message.number))]
+
+    def on_pong(self, session: Session, message: Pong, now: float) -> list[Effect]:
+        pinged = self.pinged.get(session.peer)
+        if pinged is None or pinged.number != message.number:
+            raise BadMessage("an answer to no ping")
+        del self.pinged[session.peer]
+        self.round_trips[session.peer] = now - pinged.at
+        return []
+
+    def on_life(self, peer: NodeKey, now: float) -> None:
+        """Anything from a peer shows that it lives: a long run may delay its answer to a ping."""
+        if peer in self.pinged:
+            self.pinged[peer].at = max(self.pinged[peer].at, now - SUSPECT_AFTER_S)
+
+    def _is_suspect(self, peer: NodeKey, now: float) -> bool:
+        patience = max(SUSPECT_AFTER_S, 3 * self.round_trips.get(peer, 0.0))
+        return now - self.pinged[peer].at > patience
+
+    def _drop_lost(self, now: float) -> list[Effect]:
+        lost = [peer for peer in sorted(self.pinged) if now - self.pinged[peer].at > LOST_AFTER_S]
+        return [Close(peer, TooSlow("no answer to a ping")) for peer in lost]
+
+    # --- dialing ---
+
+    def _dial(self, now: float) -> list[Effect]:
+        links = len(self.sharing.sessions)
+        suspects = sum(1 for peer in self.pinged if self._is_suspect(peer, now))
+        in_need = links - suspects < 2 or 2 * suspects >= links
+        room = (DIALS_MAX if in_need else DIALS_CALM) - len(self.dialing)
+        chosen: list[Endpoint] = []
+        for endpoint in self._worth_dialing(now):
+            if len(chosen) >= room:
+                break
+            chosen.append(endpoint)
+            self.dialing[endpoint] = None
+        return [Dial(endpoint) for endpoint in chosen]
+
+    def _worth_dialing(self, now: float) -> list[Endpoint]:
+        """Those that hold what no link of ours shares first, then the most reliable, while there is room."""
+        linked = {session.endpoint for session in self.sharing.sessions.values()}
+        free = [
+            (endpoint, known)
+            for endpoint, known in sorted(self.known.items())
+            if endpoint not in self.dialing
+            and endpoint not in linked
+            and known.node not in self.sharing.sessions
+            and known.not_before <= now
+        ]
+        uncovered = {identity for identity in self.holdings.interests if self._cover(identity) < COVER_TWICE}
+        needed = [endpoint for endpoint, known in free if uncovered & known.holds.keys()]
+        others = [(known.failures, endpoint) for endpoint, known in free if endpoint not in set(needed)]
+        spare = max(0, LINKS_CHOSEN_MAX - len(self.sharing.sessions) - len(self.dialing))
+        beyond = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX - len(self.sharing.sessions) - len(self.dialing)
+        return [*needed[: max(0, beyond)], *(endpoint for _failures, endpoint in sorted(others)[:spare])]
+
+    def _cover(self, identity: IdentityHash) -> int:
+        return len(self.sharing.sharing(identity))

@@ -1,0 +1,364 @@
+"""Which identities two linked nodes share, and what each told the other that it holds of them.
+
+Theory. Neither side names whom it follows. Each sends, for every identity of interest, a token: a keyed hash under the
+link's own secret, different for each direction, so that only who knows the identity can make or match it. A match is
+expanded on both sides. For what is shared, each tells its statements' digest and its clocks; a differing digest makes
+the other send its statements.
+
+Both ends fold every Tokens, Forget and Clocks message into a running hash, one for each direction. Where both ends come
+back with the same two hashes, each knows exactly what the other was told, and only what has changed since is said: an
+idle reconnect costs two Hellos, however many feeds there are. Otherwise all is said afresh.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from p2pblog.config import HANDSHAKE_TIMEOUT_S
+from p2pblog.core import codec
+from p2pblog.core.address import Endpoint
+from p2pblog.core.identity import Identity
+from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey, digest
+from p2pblog.errors import BadMessage, RemoteProtocolError
+from p2pblog.gossip.events import (
+    ClocksHeard,
+    Close,
+    DropIfOther,
+    Effect,
+    HelloDue,
+    LinkUp,
+    Remember,
+    Send,
+    SetTimer,
+    StoreIdentity,
+)
+from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.messages import (
+    CLOCKS_MAX,
+    PROTOCOL_VERSION,
+    TOKENS_MAX,
+    Clock,
+    Clocks,
+    Decoder,
+    Encoder,
+    Forget,
+    Hello,
+    IdentityClock,
+    Message,
+    Statements,
+    Tokens,
+)
+
+CLOCKS_PER_MESSAGE = 512
+"""Identities told of in one Clocks message: some 50 kB, so that the first feeds can start before the last are named."""
+MEMORY_BYTES_MAX = 8 * 1024 * 1024
+"""What is kept of one peer: 10,000 shared feeds at under 200 bytes, with room."""
+
+assert CLOCKS_PER_MESSAGE <= CLOCKS_MAX
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Shared:
+    """One identity that both sides care about: what we told of it and what we heard."""
+
+    told: IdentityClock | None = None
+    heard: IdentityClock | None = None
+
+
+@dataclass(slots=True)
+class Session:
+    """One link, as the machines see it."""
+
+    peer: NodeKey
+    endpoint: Endpoint
+    dialed: bool
+    binding: bytes
+    memory: Memory
+    ready: bool = False
+    greeted: bool = False
+    port: int = 0
+    links: int = 0
+    clocks: dict[DeviceKey, Clock] = field(default_factory=dict)
+    sent_tokens: set[IdentityHash] = field(default_factory=set)
+    due_clocks: dict[IdentityHash, None] = field(default_factory=dict)
+
+    @property
+    def shared(self) -> dict[IdentityHash, Shared]:
+        return self.memory.shared
+
+
+@dataclass(slots=True)
+class Memory:
+    """What both ends know that the other was told; it outlives the link."""
+
+    said: bytes = bytes(8)
+    heard: bytes = bytes(8)
+    told: set[IdentityHash] = field(default_factory=set)
+    shared: dict[IdentityHash, Shared] = field(default_factory=dict)
+
+    def hash(self, own_first: bool) -> bytes | None:
+        """The same 8 bytes on both sides, if both remember the same; None for nothing."""
+        if self.said == self.heard == bytes(8):
+            return None
+        return digest(self.said + self.heard if own_first else self.heard + self.said, size=8)
+
+    @property
+    def wire(self) -> bytes:
+        """Bytes for the store: our own form, read by nobody else."""
+        encoder = Encoder()
+        rows = [
+            [
+                identity,
+                None if row.told is None else encoder.encode(Clocks((row.told,))),
+                None if row.heard is None else encoder.encode(Clocks((row.heard,))),
+            ]
+            for identity, row in sorted(self.shared.items())
+        ]
+        return codec.pack([self.said, self.heard, sorted(self.told), rows])
+
+    @classmethod
+    def from_wire(cls, data: bytes) -> Memory:
+        """Raises RemoteProtocolError for what we did not write."""
+        said, heard, told, rows = codec.as_list(codec.unpack(data, bytes_max=MEMORY_BYTES_MAX), length=4)
+        decoder = Decoder()
+        shared: dict[IdentityHash, Shared] = {}
+        for row in codec.as_list(rows):
+            identity, told_clock, heard_clock = codec.as_list(row, length=3)
+            shared[IdentityHash(codec.as_bytes(identity, length=32))] = Shared(
+                _one_clock(decoder, told_clock), _one_clock(decoder, heard_clock)
+            )
+        told_set = {IdentityHash(codec.as_bytes(item, length=32)) for item in codec.as_list(told)}
+        return cls(codec.as_bytes(said, length=8), codec.as_bytes(heard, length=8), told_set, shared)
+
+
+def _one_clock(decoder: Decoder, data: bytes | None) -> IdentityClock | None:
+    if data is None:
+        return None
+    message = decoder.decode(data)
+    if not isinstance(message, Clocks) or len(message.clocks) != 1:
+        raise BadMessage("not a memory")
+    return message.clocks[0]
+
+
+def token(binding: bytes, by_dialer: bool, identity: IdentityHash) -> bytes:
+    """8 bytes that name an identity on one link, in one direction, to who knows it."""
+    person = b"p2pblog token d" if by_dialer else b"p2pblog token a"
+    return hashlib.blake2b(identity, digest_size=8, key=binding, person=person).digest()
+
+
+@dataclass(slots=True)
+class Sharing:
+    """The machine; `sessions` holds every link that stands."""
+
+    node: NodeKey
+    holdings: Holdings
+    port: int = 0
+    sessions: dict[NodeKey, Session] = field(default_factory=dict)
+
+    # --- links ---
+
+    def on_link_up(self, event: LinkUp, now: float) -> list[Effect]:
+        try:
+            memory = Memory.from_wire(event.memory) if event.memory is not None else Memory()
+        except RemoteProtocolError:
+            memory = Memory()  # from another version of ours: begin afresh
+        session = Session(event.peer, event.endpoint, event.dialed, event.binding, memory)
+        self.sessions[event.peer] = session
+        hello = Hello(PROTOCOL_VERSION, self.port, len(self.sessions) - 1, memory.hash(self.node < event.peer))
+        return [Send(event.peer, hello), SetTimer(HelloDue(event.peer, event.binding), now + HANDSHAKE_TIMEOUT_S)]
+
+    def on_link_down(self, peer: NodeKey) -> list[Effect]:
+        session = self.sessions.pop(peer, None)
+        if session is None or not session.ready:
+            return []
+        return [Remember(peer, session.memory.wire)]
+
+    def on_hello_due(self, timer: HelloDue) -> list[Effect]:
+        session = self.sessions.get(timer.peer)
+        if session is None or session.ready or session.binding != timer.binding:
+            return []
+        return [Close(timer.peer, BadMessage("no Hello in time"))]
+
+    def sharing(self, identity: IdentityHash) -> list[Session]:
+        """The links on which this identity is shared, in the order of their keys."""
+        return [self.sessions[peer] for peer in sorted(self.sessions) if identity in self.sessions[peer].shared]
+
+    # --- what peers say ---
+
+    def on_hello(self, session: Session, hello: Hello) -> list[Effect]:
+        if session.ready:
+            raise BadMessage("a second Hello")
+        session.ready = True
+        session.port, session.links = hello.port, hello.links
+        mine = session.memory.hash(self.node < session.peer)
+        if mine is None or mine != hello.memory:
+            session.memory = Memory()
+            return self._say_tokens(session, list(self.holdings.interests))
+        return self._resume(session)
+
+    def _resume(self, session: Session) -> list[Effect]:
+        effects: list[Effect] = []
+        memory = session.memory
+        for row in memory.shared.values():
+            if row.heard is not None:
+                session.clocks.update(row.heard.logs)
+        gone = [identity for identity in sorted(memory.shared) if identity not in self.holdings.interests]
+        effects += self._say_forget(session, gone)
+        added = [identity for identity in self.holdings.interests if identity not in memory.told]
+        effects += self._say_tokens(session, added)
+        effects += self._say_clocks(session, sorted(memory.shared))
+        session.greeted = True
+        return [*effects, ClocksHeard(session.peer)]
+
+    def on_tokens(self, session: Session, message: Tokens) -> list[Effect]:
+        self._fold_heard(session, message)
+        expected = {token(session.binding, not session.dialed, i): i for i in self.holdings.interests}
+        matched = [expected[item] for item in message.tokens if item in expected]
+        fresh = [identity for identity in matched if identity not in session.shared]
+        for identity in fresh:
+            session.shared[identity] = Shared()
+        answer = [identity for identity in fresh if identity not in session.sent_tokens]
+        effects = self._say_tokens(session, answer)
+        effects += self._say_clocks(session, fresh)
+        if not session.greeted and self.holdings.own not in session.shared:
+            session.greeted = True
+            effects.append(ClocksHeard(session.peer))
+        return effects
+
+    def on_forget(self, session: Session, message: Forget) -> list[Effect]:
+        self._fold_heard(session, message)
+        for identity in message.identities:
+            self._unshare(session, identity)
+        return []
+
+    def on_statements(self, session: Session, message: Statements) -> list[Effect]:
+        identity = Identity.decode(message.identity)
+        if identity.hash not in session.shared or identity.hash not in self.holdings.interests:
+            return []  # we have stopped following in the meantime
+        row = session.shared[identity.hash]
+        if row.heard is not None:
+            row.heard = replace(row.heard, digest=identity.digest)
+        return self.learn(identity)
+
+    def on_clocks(self, session: Session, message: Clocks) -> list[Effect]:
+        """Statements that the other lacks go out at once: they come before any log."""
+        self._fold_heard(session, message)
+        effects: list[Effect] = []
+        for clock in message.clocks:
+            row = session.shared.get(clock.identity)
+            if row is None:
+                continue
+            row.heard = clock
+            session.clocks.update(clock.logs)
+            effects += self._say_statements(session, clock.identity)
+        if not session.greeted:
+            session.greeted = True
+            effects.append(ClocksHeard(session.peer))
+        return effects
+
+    # --- what changes here ---
+
+    def learn(self, news: Identity) -> list[Effect]:
+        """Merge statements and pass on what is new to every link that shares the identity."""
+        known = self.holdings.identities.get(news.hash)
+        merged = news if known is None else known.merge(news.statements)
+        if merged is known:
+            return []
+        self.holdings.learn(merged)
+        effects: list[Effect] = [StoreIdentity(merged)]
+        for device, standing in merged.devices.items():
+            if standing.retired and standing.entry is not None and device in self.holdings.logs:
+                effects.append(DropIfOther(device, standing.seq, standing.entry))
+        for session in self.sharing(merged.hash):
+            effects += self._say_statements(session, merged.hash)
+        return effects
+
+    def on_interested(self, identity: IdentityHash) -> list[Effect]:
+        self.holdings.interests[identity] = None
+        effects: list[Effect] = []
+        for peer in sorted(self.sessions):
+            if self.sessions[peer].ready:
+                effects += self._say_tokens(self.sessions[peer], [identity])
+        return effects
+
+    def on_uninterested(self, identity: IdentityHash) -> list[Effect]:
+        self.holdings.interests.pop(identity, None)
+        effects: list[Effect] = []
+        for peer in sorted(self.sessions):
+            session = self.sessions[peer]
+            session.memory.told.discard(identity)
+            session.sent_tokens.discard(identity)
+            if identity in session.shared:
+                effects += self._say_forget(session, [identity])
+        return effects
+
+    def tell_clocks(self, session: Session) -> list[Effect]:
+        """Tell what has changed of the identities that `due_clocks` names."""
+        due, session.due_clocks = list(session.due_clocks), {}
+        return self._say_clocks(session, due)
+
+    # --- saying things: each fold keeps both ends' memories alike ---
+
+    def _say(self, session: Session, message: Message) -> Effect:
+        session.memory.said = _fold(session.memory.said, message)
+        return Send(session.peer, message)
+
+    def _fold_heard(self, session: Session, message: Message) -> None:
+        if not session.ready:
+            raise BadMessage("nothing comes before Hello")
+        session.memory.heard = _fold(session.memory.heard, message)
+
+    def _say_tokens(self, session: Session, identities: list[IdentityHash]) -> list[Effect]:
+        effects: list[Effect] = []
+        for chunk in _chunks(identities, TOKENS_MAX):
+            tokens = tuple(token(session.binding, session.dialed, identity) for identity in chunk)
+            effects.append(self._say(session, Tokens(tokens)))
+            session.sent_tokens.update(chunk)
+            session.memory.told.update(chunk)
+        return effects
+
+    def _say_forget(self, session: Session, identities: list[IdentityHash]) -> list[Effect]:
+        for identity in identities:
+            self._unshare(session, identity)
+            session.memory.told.discard(identity)
+        return [self._say(session, Forget(tuple(chunk))) for chunk in _chunks(identities, TOKENS_MAX)]
+
+    def _unshare(self, session: Session, identity: IdentityHash) -> None:
+        row = session.shared.pop(identity, None)
+        for device, _clock in row.heard.logs if row is not None and row.heard is not None else ():
+            session.clocks.pop(device, None)
+
+    def _say_clocks(self, session: Session, identities: Iterable[IdentityHash]) -> list[Effect]:
+        """Tell our clocks of those of these identities of which we last told something else."""
+        news: list[IdentityClock] = []
+        effects: list[Effect] = []
+        for identity in identities:
+            row = session.shared.get(identity)
+            current = self.holdings.identity_clock(identity)
+            if row is not None and row.told != current:
+                row.told = current
+                news.append(current)
+                effects += self._say_statements(session, identity)
+        return effects + [self._say(session, Clocks(tuple(chunk))) for chunk in _chunks(news, CLOCKS_PER_MESSAGE)]
+
+    def _say_statements(self, session: Session, identity: IdentityHash) -> list[Effect]:
+        """Send our statements to who told us that it holds others; having them, it will hold at least ours."""
+        row, known = session.shared[identity], self.holdings.identities.get(identity)
+        if known is None or row.heard is None or row.heard.digest == known.digest:
+            return []
+        row.heard = replace(row.heard, digest=known.digest)
+        return [Send(session.peer, Statements(known.wire))]
+
+
+def _fold(running: bytes, message: Message) -> bytes:
+    # A fresh encoder names every log in full, so that both ends fold the same bytes.
+    return digest(running + Encoder().encode(message), size=8, person=b"p2pblog memory")
+
+
+def _chunks(items: list[T], size: int) -> list[list[T]]:
+    return [items[at : at + size] for at in range(0, len(items), size)]
