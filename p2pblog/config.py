@@ -72,6 +72,33 @@ RECORDS_PER_SENDER_MAX = 1_000
 """Of those, sent from one IPv4 /24 or IPv6 /48: a twentieth of the room."""
 REPLICAS_WANTED = 64
 """A follower announces itself while fewer replicas than this are alive."""
+DHT_REPLY_FACTOR = 3
+"""A reply to a source that has not proven its address is at most so many times its request (RFC 9000, section 8.1)."""
+DHT_REPLY_CONTACTS_MAX = 20
+"""Contacts in one reply: Kademlia's k."""
+DHT_TOKEN_LIFETIME_S = 600
+"""A token is good for one to two of these: BEP 5 takes ten minutes too."""
+DHT_RATE_PER_S = 50.0
+"""Requests a second from one address: a look-up sends one to each of some forty nodes."""
+DHT_RATE_BURST = 200.0
+"""Requests at once from one address: a publish of ten records to one holder, many times over."""
+DHT_RATE_SOURCES_MAX = 8_192
+"""Addresses whose rate is remembered: about 1 MB."""
+DHT_CALLS_MAX = 1_024
+"""Calls that await a reply: twenty look-ups at their widest."""
+DHT_CHECKS_MAX = 32
+"""Pings under way to see whether a newcomer proves its id, or an old contact lives."""
+DHT_TOKENS_MAX = 4_096
+"""Tokens of others that we remember."""
+DHT_LOOKUPS_MAX = 32
+"""Look-ups at once; further ones wait."""
+DHT_CONTACTS_PER_BLOCK_MAX = 3
+DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX = 2
+"""Contacts of one IPv4 /24 or IPv6 /48 in the routing table and in one bucket (go-libp2p-kad-dht)."""
+DHT_MISSES_MAX = 2
+"""A contact that left so many calls in a row unanswered leaves the routing table."""
+DHT_STATE_CONTACTS_MAX = 200
+"""Contacts that are saved for the next start."""
 
 # --- links and gossip -----------------------------------------------------------------------------------------------
 MESSAGE_BYTES_MAX = 2 * 1024 * 1024 + 256 * 1024
@@ -128,6 +155,18 @@ CONTROL_WRITE_TIMEOUT_S = 30.0
 CONTROL_ANSWER_TIMEOUT_S = 30.0
 """How long the command line waits for the daemon: the first post after a start may take 5 s, a dial 5 s more."""
 
+
+# --- store ----------------------------------------------------------------------------------------------------------
+STRAYS_MAX = 10_000
+"""Entries kept of logs that we don't hold, at most some 20 KiB each; the one kept longest makes room."""
+KNOWN_PEERS_MAX = 1_000
+"""Nodes remembered for the next start: enough to find the network again after most of them have moved."""
+THREAD_NOTICES_MAX = 1_000
+"""Notices of one conversation in one answer, as of one timeline."""
+WRITES_PER_COMMIT_MAX = 64
+"""Waiting writes that share one transaction: a sync costs more than all of them."""
+READERS = 2
+"""Connections that read: a long query does not hold up a short one; each costs a thread and 2 MiB of cache."""
 
 # --- homes ----------------------------------------------------------------------------------------------------------
 SOCKET_PATH_BYTES_MAX = 100

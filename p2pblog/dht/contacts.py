@@ -1,0 +1,78 @@
+"""Contacts: a node id with the place where it is reached, as datagrams and saved state spell them."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import NewType
+
+from p2pblog.core.address import Endpoint
+from p2pblog.core.keys import digest
+from p2pblog.errors import Malformed
+
+NodeId = NewType("NodeId", bytes)
+"""20 bytes: BLAKE2b(node key, digest_size=20)."""
+
+ID_BYTES = 20
+SPACE = 1 << (8 * ID_BYTES)
+
+
+def node_id(key: bytes) -> NodeId:
+    """The id that a node key proves."""
+    return NodeId(digest(key, size=ID_BYTES))
+
+
+def distance(one: bytes, other: bytes) -> int:
+    """Kademlia's XOR metric (Maymounkov and Mazières 2002, section 2.1)."""
+    return int.from_bytes(one, "big") ^ int.from_bytes(other, "big")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Contact:
+    """A node id that somebody claims to be reached at an endpoint."""
+
+    id: NodeId
+    endpoint: Endpoint
+
+    @property
+    def wire(self) -> bytes:
+        """id 20 | IPv4 address 4 or IPv6 address 16 | port 2, big-endian."""
+        return self.id + pack_endpoint(self.endpoint)
+
+    @classmethod
+    def from_wire(cls, data: bytes) -> Contact:
+        """Raises Malformed."""
+        return cls(NodeId(data[:ID_BYTES]), unpack_endpoint(data[ID_BYTES:]))
+
+
+def pack_endpoint(endpoint: Endpoint) -> bytes:
+    return ipaddress.ip_address(endpoint.host).packed + endpoint.port.to_bytes(2, "big")
+
+
+def unpack_endpoint(data: bytes) -> Endpoint:
+    """Raises Malformed: there is only this form, and never a name to look up."""
+    if len(data) not in (6, 18):
+        raise Malformed("an endpoint has 6 or 18 bytes")
+    return Endpoint.of(str(ipaddress.ip_address(data[:-2])), int.from_bytes(data[-2:], "big"))
+
+
+def may_call(endpoint: Endpoint, test_network: bool) -> bool:
+    """Whether a datagram may go there because a peer said so: a public unicast address; in a test network a loopback
+    or private one too. Otherwise any peer could steer us at a router, a broadcast address or a neighbour's printer."""
+    ip = ipaddress.ip_address(endpoint.host)
+    if endpoint.port == 0 or ip.is_multicast or ip.is_unspecified or ip.is_link_local:
+        return False
+    if ip.version == 4 and ip.is_reserved:
+        return False
+    return test_network or ip.is_global
+
+
+def estimate_nodes(own: bytes, ids: list[NodeId], sample: int = 20) -> int:
+    """How many nodes there are, judging by how near the nearest ones to `own` are. At least the ids given and oneself.
+
+    With n nodes spread evenly the j-th nearest lies at about j/n of the space; (j - 1)/distance has no bias.
+    """
+    nearest = sorted(distance(own, other) for other in ids)[:sample]
+    if len(nearest) < sample:
+        return len(ids) + 1
+    return max(len(ids) + 1, (len(nearest) - 1) * SPACE // max(1, nearest[-1]))

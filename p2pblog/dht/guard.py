@@ -1,0 +1,436 @@
+"""The guard: every datagram passes it. What it lets through is well formed, wanted, and small enough to answer.
+
+The rules, in full:
+
+* A datagram is `network tag 4 | 0 or 1 | call id 16 | body`, at most 1,400 bytes; the body is canonical msgpack.
+* A reply counts only if its call id is one that we await from that very address.
+* A request spends from the bucket of its address. What breaks a rule is counted by the rule's name and forgotten.
+* A source is proven when it shows the token that we sent to its address. Until then a reply is at most three times its
+  request (RFC 9000, section 8.1), so askers pad; a store from an unproven source is refused.
+* A node id is BLAKE2b-160 of a node key, proven by a signature over the call id, the asker's id and its address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from p2pblog.config import (
+    DATAGRAM_BYTES_MAX,
+    DHT_RATE_BURST,
+    DHT_RATE_PER_S,
+    DHT_RATE_SOURCES_MAX,
+    DHT_REPLY_CONTACTS_MAX,
+    DHT_REPLY_FACTOR,
+    DHT_TOKEN_LIFETIME_S,
+    MANY_PER_KEY_MAX,
+    NETWORK_ID,
+    RECORD_BYTES_MAX,
+)
+from p2pblog.core import codec
+from p2pblog.core.address import Endpoint
+from p2pblog.core.keys import NODE_DOMAIN, KeyPair, NodeKey, digest, verify
+from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, node_id, pack_endpoint, unpack_endpoint
+from p2pblog.dht.shelf import TAG_BYTES, Held
+from p2pblog.errors import BadHandshake, LocalProtocolError, Malformed, RemoteProtocolError, TooLarge
+
+NETWORK_TAG = digest(NETWORK_ID, size=4)
+CALL_ID_BYTES, TOKEN_BYTES = 16, 8
+HEADER_BYTES = len(NETWORK_TAG) + 1 + CALL_ID_BYTES
+REQUEST, REPLY = 0, 1
+PING, FIND, STORE, REFUSAL = 1, 2, 3, 0
+PADDED_BYTES = -(-DATAGRAM_BYTES_MAX // DHT_REPLY_FACTOR)
+"""What a request is padded to when its asker has no token yet: a third of a full reply, rounded up."""
+CONTACTS_BESIDE_RECORDS = 4
+"""Contacts that a reply keeps room for, so that a walk goes on from holders too."""
+
+
+# --- what datagrams say -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Are you there?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """The contacts nearest to `target` and, if a key is given, its records other than those with the tags in `have`."""
+
+    target: bytes
+    key: bytes | None = None
+    have: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Hold this record under this key."""
+
+    key: bytes
+    record: bytes
+
+
+Call = Ping | Find | Store
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`sender` is None for a client, which is nobody's contact; `token` shows that we hear you; `prove` asks for proof
+    of the answering node's id."""
+
+    call_id: bytes
+    call: Call
+    sender: NodeId | None = None
+    token: bytes | None = None
+    prove: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """I am."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`more`: there are records that did not fit."""
+
+    contacts: tuple[Contact, ...] = ()
+    records: tuple[bytes, ...] = ()
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of the record: `held`, `stale`, `full`, `refused`, `token`, or the name of an error."""
+
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No answer, and why."""
+
+    reason: str
+
+
+Answer = Pong | Found | Stored | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    key: NodeKey
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`you`: where the request came from; `token`: what the asker may show next time from there."""
+
+    call_id: bytes
+    answer: Answer
+    token: bytes
+    you: Endpoint
+    proof: Proof | None = None
+
+
+# --- bytes ------------------------------------------------------------------------------------------------------------
+
+
+def encode_request(request: Request, bytes_min: int = 0) -> bytes:
+    """The datagram, padded to at least `bytes_min`. Raises LocalProtocolError over DATAGRAM_BYTES_MAX."""
+    bare = _request_bytes(request, b"")
+    return _bounded(_request_bytes(request, bytes(max(0, bytes_min - len(bare)))))
+
+
+def _request_bytes(request: Request, padding: bytes) -> bytes:
+    body = [request.sender, request.prove, request.token, _call_value(request.call), padding]
+    return NETWORK_TAG + bytes([REQUEST]) + request.call_id + codec.pack(body)
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """The datagram. Raises LocalProtocolError over DATAGRAM_BYTES_MAX."""
+    return _bounded(_reply_bytes(reply))
+
+
+def _reply_bytes(reply: Reply) -> bytes:
+    proof = None if reply.proof is None else [reply.proof.key, reply.proof.signature]
+    body = [reply.token, pack_endpoint(reply.you), proof, _answer_value(reply.answer)]
+    return NETWORK_TAG + bytes([REPLY]) + reply.call_id + codec.pack(body)
+
+
+def _bounded(data: bytes) -> bytes:
+    if len(data) > DATAGRAM_BYTES_MAX:
+        raise LocalProtocolError(f"a datagram of {len(data)} bytes")
+    return data
+
+
+def _call_value(call: Call) -> list[Any]:
+    match call:
+        case Ping():
+            return [PING]
+        case Find(target, key, have):
+            return [FIND, target, key, list(have)]
+        case Store(key, record):
+            return [STORE, key, record]
+
+
+def _answer_value(answer: Answer) -> list[Any]:
+    match answer:
+        case Pong():
+            return [PING]
+        case Found(contacts, records, more):
+            return [FIND, [contact.wire for contact in contacts], list(records), more]
+        case Stored(outcome):
+            return [STORE, outcome]
+        case Refusal(reason):
+            return [REFUSAL, reason]
+
+
+def peek(data: bytes) -> tuple[int, bytes]:
+    """(REQUEST or REPLY, call id) of a datagram. Raises TooLarge or Malformed."""
+    if len(data) > DATAGRAM_BYTES_MAX:
+        raise TooLarge(f"a datagram of {len(data)} bytes")
+    if len(data) <= HEADER_BYTES or data[:4] != NETWORK_TAG:
+        raise Malformed("not a datagram of this network")
+    if data[4] not in (REQUEST, REPLY):
+        raise Malformed("neither a request nor a reply")
+    return data[4], data[5:HEADER_BYTES]
+
+
+def decode_request(data: bytes) -> Request:
+    """Raises TooLarge, Malformed or NotCanonical."""
+    _, call_id = peek(data)
+    sender, prove, token, call, padding = codec.as_list(
+        codec.unpack(data[HEADER_BYTES:], bytes_max=DATAGRAM_BYTES_MAX), length=5
+    )
+    codec.as_bytes(padding)
+    return Request(
+        call_id,
+        _read_call(call),
+        None if sender is None else NodeId(codec.as_bytes(sender, length=ID_BYTES)),
+        None if token is None else codec.as_bytes(token, length=TOKEN_BYTES),
+        _as_bool(prove),
+    )
+
+
+def decode_reply(data: bytes) -> Reply:
+    """Raises TooLarge, Malformed or NotCanonical."""
+    _, call_id = peek(data)
+    token, you, proof, answer = codec.as_list(codec.unpack(data[HEADER_BYTES:], bytes_max=DATAGRAM_BYTES_MAX), length=4)
+    return Reply(
+        call_id,
+        _read_answer(answer),
+        codec.as_bytes(token, length=TOKEN_BYTES),
+        unpack_endpoint(codec.as_bytes(you)),
+        None if proof is None else _read_proof(proof),
+    )
+
+
+def _read_proof(value: Any) -> Proof:
+    key, signature = codec.as_list(value, length=2)
+    return Proof(NodeKey(codec.as_bytes(key, length=32)), codec.as_bytes(signature, length=64))
+
+
+def _read_call(value: Any) -> Call:
+    items = codec.as_list(value, length_max=4)
+    match _kind(items), len(items):
+        case 1, 1:
+            return Ping()
+        case 2, 4:
+            have = codec.as_list(items[3], length_max=MANY_PER_KEY_MAX)
+            return Find(
+                codec.as_bytes(items[1], length=ID_BYTES),
+                None if items[2] is None else codec.as_bytes(items[2], length=ID_BYTES),
+                tuple(codec.as_bytes(tag, length=TAG_BYTES) for tag in have),
+            )
+        case 3, 3:
+            return Store(
+                codec.as_bytes(items[1], length=ID_BYTES), codec.as_bytes(items[2], length_max=RECORD_BYTES_MAX)
+            )
+        case _:
+            raise Malformed("a call of no known kind")
+
+
+def _read_answer(value: Any) -> Answer:
+    items = codec.as_list(value, length_max=4)
+    match _kind(items), len(items):
+        case 1, 1:
+            return Pong()
+        case 2, 4:
+            contacts = codec.as_list(items[1], length_max=DHT_REPLY_CONTACTS_MAX)
+            records = codec.as_list(items[2], length_max=MANY_PER_KEY_MAX)
+            return Found(
+                tuple(Contact.from_wire(codec.as_bytes(item)) for item in contacts),
+                tuple(codec.as_bytes(item, length_max=RECORD_BYTES_MAX) for item in records),
+                _as_bool(items[3]),
+            )
+        case 3, 2:
+            return Stored(codec.as_text(items[1], 32))
+        case 0, 2:
+            return Refusal(codec.as_text(items[1], 32))
+        case _:
+            raise Malformed("an answer of no known kind")
+
+
+def _kind(items: list[Any]) -> int:
+    if not items:
+        raise Malformed("neither call nor answer")
+    return codec.as_int(items[0], 0, 255)
+
+
+def _as_bool(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise Malformed("not a boolean")
+    return value
+
+
+# --- fitting an answer ------------------------------------------------------------------------------------------------
+
+
+def reply_bytes_max(request_bytes: int, proven: bool) -> int:
+    """How large a reply to this request may be."""
+    return DATAGRAM_BYTES_MAX if proven else min(DATAGRAM_BYTES_MAX, DHT_REPLY_FACTOR * request_bytes)
+
+
+def fit_found(
+    reply: Reply, contacts: Sequence[Contact], held: Sequence[Held], have: Sequence[bytes], bytes_max: int, salt: bytes
+) -> Reply | None:
+    """The reply with as many records and contacts as fit, None if not even the empty one does.
+
+    Records come in an order of this node's own (`salt`), so that several holders give different ones first.
+    """
+    known = set(have)
+    wanted = [item for item in held if item.tag not in known]
+    wanted.sort(key=lambda item: digest(salt + item.tag, size=8))
+    near = list(contacts[:DHT_REPLY_CONTACTS_MAX])
+    size = len(_reply_bytes(_with(reply, Found()))) + 4  # the two arrays may need longer counts
+    if size > bytes_max:
+        return None
+    room = bytes_max - size - sum(len(contact.wire) + 2 for contact in near[:CONTACTS_BESIDE_RECORDS])
+    chosen: list[bytes] = []
+    for item in wanted:
+        if len(item.wire) + 3 <= room:
+            chosen.append(item.wire)
+            room -= len(item.wire) + 3
+    room = bytes_max - size - sum(len(wire) + 3 for wire in chosen)
+    listed: list[Contact] = []
+    for contact in near:
+        if len(contact.wire) + 2 <= room:
+            listed.append(contact)
+            room -= len(contact.wire) + 2
+    return _with(reply, Found(tuple(listed), tuple(chosen), len(chosen) < len(wanted)))
+
+
+def _with(reply: Reply, answer: Answer) -> Reply:
+    return Reply(reply.call_id, answer, reply.token, reply.you, reply.proof)
+
+
+# --- proofs -----------------------------------------------------------------------------------------------------------
+
+
+def prove(node: KeyPair, call_id: bytes, asker: NodeId | None, you: Endpoint) -> Proof:
+    """The answering node's proof of its id for this one call."""
+    return Proof(NodeKey(node.public), node.sign(NODE_DOMAIN, _proof_message(call_id, asker, you)))
+
+
+def check_proof(reply: Reply, asker: NodeId | None, expected: NodeId | None) -> NodeId:
+    """The id that the reply proves. Raises BadHandshake without a proof or for another id than expected, BadKey or
+    BadSignature."""
+    if reply.proof is None:
+        raise BadHandshake("no proof of the node id")
+    proven = node_id(reply.proof.key)
+    if expected is not None and proven != expected:
+        raise BadHandshake("another node than the one that was named")
+    verify(reply.proof.key, NODE_DOMAIN, _proof_message(reply.call_id, asker, reply.you), reply.proof.signature)
+    return proven
+
+
+def _proof_message(call_id: bytes, asker: NodeId | None, you: Endpoint) -> bytes:
+    return b"dht id" + call_id + (asker or bytes(ID_BYTES)) + pack_endpoint(you)
+
+
+# --- return-routability and rate --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens for addresses, from one secret (32 bytes), without a table: as BEP 5's, bound to address and port."""
+
+    secret: bytes
+
+    def issue(self, source: Endpoint, now: float) -> bytes:
+        return self._token(source, int(now // DHT_TOKEN_LIFETIME_S))
+
+    def is_valid(self, token: bytes | None, source: Endpoint, now: float) -> bool:
+        """Whether we sent this token there within the last one to two lifetimes."""
+        turn = int(now // DHT_TOKEN_LIFETIME_S)
+        return token is not None and token in (self._token(source, turn), self._token(source, turn - 1))
+
+    def _token(self, source: Endpoint, turn: int) -> bytes:
+        message = turn.to_bytes(8, "big", signed=True) + pack_endpoint(source)
+        return hashlib.blake2b(message, key=self.secret, digest_size=TOKEN_BYTES).digest()
+
+
+@dataclass(slots=True)
+class Rates:
+    """A token bucket per source; the least recently seen source is forgotten first."""
+
+    per_s: float = DHT_RATE_PER_S
+    burst: float = DHT_RATE_BURST
+    sources_max: int = DHT_RATE_SOURCES_MAX
+    _levels: OrderedDict[bytes, tuple[float, float]] = field(default_factory=OrderedDict)
+
+    def allow(self, source: bytes, now: float) -> bool:
+        """Take one from the source's bucket."""
+        level, since = self._levels.pop(source, (self.burst, now))
+        level = min(self.burst, level + max(0.0, now - since) * self.per_s)
+        allowed = level >= 1
+        self._levels[source] = (level - 1 if allowed else level, now)
+        while len(self._levels) > self.sources_max:
+            self._levels.popitem(last=False)
+        return allowed
+
+
+class Guard:
+    """The door: `admit_request` and `admit_reply` give what may be acted on, and count the rest in `dropped`."""
+
+    def __init__(self, secret: bytes, test_network: bool, rates: Rates | None = None) -> None:
+        self.tokens = Tokens(secret)
+        self.dropped: Counter[str] = Counter()
+        self._rates = rates or Rates()
+        self._test_network = test_network
+
+    def kind(self, data: bytes) -> tuple[int, bytes] | None:
+        """(REQUEST or REPLY, call id), or None for what is counted and dropped."""
+        try:
+            return peek(data)
+        except RemoteProtocolError as error:
+            self.dropped[error.name] += 1
+            return None
+
+    def admit_request(self, data: bytes, source: Endpoint, now: float) -> Request | None:
+        if not self._rates.allow(self._owner(source), now):
+            self.dropped["rate"] += 1
+            return None
+        try:
+            return decode_request(data)
+        except RemoteProtocolError as error:
+            self.dropped[error.name] += 1
+            return None
+
+    def admit_reply(self, data: bytes) -> Reply | None:
+        try:
+            return decode_reply(data)
+        except RemoteProtocolError as error:
+            self.dropped[error.name] += 1
+            return None
+
+    def _owner(self, source: Endpoint) -> bytes:
+        """Whose bucket: an IPv4 address or an IPv6 /48; in a test network, where many share one, address and port."""
+        packed = pack_endpoint(source)
+        if self._test_network:
+            return packed
+        return packed[:4] if len(packed) == 6 else source.block

@@ -1,0 +1,310 @@
+"""What a node keeps for others: one shelf a key, bounds on every side, expiry as it was signed.
+
+The rules, in full:
+
+* A shelf has one record a slot; `supersedes` decides. Of heads and retirements only what has force under all the
+  statements on the shelf together stays: a retired device and a replaced root lose their heads.
+* Room is given per key, per signer, per address block of the sender, and in all. What is held and alive is never
+  pushed out by a stranger's record of the same key; when the whole store is full, the key farthest from our own id
+  goes, because others are closer to it.
+* A replica is taken only from the host that it names.
+"""
+
+from __future__ import annotations
+
+import heapq
+import ipaddress
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from p2pblog.config import (
+    HEAD_LIFETIME_MS,
+    HEADS_PER_KEY_MAX,
+    MANY_PER_KEY_MAX,
+    POINTERS_PER_AUTHOR_MAX,
+    RECORDS_MAX,
+    RECORDS_PER_BLOCK_MAX,
+    RECORDS_PER_SENDER_MAX,
+    RECORDS_PER_SIGNER_MAX,
+)
+from p2pblog.core.address import Endpoint
+from p2pblog.core.identity import Device, Identity, Retire
+from p2pblog.core.keys import digest
+from p2pblog.dht.records import (
+    DhtKey,
+    Head,
+    Pointer,
+    Record,
+    Replica,
+    Retired,
+    encode,
+    signer,
+    slot,
+    supersedes,
+)
+from p2pblog.errors import RemoteProtocolError
+
+TAG_BYTES = 8
+"""A record's tag, by which a reader says what it has: one in 2^64 is a mistake, and costs one record of one reply."""
+
+
+class Outcome(Enum):
+    """What became of a record that somebody wants held; the value is what the reply says."""
+
+    HELD = "held"
+    STALE = "stale"
+    FULL = "full"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a store gives to whom; `exempt_private` lifts the limits per address block for a test network."""
+
+    per_key: int = MANY_PER_KEY_MAX
+    heads_per_key: int = HEADS_PER_KEY_MAX
+    pointers_per_device: int = POINTERS_PER_AUTHOR_MAX
+    per_key_and_block: int = RECORDS_PER_BLOCK_MAX
+    per_signer: int = RECORDS_PER_SIGNER_MAX
+    per_sender: int = RECORDS_PER_SENDER_MAX
+    in_all: int = RECORDS_MAX
+    exempt_private: bool = False
+
+    def block_of(self, endpoint: Endpoint | None) -> bytes | None:
+        """The address block that the sender's share is counted against; None for our own records and exempt nets."""
+        if endpoint is None:
+            return None
+        if self.exempt_private and not ipaddress.ip_address(endpoint.host).is_global:
+            return None
+        return endpoint.block
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A record on a shelf, its bytes as they came, the block it came from and when."""
+
+    record: Record
+    wire: bytes
+    block: bytes | None
+    stored_ms: int
+
+    @property
+    def tag(self) -> bytes:
+        return record_tag(self.wire)
+
+    @property
+    def expires_ms(self) -> int:
+        """As signed; a retirement, which is true for ever, is kept as long as a head may live."""
+        if isinstance(self.record, Retired):
+            return self.stored_ms + HEAD_LIFETIME_MS
+        return self.record.expires_ms
+
+
+def record_tag(wire: bytes) -> bytes:
+    return digest(wire, size=TAG_BYTES)
+
+
+@dataclass(slots=True)
+class Shelf:
+    """The records of one key. Give it verified records only."""
+
+    limits: Limits = field(default_factory=Limits)
+    held: dict[tuple[str, bytes, int], Held] = field(default_factory=dict)
+
+    def put(self, record: Record, source: Endpoint | None, now_ms: int) -> Outcome:
+        """Hold the record if it is the newest of its slot and there is room for it."""
+        self.expire(now_ms)
+        place = slot(record)
+        old = self.held.get(place)
+        new = Held(record, encode(record), self._block(record, source), now_ms)
+        if old is not None and old.wire == new.wire:
+            if isinstance(record, Retired):
+                self.held[place] = new
+            return Outcome.HELD
+        if old is not None and not supersedes(old.record, record):
+            return Outcome.STALE
+        others = [item for key, item in self.held.items() if key != place]
+        if not self._has_room(new, others):
+            return Outcome.FULL
+        self.held[place] = new
+        if isinstance(record, Head | Retired):
+            return self._keep_in_force(place, old)
+        return Outcome.HELD
+
+    def records(self, now_ms: int) -> list[Held]:
+        """What is alive, in an order that is the same everywhere."""
+        alive = (item for item in self.held.values() if item.expires_ms > now_ms)
+        return sorted(alive, key=lambda item: item.tag)
+
+    def expire(self, now_ms: int) -> None:
+        self.held = {place: item for place, item in self.held.items() if item.expires_ms > now_ms}
+
+    def _block(self, record: Record, source: Endpoint | None) -> bytes | None:
+        if isinstance(record, Replica) and isinstance(record.address, Endpoint):
+            return self.limits.block_of(record.address)
+        return self.limits.block_of(source)
+
+    def _has_room(self, new: Held, others: list[Held]) -> bool:
+        record, limits = new.record, self.limits
+        if not isinstance(record, Pointer | Replica):
+            return True
+        if len(others) >= limits.per_key:
+            return False
+        if new.block is not None and sum(item.block == new.block for item in others) >= limits.per_key_and_block:
+            return False
+        if isinstance(record, Pointer):
+            return sum(signer(item.record) == record.device for item in others) < limits.pointers_per_device
+        return True
+
+    def _keep_in_force(self, place: tuple[str, bytes, int], old: Held | None) -> Outcome:
+        """Drop the heads and retirements that have no force beside the others, then the oldest over the limit."""
+        new = self.held[place]
+        try:
+            identity = _identity_of(self.held.values())
+        except RemoteProtocolError:  # statements that contradict each other: the ones that stood first stay
+            del self.held[place]
+            if old is not None:
+                self.held[place] = old
+            return Outcome.REFUSED
+        kept = {key: item for key, item in self.held.items() if _has_force(item.record, identity)}
+        for kind in (Head, Retired):
+            ranked = sorted((key for key in kept if isinstance(kept[key].record, kind)), key=lambda k: _rank(kept[k]))
+            for key in ranked[: -self.limits.heads_per_key]:
+                del kept[key]
+        self.held = kept
+        if kept.get(place) is new:
+            return Outcome.HELD
+        return Outcome.FULL if _has_force(new.record, identity) else Outcome.STALE
+
+
+def _identity_of(items: Iterable[Held]) -> Identity:
+    records = [item.record for item in items]
+    proofs = [record for record in records if isinstance(record, Head | Retired)]
+    return Identity(proofs[0].inception).merge(statement for record in proofs for statement in record.statements)
+
+
+def _has_force(record: Record, identity: Identity) -> bool:
+    if not isinstance(record, Head | Retired):
+        return True
+    standing = identity.devices.get(record.device)
+    return standing is not None and standing.retired == isinstance(record, Retired)
+
+
+def _rank(item: Held) -> tuple[int, bytes]:
+    """Devices and retirements that were stated later stay longer."""
+    assert isinstance(item.record, Head | Retired)
+    body = item.record.statement.body
+    assert isinstance(body, Device | Retire)
+    return body.counter, body.device
+
+
+class RecordStore:
+    """All shelves of a node whose id is `own_id` (20 bytes)."""
+
+    def __init__(self, own_id: bytes, limits: Limits | None = None) -> None:
+        self._own = int.from_bytes(own_id, "big")
+        self.limits = limits or Limits()
+        self._shelves: dict[DhtKey, Shelf] = {}
+        self._by_signer: Counter[bytes] = Counter()
+        self._by_sender: Counter[bytes] = Counter()
+        self._far: list[tuple[int, DhtKey]] = []
+
+    def __len__(self) -> int:
+        """Records held, in all."""
+        return self._by_signer.total()
+
+    def put(self, record: Record, source: Endpoint | None, now_ms: int) -> Outcome:
+        """Hold a verified record that came from `source` (None: our own)."""
+        if source is not None and not _from_where_it_says(record, source):
+            return Outcome.REFUSED
+        key = record.key
+        shelf = self._shelves.get(key, Shelf(self.limits))
+        if not self._may_grow(shelf, record, source, now_ms):
+            return Outcome.FULL
+        shelf = self._shelves.get(key, shelf)  # making room may have let it go
+        before = list(shelf.held.values())
+        outcome = shelf.put(record, source, now_ms)
+        self._recount(key, shelf, before)
+        return outcome
+
+    def get(self, key: DhtKey, now_ms: int) -> list[Held]:
+        """What is alive under a key."""
+        shelf = self._shelves.get(key)
+        return [] if shelf is None else shelf.records(now_ms)
+
+    def keys(self) -> list[DhtKey]:
+        return sorted(self._shelves)
+
+    def expire(self, now_ms: int) -> None:
+        """Let go of everything past its expiry."""
+        for key in list(self._shelves):
+            self._expire_shelf(key, now_ms)
+
+    def _expire_shelf(self, key: DhtKey, now_ms: int) -> None:
+        shelf = self._shelves[key]
+        before = list(shelf.held.values())
+        shelf.expire(now_ms)
+        self._recount(key, shelf, before)
+
+    def _may_grow(self, shelf: Shelf, record: Record, source: Endpoint | None, now_ms: int) -> bool:
+        if slot(record) in shelf.held or source is None:
+            return True
+        block = self.limits.block_of(source)
+        if self._by_signer[signer(record)] >= self.limits.per_signer:
+            return False
+        if block is not None and self._by_sender[block] >= self.limits.per_sender:
+            return False
+        return len(self) < self.limits.in_all or self._make_room(record.key, now_ms)
+
+    def _make_room(self, key: DhtKey, now_ms: int) -> bool:
+        """Let the farthest key go, if the new one is closer to us."""
+        while self._far:
+            distance, farthest = -self._far[0][0], self._far[0][1]
+            if farthest in self._shelves:
+                if distance <= self._distance(key):
+                    return False
+                before = list(self._shelves[farthest].held.values())
+                self._recount(farthest, Shelf(self.limits), before)
+                return True
+            heapq.heappop(self._far)
+        return False
+
+    def _recount(self, key: DhtKey, shelf: Shelf, before: list[Held]) -> None:
+        for items, sign in ((before, -1), (shelf.held.values(), 1)):
+            for item in items:
+                self._by_signer[signer(item.record)] += sign
+                if item.block is not None:
+                    self._by_sender[item.block] += sign
+        for item in before:
+            if self._by_signer[signer(item.record)] <= 0:
+                del self._by_signer[signer(item.record)]
+            if item.block is not None and self._by_sender[item.block] <= 0:
+                del self._by_sender[item.block]
+        if not shelf.held:
+            self._shelves.pop(key, None)
+        elif key not in self._shelves:
+            self._shelves[key] = shelf
+            heapq.heappush(self._far, (-self._distance(key), key))
+            if len(self._far) > 2 * len(self._shelves) + 64:
+                self._far = [(-self._distance(held), held) for held in self._shelves]
+                heapq.heapify(self._far)
+
+    def _distance(self, key: bytes) -> int:
+        return int.from_bytes(key, "big") ^ self._own
+
+
+def _from_where_it_says(record: Record, source: Endpoint) -> bool:
+    """A node may announce only the host that it was proven to send from; other kinds of address can't be checked so."""
+    if not isinstance(record, Replica) or not isinstance(record.address, Endpoint):
+        return True
+    return record.address.host == source.host
+
+
+def newest(records: Iterable[Record], now_ms: int) -> list[Record]:
+    """What remains of records of one key from many holders: one a slot, the newest, and only what has force."""
+    shelf = Shelf(Limits(exempt_private=True, per_key_and_block=MANY_PER_KEY_MAX))
+    for record in records:
+        shelf.put(record, None, now_ms)
+    return [item.record for item in shelf.records(now_ms)]
