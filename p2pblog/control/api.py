@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from enum import Enum
 from typing import Protocol, TypedDict
 
+from p2pblog.errors import StoreError, UserError
+
 
 class IdDocument(TypedDict):
     address: str
@@ -146,6 +148,16 @@ class ErrorDocument(TypedDict):
     error: str
     hint: str | None
     exit_code: int
+
+
+def told(error: BaseException) -> UserError | None:
+    """What the person is told of an error: a UserError, also one that came alone out of a nursery, or what the store
+    says of its file; None where it is our bug."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if isinstance(error, StoreError):
+        return UserError(str(error))
+    return error if isinstance(error, UserError) else None
 
 
 class Argument(Enum):

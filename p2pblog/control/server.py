@@ -41,9 +41,9 @@ from p2pblog.config import (
     TIMELINE_ROWS_MAX,
     Home,
 )
-from p2pblog.control.api import ROUTES, Argument, ErrorDocument, NodeApi, NoticeDocument
+from p2pblog.control.api import ROUTES, Argument, ErrorDocument, NodeApi, NoticeDocument, told
 from p2pblog.control.words import check_utf8
-from p2pblog.errors import StoreError, TimedOut, UsageError, UserError
+from p2pblog.errors import TimedOut, UsageError, UserError
 from p2pblog.keyring import make_private, reason
 
 logger = logging.getLogger("p2pblog.control")
@@ -164,22 +164,11 @@ def error_document(error: UserError) -> ErrorDocument:
 
 
 def _refusal(error: Exception, route: str) -> Response:
-    refused = _user_error(error)
+    refused = told(error)
     if refused is None:
         logger.error("internal error in %s", route, exc_info=error)
         return _answer(500, error_document(_internal()))
     return _answer(STATUSES[refused.exit_code], error_document(refused))
-
-
-def _user_error(error: BaseException) -> UserError | None:
-    """What the person is told of it: a UserError, also one that came alone out of a nursery; else it is a bug."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    if isinstance(error, UserError):
-        return error
-    if isinstance(error, StoreError):
-        return UserError(str(error))
-    return None
 
 
 def _internal() -> UserError:
@@ -253,7 +242,7 @@ class _Watch(Response):
                 async for notice in self._notices:
                     await outgoing.send(notice)
             except Exception as error:
-                refused = _user_error(error)
+                refused = told(error)
                 if refused is None:
                     logger.error("internal error in watch", exc_info=error)
                 await outgoing.send(error_document(refused or _internal()))

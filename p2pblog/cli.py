@@ -1,0 +1,480 @@
+"""The command line: words in, one document or one page out, and an exit code that scripts can trust.
+
+What a command needs beyond click and a socket it imports itself, so that `p2pblog post` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+import click
+
+from p2pblog import __version__, pages
+from p2pblog.config import NOTE_BYTES_MAX, TIMELINE_ROWS_MAX, Home, find_home
+from p2pblog.control import client, words
+from p2pblog.control.api import IdDocument, told
+from p2pblog.errors import NotRunning, TimedOut, UsageError
+from p2pblog.terminal import Page, Piece, Style, line, write
+
+INTERRUPTED = 130
+"""What shells expect of a command that ended by Ctrl-C: 128 and the number of SIGINT."""
+ID_TIMEOUT_S = 5.0
+"""`id` asks the daemon, which knows a new name first, and reads the key file if it does not answer at once."""
+
+
+class Session:
+    """One invocation: how it was called, and the way out for what it says."""
+
+    def __init__(self) -> None:
+        self.json = False
+        self.folder: str | None = None
+
+    @property
+    def home(self) -> Home:
+        """Raises UsageError for a folder that can't be one."""
+        if self.folder == "":
+            raise UsageError("the home is empty: give a folder after --home")
+        try:
+            return find_home(self.folder)
+        except (RuntimeError, OSError, ValueError) as error:  # unknown ~user, a loop of links, a null byte
+            raise UsageError(f"{self.folder or os.environ.get('P2PBLOG_HOME')} cannot be a home: {error}") from error
+
+    @property
+    def command(self) -> str:
+        """What to type, here and now, to call this p2pblog with this home."""
+        folder = self.folder or os.environ.get("P2PBLOG_HOME")
+        return _program(sys.argv[0]) + (f" --home {shlex.quote(folder)}" if folder else "")
+
+    @property
+    def columns(self) -> int:
+        return max(40, shutil.get_terminal_size().columns)
+
+    def ask(self, route: str, **arguments: Any) -> Any:
+        """The daemon's answer. Raises UserError."""
+        return client.call(self.home, route, **arguments)
+
+    def show(self, document: Any, page: Callable[[], Page]) -> None:
+        """The one document or the page; nobody listening any more is no error."""
+        try:
+            if self.json:
+                sys.stdout.write(json.dumps(document, ensure_ascii=True) + "\n")
+                sys.stdout.flush()
+            else:
+                write(sys.stdout, page(), _wants_colour(sys.stdout))
+        except BrokenPipeError:
+            _hush(sys.stdout)
+            raise click.exceptions.Exit(0) from None
+
+    def tell(self, page: Page) -> None:
+        """An aside to the person, beside the output."""
+        try:
+            write(sys.stderr, page, _wants_colour(sys.stderr))
+        except OSError:
+            _hush(sys.stderr)
+
+    def fail(self, sentence: str, hint: str | None = None) -> None:
+        """One sentence, and the command that helps."""
+        page = [line(Piece("p2pblog:", Style.ERROR), f" {sentence.rstrip('. ')}.")]
+        if hint:
+            helps = hint.replace("p2pblog", self.command, 1) if hint.split()[0] == "p2pblog" else hint
+            page.append(line("Try: ", Piece(helps, Style.BOLD)))
+        self.tell(page)
+
+
+def _program(called: str) -> str:
+    """How the person can call this program again: by name where the shell finds it, else by its path."""
+    path = Path(called)
+    if path.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m p2pblog"
+    found = shutil.which(path.name)
+    return path.name if found is not None and Path(found) == path.absolute() else shlex.quote(called)
+
+
+def _wants_colour(stream: Any) -> bool:
+    """On a terminal, unless NO_COLOR is set to anything (no-color.org) or the terminal is a dumb one."""
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _hush(stream: Any) -> None:
+    """Nobody reads this stream any more: let what is left in it go nowhere, without a word at the exit."""
+    try:
+        void = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(void, stream.fileno())
+        os.close(void)
+    except (OSError, ValueError):  # a stream of a test has no descriptor
+        return
+
+
+# --- errors become exit codes -----------------------------------------------------------------------------------------
+
+
+class Commands(click.Group):
+    """The group whose errors are one sentence on stderr and whose exit codes are the contract's."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> NoReturn:
+        session, inner = Session(), cast("Callable[..., Any]", super().main)
+        extra = {**extra, "prog_name": "p2pblog", "obj": session}
+        try:
+            code = inner(*args, standalone_mode=False, **extra)
+        except Exception as error:
+            code = _exit_code(session, error)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _exit_code(session: Session, error: Exception) -> int:
+    """Say what went wrong and give the code for it."""
+    if isinstance(error, click.Abort):
+        return INTERRUPTED
+    if isinstance(error, click.ClickException):
+        return _usage(session, error)
+    refused = told(error)
+    if os.environ.get("P2PBLOG_DEBUG"):
+        import traceback
+
+        session.tell([line(text) for text in "".join(traceback.format_exception(error)).splitlines()])
+    if refused is not None:
+        session.fail(refused.sentence, refused.hint)
+        return refused.exit_code
+    if isinstance(error, OSError) and error.errno:
+        session.fail(f"the system says: {os.strerror(error.errno)}")
+        return 1
+    session.fail(f"internal error ({type(error).__name__}): please report it; P2PBLOG_DEBUG=1 shows where it happened")
+    return 1
+
+
+def _usage(session: Session, error: click.ClickException) -> int:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "p2pblog"
+    if type(error).__name__ == "NoArgsIsHelpError":  # since click 8.2
+        session.tell([line(text) for text in error.format_message().splitlines()])
+    else:
+        session.fail(" ".join(_lower(error.format_message()).split()), f"{path} --help")
+    return error.exit_code
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+# --- the group --------------------------------------------------------------------------------------------------------
+
+this = click.make_pass_decorator(Session)
+
+
+def _set_json(context: click.Context, _: click.Parameter, chosen: bool) -> None:
+    session = context.find_object(Session)
+    assert session is not None
+    session.json = session.json or chosen
+
+
+json_option = click.option(
+    "--json", is_flag=True, expose_value=False, callback=_set_json, help="Print one JSON document."
+)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--home", "folder", metavar="DIR", help="The folder of keys and notices; else P2PBLOG_HOME, else the platform's."
+)
+@json_option
+@click.version_option(__version__, message="p2pblog %(version)s")
+@this
+def main(session: Session, folder: str | None) -> None:
+    """A microblog without a server.
+
+    \b
+    p2pblog init --name alice     make your identity
+    p2pblog run                   start your node
+    p2pblog post "Hello"          say something
+    p2pblog follow ADDRESS        read somebody
+    p2pblog timeline              see what is new
+    """
+    session.folder = folder
+
+
+def command(name: str, example: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command of the group: with --json, and an example below its help."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        epilog = "\b\nExample:\n" + "\n".join(f"  {text}" for text in example.splitlines())
+        return main.command(name, epilog=epilog)(json_option(this(function)))
+
+    return decorate
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+# --- identity and node ------------------------------------------------------------------------------------------------
+
+
+@command("init", "p2pblog init --name alice")
+@click.option("--name", metavar="NICK", help="How you want to be called; can be changed later.")
+def init(session: Session, name: str | None) -> None:
+    """Make an identity: keys in the home, and 24 recovery words that are shown only now."""
+    name = None if name is None else words.check_name(name)
+    import secrets
+
+    from p2pblog import keyring
+    from p2pblog.core import address
+
+    home = session.home
+    made, recovery_words = keyring.create(home, name, secrets.token_bytes(32))
+    spelled = address.spell(made.inception.identity)
+    session.show(
+        {"address": spelled, "name": name, "home": str(home.folder), "recovery_words": recovery_words},
+        lambda: pages.init_page(spelled, name, str(home.folder), recovery_words, session.command),
+    )
+
+
+@command("run", "p2pblog run --listen 0.0.0.0:4711 --bootstrap 192.0.2.1:4711")
+@click.option("--listen", metavar="HOST:PORT", help="Where to listen, TCP and UDP; port 0 takes a free one for good.")
+@click.option("--bootstrap", metavar="HOST:PORT", multiple=True, help="A node to begin with; can be repeated.")
+def run(session: Session, listen: str | None, bootstrap: tuple[str, ...]) -> None:
+    """Run your node in the foreground; Ctrl-C stops it."""
+    for endpoint in (listen or "", *bootstrap):
+        words.check_utf8(endpoint, "HOST:PORT")
+    from p2pblog import daemon
+
+    daemon.run(session.home, listen, list(bootstrap), session.json, session.command)
+
+
+@command("id", "p2pblog id")
+def show_id(session: Session) -> None:
+    """Who you are: your address, as text and as a QR code."""
+    try:
+        document: IdDocument = client.call(session.home, "id", timeout_s=ID_TIMEOUT_S)
+    except (NotRunning, TimedOut):
+        document = _id_on_disk(session.home)
+    # Upper case makes a smaller code, and the case of an address has no meaning.
+    session.show(document, lambda: [*pages.id_page(document), *_qr(session, document["uri"].upper())])
+
+
+def _id_on_disk(home: Home) -> IdDocument:
+    from p2pblog import keyring
+    from p2pblog.core.address import Link, spell
+
+    keys = keyring.load(home)
+    identity = keys.inception.identity
+    return {
+        "address": spell(identity),
+        "name": keys.name,
+        "device": keys.device.public.hex(),
+        "node": keys.node.public.hex(),
+        "uri": Link(identity).uri,
+    }
+
+
+def _qr(session: Session, text: str) -> Page:
+    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+        return []
+    code = pages.qr_page(text)
+    return [line(), *code] if len(code[0][0].text) <= session.columns else []
+
+
+@command("status", "p2pblog status --json")
+def status(session: Session) -> None:
+    """How your node is doing."""
+    document = session.ask("status")
+    session.show(document, lambda: pages.status_page(document, session.columns))
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+@command("post", 'p2pblog post "Hello, everybody"\nfortune | p2pblog post -')
+@click.argument("text")
+@click.option("--reply-to", metavar="ID", help="The notice that this one answers.")
+def post(session: Session, text: str, reply_to: str | None) -> None:
+    """Publish a notice. TEXT is one argument: quote it. `-` reads it from the standard input."""
+    text = words.check_text(_from_stdin() if text == "-" else text)
+    reply_to = None if reply_to is None else words.check_id(reply_to)
+    document = session.ask("post", text=text, reply_to=reply_to)
+    session.show(document, lambda: pages.written_page(document))
+    if not session.json and pages.is_too_long_for_dht(text):
+        session.tell(
+            [line("It is too long for the DHT: while you are offline, only nodes that follow you pass it on.")]
+        )
+
+
+def _from_stdin() -> str:
+    """The standard input without one final newline. Raises UsageError: too long, or not UTF-8."""
+    data: bytes = click.get_binary_stream("stdin").read(NOTE_BYTES_MAX + 2).removesuffix(b"\n")
+    if len(data) > NOTE_BYTES_MAX:
+        raise UsageError(f"the text has over {NOTE_BYTES_MAX:,} bytes, and a notice at most that many")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError("the text on the standard input is not valid UTF-8") from error
+
+
+def _write_about(session: Session, route: str, notice: str) -> None:
+    document = session.ask(route, notice=words.check_id(notice))
+    session.show(document, lambda: pages.written_page(document))
+
+
+@command("boost", "p2pblog boost 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def boost(session: Session, notice: str) -> None:
+    """Show somebody's notice to those who follow you."""
+    _write_about(session, "boost", notice)
+
+
+@command("like", "p2pblog like 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def like(session: Session, notice: str) -> None:
+    """Like a notice."""
+    _write_about(session, "like", notice)
+
+
+@command("delete", "p2pblog delete 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def delete(session: Session, notice: str) -> None:
+    """Take back a notice of your own. Nodes hide it as they hear of it; nobody can make them forget it."""
+    _write_about(session, "delete", notice)
+
+
+@command("profile", 'p2pblog profile --name alice --bio "Bees and bicycles"')
+@click.option("--name", metavar="N", help="How you want to be called.")
+@click.option("--bio", metavar="T", help="A few words about yourself; an empty text takes them away.")
+def profile(session: Session, name: str | None, bio: str | None) -> None:
+    """Show your profile, or change it."""
+    name = None if name is None else words.check_name(name)
+    bio = None if bio is None else words.check_bio(bio)
+    document = session.ask("profile", name=name, bio=bio)
+    session.show(document, lambda: pages.profile_page(document, session.columns))
+
+
+# --- following --------------------------------------------------------------------------------------------------------
+
+
+@command("follow", "p2pblog follow p2pblog:ADDRESS --petname bob")
+@click.argument("address")
+@click.option("--petname", metavar="P", help="What you call them; works wherever an ADDRESS does.")
+def follow(session: Session, address: str, petname: str | None) -> None:
+    """Follow somebody by address, link or invite."""
+    petname = None if petname is None else words.check_petname(petname)
+    document = session.ask("follow", address=words.check_utf8(address, "the address"), petname=petname)
+    session.show(document, lambda: pages.follow_page(document, _now_ms()))
+
+
+@command("unfollow", "p2pblog unfollow bob")
+@click.argument("address")
+def unfollow(session: Session, address: str) -> None:
+    """Follow somebody no longer."""
+    document = session.ask("unfollow", address=words.check_utf8(address, "the address"))
+    session.show(document, lambda: [line("You no longer follow:"), *pages.follow_page(document, _now_ms())])
+
+
+@command("following", "p2pblog following")
+def following(session: Session) -> None:
+    """Whom you follow, and what is held of them."""
+    document = session.ask("following")
+    session.show(document, lambda: pages.following_page(document, _now_ms(), session.columns))
+
+
+@command("invite", "p2pblog invite")
+def invite(session: Session) -> None:
+    """A link that lets somebody follow you who knows no other node yet."""
+    document = session.ask("invite")
+    session.show(document, lambda: [*pages.invite_page(document), *_qr(session, document["uri"])])
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+@command("timeline", "p2pblog timeline -n 50\np2pblog timeline --author bob -f")
+@click.option("-n", "limit", metavar="N", type=click.IntRange(1, TIMELINE_ROWS_MAX), default=20, show_default=True)
+@click.option("--before", metavar="ID", help="Only what stands below this one.")
+@click.option("--author", metavar="ADDRESS", help="Only notices of this one person.")
+@click.option("-f", "--follow", "live", is_flag=True, help="Go on with new ones as they come, until Ctrl-C.")
+def timeline(session: Session, limit: int, before: str | None, author: str | None, live: bool) -> None:
+    """What you and those you follow have said, newest first. With -f, newest last, then what comes."""
+    author = None if author is None else words.check_utf8(author, "the address")
+    before = None if before is None else words.check_id(before)
+    if not live:
+        document = session.ask("timeline", limit=limit, before=before, author=author)
+        session.show(document, lambda: pages.timeline_page(document, _now_ms(), session.columns))
+    elif before is not None:
+        raise UsageError("-f and --before do not go together", "p2pblog timeline --help")
+    else:
+        try:
+            _follow_live(session, limit, author)
+        except KeyboardInterrupt:  # the way to end it
+            return
+
+
+def _follow_live(session: Session, limit: int, author: str | None) -> None:
+    with client.watch(session.home, author) as notices:
+        shown: set[str] = set()
+        if not session.json:
+            document = session.ask("timeline", limit=limit, author=author)
+            shown = {notice["id"] for notice in document}
+            session.show(document, lambda: pages.timeline_page(document[::-1], _now_ms(), session.columns))
+        for notice in notices:
+            if notice["id"] not in shown:
+                _show_one(session, notice)
+
+
+def _show_one(session: Session, notice: Any) -> None:
+    session.show(notice, lambda: [line(), *pages.notice_lines(notice, _now_ms(), session.columns)])
+
+
+@command("show", "p2pblog show 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def show(session: Session, notice: str) -> None:
+    """One notice."""
+    document = session.ask("show", notice=words.check_id(notice))
+    session.show(document, lambda: pages.notice_lines(document, _now_ms(), session.columns))
+
+
+@command("thread", "p2pblog thread 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def thread(session: Session, notice: str) -> None:
+    """The conversation that a notice belongs to."""
+    document = session.ask("thread", notice=words.check_id(notice))
+    session.show(document, lambda: pages.thread_page(document, _now_ms(), session.columns))
+
+
+@command("entry", "p2pblog entry 5feceb66ff --raw --json")
+@click.argument("entry", metavar="ID")
+@click.option("--raw", is_flag=True, help="The exact bytes, in hexadecimal, to be checked with other tools.")
+def entry(session: Session, entry: str, raw: bool) -> None:
+    """The signed entry behind a notice."""
+    document = session.ask("entry", entry=words.check_id(entry))
+    session.show(document, lambda: pages.entry_page(document, raw))
+
+
+# --- peers ------------------------------------------------------------------------------------------------------------
+
+
+@command("peers", "p2pblog peers")
+def peers(session: Session) -> None:
+    """The nodes that yours is linked with."""
+    document = session.ask("peers")
+    session.show(document, lambda: pages.peers_page(document, _now_ms(), session.columns))
+
+
+@main.group("peer")
+@json_option
+def peer() -> None:
+    """Add a peer by hand."""
+
+
+@peer.command("add", epilog="\b\nExample:\n  p2pblog peer add 192.0.2.1:4711")
+@click.argument("endpoint", metavar="HOST:PORT")
+@json_option
+@this
+def peer_add(session: Session, endpoint: str) -> None:
+    """Link with the node at HOST:PORT, and remember it."""
+    document = session.ask("add_peer", endpoint=words.check_utf8(endpoint, "HOST:PORT"))
+    session.show(document, lambda: pages.peers_page([document], _now_ms(), session.columns))

@@ -1,0 +1,323 @@
+"""What a person reads: each document of the control socket as a page of lines, from values alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+
+from p2pblog.config import RECORD_BYTES_MAX
+from p2pblog.control.api import (
+    EntryDocument,
+    FollowDocument,
+    IdDocument,
+    InviteDocument,
+    NoticeDocument,
+    PeerDocument,
+    ProfileDocument,
+    StatusDocument,
+    ThreadDocument,
+    WrittenDocument,
+)
+from p2pblog.terminal import Page, Piece, Style, clean_line, clean_name, clean_text, fit, line, width, wrap
+
+ID_DIGITS = 10
+"""Digits of an id on a page: unique among a million notices at odds of 2 to 1, and short enough to type."""
+ADDRESS_LETTERS = 8
+"""Letters of an address beside a name: names are anybody's choice, so a page always says whose it is."""
+TEXT_COLUMNS_MAX = 100
+"""Longer lines are hard to read."""
+NOTICE_RECORD_OVERHEAD = 230
+"""Bytes of a DHT notice record beside the text: body 140, signature 66, frames and the payload's names."""
+
+
+# --- small values -----------------------------------------------------------------------------------------------------
+
+
+def ago(time_ms: int, now_ms: int, zone: tzinfo | None = None) -> str:
+    """A time as a person says it; dates in `zone` (None: the machine's own)."""
+    seconds = (now_ms - time_ms) // 1000
+    if -60 < seconds < 60:
+        return "just now"
+    if 0 < seconds < 3600:
+        return f"{seconds // 60} min ago"
+    if 0 < seconds < 86_400:
+        return f"{seconds // 3600} h ago"
+    if 0 < seconds < 7 * 86_400:
+        return f"{seconds // 86_400} d ago"
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, zone).strftime("%Y-%m-%d")
+    except (OverflowError, ValueError, OSError):
+        return "in another age"
+
+
+def lasting(seconds: int) -> str:
+    """A duration in its two largest units."""
+    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
+
+
+def sized(count: int) -> str:
+    """Bytes in decimal units."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def short_id(identifier: str) -> str:
+    return identifier[:ID_DIGITS]
+
+
+def _counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _who(name: str | None, address: str) -> tuple[Piece, ...]:
+    letters = Piece(f"({address[:ADDRESS_LETTERS]})", Style.DIM)
+    shown = clean_name(name)
+    return (Piece(fit(shown, 40), Style.NAME), Piece(" "), letters) if shown else (letters,)
+
+
+# --- notices ----------------------------------------------------------------------------------------------------------
+
+
+def notice_lines(notice: NoticeDocument, now_ms: int, columns: int, indent: str = "", mark: str = "") -> Page:
+    """A notice: who, when and which id; its text; what it answers and what it got. `indent` leads every line."""
+    dot = Piece(" · ", Style.DIM)
+    boosted = line(Piece("boosted ", Style.GOOD), Piece(short_id(notice["boost_of"] or ""), Style.ID), dot)
+    head = line(
+        Piece(indent + mark, Style.DIM),
+        *_who(notice["name"], notice["author"]),
+        dot,
+        *(boosted if notice["type"] == "boost" else ()),
+        Piece(ago(notice["time"], now_ms), Style.DIM),
+        dot,
+        Piece(short_id(notice["id"]), Style.ID),
+    )
+    inner = indent + " " * len(mark) + "  "
+    text_columns = min(columns - len(inner), TEXT_COLUMNS_MAX)
+    # Every line of the text is set in, so that no text can draw what looks like the head of another notice.
+    body = [line(inner, text) for text in wrap(clean_text(notice["text"]).rstrip(), text_columns)]
+    return [head, *body, *_foot(notice, inner, replies=not mark)]
+
+
+def _foot(notice: NoticeDocument, inner: str, replies: bool) -> Page:
+    said = [_counted(notice["likes"], "like")] if notice["likes"] else []
+    said += [_counted(notice["boosts"], "boost")] if notice["boosts"] else []
+    if notice["reply_to"] and replies:
+        said.insert(0, f"in reply to {short_id(notice['reply_to'])}")
+    return [line(inner, Piece(" · ".join(said), Style.DIM))] if said else []
+
+
+def timeline_page(notices: Sequence[NoticeDocument], now_ms: int, columns: int) -> Page:
+    """Notices in the order given, with a free line between two."""
+    if not notices:
+        return [line("Nothing here yet. Post something, or follow somebody: `p2pblog follow ADDRESS`.")]
+    page: Page = []
+    for notice in notices:
+        page += [*([line()] if page else []), *notice_lines(notice, now_ms, columns)]
+    return page
+
+
+def thread_page(thread: ThreadDocument, now_ms: int, columns: int) -> Page:
+    """A conversation as a tree: each answer set in below what it answers."""
+    page: Page = []
+    for notice, depth in _tree(thread["notices"]):
+        indent = "  " * min(depth - 1, max(0, (columns - 44) // 2)) if depth else ""
+        page += [*([line()] if page else []), *notice_lines(notice, now_ms, columns, indent, "└ " if depth else "")]
+    if thread["missing"]:
+        page += [line(), line(Piece(f"{_counted(thread['missing'], 'notice')} not found yet.", Style.DIM))]
+    return page
+
+
+def _tree(notices: Sequence[NoticeDocument]) -> list[tuple[NoticeDocument, int]]:
+    """Depth first, each with its depth; what answers something that is not held stands at the top."""
+    held = {notice["id"] for notice in notices}
+    answers: dict[str | None, list[NoticeDocument]] = {}
+    for notice in notices:
+        above = notice["reply_to"] if notice["reply_to"] in held else None
+        answers.setdefault(above, []).append(notice)
+    found: list[tuple[NoticeDocument, int]] = []
+    waiting = [(notice, 0) for notice in reversed(answers.get(None, []))]
+    while waiting:
+        notice, depth = waiting.pop()
+        found.append((notice, depth))
+        waiting += [(answer, depth + 1) for answer in reversed(answers.get(notice["id"], []))]
+    return found
+
+
+def written_page(written: WrittenDocument) -> Page:
+    """What became of a command that writes."""
+    done = {"note": "Posted", "boost": "Boosted", "like": "Liked", "delete": "Deleted"}.get(written["type"], "Written")
+    return [line(f"{done}: ", Piece(short_id(written["id"]), Style.ID))]
+
+
+def is_too_long_for_dht(text: str) -> bool:
+    """Whether a notice with this text can't be a DHT record, so that only replicas carry it."""
+    return len(text.encode()) > RECORD_BYTES_MAX - NOTICE_RECORD_OVERHEAD
+
+
+# --- people and nodes -------------------------------------------------------------------------------------------------
+
+
+def id_page(identity: IdDocument) -> Page:
+    rows = [("name", clean_name(identity["name"]) or "(none)"), ("address", identity["address"])]
+    return _fields([*rows, ("link", identity["uri"]), ("device", identity["device"]), ("node", identity["node"])])
+
+
+def status_page(status: StatusDocument, columns: int) -> Page:
+    page = _fields(
+        [
+            ("name", clean_name(status["name"]) or "(none)"),
+            ("address", status["address"]),
+            ("listening", status["listen"]),
+            ("peers", f"{status['peers']:,} linked, {status['dht_nodes']:,} known in the DHT"),
+            ("follows", f"{status['follows']:,}"),
+            ("entries", f"{status['entries']:,}"),
+            ("running", f"{lasting(status['uptime_s'])}, process {status['pid']}, p2pblog {status['version']}"),
+        ]
+    )
+    if status["pending"]:
+        page += [line(), line(Piece(f"Not found yet: {_counted(len(status['pending']), 'address', 'addresses')}"))]
+        page += [line("  ", fit(address, columns - 2)) for address in status["pending"]]
+    return page
+
+
+def profile_page(profile: ProfileDocument, columns: int) -> Page:
+    page = _fields([("name", clean_name(profile["name"]) or "(none)"), ("address", profile["address"])])
+    bio = wrap(clean_text(profile["bio"] or ""), min(columns, TEXT_COLUMNS_MAX) - 2) if profile["bio"] else []
+    return [*page, *(line("  ", text) for text in bio)]
+
+
+def follow_page(follow: FollowDocument, now_ms: int) -> Page:
+    """One follow, in a sentence."""
+    held = _counted(follow["entries"], "entry", "entries")
+    newest = f", the newest {ago(follow['newest'], now_ms)}" if follow["newest"] is not None else ""
+    state = "searching for it" if follow["state"] == "searching" else f"{held} held{newest}"
+    return [line(*_who(follow["petname"] or follow["name"], follow["address"]), f": {state}")]
+
+
+def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int) -> Page:
+    if not follows:
+        return [line("You follow nobody yet: `p2pblog follow ADDRESS`.")]
+    letters = 56 if columns >= 120 else 16
+    rows = [
+        [
+            clean_name(follow["petname"]) or "",
+            clean_name(follow["name"]) or "",
+            follow["address"][:letters],
+            f"{follow['entries']:,}",
+            "" if follow["newest"] is None else ago(follow["newest"], now_ms),
+            follow["state"],
+        ]
+        for follow in follows
+    ]
+    return _table(["PETNAME", "NAME", "ADDRESS", "ENTRIES", "NEWEST", "STATE"], rows, columns, shrink=(0, 1), right={3})
+
+
+def peers_page(peers: Sequence[PeerDocument], now_ms: int, columns: int) -> Page:
+    if not peers:
+        return [line("No peers at the moment.")]
+    rows = [
+        [
+            short_id(peer["node"]),
+            peer["endpoint"],
+            peer["direction"],
+            ago(peer["since"], now_ms),
+            f"{peer['feeds']:,}",
+            sized(peer["bytes_in"]),
+            sized(peer["bytes_out"]),
+        ]
+        for peer in peers
+    ]
+    header = ["NODE", "ENDPOINT", "WAY", "SINCE", "FEEDS", "IN", "OUT"]
+    return _table(header, rows, columns, shrink=(1,), right={4, 5, 6})
+
+
+def invite_page(invite: InviteDocument) -> Page:
+    return [line(invite["uri"])]
+
+
+def entry_page(entry: EntryDocument, raw: bool) -> Page:
+    """The exact bytes of an entry in hexadecimal, or how many they are."""
+    chain = entry["chain"]
+    if raw:
+        rows = [(name, str(entry[name] or "(not held)")) for name in ("id", "body", "payload", "signature")]
+        return _fields([*rows, *((f"chain {number}", body) for number, body in enumerate(chain, 1))])
+    payload = "not held" if entry["payload"] is None else _counted(len(entry["payload"]) // 2, "byte")
+    signed = "its own" if not chain else f"of the entry {_counted(len(chain), 'place')} later"
+    return _fields(
+        [
+            ("id", entry["id"]),
+            ("body", _counted(len(entry["body"]) // 2, "byte")),
+            ("payload", payload),
+            ("signature", signed),
+        ]
+    )
+
+
+def init_page(address: str, name: str | None, home: str, words: Sequence[str], command: str) -> Page:
+    """A new identity: the one time that the recovery words are seen."""
+    numbered = [f"{number:2}. {word}" for number, word in enumerate(words, 1)]
+    quarter = len(numbered) // 4
+    grid = ["".join(cell.ljust(16) for cell in numbered[row::quarter]).rstrip() for row in range(quarter)]
+    return [
+        *_fields([("name", clean_name(name) or "(none)"), ("address", address), ("home", home)]),
+        line(),
+        line(Piece("Your recovery words. Write them on paper now: they are shown only this once.", Style.WARNING)),
+        line(),
+        *(line("  ", Piece(row, Style.BOLD)) for row in grid),
+        line(),
+        line("Start your node: ", Piece(f"{command} run", Style.BOLD)),
+    ]
+
+
+# --- shapes -----------------------------------------------------------------------------------------------------------
+
+
+def _fields(rows: Sequence[tuple[str, str]]) -> Page:
+    column = max(len(name) for name, _ in rows) + 2
+    return [line(Piece(name.ljust(column), Style.DIM), value) for name, value in rows]
+
+
+def _table(header: list[str], rows: list[list[str]], columns: int, shrink: tuple[int, ...], right: set[int]) -> Page:
+    """Aligned columns two spaces apart; those named in `shrink` give way until the table fits, an empty one goes."""
+    filled = [at for at in range(len(header)) if any(row[at] for row in rows)]
+    widths = {at: max(width(header[at]), *(width(row[at]) for row in rows)) for at in filled}
+    for at in (at for at in shrink if at in widths):
+        excess = sum(widths.values()) + 2 * (len(filled) - 1) - columns
+        widths[at] -= max(0, min(excess, widths[at] - len(header[at])))
+    cells = [header, *rows]
+    lines = [
+        "  ".join(_aligned(fit(clean_line(row[at]), widths[at]), widths[at], at in right) for at in filled).rstrip()
+        for row in cells
+    ]
+    return [line(Piece(lines[0], Style.DIM)), *(line(text) for text in lines[1:])]
+
+
+def _aligned(text: str, columns: int, right: bool) -> str:
+    space = " " * (columns - width(text))
+    return space + text if right else text + space
+
+
+def qr_page(text: str) -> Page:
+    """A QR code of half-block characters, dark on light, with the quiet zone that scanners need."""
+    import segno
+
+    border = 2
+    matrix = [[bool(module) for module in row] for row in segno.make(text, micro=False).matrix_iter(border=border)]
+    if len(matrix) % 2:
+        matrix.append([False] * len(matrix[0]))
+    blocks: dict[tuple[bool, bool], str] = {
+        (False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█",
+    }  # fmt: skip
+    return [
+        line(Piece("".join(blocks[pair] for pair in zip(upper, lower, strict=True)), Style.INK))
+        for upper, lower in zip(matrix[::2], matrix[1::2], strict=True)
+    ]

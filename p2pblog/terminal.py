@@ -1,0 +1,182 @@
+"""The one way to a person's terminal: whatever came from outside is made harmless here, then coloured and written.
+
+A page is lines of pieces. Styles are added after cleaning and by this file alone, so no piece can bring its own: the
+output has no control character but the line feed (and our own colours), no bidirectional control and no lone surrogate.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TextIO
+
+TAB = " " * 4
+EMOJI_VARIANT = "\ufe0f"
+COMBINING_MAX = 4
+"""Combining marks on one letter: Vietnamese and Hebrew need three; a tower of them paints over other lines."""
+
+
+class Style(Enum):
+    """How a piece looks, as the parameters of Select Graphic Rendition (ECMA-48, 8.3.117)."""
+
+    PLAIN = ""
+    BOLD = "1"
+    DIM = "2"
+    NAME = "1;36"
+    ID = "33"
+    GOOD = "32"
+    WARNING = "1;33"
+    ERROR = "1;31"
+    INK = "38;5;16;48;5;231"
+    """Black on white, whatever the terminal's own colours: scanners want dark modules on light ground."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some text in one style; on one line."""
+
+    text: str
+    style: Style = Style.PLAIN
+
+
+Line = tuple[Piece, ...]
+Page = list[Line]
+
+
+def line(*pieces: str | Piece) -> Line:
+    """A line of pieces; bare text is plain."""
+    return tuple(Piece(piece) if isinstance(piece, str) else piece for piece in pieces)
+
+
+def render(page: Iterable[Line], colour: bool) -> str:
+    """The page as text that is safe to write to a terminal, each line ended by a line feed."""
+    return "".join("".join(_dressed(piece, colour) for piece in pieces) + "\n" for pieces in page)
+
+
+def write(stream: TextIO, page: Iterable[Line], colour: bool) -> None:
+    """Write a page out at once. Raises OSError, among them BrokenPipeError."""
+    text = render(page, colour)
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(text.encode(encoding, errors="replace").decode(encoding))
+    stream.flush()
+
+
+def _dressed(piece: Piece, colour: bool) -> str:
+    text = clean_line(piece.text)
+    if not colour or piece.style is Style.PLAIN or not text:
+        return text
+    return f"\x1b[{piece.style.value}m{text}\x1b[0m"
+
+
+# --- cleaning ---------------------------------------------------------------------------------------------------------
+
+_SEQUENCES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # control sequences: colours, cursor, reports (ECMA-48, 5.4)
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f]*(?:\x07|\x1b\\|\x9c)"  # OSC, DCS, SOS, PM, APC (5.6)
+    r"|\x1b[ -/]*[0-~]"  # the other escape sequences
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_BIDI = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNSEEN = re.compile(
+    r"[\u00ad\u034f\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff0-\ufffb\U0001d173-\U0001d17a"
+    r"\U000e0000-\U000e0fff]"
+)
+_UNSEEN_IN_NAMES = re.compile(r"[\u115f\u1160\u17b4\u17b5\u200c\u200d\u2800\u3164\uffa0]")
+"""What joins letters in a text, and blanks that are letters: in a name they make two that look alike."""
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+_BREAKS = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+_MARKS = (
+    "[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u0655\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff"
+    "\u20d0-\u20ff\ufe20-\ufe2f]"
+)
+_TOWERS = re.compile(f"({_MARKS}{{{COMBINING_MAX}}}){_MARKS}+")
+_PLAIN = re.compile(r"[\n -~]*")
+
+
+def clean_text(text: str) -> str:
+    """Text of several lines without anything that a terminal obeys, reorders or can't encode; tabs become spaces."""
+    if _PLAIN.fullmatch(text):
+        return text
+    text = _SEQUENCES.sub("", text)
+    text = _BREAKS.sub("\n", text).replace("\t", TAB)
+    text = _SURROGATES.sub("\ufffd", text)
+    for unwanted in (_CONTROLS, _BIDI, _UNSEEN):
+        text = unwanted.sub("", text)
+    return _TOWERS.sub(r"\1", text)
+
+
+def clean_line(text: str) -> str:
+    """The same on one line."""
+    return clean_text(text).replace("\n", " ")
+
+
+def clean_name(text: str | None) -> str | None:
+    """A name as it is shown: composed (NFC), without invisible characters, single spaces; None if nothing is left."""
+    cleaned = _UNSEEN_IN_NAMES.sub("", clean_line(text or ""))
+    return " ".join(unicodedata.normalize("NFC", cleaned).split()) or None
+
+
+# --- measuring --------------------------------------------------------------------------------------------------------
+
+
+def width(text: str) -> int:
+    """Columns that clean text takes: two for wide characters (UAX 11), none for marks and joiners."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_character_width, text))
+
+
+def _character_width(character: str) -> int:
+    """When in doubt the larger: a line that is wider than we think wraps to the first column, where heads stand."""
+    if character == EMOJI_VARIANT:
+        return 1  # with the narrow character before it, two
+    category = unicodedata.category(character)
+    if category in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if category == "Cn" or unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def fit(text: str, columns: int) -> str:
+    """Clean text cut to so many columns, with an ellipsis if something is gone."""
+    if width(text) <= columns:
+        return text
+    return _cut(text, columns - 1)[0].rstrip() + "…"
+
+
+def wrap(text: str, columns: int) -> list[str]:
+    """Clean text in lines of at most so many columns, broken at spaces where that is possible. Never empty."""
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        lines += _wrap_paragraph(paragraph.rstrip(), max(columns, 2))
+    return lines
+
+
+def _wrap_paragraph(paragraph: str, columns: int) -> list[str]:
+    if width(paragraph) <= columns:
+        return [paragraph]
+    lines, current = [], ""
+    for word in re.split(r"(?<=\S)(?= )", paragraph):  # a word brings the spaces before it along
+        if width(current) + width(word) <= columns:
+            current += word
+            continue
+        if current:
+            lines.append(current)
+            word = word.lstrip(" ")
+        while width(word) > columns:
+            head, word = _cut(word, columns)
+            lines.append(head)
+        current = word
+    return [*lines, current] if current else lines
+
+
+def _cut(text: str, columns: int) -> tuple[str, str]:
+    """As many characters as fit, and the rest."""
+    used = 0
+    for position, character in enumerate(text):
+        used += _character_width(character)
+        if used > columns:
+            return text[:position], text[position:]
+    return text, ""
