@@ -36,10 +36,11 @@ class LinkDown:
 
 @dataclass(frozen=True, slots=True)
 class DialFailed:
-    """Nobody answered there, or (`own`) we did ourselves."""
+    """Nobody answered there, or (`own`) we did ourselves, or a node to which another link stands already."""
 
     endpoint: Endpoint
     own: bool = False
+    linked: NodeKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

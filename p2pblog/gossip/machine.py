@@ -39,6 +39,7 @@ from p2pblog.gossip.events import (
     Received,
     SetTimer,
     Stored,
+    StoreIdentity,
     Timer,
     Uninterested,
     WantDue,
@@ -114,8 +115,8 @@ class Gossip:
                 return self._on_link_up(event, now)
             case LinkDown(peer):
                 return self._on_link_down(peer, now)
-            case DialFailed(endpoint, own):
-                return self.membership.on_dial_failed(endpoint, own, now)
+            case DialFailed():
+                return self.membership.on_dial_failed(event, now)
             case Due(timer):
                 return self._on_due(timer, now)
             case Stored():
@@ -279,9 +280,8 @@ class Gossip:
         return effects + self.replication.consider(session, resumed)
 
     def _on_statements(self, session: Session, message: Statements) -> list[Effect]:
-        before = dict(self.holdings.identities)
         effects = self.sharing.on_statements(session, message)
-        changed = [i for i, known in self.holdings.identities.items() if before.get(i) is not known]
-        for identity in changed:
-            effects = self._after_statements(effects, identity)
+        for effect in list(effects):
+            if isinstance(effect, StoreIdentity):
+                effects = self._after_statements(effects, effect.identity.hash)
         return effects

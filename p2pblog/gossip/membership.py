@@ -15,7 +15,7 @@ from p2pblog.config import LINKS_ACCEPTED_MAX, LINKS_CHOSEN_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import IdentityHash, NodeKey
 from p2pblog.errors import BadMessage, TooSlow
-from p2pblog.gossip.events import Close, Dial, Effect, PingDue, RememberPeer, Send, SetTimer
+from p2pblog.gossip.events import Close, Dial, DialFailed, Effect, PingDue, RememberPeer, Send, SetTimer
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import PEERS_MAX, Bye, Peers, Ping, Pong
 from p2pblog.gossip.sharing import Session, Sharing
@@ -91,15 +91,19 @@ class Membership:
             worst = max(self.known, key=lambda endpoint: (self.known[endpoint].failures, endpoint))
             del self.known[worst]
 
-    def on_dial_failed(self, endpoint: Endpoint, own: bool, now: float) -> list[Effect]:
+    def on_dial_failed(self, event: DialFailed, now: float) -> list[Effect]:
+        endpoint = event.endpoint
         self.dialing.pop(endpoint, None)
-        if own:
+        if event.own:
             self.own.add(endpoint)
             self.known.pop(endpoint, None)
             return []
         known = self.known.get(endpoint)
         if known is None:
             return []
+        if event.linked is not None:
+            known.node, known.failures = event.linked, 0
+            return [RememberPeer(endpoint, event.linked, 0)]
         known.failures += 1
         known.not_before = now + min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(known.failures, 10))
         return [RememberPeer(endpoint, known.node, known.failures), *self._dial(now)]

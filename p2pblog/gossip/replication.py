@@ -313,15 +313,21 @@ class Replication:
             return [Close(session.peer, BadChain("a run that contradicts what is held, without evidence"))]
         at_bottom = {entry.seq: entry.id for entry in ours}.get(theirs[0].seq - 1)
         parted_below = at_bottom is not None and at_bottom != theirs[0].prev
-        if not parted_below:
-            try:
-                return self.convict(prove_fork(ours, theirs), None)
-            except BadForkProof:
-                return self._finish(session, device)
+        if parted_below:
+            last = theirs[0].seq - 1
+            return self._ask_again(session, device, max(1, last - FORK_BODIES_MAX + 1), last)
+        try:
+            return self.convict(prove_fork(ours, theirs), None)
+        except BadForkProof:
+            pass  # no number in common
+        above = theirs[-1].seq + 1
+        if any(entry.seq == above and entry.prev != theirs[-1].id for entry in ours):
+            return self._ask_again(session, device, above, above + FORK_BODIES_MAX - 1)
+        return self._finish(session, device)
+
+    def _ask_again(self, session: Session, device: DeviceKey, first: int, last: int) -> list[Effect]:
         if self.fetching.pop(device, None) is not None:
             self.queues.setdefault(session.peer, Queue()).under_way -= 1
-        last = theirs[0].seq - 1
-        first = max(1, last - FORK_BODIES_MAX + 1)
         return self._fetch(session, device, first, last, Want(device, first, last))
 
     def convict(self, proof: ForkProof, source: NodeKey | None) -> list[Effect]:

@@ -1,0 +1,462 @@
+"""The gossip driver: links, timers and the store, around the machine that decides.
+
+Everything that reaches the machine passes `feed`, one event at a time; everything that it wants done starts in
+`_perform`. Runs wait in one queue for one writer, which stores all that has gathered in one transaction; readers stop
+while that queue is full, so a slow disk slows the peers and fills no memory.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+import trio
+
+from p2pblog.config import LINKS_ACCEPTED_MAX, LINKS_CHOSEN_MAX, QUEUE_BYTES_MAX, RUN_BYTES_MAX
+from p2pblog.core.address import Endpoint
+from p2pblog.core.entry import Entry
+from p2pblog.core.keys import NodeKey
+from p2pblog.core.logs import Batch, LogState
+from p2pblog.errors import BadChain, Disconnected, QueueFull, RemoteProtocolError, StoreError, TimedOut, UserError
+from p2pblog.gossip.events import (
+    ClocksHeard,
+    Close,
+    Contradicted,
+    Dial,
+    DialFailed,
+    DropIfOther,
+    DropLog,
+    Dropped,
+    Due,
+    Effect,
+    Event,
+    LinkDown,
+    LinkUp,
+    Loaded,
+    LoadedOne,
+    LoadOne,
+    LoadRun,
+    OwnLogElsewhere,
+    PayloadsStored,
+    Received,
+    Remember,
+    RememberPeer,
+    Send,
+    SetTimer,
+    Stored,
+    StoreFork,
+    StoreIdentity,
+    StorePayloads,
+    StoreRun,
+    StoreStray,
+    Timer,
+)
+from p2pblog.gossip.machine import Gossip
+from p2pblog.gossip.messages import Decoder, Encoder
+from p2pblog.gossip.sharing import Session
+from p2pblog.store import KnownPeer, Store
+from p2pblog.transport import Link, Transport
+
+log = logging.getLogger("p2pblog.gossip")
+
+DIAL_TIMEOUT_S = 10.0
+LOAD_BELOW_BYTES = 1024 * 1024
+"""Runs are read for a peer while less than this waits to be sent to it: one full run ahead, not eight."""
+STORE_WAITING_BYTES_MAX = 8 * 1024 * 1024
+"""Bodies and payloads that may wait for the writer before readers pause."""
+STORE_RETRY_S = 5.0
+"""How soon a full disk is tried again."""
+LAST_WORDS_S = 1.0
+"""How long a link that we end in peace may take to send what is queued."""
+LINKS_MAX = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX + 16
+"""Links of any kind, those being turned away included."""
+
+Writing = (
+    StoreRun | StorePayloads | StoreIdentity | StoreFork | StoreStray | DropLog | DropIfOther | Remember | RememberPeer
+)
+
+
+class Signal:
+    """Something that tasks wait for again and again; setting it wakes all who wait now."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+
+    def set(self) -> None:
+        event, self._event = self._event, trio.Event()
+        event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+@dataclass(slots=True)
+class Lane:
+    """One link being driven: what waits to be sent, what is being read for it, and how it ends."""
+
+    link: Link
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    encoder: Encoder = field(default_factory=Encoder)
+    decoder: Decoder = field(default_factory=Decoder)
+    outgoing: deque[bytes] = field(default_factory=deque)
+    queued_bytes: int = 0
+    loads: deque[LoadRun | LoadOne] = field(default_factory=deque)
+    moved: Signal = field(default_factory=Signal)
+    closing: bool = False
+    error: RemoteProtocolError | None = None
+    done: trio.Event = field(default_factory=trio.Event)
+    since_ms: int = 0
+
+
+class Driver:
+    """Runs one machine over real links, a real store and a real clock, or their twins."""
+
+    def __init__(
+        self,
+        machine: Gossip,
+        transport: Transport,
+        store: Store,
+        wall_ms: Callable[[], int],
+        *,
+        on_stored: Callable[[Batch, LogState], None] = lambda batch, state: None,
+        on_effect: Callable[[ClocksHeard | OwnLogElsewhere], None] = lambda effect: None,
+    ) -> None:
+        self.machine = machine
+        self.lanes: dict[NodeKey, Lane] = {}
+        self.links_changed = Signal()
+        self._transport = transport
+        self._store = store
+        self._wall_ms = wall_ms
+        self._on_stored = on_stored
+        self._on_effect = on_effect
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._timer_set = Signal()
+        self._tie = count()
+        self._writings: deque[Writing] = deque()
+        self._waiting_bytes = 0
+        self._write_signal = Signal()
+        self._room_signal = Signal()
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Accept, dial, keep time and store until cancelled; then remember what peers were told."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._keep_time)
+                nursery.start_soon(self._write)
+                nursery.start_soon(self._transport.serve, self._drive)
+                for effect in self.machine.start(trio.current_time()):
+                    self._perform(effect)
+                task_status.started()
+        finally:
+            self._nursery = None
+            with trio.CancelScope(shield=True), trio.move_on_after(LAST_WORDS_S):
+                while self._writings:
+                    await self._write_some()
+
+    def feed(self, event: Event) -> None:
+        """The one door: decide, then start what was decided."""
+        for effect in self.machine.handle(event, trio.current_time()):
+            self._perform(effect)
+
+    async def connect(self, endpoint: Endpoint) -> Session:
+        """Dial now, for a person who waits. Raises UserError or TimedOut; gives the session, an older one included."""
+        with trio.move_on_after(DIAL_TIMEOUT_S):
+            try:
+                link = await self._transport.dial(endpoint)
+            except (RemoteProtocolError, OSError) as error:
+                raise UserError(f"nobody answered as a p2pblog node at {endpoint}: {error}") from error
+            if link.peer == self.machine.sharing.node:
+                await link.aclose()
+                raise UserError(f"{endpoint} is this node itself")
+            if self._nursery is None:
+                await link.aclose()
+                raise UserError("the node is stopping")
+            self._nursery.start_soon(self._drive, link)
+            while True:
+                session = self.machine.sharing.sessions.get(link.peer)
+                if session is not None:
+                    return session
+                await self.links_changed.wait()
+        raise TimedOut(f"nobody answered at {endpoint} in time")
+
+    # --- effects ---
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Send(peer, message):
+                lane = self.lanes.get(peer)
+                if lane is not None and not lane.closing:
+                    self._enqueue(lane, lane.encoder.encode(message))
+            case Close(peer, error):
+                lane = self.lanes.get(peer)
+                if lane is not None:
+                    self._close(lane, error)
+            case SetTimer(timer, at):
+                heapq.heappush(self._timers, (at, next(self._tie), timer))
+                if self._timers[0][0] == at:
+                    self._timer_set.set()
+            case LoadRun(peer) | LoadOne(peer):
+                lane = self.lanes.get(peer)
+                if lane is not None:
+                    lane.loads.append(effect)
+                    lane.moved.set()
+            case Dial(endpoint):
+                if self._nursery is not None:
+                    self._nursery.start_soon(self._dial, endpoint)
+            case OwnLogElsewhere() | ClocksHeard():
+                self._on_effect(effect)
+            case _:
+                self._writings.append(effect)
+                self._waiting_bytes += _weight(effect)
+                self._write_signal.set()
+
+    def _enqueue(self, lane: Lane, data: bytes) -> None:
+        if lane.queued_bytes + len(data) > QUEUE_BYTES_MAX:
+            self._close(lane, QueueFull("more waits for this peer than it reads"))
+            return
+        lane.outgoing.append(data)
+        lane.queued_bytes += len(data)
+        lane.moved.set()
+
+    def _close(self, lane: Lane, error: RemoteProtocolError | None) -> None:
+        lane.closing = True
+        if error is not None:
+            lane.error = lane.error or error
+            lane.scope.cancel()
+        else:
+            lane.scope.deadline = trio.current_time() + LAST_WORDS_S
+        lane.moved.set()
+
+    # --- links ---
+
+    async def _dial(self, endpoint: Endpoint) -> None:
+        try:
+            with trio.fail_after(DIAL_TIMEOUT_S):
+                link = await self._transport.dial(endpoint)
+        except (RemoteProtocolError, OSError, trio.TooSlowError) as error:
+            log.debug("dialing %s failed: %s", endpoint, error)
+            self.feed(DialFailed(endpoint))
+            return
+        await self._drive(link)
+
+    async def _drive(self, link: Link) -> None:
+        """One link from its handshake to its end."""
+        try:
+            if await self._admit(link):
+                await self._run_lane(Lane(link, since_ms=self._wall_ms()))
+        finally:
+            with trio.CancelScope(shield=True), trio.move_on_after(LAST_WORDS_S):
+                await link.aclose()
+
+    async def _admit(self, link: Link) -> bool:
+        """Whether this link is to be the one with its node: never ourselves, never two."""
+        own = self.machine.sharing.node
+        if link.peer == own:
+            if link.dialed:
+                self.feed(DialFailed(link.endpoint, own=True))
+            return False
+        standing = self.lanes.get(link.peer)
+        if standing is not None:
+            dialer, other = (own, link.peer) if link.dialed else (link.peer, own)
+            if link.dialed != standing.link.dialed and dialer > other:
+                if link.dialed:
+                    self.feed(DialFailed(link.endpoint, linked=link.peer))
+                return False
+            # The same side dialed again: the old link is dead at its end. Or both dialed: the lower key's link stays.
+            standing.closing = True
+            standing.scope.cancel()
+            await standing.done.wait()
+        return link.peer not in self.lanes and len(self.lanes) < LINKS_MAX
+
+    async def _run_lane(self, lane: Lane) -> None:
+        link = lane.link
+        self.lanes[link.peer] = lane
+        try:
+            name = memory_name(link.peer)
+            memory = (await self._store.settings(name)).get(name)
+            self.feed(LinkUp(link.peer, link.endpoint, link.dialed, link.binding, memory))
+            self.links_changed.set()
+            with lane.scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._send_lane, lane)
+                    nursery.start_soon(self._load_lane, lane)
+                    await self._read_lane(lane)
+        finally:
+            del self.lanes[link.peer]
+            if lane.error is not None:
+                log.info(
+                    "link to %s at %s ended: %s: %s", link.peer.hex()[:10], link.endpoint, lane.error.name, lane.error
+                )
+            self.feed(LinkDown(link.peer, lane.error))
+            lane.done.set()
+            self.links_changed.set()
+
+    async def _read_lane(self, lane: Lane) -> None:
+        try:
+            while True:
+                while self._waiting_bytes > STORE_WAITING_BYTES_MAX:
+                    await self._room_signal.wait()
+                message = lane.decoder.decode(await lane.link.receive())
+                self.feed(Received(lane.link.peer, message))
+        except RemoteProtocolError as error:
+            if not isinstance(error, Disconnected):
+                lane.error = lane.error or error
+            lane.scope.cancel()
+
+    async def _send_lane(self, lane: Lane) -> None:
+        try:
+            while True:
+                while not lane.outgoing:
+                    if lane.closing:
+                        lane.scope.cancel()
+                        return
+                    await lane.moved.wait()
+                data = lane.outgoing[0]
+                await lane.link.send(data)
+                lane.outgoing.popleft()
+                lane.queued_bytes -= len(data)
+                lane.moved.set()
+        except RemoteProtocolError as error:
+            if not isinstance(error, Disconnected):
+                lane.error = lane.error or error
+            lane.scope.cancel()
+
+    async def _load_lane(self, lane: Lane) -> None:
+        """Read what this peer asked for, one thing at a time, while it keeps up with reading."""
+        while True:
+            while not lane.loads or lane.queued_bytes > LOAD_BELOW_BYTES:
+                await lane.moved.wait()
+            request = lane.loads.popleft()
+            try:
+                await self._load(request)
+            except StoreError as error:
+                log.error("reading for a peer failed: %s", error)
+                self._close(lane, Disconnected("we can't read our own store"))
+
+    async def _load(self, request: LoadRun | LoadOne) -> None:
+        if isinstance(request, LoadRun):
+            entries = await self._store.run(request.device, request.first, request.last, RUN_BYTES_MAX)
+            self.feed(Loaded(request, tuple(entries)))
+            return
+        located = await self._store.locate(request.ref.id)
+        known = self.machine.holdings.identities.get(located.identity) if located is not None else None
+        self.feed(LoadedOne(request.peer, request.ref, known.wire if known is not None else None, located))
+
+    # --- time ---
+
+    async def _keep_time(self) -> None:
+        while True:
+            now = trio.current_time()
+            while self._timers and self._timers[0][0] <= now:
+                self.feed(Due(heapq.heappop(self._timers)[2]))
+            wake_at = self._timers[0][0] if self._timers else float("inf")
+            with trio.move_on_at(wake_at):
+                await self._timer_set.wait()
+
+    # --- the store ---
+
+    async def _write(self) -> None:
+        while True:
+            while not self._writings:
+                await self._write_signal.wait()
+            try:
+                await self._write_some()
+            except StoreError as error:
+                log.error("storing failed, trying again in %d s: %s", STORE_RETRY_S, error)
+                await trio.sleep(STORE_RETRY_S)
+
+    async def _write_some(self) -> None:
+        """Store the next thing, or all the runs that wait in a row, and say so; what fails stays first in line."""
+        runs: list[StoreRun] = []
+        for writing in self._writings:
+            if not isinstance(writing, StoreRun):
+                break
+            runs.append(writing)
+        if runs:
+            await self._store_runs(runs)
+        else:
+            await self._store_other(self._writings[0])
+            self._done(1)
+
+    def _done(self, number: int) -> None:
+        for _ in range(number):
+            self._waiting_bytes -= _weight(self._writings.popleft())
+        self._room_signal.set()
+
+    async def _store_runs(self, runs: list[StoreRun]) -> None:
+        try:
+            states = await self._store.append([run.batch for run in runs], self._wall_ms())
+        except BadChain:
+            if len(runs) > 1:
+                await self._store_runs(runs[: len(runs) // 2])  # the culprit is found by halves
+                return
+            ours = await self._ours_around(runs[0].batch)
+            self._done(1)
+            self.feed(Contradicted(runs[0].source, runs[0].batch, ours))
+            return
+        self._done(len(runs))
+        for run, state in zip(runs, states, strict=True):
+            self.feed(Stored(run.source, run.batch, state, run.live))
+            self._on_stored(run.batch, state)
+
+    async def _ours_around(self, batch: Batch) -> tuple[Entry, ...]:
+        """What we hold at the numbers of a run that contradicts it, and one to either side."""
+        first, last = batch.entries[0].seq - 1, batch.entries[-1].seq + 1
+        state = self.machine.holdings.logs.get(batch.entries[0].device)
+        ours: list[Entry] = []
+        for span in state.spans if state is not None else ():
+            low, high = max(span.low, first), min(span.high, last)
+            if low <= high:
+                ours += await self._store.run(batch.entries[0].device, low, high, RUN_BYTES_MAX)
+        return tuple(ours)
+
+    async def _store_other(self, writing: Writing) -> None:
+        match writing:
+            case StoreIdentity(identity):
+                await self._store.put_identity(identity)
+            case StorePayloads():
+                await self._store_payloads(writing)
+            case StoreFork(proof):
+                await self._store.freeze(proof)
+            case StoreStray(located):
+                await self._store.put_stray(located, self._wall_ms())
+            case DropLog(device):
+                await self._store.drop_log(device)
+            case DropIfOther(device, seq, entry):
+                held = await self._store.run(device, seq, seq, RUN_BYTES_MAX)
+                if held and held[0].id != entry:
+                    await self._store.drop_log(device)
+                    self.feed(Dropped(device))
+            case Remember(peer, memory):
+                await self._store.put_setting(memory_name(peer), memory)
+            case RememberPeer(endpoint, node, failures):
+                await self._store.put_peers([KnownPeer(str(endpoint), node, self._wall_ms(), failures)])
+            case StoreRun():
+                raise AssertionError("runs are stored together")
+
+    async def _store_payloads(self, writing: StorePayloads) -> None:
+        try:
+            state = await self._store.put_payloads(writing.device, writing.payloads)
+        except BadChain as error:
+            self._perform(Close(writing.source, error))
+            return
+        self.feed(PayloadsStored(writing.source, state, tuple(seq for seq, _payload in writing.payloads)))
+
+
+def memory_name(peer: NodeKey) -> str:
+    """The setting that keeps what a peer and we told each other."""
+    return f"memory.{peer.hex()}"
+
+
+def _weight(writing: Writing) -> int:
+    if isinstance(writing, StoreRun):
+        return sum(200 + len(entry.payload or b"") for entry in writing.batch.entries)
+    if isinstance(writing, StorePayloads):
+        return sum(len(payload) for _seq, payload in writing.payloads)
+    return 200
