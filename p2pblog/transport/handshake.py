@@ -125,7 +125,7 @@ class Handshake:
     def __init__(
         self, credentials: Credentials, ephemeral_secret: bytes, *, dialed: bool, network_id: bytes = NETWORK_ID
     ) -> None:
-        self._noise = _Noise(credentials.static_secret, ephemeral_secret, dialed, network_id)
+        self._noise = NoiseXX(credentials.static_secret, ephemeral_secret, dialed, network_id)
         self._proof = credentials.proof
         self._dialed = dialed
         self._awaited = 1 if dialed else 0  # index of the Noise message that the peer sends next
@@ -184,7 +184,7 @@ def _x25519(secret: bytes) -> Any:
     return noise_backend.keypairs["25519"].from_private_bytes(secret)
 
 
-class _Noise:
+class NoiseXX:
     """The `noiseprotocol` library behind the five things that we ask of it; every fault becomes BadHandshake.
 
     We drive its HandshakeState ourselves: its NoiseConnection warns at each ephemeral key that is given, and ours
