@@ -86,6 +86,10 @@ DHT_RATE_SOURCES_MAX = 8_192
 """Addresses whose rate is remembered: about 1 MB."""
 DHT_CALLS_MAX = 1_024
 """Calls that await a reply: twenty look-ups at their widest."""
+DHT_CALL_TIMEOUT_S = 1.5
+"""How long a late reply still counts: the look-up goes on long before, this decides who is a miss."""
+DHT_SEND_BUFFER_BYTES_MAX = 1024 * 1024
+"""Datagrams that the system did not take yet; beyond it they are dropped, as a full network would."""
 DHT_CHECKS_MAX = 32
 """Pings under way to see whether a newcomer proves its id, or an old contact lives."""
 DHT_TOKENS_MAX = 4_096
@@ -97,6 +101,21 @@ DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX = 2
 """Contacts of one IPv4 /24 or IPv6 /48 in the routing table and in one bucket (go-libp2p-kad-dht)."""
 DHT_MISSES_MAX = 2
 """A contact that left so many calls in a row unanswered leaves the routing table."""
+DHT_PROOF_LIFETIME_S = 600
+"""A node id proven at an address is proven again after this."""
+DHT_NEIGHBOURS_EVERY_MS = 10 * 60 * 1000
+"""A walk to one's own id: the nearest nodes decide where records lie, so they are kept fresh."""
+DHT_BUCKET_EVERY_MS = 3600 * 1000
+"""A walk into a bucket that saw none (Kademlia, section 2.3)."""
+DHT_RESTORE_EVERY_MS = 12 * 3600 * 1000
+"""A holder stores a record again that nobody stored with it for so long; after 10 hours a median of 15 of 20 first
+holders are still among the 20 closest, after 48 some records would be lost."""
+DHT_RESTORES_PER_TURN = 20
+"""Keys that one turn of upkeep stores again."""
+DHT_UPKEEP_EVERY_S = 30.0
+"""How often it is looked whether upkeep is due."""
+DHT_BOOTSTRAPS_MAX = 64
+"""Endpoints that we were told of and try again while we know nobody."""
 DHT_STATE_CONTACTS_MAX = 200
 """Contacts that are saved for the next start."""
 

@@ -16,7 +16,7 @@ import heapq
 import ipaddress
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from p2pblog.config import (
@@ -120,8 +120,7 @@ class Shelf:
         old = self.held.get(place)
         new = Held(record, encode(record), self._block(record, source), now_ms)
         if old is not None and old.wire == new.wire:
-            if isinstance(record, Retired):
-                self.held[place] = new
+            self.held[place] = replace(old, stored_ms=now_ms)
             return Outcome.HELD
         if old is not None and not supersedes(old.record, record):
             return Outcome.STALE
@@ -234,7 +233,7 @@ class RecordStore:
         shelf = self._shelves.get(key)
         return [] if shelf is None else shelf.records(now_ms)
 
-    def keys(self) -> list[DhtKey]:
+    def all_keys(self) -> list[DhtKey]:
         return sorted(self._shelves)
 
     def expire(self, now_ms: int) -> None:

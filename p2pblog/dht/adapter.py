@@ -1,0 +1,485 @@
+"""The DHT over UDP: kademlia's server on the asyncio loop behind the bridge, with a trio face.
+
+What begins with `_aio_` or belongs to `GuardedServer` runs on the asyncio side; everything public of `Dht` is trio's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, NoReturn
+
+import trio
+from kademlia.network import Server
+
+from p2pblog.bridge import Bridge
+from p2pblog.config import (
+    DHT_BOOTSTRAPS_MAX,
+    DHT_LOOKUPS_MAX,
+    DHT_NEIGHBOURS_EVERY_MS,
+    DHT_RESTORE_EVERY_MS,
+    DHT_RESTORES_PER_TURN,
+    DHT_STATE_CONTACTS_MAX,
+    DHT_UPKEEP_EVERY_S,
+)
+from p2pblog.core import codec
+from p2pblog.core.address import Endpoint
+from p2pblog.core.keys import KeyPair
+from p2pblog.dht import Published
+from p2pblog.dht import guard as wire
+from p2pblog.dht.contacts import ID_BYTES, SPACE, Contact, distance, estimate_nodes, may_call
+from p2pblog.dht.lookup import (
+    Answered,
+    Ask,
+    Begin,
+    Done,
+    Event,
+    Failed,
+    Find,
+    Parameters,
+    Publish,
+    Put,
+    PutAnswered,
+    Repair,
+    Wake,
+    Walk,
+    Woke,
+)
+from p2pblog.dht.protocol import GuardedProtocol, Heard
+from p2pblog.dht.records import DhtKey, Record, Replica, decode, encode
+from p2pblog.dht.shelf import Limits, newest
+from p2pblog.errors import LocalProtocolError, RemoteProtocolError
+
+STATE_VERSION = 1
+STATE_BYTES_MAX = 64 * 1024
+PING_TRIES = 3
+PING_EVERY_S = 0.5
+PUBLISH_TIMEOUT_S = 10.0
+JITTER_NODES_MIN = 100
+"""Below so many nodes everybody is near every key, and a jittered target would be a random one."""
+JITTER_REGION = 40
+
+
+class GuardedServer(Server):  # type: ignore[misc]
+    """kademlia's server with our protocol, look-up and state. All of it runs on the asyncio side."""
+
+    protocol: GuardedProtocol
+
+    def __init__(
+        self,
+        node: KeyPair,
+        clock: Callable[[], int],
+        rng: random.Random,
+        test_network: bool,
+        client: bool,
+        parameters: Parameters,
+        limits: Limits | None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        made = GuardedProtocol(node, self._loop, clock, rng, test_network, client, parameters.k, limits)
+        super().__init__(parameters.k, parameters.alpha, made.id, made.storage)
+        self.protocol = made
+        self.parameters = parameters
+        self._clock = clock
+        self._rng = rng
+        self._test_network = test_network
+        self._lookups = asyncio.Semaphore(DHT_LOOKUPS_MAX)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._bootstraps: dict[Endpoint, None] = {}
+        self._neighbours_ms = clock()
+        self._restored_ms: dict[DhtKey, int] = {}
+
+    # --- opening and closing ---
+
+    async def listen(self, port: int, interface: str = "0.0.0.0") -> None:  # noqa: S104 - the caller chose it
+        self.transport, _ = await self._loop.create_datagram_endpoint(
+            lambda: self.protocol, local_addr=(interface, port)
+        )
+
+    def start_upkeep(self) -> None:
+        """Look from now on, every DHT_UPKEEP_EVERY_S, whether refreshing or storing again is due."""
+        self._spawn(self._keep_up())
+
+    @property
+    def endpoint(self) -> Endpoint:
+        host, port = self.transport.get_extra_info("sockname")[:2]
+        return Endpoint.of(host, port)
+
+    async def aclose(self) -> None:
+        tasks, self._tasks = list(self._tasks), set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.protocol.close()
+        self.stop()
+        await asyncio.sleep(0)  # the transport closes its socket at the loop's next turn
+
+    def _spawn(self, work: Any) -> None:
+        """A task that ends with this server at the latest."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- finding ---
+
+    async def find(self, key: DhtKey, timeout_s: float) -> list[Record]:
+        """Local hits are checked as strictly as those of others."""
+        machine = Find(self._walk([key]))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s), self._lookups:
+                await self._drive(machine, key)
+        for repair in machine.repairs(self._clock()):
+            store = wire.Store(key, encode(repair.record))
+            self.protocol.call(repair.contact.endpoint, repair.contact.id, store, _ignore)
+        local = self._verified(key, [item.wire for item in self.protocol.storage.held(key)])
+        found = newest([*machine.found(self._clock()), *local], self._clock())
+        return [record for record in found if self._is_usable(record)]
+
+    async def find_nodes(self, target: bytes) -> list[Contact]:
+        """The contacts nearest to a target that answered."""
+        machine = Find(self._walk([target]), wants_records=False)
+        async with self._lookups:
+            await self._drive(machine, None)
+        return machine.walk.closest()
+
+    def _is_usable(self, record: Record) -> bool:
+        """Nobody is sent to dial an address that he must not call."""
+        if not isinstance(record, Replica) or not isinstance(record.address, Endpoint):
+            return True
+        return may_call(record.address, self._test_network)
+
+    def _verified(self, key: DhtKey, wires: Iterable[bytes]) -> list[Record]:
+        records = []
+        for data in wires:
+            try:
+                records.append(decode(key, data, self._clock()))
+            except RemoteProtocolError as error:
+                self.protocol.refused[error.name] += 1
+        return records
+
+    # --- publishing ---
+
+    async def publish(self, records: Sequence[Record]) -> list[Published]:
+        by_key: dict[DhtKey, list[int]] = {}
+        for index, record in enumerate(records):
+            by_key.setdefault(record.key, []).append(index)
+        results = [Published(0)] * len(records)
+
+        async def one(key: DhtKey, indexes: list[int]) -> None:
+            counts = await self._publish_key(key, [records[index] for index in indexes])
+            for index, count in zip(indexes, counts, strict=True):
+                results[index] = Published(count)
+
+        async with asyncio.TaskGroup() as group:
+            for key, indexes in by_key.items():
+                group.create_task(one(key, indexes))
+        return results
+
+    async def _publish_key(self, key: DhtKey, records: list[Record]) -> list[int]:
+        nodes = estimate_nodes(self.protocol.id, [contact.id for contact in self.protocol.router.contacts()])
+        targets = [bytes(key)]
+        if nodes >= JITTER_NODES_MIN:
+            targets.append(self._jitter(key, nodes))
+        machine = Publish(self._walk(targets), len(records), nodes)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S), self._lookups:
+                await self._drive(machine, None, [wire.Store(key, encode(record)) for record in records])
+        if self._belongs_here(key):
+            for record in records:
+                self.protocol.hold(record)
+        return [machine.holders(index) for index in range(len(records))]
+
+    def _jitter(self, key: bytes, nodes: int) -> bytes:
+        """A point near the key that nobody could crowd around beforehand."""
+        offset = self._rng.randrange(max(1, JITTER_REGION * SPACE // nodes))
+        return (int.from_bytes(key, "big") ^ offset).to_bytes(ID_BYTES, "big")
+
+    def _belongs_here(self, key: bytes) -> bool:
+        """Whether we are one of the k nearest to a key that we know of."""
+        if self.protocol.client:
+            return False
+        nearest = self.protocol.router.nearest(key, self.ksize)
+        return len(nearest) < self.ksize or distance(self.protocol.id, key) < distance(nearest[-1].id, key)
+
+    # --- driving a machine ---
+
+    def _walk(self, targets: Sequence[bytes]) -> Walk:
+        self.protocol.router.touch(targets[0], self._clock())
+        seeds = self.protocol.router.nearest(targets[0], self.parameters.width)
+        return Walk(targets, self.protocol.id, seeds, self.protocol.round_trips, self.parameters)
+
+    async def _drive(self, machine: Find | Publish, key: DhtKey | None, stores: Sequence[wire.Store] = ()) -> None:
+        """Carry out what the machine wants until it is done."""
+        inbox: asyncio.Queue[Event] = asyncio.Queue()  # bounded by the calls that the machine makes
+        inbox.put_nowait(Begin())
+        wake_at: float | None = None
+        while True:
+            event = await self._next_event(inbox, wake_at)
+            for effect in machine.handle(event, self._loop.time()):
+                match effect:
+                    case Ask(contact, target, have):
+                        self._send_find(contact, target, key, have, inbox)
+                    case Put(contact, index):
+                        self._send_store(contact, index, stores[index], inbox)
+                    case Wake(at):
+                        wake_at = at
+                    case Done():
+                        return
+                    case Repair():
+                        raise LocalProtocolError("repairs are asked for, not given")
+
+    async def _next_event(self, inbox: asyncio.Queue[Event], wake_at: float | None) -> Event:
+        try:
+            async with asyncio.timeout_at(wake_at):
+                return await inbox.get()
+        except TimeoutError:
+            return Woke()
+
+    def _send_find(
+        self, contact: Contact, target: bytes, key: DhtKey | None, have: tuple[bytes, ...], inbox: asyncio.Queue[Event]
+    ) -> None:
+        def end(heard: Heard | None) -> None:
+            if heard is not None:
+                inbox.put_nowait(self._answered(contact, key, heard))
+
+        if not self.protocol.call(contact.endpoint, contact.id, wire.Find(target, key, have), end):
+            inbox.put_nowait(Failed(contact))
+
+    def _answered(self, contact: Contact, key: DhtKey | None, heard: Heard) -> Event:
+        match heard.answer:
+            case wire.Found(contacts, wires, more):
+                named = tuple(item for item in contacts if may_call(item.endpoint, self._test_network))
+                records = [] if key is None else self._verified(key, wires)
+                return Answered(contact, named, tuple(records), more)
+            case _:
+                return Failed(contact)
+
+    def _send_store(self, contact: Contact, index: int, store: wire.Store, inbox: asyncio.Queue[Event]) -> None:
+        def end(heard: Heard | None) -> None:
+            if heard is not None:
+                inbox.put_nowait(PutAnswered(contact, index, heard.answer == wire.Stored("held")))
+
+        if not self.protocol.call(contact.endpoint, contact.id, store, end):
+            inbox.put_nowait(PutAnswered(contact, index, False))
+
+    # --- contacts and upkeep ---
+
+    async def add_contacts(self, endpoints: Sequence[Endpoint]) -> int:
+        for endpoint in endpoints:
+            self._bootstraps[endpoint] = None
+        while len(self._bootstraps) > DHT_BOOTSTRAPS_MAX:
+            del self._bootstraps[next(iter(self._bootstraps))]
+        unique = list(dict.fromkeys(endpoints))[: 4 * DHT_BOOTSTRAPS_MAX]
+        proven = sum(await asyncio.gather(*(self._ping(endpoint) for endpoint in unique)))
+        if proven:
+            await self._look_around()
+        return proven
+
+    async def _look_around(self) -> None:
+        """Walk to our own id, then greet who was found there: now we have their tokens, so they may take us in."""
+        for contact in await self.find_nodes(self.protocol.id):
+            self.protocol.call(contact.endpoint, contact.id, wire.Ping(), _ignore)
+
+    async def _ping(self, endpoint: Endpoint) -> bool:
+        proven: asyncio.Future[bool] = self._loop.create_future()
+
+        def end(heard: Heard | None) -> None:
+            if heard is not None and not proven.done():
+                proven.set_result(True)
+
+        for _ in range(PING_TRIES):
+            self.protocol.call(endpoint, None, wire.Ping(), end)
+            await asyncio.wait([proven], timeout=PING_EVERY_S)
+            if proven.done():
+                return True
+        return False
+
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.sleep(DHT_UPKEEP_EVERY_S)
+            await self.upkeep()
+
+    async def upkeep(self) -> None:
+        """What is due by the clock: expiry, a walk to our own id and into forgotten buckets, storing again."""
+        now_ms, router = self._clock(), self.protocol.router
+        self.protocol.storage.store.expire(now_ms)
+        if not router.size and self._bootstraps:
+            await self.add_contacts(list(self._bootstraps))
+        if now_ms - self._neighbours_ms >= DHT_NEIGHBOURS_EVERY_MS:
+            self._neighbours_ms = now_ms
+            for contact in router.nearest(self.protocol.id, self.ksize):
+                self.protocol.check_contact(contact)
+            await self._look_around()
+        for target in router.lonely_targets(now_ms, self._rng):
+            await self.find_nodes(target)
+        await self._store_again(now_ms)
+
+    async def _store_again(self, now_ms: int) -> None:
+        """The unchanged signed bytes of what nobody stored here for long, if the key still belongs to us. A replica
+        announces itself: from anybody else it would be refused."""
+        store = self.protocol.storage.store
+        self._restored_ms = {key: at for key, at in self._restored_ms.items() if store.get(key, now_ms)}
+        due = []
+        for key in store.all_keys():
+            items = [item for item in store.get(key, now_ms) if not isinstance(item.record, Replica)]
+            last = max([self._restored_ms.get(key, 0), *(item.stored_ms for item in items)])
+            if items and now_ms - last >= DHT_RESTORE_EVERY_MS and self._belongs_here(key):
+                due.append((last, key, [item.record for item in items]))
+        for _, key, records in sorted(due, key=lambda item: item[:2])[:DHT_RESTORES_PER_TURN]:
+            self._restored_ms[key] = now_ms
+            await self._publish_key(key, records)
+
+    # --- state ---
+
+    def state_bytes(self) -> bytes:
+        """msgpack [1, [contact…]]: the neighbours, to begin from at the next start."""
+        contacts = self.protocol.router.nearest(self.protocol.id, DHT_STATE_CONTACTS_MAX)
+        return codec.pack([STATE_VERSION, [contact.wire for contact in contacts]])
+
+    # --- the library's own ways, which ours replace ---
+
+    def _closed_road(self, *args: object, **kwargs: object) -> NoReturn:
+        raise LocalProtocolError("replaced: see publish, find, add_contacts and state_bytes")
+
+    get = set = set_digest = bootstrap = bootstrap_node = _refresh_table = _closed_road
+    refresh_table = save_state = load_state = save_state_regularly = _closed_road
+
+
+def _ignore(_: Heard | None) -> None:
+    """Nobody waits for this one."""
+
+
+def read_state(state: bytes | None) -> list[Contact]:
+    """The contacts of a saved state; none where it is missing or damaged, for it is only a help to start faster."""
+    if state is None:
+        return []
+    try:
+        version, items = codec.as_list(codec.unpack(state, bytes_max=STATE_BYTES_MAX), length=2)
+        codec.as_int(version, STATE_VERSION, STATE_VERSION)
+        listed = codec.as_list(items, length_max=DHT_STATE_CONTACTS_MAX)
+        return [Contact.from_wire(codec.as_bytes(item)) for item in listed]
+    except RemoteProtocolError:
+        return []
+
+
+class Dht:
+    """A node's DHT, as dht.Directory asks for it. Made by `open_dht`."""
+
+    def __init__(self, bridge: Bridge, server: GuardedServer) -> None:
+        self._bridge = bridge
+        self._server = server
+        self.endpoint = server.endpoint
+        """Where the socket is bound: HOST as given, and the port that was taken."""
+
+    @property
+    def size(self) -> int:
+        """Contacts in the routing table."""
+        return self._server.protocol.router.size
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Datagrams that the guard dropped, by the name of what was wrong."""
+        return dict(self._server.protocol.guard.dropped)
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Records that were refused, by the name of what was wrong."""
+        return dict(self._server.protocol.refused)
+
+    async def publish(self, records: Sequence[Record]) -> list[Published]:
+        """Store each at the nodes closest to its key; gives how many others said that they hold it now."""
+        return await self._bridge.run(self._server.publish, records)
+
+    async def find(self, key: DhtKey, timeout_s: float = 10.0) -> list[Record]:
+        """The valid records under a key, newest per device or node, local ones included."""
+        return await self._bridge.run(self._server.find, key, timeout_s)
+
+    async def add_contacts(self, endpoints: Sequence[Endpoint]) -> int:
+        """Ping these and take those that prove an id, then look around; gives how many did. While the table is empty
+        they are tried again by themselves."""
+        return await self._bridge.run(self._server.add_contacts, endpoints)
+
+    async def upkeep(self) -> None:
+        """Do what is due by the clock now; it is done regularly anyway."""
+        await self._bridge.run(self._server.upkeep)
+
+    async def seen_as(self) -> Endpoint | None:
+        """Where other nodes say that our datagrams come from, or None while nobody has said so."""
+        return await self._bridge.run(self._aio_seen_as)
+
+    async def set_client(self, client: bool) -> None:
+        """A node that can't be reached takes part as a client only: it answers nobody and is nobody's contact."""
+        await self._bridge.run(self._aio_set_client, client)
+
+    async def state(self) -> bytes:
+        """What to give `open_dht` at the next start: canonical msgpack, never a pickle."""
+        return await self._bridge.run(self._aio_state)
+
+    async def _aio_seen_as(self) -> Endpoint | None:
+        return self._server.protocol.seen_as()
+
+    async def _aio_set_client(self, client: bool) -> None:
+        self._server.protocol.client = client
+
+    async def _aio_state(self) -> bytes:
+        return self._server.state_bytes()
+
+
+@asynccontextmanager
+async def open_dht(
+    bridge: Bridge,
+    node: KeyPair,
+    listen: Endpoint,
+    *,
+    clock: Callable[[], int],
+    rng: random.Random,
+    test_network: bool,
+    client: bool = False,
+    state: bytes | None = None,
+    parameters: Parameters | None = None,
+    limits: Limits | None = None,
+) -> AsyncIterator[Dht]:
+    """A DHT node on one UDP socket for the length of the block.
+
+    `clock` gives milliseconds since 1970; `rng` must be a SystemRandom outside of tests, for call ids and tokens come
+    from it. `test_network`: loopback and private addresses are contacts too, and their blocks are not limited.
+    `state`: what `Dht.state` gave before. Raises OSError if the socket can't be bound.
+    """
+    server = await bridge.run(
+        partial(_aio_open, node, listen, clock, rng, test_network, client, state, parameters or Parameters(), limits)
+    )
+    try:
+        yield Dht(bridge, server)
+    finally:
+        with trio.CancelScope(shield=True):
+            await bridge.run(server.aclose)
+
+
+async def _aio_open(
+    node: KeyPair,
+    listen: Endpoint,
+    clock: Callable[[], int],
+    rng: random.Random,
+    test_network: bool,
+    client: bool,
+    state: bytes | None,
+    parameters: Parameters,
+    limits: Limits | None,
+) -> GuardedServer:
+    server = GuardedServer(node, clock, rng, test_network, client, parameters, limits)
+    await server.listen(listen.port, listen.host)
+    server.start_upkeep()
+    saved = [contact.endpoint for contact in read_state(state)]
+    if saved:
+        server._spawn(server.add_contacts(saved))
+    return server
+
+
+def is_test_network(listen: Endpoint) -> bool:
+    """A node that listens on a loopback or private address is in a test network; 0.0.0.0 and :: are the open world."""
+    ip = ipaddress.ip_address(listen.host)
+    return not ip.is_global and not ip.is_unspecified

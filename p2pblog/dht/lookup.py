@@ -1,0 +1,495 @@
+"""The look-up: walk towards a key, gather what is stored there or store there, without waiting for the dead.
+
+The theory: most of the time that a Kademlia look-up takes is spent on contacts that never answer. So a call that takes
+longer than usual no longer counts against the parallelism (a hedge), is repeated once after a time-out learned from our
+own calls, and is then given up; a late answer still counts. Contacts that one stranger alone names are tried a few at
+a time, so that a liar can't fill the walk. With the first valid record the walk turns into a burst at the nearest
+contacts, and a moment later the newest record that anybody had is the answer.
+
+The constants come from our own model of 1,000 nodes, half of them dead, liars among them (docs/protocol/dht.md). Both
+machines are plain data with one door: events in, effects out; the driver owns the sockets and the one timer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from p2pblog.config import MANY_PER_KEY_MAX
+from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance
+from p2pblog.dht.records import Record, encode, slot, supersedes
+from p2pblog.dht.shelf import newest, record_tag
+
+HAVE_MAX = 120
+"""Tags in one request: with a token and both keys they fill a datagram."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What the model recommends."""
+
+    alpha: int = 6
+    k: int = 20
+    hedge: float = 1.0  # in smoothed round trips
+    retries: int = 1
+    width: int = 40
+    unproven_per_source: int = 3
+    burst: int = 20
+    answers_enough: int = 8
+    calls_max: int = 200  # ever closer invented ids must end somewhere
+    known_max: int = 1_000
+    rounds_max: int = 20  # of asking one contact for what did not fit
+    repairs_max: int = 4
+    copies_max: int = 32
+    region: int = 20  # nodes around a key that take a record while the walk still goes on
+
+
+@dataclass(slots=True)
+class RoundTrips:
+    """How long answers take, learned from our own calls (RFC 6298; floor and ceiling from the model)."""
+
+    floor_s: float = 0.12
+    ceiling_s: float = 1.0
+    smoothed_s: float | None = None
+    deviation_s: float = 0.0
+
+    def sample(self, seconds: float) -> None:
+        if self.smoothed_s is None:
+            self.smoothed_s, self.deviation_s = seconds, seconds / 2
+            return
+        self.deviation_s += (abs(seconds - self.smoothed_s) - self.deviation_s) / 4
+        self.smoothed_s += (seconds - self.smoothed_s) / 8
+
+    @property
+    def timeout_s(self) -> float:
+        """Mean and four deviations, within the bounds; the floor before the first sample."""
+        if self.smoothed_s is None:
+            return self.floor_s
+        return min(self.ceiling_s, max(self.floor_s, self.smoothed_s + 4 * self.deviation_s))
+
+    def hedge_s(self, factor: float) -> float:
+        return factor * (self.floor_s if self.smoothed_s is None else self.smoothed_s)
+
+
+# --- events and effects -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A contact that proved its id answered; `records` are verified, `more` did not fit."""
+
+    contact: Contact
+    contacts: tuple[Contact, ...] = ()
+    records: tuple[Record, ...] = ()
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A contact is not what it was said to be, or the call could not be made."""
+
+    contact: Contact
+
+
+@dataclass(frozen=True, slots=True)
+class PutAnswered:
+    """A contact says what became of record number `index`."""
+
+    contact: Contact
+    index: int
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Woke:
+    """The time of the last Wake has come."""
+
+
+Event = Begin | Answered | Failed | PutAnswered | Woke
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Send a find for the contacts near `target`, and for the look-up's key without what is in `have`."""
+
+    contact: Contact
+    target: bytes
+    have: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Send a store of record number `index`."""
+
+    contact: Contact
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Send the newest record to a contact that still has an older one; nobody waits for it."""
+
+    contact: Contact
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Send Woke at this time, unless another Wake takes its place."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The look-up is over; what it found or stored is in the machine."""
+
+
+Effect = Ask | Put | Repair | Wake | Done
+
+
+# --- the walk ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Peer:
+    """A contact as one walk sees it. `sources` is None for one of our own routing table."""
+
+    contact: Contact
+    distance: int
+    sources: set[NodeId] | None
+    tries: int = 0
+    sent_at: float = 0.0
+    deadline: float = 0.0
+    answered: bool = False
+    dead: bool = False
+
+    @property
+    def awaited(self) -> bool:
+        return self.tries > 0 and not self.answered and not self.dead
+
+
+class Walk:
+    """Whom to ask next on the way to `targets[0]`; with a second target every other call asks around that one."""
+
+    def __init__(
+        self,
+        targets: Sequence[bytes],
+        own: NodeId,
+        seeds: Iterable[Contact],
+        round_trips: RoundTrips,
+        parameters: Parameters,
+    ) -> None:
+        self.targets = tuple(targets)
+        self.round_trips = round_trips
+        self.parameters = parameters
+        self.bursting = False
+        self._own = own
+        self._calls = 0
+        self._allowance = parameters.unproven_per_source
+        self._peers: dict[Contact, Peer] = {}
+        self._answered_ids: set[NodeId] = set()
+        for contact in seeds:
+            self._know(contact, None)
+
+    def advance(self, now: float) -> list[Ask]:
+        """The calls that are due: repeats of lost ones, then new ones as far as the parallelism allows."""
+        asks = self._repeat_or_give_up(now)
+        while (peer := self._next(now)) is not None:
+            asks.append(self._ask(peer, now))
+        if not asks and not self._awaited() and self._blocked_remain():
+            # Nobody else is left, so a source that named only silent contacts earns another try.
+            self._allowance += self.parameters.unproven_per_source
+            return self.advance(now)
+        return asks
+
+    def answered(self, contact: Contact, contacts: Sequence[Contact]) -> None:
+        """A contact proved itself and named others."""
+        peer = self._peers.get(contact)
+        if peer is None or contact.id in self._answered_ids:
+            return
+        peer.answered, peer.dead = True, False
+        self._answered_ids.add(contact.id)
+        for named in contacts[: self.parameters.k]:
+            self._know(named, contact.id)
+
+    def failed(self, contact: Contact) -> None:
+        peer = self._peers.get(contact)
+        if peer is not None and not peer.answered:
+            peer.dead = True
+
+    @property
+    def is_over(self) -> bool:
+        """The k nearest that are not silent have answered, or nobody is left to ask."""
+        nearest = self._living()[: self.parameters.k]
+        if all(peer.answered for peer in nearest):
+            return True
+        return not self._awaited() and (self._calls >= self.parameters.calls_max or not self._blocked_remain())
+
+    def closest(self) -> list[Contact]:
+        """The nearest contacts that answered."""
+        return [peer.contact for peer in self._living() if peer.answered][: self.parameters.k]
+
+    def is_among_closest(self, contact: Contact) -> bool:
+        return contact in [peer.contact for peer in self._living()[: self.parameters.k]]
+
+    def next_wake(self, now: float) -> float | None:
+        """When a call's hedge or deadline falls due."""
+        hedge = self.round_trips.hedge_s(self.parameters.hedge)
+        times = [peer.deadline for peer in self._awaited()]
+        times += [peer.sent_at + hedge for peer in self._awaited() if peer.sent_at + hedge > now]
+        return min(times, default=None)
+
+    def _know(self, contact: Contact, source: NodeId | None) -> None:
+        if contact.id == self._own or contact.id in self._answered_ids:
+            return
+        peer = self._peers.get(contact)
+        if peer is None:
+            if len(self._peers) >= self.parameters.known_max:
+                return
+            sources = None if source is None else {source}
+            self._peers[contact] = Peer(contact, distance(contact.id, self.targets[0]), sources)
+        elif peer.sources is not None and source is not None and len(peer.sources) < 2:
+            peer.sources.add(source)
+
+    def _living(self) -> list[Peer]:
+        """Nearest first; of several places that one id is said to live at, the one that answered."""
+        alive = [
+            peer
+            for peer in self._peers.values()
+            if peer.answered or (not peer.dead and peer.contact.id not in self._answered_ids)
+        ]
+        return sorted(alive, key=lambda peer: (peer.distance, peer.contact))
+
+    def _awaited(self) -> list[Peer]:
+        return [peer for peer in self._peers.values() if peer.awaited]
+
+    def _repeat_or_give_up(self, now: float) -> list[Ask]:
+        asks = []
+        for peer in self._awaited():
+            if peer.deadline > now:
+                continue
+            if peer.tries <= self.parameters.retries and self._calls < self.parameters.calls_max:
+                asks.append(self._ask(peer, now))
+            else:
+                peer.dead = True
+        return asks
+
+    def _next(self, now: float) -> Peer | None:
+        awaited = self._awaited()
+        if self.bursting:
+            if len(awaited) >= self.parameters.burst:
+                return None
+        else:
+            hedge = self.round_trips.hedge_s(self.parameters.hedge)
+            if sum(now - peer.sent_at < hedge for peer in awaited) >= self.parameters.alpha:
+                return None
+        if self._calls >= self.parameters.calls_max:
+            return None
+        living = self._living()
+        if all(peer.answered for peer in living[: self.parameters.k]):
+            return None
+        candidates = (peer for peer in living[: self.parameters.width] if not peer.tries)
+        return next((peer for peer in candidates if self._may_ask(peer)), None)
+
+    def _blocked_remain(self) -> bool:
+        return self._calls < self.parameters.calls_max and any(
+            not peer.tries for peer in self._living()[: self.parameters.width]
+        )
+
+    def _may_ask(self, peer: Peer) -> bool:
+        if peer.sources is None or len(peer.sources) > 1:
+            return True
+        kin = [other for other in self._peers.values() if other.tries and other.sources == peer.sources]
+        return len(kin) < self._allowance or any(other.answered for other in kin)
+
+    def _ask(self, peer: Peer, now: float) -> Ask:
+        peer.tries += 1
+        peer.sent_at, peer.deadline = now, now + self.round_trips.timeout_s
+        target = self.targets[self._calls % len(self.targets)]
+        self._calls += 1
+        return Ask(peer.contact, target)
+
+
+# --- finding ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Find:
+    """Finds the records of a key or, with `wants_records` off, the nodes nearest to it."""
+
+    walk: Walk
+    wants_records: bool = True
+    done: bool = False
+    _records: dict[bytes, Record] = field(default_factory=dict)
+    _answers: dict[Contact, list[Record]] = field(default_factory=dict)
+    _follow_ups: dict[Contact, float] = field(default_factory=dict)
+    _rounds: dict[Contact, int] = field(default_factory=dict)
+    _settle_at: float | None = None
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        if self.done:
+            return []
+        effects: list[Effect] = []
+        match event:
+            case Begin() | Woke() | PutAnswered():
+                pass
+            case Answered(contact, contacts, records, more):
+                self.walk.answered(contact, contacts)
+                self._follow_ups.pop(contact, None)
+                known = len(self._records)
+                self._take(contact, records, now)
+                if more and (len(self._records) > known or contact not in self._rounds):
+                    effects += self._ask_for_more(contact, now)
+            case Failed(contact):
+                self._follow_ups.pop(contact, None)
+                self.walk.failed(contact)
+            case _:
+                assert_never(event)
+        return effects + self._go_on(now)
+
+    def found(self, now_ms: int) -> list[Record]:
+        """The newest of each slot, as far as it is known by now."""
+        return newest(self._records.values(), now_ms)
+
+    def repairs(self, now_ms: int) -> list[Repair]:
+        """For each of the first few contacts with an older record than the one found: that one."""
+        best = {encode(record) for record in self.found(now_ms)}
+        repairs = []
+        for contact in sorted(self._answers):
+            for old in self._answers[contact]:
+                better = [] if encode(old) in best else [r for r in self.found(now_ms) if _replaces(old, r)]
+                repairs += [Repair(contact, record) for record in better[:1]]
+        return repairs[: self.walk.parameters.repairs_max]
+
+    def _take(self, contact: Contact, records: tuple[Record, ...], now: float) -> None:
+        if not records or not self.wants_records:
+            return
+        self._answers.setdefault(contact, []).extend(records)
+        for record in records:
+            if len(self._records) < 2 * MANY_PER_KEY_MAX:
+                self._records.setdefault(record_tag(encode(record)), record)
+        if self._settle_at is None:
+            self._settle_at = now + self.walk.round_trips.timeout_s
+            self.walk.bursting = True
+
+    def _ask_for_more(self, contact: Contact, now: float) -> list[Effect]:
+        rounds = self._rounds.get(contact, 0)
+        if not self.wants_records or rounds >= self.walk.parameters.rounds_max or len(self._records) >= HAVE_MAX:
+            return []
+        self._rounds[contact] = rounds + 1
+        self._follow_ups[contact] = now + self.walk.round_trips.timeout_s
+        return [Ask(contact, self.walk.targets[0], tuple(sorted(self._records)))]
+
+    def _go_on(self, now: float) -> list[Effect]:
+        self._follow_ups = {contact: until for contact, until in self._follow_ups.items() if until > now}
+        settled = self._settle_at is not None and (
+            len(self._answers) >= self.walk.parameters.answers_enough or now >= self._settle_at
+        )
+        if not settled:
+            asks = self.walk.advance(now)
+            over = self.walk.is_over
+        else:
+            asks, over = [], True
+        if over and not self._follow_ups:
+            self.done = True
+            return [Done()]
+        wakes = [self._settle_at, self.walk.next_wake(now), *self._follow_ups.values()]
+        times = [at for at in wakes if at is not None and at > now]
+        return [*asks, *([Wake(min(times))] if times else [])]
+
+
+def _replaces(old: Record, new: Record) -> bool:
+    return slot(old) == slot(new) and supersedes(old, new)
+
+
+# --- publishing -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Publish:
+    """Stores `count` records of one key at the nodes nearest to it, the first of them while the walk still goes on.
+
+    Optimistic store (probelab.io, "Optimistic Provide"): a node that lies where, by our estimate of `nodes` in all, the
+    nearest ones lie, gets the record as soon as it answers.
+    """
+
+    walk: Walk
+    count: int
+    nodes: int
+    done: bool = False
+    _holders: dict[int, set[NodeId]] = field(default_factory=dict)
+    _puts: dict[tuple[Contact, int], tuple[int, float]] = field(default_factory=dict)
+    _placed: list[Contact] = field(default_factory=list)
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        if self.done:
+            return []
+        effects: list[Effect] = []
+        match event:
+            case Begin() | Woke():
+                pass
+            case Answered(contact, contacts):
+                self.walk.answered(contact, contacts)
+                if self._lies_near(contact) and self.walk.is_among_closest(contact):
+                    effects += self._place(contact, now)
+            case Failed(contact):
+                self.walk.failed(contact)
+                self._puts = {put: state for put, state in self._puts.items() if put[0] != contact}
+            case PutAnswered(contact, index, held):
+                self._puts.pop((contact, index), None)
+                if held:
+                    self._holders.setdefault(index, set()).add(contact.id)
+            case _:
+                assert_never(event)
+        return effects + self._go_on(now)
+
+    def holders(self, index: int) -> int:
+        """How many nodes said that they hold record number `index`."""
+        return len(self._holders.get(index, ()))
+
+    def _lies_near(self, contact: Contact) -> bool:
+        radius = SPACE * self.walk.parameters.region // max(1, self.nodes)
+        return distance(contact.id, self.walk.targets[0]) <= radius
+
+    def _place(self, contact: Contact, now: float) -> list[Effect]:
+        if contact in self._placed or len(self._placed) >= self.walk.parameters.copies_max:
+            return []
+        self._placed.append(contact)
+        return [self._put(contact, index, 1, now) for index in range(self.count)]
+
+    def _put(self, contact: Contact, index: int, tries: int, now: float) -> Effect:
+        self._puts[contact, index] = (tries, now + self.walk.round_trips.timeout_s)
+        return Put(contact, index)
+
+    def _go_on(self, now: float) -> list[Effect]:
+        effects: list[Effect] = [*self.walk.advance(now)]
+        over = self.walk.is_over
+        if over:
+            for contact in self.walk.closest():
+                effects += self._place(contact, now)
+        effects += self._repeat_puts(now)
+        if over and not self._puts:
+            self.done = True
+            return [*effects, Done()]
+        times = [until for _, until in self._puts.values()]
+        wake = None if over else self.walk.next_wake(now)
+        times += [] if wake is None else [wake]
+        return [*effects, *([Wake(min(times))] if times else [])]
+
+    def _repeat_puts(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for (contact, index), (tries, until) in list(self._puts.items()):
+            if until > now:
+                continue
+            if tries <= self.walk.parameters.retries:
+                effects.append(self._put(contact, index, tries + 1, now))
+            else:
+                del self._puts[contact, index]
+        return effects

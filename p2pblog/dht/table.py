@@ -1,0 +1,155 @@
+"""kademlia's routing table, with a door: proven ids only, few of one address block, and the oldest stay."""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from typing import Any, Protocol
+
+from kademlia.node import Node
+from kademlia.routing import KBucket, RoutingTable
+
+from p2pblog.config import (
+    DHT_BUCKET_EVERY_MS,
+    DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX,
+    DHT_CONTACTS_PER_BLOCK_MAX,
+    DHT_MISSES_MAX,
+)
+from p2pblog.core.address import Endpoint
+from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, distance, may_call
+
+
+class ProvenNode(Node):  # type: ignore[misc]
+    """kademlia's Node for a contact that proved its id, with the calls in a row that it left unanswered."""
+
+    def __init__(self, contact: Contact) -> None:
+        super().__init__(contact.id, contact.endpoint.host, contact.endpoint.port)
+        self.contact = contact
+        self.misses = 0
+
+
+class HasChecks(Protocol):
+    """What the table asks of the protocol that owns it."""
+
+    def check_contact(self, contact: Contact) -> None:
+        """Ping a contact that may be dead."""
+
+
+class GuardedTable(RoutingTable):  # type: ignore[misc]
+    """Overrides: `add_contact` (no unproven id, no crowd from one address block, no endless splitting by invented
+    ids), `find_neighbors` (the k nearest, not the first k met), `get_bucket_for` (the stock one disagrees with `split`
+    about a bucket's last id)."""
+
+    buckets: list[Any]
+
+    def __init__(self, protocol: HasChecks, ksize: int, node: Node, test_network: bool) -> None:
+        super().__init__(protocol, ksize, node)
+        self._test_network = test_network
+        self._walked_ms: dict[tuple[int, int], int] = {}
+        self.size = 0
+
+    def get_bucket_for(self, node: Node) -> int:
+        return next(index for index, bucket in enumerate(self.buckets) if node.long_id <= bucket.range[1])
+
+    def get(self, identifier: NodeId) -> ProvenNode | None:
+        found = self.buckets[self.get_bucket_for(Node(identifier))].nodes.get(identifier)
+        assert found is None or isinstance(found, ProvenNode)
+        return found
+
+    def contacts(self) -> list[Contact]:
+        """All of them, bucket by bucket, least recently heard first."""
+        return [node.contact for bucket in self.buckets for node in bucket.get_nodes()]
+
+    def add_contact(self, node: Node) -> bool:
+        """Take a node that just proved its id; gives whether it is in the table now."""
+        if not isinstance(node, ProvenNode) or node.id == self.node.id:
+            return False
+        known = self.get(node.contact.id)
+        if known is not None:
+            return self._heard_again(known, node)
+        if not self.has_place(node.contact):
+            return False
+        bucket = self.buckets[self.get_bucket_for(node)]
+        while not bucket.add_node(node):  # a full bucket keeps it as a replacement
+            if not self._may_split(bucket):
+                self.protocol.check_contact(bucket.head().contact)
+                break
+            bucket.replacement_nodes.pop(node.id, None)
+            self.split_bucket(self.buckets.index(bucket))
+            bucket = self.buckets[self.get_bucket_for(node)]
+        self._count()
+        return self.get(node.contact.id) is not None
+
+    def _may_split(self, bucket: KBucket) -> bool:
+        """Section 4.2 of the paper, as the library reads it: our own side, or up to five levels elsewhere."""
+        return bool(bucket.has_in_range(self.node) or bucket.depth() % 5 != 0)
+
+    def _heard_again(self, known: ProvenNode, node: ProvenNode) -> bool:
+        """A known id, proven again. Where it moved it may stay only if its old place fell silent, or anybody who passes
+        proofs on could pull contacts to himself."""
+        bucket = self.buckets[self.get_bucket_for(known)]
+        if known.contact.endpoint != node.contact.endpoint and not known.misses:
+            return False
+        if known.contact.endpoint == node.contact.endpoint:
+            known.misses = 0
+            node = known
+        bucket.add_node(node)  # to the end: most recently heard
+        return True
+
+    def has_place(self, contact: Contact) -> bool:
+        """Whether its address block may have one more contact, in the table and in the bucket."""
+        endpoint = contact.endpoint
+        if not may_call(endpoint, self._test_network):
+            return False
+        if self._test_network and not endpoint.is_public:
+            return True
+        bucket = self.buckets[self.get_bucket_for(Node(contact.id))]
+        in_bucket = _of_block(bucket, endpoint)
+        in_table = sum(_of_block(other, endpoint) for other in self.buckets)
+        return in_bucket < DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX and in_table < DHT_CONTACTS_PER_BLOCK_MAX
+
+    def missed(self, contact: Contact) -> None:
+        """A call to it stayed unanswered."""
+        known = self.get(contact.id)
+        if known is None or known.contact != contact:
+            return
+        known.misses += 1
+        if known.misses >= DHT_MISSES_MAX:
+            self.remove_contact(known)
+            self._count()
+
+    def find_neighbors(self, node: Node, k: int | None = None, exclude: Node | None = None) -> list[ProvenNode]:
+        """The k nearest to a node or key."""
+        listed = [
+            other
+            for bucket in self.buckets
+            for other in bucket.get_nodes()
+            if other.id != node.id and (exclude is None or other.id != exclude.id)
+        ]
+        return sorted(listed, key=node.distance_to)[: k or self.ksize]
+
+    def nearest(self, target: bytes, k: int, exclude: NodeId | None = None) -> list[Contact]:
+        """The k contacts nearest to a target, which may be one of them."""
+        listed = [contact for contact in self.contacts() if contact.id != exclude]
+        return sorted(listed, key=lambda contact: distance(contact.id, target))[:k]
+
+    def touch(self, target: bytes, now_ms: int) -> None:
+        """A walk went into this bucket."""
+        bucket = self.buckets[self.get_bucket_for(Node(target))]
+        self._walked_ms[bucket.range] = now_ms
+
+    def lonely_targets(self, now_ms: int, rng: random.Random) -> list[bytes]:
+        """An id in each bucket that saw no walk for long."""
+        ranges = [tuple(bucket.range) for bucket in self.buckets]
+        self._walked_ms = {span: self._walked_ms.get(span, now_ms) for span in ranges}
+        due = [span for span in ranges if now_ms - self._walked_ms[span] >= DHT_BUCKET_EVERY_MS]
+        return [rng.randint(low, min(high, 2**160 - 1)).to_bytes(ID_BYTES, "big") for low, high in due]
+
+    def _count(self) -> None:
+        self.size = sum(len(bucket) for bucket in self.buckets)
+
+
+def _of_block(bucket: KBucket, endpoint: Endpoint) -> int:
+    listed: OrderedDict[bytes, ProvenNode] = OrderedDict(bucket.nodes)
+    listed.update(bucket.replacement_nodes)
+    return sum(node.contact.endpoint.block == endpoint.block for node in listed.values())
