@@ -46,6 +46,7 @@ class MemoryNetwork:
         self._latency = latency
         self._nodes: dict[Endpoint, MemoryTransport] = {}
         self._cuts: dict[frozenset[Endpoint], bool] = {}  # pair -> whether it is silent
+        self._dark: set[Endpoint] = set()  # where power failed
         self._links: dict[_Pair, None] = {}  # open links in order of opening
         self._opened = 0
 
@@ -53,6 +54,7 @@ class MemoryNetwork:
         """A node of this network. Raises OSError if one that is up has the endpoint."""
         if endpoint in self._nodes:
             raise OSError(f"address in use: {endpoint}")
+        self._dark.discard(endpoint)
         node = self._nodes[endpoint] = MemoryTransport(self, node_key, endpoint)
         return node
 
@@ -74,9 +76,12 @@ class MemoryNetwork:
     def take_down(self, endpoint: Endpoint, *, silent: bool = False) -> None:
         """The node is gone: its process was killed, or, if `silent`, its power failed and nobody is told.
 
-        Its own ends of links raise Disconnected in any case. `transport` may put another there.
+        Its own ends of links raise Disconnected in any case. Dials to a killed node fail at once, those to a dark one
+        with TooSlow. `transport` may put another there.
         """
         self._nodes.pop(endpoint, None)
+        if silent:
+            self._dark.add(endpoint)
         self._break(lambda pair: pair.touches(endpoint), only_at=endpoint if silent else None)
 
     def links(self) -> int:
@@ -90,6 +95,10 @@ class MemoryNetwork:
 
     def is_up(self, node: MemoryTransport) -> bool:
         return self._nodes.get(node.endpoint) is node
+
+    def answers(self, a: Endpoint, b: Endpoint) -> bool:
+        """Whether `b` would at least refuse a dial from `a`."""
+        return self.cut_between(a, b) is not True and b not in self._dark
 
     def cut_between(self, a: Endpoint, b: Endpoint) -> bool | None:
         """None if messages pass, else whether the cut is silent."""
@@ -133,7 +142,7 @@ class MemoryTransport:
             raise TooSlow(f"no handshake with {endpoint} within {HANDSHAKE_TIMEOUT_S:g} s") from None
 
     async def _travel(self, there: Endpoint, times: int) -> None:
-        if self._network.cut_between(self.endpoint, there):
+        if not self._network.answers(self.endpoint, there):
             await trio.sleep_forever()  # until the time for a handshake is over
         for _ in range(times):
             await trio.sleep(self._network.delay_s(self.endpoint, there, self._rng))
