@@ -63,6 +63,8 @@ class Session:
 
     def show(self, document: Any, page: Callable[[], Page]) -> None:
         """The one document or the page; nobody listening any more is no error."""
+        if sys.stdout is None:  # it was closed before we began
+            return
         try:
             if self.json:
                 sys.stdout.write(json.dumps(document, ensure_ascii=True) + "\n")
@@ -75,6 +77,8 @@ class Session:
 
     def tell(self, page: Page) -> None:
         """An aside to the person, beside the output."""
+        if sys.stderr is None:
+            return
         try:
             write(sys.stderr, page, _wants_colour(sys.stderr))
         except OSError:
@@ -308,7 +312,9 @@ def post(session: Session, text: str, reply_to: str | None) -> None:
 
 def _from_stdin() -> str:
     """The standard input without one final newline. Raises UsageError: too long, or not UTF-8."""
-    data: bytes = click.get_binary_stream("stdin").read(NOTE_BYTES_MAX + 2).removesuffix(b"\n")
+    if sys.stdin is None:
+        raise UsageError("the standard input is closed")
+    data = sys.stdin.buffer.read(NOTE_BYTES_MAX + 2).removesuffix(b"\n")
     if len(data) > NOTE_BYTES_MAX:
         raise UsageError(f"the text has over {NOTE_BYTES_MAX:,} bytes, and a notice at most that many")
     try:

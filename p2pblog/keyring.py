@@ -121,9 +121,7 @@ def _decode(home: Home, data: bytes) -> Keyring:
     if type(version) is not int or version < 1:
         raise damaged
     if version > VERSION:
-        raise UserError(
-            f"the key file {home.keys} was written by a newer p2pblog (version {version}): update this one"
-        )
+        raise UserError(f"the key file {home.keys} was written by a newer p2pblog (version {version}): update this one")
     try:
         keyring = _from_document(document)
     except (KeyError, TypeError, ValueError, P2pblogError) as error:

@@ -103,7 +103,7 @@ def notice_lines(notice: NoticeDocument, now_ms: int, columns: int, indent: str 
     inner = indent + " " * len(mark) + "  "
     text_columns = min(columns - len(inner), TEXT_COLUMNS_MAX)
     # Every line of the text is set in, so that no text can draw what looks like the head of another notice.
-    body = [line(inner, text) for text in wrap(clean_text(notice["text"]).rstrip(), text_columns)]
+    body = [line(inner, text) if text else line() for text in wrap(clean_text(notice["text"]).rstrip(), text_columns)]
     return [head, *body, *_foot(notice, inner, replies=not mark)]
 
 
@@ -206,19 +206,24 @@ def follow_page(follow: FollowDocument, now_ms: int) -> Page:
 def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int) -> Page:
     if not follows:
         return [line("You follow nobody yet: `p2pblog follow ADDRESS`.")]
-    letters = 56 if columns >= 120 else 16
     rows = [
         [
             clean_name(follow["petname"]) or "",
             clean_name(follow["name"]) or "",
-            follow["address"][:letters],
+            follow["address"],
             f"{follow['entries']:,}",
             "" if follow["newest"] is None else ago(follow["newest"], now_ms),
             follow["state"],
         ]
         for follow in follows
     ]
-    return _table(["PETNAME", "NAME", "ADDRESS", "ENTRIES", "NEWEST", "STATE"], rows, columns, shrink=(0, 1), right={3})
+    header = ["PETNAME", "NAME", "ADDRESS", "ENTRIES", "NEWEST", "STATE"]
+    if columns >= 120:
+        return _table(header, rows, columns, shrink=(0, 1), right={3})
+    # A whole address is what one copies: where it does not fit beside the rest it has a line of its own.
+    table = _table([*header[:2], *header[3:]], [[*row[:2], *row[3:]] for row in rows], columns, (0, 1), right={2})
+    below = [line("  ", Piece(row[2], Style.DIM)) for row in rows]
+    return [table[0], *(text for pair in zip(table[1:], below, strict=True) for text in pair)]
 
 
 def peers_page(peers: Sequence[PeerDocument], now_ms: int, columns: int) -> Page:

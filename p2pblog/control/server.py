@@ -12,7 +12,7 @@ import os
 import socket
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -107,16 +107,17 @@ def _handler(name: str, api: NodeApi, watches: _Watches) -> Callable[[Request], 
 
 async def _no_such_route(request: Request, error: Exception) -> Response:
     refusal = UserError(f"this daemon (p2pblog {__version__}) does not know that command: stop it and start it anew")
-    return _answer(404, error_document(refusal))
+    return _answer(error.status_code if isinstance(error, HTTPException) else 404, error_document(refusal))
 
 
 async def _body(request: Request) -> bytes:
     data = bytearray()
     with _limit("the request did not arrive in time"):
-        async for chunk in request.stream():
-            data += chunk
-            if len(data) > CONTROL_BODY_BYTES_MAX:
-                raise UsageError(f"a request of over {CONTROL_BODY_BYTES_MAX:,} bytes")
+        async with aclosing(request.stream()) as chunks:
+            async for chunk in chunks:
+                data += chunk
+                if len(data) > CONTROL_BODY_BYTES_MAX:
+                    raise UsageError(f"a request of over {CONTROL_BODY_BYTES_MAX:,} bytes")
     return bytes(data)
 
 

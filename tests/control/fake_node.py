@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from p2pblog.errors import NotFound, NotPermitted, TimedOut, UsageError, UserError
+from p2pblog.errors import NotFound, NotPermitted, TimedOut, UsageError
 
 ALICE = "a" * 56
 BOB = "b" * 56
@@ -35,10 +35,10 @@ class FakeNode:
         self.watchers: list[trio.MemorySendChannel[dict[str, Any]]] = []
         self.watching = 0
 
-    def _called(self, name: str, **arguments: Any) -> None:
-        self.calls.append((name, arguments))
-        if name in self.faults:
-            raise self.faults[name]
+    def _called(self, route: str, **arguments: Any) -> None:
+        self.calls.append((route, arguments))
+        if route in self.faults:
+            raise self.faults[route]
 
     def add(self, author: str = ALICE, name: str | None = "alice", text: str = "hello", **more: Any) -> dict[str, Any]:
         """A notice that came to stand in the timeline."""
@@ -229,10 +229,4 @@ def failing(kind: str = "status") -> FakeNode:
     """A node with a bug."""
     node = FakeNode()
     node.faults[kind] = ZeroDivisionError("a secret of the inside")
-    return node
-
-
-def refusing(sentence: str, kind: str = "status") -> FakeNode:
-    node = FakeNode()
-    node.faults[kind] = UserError(sentence)
     return node

@@ -1,0 +1,505 @@
+"""Alice's commands reach her node over a real Unix socket, and nothing that they send ends it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import os
+import socket
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from fake_node import ALICE, FakeNode, failing
+from trio.testing import trio_test
+
+from p2pblog import config
+from p2pblog.config import CONTROL_BODY_BYTES_MAX, CONTROL_CONNECTIONS_MAX, CONTROL_WATCHES_MAX, Home
+from p2pblog.control import api, client, server
+from p2pblog.errors import USER_ERRORS, NotRunning, StoreFull, TimedOut, UsageError, UserError
+
+Served = Callable[..., Any]
+
+
+async def ask(home: Home, route: str, **arguments: Any) -> Any:
+    return await trio.to_thread.run_sync(partial(client.call, home, route, **arguments))
+
+
+async def ask_raw(path: Path, request: bytes) -> bytes:
+    """Whatever the daemon answers to these bytes, up to the end of the connection."""
+    answer = bytearray()
+    async with await trio.open_unix_socket(path) as stream:
+        with suppress(trio.BrokenResourceError):  # it need not read to the end what it refuses
+            await stream.send_all(request)
+            async for part in stream:
+                answer += part
+    return bytes(answer)
+
+
+def posted(route: str, body: bytes) -> bytes:
+    return (
+        f"POST /{route} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    )
+
+
+# --- the contract -----------------------------------------------------------------------------------------------------
+
+
+def test_routes_and_the_node_take_the_same_arguments() -> None:
+    methods = {name: method for name, method in vars(api.NodeApi).items() if inspect.isfunction(method)}
+    methods = {name: method for name, method in methods.items() if not name.startswith("_")}
+
+    assert set(api.ROUTES) == set(methods)
+    for name, arguments in api.ROUTES.items():
+        parameters = dict(list(inspect.signature(methods[name]).parameters.items())[1:])
+        assert list(parameters) == list(arguments), name
+        for argument, kind in arguments.items():
+            required = parameters[argument].default is inspect.Parameter.empty
+            assert required == (kind is api.Argument.TEXT), (name, argument)
+
+
+CALLS: dict[str, tuple[dict[str, Any], type]] = {
+    "id": ({}, api.IdDocument),
+    "status": ({}, api.StatusDocument),
+    "post": ({"text": "hello"}, api.WrittenDocument),
+    "boost": ({"notice": "5feceb66"}, api.WrittenDocument),
+    "like": ({"notice": "5feceb66"}, api.WrittenDocument),
+    "delete": ({"notice": "5feceb66"}, api.WrittenDocument),
+    "profile": ({"name": "alice", "bio": None}, api.ProfileDocument),
+    "follow": ({"address": ALICE, "petname": "me"}, api.FollowDocument),
+    "unfollow": ({"address": "carol"}, api.FollowDocument),
+    "following": ({}, api.FollowDocument),
+    "invite": ({}, api.InviteDocument),
+    "timeline": ({"limit": 5}, api.NoticeDocument),
+    "show": ({"notice": "5feceb66"}, api.NoticeDocument),
+    "thread": ({"notice": "5feceb66"}, api.ThreadDocument),
+    "peers": ({}, api.PeerDocument),
+    "add_peer": ({"endpoint": "127.0.0.1:4711"}, api.PeerDocument),
+    "entry": ({"entry": "5feceb66"}, api.EntryDocument),
+}
+
+
+@trio_test
+async def test_every_route_answers_its_document(home: Home, served: Served) -> None:
+    assert set(CALLS) == set(api.ROUTES) - {"watch"}
+    for route, (arguments, shape) in CALLS.items():
+        node = FakeNode()
+        node.add()
+        await node.follow("c" * 56, "carol")
+        await node.add_peer("192.0.2.1:1000")
+        async with served(home, node):
+            answer = await ask(home, route, **arguments)
+        rows = answer if isinstance(answer, list) else [answer]
+        assert rows, route
+        for row in rows:
+            assert list(row) == list(shape.__annotations__), route
+
+
+@trio_test
+async def test_every_user_error_arrives_as_it_was_raised(home: Home, served: Served) -> None:
+    for code, kind in USER_ERRORS.items():
+        node = FakeNode()
+        node.faults["status"] = kind(f"sentence {code}", f"p2pblog hint {code}")
+        async with served(home, node):
+            with pytest.raises(UserError) as caught:
+                await ask(home, "status")
+        assert type(caught.value) is kind
+        assert (caught.value.sentence, caught.value.hint) == (f"sentence {code}", f"p2pblog hint {code}")
+
+
+@trio_test
+async def test_an_error_out_of_a_nursery_and_one_of_the_store_are_told(home: Home, served: Served) -> None:
+    node = FakeNode()
+    node.faults["status"] = ExceptionGroup("nursery", [ExceptionGroup("nursery", [UsageError("mistyped")])])
+    node.faults["peers"] = StoreFull("no room on the disk for store.sqlite3")
+    async with served(home, node):
+        with pytest.raises(UsageError, match="mistyped"):
+            await ask(home, "status")
+        with pytest.raises(UserError, match="no room on the disk"):
+            await ask(home, "peers")
+
+
+@trio_test
+async def test_a_bug_is_a_clean_answer_and_a_line_in_the_log(
+    home: Home, served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "p2pblog.control"):
+        async with served(home, failing("status")) as path:
+            raw = await ask_raw(path, posted("status", b"{}"))
+            with pytest.raises(UserError, match="internal error"):
+                await ask(home, "status")
+            assert (await ask(home, "id"))["address"] == ALICE  # and the daemon goes on
+
+    assert raw.startswith(b"HTTP/1.1 500")
+    assert b"secret" not in raw
+    assert b"Traceback" not in raw
+    assert "a secret of the inside" in caplog.text
+
+
+# --- requests that no client of ours sends ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b'["text"]', "not a JSON object"),
+        (b"{}", "text must be text"),
+        (b'{"text": 5}', "text must be text"),
+        (b'{"text": null}', "text must be text"),
+        (b'{"text": "\\ud800"}', "not valid UTF-8"),
+        (b'{"text": "a", "reply_to": []}', "reply_to must be text, or null"),
+        (b'{"text": "a", "colour": "red"}', "post takes no 'colour'"),
+        (b'{"text": "a", "\\u001b[2J": 1}', "post takes no '\\\\x1b[2J'"),
+    ],
+)
+@trio_test
+async def test_a_request_out_of_shape_is_refused(home: Home, served: Served, body: bytes, sentence: str) -> None:
+    node = FakeNode()
+    async with served(home, node) as path:
+        raw = await ask_raw(path, posted("post", body))
+
+    head, _, answer = raw.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    document = json.loads(answer)
+    assert document["exit_code"] == 2
+    assert sentence in json.dumps(document, ensure_ascii=True)
+    assert node.calls == []
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "true", "1.5", '"5"', "1e3", "-1"])
+@trio_test
+async def test_a_limit_out_of_bounds_is_refused(home: Home, served: Served, limit: str) -> None:
+    async with served(home, FakeNode()) as path:
+        raw = await ask_raw(path, posted("timeline", f'{{"limit": {limit}}}'.encode()))
+    assert b"limit must be a number from 1 to 1,000" in raw
+
+
+@trio_test
+async def test_absent_arguments_are_left_to_the_node(home: Home, served: Served) -> None:
+    node = FakeNode()
+    async with served(home, node) as path:
+        await ask_raw(path, posted("timeline", b'{"before": null}'))
+    assert node.calls == [("timeline", {"limit": 20, "before": None, "author": None})]
+
+
+@trio_test
+async def test_too_large_a_request_is_refused_before_it_is_all_here(home: Home, served: Served) -> None:
+    async with served(home, FakeNode()) as path:
+        head = f"POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: {10**12}\r\n\r\n"
+        raw = await ask_raw(path, head.encode() + b"x" * (CONTROL_BODY_BYTES_MAX + 1))
+    assert b'"exit_code":2' in raw
+    assert b"over 262,144 bytes" in raw
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (posted("nothing", b"{}"), b"404"),
+        (b"GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"405"),
+        (posted("../status", b"{}"), b"404"),
+        (b"\x00\x01\x02\r\n\r\n", b"400"),
+        (b"POST /status HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", b"431"),
+    ],
+)
+@trio_test
+async def test_what_is_no_command_gets_an_answer_too(
+    home: Home, served: Served, request_: bytes, status: bytes
+) -> None:
+    async with served(home, FakeNode()) as path:
+        raw = await ask_raw(path, request_)
+        assert raw.startswith(b"HTTP/1.1 " + status)
+        assert (await ask(home, "id"))["address"] == ALICE
+
+
+@trio_test
+async def test_half_a_request_holds_its_place_for_a_while_only(
+    home: Home, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "CONTROL_BODY_TIMEOUT_S", 0.05)
+    async with served(home, FakeNode()) as path:
+        raw = await ask_raw(path, b"POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
+    assert raw.startswith(b"HTTP/1.1 504")
+
+
+@trio_test
+async def test_one_command_too_many_is_told_to_come_back(home: Home, served: Served) -> None:
+    node = FakeNode()
+    node.gate = trio.Event()
+    async with served(home, node) as path, trio.open_nursery() as nursery:
+        for _ in range(CONTROL_CONNECTIONS_MAX):
+            nursery.start_soon(ask_raw, path, posted("status", b"{}"))
+        await until(lambda: len(node.calls) == CONTROL_CONNECTIONS_MAX)
+
+        with pytest.raises(UserError, match="busy"):
+            await ask(home, "id")
+        node.gate.set()
+
+    assert len(node.calls) == CONTROL_CONNECTIONS_MAX
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the other tasks go on until something holds."""
+    with trio.fail_after(10):
+        while not condition():
+            await trio.lowlevel.checkpoint()
+
+
+# --- live timelines ---------------------------------------------------------------------------------------------------
+
+
+def listen(home: Home, count: int, ready: Callable[[], object]) -> list[Any]:
+    """In a thread: so many live notices, as the command line reads them."""
+    with client.watch(home) as notices:
+        ready()
+        return [next(notices) for _ in range(count)]
+
+
+@trio_test
+async def test_a_notice_is_read_at_once_by_who_watches(home: Home, served: Served) -> None:
+    node = FakeNode()
+    async with served(home, node):
+        ready = partial(trio.from_thread.run_sync, partial(node.add, text="fresh"))
+        got = await trio.to_thread.run_sync(listen, home, 1, ready)
+        assert [notice["text"] for notice in got] == ["fresh"]
+        await until(lambda: node.watching == 0)  # the client went, and the node was told
+
+
+@trio_test
+async def test_an_error_ends_a_live_timeline_as_a_sentence(
+    home: Home, served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = FakeNode()
+    async with served(home, node):
+        for fault, sentence in ((UsageError("mistyped"), "mistyped"), (KeyError("inside"), "internal error")):
+            ready = partial(trio.from_thread.run_sync, lambda f=fault: node.watchers[0].send_nowait({"fault": f}))
+            with pytest.raises(UserError, match=sentence):
+                await trio.to_thread.run_sync(listen, home, 1, ready)
+        assert (await ask(home, "id"))["address"] == ALICE
+    assert "internal error in watch" in caplog.text
+
+
+@trio_test
+async def test_live_timelines_leave_room_for_commands(home: Home, served: Served) -> None:
+    node = FakeNode()
+    async with served(home, node) as path, trio.open_nursery() as nursery:
+        for _ in range(CONTROL_WATCHES_MAX):
+            nursery.start_soon(ask_raw, path, posted("watch", b"{}"))
+        await until(lambda: node.watching == CONTROL_WATCHES_MAX)
+
+        with pytest.raises(UserError, match="live timelines are open"):
+            await trio.to_thread.run_sync(listen, home, 1, lambda: None)
+        assert (await ask(home, "id"))["address"] == ALICE
+
+        nursery.cancel_scope.cancel()
+    assert node.watching == 0
+
+
+async def stall(path: Path, node: FakeNode) -> trio.SocketStream:
+    """A reader stopped in a pager: it asked for a live timeline, and more waits for it than the socket holds."""
+    stream = await trio.open_unix_socket(path)
+    await stream.send_all(posted("watch", b"{}"))
+    await until(lambda: node.watching == 1)
+    for _ in range(90):
+        node.add(text="x" * 15_000)
+    return stream
+
+
+@trio_test
+async def test_a_stalled_reader_does_not_keep_the_daemon_from_stopping(home: Home, served: Served) -> None:
+    node = FakeNode()
+    with trio.fail_after(5):
+        async with served(home, node) as path:
+            stream = await stall(path, node)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+    assert node.watching == 0
+    await stream.aclose()
+
+
+@trio_test
+async def test_a_stalled_reader_is_given_up(home: Home, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "CONTROL_WRITE_TIMEOUT_S", 0.05)
+    node = FakeNode()
+    async with served(home, node) as path:
+        stream = await stall(path, node)
+        await until(lambda: node.watching == 0)
+        await stream.aclose()
+
+
+# --- the socket -------------------------------------------------------------------------------------------------------
+
+
+@trio_test
+async def test_only_its_owner_reaches_the_socket(home: Home, served: Served) -> None:
+    home.folder.chmod(0o755)
+    before = os.umask(0o000)
+    try:
+        async with served(home, FakeNode()) as path:
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    finally:
+        os.umask(before)
+    assert not path.exists()
+
+
+def leave_a_dead_socket(path: Path) -> None:
+    """What kill -9 leaves."""
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(os.fspath(path))
+        dead.listen()
+
+
+@trio_test
+async def test_a_dead_socket_means_not_running_and_is_replaced(home: Home, served: Served) -> None:
+    leave_a_dead_socket(home.control)
+    with pytest.raises(NotRunning):
+        await ask(home, "id")
+
+    async with served(home, FakeNode()):
+        assert (await ask(home, "id"))["address"] == ALICE
+
+
+@trio_test
+async def test_a_living_socket_is_not_taken_away(home: Home, served: Served) -> None:
+    async with served(home, FakeNode()):
+        with pytest.raises(UserError, match="another daemon answers"):
+            await server.serve_control(home, FakeNode())
+        assert (await ask(home, "id"))["address"] == ALICE
+
+
+@trio_test
+async def test_the_socket_of_a_successor_stays(home: Home, served: Served) -> None:
+    async with served(home, FakeNode()) as path:
+        path.unlink()
+        leave_a_dead_socket(path)
+    assert path.exists()
+
+
+@trio_test
+async def test_another_thing_in_its_place_is_left_alone(home: Home) -> None:
+    home.control.write_text("my notes")
+    with pytest.raises(UserError, match="in the way"):
+        await server.serve_control(home, FakeNode())
+    assert home.control.read_text() == "my notes"
+    with pytest.raises(NotRunning):
+        client.call(home, "id")
+
+
+@pytest.fixture
+def deep(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home deeper than a socket path allows, and a runtime folder of this test's own."""
+    runtime = home.folder / "run"
+    runtime.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    folder = home.folder.joinpath(*["deeper-and-deeper"] * 8)
+    folder.mkdir(parents=True, mode=0o700)
+    folder.chmod(0o700)
+    return Home(folder)
+
+
+@trio_test
+async def test_too_deep_a_home_works(deep: Home, served: Served) -> None:
+    with pytest.raises(NotRunning):
+        await ask(deep, "id")
+    async with served(deep, FakeNode()) as path:
+        assert path.parent == config.runtime_folder()
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert (await ask(deep, "id"))["address"] == ALICE
+    assert not path.exists()
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@trio_test
+async def test_a_runtime_folder_that_is_a_link_is_refused(deep: Home, tmp_path: Path) -> None:
+    """In a shared /tmp somebody else may have put it there, to listen in."""
+    config.runtime_folder().symlink_to(tmp_path)
+
+    with pytest.raises(UserError, match="belongs to somebody else"):
+        await server.serve_control(deep, FakeNode())
+    with pytest.raises(UserError, match="belongs to somebody else"):
+        client.call(deep, "id")
+    assert names_in(tmp_path) == []
+
+
+# --- what the client makes of a daemon that misbehaves ----------------------------------------------------------------
+
+
+def answering(path: Path, answer: bytes | None) -> threading.Thread:
+    """A daemon that says one thing to one client, then goes; None: it accepts and stays silent."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(os.fspath(path))
+    listening.listen()
+
+    def run() -> None:
+        with listening, listening.accept()[0] as connection:
+            asked = b""
+            while not asked.endswith(b"}"):  # leaving some of it unread would reset the connection
+                asked += connection.recv(65536)
+            if answer is None:
+                connection.recv(1)  # until the client gives up
+            else:
+                connection.sendall(answer)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def ok(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "sentence"),
+    [
+        (None, TimedOut, "did not answer"),
+        (b"", NotRunning, "stopped before it answered"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", NotRunning, "stopped before it answered"),
+        (b"what?\r\n\r\n", NotRunning, "stopped before it answered"),
+        (ok(b"{"), UserError, "cannot be read"),
+        (ok(b'{"error": "no", "hint": null, "exit_code": 99}'), UserError, "cannot be read"),
+        (b"HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\n[]", UserError, "cannot be read"),
+    ],
+)
+def test_a_daemon_that_misbehaves_is_a_sentence(
+    home: Home, answer: bytes | None, kind: type[UserError], sentence: str
+) -> None:
+    daemon = answering(home.control, answer)
+    with pytest.raises(UserError, match=sentence) as caught:
+        client.call(home, "status", timeout_s=0.3 if answer is None else 10.0)
+    daemon.join()
+    assert type(caught.value) is kind
+
+
+def test_a_daemon_that_stops_ends_a_live_timeline(home: Home) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    daemon = answering(home.control, head + b"4\r\n[1]\n\r\n2\r\n[2")
+    with client.watch(home) as notices:
+        assert next(notices) == [1]
+        with pytest.raises(NotRunning, match="the daemon stopped"):
+            next(notices)
+    daemon.join()
+
+
+def test_not_running_names_the_command_that_helps(home: Home) -> None:
+    with pytest.raises(NotRunning) as caught:
+        client.call(home, "id")
+    assert caught.value.hint == "p2pblog init"
+
+    home.keys.write_text("{}")
+    with pytest.raises(NotRunning) as caught:
+        client.call(home, "id")
+    assert caught.value.hint == "p2pblog run"
