@@ -20,7 +20,7 @@ from p2pblog.config import LINKS_ACCEPTED_MAX, LINKS_CHOSEN_MAX, QUEUE_BYTES_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import NodeKey
-from p2pblog.core.logs import Batch, LogState
+from p2pblog.core.logs import Batch
 from p2pblog.errors import BadChain, Disconnected, QueueFull, RemoteProtocolError, StoreError, TimedOut, UserError
 from p2pblog.gossip.events import (
     ClocksHeard,
@@ -66,6 +66,8 @@ log = logging.getLogger("p2pblog.gossip")
 DIAL_TIMEOUT_S = 10.0
 LOAD_BELOW_BYTES = 1024 * 1024
 """Runs are read for a peer while less than this waits to be sent to it: one full run ahead, not eight."""
+SEND_BYTES = 64 * 1024
+"""What is sent in one go, so that many small messages share packets."""
 STORE_WAITING_BYTES_MAX = 8 * 1024 * 1024
 """Bodies and payloads that may wait for the writer before readers pause."""
 STORE_RETRY_S = 5.0
@@ -122,7 +124,7 @@ class Driver:
         store: Store,
         wall_ms: Callable[[], int],
         *,
-        on_stored: Callable[[Batch, LogState], None] = lambda batch, state: None,
+        on_stored: Callable[[Batch, bool], None] = lambda batch, live: None,
         on_effect: Callable[[ClocksHeard | OwnLogElsewhere], None] = lambda effect: None,
     ) -> None:
         self.machine = machine
@@ -163,6 +165,10 @@ class Driver:
         """The one door: decide, then start what was decided."""
         for effect in self.machine.handle(event, trio.current_time()):
             self._perform(effect)
+
+    def take_run(self, batch: Batch) -> None:
+        """Store a verified run that came by another way than a link; what contradicts ours is dropped."""
+        self._perform(StoreRun(None, batch, live=False))
 
     async def connect(self, endpoint: Endpoint) -> Session:
         """Dial now, for a person who waits. Raises UserError or TimedOut; gives the session, an older one included."""
@@ -317,10 +323,11 @@ class Driver:
                         lane.scope.cancel()
                         return
                     await lane.moved.wait()
-                data = lane.outgoing[0]
-                await lane.link.send(data)
-                lane.outgoing.popleft()
-                lane.queued_bytes -= len(data)
+                messages = _some(lane.outgoing)
+                await lane.link.send_many(messages)
+                for data in messages:
+                    lane.outgoing.popleft()
+                    lane.queued_bytes -= len(data)
                 lane.moved.set()
         except RemoteProtocolError as error:
             if not isinstance(error, Disconnected):
@@ -396,14 +403,16 @@ class Driver:
             if len(runs) > 1:
                 await self._store_runs(runs[: len(runs) // 2])  # the culprit is found by halves
                 return
-            ours = await self._ours_around(runs[0].batch)
+            source, batch = runs[0].source, runs[0].batch
+            ours = await self._ours_around(batch) if source is not None else ()
             self._done(1)
-            self.feed(Contradicted(runs[0].source, runs[0].batch, ours))
+            if source is not None:
+                self.feed(Contradicted(source, batch, ours))
             return
         self._done(len(runs))
         for run, state in zip(runs, states, strict=True):
             self.feed(Stored(run.source, run.batch, state, run.live))
-            self._on_stored(run.batch, state)
+            self._on_stored(run.batch, run.live)
 
     async def _ours_around(self, batch: Batch) -> tuple[Entry, ...]:
         """What we hold at the numbers of a run that contradicts it, and one to either side."""
@@ -447,6 +456,18 @@ class Driver:
             self._perform(Close(writing.source, error))
             return
         self.feed(PayloadsStored(writing.source, state, tuple(seq for seq, _payload in writing.payloads)))
+
+
+def _some(outgoing: deque[bytes]) -> list[bytes]:
+    """The first message, and what follows while it all fits one write."""
+    taken: list[bytes] = []
+    size = 0
+    for data in outgoing:
+        size += len(data)
+        if taken and size > SEND_BYTES:
+            break
+        taken.append(data)
+    return taken
 
 
 def memory_name(peer: NodeKey) -> str:

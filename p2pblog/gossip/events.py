@@ -233,9 +233,9 @@ class SetTimer:
 
 @dataclass(frozen=True, slots=True)
 class StoreRun:
-    """Store, then say `Stored`, or `Contradicted`."""
+    """Store, then say `Stored`, or `Contradicted`. `source` is None for what came by another way than a link."""
 
-    source: NodeKey
+    source: NodeKey | None
     batch: Batch
     live: bool
 

@@ -179,7 +179,7 @@ class Gossip:
     def _on_stored(self, event: Stored, now: float) -> list[Effect]:
         self.holdings.take(event.state)
         effects: list[Effect] = []
-        if event.source is not None and event.batch.identity == self.holdings.own:
+        if event.batch.identity == self.holdings.own and (event.source is not None or not event.live):
             effects.append(OwnLogElsewhere(event.state.device, event.batch.entries[-1].seq))
         effects += self.broadcast.on_stored(event, now)
         return effects + self.replication.on_stored(event)

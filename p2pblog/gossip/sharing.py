@@ -84,7 +84,7 @@ class Session:
     port: int = 0
     links: int = 0
     clocks: dict[DeviceKey, Clock] = field(default_factory=dict)
-    sent_tokens: set[IdentityHash] = field(default_factory=set)
+    first_tokens_due: bool = False
     due_clocks: dict[IdentityHash, None] = field(default_factory=dict)
 
     @property
@@ -198,6 +198,7 @@ class Sharing:
         mine = session.memory.hash(self.node < session.peer)
         if mine is None or mine != hello.memory:
             session.memory = Memory()
+            session.first_tokens_due = True
             return self._say_tokens(session, list(self.holdings.interests))
         return self._resume(session)
 
@@ -222,7 +223,9 @@ class Sharing:
         fresh = [identity for identity in matched if identity not in session.shared]
         for identity in fresh:
             session.shared[identity] = Shared()
-        answer = [identity for identity in fresh if identity not in session.sent_tokens]
+        # First tokens cross each other; later ones may match what we told before the peer cared, so they are answered.
+        answer = [] if session.first_tokens_due else fresh
+        session.first_tokens_due = False
         effects = self._say_tokens(session, answer)
         effects += self._say_clocks(session, fresh)
         if not session.greeted and self.holdings.own not in session.shared:
@@ -292,7 +295,6 @@ class Sharing:
         for peer in sorted(self.sessions):
             session = self.sessions[peer]
             session.memory.told.discard(identity)
-            session.sent_tokens.discard(identity)
             if identity in session.shared:
                 effects += self._say_forget(session, [identity])
         return effects
@@ -318,7 +320,6 @@ class Sharing:
         for chunk in _chunks(identities, TOKENS_MAX):
             tokens = tuple(token(session.binding, session.dialed, identity) for identity in chunk)
             effects.append(self._say(session, Tokens(tokens)))
-            session.sent_tokens.update(chunk)
             session.memory.told.update(chunk)
         return effects
 

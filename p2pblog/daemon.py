@@ -1,0 +1,322 @@
+"""The composition root: the only file that knows every concrete part, and how they start and stop together."""
+
+from __future__ import annotations
+
+import json as json_module
+import logging
+import random
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+import click
+import trio
+
+from p2pblog import __version__, installation, keyring, terminal
+from p2pblog.author import Author
+from p2pblog.bridge import Bridge, open_bridge
+from p2pblog.config import Home
+from p2pblog.control.server import serve_control
+from p2pblog.core.address import Endpoint
+from p2pblog.core.keys import IdentityHash, KeyPair, NodeKey
+from p2pblog.core.logs import Batch
+from p2pblog.dht.adapter import Dht, open_dht
+from p2pblog.dht.records import Head
+from p2pblog.errors import Malformed, UsageError, UserError
+from p2pblog.gossip.driver import Driver
+from p2pblog.gossip.events import Candidates, ClocksHeard, OwnLogElsewhere
+from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.machine import Gossip
+from p2pblog.keyring import Keyring
+from p2pblog.node import Node, Place
+from p2pblog.rendezvous import Rendezvous
+from p2pblog.store import OWN_IDENTITY, Follow, Loaded, Store
+from p2pblog.store.sqlite import open_sqlite
+from p2pblog.transport.tcp import TcpTransport, open_tcp
+
+log = logging.getLogger("p2pblog.daemon")
+
+PORT_SETTING = "port"
+DHT_SETTING = "dht"
+DEFAULT_LISTEN = Endpoint("0.0.0.0", 0)  # noqa: S104 - a node is there to be reached
+PORT_TRIES = 20
+"""Free ports tried until one is free for TCP and UDP alike."""
+STATE_EVERY_S = 300.0
+"""How often the DHT's contacts are saved, beside at the end."""
+
+
+def run(home: Home, listen: str | None, bootstrap: list[str], json: bool, command: str) -> None:
+    """Run the node of a home in the foreground until Ctrl-C or SIGTERM.
+
+    `command` is how the person calls us, for the hints that it prints. Raises UserError.
+    """
+    own = keyring.load(home)
+    wanted = _endpoint(listen) if listen is not None else DEFAULT_LISTEN
+    contacts = [_endpoint(text) for text in bootstrap]
+    _log_to_stderr()
+    with installation.sole_daemon(home):
+        trio.run(_main, home, own, wanted, contacts, json, command)
+
+
+def _endpoint(text: str) -> Endpoint:
+    """HOST:PORT, where HOST may be a name of the local machine's resolver. Raises UsageError."""
+    try:
+        return Endpoint.parse(text)
+    except Malformed:
+        host, colon, port = text.rpartition(":")
+        if not colon or not port.isdigit() or not host:
+            raise UsageError(f"{text!r} is not HOST:PORT") from None
+    try:
+        found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+        return Endpoint.of(str(found[0][4][0]), int(port))
+    except (OSError, OverflowError, UnicodeError, Malformed) as error:
+        raise UsageError(f"the host {host!r} is not known") from error
+
+
+def _log_to_stderr() -> None:
+    """One line an event; what peers said in it can't reach the terminal raw."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return terminal.clean_text(super().format(record))
+
+
+async def _main(
+    home: Home, own: Keyring, listen: Endpoint, bootstrap: list[Endpoint], json: bool, command: str
+) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_on_signal, signals, nursery.cancel_scope)
+            async with open_node(home, own, listen, bootstrap) as node:
+                await nursery.start(serve_control, home, node)
+                await _greet(node, json, command)
+                await trio.sleep_forever()
+    log.info("stopped")
+
+
+async def _stop_on_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for number in signals:
+        log.info("stopping on %s", signal.Signals(number).name)
+        scope.cancel()
+
+
+async def _greet(node: Node, json: bool, command: str) -> None:
+    status = await node.status()
+    if json:
+        click.echo(json_module.dumps(status))
+        return
+    invitation = await node.invite()
+    click.echo(f"p2pblog {__version__} is running and listens on {status['listen']} (TCP and UDP).")
+    click.echo(f"Your address: {status['address']}")
+    click.echo("In another terminal, from this folder, type for example:")
+    click.echo(f'  {command} post "Hello, world"')
+    click.echo(f"  {command} timeline")
+    click.echo(f"  {command} follow ADDRESS")
+    click.echo(f"To be followed, give somebody this link: {invitation['uri']}")
+    click.echo("Ctrl-C stops the node.")
+
+
+async def _close(store: Store) -> None:
+    with trio.CancelScope(shield=True):
+        await store.aclose()
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """The two sockets of a node, on one port number."""
+
+    transport: TcpTransport
+    dht: Dht
+    endpoint: Endpoint
+
+
+@asynccontextmanager
+async def open_node(home: Home, own: Keyring, listen: Endpoint, bootstrap: Sequence[Endpoint]) -> AsyncIterator[Node]:
+    """A node at work on its home, for the length of the block. Raises UserError or StoreError."""
+    async with AsyncExitStack() as stack:
+        bridge = await stack.enter_async_context(open_bridge())
+        store = await open_sqlite(bridge, home.database)
+        stack.push_async_callback(_close, store)
+        loaded = await store.load()
+        copied, own = _settle(home, own, loaded)
+        sockets = await _open_sockets(stack, bridge, own.node, listen, loaded)
+        await store.put_setting(PORT_SETTING, str(sockets.endpoint.port).encode())
+        await store.put_setting(OWN_IDENTITY, own.inception.identity)
+        parts = Parts(home, own, store, loaded, sockets)
+        yield await stack.enter_async_context(parts.at_work(bootstrap, copied))
+
+
+def _settle(home: Home, own: Keyring, loaded: Loaded) -> tuple[bool, Keyring]:
+    """Whether this home is a copy; a copy is another installation, with a node key of its own."""
+    copied = installation.is_copy(home, has_written=bool(loaded.logs))
+    if copied:
+        log.warning("this home is a copy or was put back: it goes on as a new device")
+        own = replace(own, node=KeyPair.from_seed(secrets.token_bytes(32)))
+        keyring.save(home, own)
+    return copied, own
+
+
+async def _open_sockets(
+    stack: AsyncExitStack, bridge: Bridge, node: KeyPair, listen: Endpoint, loaded: Loaded
+) -> Sockets:
+    """TCP and UDP on one port number. Port 0 takes the one of the last run, else a free one, and keeps it."""
+    kept = int(loaded.settings.get(PORT_SETTING, b"0"))
+    ports = [listen.port] if listen.port else ([kept] if kept else []) + [0] * PORT_TRIES
+    problem: OSError | None = None
+    for port in ports:
+        async with AsyncExitStack() as attempt:
+            try:
+                transport = await attempt.enter_async_context(open_tcp(node, Endpoint(listen.host, port)))
+                endpoint = transport.endpoint
+                dht = await attempt.enter_async_context(
+                    open_dht(
+                        bridge,
+                        node,
+                        endpoint,
+                        clock=_wall_ms,
+                        rng=random.SystemRandom(),
+                        test_network=_is_test_network(listen.host),
+                        state=loaded.settings.get(DHT_SETTING),
+                    )
+                )
+            except OSError as error:
+                problem = error
+                continue
+            stack.push_async_exit(attempt.pop_all())
+            return Sockets(transport, dht, endpoint)
+    reason = problem.strerror if problem is not None else "no port"
+    raise UserError(f"cannot listen on {listen}: {reason}", hint="p2pblog run --listen HOST:0") from problem
+
+
+def _is_test_network(host: str) -> bool:
+    """A node that listens on a loopback or private address only is part of a network of such addresses."""
+    return host not in ("0.0.0.0", "::") and not Endpoint(host, 0).is_public  # noqa: S104
+
+
+class Parts:
+    """A node's parts, made and joined."""
+
+    def __init__(self, home: Home, own: Keyring, store: Store, loaded: Loaded, sockets: Sockets) -> None:
+        self.home = home
+        self.store = store
+        self.dht = sockets.dht
+        self.follows: dict[IdentityHash, Follow] = {follow.identity: follow for follow in loaded.follows}
+        self.known = [_known(peer.endpoint) for peer in loaded.peers]
+        self.has_met_peers = bool(loaded.peers)
+        self.place = _place(sockets.endpoint)
+        machine = Gossip.build(
+            NodeKey(own.node.public), _holdings(own, loaded), random.SystemRandom(), sockets.endpoint.port
+        )
+        self.driver = Driver(
+            machine, sockets.transport, store, _wall_ms, on_stored=self._on_stored, on_effect=self._on_effect
+        )
+        self.author = Author(
+            own, self._save, store, self.driver, _wall_ms, on_written=lambda batch: self._on_stored(batch, True)
+        )
+        self.rendezvous = Rendezvous(
+            sockets.dht,
+            store,
+            self.driver,
+            own.node,
+            lambda: self.author.keyring.device,
+            lambda: self.place.reachable[0] if self.place.reachable else None,
+            _wall_ms,
+            on_own_heads=self._on_own_heads,
+        )
+        self.node: Node | None = None
+
+    @asynccontextmanager
+    async def at_work(self, bootstrap: Sequence[Endpoint], copied: bool) -> AsyncIterator[Node]:
+        """Everything running; leaving stops it and saves what the next start needs."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.driver.run)
+            met = self.has_met_peers or bool(bootstrap)
+            await self.author.begin(copied=copied, compare_with={"peers", "dht"} if met else set())
+            installation.mark(self.home)
+            self.node = Node(self.author, self.store, self.driver, self.rendezvous, self.follows, self.place, _wall_ms)
+            self.driver.feed(Candidates(tuple(known for known in self.known if known is not None)))
+            self.driver.feed(Candidates(tuple(bootstrap)))
+            nursery.start_soon(self._meet, [*bootstrap, *(known for known in self.known if known is not None)])
+            nursery.start_soon(self._keep_dht_state)
+            try:
+                yield self.node
+            finally:
+                nursery.cancel_scope.cancel()
+                with trio.CancelScope(shield=True), trio.move_on_after(1.0):
+                    await self.store.put_setting(DHT_SETTING, await self.dht.state())
+
+    async def _meet(self, contacts: Sequence[Endpoint]) -> None:
+        if contacts:
+            await self.dht.add_contacts(contacts)
+        await self.rendezvous.run()
+
+    async def _keep_dht_state(self) -> None:
+        while True:
+            await trio.sleep(STATE_EVERY_S)
+            await self.store.put_setting(DHT_SETTING, await self.dht.state())
+
+    def _save(self, own: Keyring) -> None:
+        keyring.save(self.home, own)
+
+    def _on_stored(self, batch: Batch, live: bool) -> None:
+        if self.node is not None:
+            self.node.on_stored(batch, live)
+
+    def _on_effect(self, effect: ClocksHeard | OwnLogElsewhere) -> None:
+        if isinstance(effect, ClocksHeard):
+            self.author.heard("peers")
+        else:
+            self.author.proved_elsewhere(effect.device, effect.seq)
+
+    def _on_own_heads(self, heads: Sequence[Head]) -> None:
+        for head in heads:
+            self.author.proved_elsewhere(head.device, head.seq)
+        self.author.heard("dht")
+
+
+def _holdings(own: Keyring, loaded: Loaded) -> Holdings:
+    holdings = Holdings(own.inception.identity)
+    holdings.interests = {own.inception.identity: None, **{follow.identity: None for follow in loaded.follows}}
+    for identity in loaded.identities:
+        holdings.learn(identity)
+    for state in loaded.logs:
+        holdings.take(state)
+    return holdings
+
+
+def _place(bound: Endpoint) -> Place:
+    """What we tell others of where we listen: for a wildcard, the address that this machine speaks from."""
+    if bound.host not in ("0.0.0.0", "::"):  # noqa: S104
+        return Place(bound, (bound,))
+    for family, far in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect((far, 9))  # chooses a route; a datagram socket sends nothing to do so
+                spoken_from = Endpoint.of(probe.getsockname()[0], bound.port)
+            except (OSError, Malformed):
+                continue
+            return Place(spoken_from, (spoken_from,))
+    return Place(Endpoint("127.0.0.1", bound.port), ())
+
+
+def _known(text: str) -> Endpoint | None:
+    try:
+        return Endpoint.parse(text)
+    except Malformed:
+        return None
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000

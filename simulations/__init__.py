@@ -1,0 +1,1 @@
+"""Networks of p2pblog nodes on one machine."""
