@@ -107,10 +107,14 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Retired:
-    """A retire statement, at the head key: it removes that device's head. It has no expiry; holders keep it a while."""
+    """A retire statement, at the head key: it removes that device's head. It has no expiry; holders keep it a while.
+
+    It carries the device's admission too: without the device's consent an identity could retire somebody else's.
+    """
 
     inception: Inception
     rotations: tuple[Statement, ...]
+    admission: Statement
     statement: Statement
 
     @property
@@ -132,7 +136,7 @@ class Retired:
 
     @property
     def statements(self) -> tuple[Statement, ...]:
-        return (*self.rotations, self.statement)
+        return (*self.rotations, self.admission, self.statement)
 
     def partial_identity(self) -> Identity:
         """The identity as far as this record shows it. Raises BadStatement or BadSignature."""

@@ -52,6 +52,7 @@ from p2pblog.core.keys import (
     check_key,
     verify,
 )
+from p2pblog.dht import kinds
 from p2pblog.dht.kinds import (
     DROPPED,
     HEAD,
@@ -122,13 +123,17 @@ ADDRESS_BYTES_MAX = 128
 def sign_head(
     identity: Identity, device: KeyPair, counter: int, seq: int, entry_id: EntryId, expires_ms: int
 ) -> Head | None:
-    """The head of a device's log, or None for an identity that rotated too often, or by too many guardians, to fit.
+    """The head of a device's log, or None where no holder would take it: the device is retired, or the identity
+    rotated too often, or by too many guardians, to fit.
 
     Raises LocalProtocolError for a device that the identity does not name.
     """
-    statement = identity.statement_of(DeviceKey(device.public))
+    own = DeviceKey(device.public)
+    statement = identity.statement_of(own)
     if statement is None:
-        raise LocalProtocolError("a head of a device that the identity does not name, or has retired")
+        raise LocalProtocolError("a head of a device that the identity does not name")
+    if identity.devices[own].retired:
+        return None
     bare = Head(identity.inception, identity.rotations, statement, counter, seq, entry_id, expires_ms, b"")
     head = Head(
         bare.inception, bare.rotations, statement, counter, seq, entry_id, expires_ms,
@@ -141,7 +146,10 @@ def retired_record(identity: Identity, device: DeviceKey) -> Retired | None:
     """The identity's retire statement for that device as a record; None if there is none or it does not fit."""
     for statement in identity.statements:
         if isinstance(statement.body, Retire) and statement.body.device == device:
-            record = Retired(identity.inception, identity.rotations, statement)
+            admission = identity.statement_of(device)
+            if admission is None:
+                return None
+            record = Retired(identity.inception, identity.rotations, admission, statement)
             return record if len(record.rotations) <= ROTATIONS_MAX and _fits(record) else None
     return None
 
@@ -209,21 +217,22 @@ def _encode(record: Record) -> bytes:
 
 
 def _head_body(head: Head) -> bytes:
-    statement = head.statement
-    assert isinstance(statement.body, Device)
-    return codec.pack([
-        HEAD, head.inception.wire, [_rotation_value(item) for item in head.rotations],
-        statement.body.counter, statement.signatures[0], statement.consent,
-        head.device, head.counter, head.expires_ms, head.seq, head.entry,
-    ])  # fmt: skip
+    proof = _proof_items(head.inception, head.rotations, head.statement)
+    return codec.pack([HEAD, *proof, head.counter, head.expires_ms, head.seq, head.entry])
 
 
 def _retired_body(record: Retired) -> bytes:
-    body = record.body
-    return codec.pack([
-        RETIRED, record.inception.wire, [_rotation_value(item) for item in record.rotations],
-        body.counter, body.device, body.seq, body.entry,
-    ])  # fmt: skip
+    proof, body = _proof_items(record.inception, record.rotations, record.admission), record.body
+    return codec.pack([RETIRED, *proof, body.counter, body.seq, body.entry])
+
+
+def _proof_items(inception: Inception, rotations: tuple[Statement, ...], admission: Statement) -> list[Any]:
+    """What shows that the device belongs to the identity; identity and epoch of the statements are implied."""
+    assert isinstance(admission.body, Device)
+    return [
+        inception.wire, [_rotation_value(item) for item in rotations],
+        admission.body.device, admission.body.counter, admission.signatures[0], admission.consent,
+    ]  # fmt: skip
 
 
 def _drop_body(drop: Dropped) -> bytes:
@@ -317,37 +326,30 @@ def decode(key: DhtKey, data: bytes, now_ms: int) -> Record:
 
 
 def _read(items: list[Any], body: bytes, signature: bytes, key: DhtKey, now_ms: int) -> Record:
-    match items[:1]:
-        case [kind] if kind == HEAD:
+    match codec.as_int(items[0], 0, 255) if items else 0:
+        case kinds.HEAD:
             return _read_head(items, body, signature, key, now_ms)
-        case [kind] if kind == RETIRED:
+        case kinds.RETIRED:
             return _read_retired(items, signature, key)
-        case [kind] if kind == NOTICE:
+        case kinds.NOTICE:
             return _read_notice(items, signature, key, now_ms)
-        case [kind] if kind == DROPPED:
+        case kinds.DROPPED:
             return _read_drop(items, body, signature, key, now_ms)
-        case [kind] if kind == POINTER:
+        case kinds.POINTER:
             return _read_pointer(items, body, signature, key, now_ms)
-        case [kind] if kind == REPLICA:
+        case kinds.REPLICA:
             return _read_replica(items, body, signature, key, now_ms)
-    raise Malformed("a record of no known kind")
+        case _:
+            raise Malformed("a record of no known kind")
 
 
 def _read_head(items: list[Any], body: bytes, signature: bytes, key: DhtKey, now_ms: int) -> Head:
-    (_, inception_wire, rotation_values, stated, root_signature, consent, device, counter, expires_ms, seq, entry) = (
-        codec.as_list(items, length=11)
-    )
-    inception = Inception.decode(codec.as_bytes(inception_wire))
-    rotations = _read_rotations(rotation_values, inception.identity)
-    admitted = Device(
-        inception.identity, len(rotations), codec.as_int(stated, 0, COUNTER_MAX),
-        DeviceKey(codec.as_bytes(device, length=32)),
-    )  # fmt: skip
-    statement = Statement(admitted, (codec.as_bytes(root_signature, length=64),), codec.as_bytes(consent, length=64))
+    counter, expires_ms, seq, entry = codec.as_list(items, length=11)[7:]
+    inception, rotations, admission = _read_proof(items[1:7])
     head = Head(
         inception,
         rotations,
-        statement,
+        admission,
         codec.as_int(counter, 0, COUNTER_MAX),
         codec.as_int(seq, 1, SEQ_MAX),
         EntryId(codec.as_bytes(entry, length=32)),
@@ -362,9 +364,9 @@ def _read_head(items: list[Any], body: bytes, signature: bytes, key: DhtKey, now
 
 
 def _read_retired(items: list[Any], signature: bytes, key: DhtKey) -> Retired:
-    _, inception_wire, rotation_values, counter, device, seq, entry = codec.as_list(items, length=7)
-    inception = Inception.decode(codec.as_bytes(inception_wire))
-    rotations = _read_rotations(rotation_values, inception.identity)
+    counter, seq, entry = codec.as_list(items, length=10)[7:]
+    inception, rotations, admission = _read_proof(items[1:7])
+    assert isinstance(admission.body, Device)
     number = codec.as_int(seq, 0, SEQ_MAX)
     if (number == 0) != (entry is None):
         raise Malformed("a retire names an entry by number and id, or neither")
@@ -372,14 +374,28 @@ def _read_retired(items: list[Any], signature: bytes, key: DhtKey) -> Retired:
         inception.identity,
         len(rotations),
         codec.as_int(counter, 0, COUNTER_MAX),
-        DeviceKey(codec.as_bytes(device, length=32)),
+        admission.body.device,
         number,
         None if entry is None else EntryId(codec.as_bytes(entry, length=32)),
     )
-    record = Retired(inception, rotations, Statement(retire, (signature,)))
+    record = Retired(inception, rotations, admission, Statement(retire, (signature,)))
     _check_place(record, key)
     _check_force(record)
     return record
+
+
+def _read_proof(items: list[Any]) -> tuple[Inception, tuple[Statement, ...], Statement]:
+    inception_wire, rotation_values, device, counter, root_signature, consent = items
+    inception = Inception.decode(codec.as_bytes(inception_wire))
+    rotations = _read_rotations(rotation_values, inception.identity)
+    admitted = Device(
+        inception.identity,
+        len(rotations),
+        codec.as_int(counter, 0, COUNTER_MAX),
+        DeviceKey(codec.as_bytes(device, length=32)),
+    )
+    signatures = (codec.as_bytes(root_signature, length=64),)
+    return inception, rotations, Statement(admitted, signatures, codec.as_bytes(consent, length=64))
 
 
 def _read_rotations(value: Any, identity: IdentityHash) -> tuple[Statement, ...]:
@@ -454,7 +470,8 @@ def _check_time(expires_ms: int, lifetime_ms: int, now_ms: int) -> None:
 
 def _check_force(record: Head | Retired) -> None:
     """The chain of proof from the inception to the device, under the identity's own rules."""
-    if record.statement not in record.partial_identity().statements:
+    standing = record.partial_identity().devices.get(record.device)
+    if standing is None or standing.retired != isinstance(record, Retired):
         raise BadRecord("a statement that has no force under its own rotations")
 
 

@@ -44,7 +44,6 @@ from p2pblog.dht.records import (
     slot,
     supersedes,
 )
-from p2pblog.errors import RemoteProtocolError
 
 TAG_BYTES = 8
 """A record's tag, by which a reader says what it has: one in 2^64 is a mistake, and costs one record of one reply."""
@@ -127,9 +126,9 @@ class Shelf:
         others = [item for key, item in self.held.items() if key != place]
         if not self._has_room(new, others):
             return Outcome.FULL
-        self.held[place] = new
         if isinstance(record, Head | Retired):
-            return self._keep_in_force(place, old)
+            return self._hold_in_force(place, new)
+        self.held[place] = new
         return Outcome.HELD
 
     def records(self, now_ms: int) -> list[Held]:
@@ -157,31 +156,30 @@ class Shelf:
             return sum(signer(item.record) == record.device for item in others) < limits.pointers_per_device
         return True
 
-    def _keep_in_force(self, place: tuple[str, bytes, int], old: Held | None) -> Outcome:
-        """Drop the heads and retirements that have no force beside the others, then the oldest over the limit."""
-        new = self.held[place]
-        try:
-            identity = _identity_of(self.held.values())
-        except RemoteProtocolError:  # statements that contradict each other: the ones that stood first stay
-            del self.held[place]
-            if old is not None:
-                self.held[place] = old
-            return Outcome.REFUSED
-        kept = {key: item for key, item in self.held.items() if _has_force(item.record, identity)}
+    def _hold_in_force(self, place: tuple[str, bytes, int], new: Held) -> Outcome:
+        """Hold it, let go of heads and retirements that have no force beside the others, and of the oldest too many."""
+        candidates = {**self.held, place: new}
+        identity = _identity_of(candidates.values())
+        kept = {key: item for key, item in candidates.items() if _has_force(item.record, identity)}
         for kind in (Head, Retired):
-            ranked = sorted((key for key in kept if isinstance(kept[key].record, kind)), key=lambda k: _rank(kept[k]))
+            ranked = sorted(
+                (key for key in kept if isinstance(kept[key].record, kind)), key=lambda key: _rank(kept[key])
+            )
             for key in ranked[: -self.limits.heads_per_key]:
                 del kept[key]
         self.held = kept
-        if kept.get(place) is new:
+        if place in kept:
             return Outcome.HELD
         return Outcome.FULL if _has_force(new.record, identity) else Outcome.STALE
 
 
 def _identity_of(items: Iterable[Held]) -> Identity:
-    records = [item.record for item in items]
-    proofs = [record for record in records if isinstance(record, Head | Retired)]
-    return Identity(proofs[0].inception).merge(statement for record in proofs for statement in record.statements)
+    """What all these proofs together say, whatever their order."""
+    proofs = [item.record for item in items if isinstance(item.record, Head | Retired)]
+    identity = Identity(proofs[0].inception)
+    for record in proofs:
+        identity = identity.merge(record.statements)
+    return identity
 
 
 def _has_force(record: Record, identity: Identity) -> bool:

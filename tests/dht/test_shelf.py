@@ -1,0 +1,200 @@
+"""Shelves: what a node keeps for others, and where it says no."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+from dht_scenes import DAY, HOME, MINUTE, NOW, Person, alice, bob, carol, key_of, must
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from p2pblog.config import HEAD_LIFETIME_MS
+from p2pblog.core.address import Endpoint
+from p2pblog.core.identity import state_device
+from p2pblog.core.keys import EntryId, KeyPair
+from p2pblog.dht.records import Head, Record, replica_key, sign_head, sign_pointer, sign_replica
+from p2pblog.dht.shelf import Limits, Outcome, RecordStore, Shelf, newest
+
+TARGET = b"t" * 32
+
+
+def store(**limits: int) -> RecordStore:
+    return RecordStore(bytes(20), Limits(**limits))  # type: ignore[arg-type]
+
+
+def from_block(number: int, host: int = 1) -> Endpoint:
+    return Endpoint.of(f"198.51.{number}.{host}", 4711)
+
+
+def replica_from(name: str, endpoint: Endpoint) -> Record:
+    return sign_replica(key_of(name), alice.identity.hash, endpoint, NOW + DAY)
+
+
+def device_head(number: int) -> Head:
+    """A head of alice's device with that number, admitted by a statement with that counter."""
+    device = key_of(f"alice device {number}")
+    identity = alice.identity.merge([state_device(alice.roots[0], device, alice.identity.hash, 0, number)])
+    return must(sign_head(identity, device, 1, 1, EntryId(b"e" * 32), NOW + DAY))
+
+
+# --- heads ------------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(min_value=0, max_value=9), min_size=1, max_size=12))
+def test_any_order_and_repetition_of_heads_ends_at_the_highest_counter(counters: list[int]) -> None:
+    heads = {counter: alice.head(counter=counter, seq=counter + 1) for counter in set(counters)}
+    shelf = Shelf()
+    for counter in counters:
+        shelf.put(heads[counter], HOME, NOW)
+    assert [item.record for item in shelf.records(NOW)] == [heads[max(counters)]]
+
+
+def test_a_stale_head_is_answered_as_stale() -> None:
+    shelf = Shelf()
+    assert shelf.put(alice.head(counter=2), HOME, NOW) is Outcome.HELD
+    assert shelf.put(alice.head(counter=2), HOME, NOW) is Outcome.HELD
+    assert shelf.put(alice.head(counter=1), HOME, NOW) is Outcome.STALE
+
+
+def test_a_retirement_removes_the_head_and_keeps_it_away() -> None:
+    for first, second in permutations([alice.head(counter=99), alice.retired()]):
+        shelf = Shelf()
+        shelf.put(first, HOME, NOW)
+        shelf.put(second, HOME, NOW)
+        assert [item.record for item in shelf.records(NOW)] == [alice.retired()]
+
+
+def test_a_rotation_takes_the_say_from_devices_of_the_old_root() -> None:
+    """The thief of root 0 admits a device of his own; alice has rotated meanwhile."""
+    thief = device_head(5)
+    owner = must(sign_head(alice.rotated(1), alice.laptop, 1, 3, EntryId(b"e" * 32), NOW + DAY))
+    for first, second in permutations([thief, owner]):
+        shelf = Shelf()
+        shelf.put(first, HOME, NOW)
+        outcome = shelf.put(second, HOME, NOW)
+        assert [item.record for item in shelf.records(NOW)] == [owner]
+        assert outcome is (Outcome.HELD if second is owner else Outcome.STALE)
+
+
+def test_eight_devices_are_kept_and_the_latest_admitted_count() -> None:
+    shelf = Shelf()
+    for number in range(12):
+        shelf.put(device_head(number), HOME, NOW)
+    kept = {item.record.device for item in shelf.records(NOW)}
+    assert kept == {device_head(number).device for number in range(4, 12)}
+    assert shelf.put(device_head(1), HOME, NOW) is Outcome.FULL
+
+
+def test_expiry_is_the_signed_one_and_storing_again_does_not_move_it() -> None:
+    shelf = Shelf()
+    head = alice.head(expires_ms=NOW + DAY)
+    for hour in range(24):
+        shelf.put(head, HOME, NOW + hour * 60 * MINUTE)
+    assert shelf.records(NOW + DAY - 1) and not shelf.records(NOW + DAY)
+
+
+def test_a_retirement_has_no_expiry_and_is_kept_as_long_as_a_head_may_live() -> None:
+    shelf = Shelf()
+    shelf.put(alice.retired(), HOME, NOW)
+    shelf.put(alice.retired(), HOME, NOW + DAY)
+    assert shelf.records(NOW + HEAD_LIFETIME_MS) and not shelf.records(NOW + DAY + HEAD_LIFETIME_MS)
+
+
+# --- many under a key -------------------------------------------------------------------------------------------------
+
+
+def test_replicas_of_many_nodes_stand_side_by_side_and_each_node_has_one() -> None:
+    shelf = Shelf()
+    for number in range(5):
+        assert shelf.put(replica_from(f"node {number}", from_block(number)), from_block(number), NOW) is Outcome.HELD
+    moved = sign_replica(key_of("node 3"), alice.identity.hash, from_block(77), NOW + DAY + 1)
+    assert shelf.put(moved, from_block(77), NOW) is Outcome.HELD
+    assert len(shelf.records(NOW)) == 5 and moved in [item.record for item in shelf.records(NOW)]
+
+
+def test_two_replicas_of_one_address_block_are_enough() -> None:
+    shelf = Shelf()
+    outcomes = [shelf.put(replica_from(f"node {n}", from_block(1, n)), from_block(1, n), NOW) for n in range(1, 5)]
+    assert outcomes == [Outcome.HELD, Outcome.HELD, Outcome.FULL, Outcome.FULL]
+
+
+def test_a_test_network_on_one_address_is_not_limited_by_block() -> None:
+    shelf = Shelf(Limits(exempt_private=True))
+    home = Endpoint.of("127.0.0.1", 4711)
+    assert [shelf.put(replica_from(f"node {n}", home), home, NOW) for n in range(4)] == [Outcome.HELD] * 4
+
+
+def test_128_of_a_key_and_the_first_stay() -> None:
+    shelf = Shelf()
+    outcomes = [shelf.put(replica_from(f"node {n}", from_block(n)), from_block(n), NOW) for n in range(130)]
+    assert outcomes == [Outcome.HELD] * 128 + [Outcome.FULL] * 2
+
+
+def test_one_device_points_at_a_target_eight_times_at_most() -> None:
+    shelf = Shelf()
+    outcomes = [shelf.put(bob.pointer(TARGET, seq), from_block(seq), NOW) for seq in range(1, 11)]
+    assert outcomes == [Outcome.HELD] * 8 + [Outcome.FULL] * 2
+
+
+def test_who_only_claims_to_be_alice_takes_none_of_her_places() -> None:
+    shelf = Shelf()
+    for seq in range(1, 9):
+        shelf.put(sign_pointer(key_of("mallory"), TARGET, alice.identity.hash, seq, NOW + DAY), from_block(seq), NOW)
+    assert shelf.put(alice.pointer(TARGET, 2), from_block(99), NOW) is Outcome.HELD
+
+
+# --- the whole store --------------------------------------------------------------------------------------------------
+
+
+def test_a_replica_is_taken_only_from_the_host_that_it_names() -> None:
+    mine = store()
+    assert mine.put(replica_from("carol", HOME), Endpoint.of(HOME.host, 9), NOW) is Outcome.HELD
+    assert mine.put(replica_from("dave", HOME), from_block(1), NOW) is Outcome.REFUSED
+    assert len(mine.get(replica_key(alice.identity.hash), NOW)) == 1
+
+
+def test_a_full_store_lets_the_farthest_key_go_for_a_nearer_one_only() -> None:
+    mine = store(in_all=10)
+    people = sorted((Person(f"person {n}").head() for n in range(12)), key=lambda head: head.key)
+    for head in people[1:11]:
+        assert mine.put(head, HOME, NOW) is Outcome.HELD
+    assert mine.put(people[11], HOME, NOW) is Outcome.FULL
+    assert mine.put(people[0], HOME, NOW) is Outcome.HELD
+    assert len(mine) == 10 and not mine.get(people[10].key, NOW) and mine.get(people[0].key, NOW)
+
+
+def test_one_signer_and_one_sender_have_their_share_and_no_more() -> None:
+    mine = store(per_signer=3)
+    assert [mine.put(alice.pointer(bytes([n]) * 32), from_block(n), NOW) for n in range(4)] == [Outcome.HELD] * 3 + [
+        Outcome.FULL
+    ]
+    mine = store(per_sender=3)
+    outcomes = [mine.put(Person(f"p {n}").head(), from_block(1, n + 1), NOW) for n in range(4)]
+    assert outcomes == [Outcome.HELD] * 3 + [Outcome.FULL]
+    assert mine.put(Person("p 9").head(), from_block(2), NOW) is Outcome.HELD
+
+
+def test_what_expired_gives_its_room_back() -> None:
+    mine = store(in_all=3, per_signer=3, per_sender=3)
+    for n in range(3):
+        mine.put(Person(f"p {n}").head(expires_ms=NOW + MINUTE), HOME, NOW)
+    assert len(mine) == 3
+    mine.expire(NOW + MINUTE)
+    assert len(mine) == 0 and mine.all_keys() == []
+    assert mine.put(Person("p 4").head(), HOME, NOW + MINUTE) is Outcome.HELD
+
+
+def test_answers_of_many_holders_come_to_one_newest_record_a_slot() -> None:
+    old, new = alice.head(counter=1), alice.head(counter=2)
+    assert newest([old, new, old], NOW) == [new]
+    crowd: list[Record] = [replica_from(f"n {n}", from_block(n % 3, n + 1)) for n in range(20)]
+    assert len(newest(crowd, NOW)) == 20  # the reader judges by itself what it dials
+
+
+def test_a_flood_by_one_stranger_stays_within_his_share() -> None:
+    mine = store(per_sender=20)
+    strangers: list[KeyPair] = [key_of(f"stranger {n}") for n in range(60)]
+    for stranger in strangers:
+        mine.put(sign_pointer(stranger, stranger.public, carol.identity.hash, 1, NOW + DAY), from_block(3), NOW)
+    assert len(mine) == 20
