@@ -1,0 +1,113 @@
+"""What an entry says is understood or kept; it never makes an entry invalid, and never raises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from builders import person, ref
+from core_scenes import VALUES, tampered
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pblog.config import NAME_CHARACTERS_MAX, NOTE_BYTES_MAX, NOTE_CHARACTERS_MAX, PAYLOAD_BYTES_MAX
+from p2pblog.core import codec
+from p2pblog.core.payload import (
+    REPLACES_MAX,
+    Boost,
+    Delete,
+    Like,
+    LogStart,
+    Note,
+    Payload,
+    Profile,
+    Ref,
+    Unknown,
+    decode,
+    encode,
+)
+from p2pblog.errors import LocalProtocolError
+
+BOB = person("bob")
+NOTICE = ref(BOB.log.note("Hello, everybody."))
+
+HASHES = st.binary(min_size=32, max_size=32)
+REFS: st.SearchStrategy[Ref] = st.builds(Ref, HASHES, HASHES, st.integers(1, 2**32 - 1), HASHES)
+PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
+    st.builds(LogStart, HASHES),
+    st.builds(Note, st.text(max_size=200), st.none() | REFS),
+    st.builds(Boost, REFS),
+    st.builds(Like, REFS),
+    st.builds(Delete, REFS, st.lists(HASHES, max_size=REPLACES_MAX).map(tuple)),
+    st.builds(Profile, st.text(max_size=50), st.text(max_size=100)),
+)
+
+
+@given(PAYLOADS)
+def test_what_was_said_is_understood(payload: Payload) -> None:
+    data = encode(payload)
+    assert decode(data) == payload
+    assert codec.unpack(data, PAYLOAD_BYTES_MAX)["type"] == payload.type
+
+
+@given(st.binary(max_size=200) | VALUES.map(codec.pack))
+def test_any_bytes_are_a_payload(data: bytes) -> None:
+    decode(data)
+
+
+@given(PAYLOADS, st.data())
+def test_any_accident_leaves_a_payload(payload: Payload, data: st.DataObject) -> None:
+    decode(data.draw(tampered(encode(payload))))
+
+
+@given(
+    st.sampled_from(["log", "note", "boost", "like", "delete", "profile", "poll"]),
+    st.dictionaries(st.sampled_from(["identity", "text", "reply_to", "of", "replaces", "name", "bio", "new"]), VALUES),
+)
+def test_any_fields_are_a_payload(kind: str, fields: dict[str, Any]) -> None:
+    try:
+        data = codec.pack(dict(sorted({**fields, "type": kind}.items())))
+    except LocalProtocolError:
+        return
+    understood = decode(data)
+    assert isinstance(understood, Unknown) or understood.type == kind
+
+
+@given(PAYLOADS, st.text(min_size=1, max_size=8), st.integers())
+def test_a_field_that_we_do_not_know_changes_nothing(payload: Payload, name: str, value: int) -> None:
+    fields = codec.unpack(encode(payload), PAYLOAD_BYTES_MAX)
+    known = {"type", "identity", "text", "reply_to", "of", "replaces", "name", "bio"}
+    if name in known or not -(2**63) <= value < 2**64:
+        return
+    assert decode(codec.pack(codec.sort_keys({**fields, name: value}))) == payload
+
+
+def test_a_type_of_tomorrow_is_known_by_its_name() -> None:
+    assert decode(codec.pack({"options": ["yes", "no"], "type": "poll"})) == Unknown("poll")
+
+
+def test_the_longest_notes_are_understood_and_no_longer_ones() -> None:
+    for text in ("x" * NOTE_CHARACTERS_MAX, "é" * NOTE_CHARACTERS_MAX, "\U0001f30d" * (NOTE_BYTES_MAX // 4)):
+        data = encode(Note(text, NOTICE))
+        assert len(data) <= PAYLOAD_BYTES_MAX
+        assert decode(data) == Note(text, NOTICE)
+    for text in ("x" * (NOTE_CHARACTERS_MAX + 1), "\U0001f30d" * (NOTE_BYTES_MAX // 4 + 1)):
+        assert decode(codec.pack({"text": text, "type": "note"})) == Unknown("note")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        Note("x" * (NOTE_CHARACTERS_MAX + 1)),
+        Note("\U0001f30d" * 3_751),
+        Note("half a pair: \ud800"),
+        Profile("x" * (NAME_CHARACTERS_MAX + 1)),
+        Delete(NOTICE, (NOTICE.id,) * (REPLACES_MAX + 1)),
+        Like(Ref(NOTICE.identity, NOTICE.device, 0, NOTICE.id)),
+        Unknown("poll"),
+    ],
+    ids=["long", "long in bytes", "surrogate", "long name", "17 versions", "entry 0", "unknown"],
+)
+def test_we_never_say_what_nobody_understands(payload: Payload) -> None:
+    with pytest.raises(LocalProtocolError):
+        encode(payload)
