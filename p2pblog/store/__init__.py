@@ -71,7 +71,8 @@ class TimelineQuery:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A conversation: its root (None if we lack it), the notices held, oldest first, and how many we know of but lack."""
+    """A conversation. `root`: the id of the topmost ancestor known, even if we lack it; None if `notice` is unknown.
+    `notices`: those held, oldest first, at most THREAD_NOTICES_MAX. `missing`: how many are known of but lacking."""
 
     root: EntryId | None
     notices: tuple[Row, ...]

@@ -1,0 +1,479 @@
+"""The store in a dict: for simulations and for tests that move the clock. Nothing outlives the process.
+
+It keeps no index of what is shown but asks the rules of store/meaning.py at every query, and so is also the plain
+statement of what the SQL must answer: tests/store compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from heapq import nlargest
+
+from p2pblog.config import (
+    CHECKPOINT_EVERY,
+    KNOWN_PEERS_MAX,
+    RUN_BYTES_MAX,
+    RUN_ENTRIES_MAX,
+    STRAYS_MAX,
+    THREAD_NOTICES_MAX,
+    TIMELINE_ROWS_MAX,
+)
+from p2pblog.core.entry import Entry, with_payload
+from p2pblog.core.forks import ForkProof
+from p2pblog.core.identity import Identity
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.logs import Batch, Located, LogState, Span
+from p2pblog.core.timelines import Row
+from p2pblog.errors import BadChain, LocalProtocolError, NotFound
+from p2pblog.store import OWN_IDENTITY, Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery
+from p2pblog.store.meaning import (
+    IN_TIMELINES,
+    REACTIONS,
+    Kind,
+    Meaning,
+    Node,
+    Shown,
+    compose,
+    is_retractable,
+    meaning_of,
+    places,
+    profile_of,
+    vouched_to,
+    walk_thread,
+)
+from p2pblog.store.spans import Fit, cut_run, fit, neighbours, span_of
+
+
+@dataclass(eq=False, slots=True)
+class _Log:
+    """A log; `no` counts logs in the order in which we met them and settles ties in timelines."""
+
+    no: int
+    device: DeviceKey
+    identity: IdentityHash
+    spans: tuple[Span, ...] = ()
+    held: dict[int, _Held] = field(default_factory=dict)
+    strays: dict[int, _Held] = field(default_factory=dict)
+    gaps: set[int] = field(default_factory=set)
+    fork: ForkProof | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Held:
+    """An entry held. `chain` is what vouches for a stray; None for an entry of a run."""
+
+    log: _Log
+    entry: Entry
+    sort: int
+    seen: int
+    meaning: Meaning
+    chain: tuple[Entry, ...] | None = None
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        return self.sort, self.log.no, self.entry.seq
+
+
+class MemoryStore:
+    """p2pblog.store.Store in memory; see there what each method gives."""
+
+    def __init__(self) -> None:
+        self._identities: dict[IdentityHash, Identity] = {}
+        self._logs: dict[DeviceKey, _Log] = {}
+        self._logs_of: dict[IdentityHash, dict[DeviceKey, _Log]] = {}
+        self._by_id: dict[EntryId, _Held] = {}
+        self._listed: dict[IdentityHash, dict[EntryId, _Held]] = {}
+        self._profiles: dict[IdentityHash, dict[EntryId, _Held]] = {}
+        self._replies: dict[EntryId, dict[EntryId, _Held]] = {}
+        self._reactions: dict[tuple[EntryId, Kind], dict[EntryId, _Held]] = {}
+        self._deletes: dict[EntryId, dict[EntryId, _Held]] = {}
+        self._follows: dict[IdentityHash, Follow] = {}
+        self._peers: dict[str, KnownPeer] = {}
+        self._settings: dict[str, bytes] = {}
+        self._strays: dict[EntryId, _Held] = {}
+
+    async def aclose(self) -> None:
+        pass
+
+    async def load(self) -> Loaded:
+        logs = (log for _, log in sorted(self._logs.items()))
+        return Loaded(
+            tuple(identity for _, identity in sorted(self._identities.items())),
+            tuple(self._state(log) for log in logs if log.spans or log.fork is not None),
+            tuple(self._sorted_follows()),
+            tuple(peer for _, peer in sorted(self._peers.items())),
+            await self.settings(""),
+        )
+
+    # --- what is shown: the rules of store/meaning.py ---
+
+    def _is_vouched(self, held: _Held) -> bool:
+        log = held.log
+        return held.entry.seq <= vouched_to(self._identities.get(log.identity), log.device, bool(log.spans))
+
+    def _retractions(self, held: _Held) -> list[_Held]:
+        """The deletes in force that name it."""
+        if not is_retractable(held.meaning.kind, held.entry.seq):
+            return []
+        named = self._deletes.get(held.entry.id, {}).values()
+        return [delete for delete in named if delete.log.identity == held.log.identity and self._is_vouched(delete)]
+
+    def _is_shown(self, held: _Held) -> bool:
+        return held.entry.payload is not None and self._is_vouched(held) and not self._retractions(held)
+
+    def _is_missing(self, held: _Held) -> bool:
+        return held.entry.payload is None and held.chain is None and not self._retractions(held)
+
+    # --- runs ---
+
+    async def append(self, batches: Sequence[Batch], now_ms: int, durable: bool = False) -> list[LogState]:
+        fits = self._fit_all(batches)
+        for batch, fitted in zip(batches, fits, strict=True):
+            self._append_run(batch, fitted, now_ms)
+        return [self._state(self._logs[batch.entries[0].device]) for batch in batches]
+
+    def _fit_all(self, batches: Sequence[Batch]) -> list[Fit]:
+        """Each run among what is held and the runs before it; nothing is stored if one of them is refused."""
+        spans: dict[DeviceKey, tuple[Span, ...]] = {}
+        owners: dict[DeviceKey, IdentityHash] = {}
+        coming: dict[tuple[DeviceKey, int], EntryId] = {}
+        fits = []
+        for batch in batches:
+            if not batch.entries:
+                raise LocalProtocolError("an empty run to be stored")
+            device = batch.entries[0].device
+            log = self._logs.get(device)
+            if log is not None and log.spans:
+                owners.setdefault(device, log.identity)
+                spans.setdefault(device, log.spans)
+            if owners.setdefault(device, batch.identity) != batch.identity:
+                raise BadChain("a run under another identity than the log that is held")
+
+            def held_id(seq: int, log: _Log | None = log, device: DeviceKey = device) -> EntryId:
+                return log.held[seq].entry.id if log is not None and seq in log.held else coming[device, seq]
+
+            fitted = fit(spans.get(device, ()), batch.entries, held_id)
+            spans[device] = fitted.spans
+            coming.update({(device, entry.seq): entry.id for entry in batch.entries})
+            self._check_payloads(log, batch)
+            fits.append(fitted)
+        return fits
+
+    def _check_payloads(self, log: _Log | None, batch: Batch) -> None:
+        for entry in batch.entries:
+            held = None if log is None else log.held.get(entry.seq)
+            if held is not None and held.entry.payload is None and entry.payload is not None:
+                with_payload(held.entry, entry.payload)
+
+    def _append_run(self, batch: Batch, fitted: Fit, now_ms: int) -> None:
+        device = batch.entries[0].device
+        log = self._logs.get(device) or self._add_log(device, batch.identity)
+        if log.identity != batch.identity:
+            self._forget(list(log.strays.values()))
+            self._move(log, batch.identity)
+        before, log.spans = log.spans, fitted.spans
+        for stretch in fitted.fresh:
+            self._forget([log.strays[entry.seq] for entry in stretch if entry.seq in log.strays])
+            below, above = neighbours(before, stretch[0].seq, stretch[-1].seq)
+            sorts = places(
+                stretch,
+                now_ms,
+                None if below is None else log.held[below].sort,
+                None if above is None else log.held[above].sort,
+            )
+            for entry, sort in zip(stretch, sorts, strict=True):
+                self._enter(_Held(log, entry, sort, now_ms, meaning_of(entry.payload)))
+        for entry in batch.entries:
+            held = log.held[entry.seq]
+            if entry.signature is not None and held.entry.signature is None:
+                held.entry = replace(held.entry, signature=entry.signature)
+            if entry.payload is not None:
+                self._fill(held, entry.payload)
+
+    def _enter(self, held: _Held) -> None:
+        shelf = held.log.held if held.chain is None else held.log.strays
+        shelf[held.entry.seq] = held
+        self._by_id[held.entry.id] = held
+        if held.entry.payload is None and held.chain is None:
+            held.log.gaps.add(held.entry.seq)
+        self._refer(held)
+
+    def _refer(self, held: _Held) -> None:
+        """Enter what its payload says."""
+        kind, identifier = held.meaning.kind, held.entry.id
+        if kind in IN_TIMELINES and held.chain is None:
+            self._listed.setdefault(held.log.identity, {})[identifier] = held
+        if kind == Kind.PROFILE:
+            self._profiles.setdefault(held.log.identity, {})[identifier] = held
+        if kind == Kind.NOTE and held.meaning.of is not None:
+            self._replies.setdefault(held.meaning.of, {})[identifier] = held
+        if kind in REACTIONS and held.meaning.of is not None:
+            self._reactions.setdefault((held.meaning.of, kind), {})[identifier] = held
+        for target in held.meaning.deletes:
+            self._deletes.setdefault(target, {})[identifier] = held
+
+    def _forget(self, gone: Iterable[_Held]) -> None:
+        for held in gone:
+            identifier, meaning, log = held.entry.id, held.meaning, held.log
+            (log.held if held.chain is None else log.strays).pop(held.entry.seq)
+            if held.chain is None:
+                log.gaps.discard(held.entry.seq)
+            self._by_id.pop(identifier)
+            self._strays.pop(identifier, None)
+            self._listed.get(log.identity, {}).pop(identifier, None)
+            self._profiles.get(log.identity, {}).pop(identifier, None)
+            if meaning.of is not None:
+                self._replies.get(meaning.of, {}).pop(identifier, None)
+                self._reactions.get((meaning.of, meaning.kind), {}).pop(identifier, None)
+            for target in meaning.deletes:
+                self._deletes[target].pop(identifier)
+
+    def _state(self, log: _Log) -> LogState:
+        missing = (seq for seq in sorted(log.gaps) if self._is_missing(log.held[seq]))
+        return LogState(log.device, log.identity, log.spans, tuple(missing), log.fork)
+
+    # --- payloads ---
+
+    async def put_payloads(self, device: DeviceKey, payloads: Sequence[tuple[int, bytes]]) -> LogState:
+        log = self._logs.get(device)
+        if log is None:
+            raise BadChain("payloads for a log that is not held")
+        wanted = [(log.held[seq], payload) for seq, payload in payloads if seq in log.held]
+        for held, payload in wanted:
+            if self._is_missing(held):
+                with_payload(held.entry, payload)
+        for held, payload in wanted:
+            self._fill(held, payload)
+        return self._state(log)
+
+    def _fill(self, held: _Held, payload: bytes) -> None:
+        if self._is_missing(held):
+            held.entry = with_payload(held.entry, payload)
+            held.meaning = meaning_of(payload)
+            held.log.gaps.discard(held.entry.seq)
+            self._refer(held)
+
+    async def drop_retracted(self, before_ms: int) -> int:
+        named = (self._by_id.get(target) for target in sorted(self._deletes))
+        dropped = 0
+        for held in [found for found in named if found is not None and found.entry.payload is not None]:
+            retractions = self._retractions(held)
+            if retractions and min(delete.seen for delete in retractions) < before_ms:
+                held.entry = held.entry.without_payload()
+                if held.chain is None:
+                    held.log.gaps.add(held.entry.seq)
+                dropped += 1
+        return dropped
+
+    # --- strays ---
+
+    async def put_stray(self, located: Located, now_ms: int) -> None:
+        entry = located.entry
+        if (located.chain[-1] if located.chain else entry).signature is None:
+            raise LocalProtocolError("a stray that no signature vouches for")
+        log = self._log_for_stray(located)
+        if log is None:
+            return
+        in_run, stray = log.held.get(entry.seq), log.strays.get(entry.seq)
+        if in_run is not None:
+            if entry.payload is not None and in_run.entry.id == entry.id:
+                self._fill(in_run, entry.payload)
+            return
+        if stray is not None:
+            if stray.entry.id != entry.id or stray.entry.payload is not None or entry.payload is None:
+                return
+            self._forget([stray])
+        chain = () if entry.signature is not None else tuple(after.without_payload() for after in located.chain)
+        held = _Held(log, entry, min(entry.time_ms, now_ms), now_ms, meaning_of(entry.payload), chain)
+        self._enter(held)
+        self._strays[entry.id] = held
+        if len(self._strays) > STRAYS_MAX:
+            self._forget([min(self._strays.values(), key=lambda old: (old.seen, old.log.no, old.entry.seq))])
+
+    def _log_for_stray(self, located: Located) -> _Log | None:
+        log = self._logs.get(located.entry.device)
+        if log is None:
+            return self._add_log(located.entry.device, located.identity)
+        if log.identity != located.identity:
+            if log.spans or vouched_to(self._identities.get(log.identity), log.device, holds_run=False):
+                return None
+            self._forget(list(log.strays.values()))
+            self._move(log, located.identity)
+        return log
+
+    # --- logs and identities ---
+
+    def _add_log(self, device: DeviceKey, identity: IdentityHash) -> _Log:
+        log = _Log(len(self._logs) + 1, device, identity)
+        self._logs[device] = log
+        self._logs_of.setdefault(identity, {})[device] = log
+        return log
+
+    def _move(self, log: _Log, identity: IdentityHash) -> None:
+        """An empty log comes to be another identity's."""
+        del self._logs_of[log.identity][log.device]
+        log.identity = identity
+        self._logs_of.setdefault(identity, {})[log.device] = log
+
+    async def put_identity(self, identity: Identity) -> None:
+        self._identities[identity.hash] = identity
+        for device in identity.devices:
+            log = self._logs.get(device)
+            if log is None:
+                self._add_log(device, identity.hash)
+            elif log.identity != identity.hash and not log.spans:
+                rival = self._identities.get(log.identity)
+                if rival is None or device not in rival.devices:
+                    self._forget(list(log.strays.values()))
+                    self._move(log, identity.hash)
+
+    async def freeze(self, proof: ForkProof) -> None:
+        log = self._logs.get(proof.device)
+        if log is not None and log.fork is None:
+            log.fork = proof
+
+    async def drop_log(self, device: DeviceKey) -> None:
+        log = self._logs.get(device)
+        if log is not None:
+            self._forget([*log.held.values(), *log.strays.values()])
+            log.spans, log.fork = (), None
+
+    # --- what peers ask for ---
+
+    async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> list[Entry]:
+        log = self._logs.get(device)
+        span = None if log is None else span_of(log.spans, first)
+        if log is None or span is None or last < first:
+            return []
+        end = min(span.high, last + CHECKPOINT_EVERY - 1, first + RUN_ENTRIES_MAX - 1)
+        entries = [log.held[seq].entry for seq in range(first, end + 1)]
+        return entries[: cut_run(entries, last, bytes_max, RUN_BYTES_MAX)]
+
+    async def locate(self, entry: EntryId) -> Located | None:
+        held = self._by_id.get(entry)
+        if held is None:
+            return None
+        if held.chain is not None:
+            return Located(held.log.identity, held.entry, held.chain)
+        chain: list[Entry] = []
+        last = held.entry
+        while last.signature is None:
+            last = held.log.held[last.seq + 1].entry
+            chain.append(last.without_payload())
+        return Located(held.log.identity, held.entry, tuple(chain))
+
+    # --- what a person asks for ---
+
+    async def timeline(self, query: TimelineQuery) -> list[Row]:
+        before = None
+        if query.before is not None:
+            if query.before not in self._by_id:
+                raise NotFound(f"there is no notice {query.before.hex()} here")
+            before = self._by_id[query.before].place
+        whose = self._at_home() if query.identities is None else dict.fromkeys(query.identities)
+        listed = (held for identity in whose for held in self._listed.get(identity, {}).values())
+        shown = (held for held in listed if (before is None or held.place < before) and self._is_shown(held))
+        limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
+        return [self._row(held) for held in nlargest(limit, shown, key=lambda held: held.place)]
+
+    def _at_home(self) -> dict[IdentityHash, None]:
+        own = self._settings.get(OWN_IDENTITY)
+        return dict.fromkeys([*self._follows, *([] if own is None else [IdentityHash(own)])])
+
+    async def rows(self, ids: Sequence[EntryId]) -> list[Row]:
+        found = (self._by_id.get(entry) for entry in ids)
+        return [
+            self._row(held)
+            for held in found
+            if held is not None and held.meaning.kind in IN_TIMELINES and self._is_shown(held)
+        ]
+
+    def _row(self, held: _Held) -> Row:
+        entry, meaning, author = held.entry, held.meaning, held.log.identity
+        assert entry.payload is not None
+        shown = Shown(entry.id, author, meaning.kind, meaning.of, entry.time_ms, entry.payload)
+        boosted = self._by_id.get(meaning.of) if meaning.kind == Kind.BOOST and meaning.of is not None else None
+        return compose(
+            shown,
+            self._profile(author)[0],
+            boosted.entry.payload if boosted is not None and self._is_shown(boosted) else None,
+            self._count(shown.counted, Kind.LIKE),
+            self._count(shown.counted, Kind.BOOST),
+        )
+
+    def _count(self, target: EntryId, kind: Kind) -> int:
+        held = self._reactions.get((target, kind), {}).values()
+        return len({reaction.log.identity for reaction in held if self._is_shown(reaction)})
+
+    def _profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
+        shown = (held for held in self._profiles.get(identity, {}).values() if self._is_shown(held))
+        newest = max(shown, key=lambda held: held.place, default=None)
+        return profile_of(None if newest is None else newest.entry.payload)
+
+    async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
+        return self._profile(identity)
+
+    async def thread(self, notice: EntryId) -> Thread:
+        walk = walk_thread(notice, self._node, self._replies_to, THREAD_NOTICES_MAX)
+        held = [self._by_id[entry] for entry in walk.held]
+        notices = [self._row(found) for found in held if found.meaning.kind == Kind.NOTE and self._is_shown(found)]
+        return Thread(walk.root, tuple(notices), walk.missing)
+
+    def _node(self, entry: EntryId) -> Node | None:
+        held = self._by_id.get(entry)
+        if held is None:
+            return None
+        return Node(held.meaning.kind, held.meaning.of, self._is_missing(held), held.place)
+
+    def _replies_to(self, parent: EntryId, most: int) -> list[EntryId]:
+        vouched = [held for held in self._replies.get(parent, {}).values() if self._is_vouched(held)]
+        return [held.entry.id for held in sorted(vouched, key=lambda held: held.place)[:most]]
+
+    async def find_ids(self, prefix: str) -> list[EntryId]:
+        wanted = prefix.lower()
+        return sorted(entry for entry in self._by_id if entry.hex().startswith(wanted))[:2]
+
+    async def entry_count(self) -> int:
+        return sum(len(log.held) for log in self._logs.values())
+
+    # --- follows, peers, settings ---
+
+    def _sorted_follows(self) -> list[Follow]:
+        return sorted(self._follows.values(), key=lambda follow: (follow.since_ms, follow.identity))
+
+    async def put_follow(self, follow: Follow) -> None:
+        self._follows[follow.identity] = follow
+
+    async def drop_follow(self, identity: IdentityHash) -> None:
+        self._follows.pop(identity, None)
+
+    async def follow_rows(self) -> list[FollowRow]:
+        return [self._follow_row(follow) for follow in self._sorted_follows()]
+
+    def _follow_row(self, follow: Follow) -> FollowRow:
+        entries = sum(len(log.held) for log in self._logs_of.get(follow.identity, {}).values())
+        shown = (held for held in self._listed.get(follow.identity, {}).values() if self._is_shown(held))
+        newest = max(shown, key=lambda held: held.place, default=None)
+        return FollowRow(
+            follow.identity,
+            self._profile(follow.identity)[0],
+            follow.petname,
+            entries,
+            None if newest is None else newest.entry.time_ms,
+        )
+
+    async def put_peers(self, peers: Sequence[KnownPeer]) -> None:
+        self._peers.update({peer.endpoint: peer for peer in peers})
+        while len(self._peers) > KNOWN_PEERS_MAX:
+            oldest = min(self._peers.values(), key=lambda peer: (peer.seen_ms, peer.endpoint))
+            del self._peers[oldest.endpoint]
+
+    async def put_setting(self, key: str, value: bytes | None) -> None:
+        if value is None:
+            self._settings.pop(key, None)
+        else:
+            self._settings[key] = value
+
+    async def settings(self, prefix: str) -> dict[str, bytes]:
+        return {name: value for name, value in sorted(self._settings.items()) if name.startswith(prefix)}

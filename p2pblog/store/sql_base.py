@@ -1,0 +1,125 @@
+"""What the SQL of reading and writing shares: numbers of logs and entries, look-ups, an entry put together again.
+
+Everything in the `sql_*` files is plain, synchronous code that runs in a database thread inside a transaction which
+store/sqlite.py opens and ends. An entry's key is `log << 32 | seq`: a log lies together and grows at its end.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from p2pblog.core.entry import Entry, payload_hash
+from p2pblog.core.forks import ForkProof
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.logs import LogState, Span
+
+SEQ_MASK = 0xFFFF_FFFF
+PREFIX_BYTES = 8
+"""Of an id in the index of ids: half of its bytes are saved; the full id, beside the entry, decides."""
+ROWS_PER_STEP = 2_000
+"""Rows held in memory at once where a whole log is gone through."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """A log as the database numbers it. `shown_to`: the last number that its owner's identity vouches for."""
+
+    no: int
+    device: DeviceKey
+    owner: int
+    identity: IdentityHash
+    shown_to: int
+
+    def key(self, seq: int) -> int:
+        return self.no << 32 | seq
+
+    @property
+    def keys(self) -> tuple[int, int]:
+        """The lowest and highest key that an entry of it can have."""
+        return self.no << 32, self.no << 32 | SEQ_MASK
+
+
+_LOG = "SELECT l.no, l.device, l.owner, i.hash, l.shown_to FROM log l JOIN identity i ON i.no = l.owner"
+
+
+def log_of_device(db: sqlite3.Connection, device: DeviceKey) -> LogRow | None:
+    row = db.execute(f"{_LOG} WHERE l.device = ?", (device,)).fetchone()
+    return None if row is None else LogRow(*row)
+
+
+def log_of_key(db: sqlite3.Connection, key: int) -> LogRow:
+    return LogRow(*db.execute(f"{_LOG} WHERE l.no = ?", (key >> 32,)).fetchone())
+
+
+def logs_of_owner(db: sqlite3.Connection, owner: int) -> list[LogRow]:
+    return [LogRow(*row) for row in db.execute(f"{_LOG} WHERE l.owner = ? ORDER BY l.no", (owner,)).fetchall()]
+
+
+def identity_no(db: sqlite3.Connection, identity: IdentityHash) -> int | None:
+    row = db.execute("SELECT no FROM identity WHERE hash = ?", (identity,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def key_of_id(db: sqlite3.Connection, entry: EntryId) -> int | None:
+    """The key of an entry held, by its full id."""
+    row = db.execute(
+        "SELECT e.key FROM entry_id x JOIN entry e ON e.key = x.key WHERE x.prefix = ? AND e.id = ?",
+        (entry[:PREFIX_BYTES], entry),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def id_at(db: sqlite3.Connection, key: int) -> EntryId:
+    return EntryId(db.execute("SELECT id FROM entry WHERE key = ?", (key,)).fetchone()[0])
+
+
+def read_spans(db: sqlite3.Connection, log: int) -> tuple[Span, ...]:
+    rows = db.execute(
+        """SELECT s.low, s.high, low.id, s.low_prev, high.id FROM span s
+           JOIN entry low ON low.key = s.log << 32 | s.low JOIN entry high ON high.key = s.log << 32 | s.high
+           WHERE s.log = ? ORDER BY s.low""",
+        (log,),
+    ).fetchall()
+    return tuple(Span(*row) for row in rows)
+
+
+def read_log_state(db: sqlite3.Connection, log: LogRow) -> LogState:
+    missing = db.execute(
+        "SELECT key & ? FROM gap INDEXED BY gap_wanted WHERE wanted AND key BETWEEN ? AND ? ORDER BY key",
+        (SEQ_MASK, *log.keys),
+    ).fetchall()
+    (fork,) = db.execute("SELECT fork FROM log WHERE no = ?", (log.no,)).fetchone()
+    return LogState(
+        log.device,
+        log.identity,
+        read_spans(db, log.no),
+        tuple(seq for (seq,) in missing),
+        None if fork is None else ForkProof.decode(fork),
+    )
+
+
+def read_entries(db: sqlite3.Connection, log: LogRow, first: int, last: int, first_prev: EntryId | None) -> list[Entry]:
+    """Consecutive entries held; `first_prev` is the id before the first."""
+    rows = db.execute(
+        """SELECT e.key & ?, e.time, e.id, e.payload, g.size, g.hash, s.signature FROM entry e
+           LEFT JOIN gap g ON g.key = e.key LEFT JOIN signature s ON s.key = e.key
+           WHERE e.key BETWEEN ? AND ? ORDER BY e.key""",
+        (SEQ_MASK, log.key(first), log.key(last)),
+    ).fetchall()
+    entries, prev = [], first_prev
+    for seq, time_ms, identifier, payload, size, hashed, signature in rows:
+        if payload is not None:
+            size, hashed = len(payload), payload_hash(payload)
+        entries.append(Entry(log.device, seq, prev, time_ms, size, hashed, identifier, payload, signature))
+        prev = identifier
+    return entries
+
+
+def in_steps(rows: Iterable[int], size: int = ROWS_PER_STEP) -> Iterator[Sequence[int]]:
+    """The rows in lists of at most `size`."""
+    iterator = iter(rows)
+    while step := list(islice(iterator, size)):
+        yield step

@@ -1,0 +1,275 @@
+"""What reads the database: one function a query, each run inside one transaction and so on one state of it.
+
+Every query walks an index made for it; tests/store/test_plans.py asks the planner.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from heapq import merge
+from itertools import islice
+
+from p2pblog.config import CHECKPOINT_EVERY, RUN_BYTES_MAX, RUN_ENTRIES_MAX, THREAD_NOTICES_MAX, TIMELINE_ROWS_MAX
+from p2pblog.core import codec
+from p2pblog.core.entry import Entry, check_signed, decode_body
+from p2pblog.core.identity import Identity
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.logs import Located
+from p2pblog.core.timelines import Row
+from p2pblog.errors import NotFound
+from p2pblog.store import Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery
+from p2pblog.store.meaning import IN_TIMELINES, Kind, Node, Shown, compose, profile_of, walk_thread
+from p2pblog.store.spans import cut_run, span_of
+from p2pblog.store.sql_base import (
+    PREFIX_BYTES,
+    SEQ_MASK,
+    LogRow,
+    id_at,
+    identity_no,
+    key_of_id,
+    log_of_device,
+    log_of_key,
+    read_entries,
+    read_log_state,
+    read_spans,
+)
+
+FIRST_PLACE = (2**63 - 1, 2**63 - 1)
+"""Above every place in a timeline: (sort, key)."""
+
+
+# --- at the start -----------------------------------------------------------------------------------------------------
+
+
+def load(db: sqlite3.Connection) -> Loaded:
+    wires = db.execute("SELECT wire FROM identity WHERE wire IS NOT NULL ORDER BY hash").fetchall()
+    devices = db.execute(
+        """SELECT device FROM log WHERE fork IS NOT NULL OR EXISTS (SELECT 1 FROM span WHERE span.log = log.no)
+           ORDER BY device"""
+    ).fetchall()
+    logs = (log_of_device(db, device) for (device,) in devices)
+    return Loaded(
+        tuple(Identity.decode(wire) for (wire,) in wires),
+        tuple(read_log_state(db, log) for log in logs if log is not None),
+        tuple(Follow(*row) for row in db.execute(_FOLLOWS).fetchall()),
+        tuple(KnownPeer(*row) for row in db.execute("SELECT * FROM peer ORDER BY endpoint").fetchall()),
+        settings(db, ""),
+    )
+
+
+_FOLLOWS = "SELECT identity, petname, since FROM follow ORDER BY since, identity"
+
+
+def settings(db: sqlite3.Connection, prefix: str) -> dict[str, bytes]:
+    rows = db.execute("SELECT name, value FROM setting WHERE name >= ? ORDER BY name", (prefix,)).fetchall()
+    return {name: value for name, value in rows if name.startswith(prefix)}
+
+
+# --- for peers --------------------------------------------------------------------------------------------------------
+
+
+def run(db: sqlite3.Connection, device: DeviceKey, first: int, last: int, bytes_max: int) -> list[Entry]:
+    log = log_of_device(db, device)
+    span = None if log is None else span_of(read_spans(db, log.no), first)
+    if log is None or span is None or last < first:
+        return []
+    end = min(span.high, last + CHECKPOINT_EVERY - 1, first + RUN_ENTRIES_MAX - 1)
+    entries = _read_within(db, log, first, end)
+    return entries[: cut_run(entries, last, bytes_max, RUN_BYTES_MAX)]
+
+
+def _read_within(db: sqlite3.Connection, log: LogRow, first: int, last: int) -> list[Entry]:
+    """Entries inside one span."""
+    span = span_of(read_spans(db, log.no), first)
+    assert span is not None
+    prev = span.low_prev if first == span.low else id_at(db, log.key(first - 1))
+    return read_entries(db, log, first, last, prev)
+
+
+def locate(db: sqlite3.Connection, entry: EntryId) -> Located | None:
+    key = key_of_id(db, entry)
+    if key is None:
+        return None
+    log, seq = log_of_key(db, key), key & SEQ_MASK
+    stray = db.execute("SELECT prev, chain FROM stray WHERE key = ?", (key,)).fetchone()
+    if stray is not None:
+        prev, chain = stray
+        return Located(log.identity, read_entries(db, log, seq, seq, prev)[0], _read_chain(chain))
+    span = span_of(read_spans(db, log.no), seq)
+    assert span is not None
+    entries = _read_within(db, log, seq, min(span.high, seq + CHECKPOINT_EVERY))
+    signed = next(position for position, found in enumerate(entries) if found.signature is not None)
+    return Located(log.identity, entries[0], tuple(after.without_payload() for after in entries[1 : signed + 1]))
+
+
+def _read_chain(packed: bytes) -> tuple[Entry, ...]:
+    stored = codec.unpack(packed, bytes_max=len(packed))
+    if not stored:
+        return ()
+    bodies, signature = stored
+    entries = [decode_body(body) for body in bodies]
+    return (*entries[:-1], check_signed(entries[-1], signature))
+
+
+# --- for a person -----------------------------------------------------------------------------------------------------
+
+
+def timeline(db: sqlite3.Connection, query: TimelineQuery) -> list[Row]:
+    place = FIRST_PLACE if query.before is None else _place_of(db, query.before)
+    limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
+    if query.identities is None:
+        found = db.execute(HOME_PAGE, (*place, limit)).fetchall()
+    else:
+        owners = (identity_no(db, identity) for identity in dict.fromkeys(query.identities))
+        pages = [db.execute(FEED_PAGE, (owner, *place, limit)).fetchall() for owner in owners if owner is not None]
+        found = list(islice(merge(*pages, reverse=True), limit))
+    reader = _RowReader(db)
+    return [reader.row(reader.shown(_SHOWN_BY_KEY, key)) for _, key in found]
+
+
+HOME_PAGE = "SELECT sort, key FROM home WHERE (sort, key) < (?, ?) ORDER BY sort DESC, key DESC LIMIT ?"
+FEED_PAGE = """SELECT sort, key FROM feed WHERE author = ? AND (sort, key) < (?, ?)
+               ORDER BY sort DESC, key DESC LIMIT ?"""
+
+
+def _place_of(db: sqlite3.Connection, entry: EntryId) -> tuple[int, int]:
+    key = key_of_id(db, entry)
+    if key is None:
+        raise NotFound(f"there is no notice {entry.hex()} here")
+    (sort,) = db.execute("SELECT sort FROM entry WHERE key = ?", (key,)).fetchone()
+    return sort, key
+
+
+def rows(db: sqlite3.Connection, ids: Sequence[EntryId]) -> list[Row]:
+    reader = _RowReader(db)
+    found = (reader.shown_by_id(entry) for entry in ids)
+    return [reader.row(shown) for shown in found if shown is not None and shown.kind in IN_TIMELINES]
+
+
+_SHOWN = """SELECT e.id, i.hash, e.kind, e."of", e.time, e.payload FROM {source}
+            JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
+            WHERE {where} AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to
+            AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)"""
+_SHOWN_BY_KEY = _SHOWN.format(source="entry e", where="e.key = ?")
+SHOWN_BY_ID = _SHOWN.format(source="entry_id x JOIN entry e ON e.key = x.key", where="x.prefix = ? AND e.id = ?")
+COUNT = "SELECT count(*) FROM (SELECT 1 FROM reaction WHERE target = ? AND kind = ? GROUP BY author)"
+
+
+class _RowReader:
+    """Rows of one answer; an author's name is looked up once."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._names: dict[bytes, str | None] = {}
+
+    def shown(self, sql: str, *found_by: object) -> Shown:
+        shown = self._shown(sql, *found_by)
+        assert shown is not None, "an index of what is shown holds something hidden"
+        return shown
+
+    def shown_by_id(self, entry: EntryId) -> Shown | None:
+        return self._shown(SHOWN_BY_ID, entry[:PREFIX_BYTES], entry)
+
+    def _shown(self, sql: str, *found_by: object) -> Shown | None:
+        found = self._db.execute(sql, found_by).fetchone()
+        if found is None:
+            return None
+        identifier, author, kind, of, time_ms, payload = found
+        return Shown(identifier, author, Kind(kind), of, time_ms, payload)
+
+    def row(self, shown: Shown) -> Row:
+        boosted = None
+        if shown.kind == Kind.BOOST and shown.of is not None:
+            boosted = self.shown_by_id(shown.of)
+        return compose(
+            shown,
+            self._name(shown.author),
+            None if boosted is None else boosted.payload,
+            self._count(shown.counted, Kind.LIKE),
+            self._count(shown.counted, Kind.BOOST),
+        )
+
+    def _count(self, target: EntryId, kind: Kind) -> int:
+        return int(self._db.execute(COUNT, (target, int(kind))).fetchone()[0])
+
+    def _name(self, author: bytes) -> str | None:
+        if author not in self._names:
+            self._names[author] = profile(self._db, IdentityHash(author))[0]
+        return self._names[author]
+
+
+def thread(db: sqlite3.Connection, notice: EntryId) -> Thread:
+    walk = walk_thread(
+        notice, lambda entry: _node(db, entry), lambda parent, most: _replies(db, parent, most), THREAD_NOTICES_MAX
+    )
+    notices = [row for row in rows(db, walk.held) if row.type == "note"]
+    return Thread(walk.root, tuple(notices), walk.missing)
+
+
+def _node(db: sqlite3.Connection, entry: EntryId) -> Node | None:
+    found = db.execute(NODE, (entry[:PREFIX_BYTES], entry)).fetchone()
+    if found is None:
+        return None
+    kind, of, lacking, sort, key = found
+    return Node(Kind(kind), of, bool(lacking), (sort, key))
+
+
+NODE = """SELECT e.kind, e."of", coalesce(g.wanted, 0), e.sort, e.key FROM entry_id x JOIN entry e ON e.key = x.key
+          LEFT JOIN gap g ON g.key = e.key WHERE x.prefix = ? AND e.id = ?"""
+REPLIES = "SELECT e.id FROM reply r JOIN entry e ON e.key = r.key WHERE r.parent = ? ORDER BY r.sort, r.key LIMIT ?"
+
+
+def _replies(db: sqlite3.Connection, parent: EntryId, most: int) -> list[EntryId]:
+    return [identifier for (identifier,) in db.execute(REPLIES, (parent, most)).fetchall()]
+
+
+def find_ids(db: sqlite3.Connection, prefix: str) -> list[EntryId]:
+    try:
+        low = bytes.fromhex(prefix.ljust(64, "0"))
+        high = bytes.fromhex(prefix.ljust(64, "f"))
+    except ValueError:
+        return []
+    if len(low) != 32:
+        return []
+    found = db.execute(FIND_IDS, (low[:PREFIX_BYTES], high[:PREFIX_BYTES], low, high)).fetchall()
+    return [identifier for (identifier,) in found]
+
+
+FIND_IDS = """SELECT e.id FROM entry_id x JOIN entry e ON e.key = x.key
+              WHERE x.prefix BETWEEN ? AND ? AND e.id BETWEEN ? AND ? ORDER BY x.prefix LIMIT 2"""
+
+
+def profile(db: sqlite3.Connection, identity: IdentityHash) -> tuple[str | None, str | None]:
+    owner = identity_no(db, identity)
+    found = None if owner is None else db.execute(NEWEST_PROFILE, (owner,)).fetchone()
+    return profile_of(None if found is None else found[0])
+
+
+NEWEST_PROFILE = """SELECT e.payload FROM profile p JOIN entry e ON e.key = p.key WHERE p.author = ?
+                    ORDER BY p.sort DESC, p.key DESC LIMIT 1"""
+
+
+def entry_count(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT coalesce(sum(high - low + 1), 0) FROM span").fetchone()[0])
+
+
+def follow_rows(db: sqlite3.Connection) -> list[FollowRow]:
+    return [_follow_row(db, Follow(*row)) for row in db.execute(_FOLLOWS).fetchall()]
+
+
+def _follow_row(db: sqlite3.Connection, follow: Follow) -> FollowRow:
+    owner = identity_no(db, follow.identity)
+    if owner is None:
+        return FollowRow(follow.identity, None, follow.petname, 0, None)
+    (entries,) = db.execute(
+        """SELECT coalesce(sum(s.high - s.low + 1), 0) FROM log l JOIN span s ON s.log = l.no WHERE l.owner = ?""",
+        (owner,),
+    ).fetchone()
+    newest = db.execute(NEWEST_NOTICE, (owner,)).fetchone()
+    name = profile(db, follow.identity)[0]
+    return FollowRow(follow.identity, name, follow.petname, entries, None if newest is None else newest[0])
+
+
+NEWEST_NOTICE = """SELECT e.time FROM feed f JOIN entry e ON e.key = f.key WHERE f.author = ?
+                   ORDER BY f.sort DESC, f.key DESC LIMIT 1"""

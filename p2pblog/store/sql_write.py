@@ -1,0 +1,354 @@
+"""What changes the database: one function a use case, each run inside one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+
+from p2pblog.config import KNOWN_PEERS_MAX, STRAYS_MAX
+from p2pblog.core import codec
+from p2pblog.core.entry import Entry, payload_hash, with_payload
+from p2pblog.core.forks import ForkProof
+from p2pblog.core.identity import Identity
+from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.core.logs import Batch, Located, LogState, Span
+from p2pblog.errors import BadChain, LocalProtocolError
+from p2pblog.store import OWN_IDENTITY, Follow, KnownPeer
+from p2pblog.store.meaning import Meaning, meaning_of, places, vouched_to
+from p2pblog.store.spans import fit, neighbours, span_of
+from p2pblog.store.sql_base import (
+    PREFIX_BYTES,
+    SEQ_MASK,
+    LogRow,
+    id_at,
+    identity_no,
+    in_steps,
+    log_of_device,
+    log_of_key,
+    logs_of_owner,
+    read_log_state,
+    read_spans,
+)
+from p2pblog.store.sql_index import Item, enter, enter_deletes, forget, read_items, restand, set_at_home
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def append(db: sqlite3.Connection, batches: Sequence[Batch], now_ms: int) -> list[LogState]:
+    for batch in batches:
+        _append_run(db, batch, now_ms)
+    return [_state_of(db, batch.entries[0].device) for batch in batches]
+
+
+def _state_of(db: sqlite3.Connection, device: DeviceKey) -> LogState:
+    log = log_of_device(db, device)
+    assert log is not None
+    return read_log_state(db, log)
+
+
+def _append_run(db: sqlite3.Connection, batch: Batch, now_ms: int) -> None:
+    if not batch.entries:
+        raise LocalProtocolError("an empty run to be stored")
+    run, device = batch.entries, batch.entries[0].device
+    log = log_of_device(db, device) or _add_log(db, device, batch.identity, holds_run=True)
+    spans = read_spans(db, log.no)
+    log = _claim_for_run(db, log, batch.identity, spans)
+    fitted = fit(spans, run, lambda seq: id_at(db, log.key(seq)))
+    for stretch in fitted.fresh:
+        forget(db, log, log.key(stretch[0].seq), log.key(stretch[-1].seq))  # strays that are now of the log
+        _insert(db, log, stretch, _stretch_places(db, log, spans, stretch, now_ms), now_ms, False)
+    _write_spans(db, log, spans, fitted.spans)
+    signatures = [(log.key(entry.seq), entry.signature) for entry in run if entry.signature is not None]
+    db.executemany("INSERT OR IGNORE INTO signature VALUES (?, ?)", signatures)
+    known = {entry.seq for stretch in fitted.fresh for entry in stretch}
+    overlap = [(entry.seq, entry.payload) for entry in run if entry.seq not in known and entry.payload is not None]
+    _fill(db, log, overlap)
+
+
+def _claim_for_run(db: sqlite3.Connection, log: LogRow, identity: IdentityHash, spans: Sequence[Span]) -> LogRow:
+    """The log as its first run finds it: a stray may have named another owner, and a run stands under other rules."""
+    if spans:
+        if log.identity != identity:
+            raise BadChain("a run under another identity than the log that is held")
+        return log
+    if log.identity != identity:
+        forget(db, log, *log.keys)
+    return _reclaim(db, log, identity, holds_run=True)
+
+
+def _stretch_places(
+    db: sqlite3.Connection, log: LogRow, spans: Sequence[Span], stretch: Sequence[Entry], now_ms: int
+) -> list[int]:
+    below, above = neighbours(spans, stretch[0].seq, stretch[-1].seq)
+    return places(stretch, now_ms, _place_at(db, log, below), _place_at(db, log, above))
+
+
+def _place_at(db: sqlite3.Connection, log: LogRow, seq: int | None) -> int | None:
+    if seq is None:
+        return None
+    return int(db.execute("SELECT sort FROM entry WHERE key = ?", (log.key(seq),)).fetchone()[0])
+
+
+def _insert(
+    db: sqlite3.Connection,
+    log: LogRow,
+    stretch: Sequence[Entry],
+    sorts: Sequence[int],
+    now_ms: int,
+    stray: bool,
+) -> None:
+    """Entries that the database does not have, with all that follows from them."""
+    rows, items, ids, gaps, deletes = [], [], [], [], []
+    for entry, sort in zip(stretch, sorts, strict=True):
+        key, meaning = log.key(entry.seq), meaning_of(entry.payload)
+        rows.append((key, entry.time_ms, sort, int(meaning.kind), entry.id, meaning.of, entry.payload))
+        items.append(Item(key, sort, entry.id, int(meaning.kind), meaning.of, entry.payload is not None, stray))
+        ids.append((entry.id[:PREFIX_BYTES], key))
+        if entry.payload is None:
+            gaps.append((key, entry.payload_size, entry.payload_hash, now_ms, 0))
+        if meaning.deletes:
+            deletes.append((key, now_ms, meaning.deletes))
+    db.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    db.executemany("INSERT INTO gap VALUES (?, ?, ?, ?, ?)", gaps)
+    db.executemany("INSERT INTO entry_id VALUES (?, ?)", sorted(ids))
+    enter(db, log, items)
+    if deletes:
+        enter_deletes(db, log, deletes)
+
+
+def _write_spans(db: sqlite3.Connection, log: LogRow, before: Sequence[Span], after: Sequence[Span]) -> None:
+    gone = [(log.no, span.low) for span in before if span not in after]
+    new = [(log.no, span.low, span.high, span.low_prev) for span in after if span not in before]
+    db.executemany("DELETE FROM span WHERE log = ? AND low = ?", gone)
+    db.executemany("INSERT INTO span VALUES (?, ?, ?, ?)", new)
+
+
+# --- payloads ---------------------------------------------------------------------------------------------------------
+
+
+def put_payloads(db: sqlite3.Connection, device: DeviceKey, payloads: Sequence[tuple[int, bytes]]) -> LogState:
+    log = log_of_device(db, device)
+    if log is None:
+        raise BadChain("payloads for a log that is not held")
+    spans = read_spans(db, log.no)
+    _fill(db, log, [(seq, payload) for seq, payload in payloads if span_of(spans, seq) is not None])
+    return read_log_state(db, log)
+
+
+def _fill(db: sqlite3.Connection, log: LogRow, payloads: Sequence[tuple[int, bytes]]) -> None:
+    """Payloads for entries held; those that are not wanted (held already, or retracted) are left aside."""
+    if not payloads:
+        return
+    low, high = min(seq for seq, _ in payloads), max(seq for seq, _ in payloads)
+    rows = db.execute(
+        """SELECT g.key, g.size, g.hash, g.seen, e.id FROM gap g INDEXED BY gap_wanted JOIN entry e ON e.key = g.key
+           WHERE g.wanted AND g.key BETWEEN ? AND ?""",
+        (log.key(low), log.key(high)),
+    )
+    wanted = {key & SEQ_MASK: gap for key, *gap in rows.fetchall()}
+    filling = [(seq, payload) for seq, payload in payloads if seq in wanted]
+    for seq, payload in filling:
+        size, hashed, _, identifier = wanted[seq]
+        with_payload(Entry(log.device, seq, None, 0, size, hashed, identifier), payload)
+    for seq, payload in filling:
+        key = log.key(seq)
+        if db.execute("SELECT 1 FROM gap WHERE key = ? AND wanted", (key,)).fetchone():  # no delete before it named it
+            _fill_one(db, log, key, payload, meaning_of(payload), wanted[seq][2])
+
+
+def _fill_one(db: sqlite3.Connection, log: LogRow, key: int, payload: bytes, meaning: Meaning, seen: int) -> None:
+    db.execute(
+        'UPDATE entry SET kind = ?, "of" = ?, payload = ? WHERE key = ?', (int(meaning.kind), meaning.of, payload, key)
+    )
+    db.execute("DELETE FROM gap WHERE key = ?", (key,))
+    enter(db, log, read_items(db, [key]))
+    if meaning.deletes:
+        enter_deletes(db, log, [(key, seen, meaning.deletes)])
+
+
+def drop_retracted(db: sqlite3.Connection, before_ms: int) -> int:
+    rows = db.execute("SELECT key FROM retracted WHERE seen < ? ORDER BY seen, key", (before_ms,)).fetchall()
+    for step in in_steps([key for (key,) in rows], size=100):
+        for key in step:
+            (payload,) = db.execute("SELECT payload FROM entry WHERE key = ?", (key,)).fetchone()
+            db.execute("INSERT INTO gap VALUES (?, ?, ?, 0, 0)", (key, len(payload), payload_hash(payload)))
+            db.execute("UPDATE entry SET payload = NULL WHERE key = ?", (key,))
+            db.execute("DELETE FROM retracted WHERE key = ?", (key,))
+    return len(rows)
+
+
+# --- strays -----------------------------------------------------------------------------------------------------------
+
+
+def put_stray(db: sqlite3.Connection, located: Located, now_ms: int) -> None:
+    entry = located.entry
+    last = located.chain[-1] if located.chain else entry
+    if last.signature is None:
+        raise LocalProtocolError("a stray that no signature vouches for")
+    log = _log_for_stray(db, located)
+    if log is None:
+        return
+    key, spans = log.key(entry.seq), read_spans(db, log.no)
+    if span_of(spans, entry.seq) is not None:
+        if entry.payload is not None and id_at(db, key) == entry.id:
+            _fill(db, log, [(entry.seq, entry.payload)])
+        return
+    held = db.execute("SELECT id, payload IS NULL FROM entry WHERE key = ?", (key,)).fetchone()
+    if held is not None:
+        if held[0] != entry.id or not held[1] or entry.payload is None:
+            return
+        forget(db, log, key, key)  # now it comes with its payload
+    chain = [] if entry.signature is not None else [[after.body for after in located.chain], last.signature]
+    db.execute("INSERT INTO stray VALUES (?, ?, ?, ?)", (key, entry.prev, now_ms, codec.pack(chain)))
+    _insert(db, log, [entry], [min(entry.time_ms, now_ms)], now_ms, True)
+    if entry.signature is not None:
+        db.execute("INSERT OR IGNORE INTO signature VALUES (?, ?)", (key, entry.signature))
+    _make_room(db)
+
+
+def _log_for_stray(db: sqlite3.Connection, located: Located) -> LogRow | None:
+    """The log that a stray belongs to; None if that log is known as another identity's."""
+    log = log_of_device(db, located.entry.device)
+    if log is None:
+        return _add_log(db, located.entry.device, located.identity, holds_run=False)
+    if log.identity == located.identity:
+        return log
+    if log.shown_to or read_spans(db, log.no):
+        return None
+    forget(db, log, *log.keys)
+    return _reclaim(db, log, located.identity, holds_run=False)
+
+
+def _make_room(db: sqlite3.Connection) -> None:
+    (count,) = db.execute("SELECT count(*) FROM stray").fetchone()
+    if count <= STRAYS_MAX:
+        return
+    oldest = db.execute("SELECT key FROM stray ORDER BY seen, key LIMIT ?", (count - STRAYS_MAX,)).fetchall()
+    for (key,) in oldest:
+        forget(db, log_of_key(db, key), key, key)
+
+
+# --- logs and identities ----------------------------------------------------------------------------------------------
+
+
+def _owner_no(db: sqlite3.Connection, identity: IdentityHash) -> int:
+    no = identity_no(db, identity)
+    if no is not None:
+        return no
+    cursor = db.execute("INSERT INTO identity (hash, at_home) VALUES (?, ?)", (identity, _belongs_home(db, identity)))
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def _kept_identity(db: sqlite3.Connection, identity: IdentityHash) -> Identity | None:
+    row = db.execute("SELECT wire FROM identity WHERE hash = ?", (identity,)).fetchone()
+    return None if row is None or row[0] is None else Identity.decode(row[0])
+
+
+def _add_log(db: sqlite3.Connection, device: DeviceKey, identity: IdentityHash, holds_run: bool) -> LogRow:
+    shown_to = vouched_to(_kept_identity(db, identity), device, holds_run)
+    db.execute(
+        "INSERT INTO log (device, owner, shown_to) VALUES (?, ?, ?)", (device, _owner_no(db, identity), shown_to)
+    )
+    log = log_of_device(db, device)
+    assert log is not None
+    return log
+
+
+def _reclaim(db: sqlite3.Connection, log: LogRow, identity: IdentityHash, holds_run: bool) -> LogRow:
+    """The log under this identity, with what it vouches for now."""
+    shown_to = vouched_to(_kept_identity(db, identity), log.device, holds_run)
+    after = replace(log, owner=_owner_no(db, identity), identity=identity, shown_to=shown_to)
+    restand(db, log, after)
+    return after
+
+
+def put_identity(db: sqlite3.Connection, identity: Identity) -> None:
+    owner = _owner_no(db, identity.hash)
+    db.execute("UPDATE identity SET wire = ? WHERE no = ?", (identity.wire, owner))
+    for device in identity.devices:
+        _claim_for_identity(db, identity, device)
+    for log in logs_of_owner(db, owner):
+        holds_run = bool(read_spans(db, log.no))
+        restand(db, log, replace(log, shown_to=vouched_to(identity, log.device, holds_run)))
+
+
+def _claim_for_identity(db: sqlite3.Connection, identity: Identity, device: DeviceKey) -> None:
+    """Number the log of a device that the identity names. Another owner keeps it who holds a run or names it too."""
+    log = log_of_device(db, device)
+    if log is None:
+        _add_log(db, device, identity.hash, holds_run=False)
+        return
+    if log.identity == identity.hash or read_spans(db, log.no):
+        return
+    rival = _kept_identity(db, log.identity)
+    if rival is None or device not in rival.devices:
+        forget(db, log, *log.keys)
+        _reclaim(db, log, identity.hash, holds_run=False)
+
+
+def freeze(db: sqlite3.Connection, proof: ForkProof) -> None:
+    db.execute("UPDATE log SET fork = ? WHERE device = ? AND fork IS NULL", (proof.wire, proof.device))
+
+
+def drop_log(db: sqlite3.Connection, device: DeviceKey) -> None:
+    log = log_of_device(db, device)
+    if log is None:
+        return
+    forget(db, log, *log.keys)
+    db.execute("DELETE FROM span WHERE log = ?", (log.no,))
+    db.execute("UPDATE log SET fork = NULL WHERE no = ?", (log.no,))
+    _reclaim(db, log, log.identity, holds_run=False)
+
+
+# --- follows, peers, settings -----------------------------------------------------------------------------------------
+
+
+def _belongs_home(db: sqlite3.Connection, identity: IdentityHash) -> bool:
+    row = db.execute(
+        """SELECT EXISTS (SELECT 1 FROM follow WHERE identity = ?)
+                OR EXISTS (SELECT 1 FROM setting WHERE name = ? AND value = ?)""",
+        (identity, OWN_IDENTITY, identity),
+    ).fetchone()
+    return bool(row[0])
+
+
+def _settle_home(db: sqlite3.Connection, identity: IdentityHash) -> None:
+    owner = identity_no(db, identity)
+    if owner is not None:
+        set_at_home(db, owner, _belongs_home(db, identity))
+
+
+def put_follow(db: sqlite3.Connection, follow: Follow) -> None:
+    db.execute("INSERT OR REPLACE INTO follow VALUES (?, ?, ?)", (follow.identity, follow.petname, follow.since_ms))
+    _settle_home(db, follow.identity)
+
+
+def drop_follow(db: sqlite3.Connection, identity: IdentityHash) -> None:
+    db.execute("DELETE FROM follow WHERE identity = ?", (identity,))
+    _settle_home(db, identity)
+
+
+def put_peers(db: sqlite3.Connection, peers: Sequence[KnownPeer]) -> None:
+    rows = [(peer.endpoint, peer.node, peer.seen_ms, peer.failures) for peer in peers]
+    db.executemany("INSERT OR REPLACE INTO peer VALUES (?, ?, ?, ?)", rows)
+    (count,) = db.execute("SELECT count(*) FROM peer").fetchone()
+    if count > KNOWN_PEERS_MAX:
+        db.execute(
+            """DELETE FROM peer WHERE endpoint IN
+               (SELECT endpoint FROM peer ORDER BY seen, endpoint LIMIT ?)""",
+            (count - KNOWN_PEERS_MAX,),
+        )
+
+
+def put_setting(db: sqlite3.Connection, name: str, value: bytes | None) -> None:
+    before = db.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+    if value is None:
+        db.execute("DELETE FROM setting WHERE name = ?", (name,))
+    else:
+        db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
+    if name == OWN_IDENTITY:
+        for identity in (before[0] if before else None, value):
+            if identity is not None:
+                _settle_home(db, IdentityHash(identity))

@@ -1,0 +1,349 @@
+"""The store on disk: aiosqlite connections on the asyncio side, a trio-flavoured Store on this side.
+
+* One connection writes. Writes that wait for it share one transaction, each in a savepoint of its own, so that one
+  refused run does not take the others with it. A write that has begun is carried through even if its caller is gone.
+* Connections of their own read (WAL: they neither wait for the writer nor see half of what it does). A read whose
+  caller is gone is interrupted.
+* A use case crosses the bridge once and the thread once: store/sql_write.py and store/sql_read.py hold plain functions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, TypeVarTuple, cast
+
+import aiosqlite
+import trio
+
+from p2pblog.bridge import Bridge
+from p2pblog.config import READERS, WRITES_PER_COMMIT_MAX
+from p2pblog.core.entry import Entry
+from p2pblog.core.forks import ForkProof
+from p2pblog.core.identity import Identity
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.logs import Batch, Located, LogState
+from p2pblog.core.timelines import Row
+from p2pblog.errors import P2pblogError, StoreError, StoreFull
+from p2pblog.store import Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery, migrations, sql_read, sql_write
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+BUSY_TIMEOUT_S = 5.0
+"""How long to wait for another program's lock, such as a backup's."""
+INTERRUPT_AGAIN_S = 0.01
+"""`interrupt` stops what runs at that moment only: a query of several statements is told again until it ends."""
+JOURNAL_BYTES_MAX = 64 * 1024 * 1024
+"""What the journal shrinks back to after a large transaction."""
+
+
+async def open_sqlite(bridge: Bridge, path: Path, readers: int = READERS) -> SqliteStore:
+    """The store in this file; a missing or empty file becomes a new one (0600), an older one is migrated.
+
+    Close it with `aclose`. Raises StoreError, with the file as it was, if it is damaged, another program's or newer.
+    """
+    return SqliteStore(bridge, await bridge.run(_aio_open, path, readers))
+
+
+async def _aio_open(path: Path, readers: int) -> _Aio:
+    migrations.inspect(path)
+    opened: list[aiosqlite.Connection] = []
+    try:
+        writer = await _aio_connect(path, partial(_prepare_writer, path))
+        opened.append(writer)
+        while len(opened) <= readers:
+            opened.append(await _aio_connect(path, _prepare_reader))
+    except BaseException as error:
+        for connection in opened:
+            await connection.close()
+        if isinstance(error, sqlite3.Error | OSError):
+            raise _translated(error, path) from error
+        raise
+    return _Aio(path, writer, opened[1:])
+
+
+async def _aio_connect(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> aiosqlite.Connection:
+    connection = await aiosqlite.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        await _in_thread(connection, prepare)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def _in_thread(connection: aiosqlite.Connection, function: Callable[..., T], *args: Any) -> T:
+    """Run a function with the sqlite3 connection in its own thread. aiosqlite has no public name for one hop that runs
+    several statements, and a hop for each costs more than the statement."""
+    result: T = await connection._execute(function, connection._conn, *args)  # type: ignore[no-untyped-call]
+    return result
+
+
+def _prepare_writer(path: Path, db: sqlite3.Connection) -> None:
+    with suppress(FileNotFoundError):
+        path.chmod(0o600)  # its journal files take the same mode
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
+    migrations.migrate(db)
+
+
+def _prepare_reader(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA query_only = ON")
+
+
+def _translated(error: Exception, path: Path) -> StoreError:
+    """What SQLite says, as one of our errors. A quota or a file size limit shows as a failed write."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE):
+        return StoreFull(f"there is no room to write the database {path}")
+    if code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreError(f"the database {path} is damaged: {error}")
+    return StoreError(f"the database {path} can't be used: {error}")
+
+
+# --- the asyncio side -------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class _Write:
+    """A use case on its way to the writer. `outcome`: its value, or the exception for its caller."""
+
+    run: Callable[[sqlite3.Connection], Any]
+    durable: bool
+    future: asyncio.Future[Any]
+    outcome: Any = field(default_factory=lambda: StoreError("the database was closed before this was written"))
+
+    def tell(self) -> None:
+        if self.future.done():
+            return
+        if isinstance(self.outcome, Exception):
+            self.future.set_exception(self.outcome)
+        else:
+            self.future.set_result(self.outcome)
+
+
+class _Aio:
+    """The connections. Every method runs on the asyncio side."""
+
+    def __init__(self, path: Path, writer: aiosqlite.Connection, readers: Sequence[aiosqlite.Connection]) -> None:
+        self._path = path
+        self._writer = writer
+        self._readers = tuple(readers)
+        self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
+        for reader in self._readers:
+            self._idle.put_nowait(reader)
+        self._waiting: list[_Write] = []
+        self._draining: asyncio.Task[None] | None = None
+        self._closed = False
+        self._keeper = asyncio.ensure_future(self._keep())
+
+    async def write(self, run: Callable[[sqlite3.Connection], T], durable: bool) -> T:
+        self._check_open()
+        write = _Write(run, durable, asyncio.get_running_loop().create_future())
+        self._waiting.append(write)
+        if self._draining is None or self._draining.done():
+            self._draining = asyncio.ensure_future(self._drain())
+        try:
+            return cast(T, await asyncio.shield(write.future))
+        except asyncio.CancelledError:
+            if write in self._waiting:
+                self._waiting.remove(write)
+                raise
+            return cast(T, await write.future)  # it has begun, and what it comes to is the truth
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            writes = self._waiting[:WRITES_PER_COMMIT_MAX]
+            del self._waiting[:WRITES_PER_COMMIT_MAX]
+            try:
+                await _in_thread(self._writer, _commit, writes, self._path)
+            finally:
+                for write in writes:
+                    write.tell()
+
+    async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
+        self._check_open()
+        reader = await self._idle.get()
+        try:
+            return await self._read_with(reader, run)
+        finally:
+            self._idle.put_nowait(reader)
+
+    async def _read_with(self, reader: aiosqlite.Connection, run: Callable[[sqlite3.Connection], T]) -> T:
+        work = asyncio.ensure_future(_in_thread(reader, _read, run, self._path))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            while not work.done():
+                await reader.interrupt()
+                await asyncio.wait([work], timeout=INTERRUPT_AGAIN_S)
+            with suppress(P2pblogError, asyncio.CancelledError):
+                work.result()
+            raise
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"the database {self._path} is closed")
+
+    async def close(self) -> None:
+        self._keeper.cancel()
+        await asyncio.wait([self._keeper])
+
+    async def _keep(self) -> None:
+        """Close at the end, also when the loop ends before somebody closed the store: aiosqlite's threads would keep
+        the process alive (its issue 290)."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._closed = True
+            if self._draining is not None:
+                await asyncio.wait([self._draining])
+            while self._idle.qsize() < len(self._readers):
+                for reader in self._readers:
+                    await reader.interrupt()
+                await asyncio.sleep(INTERRUPT_AGAIN_S)
+            for connection in (*self._readers, self._writer):
+                await connection.close()
+
+
+# --- in a database thread ---------------------------------------------------------------------------------------------
+
+
+def _read(db: sqlite3.Connection, run: Callable[[sqlite3.Connection], T], path: Path) -> T:
+    """One query on one state of the database."""
+    try:
+        db.execute("BEGIN")
+        try:
+            return run(db)
+        finally:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+
+
+def _commit(db: sqlite3.Connection, writes: Sequence[_Write], path: Path) -> None:
+    """Give each write its outcome: all in one transaction, or, if that can't be written, each in its own."""
+    try:
+        _transact(db, writes)
+    except sqlite3.Error as error:
+        if len(writes) > 1:
+            for write in writes:
+                _commit(db, [write], path)
+            return
+        writes[0].outcome = _translated(error, path)
+
+
+def _transact(db: sqlite3.Connection, writes: Sequence[_Write]) -> None:
+    db.execute(f"PRAGMA synchronous = {'FULL' if any(write.durable for write in writes) else 'NORMAL'}")
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        for write in writes:
+            db.execute("SAVEPOINT write")
+            try:
+                write.outcome = write.run(db)
+            except sqlite3.Error:
+                raise
+            except Exception as refusal:  # its caller's to handle: nothing of this one write stays
+                db.execute("ROLLBACK TO write")
+                write.outcome = refusal
+            db.execute("RELEASE write")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+# --- the trio side ----------------------------------------------------------------------------------------------------
+
+
+class SqliteStore:
+    """p2pblog.store.Store on a file; see there what each method gives."""
+
+    def __init__(self, bridge: Bridge, aio: _Aio) -> None:
+        self._bridge = bridge
+        self._aio = aio
+
+    async def _write(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
+        return await self._bridge.run(self._aio.write, lambda db: function(db, *args), False)
+
+    async def _read(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
+        return await self._bridge.run(self._aio.read, lambda db: function(db, *args))
+
+    async def load(self) -> Loaded:
+        return await self._read(sql_read.load)
+
+    async def aclose(self) -> None:
+        with trio.CancelScope(shield=True):
+            await self._bridge.run(self._aio.close)
+
+    async def put_identity(self, identity: Identity) -> None:
+        await self._write(sql_write.put_identity, identity)
+
+    async def append(self, batches: Sequence[Batch], now_ms: int, durable: bool = False) -> list[LogState]:
+        kept = tuple(batches)
+        return await self._bridge.run(self._aio.write, lambda db: sql_write.append(db, kept, now_ms), durable)
+
+    async def put_payloads(self, device: DeviceKey, payloads: Sequence[tuple[int, bytes]]) -> LogState:
+        return await self._write(sql_write.put_payloads, device, tuple(payloads))
+
+    async def put_stray(self, located: Located, now_ms: int) -> None:
+        await self._write(sql_write.put_stray, located, now_ms)
+
+    async def freeze(self, proof: ForkProof) -> None:
+        await self._write(sql_write.freeze, proof)
+
+    async def drop_log(self, device: DeviceKey) -> None:
+        await self._write(sql_write.drop_log, device)
+
+    async def drop_retracted(self, before_ms: int) -> int:
+        return await self._write(sql_write.drop_retracted, before_ms)
+
+    async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> list[Entry]:
+        return await self._read(sql_read.run, device, first, last, bytes_max)
+
+    async def timeline(self, query: TimelineQuery) -> list[Row]:
+        return await self._read(sql_read.timeline, query)
+
+    async def rows(self, ids: Sequence[EntryId]) -> list[Row]:
+        return await self._read(sql_read.rows, tuple(ids))
+
+    async def thread(self, notice: EntryId) -> Thread:
+        return await self._read(sql_read.thread, notice)
+
+    async def find_ids(self, prefix: str) -> list[EntryId]:
+        return await self._read(sql_read.find_ids, prefix)
+
+    async def locate(self, entry: EntryId) -> Located | None:
+        return await self._read(sql_read.locate, entry)
+
+    async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
+        return await self._read(sql_read.profile, identity)
+
+    async def entry_count(self) -> int:
+        return await self._read(sql_read.entry_count)
+
+    async def put_follow(self, follow: Follow) -> None:
+        await self._write(sql_write.put_follow, follow)
+
+    async def drop_follow(self, identity: IdentityHash) -> None:
+        await self._write(sql_write.drop_follow, identity)
+
+    async def follow_rows(self) -> list[FollowRow]:
+        return await self._read(sql_read.follow_rows)
+
+    async def put_peers(self, peers: Sequence[KnownPeer]) -> None:
+        await self._write(sql_write.put_peers, tuple(peers))
+
+    async def put_setting(self, key: str, value: bytes | None) -> None:
+        await self._write(sql_write.put_setting, key, value)
+
+    async def settings(self, prefix: str) -> dict[str, bytes]:
+        return await self._read(sql_read.settings, prefix)
