@@ -10,9 +10,10 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import click
 import trio
@@ -23,8 +24,9 @@ from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.config import Home
 from p2pblog.control.server import serve_control
 from p2pblog.core.address import Endpoint
-from p2pblog.core.keys import IdentityHash, KeyPair, NodeKey
+from p2pblog.core.keys import KeyPair, NodeKey
 from p2pblog.core.logs import Batch
+from p2pblog.dht import Directory
 from p2pblog.dht.adapter import Dht, open_dht
 from p2pblog.dht.records import Head
 from p2pblog.errors import Malformed, UsageError, UserError
@@ -35,8 +37,9 @@ from p2pblog.gossip.machine import Gossip
 from p2pblog.keyring import Keyring
 from p2pblog.node import Node, Place
 from p2pblog.rendezvous import Rendezvous
-from p2pblog.store import OWN_IDENTITY, Follow, Loaded, Store
+from p2pblog.store import OWN_IDENTITY, Loaded, Store
 from p2pblog.store.sqlite import open_sqlite
+from p2pblog.transport import Transport
 from p2pblog.transport.tcp import TcpTransport, open_tcp
 
 log = logging.getLogger("p2pblog.daemon")
@@ -100,7 +103,6 @@ async def _main(
                 await nursery.start(serve_control, home, node)
                 await _greet(node, json, command)
                 await trio.sleep_forever()
-    log.info("stopped")
 
 
 async def _stop_on_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
@@ -154,8 +156,33 @@ async def open_node(home: Home, own: Keyring, listen: Endpoint, bootstrap: Seque
         sockets = await _open_sockets(stack, bridge, own.node, listen, loaded)
         await store.put_setting(PORT_SETTING, str(sockets.endpoint.port).encode())
         await store.put_setting(OWN_IDENTITY, own.inception.identity)
-        parts = Parts(home, own, store, loaded, sockets)
-        yield await stack.enter_async_context(parts.at_work(bootstrap, copied))
+        parts = Parts(
+            own,
+            store,
+            loaded,
+            sockets.transport,
+            sockets.dht,
+            _place(sockets.endpoint),
+            save=partial(keyring.save, home),
+            wall_ms=_wall_ms,
+            rng=random.SystemRandom(),
+        )
+        async with parts.at_work(bootstrap, copied) as node, trio.open_nursery() as nursery:
+            installation.mark(home)
+            nursery.start_soon(_keep_dht_state, store, sockets.dht)
+            yield node
+            nursery.cancel_scope.cancel()
+
+
+async def _keep_dht_state(store: Store, dht: Dht) -> None:
+    """Save the DHT's contacts now and then, and at the end."""
+    try:
+        while True:
+            await trio.sleep(STATE_EVERY_S)
+            await store.put_setting(DHT_SETTING, await dht.state())
+    finally:
+        with trio.CancelScope(shield=True), trio.move_on_after(1.0):
+            await store.put_setting(DHT_SETTING, await dht.state())
 
 
 def _settle(home: Home, own: Keyring, loaded: Loaded) -> tuple[bool, Keyring]:
@@ -206,73 +233,61 @@ def _is_test_network(host: str) -> bool:
 
 
 class Parts:
-    """A node's parts, made and joined."""
+    """A node's parts, joined: over real sockets and disks, or over their twins under a virtual clock."""
 
-    def __init__(self, home: Home, own: Keyring, store: Store, loaded: Loaded, sockets: Sockets) -> None:
-        self.home = home
-        self.store = store
-        self.dht = sockets.dht
-        self.follows: dict[IdentityHash, Follow] = {follow.identity: follow for follow in loaded.follows}
-        self.known = [_known(peer.endpoint) for peer in loaded.peers]
-        self.has_met_peers = bool(loaded.peers)
-        self.place = _place(sockets.endpoint)
-        machine = Gossip.build(
-            NodeKey(own.node.public), _holdings(own, loaded), random.SystemRandom(), sockets.endpoint.port
-        )
-        self.driver = Driver(
-            machine, sockets.transport, store, _wall_ms, on_stored=self._on_stored, on_effect=self._on_effect
-        )
+    def __init__(
+        self,
+        own: Keyring,
+        store: Store,
+        loaded: Loaded,
+        transport: Transport,
+        directory: Directory,
+        place: Place,
+        *,
+        save: Callable[[Keyring], None],
+        wall_ms: Callable[[], int],
+        rng: random.Random,
+    ) -> None:
+        self._directory = directory
+        self._known = [endpoint for peer in loaded.peers if (endpoint := _known(peer.endpoint)) is not None]
+        machine = Gossip.build(NodeKey(own.node.public), _holdings(own, loaded), rng, place.listen.port)
+        self.driver = Driver(machine, transport, store, wall_ms, on_stored=self._on_stored, on_effect=self._on_effect)
         self.author = Author(
-            own, self._save, store, self.driver, _wall_ms, on_written=lambda batch: self._on_stored(batch, True)
+            own, save, store, self.driver, wall_ms, on_written=lambda batch: self._on_stored(batch, True)
         )
         self.rendezvous = Rendezvous(
-            sockets.dht,
+            directory,
             store,
             self.driver,
             own.node,
             lambda: self.author.keyring.device,
-            lambda: self.place.reachable[0] if self.place.reachable else None,
-            _wall_ms,
+            place.reachable[0] if place.reachable else None,
+            wall_ms,
             on_own_heads=self._on_own_heads,
         )
-        self.node: Node | None = None
+        follows = {follow.identity: follow for follow in loaded.follows}
+        self.node = Node(self.author, store, self.driver, self.rendezvous, follows, place, wall_ms)
 
     @asynccontextmanager
-    async def at_work(self, bootstrap: Sequence[Endpoint], copied: bool) -> AsyncIterator[Node]:
-        """Everything running; leaving stops it and saves what the next start needs."""
+    async def at_work(self, bootstrap: Sequence[Endpoint] = (), copied: bool = False) -> AsyncIterator[Node]:
+        """Everything running, for the length of the block."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.driver.run)
-            met = self.has_met_peers or bool(bootstrap)
-            await self.author.begin(copied=copied, compare_with={"peers", "dht"} if met else set())
-            installation.mark(self.home)
-            self.node = Node(self.author, self.store, self.driver, self.rendezvous, self.follows, self.place, _wall_ms)
-            self.driver.feed(Candidates(tuple(known for known in self.known if known is not None)))
-            self.driver.feed(Candidates(tuple(bootstrap)))
-            nursery.start_soon(self._meet, [*bootstrap, *(known for known in self.known if known is not None)])
-            nursery.start_soon(self._keep_dht_state)
-            try:
-                yield self.node
-            finally:
-                nursery.cancel_scope.cancel()
-                with trio.CancelScope(shield=True), trio.move_on_after(1.0):
-                    await self.store.put_setting(DHT_SETTING, await self.dht.state())
+            has_met = bool(self._known or bootstrap)
+            await self.author.begin(copied=copied, compare_with={"peers", "dht"} if has_met else set())
+            contacts = [*bootstrap, *(known for known in self._known if known not in bootstrap)]
+            self.driver.feed(Candidates(tuple(contacts)))
+            nursery.start_soon(self._meet, contacts)
+            yield self.node
+            nursery.cancel_scope.cancel()
 
     async def _meet(self, contacts: Sequence[Endpoint]) -> None:
         if contacts:
-            await self.dht.add_contacts(contacts)
+            await self._directory.add_contacts(contacts)
         await self.rendezvous.run()
 
-    async def _keep_dht_state(self) -> None:
-        while True:
-            await trio.sleep(STATE_EVERY_S)
-            await self.store.put_setting(DHT_SETTING, await self.dht.state())
-
-    def _save(self, own: Keyring) -> None:
-        keyring.save(self.home, own)
-
     def _on_stored(self, batch: Batch, live: bool) -> None:
-        if self.node is not None:
-            self.node.on_stored(batch, live)
+        self.node.on_stored(batch, live)
 
     def _on_effect(self, effect: ClocksHeard | OwnLogElsewhere) -> None:
         if isinstance(effect, ClocksHeard):

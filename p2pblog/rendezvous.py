@@ -84,7 +84,7 @@ class Rendezvous:
         driver: Driver,
         node: KeyPair,
         device: Callable[[], KeyPair],
-        reachable: Callable[[], Endpoint | None],
+        reachable: Endpoint | None,
         wall_ms: Callable[[], int],
         *,
         on_own_heads: Callable[[Sequence[Head]], None],
@@ -195,7 +195,7 @@ class Rendezvous:
         """Announce ourselves as a replica of each feed that we hold, while there are not enough."""
         while True:
             now = trio.current_time()
-            endpoint = self._reachable()
+            endpoint = self._reachable
             due = self._due_announcements(now) if endpoint is not None and self._directory.size else []
             for identity in due:
                 self._timing.announced[identity] = now
