@@ -148,6 +148,7 @@ def sort_keys(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_list(value: Any, length: int | None = None, length_max: int | None = None) -> list[Any]:
+    """An array of exactly, or at most, so many items. Over the most is TooLarge."""
     if not isinstance(value, list):
         raise Malformed("not an array")
     if length is not None and len(value) != length:
@@ -158,6 +159,7 @@ def as_list(value: Any, length: int | None = None, length_max: int | None = None
 
 
 def as_bytes(value: Any, length: int | None = None, length_max: int | None = None) -> bytes:
+    """A byte string of exactly, or at most, so many bytes. Over the most is TooLarge."""
     if not isinstance(value, bytes):
         raise Malformed("not a byte string")
     if length is not None and len(value) != length:
@@ -168,6 +170,7 @@ def as_bytes(value: Any, length: int | None = None, length_max: int | None = Non
 
 
 def as_int(value: Any, low: int, high: int) -> int:
+    """A whole number from `low` to `high`; true and false are none."""
     if type(value) is not int:
         raise Malformed("not an integer")
     if not low <= value <= high:
@@ -176,6 +179,7 @@ def as_int(value: Any, low: int, high: int) -> int:
 
 
 def as_text(value: Any, bytes_max: int) -> str:
+    """Text of at most so many bytes in UTF-8. Over them is TooLarge."""
     if not isinstance(value, str):
         raise Malformed("not text")
     if len(value.encode()) > bytes_max:
@@ -184,6 +188,7 @@ def as_text(value: Any, bytes_max: int) -> str:
 
 
 def as_map(value: Any) -> dict[str, Any]:
+    """A map with text as keys."""
     if not isinstance(value, dict):
         raise Malformed("not a map")
     return value

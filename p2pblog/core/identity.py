@@ -234,6 +234,7 @@ def state_device(root: KeyPair, device: KeyPair, identity: IdentityHash, epoch: 
 def state_retire(
     root: KeyPair, identity: IdentityHash, epoch: int, counter: int, device: DeviceKey, seq: int, entry: EntryId | None
 ) -> Statement:
+    """The root says that the device wrote up to entry `seq` with that id (0 and None: nothing), and no further."""
     bare = Statement(Retire(identity, epoch, counter, device, seq, entry), ())
     return Statement(bare.body, (root.sign(STATEMENT_DOMAIN, bare.id),))
 

@@ -13,6 +13,7 @@ from p2pblog.core import codec
 from p2pblog.core.entry import (
     BODY_BYTES_MAX,
     body_bytes,
+    check_chain,
     check_signed,
     decode_body,
     entry_id,
@@ -100,3 +101,15 @@ def test_a_signature_of_somebody_else_is_refused() -> None:
     assert stranger.signature is not None
     with pytest.raises(BadSignature):
         check_signed(decode_body(entry.body), stranger.signature)
+
+
+def test_a_chain_is_entries_that_follow_one_another() -> None:
+    bob = person("bob")
+    bob.notes(4)
+    first, second, third, *_ = bob.log.entries
+    fork = bob.log.branch(1).note("else")
+    for chain in ([], [third], [first, second, third]):
+        check_chain(chain)
+    for broken in ([first, third], [second, first], [first, first], [fork, third], [first, ALICE.log.entries[1]]):
+        with pytest.raises(BadChain):
+            check_chain(broken)

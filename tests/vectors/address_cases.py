@@ -36,6 +36,10 @@ def addresses() -> list[Case]:
             + "&".join(f"peer=192.0.2.{n}:4711" for n in range(1, 10)),
         }.items()
     ]
+    return cases + _wrong_addresses(alice) + _wrong_peers(alice)
+
+
+def _wrong_addresses(alice: str) -> list[Case]:
     typo = "b" if alice[7] != "b" else "c"
     other = next(at for at in range(55) if alice[at] != alice[at + 1])
     version_2 = ALICE.hash + digest(b"p2pblog address" + ALICE.hash + b"\x02", size=2) + b"\x02"
@@ -63,7 +67,10 @@ def addresses() -> list[Case]:
         "another scheme": f"http:{alice}",
         "a scheme with slashes": f"p2pblog://{alice}",
     }
-    cases += [reject("bad-address", name, text) for name, text in wrong.items()]
+    return [reject("bad-address", name, text) for name, text in wrong.items()]
+
+
+def _wrong_peers(alice: str) -> list[Case]:
     peers = {
         "a peer by host name": "example.org:4711",
         "a peer without a port": "192.0.2.1",
@@ -73,7 +80,7 @@ def addresses() -> list[Case]:
         "an address with leading zeros": "192.000.002.001:4711",
         "digits of another script": "192.0.2.\u0661:4711",
     }
-    cases += [reject("malformed", name, f"p2pblog:{alice}?peer={peer}") for name, peer in peers.items()]
+    cases = [reject("malformed", name, f"p2pblog:{alice}?peer={peer}") for name, peer in peers.items()]
     return [*cases, reject("malformed", "33 parameters", f"p2pblog:{alice}?" + "&".join(["a=1"] * 33))]
 
 
