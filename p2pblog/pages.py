@@ -104,15 +104,15 @@ def notice_lines(notice: NoticeDocument, now_ms: int, columns: int, indent: str 
     text_columns = min(columns - len(inner), TEXT_COLUMNS_MAX)
     # Every line of the text is set in, so that no text can draw what looks like the head of another notice.
     body = [line(inner, text) if text else line() for text in wrap(clean_text(notice["text"]).rstrip(), text_columns)]
-    return [head, *body, *_foot(notice, inner, replies=not mark)]
+    return [head, *body, *_foot(notice, inner, columns, replies=not mark)]
 
 
-def _foot(notice: NoticeDocument, inner: str, replies: bool) -> Page:
+def _foot(notice: NoticeDocument, inner: str, columns: int, replies: bool) -> Page:
     said = [_counted(notice["likes"], "like")] if notice["likes"] else []
     said += [_counted(notice["boosts"], "boost")] if notice["boosts"] else []
     if notice["reply_to"] and replies:
         said.insert(0, f"in reply to {short_id(notice['reply_to'])}")
-    return [line(inner, Piece(" · ".join(said), Style.DIM))] if said else []
+    return [line(inner, Piece(fit(" · ".join(said), columns - len(inner)), Style.DIM))] if said else []
 
 
 def timeline_page(notices: Sequence[NoticeDocument], now_ms: int, columns: int) -> Page:

@@ -34,6 +34,7 @@ class FakeNode:
         self.gate: trio.Event | None = None
         self.watchers: list[trio.MemorySendChannel[dict[str, Any]]] = []
         self.watching = 0
+        self.token: trio.lowlevel.TrioToken | None = None  # where the node runs in another thread than the test
 
     def _called(self, route: str, **arguments: Any) -> None:
         self.calls.append((route, arguments))
@@ -56,9 +57,15 @@ class FakeNode:
             **more,
         }
         self.notices.append(notice)
+        if self.token is None:
+            self._tell(notice)
+        else:
+            self.token.run_sync_soon(self._tell, notice)
+        return notice
+
+    def _tell(self, notice: dict[str, Any]) -> None:
         for watcher in self.watchers:
             watcher.send_nowait(notice)
-        return notice
 
     def _find(self, prefix: str) -> dict[str, Any]:
         found = [notice for notice in self.notices if notice["id"].startswith(prefix)]

@@ -1,0 +1,40 @@
+"""Alice at her terminal: she types commands in this process, or starts them as real ones."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from p2pblog.cli import main
+from p2pblog.config import Home
+
+
+class Alice:
+    """Types commands in this process, or starts them as real ones."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+
+    def types(self, *words: str, stdin: str | bytes | None = None, env: dict[str, str] | None = None) -> Result:
+        result = CliRunner().invoke(main, ["--home", str(self.home.folder), *words], input=stdin, env=env)
+        assert "Traceback" not in result.output
+        return result
+
+    def gets(self, *words: str, stdin: str | bytes | None = None) -> Any:
+        """The one document that a command prints with --json."""
+        result = self.types("--json", *words, stdin=stdin)
+        assert result.exit_code == 0, result.output
+        assert result.stderr == ""
+        assert result.stdout.count("\n") == 1
+        return json.loads(result.stdout)
+
+    def argv(self, *words: str | bytes) -> list[str | bytes]:
+        return [sys.executable, "-m", "p2pblog", "--home", str(self.home.folder), *words]
+
+    def starts(self, words: Sequence[str | bytes], **more: Any) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(self.argv(*words), capture_output=True, timeout=30, check=False, **more)

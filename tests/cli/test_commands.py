@@ -1,0 +1,512 @@
+"""What each command answers, and with which exit code: the contract that scripts rely on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from fake_node import ALICE, BOB, FakeNode, an_id
+from terminal_scene import Alice
+
+from p2pblog import cli, keyring
+from p2pblog.control import api
+from p2pblog.core import address, keys
+from p2pblog.errors import USER_ERRORS, StoreError, UserError
+
+NEEDS_A_DAEMON = [
+    ["status"],
+    ["post", "hello"],
+    ["boost", "5feceb66"],
+    ["like", "5feceb66"],
+    ["delete", "5feceb66"],
+    ["profile", "--name", "alice"],
+    ["follow", BOB],
+    ["unfollow", BOB],
+    ["following"],
+    ["invite"],
+    ["timeline"],
+    ["timeline", "-f"],
+    ["show", "5feceb66"],
+    ["thread", "5feceb66"],
+    ["peers"],
+    ["peer", "add", "127.0.0.1:4711"],
+    ["entry", "5feceb66", "--raw"],
+]
+"""Every command of the contract that asks the daemon."""
+
+
+def fields(shape: Any) -> list[str]:
+    return list(shape.__annotations__)
+
+
+# --- without a daemon -------------------------------------------------------------------------------------------------
+
+
+def test_init_shows_the_words_once_and_a_second_one_changes_nothing(alice: Alice) -> None:
+    made = alice.gets("init", "--name", " Alice ")
+    before = alice.home.keys.read_bytes()
+    again = alice.types("init", "--name", "mallory")
+
+    assert list(made) == ["address", "name", "home", "recovery_words"]
+    assert (made["name"], made["home"]) == ("Alice", str(alice.home.folder))
+    root = keys.root_key(keys.entropy_of(made["recovery_words"]), 0)
+    assert root == keyring.load(alice.home).root
+    assert again.exit_code == 1
+    assert "already" in again.stderr
+    assert f"--home {alice.home.folder} id" in again.stderr
+    assert alice.home.keys.read_bytes() == before
+
+
+def test_a_person_can_copy_all_words_from_the_page(alice: Alice) -> None:
+    page = alice.types("init").stdout
+
+    numbered = dict(re.findall(r"(\d+)\. ([a-z]+)", page))
+    words = [numbered[str(number)] for number in range(1, 25)]
+    assert keys.root_key(keys.entropy_of(words), 0) == keyring.load(alice.home).root
+    assert f"--home {alice.home.folder} run" in page
+
+
+def test_id_works_without_a_daemon_and_agrees_with_it(alice: Alice, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = alice.gets("init", "--name", "alice")
+    document = alice.gets("id")
+
+    held = keyring.load(alice.home)
+    assert list(document) == fields(api.IdDocument)
+    assert document == {
+        "address": made["address"],
+        "name": "alice",
+        "device": held.device.public.hex(),
+        "node": held.node.public.hex(),
+        "uri": f"p2pblog:{made['address']}",
+    }
+    assert address.read_link(document["uri"].upper()).identity == held.inception.identity
+
+
+@pytest.mark.usefixtures("node")
+def test_id_asks_a_daemon_that_runs(alice: Alice) -> None:
+    assert alice.gets("id")["address"] == ALICE
+
+
+def test_no_identity_names_init(alice: Alice) -> None:
+    for command in (["id"], ["post", "hello"]):
+        result = alice.types(*command)
+        assert result.exit_code == (1 if command == ["id"] else 3)
+        assert f"--home {alice.home.folder} init" in result.stderr
+        assert result.stdout == ""
+
+
+@pytest.mark.parametrize("words", NEEDS_A_DAEMON, ids=" ".join)
+def test_no_daemon_is_3(alice: Alice, words: list[str]) -> None:
+    alice.gets("init")
+    for result in (alice.types(*words), alice.types("--json", *words)):
+        assert result.exit_code == 3
+        assert result.stdout == ""
+        assert "the daemon is not running" in result.stderr
+        assert f"--home {alice.home.folder} run" in result.stderr
+
+
+def test_a_socket_left_by_kill_9_is_3(alice: Alice) -> None:
+    alice.gets("init")
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(os.fspath(alice.home.control))
+        dead.listen()
+    assert alice.types("status").exit_code == 3
+
+
+def test_a_key_file_that_others_can_read_is_refused(alice: Alice) -> None:
+    alice.gets("init")
+    alice.home.keys.chmod(0o644)
+    result = alice.types("id")
+    assert result.exit_code == 1
+    assert f"chmod 600 {alice.home.keys}" in result.stderr
+
+
+# --- documents --------------------------------------------------------------------------------------------------------
+
+
+def test_every_command_answers_its_document_wherever_json_stands(alice: Alice, node: FakeNode) -> None:
+    node.add()
+    expected: list[tuple[list[str], Any]] = [
+        (["id"], api.IdDocument),
+        (["status"], api.StatusDocument),
+        (["post", "hello"], api.WrittenDocument),
+        (["boost", "5feceb66"], api.WrittenDocument),
+        (["like", "5feceb66"], api.WrittenDocument),
+        (["profile"], api.ProfileDocument),
+        (["follow", BOB], api.FollowDocument),
+        (["invite"], api.InviteDocument),
+        (["show", "5feceb66"], api.NoticeDocument),
+        (["thread", "5feceb66"], api.ThreadDocument),
+        (["peer", "add", "127.0.0.1:4711"], api.PeerDocument),
+        (["entry", "5feceb66", "--raw"], api.EntryDocument),
+    ]
+    for words, shape in expected:
+        for spelled in (["--json", *words], [*words, "--json"], [words[0], "--json", *words[1:]]):
+            result = alice.types(*spelled)
+            assert result.exit_code == 0, result.output
+            assert list(json.loads(result.stdout)) == fields(shape)
+
+
+def test_lists_are_lists(alice: Alice, node: FakeNode) -> None:
+    assert alice.gets("timeline") == alice.gets("following") == alice.gets("peers") == []
+    node.add()
+    alice.gets("follow", BOB, "--petname", "bob")
+    alice.gets("peer", "add", "127.0.0.1:4711")
+
+    assert [list(row) for row in alice.gets("timeline")] == [fields(api.NoticeDocument)]
+    assert [list(row) for row in alice.gets("following")] == [fields(api.FollowDocument)]
+    assert [list(row) for row in alice.gets("peers")] == [fields(api.PeerDocument)]
+    assert alice.gets("unfollow", "bob")["address"] == BOB
+    assert alice.gets("following") == []
+
+
+def test_arguments_reach_the_node_as_they_were_typed(alice: Alice, node: FakeNode) -> None:
+    notice = node.add()
+    alice.gets("post", "--reply-to", "5FECEB66", "  two\n lines ☼ ")
+    alice.gets("timeline", "-n", "7", "--before", notice["id"], "--author", "bob")
+    alice.gets("profile", "--bio", "")
+
+    assert node.calls == [
+        ("post", {"text": "  two\n lines ☼ ", "reply_to": "5feceb66"}),
+        ("timeline", {"limit": 7, "before": notice["id"], "author": "bob"}),
+        ("profile", {"name": None, "bio": ""}),
+    ]
+
+
+def test_timeline_shows_20_unless_told(alice: Alice, node: FakeNode) -> None:
+    for number in range(30):
+        node.add(text=str(number))
+
+    assert [notice["text"] for notice in alice.gets("timeline")] == [str(number) for number in range(29, 9, -1)]
+    assert len(alice.gets("timeline", "-n", "1000")) == 30
+    assert [notice["text"] for notice in alice.gets("timeline", "--before", an_id(2))] == ["1", "0"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "posted"),
+    [
+        (b"hello\n", "hello"),
+        (b"hello", "hello"),
+        (b"hello\n\n", "hello\n"),
+        (b"hello\r\n", "hello\r"),
+        (b" a\n\n b\n", " a\n\n b"),
+        ("☼\n".encode(), "☼"),
+        (b"x" * 5000 + b"\n", "x" * 5000),
+    ],
+)
+def test_post_reads_stdin_and_drops_one_final_newline(alice: Alice, node: FakeNode, typed: bytes, posted: str) -> None:
+    alice.gets("post", "-", stdin=typed)
+    assert node.calls == [("post", {"text": posted, "reply_to": None})]
+
+
+def test_a_text_like_an_option_is_posted_after_two_dashes(alice: Alice, node: FakeNode) -> None:
+    alice.gets("post", "--", "--json")
+    assert node.notices[0]["text"] == "--json"
+
+
+# --- exit codes -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["post"], "missing argument 'TEXT'"),
+        (["post", ""], "an empty notice"),
+        (["post", " \n"], "an empty notice"),
+        (["post", "two", "words"], "unexpected extra argument"),
+        (["post", "x" * 5001], "5,001 characters"),
+        (["post", "☼" * 5000 + "x"], "5,001 characters"),
+        (["post", "\U0001f41d" * 4000], "16,000 bytes"),
+        (["post", "\udcff"], "the text is not valid UTF-8"),
+        (["post", "hello", "--reply-to", "5fece"], "6 digits, and this has 5"),
+        (["post", "hello", "--reply-to", "xyzxyz"], "hexadecimal"),
+        (["show", ""], "hexadecimal"),
+        (["show", "5feceb6٣"], "hexadecimal"),
+        (["show", "a" * 65], "hexadecimal"),
+        (["like", "\udcff"], "not valid UTF-8"),
+        (["boost", "5f-eb66"], "hexadecimal"),
+        (["thread", "12345"], "6 digits"),
+        (["entry", "12345"], "6 digits"),
+        (["delete"], "missing argument 'ID'"),
+        (["timeline", "-n", "0"], "1<=x<=1000"),
+        (["timeline", "-n", "1001"], "1<=x<=1000"),
+        (["timeline", "-n", "many"], "not a valid integer"),
+        (["timeline", "--before", "abc"], "6 digits"),
+        (["timeline", "-f", "--before", "5feceb66"], "do not go together"),
+        (["follow", "mistyped"], "56 characters"),
+        (["follow", "\udcff"], "not valid UTF-8"),
+        (["follow", BOB, "--petname", ""], "the petname is empty"),
+        (["follow", BOB, "--petname", "x" * 51], "51 characters"),
+        (["follow", BOB, "--petname", "P2PBLOG:x"], "must not look like an address"),
+        (["follow", BOB, "--petname", "a\nb"], "control characters"),
+        (["profile", "--name", "\x1b[31m"], "control characters"),
+        (["profile", "--name", "x" * 51], "51 characters"),
+        (["profile", "--bio", "x" * 1001], "1,001 characters"),
+        (["peer", "add", "nowhere"], "HOST:PORT"),
+        (["nothing"], "no such command 'nothing'"),
+        (["post", "--colour", "red", "hello"], "no such option"),
+        (["run", "--bootstrap", "\udcff"], "not valid UTF-8"),
+        ([], "missing command"),
+        (["peer"], "Usage: p2pblog peer"),
+    ],
+)
+def test_wrong_words_are_2(alice: Alice, node: FakeNode, words: list[str], sentence: str) -> None:
+    node.add()
+    result = alice.types(*words)
+
+    assert result.exit_code == 2
+    assert sentence.lower() in result.stderr.lower()
+    assert result.stdout == ""
+    assert len(node.notices) == 1
+
+
+@pytest.mark.parametrize("typed", [b"", b"\n", b"\xff\xfe\n", b"x" * 5001, b"x" * 10_000_000, "é".encode()[:1]])
+def test_a_wrong_standard_input_is_2(alice: Alice, node: FakeNode, typed: bytes) -> None:
+    assert alice.types("post", "-", stdin=typed).exit_code == 2
+    assert node.calls == []
+
+
+def test_not_found_is_4_and_somebody_elses_is_5_and_no_answer_is_6(alice: Alice, node: FakeNode) -> None:
+    node.add(author=BOB)
+    for code, words in (
+        (4, ["show", "ffffff"]),
+        (4, ["unfollow", "nobody"]),
+        (5, ["delete", "5feceb66"]),
+        (6, ["peer", "add", "127.0.0.1:1"]),
+    ):
+        result = alice.types("--json", *words)
+        assert result.exit_code == code
+        assert result.stdout == ""
+        assert re.fullmatch(r"p2pblog: [^\n]+\.\n", result.stderr)
+
+
+@pytest.mark.parametrize("code", USER_ERRORS)
+def test_every_error_of_the_node_is_one_sentence_and_a_command(alice: Alice, node: FakeNode, code: int) -> None:
+    node.faults["status"] = USER_ERRORS[code]("something \x1b[2J happened.", "p2pblog peers")
+    result = alice.types("status")
+
+    assert result.exit_code == code
+    helps = f"{cli.Session().command} --home {alice.home.folder} peers"
+    assert result.stderr == f"p2pblog: something  happened.\nTry: {helps}\n"
+
+
+def test_a_bug_of_ours_is_1_and_no_traceback(alice: Alice, node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("\x1b[2J")
+
+    node.faults["status"] = ZeroDivisionError("inside")
+    assert alice.types("status").stderr == "p2pblog: internal error: the daemon's log says more.\n"
+
+    monkeypatch.setattr(cli.pages, "following_page", broken)
+    result = alice.types("following")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("p2pblog: internal error (ZeroDivisionError)")
+
+    from click.testing import CliRunner
+
+    words = ["--home", str(alice.home.folder), "following"]
+    shown = CliRunner().invoke(cli.main, words, env={"P2PBLOG_DEBUG": "1"})
+    assert "Traceback" in shown.stderr
+    assert "\x1b" not in shown.stderr
+
+
+@pytest.mark.parametrize("folder", ["", "~nobody-of-this-name/x"])
+def test_a_home_that_cannot_be_is_2(folder: str) -> None:
+    from click.testing import CliRunner
+
+    result = CliRunner().invoke(cli.main, ["--home", folder, "status"])
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
+def test_a_home_that_is_a_file_is_1(alice: Alice, tmp_path: Path) -> None:
+    (file := tmp_path / "file").write_text("")
+    alice.home = type(alice.home)(file)
+    assert alice.types("init").exit_code == 1
+    assert alice.types("id").exit_code == 1
+    assert alice.types("status").exit_code == 3
+
+
+# --- run --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def daemon(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """A daemon module that only notes how it was called, so that no node starts."""
+    calls: list[tuple[Any, ...]] = []
+    module = types.ModuleType("p2pblog.daemon")
+    module.run = lambda *arguments: calls.append(arguments)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "p2pblog.daemon", module)
+    monkeypatch.setattr("p2pblog.daemon", module, raising=False)
+    return calls
+
+
+def test_run_hands_everything_to_the_daemon(alice: Alice, daemon: list[tuple[Any, ...]]) -> None:
+    result = alice.types("run", "--listen", "127.0.0.1:0", "--bootstrap", "a:1", "--bootstrap", "b:2", "--json")
+
+    command = f"{cli._program(sys.argv[0])} --home {alice.home.folder}"
+    assert result.exit_code == 0
+    assert daemon == [(alice.home, "127.0.0.1:0", ["a:1", "b:2"], True, command)]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (StoreError("store.sqlite3 is damaged"), "store.sqlite3 is damaged"),
+        (UserError("port 4711 is in use"), "port 4711 is in use"),
+        (ExceptionGroup("nursery", [UserError("port 4711 is in use")]), "port 4711 is in use"),
+        (OSError(28, "x"), "No space left on device"),
+        (RuntimeError("what"), "internal error (RuntimeError)"),
+    ],
+)
+def test_a_daemon_that_cannot_start_says_why(
+    alice: Alice, daemon: list[tuple[Any, ...]], error: Exception, sentence: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    sys.modules["p2pblog.daemon"].run = fail  # type: ignore[attr-defined]
+    result = alice.types("run")
+    assert result.exit_code == 1
+    assert sentence in result.stderr
+
+
+# --- how it was called ------------------------------------------------------------------------------------------------
+
+
+def test_hints_can_be_typed_as_they_stand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "p2pblog").write_text("#!/bin/sh\n")
+    (tmp_path / "p2pblog").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert cli._program(str(tmp_path / "p2pblog")) == "p2pblog"
+    assert cli._program(".venv/bin/p2pblog") == ".venv/bin/p2pblog"
+    assert cli._program("/some where/p2pblog") == "'/some where/p2pblog'"
+    assert cli._program("/x/p2pblog/__main__.py") == f"{sys.executable} -m p2pblog"
+
+    session = cli.Session()
+    monkeypatch.setattr(sys, "argv", [".venv/bin/p2pblog"])
+    monkeypatch.delenv("P2PBLOG_HOME", raising=False)
+    assert session.command == ".venv/bin/p2pblog"
+    monkeypatch.setenv("P2PBLOG_HOME", "/my home")
+    assert session.command == ".venv/bin/p2pblog --home '/my home'"
+    session.folder = "other"
+    assert session.command == ".venv/bin/p2pblog --home other"
+
+
+def commands() -> list[list[str]]:
+    return [[name] for name in cli.main.commands if name != "peer"] + [["peer", "add"]]
+
+
+def test_the_contracts_commands_are_all_there() -> None:
+    assert {words[0] for words in [*NEEDS_A_DAEMON, ["init"], ["run"], ["id"]]} == set(cli.main.commands)
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_help_has_an_example_that_calls_the_command(alice: Alice, words: list[str]) -> None:
+    result = alice.types(*words, "--help")
+
+    assert result.exit_code == 0
+    _, _, example = result.stdout.partition("Example:")
+    assert f"p2pblog {' '.join(words)}" in example
+    assert "--json" in result.stdout
+
+
+# --- real processes ---------------------------------------------------------------------------------------------------
+
+HEAVY = ("trio", "starlette", "hypercorn", "nacl", "kademlia", "asyncio", "aiosqlite", "p2pblog.core", "segno")
+
+WHAT_POST_IMPORTS = """
+import sys
+from p2pblog.cli import main
+sys.argv = ["p2pblog", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print(",".join(sorted(sys.modules)), file=sys.stderr)
+"""
+
+
+def test_post_imports_nothing_heavy(alice: Alice, node: FakeNode) -> None:
+    words = ["--home", str(alice.home.folder), "post", "hello"]
+    done = subprocess.run([sys.executable, "-c", WHAT_POST_IMPORTS, *words], capture_output=True, text=True, timeout=30)
+
+    assert done.returncode == 0, done.stderr
+    assert node.notices[0]["text"] == "hello"
+    imported = done.stderr.split(",")
+    assert "p2pblog.control.client" in imported
+    assert [name for name in imported if name.startswith(HEAVY)] == []
+
+
+def test_bytes_that_are_not_utf8_are_2(alice: Alice, node: FakeNode) -> None:
+    done = alice.starts(["post", b"\xff\xfe"])
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"p2pblog: the text is not valid UTF-8.")
+    assert node.calls == []
+
+
+def test_a_reader_that_goes_is_no_error(alice: Alice, node: FakeNode) -> None:
+    for _ in range(100):
+        node.add(text="x" * 5000)
+    for words in (["timeline", "-n", "100"], ["timeline", "-n", "100", "--json"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        process = subprocess.run(alice.argv(*words), stdout=writer, stderr=subprocess.PIPE, timeout=30, check=False)
+        os.close(writer)
+        assert (process.returncode, process.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.usefixtures("node")
+def test_a_full_disk_below_the_output_is_1(alice: Alice) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(alice.argv("status"), stdout=full, stderr=subprocess.PIPE, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"p2pblog: the system says: No space left on device.\n"
+
+
+@pytest.mark.parametrize("words", [["timeline", "-f"], ["timeline", "-f", "--json"]])
+def test_a_live_timeline_goes_on_until_ctrl_c(alice: Alice, node: FakeNode, words: list[str]) -> None:
+    for text in ("first", "second"):
+        node.add(text=text)
+    with subprocess.Popen(alice.argv(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        late = threading.Timer(20, process.kill)
+        late.start()
+        assert process.stdout is not None
+        if "--json" not in words:
+            shown = [process.stdout.readline() for _ in range(5)]
+            assert [text.strip() for text in shown[1::3]] == ["first", "second"]  # the newest last
+        else:
+            while not node.watching:
+                assert process.poll() is None
+        node.add(text="third")
+        live = process.stdout.readline()
+        while "third" not in live:
+            live = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=30)
+        late.cancel()
+    assert (process.returncode, rest, errors) == (0, "", "")
+    if "--json" in words:
+        assert json.loads(live)["text"] == "third"
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(alice: Alice, node: FakeNode) -> None:
+    node.gate = trio.Event()  # never set: the node takes its time
+    process = subprocess.Popen(alice.argv("status"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not node.calls:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=30)
+    assert (process.returncode, out, errors.strip()) == (cli.INTERRUPTED, b"", b"")

@@ -1,0 +1,170 @@
+"""What a person sees."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+
+import pytest
+from fake_node import ALICE, BOB, NOW_MS, an_id
+
+from p2pblog import pages
+from p2pblog.terminal import Page, Style, render, width
+
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+
+
+def a_notice(number: int, text: str = "hello", **more: Any) -> Any:
+    return {
+        "id": an_id(number),
+        "type": "note",
+        "author": ALICE,
+        "name": "alice",
+        "text": text,
+        "time": NOW_MS,
+        "reply_to": None,
+        "boost_of": None,
+        "likes": 0,
+        "boosts": 0,
+        **more,
+    }
+
+
+def text_of(page: Page) -> list[str]:
+    return render(page, colour=False).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "said"),
+    [
+        (NOW_MS, "just now"),
+        (NOW_MS - 59_999, "just now"),
+        (NOW_MS - MINUTE, "1 min ago"),
+        (NOW_MS - HOUR, "1 h ago"),
+        (NOW_MS - DAY, "1 d ago"),
+        (NOW_MS - 7 * DAY, "2025-10-02"),
+        (NOW_MS + 30_000, "just now"),
+        (NOW_MS + 365 * DAY, "2026-10-09"),  # a clock a year off
+        (0, "1970-01-01"),
+        (2**53 - 1, "in another age"),
+    ],
+)
+def test_times_are_said_as_people_say_them(time_ms: int, said: str) -> None:
+    assert pages.ago(time_ms, NOW_MS, UTC) == said
+
+
+def test_durations_and_sizes() -> None:
+    assert [pages.lasting(seconds) for seconds in (5, 65, 3_725, 90_000)] == [
+        "5 s",
+        "1 min 5 s",
+        "1 h 2 min",
+        "1 d 1 h",
+    ]
+    assert [pages.sized(count) for count in (0, 999, 1_234, 5_600_000, 10**15)] == [
+        "0 B",
+        "999 B",
+        "1.2 kB",
+        "5.6 MB",
+        "1000.0 TB",
+    ]
+
+
+def test_a_notice_says_who_when_and_which() -> None:
+    notice = a_notice(0, "hello\nworld", time=NOW_MS - HOUR, reply_to=an_id(7), likes=1, boosts=2)
+    assert text_of(pages.notice_lines(notice, NOW_MS, 80)) == [
+        "alice (aaaaaaaa) · 1 h ago · 5feceb66ff",
+        "  hello",
+        "  world",
+        "  in reply to 7902699be4 · 1 like · 2 boosts",
+    ]
+
+
+def test_a_boost_says_what_it_boosts_and_the_nameless_have_letters() -> None:
+    boost = a_notice(1, "theirs", type="boost", boost_of=an_id(0), name=None)
+    assert text_of(pages.notice_lines(boost, NOW_MS, 80)) == [
+        "(aaaaaaaa) · boosted 5feceb66ff · just now · 6b86b273ff",
+        "  theirs",
+    ]
+
+
+def test_an_empty_timeline_says_what_to_do() -> None:
+    assert "p2pblog follow" in text_of(pages.timeline_page([], NOW_MS, 80))[0]
+
+
+def test_a_thread_is_a_tree() -> None:
+    notices = [
+        a_notice(0, "root"),
+        a_notice(1, "first", reply_to=an_id(0)),
+        a_notice(2, "second", reply_to=an_id(0)),
+        a_notice(3, "below first", reply_to=an_id(1)),
+        a_notice(4, "orphan", reply_to=an_id(99)),
+    ]
+    page = text_of(pages.thread_page({"root": an_id(0), "notices": notices, "missing": 1}, NOW_MS, 80))
+    texts = [text for text in page if text and "·" not in text and "reply" not in text]
+    assert texts == ["  root", "    first", "      below first", "    second", "  orphan", "1 notice not found yet."]
+    assert sum(text.lstrip().startswith("└") for text in page) == 3
+
+
+def test_a_deep_thread_stays_on_the_page() -> None:
+    notices = [a_notice(0)] + [a_notice(number, "word " * 40, reply_to=an_id(number - 1)) for number in range(1, 1000)]
+    page = text_of(pages.thread_page({"root": an_id(0), "notices": notices, "missing": 0}, NOW_MS, 80))
+    assert sum("·" in text for text in page) == 1000
+    assert all(width(text) <= 84 for text in page)
+
+
+def a_follow(address: str, **more: Any) -> Any:
+    return {
+        "address": address,
+        "name": None,
+        "petname": None,
+        "entries": 0,
+        "newest": None,
+        "state": "searching",
+        **more,
+    }
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_following_is_aligned_and_shows_whole_addresses(columns: int) -> None:
+    bob = a_follow(BOB, name="日本語", petname="bob", entries=1234, newest=NOW_MS, state="found")
+    page = text_of(pages.following_page([bob, a_follow(ALICE)], NOW_MS, columns))
+
+    assert all(width(text) <= columns for text in page)
+    assert any(BOB in text for text in page)
+    assert any(ALICE in text for text in page)
+    ends = {
+        width(text[: text.index(word)]) for text in page for word in ("STATE", "found", "searching") if word in text
+    }
+    assert len(ends) == 1
+
+
+def test_peers_fit_80_columns() -> None:
+    peer = {"node": "f" * 64, "direction": "out", "since": NOW_MS, "feeds": 2, "bytes_in": 1_234, "bytes_out": 5}
+    rows: Any = [{**peer, "endpoint": "127.0.0.1:4711"}, {**peer, "endpoint": f"[{'ffff:' * 7}ffff]:65535"}]
+    page = text_of(pages.peers_page(rows, NOW_MS, 80))
+    assert page[0].split() == ["NODE", "ENDPOINT", "WAY", "SINCE", "FEEDS", "IN", "OUT"]
+    assert all(width(text) <= 80 for text in page)
+    assert page[1].split()[:2] == ["ffffffffff", "127.0.0.1:4711"]
+
+
+def test_a_qr_code_is_dark_on_light_with_a_quiet_zone() -> None:
+    page = pages.qr_page("P2PBLOG:" + "A" * 56)
+    assert {piece.style for one in page for piece in one} == {Style.INK}
+    rows = text_of(page)
+    assert len({len(row) for row in [one[0].text for one in page]}) == 1
+    assert rows[0].strip() == ""
+    assert rows[1].startswith("  █▀▀▀▀▀█ ")  # the finder pattern, its two quiet modules before it
+
+
+def test_raw_entries_are_whole() -> None:
+    entry: Any = {"id": "aa", "body": "bb" * 200, "payload": None, "signature": "cc", "chain": ["dd", "ee"]}
+    page = text_of(pages.entry_page(entry, raw=True))
+    assert page[1].split() == ["body", "bb" * 200]
+    assert [text.split()[-1] for text in page[4:]] == ["dd", "ee"]
+    assert "2 places later" in text_of(pages.entry_page(entry, raw=False))[3]
+
+
+def test_no_colour_unless_asked() -> None:
+    page = pages.notice_lines(a_notice(0), NOW_MS, 80)
+    assert "\x1b" not in render(page, colour=False)
+    assert "\x1b[1;36malice\x1b[0m" in render(page, colour=True)
