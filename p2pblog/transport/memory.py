@@ -285,7 +285,6 @@ class _Pipe:
         self._rng = rng
         self._waiting: deque[tuple[float, bytes | None]] = deque()  # None: the sender closed
         self._bytes = 0
-        self._last_arrival = 0.0
         self._changed = trio.Event()
         self._refused = self._lost = False
         self.is_over = False
@@ -361,8 +360,7 @@ class _Pipe:
 
     def _push(self, message: bytes | None) -> None:
         delay_s = self._network.delay_s(self._here, self._there, self._rng)
-        self._last_arrival = max(self._last_arrival, trio.current_time() + delay_s)
-        self._waiting.append((self._last_arrival, message))
+        self._waiting.append((trio.current_time() + delay_s, message))  # none overtakes the one before it: see `get`
         self._wake()
 
     def _wake(self) -> None:

@@ -1,6 +1,6 @@
 """Writes tests/vectors/handshake.json. Run it after a change of the protocol, and read the difference.
 
-    python tests/transport/make_handshake_vectors.py
+    PYTHONPATH=. .venv/bin/python tests/transport/make_handshake_vectors.py
 
 A case is one end of a connection and everything that the other end sent it. The faulty peers here are honest ones with
 one thing changed, so that each case fails for the reason that its name gives.
@@ -85,16 +85,19 @@ def meet(dialer: End, listener: End) -> tuple[list[bytes], Proven, Proven]:
     return [first, second, step.send], ours, theirs
 
 
-def case(name: str, end: End, received: Iterable[bytes], **expected: Any) -> Case:
+def case(name: str, end: End, received: Iterable[bytes], says: Iterable[bytes] = ()) -> Case:
     return {
         "name": name,
-        "role": "dialer" if end.dialed else "listener",
-        "network_id": end.network_id.hex(),
-        "node_seed": end.node.seed.hex(),
-        "static": end.static.hex(),
-        "ephemeral": end.ephemeral.hex(),
-        "received": [piece.hex() for piece in received],
-    } | expected
+        "input": {
+            "role": "dialer" if end.dialed else "listener",
+            "network_id": end.network_id.hex(),
+            "node_seed": end.node.seed.hex(),
+            "static": end.static.hex(),
+            "ephemeral": end.ephemeral.hex(),
+            "received": [piece.hex() for piece in received],
+            "says": [message.hex() for message in says],
+        },
+    }
 
 
 def accepted(
@@ -103,7 +106,7 @@ def accepted(
     other: End,
     *,
     hears: list[list[bytes]] | None = None,
-    says: list[bytes] | None = None,
+    says: Iterable[bytes] = (),
     one_by_one: bool = False,
     joined: bool = False,
 ) -> Case:
@@ -118,24 +121,19 @@ def accepted(
     if one_by_one:
         received = [bytes([byte]) for byte in b"".join(received)]
     sent = [messages[0], messages[2]] if end.dialed else [messages[1]]
-    return case(
-        name,
-        end,
-        received,
-        accept=True,
-        error=None,
-        peer=mine.peer.hex(),
-        binding=mine.binding.hex(),
-        sent=[message.hex() for message in sent],
-        hears=[message.hex() for batch in hears or [] for message in batch],
-        says=[message.hex() for message in says or []],
-        frames="".join(frame.hex() for frame in FrameWriter(mine.sender).frames(says or [])),
-    )
+    expect = {
+        "peer": mine.peer.hex(),
+        "binding": mine.binding.hex(),
+        "sent": [message.hex() for message in sent],
+        "hears": [message.hex() for batch in hears or [] for message in batch],
+        "frames": "".join(frame.hex() for frame in FrameWriter(mine.sender).frames(says)),
+    }
+    return case(name, end, received, says) | {"accept": True, "error": None, "expect": expect}
 
 
 def rejected(name: str, end: End, received: Iterable[bytes], error: str) -> Case:
     """What the peer sent ends the connection, at the latest when its stream ends: the empty last piece."""
-    return case(name, end, [*received, b""], accept=False, error=error)
+    return case(name, end, [*received, b""]) | {"accept": False, "error": error, "expect": None}
 
 
 # --- the cases --------------------------------------------------------------------------------------------------------
@@ -379,7 +377,8 @@ def raise_scalar(scalar: bytes) -> bytes:
 
 
 def render() -> str:
-    return json.dumps([*accept_cases(), *reject_cases()], indent=1) + "\n"
+    lines = (json.dumps(vector) for vector in [*accept_cases(), *reject_cases()])
+    return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
 if __name__ == "__main__":

@@ -93,22 +93,24 @@ def test_a_machine_that_is_over_takes_nothing_more() -> None:
 @pytest.mark.parametrize("vector", ACCEPT, ids=lambda vector: vector["name"])
 def test_accept(vector: dict[str, Any]) -> None:
     end = Ending(vector)
-    for piece in vector["received"]:
+    for piece in vector["input"]["received"]:
         end.feed(bytes.fromhex(piece))
     assert end.proven is not None
-    assert end.proven.peer.hex() == vector["peer"]
-    assert end.proven.binding.hex() == vector["binding"]
-    assert [message.hex() for message in end.sent] == vector["sent"]
-    assert [message.hex() for message in end.heard] == vector["hears"]
-    says = [bytes.fromhex(message) for message in vector["says"]]
-    assert b"".join(FrameWriter(end.proven.sender).frames(says)).hex() == vector["frames"]
+    says = [bytes.fromhex(message) for message in vector["input"]["says"]]
+    assert vector["expect"] == {
+        "peer": end.proven.peer.hex(),
+        "binding": end.proven.binding.hex(),
+        "sent": [message.hex() for message in end.sent],
+        "hears": [message.hex() for message in end.heard],
+        "frames": b"".join(FrameWriter(end.proven.sender).frames(says)).hex(),
+    }
 
 
 @pytest.mark.parametrize("vector", REJECT, ids=lambda vector: vector["name"])
 def test_reject(vector: dict[str, Any]) -> None:
     end = Ending(vector)
     with pytest.raises(RemoteProtocolError) as fault:
-        for piece in vector["received"]:
+        for piece in vector["input"]["received"]:
             end.feed(bytes.fromhex(piece))
         end.feed(b"")  # a fault behind a good message comes with the next call
     assert fault.value.name == vector["error"]
@@ -127,14 +129,13 @@ class Ending:
     """The end of the connection that a vector speaks of: handshake, then frames."""
 
     def __init__(self, vector: dict[str, Any]) -> None:
-        credentials = make_credentials(
-            KeyPair.from_seed(bytes.fromhex(vector["node_seed"])), bytes.fromhex(vector["static"])
-        )
+        given = vector["input"]
+        node = KeyPair.from_seed(bytes.fromhex(given["node_seed"]))
         self._handshake = Handshake(
-            credentials,
-            bytes.fromhex(vector["ephemeral"]),
-            dialed=vector["role"] == "dialer",
-            network_id=bytes.fromhex(vector["network_id"]),
+            make_credentials(node, bytes.fromhex(given["static"])),
+            bytes.fromhex(given["ephemeral"]),
+            dialed=given["role"] == "dialer",
+            network_id=bytes.fromhex(given["network_id"]),
         )
         self._reader: FrameReader | None = None
         self.proven: Proven | None = None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 
 import pytest
 import trio
-from transport_scenes import ALICE, BOB
+from transport_scenes import ALICE, BOB, virtual_time
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from p2pblog.config import FRAME_TIMEOUT_S, HANDSHAKE_TIMEOUT_S
@@ -54,14 +54,6 @@ async def linked(latency: Callable[[Endpoint, Endpoint, Random], float] = half_a
         await wait_all_tasks_blocked()
         yield Scene(network, alice, bob, ours, met[0])
         tasks.cancel_scope.cancel()
-
-
-def virtual_time(scene: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    def run() -> None:
-        trio.run(scene, clock=MockClock(autojump_threshold=0))
-
-    run.__name__ = scene.__name__
-    return run
 
 
 @virtual_time

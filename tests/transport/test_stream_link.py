@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 import trio
-from transport_scenes import ALICE, BOB, LOOPBACK, credentials_of, dialer, listener, shake
-from trio.testing import MockClock, wait_all_tasks_blocked
+from transport_scenes import ALICE, BOB, LOOPBACK, credentials_of, dialer, listener, shake, virtual_time
+from trio.testing import wait_all_tasks_blocked
 
 from p2pblog.config import FRAME_TIMEOUT_S, MESSAGE_BYTES_MAX
 from p2pblog.errors import BadHandshake, Disconnected, LocalProtocolError, Malformed, TooSlow
 from p2pblog.transport.framing import FrameWriter
 from p2pblog.transport.handshake import Proven
 from p2pblog.transport.link import StreamLink, shake_hands
-
-
-def virtual_time(scene: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run the scene under a clock that jumps to the next timer once everybody waits."""
-
-    def run() -> None:
-        trio.run(scene, clock=MockClock(autojump_threshold=0))
-
-    run.__name__ = scene.__name__
-    return run
 
 
 def linked(**options: float) -> tuple[StreamLink, StreamLink]:
@@ -144,6 +132,22 @@ async def test_a_slow_but_steady_peer_gets_a_large_message_through() -> None:
         tasks.start_soon(slowly)
         assert await bob.receive() == message
     assert trio.current_time() > 10 * FRAME_TIMEOUT_S
+
+
+@virtual_time
+async def test_each_message_has_its_own_time() -> None:
+    """Frames that each end one message and begin the next: something is always unfinished, but never for long."""
+    bob, bare, peer = half_linked()
+
+    async def speak() -> None:
+        for piece in (b"\x05he", *[b"llo\x05he"] * 20):
+            sealed = peer.sender.seal(piece)
+            await bare.send_all(len(sealed).to_bytes(2, "big") + sealed)
+            await trio.sleep(FRAME_TIMEOUT_S * 0.6)
+
+    async with trio.open_nursery() as tasks:
+        tasks.start_soon(speak)
+        assert [await bob.receive() for _ in range(20)] == [b"hello"] * 20
 
 
 @virtual_time

@@ -297,7 +297,7 @@ async def test_who_listens_and_says_nothing_is_too_slow() -> None:
 
 @trio_test
 async def test_fifty_half_open_connections_keep_nobody_out() -> None:
-    limits = TcpLimits(handshakes_max=20, handshakes_per_block_max=10)
+    limits = TcpLimits(handshake_timeout_s=60, handshakes_max=20, handshakes_per_block_max=10)
     async with alice_and_bob(limits) as (alice, bob):
         honest = await alice.dial(bob.endpoint)
         half_open = [await connect(bob.endpoint) for _ in range(50)]

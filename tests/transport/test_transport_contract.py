@@ -35,7 +35,8 @@ async def over_tcp() -> AsyncIterator[Pair]:
 async def in_memory() -> AsyncIterator[Pair]:
     network = MemoryNetwork(seed=7)
     alice = network.transport(NodeKey(ALICE.public), Endpoint("192.0.2.1", 4711))
-    yield alice, network.transport(NodeKey(BOB.public), Endpoint("192.0.2.2", 4711))
+    with soon(3600):
+        yield alice, network.transport(NodeKey(BOB.public), Endpoint("192.0.2.2", 4711))
 
 
 def on_both(scene: Scene) -> Callable[[str], None]:

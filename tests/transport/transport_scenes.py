@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import trio
+from trio.testing import MockClock
 
 from p2pblog.config import NETWORK_ID
 from p2pblog.core.address import Endpoint
@@ -86,6 +87,20 @@ def soon(seconds: float = 10) -> Iterator[None]:
     """The scene must be over long before this; without it a broken node would hang the tests."""
     with trio.fail_after(seconds):
         yield
+
+
+def virtual_time(scene: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    """Run the scene under a clock that jumps to the next timer once everybody waits; none takes a month."""
+
+    async def bounded() -> None:
+        with trio.fail_after(30 * 24 * 3600):
+            await scene()
+
+    def run() -> None:
+        trio.run(bounded, clock=MockClock(autojump_threshold=0))
+
+    run.__name__ = scene.__name__
+    return run
 
 
 async def connect(endpoint: Endpoint) -> trio.SocketStream:
