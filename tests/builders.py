@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from p2pblog.config import SEQ_MAX
+from p2pblog.config import SEQ_MAX, TIME_MS_MAX
 from p2pblog.core.address import spell
 from p2pblog.core.entry import Entry, is_checkpoint, write
 from p2pblog.core.identity import Identity, state_device, state_retire
@@ -45,7 +45,7 @@ class Log:
         """Sign and add the next entry; a second after the one before unless `time_ms` says otherwise."""
         after = self.entries[-1] if self.entries else None
         if time_ms is None:
-            time_ms = NOON if after is None else after.time_ms + 1_000
+            time_ms = NOON if after is None else min(after.time_ms + 1_000, TIME_MS_MAX)
         raw = payload if isinstance(payload, bytes) else encode(payload)
         entry = write(self.device, after, time_ms, raw)
         self.entries.append(entry)

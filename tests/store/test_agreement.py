@@ -1,0 +1,227 @@
+"""Both stores give the same answers, whatever comes in whatever order: the SQL against the plain rules."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any
+
+from builders import NOON, Log, Person, person
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from p2pblog.config import RUN_BYTES_MAX
+from p2pblog.core.entry import Entry
+from p2pblog.core.forks import prove_fork
+from p2pblog.core.identity import Identity
+from p2pblog.core.logs import Batch, Located
+from p2pblog.errors import BadChain, NotFound
+from p2pblog.store import OWN_IDENTITY, Follow, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.store.memory import MemoryStore
+
+ENTRIES_A_LOG = 7
+TIMES = [0, NOON, NOON + 1_000, NOON + 2_000, NOON + 3_000, 2**53 - 1]
+NOWS = [NOON + 1_500, NOON + 4_000, NOON + 9_000]
+
+
+@dataclass
+class World:
+    """Who writes what. `logs` include a second device of alice's and a second history of bob's log."""
+
+    people: list[Person]
+    logs: list[Log]
+    identities: list[Identity]
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [entry for log in self.logs for entry in log.entries]
+
+
+def draw_world(data: st.DataObject) -> World:
+    people = [person("alice"), person("bob"), person("carol")]
+    alice, bob, _ = people
+    identities = [Identity(alice.identity.inception), alice.identity]
+    logs = [*(someone.log for someone in people), alice.add_device("laptop")]
+    for _ in range(ENTRIES_A_LOG - 1):
+        for log in logs:
+            draw_entry(data, log, [entry for other in logs for entry in other.entries])
+    fork = bob.log.branch(4)
+    for _ in range(3):
+        draw_entry(data, fork, bob.log.entries)
+    logs.append(fork)
+    identities += [someone.identity for someone in people]
+    retired = data.draw(st.integers(0, ENTRIES_A_LOG - 1), "retired after")
+    last = None if retired == 0 else alice.log.entries[retired - 1].id
+    identities.append(alice.retire(alice.key, retired, last))
+    return World(people, logs, identities)
+
+
+def draw_entry(data: st.DataObject, log: Log, before: list[Entry]) -> None:
+    target = before[data.draw(st.integers(0, len(before) - 1), "about")]
+    match data.draw(st.integers(0, 7), "kind"):
+        case 0 | 1:
+            log.note(f"{len(log.entries)}", time_ms=data.draw(st.sampled_from(TIMES), "time"))
+        case 2:
+            log.note("re", reply_to=target)
+        case 3:
+            log.boost(target)
+        case 4:
+            log.like(target)
+        case 5:
+            log.delete(target, [log.entries[data.draw(st.integers(0, len(log.entries) - 1), "replaces")]])
+        case 6:
+            log.profile(f"name {len(log.entries)}")
+        case _:
+            log.write(b"\xc1")
+
+
+def draw_step(data: st.DataObject, world: World) -> tuple[str, tuple[Any, ...]]:
+    """One call of a store: its name and arguments."""
+    log = world.logs[data.draw(st.integers(0, len(world.logs) - 1), "log")]
+    someone = world.people[data.draw(st.integers(0, 2), "who")]
+    now = data.draw(st.sampled_from(NOWS), "now")
+    first = data.draw(st.integers(1, len(log.entries)), "first")
+    match data.draw(st.integers(0, 13), "step"):
+        case 0 | 1 | 2 | 3 | 4:
+            last = data.draw(st.integers(first, len(log.entries)), "last")
+            gaps = data.draw(st.sets(st.integers(first, last), max_size=3), "gaps")
+            run = tuple(entry.without_payload() if entry.seq in gaps else entry for entry in log.run(first, last))
+            return "append", ([Batch(log.identity, run)], now)
+        case 5:
+            entries = [entry for entry in log.entries[first - 1 :] if entry.payload is not None]
+            return "put_payloads", (log.key, [(entry.seq, entry.payload) for entry in entries])
+        case 6 | 7:
+            return "put_identity", (world.identities[data.draw(st.integers(0, len(world.identities) - 1), "identity")],)
+        case 8:
+            return "put_follow", (Follow(someone.hash, None, now),)
+        case 9:
+            return "drop_follow", (someone.hash,)
+        case 10:
+            return "put_setting", (OWN_IDENTITY, someone.hash)
+        case 11:
+            return "drop_log", (log.key,)
+        case 12:
+            return "drop_retracted", (now,)
+        case _:
+            entry = log.entries[first - 1]
+            claimed = data.draw(st.sampled_from([log.identity, someone.hash]), "claimed")
+            if first == len(log.entries) or data.draw(st.booleans(), "own signature"):
+                return "put_stray", (Located(claimed, entry, ()), now)
+            after = tuple(later.without_payload() for later in log.run(first + 1, first + 1))
+            return "put_stray", (Located(claimed, replace(entry, signature=None), after), now)
+
+
+def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine that never waits gives."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("the dict store waited for something")
+
+
+def answer(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except (BadChain, NotFound) as error:
+        return type(error).__name__
+
+
+def change(db: sqlite3.Connection, name: str, args: tuple[Any, ...]) -> Any:
+    db.execute("BEGIN")
+    try:
+        result = getattr(sql_write, name)(db, *args)
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    return result
+
+
+def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]:
+    ids = [entry.id for entry in world.entries]
+    hashes = tuple(someone.hash for someone in world.people)
+    asked: list[tuple[str, tuple[Any, ...]]] = [
+        ("load", ()),
+        ("timeline", (TimelineQuery(1_000),)),
+        ("timeline", (TimelineQuery(1_000, None, hashes),)),
+        ("rows", (ids,)),
+        ("follow_rows", ()),
+        ("entry_count", ()),
+        ("find_ids", ("",)),
+    ]
+    if thorough:
+        asked += [("profile", (identity,)) for identity in hashes]
+        asked += [("timeline", (TimelineQuery(3, identifier),)) for identifier in ids[::3]]
+        asked += [("thread", (identifier,)) for identifier in ids]
+        asked += [("locate", (identifier,)) for identifier in ids]
+        asked += [("run", (log.key, seq, seq + 3, RUN_BYTES_MAX)) for log in world.logs for seq in (1, 3, 6)]
+    return asked
+
+
+def compare(memory: MemoryStore, db: sqlite3.Connection, world: World, thorough: bool) -> None:
+    for name, args in questions(world, thorough):
+        plain = answer(lambda: finish(getattr(memory, name)(*args)))  # noqa: B023 - asked at once
+        from_sql = answer(lambda: getattr(sql_read, name)(db, *args))  # noqa: B023
+        assert from_sql == plain, f"{name}{args}"
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_both_stores_agree_under_any_interleaving(data: st.DataObject) -> None:
+    world = draw_world(data)
+    memory, db = MemoryStore(), sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        migrations.migrate(db)
+        for _ in range(data.draw(st.integers(1, 25), "steps")):
+            name, args = draw_step(data, world)
+            plain = answer(lambda: finish(getattr(memory, name)(*args)))  # noqa: B023 - asked at once
+            from_sql = answer(lambda: change(db, name, args))  # noqa: B023
+            assert from_sql == plain, f"{name}{args}"
+            compare(memory, db, world, thorough=False)
+        compare(memory, db, world, thorough=True)
+        check_frozen(memory, db, world)
+    finally:
+        db.close()
+
+
+def check_frozen(memory: MemoryStore, db: sqlite3.Connection, world: World) -> None:
+    bob, fork = world.logs[1], world.logs[-1]
+    if bob.entries[4].id == fork.entries[4].id:
+        return
+    proof = prove_fork(bob.entries, fork.entries)
+    finish(memory.freeze(proof))
+    change(db, "freeze", (proof,))
+    compare(memory, db, world, thorough=False)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_the_order_in_which_things_come_does_not_matter(data: st.DataObject) -> None:
+    """The same runs and identities in two orders: the same things are shown, counted and missing."""
+    world = draw_world(data)
+    logs = world.logs[:-1]  # one history each
+    pieces: list[tuple[str, tuple[Any, ...]]] = [("put_identity", (world.identities[-1],))]
+    pieces += [("put_identity", (someone.identity,)) for someone in world.people[1:]]
+    pieces += [("put_follow", (Follow(someone.hash),)) for someone in world.people]
+    for log in logs:
+        cut = data.draw(st.integers(1, len(log.entries) - 1), "cut")
+        pieces += [
+            ("append", ([Batch(log.identity, log.run(1, cut))], 2**53)),
+            ("append", ([Batch(log.identity, log.run(cut + 1))], 2**53)),
+        ]
+    answers = []
+    for order in (pieces, data.draw(st.permutations(pieces), "order")):
+        db = sqlite3.connect(":memory:", isolation_level=None)
+        try:
+            migrations.migrate(db)
+            for name, args in order:
+                change(db, name, args)
+            ids = sorted(entry.id for entry in world.entries)
+            shown = sorted(row.id for row in sql_read.timeline(db, TimelineQuery(1_000)))
+            logs_held = [replace(log, fork=None) for log in sql_read.load(db).logs]
+            answers.append((shown, logs_held, [replace(row, name=None) for row in sql_read.rows(db, ids)]))
+        finally:
+            db.close()
+    assert answers[0] == answers[1]
