@@ -31,7 +31,7 @@ from p2pblog.transport import Link
 from p2pblog.transport.handshake import Credentials, Handshake, Proven
 from p2pblog.transport.tcp import TcpLimits, TcpTransport, bind_tcp, open_tcp
 
-SHORT = TcpLimits(handshake_timeout_s=0.3, frame_timeout_s=0.3, linger_s=0.3)
+SHORT = TcpLimits(handshake_timeout_s=1, frame_timeout_s=1, linger_s=1)
 """Real time: long enough for loopback, short enough for a test."""
 
 
@@ -281,7 +281,7 @@ async def test_who_dials_and_says_nothing_is_too_slow() -> None:
         async with await connect(bob.endpoint) as stream:
             started = trio.current_time()
             await bob.faults.wait_for("too-slow")
-            assert trio.current_time() - started < 3
+            assert trio.current_time() - started < 5
             assert await read_to_end(stream) == b""
         assert await works(honest)
         await honest.aclose()

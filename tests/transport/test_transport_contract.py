@@ -25,7 +25,7 @@ Scene = Callable[[Open], Awaitable[None]]
 
 @asynccontextmanager
 async def over_tcp() -> AsyncIterator[Pair]:
-    limits = TcpLimits(frame_timeout_s=0.3, linger_s=0.3)
+    limits = TcpLimits(frame_timeout_s=1, linger_s=1)
     with soon():
         async with open_tcp(ALICE, LOOPBACK, limits=limits) as alice, open_tcp(BOB, LOOPBACK, limits=limits) as bob:
             yield alice, bob
