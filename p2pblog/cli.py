@@ -304,7 +304,7 @@ def post(session: Session, text: str, reply_to: str | None) -> None:
     reply_to = None if reply_to is None else words.check_id(reply_to)
     document = session.ask("post", text=text, reply_to=reply_to)
     session.show(document, lambda: pages.written_page(document))
-    if not session.json and pages.is_too_long_for_dht(text):
+    if not session.json and pages.is_too_long_for_dht(text, reply_to is not None):
         session.tell(
             [line("It is too long for the DHT: while you are offline, only nodes that follow you pass it on.")]
         )

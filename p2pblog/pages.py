@@ -27,7 +27,9 @@ ADDRESS_LETTERS = 8
 TEXT_COLUMNS_MAX = 100
 """Longer lines are hard to read."""
 NOTICE_RECORD_OVERHEAD = 230
-"""Bytes of a DHT notice record beside the text: body 140, signature 66, frames and the payload's names."""
+"""Bytes of a DHT notice record beside the text: body 115 to 140, signature 66, frames and the payload's names."""
+REPLY_OVERHEAD = 117
+"""What naming the answered notice adds: three hashes, a number and a name."""
 
 
 # --- small values -----------------------------------------------------------------------------------------------------
@@ -158,9 +160,10 @@ def written_page(written: WrittenDocument) -> Page:
     return [line(f"{done}: ", Piece(short_id(written["id"]), Style.ID))]
 
 
-def is_too_long_for_dht(text: str) -> bool:
-    """Whether a notice with this text can't be a DHT record, so that only replicas carry it."""
-    return len(text.encode()) > RECORD_BYTES_MAX - NOTICE_RECORD_OVERHEAD
+def is_too_long_for_dht(text: str, is_reply: bool) -> bool:
+    """Whether a notice with this text can't be a DHT record, so that only replicas carry it; said a few bytes early."""
+    overhead = NOTICE_RECORD_OVERHEAD + (REPLY_OVERHEAD if is_reply else 0)
+    return len(text.encode()) > RECORD_BYTES_MAX - overhead
 
 
 # --- people and nodes -------------------------------------------------------------------------------------------------

@@ -423,6 +423,18 @@ def test_help_has_an_example_that_calls_the_command(alice: Alice, words: list[st
     assert "--json" in result.stdout
 
 
+def test_the_manual_names_every_command_field_and_exit_code() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+
+    for words in commands():
+        assert f"p2pblog {' '.join(words)}" in manual
+    shapes = [shape for name, shape in vars(api).items() if name.endswith("Document") and name != "ErrorDocument"]
+    for field in {field for shape in shapes for field in fields(shape)}:
+        assert f'"{field}"' in manual, field
+    for code in USER_ERRORS:
+        assert f"| {code} |" in manual
+
+
 # --- real processes ---------------------------------------------------------------------------------------------------
 
 HEAVY = ("trio", "starlette", "hypercorn", "nacl", "kademlia", "asyncio", "aiosqlite", "p2pblog.core", "segno")

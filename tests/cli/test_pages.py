@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
@@ -9,6 +10,12 @@ import pytest
 from fake_node import ALICE, BOB, NOW_MS, an_id
 
 from p2pblog import pages
+from p2pblog.config import SEQ_MAX, TIME_MS_MAX
+from p2pblog.core import payload
+from p2pblog.core.entry import write
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair
+from p2pblog.core.payload import Ref
+from p2pblog.dht.records import notice_record
 from p2pblog.terminal import Page, Style, render, width
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -154,6 +161,20 @@ def test_a_qr_code_is_dark_on_light_with_a_quiet_zone() -> None:
     assert len({len(row) for row in [one[0].text for one in page]}) == 1
     assert rows[0].strip() == ""
     assert rows[1].startswith("  █▀▀▀▀▀█ ")  # the finder pattern, its two quiet modules before it
+
+
+@pytest.mark.parametrize("is_reply", [False, True])
+def test_a_person_is_told_where_a_notice_no_longer_fits_the_dht(is_reply: bool) -> None:
+    device = KeyPair.from_seed(bytes(32))
+    ref = Ref(IdentityHash(bytes(32)), DeviceKey(bytes(32)), SEQ_MAX, EntryId(bytes(32))) if is_reply else None
+    before = write(device, None, TIME_MS_MAX, b"")
+    before = replace(before, seq=SEQ_MAX - 1)
+
+    for length in range(500, 900):
+        text = "x" * length
+        record = notice_record(write(device, before, TIME_MS_MAX, payload.encode(payload.Note(text, ref))))
+        assert record is not None or pages.is_too_long_for_dht(text, is_reply)  # never kept back
+    assert not pages.is_too_long_for_dht("x" * (640 if is_reply else 760), is_reply)  # and not cried too early
 
 
 def test_raw_entries_are_whole() -> None:
