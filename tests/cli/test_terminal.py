@@ -140,6 +140,19 @@ def test_no_wrapped_line_is_wider_than_asked(text: str, columns: int) -> None:
     assert width(fit(cleaned.replace("\n", " "), columns)) <= columns
 
 
+def test_width_is_never_less_than_the_terminal_takes() -> None:
+    for text, columns in (
+        ("abc", 3),
+        ("日本", 4),
+        ("e\u0301", 1),
+        ("❤\ufe0f", 2),
+        ("🐝", 2),
+        ("\U0001fae9", 2),
+        ("é", 1),
+    ):
+        assert width(text) == columns, ascii(text)
+
+
 def test_wrapping_breaks_at_spaces_and_keeps_indents() -> None:
     assert wrap("one two three", 8) == ["one two", "three"]
     assert wrap("  indented text", 12) == ["  indented", "text"]
