@@ -19,9 +19,11 @@ from p2pblog.core import codec, identity
 from p2pblog.core.identity import (
     EPOCH_MAX,
     IDENTITY_BYTES_MAX,
+    Device,
     Identity,
     Inception,
     Policy,
+    Retire,
     Rotate,
     Standing,
     Statement,
@@ -255,6 +257,28 @@ def test_rival_rotations_end_everywhere_alike() -> None:
     merged = both(one, other)
     winner = min((one, other), key=lambda state: state.rotations[0].id)
     assert merged == both(other, one) == winner
+
+
+def test_a_root_that_comes_back_does_not_bring_what_it_once_said() -> None:
+    rotation, root, number = FIRST[0]
+    back = next(second for second, new_root in SECOND[number] if new_root is root)
+    once = about_devices(root, 1)[0]
+    assert BARE.merge([rotation, back, once]).devices == {}
+    with pytest.raises(BadStatement):
+        values = [s.value for s in sorted([rotation, back, once], key=lambda s: s.id)]
+        Identity.decode(codec.pack([BARE.inception.wire, values]))
+
+
+def test_the_bound_cuts_devices_before_retires_and_low_counters_before_high_ones() -> None:
+    told = [
+        *(s for s in about_devices(ROOTS[0], 0) if s.body.counter == 0),  # type: ignore[union-attr]
+        *(state_device(ROOTS[0], key_pair(f"more {n}"), BARE.hash, 0, n) for n in range(1, 4)),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identity, "STATEMENTS_MAX", 5)
+        kept = [s.body for s in BARE.merge(told).statements]
+    assert sum(isinstance(body, Retire) for body in kept) == len(DEVICES)
+    assert sorted(body.counter for body in kept if isinstance(body, Device)) == [2, 3]
 
 
 def test_later_epochs_wait_for_their_rotation() -> None:
