@@ -29,7 +29,7 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState
 from p2pblog.core.timelines import Row
-from p2pblog.errors import P2pblogError, StoreError, StoreFull
+from p2pblog.errors import P2pblogError, RemoteProtocolError, StoreError, StoreFull
 from p2pblog.store import Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery, migrations, sql_read, sql_write
 
 T = TypeVar("T")
@@ -226,6 +226,8 @@ def _read(db: sqlite3.Connection, run: Callable[[sqlite3.Connection], T], path: 
                 db.execute("ROLLBACK")
     except sqlite3.Error as error:
         raise _translated(error, path) from error
+    except RemoteProtocolError as error:  # what we once stored was well-formed
+        raise StoreError(f"the database {path} is damaged: {error}") from error
 
 
 def _commit(db: sqlite3.Connection, writes: Sequence[_Write], path: Path) -> None:

@@ -1,0 +1,133 @@
+"""Each query walks its index: the planner is asked about every statement that a use case really runs."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from builders import Person, person
+from store_kit import LATER
+
+from p2pblog.config import RUN_BYTES_MAX
+from p2pblog.core.logs import Batch
+from p2pblog.store import OWN_IDENTITY, Follow, TimelineQuery, migrations, sql_read, sql_write
+
+SMALL = {"follow", "setting", "peer"}
+"""Tables that are read whole on purpose; they are bounded."""
+
+
+@pytest.fixture
+def people() -> list[Person]:
+    people = [person("alice"), person("bob")]
+    alice, bob = people
+    alice.log.profile("Alice")
+    notes = alice.notes(70)
+    bob.log.note("reply", reply_to=notes[0])
+    bob.log.boost(notes[1])
+    bob.log.like(notes[1])
+    return people
+
+
+@pytest.fixture
+def db(people: list[Person]) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrations.migrate(connection)
+        for someone in people:
+            sql_write.put_identity(connection, someone.identity)
+            sql_write.put_follow(connection, Follow(someone.hash))
+            sql_write.append(connection, [Batch(someone.hash, someone.log.run())], LATER)
+        yield connection
+
+
+def plans_of(db: sqlite3.Connection, use_case: Callable[[], Any]) -> dict[str, list[str]]:
+    """Every statement that it runs, with its plan."""
+    ran: list[str] = []
+    db.set_trace_callback(ran.append)
+    use_case()
+    db.set_trace_callback(None)
+    plans = {}
+    for statement in dict.fromkeys(ran):
+        if statement.split()[0] in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+            plans[statement] = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()]
+    assert plans
+    return plans
+
+
+def complaints(plans: dict[str, list[str]]) -> list[str]:
+    """The steps that go through a whole table, or sort, or would build an index each time."""
+    found = []
+    for statement, steps in plans.items():
+        scanned = {words[1] for step in steps if (words := re.match(r"SCAN (\w+)", step))}
+        if scanned and scanned <= SMALL:
+            continue
+        slow = ("SCAN", "TEMP B-TREE", "AUTOMATIC")
+        found += [f"{step}: {statement}" for step in steps if any(word in step for word in slow)]
+    return [
+        complaint
+        for complaint in found
+        if not complaint.lower().startswith(("scan constant", "scan (subq", "scan subq"))
+    ]
+
+
+def test_pages_of_timelines(db: sqlite3.Connection, people: list[Person]) -> None:
+    deep = people[0].log.entries[40].id
+    for query in (
+        TimelineQuery(20),
+        TimelineQuery(20, deep),
+        TimelineQuery(20, None, (people[0].hash,)),
+        TimelineQuery(20, deep, (people[0].hash, people[1].hash)),
+    ):
+        plans = plans_of(db, lambda: sql_read.timeline(db, query))  # noqa: B023 - asked at once
+        assert not complaints(plans)
+        (page, *_) = (steps for statement, steps in plans.items() if "LIMIT" in statement and "FROM p" not in statement)
+        wanted = (
+            "USING PRIMARY KEY ((sort,key)<(?,?))" if query.identities is None else "(author=? AND (sort,key)<(?,?)"
+        )
+        assert wanted in page[0]
+
+
+def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Person]) -> None:
+    alice, bob = people
+    note = alice.log.entries[2]
+    use_cases: list[Callable[[], Any]] = [
+        lambda: sql_read.thread(db, note.id),
+        lambda: sql_read.rows(db, [note.id, bob.log.entries[2].id]),
+        lambda: sql_read.find_ids(db, note.id.hex()[:6]),
+        lambda: sql_read.find_ids(db, note.id.hex()),
+        lambda: sql_read.locate(db, note.id),
+        lambda: sql_read.profile(db, alice.hash),
+        lambda: sql_read.follow_rows(db),
+        lambda: sql_read.run(db, alice.key, 5, 20, RUN_BYTES_MAX),
+    ]
+    for use_case in use_cases:
+        assert not complaints(plans_of(db, use_case))
+
+
+def test_writing(db: sqlite3.Connection, people: list[Person]) -> None:
+    alice, bob = people
+    doomed = alice.log.entries[9]
+    alice.log.note("new")
+    alice.log.delete(doomed)
+    use_cases: list[Callable[[], Any]] = [
+        lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run(70))], LATER),
+        lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER),
+        lambda: sql_write.drop_retracted(db, LATER + 1),
+        lambda: sql_write.put_payloads(db, alice.key, [(10, doomed.payload or b"")]),
+        lambda: sql_write.put_setting(db, OWN_IDENTITY, bob.hash),
+        lambda: sql_write.drop_follow(db, alice.hash),
+        lambda: sql_write.put_identity(db, alice.retire(alice.key, 50, alice.log.entries[49].id)),
+        lambda: sql_write.drop_log(db, bob.key),
+    ]
+    for use_case in use_cases:
+        assert not complaints(plans_of(db, use_case))
+
+
+def test_a_scan_would_be_seen(db: sqlite3.Connection) -> None:
+    def careless() -> None:
+        db.execute("SELECT id FROM entry WHERE time > 5 ORDER BY sort").fetchall()
+
+    assert len(complaints(plans_of(db, careless))) == 2
