@@ -277,13 +277,14 @@ class Parts:
             await self.author.begin(copied=copied, compare_with={"peers", "dht"} if has_met else set())
             contacts = [*bootstrap, *(known for known in self._known if known not in bootstrap)]
             self.driver.feed(Candidates(tuple(contacts)))
-            nursery.start_soon(self._meet, contacts)
+            nursery.start_soon(self._meet, list(bootstrap))
             yield self.node
             nursery.cancel_scope.cancel()
 
-    async def _meet(self, contacts: Sequence[Endpoint]) -> None:
-        if contacts:
-            await self._directory.add_contacts(contacts)
+    async def _meet(self, bootstrap: Sequence[Endpoint]) -> None:
+        await self.rendezvous.remember(bootstrap)
+        if self._known:
+            await self._directory.add_contacts(self._known)
         await self.rendezvous.run()
 
     def _on_stored(self, batch: Batch, live: bool) -> None:

@@ -11,14 +11,8 @@ import trio
 from p2pblog import __version__
 from p2pblog.author import Author
 from p2pblog.config import (
-    BIO_CHARACTERS_MAX,
     CONTROL_WATCH_LAG_MAX,
     FOLLOWS_MAX,
-    ID_PREFIX_MIN,
-    NAME_CHARACTERS_MAX,
-    NOTE_BYTES_MAX,
-    NOTE_CHARACTERS_MAX,
-    PETNAME_CHARACTERS_MAX,
     TIMELINE_ROWS_MAX,
 )
 from p2pblog.control.api import (
@@ -33,6 +27,7 @@ from p2pblog.control.api import (
     ThreadDocument,
     WrittenDocument,
 )
+from p2pblog.control.words import check_bio, check_id, check_name, check_petname, check_text
 from p2pblog.core import address, payload
 from p2pblog.core.address import Endpoint, Link
 from p2pblog.core.entry import Entry
@@ -144,8 +139,8 @@ class Node:
         own = self._author.identity_hash
         known_name, known_bio = await self._store.profile(own)
         if name is not None or bio is not None:
-            chosen = _line("name", name, NAME_CHARACTERS_MAX) if name is not None else known_name
-            told = _bounded("bio", bio, BIO_CHARACTERS_MAX) if bio is not None else known_bio
+            chosen = check_name(name) if name is not None else known_name
+            told = check_bio(bio) if bio is not None else known_bio
             await self._author.write(Profile(chosen or "", told or ""))
             self._author.rename(chosen or "")
             known_name, known_bio = chosen, told
@@ -345,22 +340,14 @@ class Node:
             raise UsageError(str(error)) from error
 
     def _check_petname(self, petname: str, identity: IdentityHash) -> str:
-        chosen = _line("petname", petname, PETNAME_CHARACTERS_MAX)
-        if not chosen:
-            raise UsageError("a petname has at least one character")
-        if len(chosen) == address.ADDRESS_CHARACTERS or chosen.lower().startswith("p2pblog:"):
-            raise UsageError("a petname must not look like an address")
+        chosen = check_petname(petname)
         for other in self._follows.values():
             if other.petname == chosen and other.identity != identity:
                 raise UsageError("you call somebody else by that petname", hint="p2pblog following")
         return chosen
 
     async def _find(self, prefix: str) -> EntryId:
-        wanted = prefix.lower()
-        if not 0 < len(wanted) <= 64 or not set(wanted) <= set("0123456789abcdef"):
-            raise UsageError("an id is written in up to 64 hex digits")
-        if len(wanted) < ID_PREFIX_MIN:
-            raise UsageError(f"an id may be shortened to {ID_PREFIX_MIN} digits, no further")
+        wanted = check_id(prefix)
         found = await self._store.find_ids(wanted)
         if not found:
             raise NotFound("this node holds no such entry")
@@ -402,34 +389,3 @@ def _notice(row: Row) -> NoticeDocument:
         likes=row.likes,
         boosts=row.boosts,
     )
-
-
-def check_text(text: str) -> None:
-    """Raises UsageError for what is no notice."""
-    if not text.strip():
-        raise UsageError("a notice has at least one character")
-    if len(text) > NOTE_CHARACTERS_MAX:
-        raise UsageError(f"a notice has at most {NOTE_CHARACTERS_MAX:,} characters, this has {len(text):,}")
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError as error:
-        raise UsageError("the text is not valid Unicode") from error
-    if size > NOTE_BYTES_MAX:
-        raise UsageError(f"a notice has at most {NOTE_BYTES_MAX:,} bytes, this has {size:,}")
-
-
-def _bounded(what: str, text: str, characters_max: int) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(f"the {what} is not valid Unicode") from error
-    if len(text) > characters_max:
-        raise UsageError(f"a {what} has at most {characters_max:,} characters, this has {len(text):,}")
-    return text
-
-
-def _line(what: str, text: str, characters_max: int) -> str:
-    bounded = _bounded(what, text, characters_max)
-    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in bounded):
-        raise UsageError(f"a {what} is one line, without control characters")
-    return bounded.strip()

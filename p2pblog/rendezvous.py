@@ -122,6 +122,8 @@ class Rendezvous:
 
     async def remember(self, endpoints: Sequence[Endpoint]) -> None:
         """Keep endpoints that a person gave, and let the DHT meet them."""
+        if not endpoints:
+            return
         now = self._wall_ms()
         await self._store.put_peers([KnownPeer(str(endpoint), None, now) for endpoint in endpoints])
         await self._directory.add_contacts(endpoints)

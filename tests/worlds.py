@@ -29,6 +29,8 @@ class Home:
     keyring: Keyring
     store: MemoryStore
     endpoint: Endpoint
+    skew_ms: int = 0
+    """By how much its clock is ahead."""
     stop: trio.CancelScope = field(default_factory=trio.CancelScope)
     stopped: trio.Event = field(default_factory=trio.Event)
     parts: Parts | None = None
@@ -104,7 +106,7 @@ class World:
             directory,
             place,
             save=save,
-            wall_ms=self.wall_ms,
+            wall_ms=lambda: self.wall_ms() + home.skew_ms,
             rng=random.Random(f"{self._seed} {home.name}"),
         )
         try:

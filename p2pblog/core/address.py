@@ -29,15 +29,15 @@ def read(text: str) -> IdentityHash:
         raise BadAddress("an address has only the letters a to z and the digits 2 to 7")
     raw = base64.b32decode(text.upper())
     identity, checksum, version = IdentityHash(raw[:32]), raw[32:34], raw[34:]
+    if checksum != _checksum(identity, version):
+        raise BadAddress("a mistyped address: its checksum does not fit")
     if version != VERSION:
         raise BadAddress(f"an address of version {version[0]}, which this p2pblog does not know")
-    if checksum != _checksum(identity):
-        raise BadAddress("a mistyped address: its checksum does not fit")
     return identity
 
 
-def _checksum(identity: bytes) -> bytes:
-    return digest(b"p2pblog address" + identity + VERSION, size=2)
+def _checksum(identity: bytes, version: bytes = VERSION) -> bytes:
+    return digest(b"p2pblog address" + identity + version, size=2)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -176,7 +176,7 @@ class Driver:
             try:
                 link = await self._transport.dial(endpoint)
             except (RemoteProtocolError, OSError) as error:
-                raise UserError(f"nobody answered as a p2pblog node at {endpoint}: {error}") from error
+                raise UserError(f"no p2pblog node answered at {endpoint}") from error
             if link.peer == self.machine.sharing.node:
                 await link.aclose()
                 raise UserError(f"{endpoint} is this node itself")

@@ -1,0 +1,117 @@
+"""Scenes of finding each other: through the DHT, peers, invitations and memory, also when the author is gone."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock, trio_test
+from worlds import World, open_world
+
+
+@pytest.fixture
+def autojump_clock() -> MockClock:
+    return MockClock(autojump_threshold=0)
+
+
+async def followed(world: World, reader: str, author: str, *bootstrap: str) -> None:
+    node = await world.start(reader, *bootstrap)
+    await node.follow(world.home(author).address)
+
+
+@trio_test
+async def test_a_follower_is_found_through_its_replica_record(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await world.start("dave")
+        alice = await world.start("alice", "dave")
+        await followed(world, "bob", "alice", "dave")
+        await alice.post("held by bob")
+        await world.reads("bob", "held by bob")
+        await trio.sleep(30)
+        await world.kill("alice")
+
+        await world.start("erin", "dave")
+        await world.kill("dave")  # erin knows the DHT now, but nobody names bob to her
+        erin = world.home("erin").node
+        await erin.follow(world.home("alice").address)
+        await world.reads("erin", "held by bob")
+
+
+@trio_test
+async def test_an_author_without_followers_is_read_from_the_dht(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await world.start("dave")
+        alice = await world.start("alice", "dave")
+        for number in range(12):
+            await alice.post(f"notice {number}")
+        await trio.sleep(30)
+        await world.kill("alice")
+
+        carol = await world.start("carol", "dave")
+        row = await carol.follow(world.home("alice").address)
+        assert row["state"] == "searching"
+        await world.reads("carol", *(f"notice {number}" for number in range(11, 3, -1)))
+        assert [row["state"] for row in await carol.following()] == ["found"]
+        assert (await carol.status())["pending"] == []
+
+
+@trio_test
+async def test_somebody_whom_nobody_has_stays_pending(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await world.start("dave")
+        carol = await world.start("carol", "dave")
+        await carol.follow(world.home("alice").address)
+        await trio.sleep(120)
+        assert (await carol.status())["pending"] == [world.home("alice").address]
+
+        alice = await world.start("alice", "dave")
+        await alice.post("here I am")
+        await world.reads("carol", "here I am", within_s=900)
+
+
+@trio_test
+async def test_an_invitation_carries_the_way_to_its_author(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        await alice.post("come in")
+        bob = await world.start("bob")
+        await bob.follow((await alice.invite())["uri"])
+        await world.reads("bob", "come in")
+
+
+@trio_test
+async def test_peers_are_remembered_across_a_restart(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        await followed(world, "bob", "alice", "alice")
+        await alice.post("one")
+        await world.reads("bob", "one")
+        await world.kill("bob")
+        await alice.post("two")
+
+        await world.start("bob")
+        await world.reads("bob", "two", "one")
+
+
+@trio_test
+async def test_peers_name_other_peers(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await world.start("alice")
+        await world.start("bob", "alice")
+        await trio.sleep(5)
+        carol = await world.start("carol", "bob")
+
+        async def knows_alice() -> bool:
+            return str(world.home("alice").endpoint) in [peer["endpoint"] for peer in await carol.peers()]
+
+        await world.until("carol is linked with alice", knows_alice)
+
+
+@trio_test
+async def test_a_peer_can_be_added_by_hand(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await world.start("alice")
+        bob = await world.start("bob")
+        row = await bob.add_peer(str(world.home("alice").endpoint))
+        assert row["direction"] == "out"
+        assert row["node"] == world.home("alice").keyring.node.public.hex()
+        assert len(await bob.peers()) == 1

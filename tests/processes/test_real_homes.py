@@ -1,0 +1,205 @@
+"""Real daemons on real homes: copies, locks, ports, damaged files, and the demo that a newcomer runs first."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from p2pblog.errors import NotRunning, UsageError, UserError
+from simulations.demo import Person, reads
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Iterator[dict[str, Person]]:
+    """Alice, bob and carol with fresh homes; whatever daemon is left at the end is killed."""
+    made = {name: Person(name, tmp_path / name) for name in ("alice", "bob", "carol")}
+    for person in made.values():
+        person.address = person.ask("init", "--name", person.name)["address"]
+    yield made
+    for person in made.values():
+        person.kill()
+
+
+def fails(person: Person, *words: str) -> tuple[int, str]:
+    """The exit code and what the person reads of a command that does not work."""
+    done = subprocess.run(person.command(*words), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr
+
+
+def test_the_demo_walks_the_whole_way(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "simulations.demo"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert not [*tmp_path.glob("p2pblog-demo-*"), *tmp_path.rglob("*.sock")], "the demo left something behind"
+
+
+def test_a_copied_home_beside_the_original_writes_its_own_log(people: dict[str, Person], tmp_path: Path) -> None:
+    alice, bob = people["alice"], people["bob"]
+    alice.start()
+    original = alice.ask("post", "before the copy")
+    assert alice.stop() == 0
+    shutil.copytree(alice.home, tmp_path / "clone")
+    clone = Person("clone", tmp_path / "clone", address=alice.address)
+    alice.start()
+    try:
+        clone.start(alice.listen)
+        copied = clone.ask("post", "from the copy")
+        again = alice.ask("post", "from the original")
+        assert copied["author"] == original["author"]
+        assert copied["device"] != original["device"] == again["device"]
+        assert again["seq"] == original["seq"] + 1
+        bob.start(alice.listen)
+        bob.ask("follow", alice.address)
+        reads(bob, ["from the original", "from the copy", "before the copy"])
+    finally:
+        clone.kill()
+
+
+def test_a_second_daemon_on_one_home_is_refused_by_name(people: dict[str, Person]) -> None:
+    alice = people["alice"]
+    alice.start()
+    code, said = fails(alice, "run", "--listen", "127.0.0.1:0")
+    assert code == UserError.exit_code
+    assert str(alice.home) in said and str(alice.ask("status")["pid"]) in said
+
+
+def test_a_free_port_is_kept_and_one_in_use_is_refused(people: dict[str, Person]) -> None:
+    alice, bob = people["alice"], people["bob"]
+    alice.start()
+    first = alice.listen
+    alice.stop()
+    alice.start()
+    assert alice.listen == first
+
+    code, said = fails(bob, "run", "--listen", first)
+    assert code == UserError.exit_code and first in said
+    alice.stop()
+    with socket.create_server(("127.0.0.1", int(first.rpartition(":")[2]))):
+        alice.start()  # somebody took it: port 0 finds another one
+        assert alice.listen != first
+
+
+def test_a_socket_left_by_a_kill_means_not_running(people: dict[str, Person]) -> None:
+    alice = people["alice"]
+    alice.start()
+    alice.kill()
+    code, _said = fails(alice, "status")
+    assert code == NotRunning.exit_code
+    alice.start()
+    assert alice.ask("status")["pid"] == alice.daemon.pid  # type: ignore[union-attr]
+
+
+def test_a_home_deeper_than_a_socket_path_works(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["a folder with a long name"] * 6)
+    alice = Person("alice", deep / "alice")
+    deep.mkdir(parents=True)
+    alice.ask("init")
+    alice.start()
+    try:
+        alice.ask("post", "from the deep")
+        assert alice.texts() == ["from the deep"]
+    finally:
+        assert alice.stop() == 0
+
+
+def test_a_key_file_that_others_can_read_is_refused(people: dict[str, Person]) -> None:
+    alice = people["alice"]
+    (alice.home / "keys.json").chmod(0o644)
+    code, said = fails(alice, "run")
+    assert code == UserError.exit_code and "chmod 600" in said
+
+
+@pytest.mark.parametrize("damage", ["garbage", "newer"])
+def test_a_database_that_is_not_ours_to_read_stays_untouched(people: dict[str, Person], damage: str) -> None:
+    alice = people["alice"]
+    alice.start()
+    alice.stop()
+    database = alice.home / "store.sqlite3"
+    if damage == "garbage":
+        database.write_bytes(b"this is no database " * 1000)
+    else:
+        with sqlite3.connect(database) as db:
+            db.execute("PRAGMA user_version = 9999")
+        db.close()
+    before = database.read_bytes()
+    code, said = fails(alice, "run", "--listen", "127.0.0.1:0")
+    assert code == UserError.exit_code and str(database) in said
+    assert database.read_bytes() == before
+
+
+def test_without_an_identity_run_names_init(tmp_path: Path) -> None:
+    nobody = Person("nobody", tmp_path / "nobody")
+    code, said = fails(nobody, "run")
+    assert code == UserError.exit_code and "init" in said
+
+
+def test_a_mistyped_listen_address_is_a_usage_error(people: dict[str, Person]) -> None:
+    code, _said = fails(people["alice"], "run", "--listen", "127.0.0.1")
+    assert code == UsageError.exit_code
+
+
+def test_id_is_the_same_with_and_without_a_daemon(people: dict[str, Person]) -> None:
+    alice = people["alice"]
+    without = alice.ask("id")
+    alice.start()
+    assert alice.ask("id") == without
+    alice.ask("profile", "--name", "Alice A.")
+    renamed = alice.ask("id")
+    alice.stop()
+    assert alice.ask("id") == renamed and renamed["name"] == "Alice A."
+
+
+def test_an_invitation_is_enough_to_find_each_other(people: dict[str, Person]) -> None:
+    alice, bob = people["alice"], people["bob"]
+    alice.start()
+    alice.ask("post", "come in")
+    bob.start()
+    bob.ask("follow", alice.ask("invite")["uri"])
+    reads(bob, ["come in"])
+    assert json.dumps(bob.ask("peers")).count(alice.ask("id")["node"]) == 1
+
+
+def test_entries_can_be_checked_with_other_tools(people: dict[str, Person]) -> None:
+    """Only msgpack, hashlib and a plain Ed25519 are used here, as a stranger would."""
+    import hashlib
+
+    import msgpack
+    from nacl.signing import VerifyKey
+
+    alice, bob = people["alice"], people["bob"]
+    alice.start()
+    posted = [alice.ask("post", f"number {number}") for number in range(3)]
+    bob.start(alice.listen)
+    bob.ask("follow", alice.address)
+    reads(bob, ["number 2", "number 1", "number 0"])
+    for holder in (alice, bob):
+        raw = holder.ask("entry", posted[0]["id"], "--raw")
+        bodies = [bytes.fromhex(body) for body in (raw["body"], *raw["chain"])]
+        ids = [hashlib.blake2b(body, digest_size=32, person=b"p2pblog entry 1").digest() for body in bodies]
+        assert ids[0].hex() == raw["id"] == posted[0]["id"]
+        for before, body in zip(ids, bodies[1:], strict=False):
+            assert msgpack.unpackb(body)[3] == before
+        device = msgpack.unpackb(bodies[0])[1]
+        VerifyKey(device).verify(b"p2pblog entry 1\0" + ids[-1], bytes.fromhex(raw["signature"]))
+        assert msgpack.unpackb(bytes.fromhex(raw["payload"])) == {"text": "number 0", "type": "note"}
+    assert alice.ask("entry", posted[0]["id"], "--raw")["chain"] == []
