@@ -177,7 +177,8 @@ def _internal() -> UserError:
 
 
 def _answer(status: int, document: Any) -> Response:
-    return Response(_encode(document), status_code=status, media_type="application/json")
+    # One answer a connection: hypercorn would hold a kept one for its idle time even when the client has long gone.
+    return Response(_encode(document), status, {"connection": "close"}, media_type="application/json")
 
 
 def _encode(document: Any) -> bytes:
