@@ -7,6 +7,7 @@ from builders import NOON, key_pair, person
 from core_scenes import VALUES, flipped, tampered
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from vectors.parts import WEAK_KEYS
 
 from p2pblog.config import PAYLOAD_BYTES_MAX, SEQ_MAX, TIME_MS_MAX
 from p2pblog.core import codec
@@ -21,7 +22,8 @@ from p2pblog.core.entry import (
     with_payload,
     write,
 )
-from p2pblog.errors import BadChain, BadSignature, RemoteProtocolError
+from p2pblog.core.runs import check_run
+from p2pblog.errors import BadChain, BadKey, BadSignature, RemoteProtocolError
 
 ALICE = person("alice")
 HASHES = st.binary(min_size=32, max_size=32)
@@ -113,3 +115,12 @@ def test_a_chain_is_entries_that_follow_one_another() -> None:
     for broken in ([first, third], [second, first], [first, first], [fork, third], [first, ALICE.log.entries[1]]):
         with pytest.raises(BadChain):
             check_chain(broken)
+
+
+@pytest.mark.parametrize("name", WEAK_KEYS)
+def test_a_weak_device_is_refused_before_its_signature_is_looked_at(name: str) -> None:
+    weak = bytes.fromhex(WEAK_KEYS[name])
+    with pytest.raises(BadKey):
+        decode_body(body_bytes(weak, 1, None, NOON, 0, bytes(32)))
+    with pytest.raises(BadKey):
+        check_run([weak, 1, None, [NOON], [b""], b""])
