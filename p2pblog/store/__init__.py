@@ -93,7 +93,8 @@ class Store(Protocol):
     # --- what comes from peers and from ourselves ---
 
     async def put_identity(self, identity: Identity) -> None:
-        """Replace what is kept of this identity; what its devices' standings hide or show follows at once."""
+        """Replace what is kept of this identity; what its devices' standings hide or show follows at once. Until it
+        is put, runs of its logs are stored and hidden."""
 
     async def append(self, batches: Sequence[Batch], now_ms: int, durable: bool = False) -> list[LogState]:
         """Store runs, all or none, and give the state of each touched log, in the order of `batches`.
@@ -103,27 +104,31 @@ class Store(Protocol):
         """
 
     async def put_payloads(self, device: DeviceKey, payloads: Sequence[tuple[int, bytes]]) -> LogState:
-        """Fill gaps. Raises BadChain for a payload that its entry does not commit to."""
+        """Fill gaps; what is not held, held already or retracted is left aside. Raises BadChain for a payload that its
+        entry does not commit to (then nothing is stored), or for a log that is not held."""
 
     async def put_stray(self, located: Located, now_ms: int) -> None:
         """Keep one entry of a log that we don't hold because something we hold refers to it. It shows in `rows`,
-        `thread`, `locate`, `find_ids` and as a boosted text, and in no timeline of its own."""
+        `thread`, `locate`, `find_ids` and as a boosted text, and in no timeline of its own.
+
+        Its payload and a verified signature, its own or that of `chain`'s last, come with it. If the identity is kept,
+        that decides whether it shows; otherwise whoever hands it in has checked. At most STRAYS_MAX are kept."""
 
     async def freeze(self, proof: ForkProof) -> None:
-        """Mark a log disputed, with the proof."""
+        """Mark a log disputed, with the first proof that came; a log that we hold or that an identity kept names."""
 
     async def drop_log(self, device: DeviceKey) -> None:
         """Forget a log altogether (its first entry names another identity, or nobody follows it)."""
 
     async def drop_retracted(self, before_ms: int) -> int:
-        """Drop the payload bytes of what was deleted before that time; gives how many."""
+        """Drop the payload bytes of what we first saw deleted before that time; gives how many."""
 
     # --- what peers ask for ---
 
     async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> list[Entry]:
         """Entries from `first` up to `last` and on to the next one with a signature (at most 63 more); fewer if
-        `bytes_max` of payload or the run limits are reached, but always ending on a signature. Empty if `first` is not
-        held."""
+        `bytes_max` of payload or the run limits are reached, but always ending on a signature, and always up to the
+        first one (under 64 entries), so that a small `bytes_max` does not stall. Empty if `first` is not held."""
 
     # --- what a person asks for ---
 
@@ -131,7 +136,8 @@ class Store(Protocol):
         """Newest first. Raises NotFound for an unknown `before`."""
 
     async def rows(self, ids: Sequence[EntryId]) -> list[Row]:
-        """The notices and boosts of these ids that may be shown, in the order asked for."""
+        """The notices and boosts of these ids that may be shown, in the order asked for. A boost's row has the text,
+        likes and boosts of what it boosts; the text is empty while that is not held, or hidden."""
 
     async def thread(self, notice: EntryId) -> Thread: ...
 
@@ -154,7 +160,8 @@ class Store(Protocol):
 
     async def follow_rows(self) -> list[FollowRow]: ...
 
-    async def put_peers(self, peers: Sequence[KnownPeer]) -> None: ...
+    async def put_peers(self, peers: Sequence[KnownPeer]) -> None:
+        """Add or replace, by endpoint. Beyond KNOWN_PEERS_MAX those seen longest ago go."""
 
     async def put_setting(self, key: str, value: bytes | None) -> None:
         """Small things that outlive a start, by name; None forgets."""

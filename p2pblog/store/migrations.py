@@ -94,7 +94,7 @@ def _read_state(path: Path, header: bytes) -> tuple[int, int, bool]:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as db:
             (application,) = db.execute("PRAGMA application_id").fetchone()
             (version,) = db.execute("PRAGMA user_version").fetchone()
-            (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
         raise StoreError(f"the database {path} is damaged: {error}") from error
     return application, version, bool(tables)

@@ -171,6 +171,7 @@ class _Aio:
         self._check_open()
         reader = await self._idle.get()
         try:
+            self._check_open()
             return await self._read_with(reader, run)
         finally:
             self._idle.put_nowait(reader)
@@ -204,12 +205,17 @@ class _Aio:
             self._closed = True
             if self._draining is not None:
                 await asyncio.wait([self._draining])
-            while self._idle.qsize() < len(self._readers):
-                for reader in self._readers:
+            await self._close_readers()
+            await self._writer.close()
+
+    async def _close_readers(self) -> None:
+        """Closing waits in line behind a query that runs, so that has to end first."""
+        closing = {asyncio.ensure_future(reader.close()) for reader in self._readers}
+        while closing:
+            for reader in self._readers:
+                with suppress(ValueError, sqlite3.ProgrammingError):  # closed already
                     await reader.interrupt()
-                await asyncio.sleep(INTERRUPT_AGAIN_S)
-            for connection in (*self._readers, self._writer):
-                await connection.close()
+            _, closing = await asyncio.wait(closing, timeout=INTERRUPT_AGAIN_S)
 
 
 # --- in a database thread ---------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,7 @@ async def test_a_database_of_version_1_opens(tmp_path: Path) -> None:
 
 
 def schema(db: sqlite3.Connection) -> list[Any]:
-    rows = db.execute("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name")
+    rows = db.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name")
     return [(kind, name, " ".join(sql.split())) for kind, name, sql in rows.fetchall()]
 
 
@@ -455,6 +456,30 @@ def test_a_store_that_nobody_closed_does_not_keep_the_process_alive(tmp_path: Pa
     assert threading.active_count() <= before + 2  # trio keeps idle worker threads for a while; they are daemons
     assert not [thread for thread in threading.enumerate() if "connection_worker" in thread.name]
     assert not (tmp_path / "store.sqlite3-wal").exists()  # closed in order
+
+
+@trio_test
+async def test_a_bridge_that_ends_does_not_wait_for_queries(tmp_path: Path) -> None:
+    running = threading.Event()
+    ended: list[str] = []
+
+    def endless(db: sqlite3.Connection) -> None:
+        running.set()
+        db.execute(ENDLESS).fetchall()
+
+    async def ask(store: SqliteStore, question: Callable[[sqlite3.Connection], None]) -> None:
+        with pytest.raises((trio.ClosedResourceError, StoreError)):
+            await store._read(question)
+        ended.append("query")
+
+    async with trio.open_nursery() as nursery, open_bridge() as bridge:
+        store = await open_sqlite(bridge, tmp_path / "store.sqlite3", readers=1)
+        nursery.start_soon(ask, store, endless)
+        await trio.to_thread.run_sync(running.wait, 30)
+        nursery.start_soon(ask, store, endless)  # waits for the one reader
+        await trio.testing.wait_all_tasks_blocked()
+    assert ended == ["query", "query"]
+    assert not [thread for thread in threading.enumerate() if "connection_worker" in thread.name]
 
 
 @trio_test
