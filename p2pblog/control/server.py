@@ -331,6 +331,10 @@ async def _turn_away(stream: trio.SocketStream) -> None:
     with trio.move_on_after(1), suppress(trio.BrokenResourceError):
         async with stream:
             await stream.send_all(head.encode() + body)
+            await stream.send_eof()
+            # Closing on what it still sends would break the connection before it has read why.
+            while await stream.receive_some(CONTROL_BODY_BYTES_MAX):
+                pass
 
 
 # --- the socket -------------------------------------------------------------------------------------------------------

@@ -507,6 +507,6 @@ def test_not_running_names_the_command_that_helps(home: Home) -> None:
 
 @trio_test
 async def test_many_commands_one_after_the_other_find_room(home: Home, served: Served) -> None:
-    async with served(home):
+    async with served(home, FakeNode()):
         for _ in range(2 * CONTROL_CONNECTIONS_MAX):
             await ask(home, "status")
