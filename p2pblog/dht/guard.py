@@ -202,7 +202,7 @@ def peek(data: bytes) -> tuple[int, bytes]:
 
 def decode_request(data: bytes) -> Request:
     """Raises TooLarge, Malformed or NotCanonical."""
-    _, call_id = peek(data)
+    call_id = _call_id(data, REQUEST)
     sender, prove, token, call, padding = codec.as_list(
         codec.unpack(data[HEADER_BYTES:], bytes_max=DATAGRAM_BYTES_MAX), length=5
     )
@@ -218,7 +218,7 @@ def decode_request(data: bytes) -> Request:
 
 def decode_reply(data: bytes) -> Reply:
     """Raises TooLarge, Malformed or NotCanonical."""
-    _, call_id = peek(data)
+    call_id = _call_id(data, REPLY)
     token, you, proof, answer = codec.as_list(codec.unpack(data[HEADER_BYTES:], bytes_max=DATAGRAM_BYTES_MAX), length=4)
     return Reply(
         call_id,
@@ -227,6 +227,13 @@ def decode_reply(data: bytes) -> Reply:
         unpack_endpoint(codec.as_bytes(you)),
         None if proof is None else _read_proof(proof),
     )
+
+
+def _call_id(data: bytes, expected: int) -> bytes:
+    kind, call_id = peek(data)
+    if kind != expected:
+        raise Malformed("a request for a reply, or the reverse")
+    return call_id
 
 
 def _read_proof(value: Any) -> Proof:

@@ -1,0 +1,282 @@
+"""The routing table's door, and the protocol's books, without a socket."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from dht_scenes import NOW, alice, key_of
+from kademlia.node import Node
+
+from p2pblog.config import DHT_BUCKET_EVERY_MS, DHT_CALLS_MAX, DHT_CHECKS_MAX
+from p2pblog.core.address import Endpoint
+from p2pblog.dht import guard as wire
+from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance, node_id
+from p2pblog.dht.protocol import GuardedProtocol, Heard
+from p2pblog.dht.records import encode
+from p2pblog.dht.table import GuardedTable, ProvenNode
+from p2pblog.errors import LocalProtocolError, RemoteProtocolError
+
+OWN = Node(b"\x80" + bytes(19))
+
+
+def contact(number: int, endpoint: Endpoint | None = None) -> Contact:
+    """A contact in a /24 of its own with an id that begins with the number."""
+    home = endpoint or Endpoint.of(f"8.{number // 250}.{number % 250}.1", 4711)
+    return Contact(NodeId(number.to_bytes(2, "big") + bytes(18)), home)
+
+
+@dataclass
+class Checks:
+    """Who was to be pinged."""
+
+    asked: list[Contact] = field(default_factory=list)
+
+    def check_contact(self, contact: Contact) -> None:
+        self.asked.append(contact)
+
+
+def table(test_network: bool = False) -> tuple[GuardedTable, Checks]:
+    checks = Checks()
+    return GuardedTable(checks, 20, OWN, test_network), checks
+
+
+def test_only_proven_nodes_enter() -> None:
+    mine, _ = table()
+    assert not mine.add_contact(Node(contact(1).id, "8.0.1.1", 4711))
+    assert not mine.add_contact(ProvenNode(Contact(NodeId(OWN.id), Endpoint.of("8.0.0.1", 1))))
+    assert mine.add_contact(ProvenNode(contact(1))) and mine.size == 1
+
+
+def test_the_oldest_stay_and_a_newcomer_waits_until_one_is_silent() -> None:
+    mine, checks = table()
+    oldest, *_, newcomer = crowd = [contact(number) for number in range(0, 63, 3)]  # ten bits in common: one bucket
+    for one in crowd:
+        mine.add_contact(ProvenNode(one))
+    assert mine.get(newcomer.id) is None
+    assert checks.asked == [oldest]  # the least recently heard is asked whether it lives
+    mine.missed(oldest)
+    assert mine.get(oldest.id) is not None
+    mine.missed(oldest)
+    assert mine.get(oldest.id) is None and mine.get(newcomer.id) is not None
+
+
+def test_an_answer_wipes_out_a_miss() -> None:
+    mine, _ = table()
+    mine.add_contact(ProvenNode(contact(1)))
+    for _ in range(5):
+        mine.missed(contact(1))
+        mine.add_contact(ProvenNode(contact(1)))
+    assert mine.size == 1
+
+
+def test_a_known_id_moves_only_when_its_old_place_fell_silent() -> None:
+    mine, _ = table()
+    moved = contact(1, Endpoint.of("9.9.9.9", 1))
+    mine.add_contact(ProvenNode(contact(1)))
+    assert not mine.add_contact(ProvenNode(moved))
+    assert mine.contacts() == [contact(1)]
+    mine.missed(contact(1))
+    assert mine.add_contact(ProvenNode(moved)) and mine.contacts() == [moved]
+
+
+def test_three_of_a_block_in_the_table_and_two_in_a_bucket() -> None:
+    mine, _ = table()
+    for number in [*range(1, 11), *range(33_000, 33_011)]:
+        mine.add_contact(ProvenNode(contact(number)))  # enough to split into two buckets
+    assert len(mine.buckets) == 2
+    crowd = [contact(number, Endpoint.of("9.9.9.1", number + 1)) for number in (100, 200, 300, 40_000, 50_000)]
+    taken = [one for one in crowd if mine.add_contact(ProvenNode(one))]
+    assert taken == [crowd[0], crowd[1], crowd[3]]
+
+
+def test_in_a_test_network_one_loopback_holds_many() -> None:
+    mine, _ = table(test_network=True)
+    for number in range(10):
+        assert mine.add_contact(ProvenNode(contact(number, Endpoint.of("127.0.0.1", number + 1))))
+    public, _ = table()
+    assert not public.add_contact(ProvenNode(contact(1, Endpoint.of("127.0.0.1", 1))))
+
+
+def filled(count: int = 400) -> GuardedTable:
+    mine, _ = table()
+    rng = random.Random(5)
+    for number in range(count):
+        home = Endpoint.of(f"8.{number // 250}.{number % 250}.1", 4711)
+        mine.add_contact(ProvenNode(Contact(NodeId(rng.randbytes(20)), home)))
+    return mine
+
+
+def test_the_nearest_are_the_nearest() -> None:
+    mine, rng = filled(), random.Random(6)
+    assert mine.size > 60
+    for _ in range(30):
+        target = rng.randbytes(20)
+        expected = sorted(mine.contacts(), key=lambda one: distance(one.id, target))[:20]
+        assert mine.nearest(target, 20) == expected
+        assert [node.contact for node in mine.find_neighbors(Node(target))] == expected
+
+
+def test_the_ids_at_the_edges_of_buckets_are_found_again() -> None:
+    """The stock table looks for a bucket's last id in the next one."""
+    mine = filled()
+    edges = [bucket.range[1] for bucket in mine.buckets if bucket.range[1] < SPACE - 1]
+    for number, edge in enumerate(edges):
+        one = Contact(NodeId(edge.to_bytes(20, "big")), Endpoint.of(f"7.7.{number}.1", 1))
+        if mine.add_contact(ProvenNode(one)):
+            assert mine.get(one.id) is not None and one in mine.contacts()
+    assert edges
+
+
+def test_a_bucket_without_a_walk_for_an_hour_gets_one() -> None:
+    mine, rng = filled(), random.Random(8)
+    assert mine.lonely_targets(NOW, rng) == []
+    mine.touch(bytes(20), NOW + DHT_BUCKET_EVERY_MS // 2)
+    targets = mine.lonely_targets(NOW + DHT_BUCKET_EVERY_MS, rng)
+    assert len(targets) == len(mine.buckets) - 1
+    for target in targets:
+        mine.touch(target, NOW + DHT_BUCKET_EVERY_MS)
+    assert mine.lonely_targets(NOW + DHT_BUCKET_EVERY_MS, rng) == []
+
+
+# --- the protocol's books ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Wires:
+    """A loop and a transport in one: what was sent, and timers that fire when told."""
+
+    now: float = 0.0
+    sent: list[tuple[bytes, tuple[str, int]]] = field(default_factory=list)
+    timers: list[tuple[float, Callable[..., object], tuple[Any, ...]]] = field(default_factory=list)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Any:
+        self.timers.append((self.now + delay, callback, args))
+        return self
+
+    def cancel(self) -> None:
+        """A timer that fires for a call that ended does nothing."""
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        due = [timer for timer in self.timers if timer[0] <= self.now]
+        self.timers = [timer for timer in self.timers if timer[0] > self.now]
+        for _, callback, args in due:
+            callback(*args)
+
+    def sendto(self, data: bytes, address: tuple[str, int]) -> None:
+        self.sent.append((data, address))
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def get_extra_info(self, _: str) -> tuple[str, int]:
+        return "127.0.0.1", 1
+
+
+def protocol(name: str = "ours") -> tuple[GuardedProtocol, Wires]:
+    wires = Wires()
+    made = GuardedProtocol(key_of(name), wires, lambda: NOW, random.Random(name), True, False, 20)
+    made.connection_made(wires)
+    return made, wires
+
+
+PEER = Endpoint.of("127.0.0.1", 9)
+PEER_KEY = key_of("peer")
+PEER_ID = node_id(PEER_KEY.public)
+
+
+def reply_to(data: bytes, answer: wire.Answer, name: str = "peer", you: Endpoint = PEER) -> bytes:
+    asked = wire.decode_request(data)
+    proof = wire.prove(key_of(name), asked.call_id, asked.sender, you)
+    return wire.encode_reply(wire.Reply(asked.call_id, answer, b"token  1", you, proof))
+
+
+def test_a_call_nobody_answers_ends_once_and_is_a_miss() -> None:
+    ours, wires = protocol()
+    ended: list[Heard | None] = []
+    ours.router.add_contact(ProvenNode(Contact(PEER_ID, PEER)))
+    assert ours.call(PEER, PEER_ID, wire.Ping(), ended.append)
+    wires.pass_time(10)
+    wires.pass_time(10)
+    assert ended == [None]
+    known = ours.router.get(PEER_ID)
+    assert known is not None and known.misses == 1
+
+
+def test_calls_under_way_are_bounded() -> None:
+    ours, wires = protocol()
+    sent = [ours.call(PEER, PEER_ID, wire.Ping(), lambda _: None) for _ in range(DHT_CALLS_MAX + 5)]
+    assert sent == [True] * DHT_CALLS_MAX + [False] * 5
+    wires.pass_time(10)
+    assert ours.call(PEER, PEER_ID, wire.Ping(), lambda _: None)
+
+
+def test_checks_under_way_are_bounded() -> None:
+    ours, wires = protocol()
+    for port in range(1, 200):
+        ours.check_contact(Contact(PEER_ID, Endpoint.of("127.0.0.1", port)))
+        ours.check_contact(Contact(PEER_ID, Endpoint.of("127.0.0.1", port)))
+    assert len(wires.sent) == DHT_CHECKS_MAX
+
+
+def test_the_first_call_is_padded_and_asks_for_proof_and_the_next_shows_the_token() -> None:
+    ours, wires = protocol()
+    find = wire.Find(bytes(20), bytes(20))
+    ours.call(PEER, PEER_ID, find, lambda _: None)
+    first = wires.sent[-1][0]
+    assert len(first) >= wire.PADDED_BYTES and wire.decode_request(first).prove
+    ours.datagram_received(reply_to(first, wire.Found()), (PEER.host, PEER.port))
+    ours.call(PEER, PEER_ID, find, lambda _: None)
+    second = wires.sent[-1][0]
+    asked = wire.decode_request(second)
+    assert len(second) < wire.PADDED_BYTES and asked.token == b"token  1" and not asked.prove
+
+
+def test_who_wants_a_newer_token_is_asked_again_once() -> None:
+    ours, wires = protocol()
+    ended: list[Heard | None] = []
+    ours.call(PEER, PEER_ID, wire.Store(bytes(20), b"r"), ended.append)
+    for _ in range(2):
+        ours.datagram_received(reply_to(wires.sent[-1][0], wire.Stored("token")), (PEER.host, PEER.port))
+    assert len(wires.sent) == 2
+    assert [heard.answer for heard in ended if heard] == [wire.Stored("token")]
+
+
+def test_a_reply_by_another_node_than_the_one_asked_is_dropped() -> None:
+    ours, wires = protocol()
+    ended: list[Heard | None] = []
+    ours.call(PEER, PEER_ID, wire.Ping(), ended.append)
+    ours.datagram_received(reply_to(wires.sent[-1][0], wire.Pong(), name="mallory"), (PEER.host, PEER.port))
+    assert ended == [] and ours.guard.dropped["bad-handshake"] == 1 and ours.router.size == 0
+    ours.datagram_received(reply_to(wires.sent[-1][0], wire.Pong()), (PEER.host, PEER.port))
+    assert len(ended) == 1 and ours.router.size == 1
+
+
+def test_the_second_gate_behind_the_protocols_takes_no_forgery_either() -> None:
+    ours, _ = protocol()
+    forged = encode(alice.head()).replace(alice.head().entry, b"f" * 32)
+    with pytest.raises(RemoteProtocolError):
+        ours.storage[alice.head().key] = forged
+    assert ours.storage.get(alice.head().key) is None
+    ours.storage[alice.head().key] = encode(alice.head())
+    assert ours.storage[alice.head().key] == [encode(alice.head())]
+    assert list(ours.storage) == [(alice.head().key, encode(alice.head()))]
+
+
+def test_the_librarys_own_calls_are_closed() -> None:
+    ours, _ = protocol()
+    for name in ("rpc_stun", "rpc_find_value", "call_store", "_accept_request"):
+        with pytest.raises(LocalProtocolError):
+            getattr(ours, name)(None)
+    with pytest.raises(AttributeError):
+        ours.no_such_call  # noqa: B018 - the library would make a remote call of it
