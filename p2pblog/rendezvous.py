@@ -16,11 +16,14 @@ from p2pblog.config import (
     HEAD_LIFETIME_MS,
     REPLICA_LIFETIME_MS,
     REPLICAS_WANTED,
+    RUN_BYTES_MAX,
 )
+from p2pblog.core import payload
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry, follow_one_another
 from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair
 from p2pblog.core.logs import Batch
+from p2pblog.core.payload import Delete
 from p2pblog.dht import Directory
 from p2pblog.dht.records import (
     DhtKey,
@@ -102,7 +105,6 @@ class Rendezvous:
         self._news = Signal()
         self._drops: list[Record] = []
         self._dirty = True
-        self._recent: list[Entry] = []
 
     @property
     def dht_nodes(self) -> int:
@@ -137,7 +139,6 @@ class Rendezvous:
     def on_stored(self, batch: Batch) -> None:
         if batch.identity == self._own:
             self._dirty = True
-            self._recent = [*self._recent, *batch.entries][-NOTICES_MAX:]
         self._news.set()
 
     def on_deleted(self, entry: Entry) -> None:
@@ -145,7 +146,6 @@ class Rendezvous:
         device = self._device()
         if entry.device == device.public:
             self._drops.append(sign_drop(device, entry.seq, self._wall_ms()))
-            self._recent = [kept for kept in self._recent if kept.id != entry.id]
             self._dirty = True
             self._news.set()
 
@@ -183,8 +183,8 @@ class Rendezvous:
         head = sign_head(identity, device, now_ms, last.high, last.high_id, now_ms + HEAD_LIFETIME_MS)
         if head is not None:
             records.append(head)
-        records += [record for entry in self._recent if (record := notice_record(entry)) is not None]
-        return records
+        newest = await self._store.run(own, max(last.low, last.high - NOTICES_MAX + 1), last.high, RUN_BYTES_MAX)
+        return records + [record for entry in _not_taken_back(newest) if (record := notice_record(entry)) is not None]
 
     async def _publish(self, records: Sequence[Record]) -> None:
         if records:
@@ -299,6 +299,13 @@ class Rendezvous:
         except StoreError as error:
             log.error("the DHT's own store failed: %s", error)
             return []
+
+
+def _not_taken_back(entries: Sequence[Entry]) -> list[Entry]:
+    """Those that none of them deletes: a delete comes after what it names."""
+    said = [payload.decode(entry.payload) for entry in entries if entry.payload is not None]
+    deleted = {named for delete in said if isinstance(delete, Delete) for named in (delete.of.id, *delete.replaces)}
+    return [entry for entry in entries if entry.id not in deleted]
 
 
 def _newest_stretch(found: dict[int, Entry]) -> tuple[Entry, ...]:

@@ -7,6 +7,9 @@ import trio
 from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
+from p2pblog.core.keys import DeviceKey
+from p2pblog.dht.records import Notice, notice_key
+
 
 @pytest.fixture
 def autojump_clock() -> MockClock:
@@ -115,3 +118,29 @@ async def test_a_peer_can_be_added_by_hand(autojump_clock: MockClock) -> None:
         assert row["direction"] == "out"
         assert row["node"] == world.home("alice").keyring.node.public.hex()
         assert len(await bob.peers()) == 1
+
+
+@trio_test
+async def test_what_was_taken_back_is_not_published_again(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await world.start("dave")
+        alice = await world.start("alice", "dave")
+        await alice.post("kept")
+        regretted = await alice.post("regretted")
+        await trio.sleep(30)
+        await alice.delete(regretted["id"])
+        await trio.sleep(30)
+        await world.kill("alice")
+        alice = await world.start("alice", "dave")  # a start publishes the newest notices anew
+        await alice.post("later")
+        await trio.sleep(30)
+        held = await world.home("dave").parts.rendezvous._directory.find(  # type: ignore[union-attr]
+            notice_key(DeviceKey(bytes.fromhex(regretted["device"])), regretted["seq"])
+        )
+        assert not [record for record in held if isinstance(record, Notice)]
+        await world.kill("alice")
+
+        carol = await world.start("carol", "dave")
+        await carol.follow(world.home("alice").address)
+        await world.reads("carol", "later")
+        assert "regretted" not in [row["text"] for row in await carol.timeline()]
