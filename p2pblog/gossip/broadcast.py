@@ -17,18 +17,20 @@ hops, the lead in time does it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-from p2pblog.config import NEWEST_FIRST
+from p2pblog.config import NEWEST_FIRST, RUN_ENTRIES_MAX
+from p2pblog.core import codec
 from p2pblog.core.entry import Entry
-from p2pblog.core.keys import DeviceKey, NodeKey
+from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.runs import check_run, encode_run, run_device
+from p2pblog.errors import Malformed
 from p2pblog.gossip.events import Effect, GraftDue, HavesDue, Loaded, LoadRun, Send, SetTimer, Stored, StoreRun
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import HAVES_MAX, Clock, Graft, Have, Live, Prune, Wait
-from p2pblog.gossip.replication import Replication, check_start
+from p2pblog.gossip.replication import Replication, check_start, mark_held
 from p2pblog.gossip.sharing import Session, Sharing
 
 GRAFT_WAIT_S = 0.3
@@ -41,10 +43,12 @@ HAVES_DELAY_S = 0.05
 """Batching of lazy notices: a warm tree has delivered long before."""
 GRAFT_RETRY_S = 0.5
 """How long an asked peer may take before the next announcer is asked (a guess: two slow round trips)."""
-ANNOUNCED_MAX = 64
-"""Announced entries of one log that we keep waiting for: more than these, and the history path fetches them."""
-ANNOUNCERS_MAX = 8
-"""Announcers remembered of one entry: who comes ninth would be asked last."""
+NEAR = 16
+"""Entries above our highest that are waited for one by one; what is announced beyond them is fetched as history."""
+ANNOUNCERS_MAX = 16
+"""Announcers remembered of one entry: who comes later would be asked last."""
+LOADS_MAX = 256
+"""Answers to grafts that we owe one peer at once; it asks others for more."""
 
 
 @dataclass(slots=True)
@@ -57,6 +61,10 @@ class Tree:
     waited: dict[int, None] = field(default_factory=dict)
     grafted: dict[int, dict[NodeKey, None]] = field(default_factory=dict)
     """Entry -> who was asked for it."""
+    due: dict[int, float] = field(default_factory=dict)
+    """Entry -> when the next announcer is asked for it."""
+    was_bare: bool = False
+    """Whether we had no eager peer when the entry that is coming was announced or pushed."""
 
 
 @dataclass(slots=True)
@@ -82,39 +90,46 @@ class Broadcast:
     def _on_announced(self, session: Session, device: DeviceKey, seq: int, now: float) -> list[Effect]:
         if self.holdings.owners.get(device) not in session.shared:
             return []  # unfollowed in the meantime, or a device whose statement is still on its way
-        raise_clock(session, device, seq)
+        mark_held(session, device, seq, seq)
         if seq <= self._reached(device) or seq > self.holdings.last_wanted(device):
             return []
         tree = self.trees.setdefault(device, Tree())
-        if seq not in tree.announced and len(tree.announced) >= ANNOUNCED_MAX:
-            return []
+        if seq > self.holdings.high(device) + NEAR:
+            effects = self._change_eager(device, tree, session.peer) if tree.eager_from is None else []
+            return effects + self.replication.offer(device)
         announcers = tree.announced.setdefault(seq, {})
-        if len(announcers) < ANNOUNCERS_MAX:
-            announcers.setdefault(session.peer, now)
-        if tree.eager_from is None:
-            return self._graft(device, tree, session.peer, seq, now)
-        if tree.eager_from == session.peer or len(announcers) > 1:
+        if session.peer in announcers or len(announcers) >= ANNOUNCERS_MAX:
             return []
-        return [SetTimer(GraftDue(device, seq, 0), now + GRAFT_WAIT_S)]
+        announcers[session.peer] = now
+        if tree.eager_from is None or tree.eager_from == session.peer:  # our eager peer announces what it won't push
+            return self._graft(device, tree, session.peer, seq, now)
+        return [] if seq in tree.due else self._wait_until(device, tree, seq, now + GRAFT_WAIT_S)
+
+    @staticmethod
+    def _wait_until(device: DeviceKey, tree: Tree, seq: int, at: float) -> list[Effect]:
+        tree.due[seq] = at
+        return [SetTimer(GraftDue(device, seq), at)]
 
     def on_live(self, session: Session, message: Live, now: float) -> list[Effect]:
         device, first = run_device(message.value)
         identity = self.holdings.owners.get(device)
         if identity is None or identity not in session.shared or self.holdings.last_wanted(device) == 0:
             return []
-        high = first + len(message.value[3]) - 1 if isinstance(message.value[3], list) else first
-        raise_clock(session, device, high)
+        high = first + len(codec.as_list(message.value[3], length_max=RUN_ENTRIES_MAX)) - 1
+        if high < first:
+            raise Malformed("an empty run")
+        mark_held(session, device, first, high)
         if high <= self._reached(device):
             return self._on_duplicate(session, device)
         before = self.holdings.id_before(device, first)
         if first > 1 and before is None and message.value[2] is None:
-            return []  # pushed past a hole of ours: the history path closes it first
+            return self.replication.offer(device)  # pushed past a hole of ours: that is history first
         entries = check_run(message.value, before)
         check_start(identity, entries)
         entries = tuple(entry for entry in entries if entry.seq <= self.holdings.last_wanted(device))
         if not entries or entries[-1].signature is None:
             return []  # it ends beyond a retirement
-        self.coming[device] = max(high, self.coming.get(device, 0))
+        self.coming[device] = max(entries[-1].seq, self.coming.get(device, 0))
         return [
             *self._on_pushed(session, device, high, now),
             StoreRun(session.peer, Batch(identity, entries), live=True),
@@ -127,7 +142,8 @@ class Broadcast:
         if leader is not None and leader != session.peer and now - since > SWITCH_LEAD_S and seq not in tree.grafted:
             return self._change_eager(device, tree, leader)
         if tree.eager_from is None:
-            tree.eager_from = session.peer
+            tree.eager_from, tree.was_bare = session.peer, True
+            tree.eager_to.pop(session.peer, None)
             return []
         return [] if tree.eager_from == session.peer else [Send(session.peer, Prune(device))]
 
@@ -142,8 +158,9 @@ class Broadcast:
             return []
         self.trees.setdefault(message.device, Tree()).eager_to[session.peer] = None
         high = self.holdings.high(message.device)
-        if not 0 < message.first <= high:
+        if not 0 < message.first <= high or session.loads >= LOADS_MAX:
             return []
+        session.loads += 1
         last = min(high, message.first + NEWEST_FIRST - 1)
         return [LoadRun(session.peer, message.device, message.first, last, live=True)]
 
@@ -157,33 +174,45 @@ class Broadcast:
         tree = self.trees.get(message.device)
         if tree is None or tree.eager_from != session.peer or message.seq in tree.waited:
             return []
-        if message.seq <= self._reached(message.device) or len(tree.waited) >= ANNOUNCED_MAX:
+        if not self._reached(message.device) < message.seq <= self.holdings.high(message.device) + NEAR:
             return []
         tree.waited[message.seq] = None
-        due = SetTimer(GraftDue(message.device, message.seq, 1), now + GRAFT_WAIT_S + WAIT_EXTRA_S)
-        return [due, *(Send(peer, message) for peer in tree.eager_to)]
+        at = max(now + GRAFT_WAIT_S + WAIT_EXTRA_S, tree.due.get(message.seq, 0.0))
+        effects = self._wait_until(message.device, tree, message.seq, at)
+        return [*effects, *(Send(peer, message) for peer in tree.eager_to)]
 
     # --- timers and links ---
 
     def on_graft_due(self, timer: GraftDue, now: float) -> list[Effect]:
-        tree = self.trees.get(timer.device)
-        if tree is None or timer.seq <= self._reached(timer.device):
+        device, seq = timer.device, timer.seq
+        tree = self.trees.get(device)
+        if tree is None or seq <= self._reached(device) or now < tree.due.get(seq, float("inf")):
             return []
-        if timer.round == 0 and (timer.seq in tree.waited or timer.seq in tree.grafted):
-            return []  # a longer wait runs
-        asked = tree.grafted.get(timer.seq, {})
-        untried = [peer for peer in tree.announced.get(timer.seq, {}) if peer != tree.eager_from and peer not in asked]
-        if not untried:
-            return self.replication.offer(timer.device)
-        return self._graft(timer.device, tree, untried[0], timer.seq, now)
+        del tree.due[seq]
+        asked = tree.grafted.get(seq, {})
+        untried = next((peer for peer in tree.announced.get(seq, {}) if peer not in asked), None)
+        if untried is None:
+            return self.replication.offer(device)
+        return self._graft(device, tree, untried, seq, now)
 
     def on_link_down(self, peer: NodeKey, now: float) -> list[Effect]:
         self.batches.pop(peer, None)
+        return self._leave(peer, list(self.trees), now)
+
+    def on_unshared(self, peer: NodeKey, identities: Iterable[IdentityHash], now: float) -> list[Effect]:
+        """The peer has no interest in these any more: for their logs its link has ended."""
+        return self._leave(peer, [d for identity in identities for d in self.holdings.devices(identity)], now)
+
+    def _leave(self, peer: NodeKey, devices: list[DeviceKey], now: float) -> list[Effect]:
         effects: list[Effect] = []
-        for device, tree in self.trees.items():
+        for device in devices:
+            tree = self.trees.get(device)
+            if tree is None:
+                continue
             tree.eager_to.pop(peer, None)
-            for announcers in tree.announced.values():
-                announcers.pop(peer, None)
+            for numbers in (tree.announced, tree.grafted):
+                for peers in numbers.values():
+                    peers.pop(peer, None)
             if tree.eager_from == peer:
                 tree.eager_from = None
                 effects += self._ask_elsewhere(device, tree, now)
@@ -195,18 +224,25 @@ class Broadcast:
                 return self._graft(device, tree, next(iter(tree.announced[seq])), seq, now)
         return []
 
+    def drop(self, device: DeviceKey) -> None:
+        """Forget what is on its way in this log: it was refused, or the log is fetched anew."""
+        self.coming.pop(device, None)
+
+    def on_uninterested(self, identity: IdentityHash) -> None:
+        for device in self.holdings.devices(identity):
+            self.trees.pop(device, None)
+            self.coming.pop(device, None)
+
     def _graft(self, device: DeviceKey, tree: Tree, peer: NodeKey, seq: int, now: float) -> list[Effect]:
         """Ask a peer for what is missing up to an entry; it becomes our eager peer."""
         tree.grafted.setdefault(seq, {})[peer] = None
-        high = self.holdings.high(device)
-        near = seq - high <= NEWEST_FIRST
-        effects = self._change_eager(device, tree, peer, high + 1 if near else 0)
-        effects.append(SetTimer(GraftDue(device, seq, 1), now + GRAFT_RETRY_S))
-        effects += [Send(follower, Wait(device, seq)) for follower in tree.eager_to if follower != peer]
-        return effects if near else effects + self.replication.offer(device)
+        effects = self._change_eager(device, tree, peer, self.holdings.high(device) + 1)
+        effects += self._wait_until(device, tree, seq, now + GRAFT_RETRY_S)
+        return effects + [Send(follower, Wait(device, seq)) for follower in tree.eager_to]
 
     def _change_eager(self, device: DeviceKey, tree: Tree, peer: NodeKey, first: int = 0) -> list[Effect]:
         left, tree.eager_from = tree.eager_from, peer
+        tree.was_bare = tree.was_bare or left is None
         tree.eager_to.pop(peer, None)  # a tree has no loops of two
         effects: list[Effect] = [Send(peer, Graft(device, first))]
         if left is not None and left != peer and left in self.sharing.sessions:
@@ -218,9 +254,10 @@ class Broadcast:
     def on_loaded(self, session: Session, event: Loaded) -> list[Effect]:
         """The answer to a graft."""
         device = event.request.device
+        session.loads = max(0, session.loads - 1)
         if not event.entries or self.holdings.owners.get(device) not in session.shared:
             return []
-        raise_clock(session, device, event.entries[-1].seq)
+        mark_held(session, device, event.entries[0].seq, event.entries[-1].seq)
         return [Send(session.peer, Live(encode_run(event.entries)))]
 
     def on_stored(self, event: Stored, now: float) -> list[Effect]:
@@ -234,7 +271,8 @@ class Broadcast:
         if entries[-1].seq != high:
             return []  # history: clocks tell of it
         effects: list[Effect] = []
-        at_once = tree.eager_from is None
+        at_once = tree.eager_from is None or tree.was_bare
+        tree.was_bare = False
         for session in self.sharing.sharing(event.batch.identity):
             peer = session.peer
             their_high = session.clocks.get(device, Clock()).high
@@ -249,7 +287,7 @@ class Broadcast:
 
     def _push(self, session: Session, device: DeviceKey, entries: Sequence[Entry], their_high: int) -> Effect:
         news = [entry for entry in entries if entry.seq > their_high]
-        raise_clock(session, device, news[-1].seq)
+        mark_held(session, device, news[0].seq, news[-1].seq)
         return Send(session.peer, Live(encode_run(news, prev_known=news[0].seq > 1)))
 
     def _announce(self, peer: NodeKey, device: DeviceKey, seq: int, at_once: bool, now: float) -> list[Effect]:
@@ -274,15 +312,6 @@ class Broadcast:
 
     @staticmethod
     def _forget_below(tree: Tree, high: int) -> None:
-        for numbers in (tree.announced, tree.waited, tree.grafted):
+        for numbers in (tree.announced, tree.waited, tree.grafted, tree.due):
             for seq in [seq for seq in numbers if seq <= high]:
                 del numbers[seq]
-
-
-def raise_clock(session: Session, device: DeviceKey, seq: int) -> None:
-    """The peer holds this entry too: it said so, or was sent it."""
-    clock = session.clocks.get(device, Clock())
-    if seq <= clock.high:
-        return
-    spans = ((clock.spans[0][0], seq), *clock.spans[1:]) if clock.spans else ((seq, seq),)
-    session.clocks[device] = replace(clock, spans=spans)

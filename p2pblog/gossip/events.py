@@ -73,6 +73,7 @@ class Contradicted:
     source: NodeKey
     batch: Batch
     ours: tuple[Entry, ...]
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +164,10 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class GraftDue:
-    """Nobody pushed the entry in time: ask the peer that announced it. `round` 1 is the wait after a WAIT."""
+    """Nobody pushed the entry in time, unless a later time was set since: ask a peer that announced it."""
 
     device: DeviceKey
     seq: int
-    round: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +264,8 @@ class StoreStray:
 
 @dataclass(frozen=True, slots=True)
 class DropLog:
+    """Forget a log, and say `Dropped`."""
+
     device: DeviceKey
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from p2pblog.core.identity import Identity, Standing
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
@@ -29,7 +29,10 @@ class Holdings:
                 self._by_identity.setdefault(identity.hash, {})[device] = None
 
     def take(self, state: LogState) -> None:
-        """Take a log's new state."""
+        """Take a log's new state. A proof that the store has still to write is kept."""
+        known = self.logs.get(state.device)
+        if known is not None and known.fork is not None and state.fork is None:
+            state = replace(state, fork=known.fork)
         self.logs[state.device] = state
         self.owners[state.device] = state.identity
         self._by_identity.setdefault(state.identity, {})[state.device] = None
@@ -45,6 +48,11 @@ class Holdings:
         """The highest number we hold; 0 for nothing."""
         state = self.logs.get(device)
         return state.spans[-1].high if state is not None and state.spans else 0
+
+    def holds(self, device: DeviceKey, seq: int) -> bool:
+        """Whether we hold this entry, with or without its payload."""
+        state = self.logs.get(device)
+        return state is not None and any(span.low <= seq <= span.high for span in state.spans)
 
     def last_wanted(self, device: DeviceKey) -> int:
         """The highest number that we would take of this log: none beyond a retirement, none of a stranger's."""

@@ -122,6 +122,7 @@ class Gossip:
             case Stored():
                 return self._on_stored(event, now)
             case Contradicted(source):
+                self.broadcast.drop(event.batch.entries[0].device)
                 session = self.sharing.sessions.get(source)
                 return [] if session is None else self.replication.on_contradicted(session, event)
             case PayloadsStored(_source, state):
@@ -130,13 +131,16 @@ class Gossip:
             case Loaded(request):
                 return self._on_loaded(event, request.peer, request.live)
             case LoadedOne():
-                return self.strays.on_loaded(event) if event.peer in self.sharing.sessions else []
+                session = self.sharing.sessions.get(event.peer)
+                return [] if session is None else self.strays.on_loaded(session, event)
             case Dropped(device):
                 self.holdings.forget_log(device)
+                self.broadcast.drop(device)
                 return self.replication.offer(device)
             case Interested(identity):
                 return self.sharing.on_interested(identity)
             case Uninterested(identity):
+                self.broadcast.on_uninterested(identity)
                 return self.sharing.on_uninterested(identity)
             case Learned(identity):
                 return self._after_statements(self.sharing.learn(identity), identity.hash)
@@ -213,12 +217,9 @@ class Gossip:
     def _on_message(self, session: Session, message: Message, now: float) -> list[Effect]:
         match message:
             case Hello():
-                return self._on_hello(session, message)
+                return self._on_hello(session, message, now)
             case Tokens():
-                before = set(session.shared)
-                effects = self.sharing.on_tokens(session, message)
-                fresh = [identity for identity in session.shared if identity not in before]
-                return effects + self.replication.tell_forks(session, fresh)
+                return self.sharing.on_tokens(session, message)
             case Clocks(clocks):
                 effects = self.sharing.on_clocks(session, message)
                 told = [clock.identity for clock in clocks if clock.identity in session.shared]
@@ -257,8 +258,9 @@ class Gossip:
 
     def _on_upkeep(self, session: Session, message: Message, now: float) -> list[Effect]:
         match message:
-            case Forget():
-                return self.sharing.on_forget(session, message)
+            case Forget(identities):
+                effects = self.sharing.on_forget(session, message)
+                return effects + self.broadcast.on_unshared(session.peer, identities, now)
             case Fetch():
                 return self.strays.on_fetch(session, message)
             case Found():
@@ -274,8 +276,8 @@ class Gossip:
             case _:
                 raise AssertionError(f"a message that nobody handles: {message!r}")
 
-    def _on_hello(self, session: Session, message: Hello) -> list[Effect]:
-        effects = self.sharing.on_hello(session, message) + self.membership.on_hello(session)
+    def _on_hello(self, session: Session, message: Hello, now: float) -> list[Effect]:
+        effects = self.sharing.on_hello(session, message) + self.membership.on_hello(session, now)
         resumed = list(session.shared)
         return effects + self.replication.consider(session, resumed)
 

@@ -8,6 +8,7 @@ dials start at once instead of one.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -31,8 +32,14 @@ DIALS_CALM = 2
 """Dials at once in quiet times."""
 BACKOFF_S = 2.0
 BACKOFF_MAX_S = 600.0
+LOST_WITHIN_S = 10.0
+"""Links lost within this time count as one crash (a guess: our model's survivors were all back in ten seconds)."""
 KNOWN_MAX = 1_024
 """Endpoints remembered: the passive view, thirty times HyParView's 30, for they cost 100 bytes each."""
+HOLDS_MAX = 64
+"""Identities remembered of one endpoint: those for which it was found last."""
+OWN_MAX = 64
+"""Endpoints remembered that lead to ourselves."""
 SHUFFLE_EVERY_S = 60.0
 """iroh-gossip's figure."""
 COVER_TWICE = 2
@@ -51,8 +58,11 @@ class Known:
 
 @dataclass(slots=True)
 class Pinged:
+    """A ping that awaits its answer. `alive_at`: when the peer last said anything, or the time of the ping."""
+
     number: int
     at: float
+    alive_at: float
 
 
 @dataclass(slots=True)
@@ -67,7 +77,10 @@ class Membership:
     dialing: dict[Endpoint, None] = field(default_factory=dict)
     pinged: dict[NodeKey, Pinged] = field(default_factory=dict)
     round_trips: dict[NodeKey, float] = field(default_factory=dict)
-    own: set[Endpoint] = field(default_factory=set)
+    own: dict[Endpoint, None] = field(default_factory=dict)
+    lost: list[float] = field(default_factory=list)
+    """When links ended, lately."""
+    last_pinged: NodeKey | None = None
     _number: int = 0
     _shuffle_at: float = 0.0
 
@@ -77,33 +90,48 @@ class Membership:
         for endpoint in endpoints:
             if endpoint in self.own or endpoint.port == 0:
                 continue
-            known = self.known.get(endpoint)
-            if known is None:
-                self._make_room()
-                known = self.known[endpoint] = Known()
+            known = self._know(endpoint)
             if identity is not None:
                 known.holds[identity] = None
                 known.not_before = min(known.not_before, now)
+                if len(known.holds) > HOLDS_MAX:
+                    del known.holds[next(iter(known.holds))]
         return self._dial(now)
 
-    def _make_room(self) -> None:
-        if len(self.known) >= KNOWN_MAX:
-            worst = max(self.known, key=lambda endpoint: (self.known[endpoint].failures, endpoint))
+    def _know(self, endpoint: Endpoint) -> Known:
+        """What is known of an endpoint. A newcomer takes the place of the worst in the most crowded address block, so
+        that who has many addresses in a few blocks does not drive out all the others."""
+        if endpoint not in self.known and len(self.known) >= KNOWN_MAX:
+            crowds = Counter(other.block for other in self.known)
+            worst = max(
+                self.known,
+                key=lambda other: (
+                    self.known[other].node not in self.sharing.sessions,
+                    crowds[other.block],
+                    self.known[other].failures,
+                    self.known[other].node is None,
+                    other,
+                ),
+            )
             del self.known[worst]
+        return self.known.setdefault(endpoint, Known())
 
     def on_dial_failed(self, event: DialFailed, now: float) -> list[Effect]:
         endpoint = event.endpoint
         self.dialing.pop(endpoint, None)
         if event.own:
-            self.own.add(endpoint)
+            self.own[endpoint] = None
+            if len(self.own) > OWN_MAX:
+                del self.own[next(iter(self.own))]
             self.known.pop(endpoint, None)
-            return []
+            return self._dial(now)
         known = self.known.get(endpoint)
         if known is None:
             return []
         if event.linked is not None:
             known.node, known.failures = event.linked, 0
-            return [RememberPeer(endpoint, event.linked, 0)]
+            known.not_before = now + BACKOFF_S
+            return [RememberPeer(endpoint, event.linked, 0), *self._dial(now)]
         known.failures += 1
         known.not_before = now + min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(known.failures, 10))
         return [RememberPeer(endpoint, known.node, known.failures), *self._dial(now)]
@@ -114,29 +142,28 @@ class Membership:
         if not session.dialed:
             return []
         self.dialing.pop(session.endpoint, None)
-        known = self.known.setdefault(session.endpoint, Known())
+        known = self._know(session.endpoint)
         known.node, known.failures = session.peer, 0
         return [RememberPeer(session.endpoint, session.peer, 0)]
 
-    def on_hello(self, session: Session) -> list[Effect]:
+    def on_hello(self, session: Session, now: float) -> list[Effect]:
         """Name some peers; turn away whom we have no room for, unless it has nobody else."""
         effects: list[Effect] = []
         if not session.dialed and session.port:
             endpoint = Endpoint.of(session.endpoint.host, session.port)
-            if endpoint not in self.known:
-                self._make_room()
-            known = self.known.setdefault(endpoint, Known())
-            known.node = session.peer
+            known = self._know(endpoint)
+            known.node, known.failures = session.peer, 0
             effects.append(RememberPeer(endpoint, session.peer, 0))
         effects += self._name_peers(session)
         accepted = sum(1 for other in self.sharing.sessions.values() if not other.dialed)
         if not session.dialed and accepted > LINKS_ACCEPTED_MAX and session.links >= 2:
             effects += [Send(session.peer, Bye()), Close(session.peer)]
-        return effects
+        return effects + self._dial(now)
 
     def on_link_down(self, peer: NodeKey, now: float) -> list[Effect]:
         self.pinged.pop(peer, None)
         self.round_trips.pop(peer, None)
+        self.lost = [*(at for at in self.lost if now - at < LOST_WITHIN_S), now][-LINKS_ACCEPTED_MAX:]
         for known in self.known.values():
             if known.node == peer:
                 known.not_before = max(known.not_before, now + BACKOFF_S)
@@ -173,7 +200,7 @@ class Membership:
         if suspects:
             effects += [effect for peer in idle for effect in self._ping(peer, now)]
         elif idle:
-            effects += self._ping(self.rng.choice(idle), now)
+            effects += self._ping(self._next_in_turn(idle), now)
         if now >= self._shuffle_at and self.sharing.sessions:
             self._shuffle_at = now + SHUFFLE_EVERY_S
             chosen = self.rng.choice(sorted(self.sharing.sessions))
@@ -181,11 +208,16 @@ class Membership:
                 effects += self._name_peers(self.sharing.sessions[chosen])
         return effects + self._dial(now)
 
+    def _next_in_turn(self, idle: list[NodeKey]) -> NodeKey:
+        last = self.last_pinged
+        self.last_pinged = next((peer for peer in idle if last is None or peer > last), idle[0])
+        return self.last_pinged
+
     def _ping(self, peer: NodeKey, now: float) -> list[Effect]:
         if not self.sharing.sessions[peer].ready:
             return []
         self._number = (self._number + 1) % 2**32
-        self.pinged[peer] = Pinged(self._number, now)
+        self.pinged[peer] = Pinged(self._number, now, now)
         return [Send(peer, Ping(self._number))]
 
     def on_ping(self, session: Session, message: Ping) -> list[Effect]:
@@ -202,14 +234,14 @@ class Membership:
     def on_life(self, peer: NodeKey, now: float) -> None:
         """Anything from a peer shows that it lives: a long run may delay its answer to a ping."""
         if peer in self.pinged:
-            self.pinged[peer].at = max(self.pinged[peer].at, now - SUSPECT_AFTER_S)
+            self.pinged[peer].alive_at = now
 
     def _is_suspect(self, peer: NodeKey, now: float) -> bool:
         patience = max(SUSPECT_AFTER_S, 3 * self.round_trips.get(peer, 0.0))
-        return now - self.pinged[peer].at > patience
+        return now - self.pinged[peer].alive_at > patience
 
     def _drop_lost(self, now: float) -> list[Effect]:
-        lost = [peer for peer in sorted(self.pinged) if now - self.pinged[peer].at > LOST_AFTER_S]
+        lost = [peer for peer in sorted(self.pinged) if now - self.pinged[peer].alive_at > LOST_AFTER_S]
         return [Close(peer, TooSlow("no answer to a ping")) for peer in lost]
 
     # --- dialing ---
@@ -217,7 +249,8 @@ class Membership:
     def _dial(self, now: float) -> list[Effect]:
         links = len(self.sharing.sessions)
         suspects = sum(1 for peer in self.pinged if self._is_suspect(peer, now))
-        in_need = links - suspects < 2 or 2 * suspects >= links
+        lost = sum(1 for at in self.lost if now - at < LOST_WITHIN_S)
+        in_need = links - suspects < 2 or suspects + lost >= links - suspects
         room = (DIALS_MAX if in_need else DIALS_CALM) - len(self.dialing)
         chosen: list[Endpoint] = []
         for endpoint in self._worth_dialing(now):
@@ -238,12 +271,12 @@ class Membership:
             and known.node not in self.sharing.sessions
             and known.not_before <= now
         ]
-        uncovered = {identity for identity in self.holdings.interests if self._cover(identity) < COVER_TWICE}
+        if not free:
+            return []
+        uncovered = {i for i in self.holdings.interests if self.sharing.cover(i) < COVER_TWICE}
         needed = [endpoint for endpoint, known in free if uncovered & known.holds.keys()]
-        others = [(known.failures, endpoint) for endpoint, known in free if endpoint not in set(needed)]
+        taken = set(needed)
+        others = [(known.failures, endpoint) for endpoint, known in free if endpoint not in taken]
         spare = max(0, LINKS_CHOSEN_MAX - len(self.sharing.sessions) - len(self.dialing))
         beyond = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX - len(self.sharing.sessions) - len(self.dialing)
         return [*needed[: max(0, beyond)], *(endpoint for _failures, endpoint in sorted(others)[:spare])]
-
-    def _cover(self, identity: IdentityHash) -> int:
-        return len(self.sharing.sharing(identity))

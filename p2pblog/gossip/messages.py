@@ -23,8 +23,8 @@ PROTOCOL_VERSION = 1
 TOKEN_BYTES = 8
 TOKENS_MAX = 16_384
 """Identities one peer may ask about: beyond FOLLOWS_MAX, with room for relayed feeds."""
-NAMES_MAX = 65_536
-"""Logs one direction of a link may name; a peer that needs more opens a new link."""
+NAMES_MAX = 16_384
+"""Logs that get a number in one direction of a link: beyond FOLLOWS_MAX, and 2 MB; further ones go by their keys."""
 CLOCKS_MAX = 4_096
 """Identities in one Clocks message; more go in several."""
 LOGS_PER_CLOCK_MAX = 64
@@ -84,7 +84,29 @@ class Clock:
         return self.spans[0][1] if self.spans else 0
 
     def holds(self, seq: int) -> bool:
-        return any(low <= seq <= high for low, high in self.spans)
+        return self.span_of(seq) is not None
+
+    def span_of(self, seq: int) -> tuple[int, int] | None:
+        return next((span for span in self.spans if span[0] <= seq <= span[1]), None)
+
+    def extended(self, low: int, high: int) -> Clock:
+        """The clock of a node that has come to hold these numbers too; at most SPANS_MAX spans, the newest."""
+        apart = [span for span in self.spans if span[1] < low - 1 or span[0] > high + 1]
+        for span in self.spans:
+            if span not in apart:
+                low, high = min(low, span[0]), max(high, span[1])
+        return Clock(tuple(sorted([*apart, (low, high)], reverse=True)[:SPANS_MAX]), self.missing)
+
+    def without(self, low: int, high: int) -> Clock:
+        """The clock of a node that turned out to lack these numbers."""
+        left: list[tuple[int, int]] = []
+        for bottom, top in self.spans:
+            left += [
+                (first, last)
+                for first, last in ((max(bottom, high + 1), top), (bottom, min(top, low - 1)))
+                if first <= last
+            ]
+        return Clock(tuple(left[:SPANS_MAX]), self.missing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,19 +5,23 @@ Rules:
 * A log is wanted from one peer at a time; a peer answers at most WANTS_PER_PEER of ours at once.
 * First the newest 50 of every shared log, then payloads that are missing, then everything below, from the top down.
 * A run counts only when it is stored; only then is the next piece of its log asked for.
-* A run that contradicts what we hold is followed down to where the two histories part; that gives a fork proof.
+* A run that contradicts what we hold is followed to where the two histories part; that gives a fork proof. Meanwhile
+  its sender is asked for no more of that log, and others are.
+* Of a retired log the entry that the retirement names comes first, so that we never build on a wrong branch. Where we
+  hold that entry, we are right; where we don't and somebody contradicts us, we begin afresh.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from p2pblog.config import FORK_BODIES_MAX, NEWEST_FIRST, RUN_ENTRIES_MAX
 from p2pblog.core import payload as payloads
 from p2pblog.core.entry import Entry
-from p2pblog.core.forks import ForkProof, prove_fork
-from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
+from p2pblog.core.forks import ForkProof, freezes, prove_fork
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.runs import check_run, encode_run, run_device
 from p2pblog.errors import BadChain, BadForkProof, BadMessage, TooSlow
@@ -61,31 +65,53 @@ CLOCKS_DELAY_S = 1.0
 """Changes of what we hold are told together (a guess; live entries are announced on their own, at once)."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a run that contradicts ours says of the entry right below it (its id) or above it (its predecessor)."""
+
+    seq: int
+    id: EntryId | None
+    above: bool = False
+
+
+@dataclass(eq=False, slots=True)
 class Fetching:
-    """A log being fetched from a peer: the numbers asked for; `answered`: what came waits to be stored."""
+    """A question to a peer: the numbers asked for. One with a `claim` looks for a fork, beside its log's own one."""
 
     peer: NodeKey
+    device: DeviceKey
     number: int
     first: int
     last: int
+    asked_at: float
     payloads: bool = False
-    answered: bool = False
+    claim: Claim | None = None
 
 
 @dataclass(slots=True)
 class Queue:
-    """What one peer could give us: logs with newer entries, then logs with holes below."""
+    """What one peer could give us: logs with newer entries, then logs with holes below. And what was asked of it."""
 
     fresh: dict[DeviceKey, None] = field(default_factory=dict)
     old: dict[DeviceKey, None] = field(default_factory=dict)
-    under_way: int = 0
+    awaiting: dict[DeviceKey, Fetching] = field(default_factory=dict)
+    storing: dict[DeviceKey, Fetching] = field(default_factory=dict)
+    answered_at: float = 0.0
+    lacks: int = 0
+    """Questions that it could not answer, whatever its clock said."""
     asked: int = 0
+
+    @property
+    def under_way(self) -> int:
+        return len(self.awaiting) + len(self.storing)
+
+    def is_busy(self, device: DeviceKey) -> bool:
+        return device in self.awaiting or device in self.storing
 
 
 @dataclass(slots=True)
 class Replication:
-    """The machine."""
+    """The machine. `fetching` holds the one question by which each log is being fetched."""
 
     holdings: Holdings
     sharing: Sharing
@@ -116,24 +142,32 @@ class Replication:
         return self._pump(session)
 
     def offer(self, device: DeviceKey) -> list[Effect]:
-        """A log is free to be fetched (again): ask whoever has more of it."""
+        """A log is free to be fetched (again): ask whoever has more of it, those first who kept their word so far."""
+        owner = self.holdings.owners.get(device)
+        if owner is None or device in self.fetching:
+            return []
+        having = [session for session in self.sharing.sharing(owner) if device in session.clocks]
+        having.sort(key=lambda session: self._queue(session).lacks)
         effects: list[Effect] = []
-        for peer in sorted(self.sharing.sessions):
-            session = self.sharing.sessions[peer]
-            if device in session.clocks and device not in self.fetching:
-                self.queues.setdefault(peer, Queue()).fresh[device] = None
-                effects += self._pump(session)
+        for session in having:
+            if device in self.fetching:
+                break
+            self._queue(session).fresh[device] = None
+            effects += self._pump(session)
         return effects
 
+    def _queue(self, session: Session) -> Queue:
+        return self.queues.setdefault(session.peer, Queue())
+
     def _pump(self, session: Session) -> list[Effect]:
-        queue = self.queues.setdefault(session.peer, Queue())
+        queue = self._queue(session)
         effects: list[Effect] = []
         while queue.under_way < WANTS_PER_PEER and (queue.fresh or queue.old):
             newest = bool(queue.fresh)
             waiting = queue.fresh if newest else queue.old
             device = next(iter(waiting))
             del waiting[device]
-            if device in self.fetching:
+            if device in self.fetching or queue.is_busy(device):
                 continue
             asked = self._ask(session, device, newest)
             if asked is None and newest:
@@ -146,6 +180,8 @@ class Replication:
         theirs = session.clocks.get(device, Clock())
         limit = self.holdings.last_wanted(device)
         state = self.holdings.logs.get(device)
+        if limit == 0 or self._would_guess(device, theirs):
+            return None
         if newest:
             piece = newest_piece(state, theirs, limit)
         else:
@@ -157,22 +193,42 @@ class Replication:
             return None
         return self._fetch(session, device, *piece, Want(device, *piece))
 
+    def _would_guess(self, device: DeviceKey, theirs: Clock) -> bool:
+        """Whether nothing says that a peer is on the branch of a retired log which the retirement picked."""
+        standing = self.holdings.standing(device)
+        if standing is None or not standing.retired or self.holdings.holds(device, standing.seq):
+            return False
+        return not theirs.holds(standing.seq)
+
     def _fetch(
-        self, session: Session, device: DeviceKey, first: int, last: int, message: Want | WantPayloads
+        self,
+        session: Session,
+        device: DeviceKey,
+        first: int,
+        last: int,
+        message: Want | WantPayloads,
+        claim: Claim | None = None,
     ) -> list[Effect]:
         self._numbers += 1
         wants_payloads = isinstance(message, WantPayloads)
-        self.fetching[device] = Fetching(session.peer, self._numbers, first, last, wants_payloads)
-        self.queues.setdefault(session.peer, Queue()).under_way += 1
+        fetch = Fetching(session.peer, device, self._numbers, first, last, self.now, wants_payloads, claim)
+        self._queue(session).awaiting[device] = fetch
+        if claim is None:
+            self.fetching[device] = fetch
         return [
             Send(session.peer, message),
             SetTimer(WantDue(session.peer, device, self._numbers), self.now + WANT_TIMEOUT_S),
         ]
 
     def on_want_due(self, timer: WantDue) -> list[Effect]:
-        fetch = self.fetching.get(timer.device)
-        if fetch is None or fetch.number != timer.number or fetch.answered:
+        """Answers come one after the other, so the time counts from the last one."""
+        queue = self.queues.get(timer.peer)
+        fetch = queue.awaiting.get(timer.device) if queue is not None else None
+        if queue is None or fetch is None or fetch.number != timer.number:
             return []
+        due = max(fetch.asked_at, queue.answered_at) + WANT_TIMEOUT_S
+        if due > self.now:
+            return [SetTimer(timer, due)]
         return [Close(timer.peer, TooSlow("no answer to a request in time"))]
 
     # --- answers to what we asked ---
@@ -182,74 +238,96 @@ class Replication:
         fetch = self._answered(session, device)
         if fetch.payloads:
             raise BadMessage("a run where payloads were asked for")
-        before = None if message.value[2] is not None else self.holdings.id_before(device, first)
+        before = None
+        if message.value[2] is None and first > 1:
+            before = self.holdings.id_before(device, first)
+            if before is None:
+                return self._finish(session, fetch)  # what we held when we asked is gone
         entries = check_run(message.value, before)
-        identity = self.holdings.owners.get(device)
-        if identity is None or identity not in self.holdings.interests or self.holdings.is_frozen(device):
-            return self._finish(session, device)
         if entries[0].seq > fetch.last or entries[-1].seq < fetch.first:
             raise BadMessage("a run that was not asked for")
+        if fetch.claim is not None:
+            check_claim(fetch.claim, entries)
+        identity = self.holdings.owners.get(device)
+        if identity is None or identity not in self.holdings.interests or self.holdings.is_frozen(device):
+            return self._finish(session, fetch)
+        if fetch.claim is None and self.fetching.get(device) is not fetch:
+            return self._finish(session, fetch)  # the log was taken from this peer in the meantime
         check_start(identity, entries)
+        if self._is_other_branch(device, entries):
+            session.clocks.pop(device, None)
+            return self._finish(session, fetch)
+        self._queue(session).storing[device] = fetch
         return [StoreRun(session.peer, Batch(identity, entries), live=False)]
 
+    def _is_other_branch(self, device: DeviceKey, entries: tuple[Entry, ...]) -> bool:
+        """Whether a run contradicts the retirement of its log. Its sender may not have heard of that yet."""
+        standing = self.holdings.standing(device)
+        if standing is None or not standing.retired:
+            return False
+        return any(entry.seq == standing.seq and entry.id != standing.entry for entry in entries)
+
     def on_payloads(self, session: Session, message: Payloads) -> list[Effect]:
-        fetch = self._answered(session, message.device)
+        device = message.device
+        fetch = self._answered(session, device)
         if not fetch.payloads:
             raise BadMessage("payloads that were not asked for")
-        state = self.holdings.logs.get(message.device)
+        state = self.holdings.logs.get(device)
         lacking = set(state.missing) if state is not None else set()
         useful = tuple(pair for pair in message.payloads if pair[0] in lacking)
-        self._no_longer_offers(session, message.device, fetch, {seq for seq, _payload in message.payloads})
+        self._no_longer_offers(session, device, fetch, {seq for seq, _payload in message.payloads})
         if not useful:
-            return self._finish(session, message.device)
-        return [StorePayloads(session.peer, message.device, useful)]
+            self._queue(session).lacks += 1
+            return self._finish(session, fetch)
+        self._queue(session).storing[device] = fetch
+        return [StorePayloads(session.peer, device, useful)]
 
     def _no_longer_offers(self, session: Session, device: DeviceKey, fetch: Fetching, given: set[int]) -> None:
         """What was asked for and not given is missing there too, whatever its clock said."""
-        clock = session.clocks.get(device, Clock())
+        clock = session.clocks.get(device)
         state = self.holdings.logs.get(device)
-        lacking = state.missing if state is not None else ()
-        absent = {seq for seq in lacking if fetch.first <= seq <= fetch.last and seq not in given}
+        if clock is None or state is None:
+            return
+        absent = {seq for seq in state.missing if fetch.first <= seq <= fetch.last and seq not in given}
         session.clocks[device] = Clock(clock.spans, tuple(sorted({*clock.missing, *absent}, reverse=True)))
 
     def on_lack(self, session: Session, message: Lack) -> list[Effect]:
-        self._answered(session, message.device)
+        fetch = self._answered(session, message.device)
         session.clocks.pop(message.device, None)
-        return self._finish(session, message.device)
+        self._queue(session).lacks += 1
+        return self._finish(session, fetch)
 
     def _answered(self, session: Session, device: DeviceKey) -> Fetching:
-        fetch = self.fetching.get(device)
-        if fetch is None or fetch.peer != session.peer or fetch.answered:
+        queue = self._queue(session)
+        fetch = queue.awaiting.pop(device, None)
+        if fetch is None:
             raise BadMessage("an answer to no question")
-        fetch.answered = True
+        queue.answered_at = self.now
         return fetch
 
-    def _finish(self, session: Session, device: DeviceKey) -> list[Effect]:
+    def _finish(self, session: Session, fetch: Fetching) -> list[Effect]:
         """The question is answered and its answer is dealt with: go on with this log and this peer."""
-        fetch = self.fetching.get(device)
-        if fetch is None or fetch.peer != session.peer:
-            return []
-        del self.fetching[device]
-        queue = self.queues.setdefault(session.peer, Queue())
-        queue.under_way -= 1
-        effects = self.offer(device)
+        effects: list[Effect] = []
+        if self.fetching.get(fetch.device) is fetch:
+            del self.fetching[fetch.device]
+            effects += self.offer(fetch.device)
         return effects + self._pump(session)
+
+    def _finish_storing(self, peer: NodeKey | None, device: DeviceKey) -> list[Effect]:
+        session = self.sharing.sessions.get(peer) if peer is not None else None
+        fetch = self._queue(session).storing.pop(device, None) if session is not None else None
+        return self._finish(session, fetch) if session is not None and fetch is not None else []
 
     # --- what the store says ---
 
     def on_stored(self, event: Stored) -> list[Effect]:
-        device = event.state.device
-        session = self.sharing.sessions.get(event.source) if event.source is not None else None
-        effects: list[Effect] = []
-        if session is not None and not event.live:
-            effects += self._finish(session, device)
-        if not event.live:
-            effects += self.tell_later(event.batch.identity, except_peer=event.source)
-        return effects
+        if event.live:
+            return []
+        effects = self._finish_storing(event.source, event.state.device)
+        return effects + self.tell_later(event.batch.identity, except_peer=event.source)
 
     def on_payloads_stored(self, event: PayloadsStored) -> list[Effect]:
-        session = self.sharing.sessions.get(event.source)
-        effects = self._finish(session, event.state.device) if session is not None else []
+        effects = self._finish_storing(event.source, event.state.device)
         return effects + self.tell_later(event.state.identity, except_peer=event.source)
 
     def tell_later(self, identity: IdentityHash, except_peer: NodeKey | None = None) -> list[Effect]:
@@ -268,102 +346,134 @@ class Replication:
     def on_want(self, session: Session, message: Want) -> list[Effect]:
         if message.first > message.last:
             raise BadMessage("a want that ends before it begins")
+        if not self._is_shared(session, message.device):
+            return [Send(session.peer, Lack(message.device, message.first))]
         last = min(message.last, message.first + RUN_ENTRIES_MAX - 1)
         return self._load(session, message.device, message.first, last)
 
     def on_want_payloads(self, session: Session, message: WantPayloads) -> list[Effect]:
-        if not message.seqs:
-            raise BadMessage("a want of nothing")
-        return self._load(session, message.device, message.seqs[-1], message.seqs[0], message.seqs)
+        seqs = message.seqs
+        if not seqs or any(below >= above for above, below in pairwise(seqs)) or seqs[0] - seqs[-1] >= PAYLOADS_MAX:
+            raise BadMessage("payloads are wanted of numbers in falling order that lie close together")
+        if not self._is_shared(session, message.device):
+            return [Send(session.peer, Payloads(message.device, ()))]
+        return self._load(session, message.device, seqs[-1], seqs[0], seqs)
+
+    def _is_shared(self, session: Session, device: DeviceKey) -> bool:
+        return self.holdings.owners.get(device) in session.shared
 
     def _load(
         self, session: Session, device: DeviceKey, first: int, last: int, seqs: tuple[int, ...] = ()
     ) -> list[Effect]:
-        queue = self.queues.setdefault(session.peer, Queue())
-        queue.asked += 1
-        if queue.asked > ASKED_MAX:
+        queue = self._queue(session)
+        if queue.asked >= ASKED_MAX:
             raise BadMessage("more wants at once than a peer may have")
+        queue.asked += 1
         return [LoadRun(session.peer, device, first, last, live=False, seqs=seqs)]
 
     def on_loaded(self, session: Session, event: Loaded) -> list[Effect]:
-        request = event.request
-        queue = self.queues.get(session.peer)
-        if queue is not None:
-            queue.asked -= 1
-        shared = self.holdings.owners.get(request.device) in session.shared
+        request, entries = event.request, event.entries
+        device = request.device
+        queue = self._queue(session)
+        queue.asked = max(0, queue.asked - 1)
+        shared = self._is_shared(session, device)
         if request.seqs:
-            held = {entry.seq: entry.payload for entry in event.entries} if shared else {}
+            held = {entry.seq: entry.payload for entry in entries} if shared else {}
             given = [(seq, held.get(seq)) for seq in request.seqs]
-            return [Send(session.peer, Payloads(request.device, tuple((s, p) for s, p in given if p is not None)))]
-        if not shared or not event.entries:
-            return [Send(session.peer, Lack(request.device, request.first))]
-        return [Send(session.peer, Run(encode_run(event.entries)))]
+            return [Send(session.peer, Payloads(device, tuple((s, p) for s, p in given if p is not None)))]
+        if not shared or not entries:
+            return [Send(session.peer, Lack(device, request.first))]
+        mark_held(session, device, entries[0].seq, entries[-1].seq)
+        return [Send(session.peer, Run(encode_run(entries)))]
 
     # --- forks ---
 
     def on_contradicted(self, session: Session, event: Contradicted) -> list[Effect]:
-        device = event.batch.entries[0].device
-        return self._weigh(session, device, event.batch.entries, event.ours)
+        """Its sender keeps its word on this log no more; where the two histories part is looked for all the same."""
+        theirs = event.batch.entries
+        device = theirs[0].device
+        clock = session.clocks.pop(device, Clock())
+        effects = self._weigh(session, device, clock, theirs, event.ours)
+        return effects if event.live else effects + self._finish_storing(session.peer, device)
 
     def _weigh(
-        self, session: Session, device: DeviceKey, theirs: tuple[Entry, ...], ours: tuple[Entry, ...]
+        self,
+        session: Session,
+        device: DeviceKey,
+        clock: Clock,
+        theirs: tuple[Entry, ...],
+        ours: tuple[Entry, ...],
     ) -> list[Effect]:
-        """Two histories: where they differ at a common number there is a proof; else ask for what is below."""
-        if not ours:
-            return [Close(session.peer, BadChain("a run that contradicts what is held, without evidence"))]
-        at_bottom = {entry.seq: entry.id for entry in ours}.get(theirs[0].seq - 1)
-        parted_below = at_bottom is not None and at_bottom != theirs[0].prev
-        if parted_below:
-            last = theirs[0].seq - 1
-            return self._ask_again(session, device, max(1, last - FORK_BODIES_MAX + 1), last)
+        """Two histories: where they differ at a common number there is a proof; else ask for what is beside it."""
+        below = theirs[0].seq - 1
+        held_below = {entry.seq: entry.id for entry in ours}.get(below)
+        if held_below is not None and held_below != theirs[0].prev:
+            span = clock.span_of(below)
+            if span is None:
+                return []
+            first = max(span[0], below - FORK_BODIES_MAX + 1)
+            return self._inquire(session, device, first, below, Claim(below, theirs[0].prev))
         try:
-            return self.convict(prove_fork(ours, theirs), None)
+            return self._judge(prove_fork(ours, theirs))
         except BadForkProof:
             pass  # no number in common
         above = theirs[-1].seq + 1
-        if any(entry.seq == above and entry.prev != theirs[-1].id for entry in ours):
-            return self._ask_again(session, device, above, above + FORK_BODIES_MAX - 1)
-        return self._finish(session, device)
+        span = clock.span_of(above)
+        if span is None or not any(entry.seq == above and entry.prev != theirs[-1].id for entry in ours):
+            return []
+        last = min(span[1], above + FORK_BODIES_MAX - 1)
+        return self._inquire(session, device, above, last, Claim(above, theirs[-1].id, above=True))
 
-    def _ask_again(self, session: Session, device: DeviceKey, first: int, last: int) -> list[Effect]:
-        if self.fetching.pop(device, None) is not None:
-            self.queues.setdefault(session.peer, Queue()).under_way -= 1
-        return self._fetch(session, device, first, last, Want(device, first, last))
+    def _inquire(self, session: Session, device: DeviceKey, first: int, last: int, claim: Claim) -> list[Effect]:
+        if device in self._queue(session).awaiting:
+            return []  # what it answers to that will contradict us too
+        return self._fetch(session, device, first, last, Want(device, first, last), claim)
 
-    def convict(self, proof: ForkProof, source: NodeKey | None) -> list[Effect]:
+    def _judge(self, proof: ForkProof) -> list[Effect]:
+        """A fork that no retirement settled freezes the log; a settled one shows that we may be on a wrong branch."""
+        device = proof.device
+        standing = self.holdings.standing(device)
+        if freezes(proof, standing):
+            return self.convict(proof)
+        if standing is not None and not self.holdings.holds(device, standing.seq):
+            return [DropLog(device)]
+        return []
+
+    def convict(self, proof: ForkProof) -> list[Effect]:
         """Freeze a log for good reason and tell everybody who shares it."""
         device = proof.device
         identity = self.holdings.owners.get(device)
-        if identity is None or self.holdings.is_frozen(device) or self._is_immune(device, proof):
+        if identity is None or self.holdings.is_frozen(device) or not freezes(proof, self.holdings.standing(device)):
             return []
         state = self.holdings.logs.get(device, LogState(device, identity))
-        self.holdings.take(LogState(device, identity, state.spans, state.missing, proof))
-        fetch = self.fetching.pop(device, None)
-        if fetch is not None and fetch.peer in self.queues:
-            self.queues[fetch.peer].under_way -= 1
-        told = [session.peer for session in self.sharing.sharing(identity) if session.peer != source]
-        return [StoreFork(proof), *(Send(peer, Fork(proof.wire)) for peer in told)]
-
-    def _is_immune(self, device: DeviceKey, proof: ForkProof) -> bool:
-        standing = self.holdings.standing(device)
-        return standing is not None and standing.retired and proof.seq <= standing.seq
-
-    def on_fork(self, session: Session, message: Fork) -> list[Effect]:
-        return self.convict(ForkProof.decode(message.proof), session.peer)
-
-    def tell_forks(self, session: Session, identities: Iterable[IdentityHash]) -> list[Effect]:
-        """The proofs that stand against logs of newly shared identities."""
-        effects: list[Effect] = []
-        for identity in identities:
-            for device in self.holdings.devices(identity):
-                state = self.holdings.logs.get(device)
-                if state is not None and state.fork is not None:
-                    effects.append(Send(session.peer, Fork(state.fork.wire)))
+        self.holdings.take(replace(state, fork=proof))
+        self.fetching.pop(device, None)  # an answer that is still on its way will be ignored
+        effects: list[Effect] = [StoreFork(proof)]
+        for session in self.sharing.sharing(identity):
+            effects += self.sharing.say_forks(session, identity)
         return effects
 
-    def drop(self, device: DeviceKey) -> list[Effect]:
-        self.holdings.forget_log(device)
-        return [DropLog(device)]
+    def on_fork(self, session: Session, message: Fork) -> list[Effect]:
+        self.sharing.fold_heard(session, message)
+        proof = ForkProof.decode(message.proof)
+        if not self._is_shared(session, proof.device):
+            return []
+        session.memory.forks.add(proof.device)
+        return self.convict(proof)
+
+
+def check_claim(claim: Claim, entries: tuple[Entry, ...]) -> None:
+    """Whether a peer stands by what its run said of the entry beside it. Raises BadChain."""
+    entry = next((entry for entry in entries if entry.seq == claim.seq), None)
+    if entry is None or (entry.prev if claim.above else entry.id) != claim.id:
+        raise BadChain("two runs of one log that don't fit each other")
+
+
+def mark_held(session: Session, device: DeviceKey, first: int, last: int) -> None:
+    """The peer holds these numbers too: it said so, or was sent them."""
+    clock = session.clocks.get(device)
+    if clock is None or not any(low <= first and last <= high for low, high in clock.spans):
+        session.clocks[device] = (clock or Clock()).extended(first, last)
 
 
 def check_start(identity: IdentityHash, entries: tuple[Entry, ...]) -> None:
@@ -404,8 +514,14 @@ def history_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[in
 
 
 def missing_payloads(state: LogState | None, theirs: Clock) -> tuple[int, ...]:
-    """Numbers, highest first, whose payload we lack and they hold, in one stretch of at most a run."""
+    """Numbers, highest first, whose payload we lack and they hold: in one stretch of theirs, and so close together that
+    all their payloads fit one answer."""
     if state is None or not state.missing:
         return ()
-    lacking = [seq for seq in sorted(state.missing, reverse=True) if theirs.holds(seq) and seq not in theirs.missing]
-    return tuple(seq for seq in lacking[:PAYLOADS_MAX] if seq > lacking[0] - RUN_ENTRIES_MAX)
+    absent = set(theirs.missing)
+    lacking = [seq for seq in sorted(state.missing, reverse=True) if seq not in absent]
+    top = next((seq for seq in lacking if theirs.holds(seq)), None)
+    span = theirs.span_of(top) if top is not None else None
+    if top is None or span is None:
+        return ()
+    return tuple(seq for seq in lacking if max(span[0], top - PAYLOADS_MAX + 1) <= seq <= top)

@@ -5,9 +5,10 @@ link's own secret, different for each direction, so that only who knows the iden
 expanded on both sides. For what is shared, each tells its statements' digest and its clocks; a differing digest makes
 the other send its statements.
 
-Both ends fold every Tokens, Forget and Clocks message into a running hash, one for each direction. Where both ends come
-back with the same two hashes, each knows exactly what the other was told, and only what has changed since is said: an
-idle reconnect costs two Hellos, however many feeds there are. Otherwise all is said afresh.
+Both ends fold every Tokens, Forget, Statements, Clocks and Fork message into a running hash, one for each direction.
+Where both ends come back with the same two hashes, each knows exactly what the other was told, and only what has
+changed since is said: an idle reconnect costs two Hellos, however many feeds there are. Otherwise all is said afresh.
+Only what is folded may change what we remember; what is lost at a cut then shows as another hash.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from typing import TypeVar
 from p2pblog.config import HANDSHAKE_TIMEOUT_S
 from p2pblog.core import codec
 from p2pblog.core.address import Endpoint
-from p2pblog.core.identity import Identity
+from p2pblog.core.identity import IDENTITY_BYTES_MAX, Identity, Inception
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey, digest
-from p2pblog.errors import BadMessage, RemoteProtocolError
+from p2pblog.errors import BadMessage, RemoteProtocolError, TooLarge
 from p2pblog.gossip.events import (
     ClocksHeard,
     Close,
@@ -45,6 +46,7 @@ from p2pblog.gossip.messages import (
     Decoder,
     Encoder,
     Forget,
+    Fork,
     Hello,
     IdentityClock,
     Message,
@@ -54,6 +56,10 @@ from p2pblog.gossip.messages import (
 
 CLOCKS_PER_MESSAGE = 512
 """Identities told of in one Clocks message: some 50 kB, so that the first feeds can start before the last are named."""
+CLOCK_NUMBERS_PER_MESSAGE = 32_768
+"""Numbers in one Clocks message beside its identities: 160 kB; logs full of holes fill it before 512 identities do."""
+CLOCK_NUMBERS_MAX = 131_072
+"""Numbers that the clocks of one peer may hold: 5 MB; three logs for each of 10,000 feeds take 90,000."""
 MEMORY_BYTES_MAX = 8 * 1024 * 1024
 """What is kept of one peer: 10,000 shared feeds at under 200 bytes, with room."""
 
@@ -83,9 +89,16 @@ class Session:
     greeted: bool = False
     port: int = 0
     links: int = 0
+    offered: bytes | None = None
+    """The hash of our memory, as our Hello gave it."""
     clocks: dict[DeviceKey, Clock] = field(default_factory=dict)
+    clock_numbers: int = 0
     first_tokens_due: bool = False
     due_clocks: dict[IdentityHash, None] = field(default_factory=dict)
+    expected: dict[bytes, IdentityHash] | None = None
+    """The tokens by which the peer would name our interests; made when its first ones come."""
+    loads: int = 0
+    """Answers that we owe this peer and that the store has not given yet."""
 
     @property
     def shared(self) -> dict[IdentityHash, Shared]:
@@ -99,6 +112,8 @@ class Memory:
     said: bytes = bytes(8)
     heard: bytes = bytes(8)
     told: set[IdentityHash] = field(default_factory=set)
+    forks: set[DeviceKey] = field(default_factory=set)
+    """Logs whose fork proof passed this link, in either direction."""
     shared: dict[IdentityHash, Shared] = field(default_factory=dict)
 
     def hash(self, own_first: bool) -> bytes | None:
@@ -119,12 +134,12 @@ class Memory:
             ]
             for identity, row in sorted(self.shared.items())
         ]
-        return codec.pack([self.said, self.heard, sorted(self.told), rows])
+        return codec.pack([self.said, self.heard, sorted(self.told), sorted(self.forks), rows])
 
     @classmethod
     def from_wire(cls, data: bytes) -> Memory:
         """Raises RemoteProtocolError for what we did not write."""
-        said, heard, told, rows = codec.as_list(codec.unpack(data, bytes_max=MEMORY_BYTES_MAX), length=4)
+        said, heard, told, forks, rows = codec.as_list(codec.unpack(data, bytes_max=MEMORY_BYTES_MAX), length=5)
         decoder = Decoder()
         shared: dict[IdentityHash, Shared] = {}
         for row in codec.as_list(rows):
@@ -133,7 +148,8 @@ class Memory:
                 _one_clock(decoder, told_clock), _one_clock(decoder, heard_clock)
             )
         told_set = {IdentityHash(codec.as_bytes(item, length=32)) for item in codec.as_list(told)}
-        return cls(codec.as_bytes(said, length=8), codec.as_bytes(heard, length=8), told_set, shared)
+        fork_set = {DeviceKey(codec.as_bytes(item, length=32)) for item in codec.as_list(forks)}
+        return cls(codec.as_bytes(said, length=8), codec.as_bytes(heard, length=8), told_set, fork_set, shared)
 
 
 def _one_clock(decoder: Decoder, data: bytes | None) -> IdentityClock | None:
@@ -153,12 +169,13 @@ def token(binding: bytes, by_dialer: bool, identity: IdentityHash) -> bytes:
 
 @dataclass(slots=True)
 class Sharing:
-    """The machine; `sessions` holds every link that stands."""
+    """The machine; `sessions` holds every link that stands. `sharers`: who of them shares an identity with us."""
 
     node: NodeKey
     holdings: Holdings
     port: int = 0
     sessions: dict[NodeKey, Session] = field(default_factory=dict)
+    sharers: dict[IdentityHash, dict[NodeKey, None]] = field(default_factory=dict)
 
     # --- links ---
 
@@ -168,15 +185,18 @@ class Sharing:
         except RemoteProtocolError:
             memory = Memory()  # from another version of ours: begin afresh
         session = Session(event.peer, event.endpoint, event.dialed, event.binding, memory)
+        session.offered = memory.hash(self.node < event.peer)
         self.sessions[event.peer] = session
-        hello = Hello(PROTOCOL_VERSION, self.port, len(self.sessions) - 1, memory.hash(self.node < event.peer))
+        hello = Hello(PROTOCOL_VERSION, self.port, len(self.sessions) - 1, session.offered)
         return [Send(event.peer, hello), SetTimer(HelloDue(event.peer, event.binding), now + HANDSHAKE_TIMEOUT_S)]
 
     def on_link_down(self, peer: NodeKey) -> list[Effect]:
         session = self.sessions.pop(peer, None)
         if session is None or not session.ready:
             return []
-        return [Remember(peer, session.memory.wire)]
+        for identity in session.shared:
+            self._drop_sharer(identity, peer)
+        return [Remember(peer, session.memory.wire if session.shared else None)]
 
     def on_hello_due(self, timer: HelloDue) -> list[Effect]:
         session = self.sessions.get(timer.peer)
@@ -186,7 +206,11 @@ class Sharing:
 
     def sharing(self, identity: IdentityHash) -> list[Session]:
         """The links on which this identity is shared, in the order of their keys."""
-        return [self.sessions[peer] for peer in sorted(self.sessions) if identity in self.sessions[peer].shared]
+        return [self.sessions[peer] for peer in sorted(self.sharers.get(identity, ()))]
+
+    def cover(self, identity: IdentityHash) -> int:
+        """How many links share this identity."""
+        return len(self.sharers.get(identity, ()))
 
     # --- what peers say ---
 
@@ -195,34 +219,39 @@ class Sharing:
             raise BadMessage("a second Hello")
         session.ready = True
         session.port, session.links = hello.port, hello.links
-        mine = session.memory.hash(self.node < session.peer)
-        if mine is None or mine != hello.memory:
+        if session.offered is None or session.offered != hello.memory:
             session.memory = Memory()
             session.first_tokens_due = True
-            return self._say_tokens(session, list(self.holdings.interests))
+            return self._say_first_tokens(session)
         return self._resume(session)
 
     def _resume(self, session: Session) -> list[Effect]:
-        effects: list[Effect] = []
         memory = session.memory
-        for row in memory.shared.values():
+        for identity, row in memory.shared.items():
+            self.sharers.setdefault(identity, {})[session.peer] = None
             if row.heard is not None:
                 session.clocks.update(row.heard.logs)
+                session.clock_numbers += count_numbers(row.heard)
         gone = [identity for identity in sorted(memory.shared) if identity not in self.holdings.interests]
-        effects += self._say_forget(session, gone)
+        effects = self._say_forget(session, gone)
+        memory.told = {identity for identity in memory.told if identity in self.holdings.interests}
         added = [identity for identity in self.holdings.interests if identity not in memory.told]
         effects += self._say_tokens(session, added)
         effects += self._say_clocks(session, sorted(memory.shared))
+        for identity in sorted(memory.shared):
+            effects += self.say_forks(session, identity)
         session.greeted = True
         return [*effects, ClocksHeard(session.peer)]
 
     def on_tokens(self, session: Session, message: Tokens) -> list[Effect]:
-        self._fold_heard(session, message)
-        expected = {token(session.binding, not session.dialed, i): i for i in self.holdings.interests}
-        matched = [expected[item] for item in message.tokens if item in expected]
+        self.fold_heard(session, message)
+        if session.expected is None:
+            session.expected = {token(session.binding, not session.dialed, i): i for i in self.holdings.interests}
+        matched = dict.fromkeys(session.expected[item] for item in message.tokens if item in session.expected)
         fresh = [identity for identity in matched if identity not in session.shared]
         for identity in fresh:
             session.shared[identity] = Shared()
+            self.sharers.setdefault(identity, {})[session.peer] = None
         # First tokens cross each other; later ones may match what we told before the peer cared, so they are answered.
         answer = [] if session.first_tokens_due else fresh
         session.first_tokens_due = False
@@ -234,35 +263,51 @@ class Sharing:
         return effects
 
     def on_forget(self, session: Session, message: Forget) -> list[Effect]:
-        self._fold_heard(session, message)
+        self.fold_heard(session, message)
         for identity in message.identities:
             self._unshare(session, identity)
         return []
 
     def on_statements(self, session: Session, message: Statements) -> list[Effect]:
-        identity = Identity.decode(message.identity)
-        if identity.hash not in session.shared or identity.hash not in self.holdings.interests:
+        """What both know is the union of what both sent; a set that lacks something of ours is answered."""
+        self.fold_heard(session, message)
+        named = identity_of(message.identity)
+        if named not in session.shared or named not in self.holdings.interests:
             return []  # we have stopped following in the meantime
-        row = session.shared[identity.hash]
+        identity = Identity.decode(message.identity)
+        row = session.shared[named]
         if row.heard is not None:
             row.heard = replace(row.heard, digest=identity.digest)
-        return self.learn(identity)
+        effects = self.learn(identity)
+        return effects + self._say_statements(session, named)
 
     def on_clocks(self, session: Session, message: Clocks) -> list[Effect]:
-        """Statements that the other lacks go out at once: they come before any log."""
-        self._fold_heard(session, message)
+        """Statements that the other lacks go out at once: they come before any log, and before what proves a fork."""
+        self.fold_heard(session, message)
         effects: list[Effect] = []
         for clock in message.clocks:
             row = session.shared.get(clock.identity)
             if row is None:
                 continue
-            row.heard = clock
-            session.clocks.update(clock.logs)
+            self._take_clock(session, row, clock)
             effects += self._say_statements(session, clock.identity)
+            effects += self.say_forks(session, clock.identity)
         if not session.greeted:
             session.greeted = True
             effects.append(ClocksHeard(session.peer))
         return effects
+
+    def _take_clock(self, session: Session, row: Shared, clock: IdentityClock) -> None:
+        """A clock tells of all the logs of its identity; those that it leaves out are gone."""
+        if row.heard is not None:
+            session.clock_numbers -= count_numbers(row.heard)
+            for device, _clock in row.heard.logs:
+                session.clocks.pop(device, None)
+        session.clock_numbers += count_numbers(clock)
+        if session.clock_numbers > CLOCK_NUMBERS_MAX:
+            raise TooLarge("clocks of more numbers than a peer may fill")
+        row.heard = clock
+        session.clocks.update(clock.logs)
 
     # --- what changes here ---
 
@@ -285,15 +330,23 @@ class Sharing:
         self.holdings.interests[identity] = None
         effects: list[Effect] = []
         for peer in sorted(self.sessions):
-            if self.sessions[peer].ready:
-                effects += self._say_tokens(self.sessions[peer], [identity])
+            session = self.sessions[peer]
+            if session.expected is not None:
+                session.expected[token(session.binding, not session.dialed, identity)] = identity
+            if session.ready:
+                effects += self._say_tokens(session, [identity])
         return effects
 
     def on_uninterested(self, identity: IdentityHash) -> list[Effect]:
+        """A link that stands but has not said Hello yet hears of it when it resumes."""
         self.holdings.interests.pop(identity, None)
         effects: list[Effect] = []
         for peer in sorted(self.sessions):
             session = self.sessions[peer]
+            if session.expected is not None:
+                session.expected.pop(token(session.binding, not session.dialed, identity), None)
+            if not session.ready:
+                continue
             session.memory.told.discard(identity)
             if identity in session.shared:
                 effects += self._say_forget(session, [identity])
@@ -310,10 +363,12 @@ class Sharing:
         session.memory.said = _fold(session.memory.said, message)
         return Send(session.peer, message)
 
-    def _fold_heard(self, session: Session, message: Message) -> None:
-        if not session.ready:
-            raise BadMessage("nothing comes before Hello")
+    def fold_heard(self, session: Session, message: Message) -> None:
         session.memory.heard = _fold(session.memory.heard, message)
+
+    def _say_first_tokens(self, session: Session) -> list[Effect]:
+        """All of them; one message at least, so that the other side knows that it has heard our first."""
+        return self._say_tokens(session, list(self.holdings.interests)) or [self._say(session, Tokens(()))]
 
     def _say_tokens(self, session: Session, identities: list[IdentityHash]) -> list[Effect]:
         effects: list[Effect] = []
@@ -331,8 +386,22 @@ class Sharing:
 
     def _unshare(self, session: Session, identity: IdentityHash) -> None:
         row = session.shared.pop(identity, None)
-        for device, _clock in row.heard.logs if row is not None and row.heard is not None else ():
+        if row is None:
+            return
+        self._drop_sharer(identity, session.peer)
+        session.due_clocks.pop(identity, None)
+        if row.heard is not None:
+            session.clock_numbers -= count_numbers(row.heard)
+        told = row.heard.logs if row.heard is not None else ()
+        for device in [*self.holdings.devices(identity), *(device for device, _clock in told)]:
             session.clocks.pop(device, None)
+            session.memory.forks.discard(device)
+
+    def _drop_sharer(self, identity: IdentityHash, peer: NodeKey) -> None:
+        peers = self.sharers.get(identity, {})
+        peers.pop(peer, None)
+        if not peers:
+            self.sharers.pop(identity, None)
 
     def _say_clocks(self, session: Session, identities: Iterable[IdentityHash]) -> list[Effect]:
         """Tell our clocks of those of these identities of which we last told something else."""
@@ -345,7 +414,7 @@ class Sharing:
                 row.told = current
                 news.append(current)
                 effects += self._say_statements(session, identity)
-        return effects + [self._say(session, Clocks(tuple(chunk))) for chunk in _chunks(news, CLOCKS_PER_MESSAGE)]
+        return effects + [self._say(session, Clocks(tuple(some))) for some in _clock_messages(news)]
 
     def _say_statements(self, session: Session, identity: IdentityHash) -> list[Effect]:
         """Send our statements to who told us that it holds others; having them, it will hold at least ours."""
@@ -353,12 +422,51 @@ class Sharing:
         if known is None or row.heard is None or row.heard.digest == known.digest:
             return []
         row.heard = replace(row.heard, digest=known.digest)
-        return [Send(session.peer, Statements(known.wire))]
+        return [self._say(session, Statements(known.wire))]
+
+    def say_forks(self, session: Session, identity: IdentityHash) -> list[Effect]:
+        """The proofs that stand against logs of an identity and have not passed this link, once its clock was heard."""
+        row = session.shared.get(identity)
+        if row is None or row.heard is None:
+            return []
+        effects: list[Effect] = []
+        for device in self.holdings.devices(identity):
+            state = self.holdings.logs.get(device)
+            if state is None or state.fork is None or device in session.memory.forks:
+                continue
+            if self.holdings.is_frozen(device):
+                session.memory.forks.add(device)
+                effects.append(self._say(session, Fork(state.fork.wire)))
+        return effects
+
+
+def identity_of(wire: bytes) -> IdentityHash:
+    """Whose statements these are, before anything of them is verified: a cheap look at what may be 100 kB of them."""
+    inception, _statements = codec.as_list(codec.unpack(wire, bytes_max=IDENTITY_BYTES_MAX), length=2)
+    return Inception.decode(codec.as_bytes(inception)).identity
+
+
+def count_numbers(clock: IdentityClock) -> int:
+    """The size of a clock: its logs, span ends and missing payloads."""
+    return sum(1 + 2 * len(held.spans) + len(held.missing) for _device, held in clock.logs)
 
 
 def _fold(running: bytes, message: Message) -> bytes:
     # A fresh encoder names every log in full, so that both ends fold the same bytes.
     return digest(running + Encoder().encode(message), size=8, person=b"p2pblog memory")
+
+
+def _clock_messages(clocks: list[IdentityClock]) -> list[list[IdentityClock]]:
+    messages: list[list[IdentityClock]] = []
+    numbers = 0
+    for clock in clocks:
+        size = count_numbers(clock)
+        if not messages or len(messages[-1]) == CLOCKS_PER_MESSAGE or numbers + size > CLOCK_NUMBERS_PER_MESSAGE:
+            messages.append([])
+            numbers = 0
+        messages[-1].append(clock)
+        numbers += size
+    return messages
 
 
 def _chunks(items: list[T], size: int) -> list[list[T]]:

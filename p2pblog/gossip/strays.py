@@ -19,6 +19,8 @@ ASKED_PEERS_MAX = 3
 """Peers asked for one stray entry."""
 ASKED_MAX = 1_024
 """Stray entries asked for at once; beyond, the oldest question is forgotten."""
+LOADS_MAX = 1_024
+"""Answers that we owe one peer at once; beyond, it is told that we hold nothing."""
 
 
 @dataclass(slots=True)
@@ -45,11 +47,13 @@ class Strays:
             self._answered(entry, peer)
 
     def on_fetch(self, session: Session, message: Fetch) -> list[Effect]:
-        if not session.ready:
-            raise BadMessage("nothing comes before Hello")
+        if session.loads >= LOADS_MAX:
+            return [Send(session.peer, Found(message.ref))]
+        session.loads += 1
         return [LoadOne(session.peer, message.ref)]
 
-    def on_loaded(self, event: LoadedOne) -> list[Effect]:
+    def on_loaded(self, session: Session, event: LoadedOne) -> list[Effect]:
+        session.loads = max(0, session.loads - 1)
         located = event.located
         if located is None or event.identity is None or located.entry.payload is None:
             return [Send(event.peer, Found(event.ref))]
