@@ -101,6 +101,15 @@ def test_a_signature_of_another_length_is_a_bad_signature(length: int) -> None:
         verify(key_pair("alice").public, ENTRY_DOMAIN, b"hello", bytes(length))
 
 
+def test_a_signature_cannot_bring_bytes_of_the_message_along() -> None:
+    """libsodium takes signature and message as one string; where one ends must not be the sender's choice."""
+    alice = key_pair("alice")
+    longer = sodium.crypto_sign(b"more" + ENTRY_DOMAIN + b"\0hello", alice._secret)[:64] + b"more"
+    sodium.crypto_sign_open(longer + ENTRY_DOMAIN + b"\0hello", alice.public)
+    with pytest.raises(BadSignature):
+        verify(alice.public, ENTRY_DOMAIN, b"hello", longer)
+
+
 def test_a_signature_has_one_form() -> None:
     alice = key_pair("alice")
     signature = alice.sign(ENTRY_DOMAIN, b"hello")
