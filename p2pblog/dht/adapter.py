@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -53,6 +54,8 @@ from p2pblog.dht.protocol import GuardedProtocol, Heard
 from p2pblog.dht.records import DhtKey, Record, Replica, decode, encode
 from p2pblog.dht.shelf import Limits, newest
 from p2pblog.errors import LocalProtocolError, RemoteProtocolError
+
+LOG = logging.getLogger(__name__)
 
 STATE_VERSION = 1
 STATE_BYTES_MAX = 64 * 1024
@@ -122,7 +125,12 @@ class GuardedServer(Server):  # type: ignore[misc]
         """A task that ends with this server at the latest."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            LOG.error("a task of the DHT ended by a bug", exc_info=task.exception())
 
     # --- finding ---
 

@@ -7,7 +7,6 @@ answered at once, and what nobody awaits is counted and forgotten.
 
 from __future__ import annotations
 
-import logging
 import random
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
@@ -39,7 +38,6 @@ from p2pblog.dht.shelf import Held, Limits, Outcome, RecordStore
 from p2pblog.dht.table import GuardedTable, ProvenNode
 from p2pblog.errors import LocalProtocolError, Malformed, RemoteProtocolError
 
-LOG = logging.getLogger(__name__)
 SMALLEST_REQUEST_BYTES = 64
 """What every request is padded to, so that a reply to a ping with its proof stays within three times of it."""
 

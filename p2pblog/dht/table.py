@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections import OrderedDict
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from p2pblog.config import (
     DHT_MISSES_MAX,
 )
 from p2pblog.core.address import Endpoint
-from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, distance, may_call
+from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, may_call
 
 
 class ProvenNode(Node):  # type: ignore[misc]
@@ -130,8 +131,9 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
 
     def nearest(self, target: bytes, k: int, exclude: NodeId | None = None) -> list[Contact]:
         """The k contacts nearest to a target, which may be one of them."""
-        listed = [contact for contact in self.contacts() if contact.id != exclude]
-        return sorted(listed, key=lambda contact: distance(contact.id, target))[:k]
+        point = int.from_bytes(target, "big")
+        listed = (node for bucket in self.buckets for node in bucket.nodes.values() if node.id != exclude)
+        return [node.contact for node in heapq.nsmallest(k, listed, key=lambda node: node.long_id ^ point)]
 
     def touch(self, target: bytes, now_ms: int) -> None:
         """A walk went into this bucket."""

@@ -280,3 +280,13 @@ def test_the_librarys_own_calls_are_closed() -> None:
             getattr(ours, name)(None)
     with pytest.raises(AttributeError):
         ours.no_such_call  # noqa: B018 - the library would make a remote call of it
+
+
+def test_a_reply_that_would_be_too_large_for_its_request_is_not_sent() -> None:
+    """A bare ping that wants a proof is answered only if it is padded: 142 bytes for 50 would amplify."""
+    ours, wires = protocol()
+    bare = wire.Request(bytes(16), wire.Ping(), prove=True)
+    ours.datagram_received(wire.encode_request(bare), (PEER.host, PEER.port))
+    assert wires.sent == [] and ours.guard.dropped["reply-size"] == 1
+    ours.datagram_received(wire.encode_request(bare, 64), (PEER.host, PEER.port))
+    assert len(wires.sent) == 1
