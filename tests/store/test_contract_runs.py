@@ -320,6 +320,19 @@ async def test_a_stray_gives_way_to_the_log_it_comes_from(store: Store) -> None:
 
 
 @on_both_stores
+async def test_a_stray_without_its_payload_is_not_missing_from_the_log(store: Store) -> None:
+    alice = person("alice")
+    note = alice.notes(5)[4]
+    await store.put_identity(alice.identity)
+    await store.put_stray(Located(alice.hash, note.without_payload(), ()), LATER)
+    state = await add(store, alice.log, 1, 2)
+    assert state.missing == ()
+    assert await store.rows([note.id]) == []
+    await store.put_stray(Located(alice.hash, note, ()), LATER)
+    assert [row.text for row in await store.rows([note.id])] == ["note 5"]
+
+
+@on_both_stores
 async def test_a_stray_of_nobody_we_keep_shows_until_its_identity_says_otherwise(store: Store) -> None:
     alice = person("alice")
     note = alice.log.note("hello")

@@ -322,6 +322,22 @@ async def test_what_a_thief_deleted_is_asked_for_again(store: Store) -> None:
 
 
 @on_both_stores
+async def test_a_log_that_is_forgotten_takes_its_deletes_along(store: Store) -> None:
+    alice = person("alice")
+    laptop = alice.add_device("laptop")
+    note = alice.log.note("dear")
+    laptop.delete(note)
+    await keep(store, alice)
+    await add(store, laptop)
+    assert await texts(store) == []
+    await store.drop_log(laptop.key)
+    assert await texts(store) == ["dear"]
+    assert await store.drop_retracted(LATER + 1) == 0
+    await add(store, laptop)
+    assert await texts(store) == []
+
+
+@on_both_stores
 async def test_a_retracted_gap_is_not_missing(store: Store) -> None:
     alice = person("alice")
     note = alice.log.note("oops")
