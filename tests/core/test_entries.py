@@ -112,7 +112,15 @@ def test_a_chain_is_entries_that_follow_one_another() -> None:
     fork = bob.log.branch(1).note("else")
     for chain in ([], [third], [first, second, third]):
         check_chain(chain)
-    for broken in ([first, third], [second, first], [first, first], [fork, third], [first, ALICE.log.entries[1]]):
+    mallory = decode_body(body_bytes(person("mallory").key, 2, first.id, NOON, 0, bytes(32)))
+    for broken in (
+        [first, mallory],
+        [first, third],
+        [second, first],
+        [first, first],
+        [fork, third],
+        [first, ALICE.log.entries[1]],
+    ):
         with pytest.raises(BadChain):
             check_chain(broken)
 

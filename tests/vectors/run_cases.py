@@ -27,7 +27,7 @@ from vectors.parts import (
 from vectors.readers import read_fork_case, read_run_case
 
 from p2pblog.core import codec
-from p2pblog.core.entry import Entry, payload_hash, write
+from p2pblog.core.entry import Entry, entry_id, payload_hash, write
 from p2pblog.core.forks import ForkProof, prove_fork
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import ENTRY_DOMAIN, EntryId, KeyPair
@@ -206,6 +206,17 @@ def _branch(entries: Sequence[Entry], signature: Any = None) -> list[Any]:
     return [[entry.body for entry in entries], signature or entries[-1].signature]
 
 
+def _hung_on(after: Entry, hashed: bytes) -> list[Any]:
+    """A body in the name of the phone, which did not write it, and a signed one of the laptop's that names it."""
+    forged = make_body(seq=after.seq + 1, prev=after.id, hashed=hashed)
+    end = make_body(device=LAPTOP.public, seq=after.seq + 2, prev=entry_id(forged))
+    return [[forged, end], LAPTOP.sign(ENTRY_DOMAIN, entry_id(end))]
+
+
+def _first_id(branch: list[Any]) -> bytes:
+    return entry_id(branch[0][0])
+
+
 def _wrong_fork_proofs(at_3: ForkProof, long: ForkProof, log: list[Entry], rival: list[Entry]) -> list[Case]:
     low, high = at_3.value
     one, two = long.branches
@@ -255,6 +266,9 @@ def _wrong_fork_proofs(at_3: ForkProof, long: ForkProof, log: list[Entry], rival
             "two numbers": raw([_branch([entry]) for entry in numbers]),
             "a body left out of a branch": raw([_branch([one[0], *one[2:]]), _branch(two)]),
             "a body of the other branch within": raw([_branch([one[0], two[1], *one[2:]]), _branch(two)]),
+            "an entry that the device never signed, under another device's signature": raw(
+                sorted([_branch(one), _hung_on(log[1], log[2].payload_hash)], key=_first_id)
+            ),
             "branches that agree and then part": raw(
                 sorted([_branch(log[1:3]), _branch([log[1], rival[0]])], key=lambda branch: branch[1])
             ),
