@@ -70,10 +70,18 @@ SEND_BYTES = 64 * 1024
 """What is sent in one go, so that many small messages share packets."""
 STORE_WAITING_BYTES_MAX = 8 * 1024 * 1024
 """Bodies and payloads that may wait for the writer before readers pause."""
+RUNS_PER_COMMIT_MAX = 256
+"""Runs stored in one transaction: what waits longer than that would hold up everybody who reads."""
 STORE_RETRY_S = 5.0
 """How soon a full disk is tried again."""
 LAST_WORDS_S = 1.0
 """How long a link that we end in peace may take to send what is queued."""
+STALE_AFTER_S = DIAL_TIMEOUT_S
+"""A link that stands for longer was not made at the same time as another that arrives: its other end has lost it."""
+REMEMBERED_MAX = 64
+"""Peers whose memories are kept: more than we have links, at most some 100 kB each."""
+REMEMBERED = "remembered"
+"""The setting that lists them, the latest last."""
 LINKS_MAX = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX + 16
 """Links of any kind, those being turned away included."""
 
@@ -112,6 +120,7 @@ class Lane:
     error: RemoteProtocolError | None = None
     done: trio.Event = field(default_factory=trio.Event)
     since_ms: int = 0
+    since: float = 0.0
 
 
 class Driver:
@@ -143,6 +152,7 @@ class Driver:
         self._write_signal = Signal()
         self._room_signal = Signal()
         self._nursery: trio.Nursery | None = None
+        self._remembered: dict[NodeKey, None] | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Accept, dial, keep time and store until cancelled; then remember what peers were told."""
@@ -158,8 +168,14 @@ class Driver:
         finally:
             self._nursery = None
             with trio.CancelScope(shield=True), trio.move_on_after(LAST_WORDS_S):
-                while self._writings:
-                    await self._write_some()
+                await self._write_last()
+
+    async def _write_last(self) -> None:
+        try:
+            while self._writings:
+                await self._write_some()
+        except StoreError as error:
+            log.error("%d things could not be stored at the end: %s", len(self._writings), error)
 
     def feed(self, event: Event) -> None:
         """The one door: decide, then start what was decided."""
@@ -255,7 +271,7 @@ class Driver:
         """One link from its handshake to its end."""
         try:
             if await self._admit(link):
-                await self._run_lane(Lane(link, since_ms=self._wall_ms()))
+                await self._run_lane(Lane(link, since_ms=self._wall_ms(), since=trio.current_time()))
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(LAST_WORDS_S):
                 await link.aclose()
@@ -268,24 +284,35 @@ class Driver:
                 self.feed(DialFailed(link.endpoint, own=True))
             return False
         standing = self.lanes.get(link.peer)
+        if standing is not None and not self._outranks(link, standing):
+            if link.dialed:
+                self.feed(DialFailed(link.endpoint, linked=link.peer))
+            return False
         if standing is not None:
-            dialer, other = (own, link.peer) if link.dialed else (link.peer, own)
-            if link.dialed != standing.link.dialed and dialer > other:
-                if link.dialed:
-                    self.feed(DialFailed(link.endpoint, linked=link.peer))
-                return False
-            # The same side dialed again: the old link is dead at its end. Or both dialed: the lower key's link stays.
             standing.closing = True
             standing.scope.cancel()
             await standing.done.wait()
-        return link.peer not in self.lanes and len(self.lanes) < LINKS_MAX
+        if link.peer not in self.lanes and len(self.lanes) < LINKS_MAX:
+            return True
+        if link.dialed:
+            self.feed(DialFailed(link.endpoint, linked=link.peer))
+        return False
+
+    def _outranks(self, link: Link, standing: Lane) -> bool:
+        """Whether a second link with a node takes the place of the first.
+
+        Where both dialed at the same time, the link that the lower key dialed stays, as both ends see alike. Else the
+        other end would not have dialed, or let itself be dialed, if it still had the first.
+        """
+        if link.dialed == standing.link.dialed or trio.current_time() - standing.since > STALE_AFTER_S:
+            return True
+        return link.dialed == (self.machine.sharing.node < link.peer)
 
     async def _run_lane(self, lane: Lane) -> None:
         link = lane.link
         self.lanes[link.peer] = lane
         try:
-            name = memory_name(link.peer)
-            memory = (await self._store.settings(name)).get(name)
+            memory = await self._recall(link.peer)
             self.feed(LinkUp(link.peer, link.endpoint, link.dialed, link.binding, memory))
             self.links_changed.set()
             with lane.scope:
@@ -302,6 +329,13 @@ class Driver:
             self.feed(LinkDown(link.peer, lane.error))
             lane.done.set()
             self.links_changed.set()
+
+    async def _recall(self, peer: NodeKey) -> bytes | None:
+        try:
+            return (await self._store.settings(memory_name(peer))).get(memory_name(peer))
+        except StoreError as error:
+            log.error("what was told to a peer can't be read, so all is told again: %s", error)
+            return None
 
     async def _read_lane(self, lane: Lane) -> None:
         try:
@@ -382,7 +416,7 @@ class Driver:
         """Store the next thing, or all the runs that wait in a row, and say so; what fails stays first in line."""
         runs: list[StoreRun] = []
         for writing in self._writings:
-            if not isinstance(writing, StoreRun):
+            if not isinstance(writing, StoreRun) or len(runs) == RUNS_PER_COMMIT_MAX:
                 break
             runs.append(writing)
         if runs:
@@ -403,11 +437,11 @@ class Driver:
             if len(runs) > 1:
                 await self._store_runs(runs[: len(runs) // 2])  # the culprit is found by halves
                 return
-            source, batch = runs[0].source, runs[0].batch
+            source, batch, live = runs[0].source, runs[0].batch, runs[0].live
             ours = await self._ours_around(batch) if source is not None else ()
             self._done(1)
             if source is not None:
-                self.feed(Contradicted(source, batch, ours))
+                self.feed(Contradicted(source, batch, ours, live))
             return
         self._done(len(runs))
         for run, state in zip(runs, states, strict=True):
@@ -415,14 +449,18 @@ class Driver:
             self._on_stored(run.batch, run.live)
 
     async def _ours_around(self, batch: Batch) -> tuple[Entry, ...]:
-        """What we hold at the numbers of a run that contradicts it, and one to either side."""
+        """What we hold at the numbers of a run that contradicts it, and one to either side; without payloads."""
         first, last = batch.entries[0].seq - 1, batch.entries[-1].seq + 1
         state = self.machine.holdings.logs.get(batch.entries[0].device)
         ours: list[Entry] = []
         for span in state.spans if state is not None else ():
             low, high = max(span.low, first), min(span.high, last)
-            if low <= high:
-                ours += await self._store.run(batch.entries[0].device, low, high, RUN_BYTES_MAX)
+            while low <= high:
+                some = await self._store.run(batch.entries[0].device, low, high, RUN_BYTES_MAX)
+                if not some:
+                    break
+                ours += [entry.without_payload() for entry in some]
+                low = some[-1].seq + 1
         return tuple(ours)
 
     async def _store_other(self, writing: Writing) -> None:
@@ -437,17 +475,37 @@ class Driver:
                 await self._store.put_stray(located, self._wall_ms())
             case DropLog(device):
                 await self._store.drop_log(device)
+                self.feed(Dropped(device))
             case DropIfOther(device, seq, entry):
                 held = await self._store.run(device, seq, seq, RUN_BYTES_MAX)
                 if held and held[0].id != entry:
                     await self._store.drop_log(device)
                     self.feed(Dropped(device))
             case Remember(peer, memory):
-                await self._store.put_setting(memory_name(peer), memory)
+                await self._remember(peer, memory)
             case RememberPeer(endpoint, node, failures):
                 await self._store.put_peers([KnownPeer(str(endpoint), node, self._wall_ms(), failures)])
             case StoreRun():
                 raise AssertionError("runs are stored together")
+
+    async def _remember(self, peer: NodeKey, memory: bytes | None) -> None:
+        """Keep the memories of the peers that left last: node keys cost nothing, so their number must be bounded."""
+        if self._remembered is None:
+            listed = (await self._store.settings(REMEMBERED)).get(REMEMBERED, b"")
+            self._remembered = {NodeKey(listed[at : at + 32]): None for at in range(0, len(listed), 32)}
+        before = list(self._remembered)
+        self._remembered.pop(peer, None)
+        if memory is not None:
+            self._remembered[peer] = None
+        elif peer not in before:
+            return
+        while len(self._remembered) > REMEMBERED_MAX:
+            oldest = next(iter(self._remembered))
+            del self._remembered[oldest]
+            await self._store.put_setting(memory_name(oldest), None)
+        if list(self._remembered) != before:
+            await self._store.put_setting(REMEMBERED, b"".join(self._remembered))
+        await self._store.put_setting(memory_name(peer), memory)
 
     async def _store_payloads(self, writing: StorePayloads) -> None:
         try:
@@ -480,4 +538,8 @@ def _weight(writing: Writing) -> int:
         return sum(200 + len(entry.payload or b"") for entry in writing.batch.entries)
     if isinstance(writing, StorePayloads):
         return sum(len(payload) for _seq, payload in writing.payloads)
+    if isinstance(writing, StoreIdentity):
+        return len(writing.identity.wire)
+    if isinstance(writing, Remember):
+        return len(writing.memory or b"")
     return 200
