@@ -20,13 +20,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from p2pblog.config import NEWEST_FIRST, RUN_ENTRIES_MAX
-from p2pblog.core import codec
+from p2pblog.config import NEWEST_FIRST
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.runs import check_run, encode_run, run_device
-from p2pblog.errors import Malformed
 from p2pblog.gossip.events import Effect, GraftDue, HavesDue, Loaded, LoadRun, Send, SetTimer, Stored, StoreRun
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import HAVES_MAX, Clock, Graft, Have, Live, Prune, Wait
@@ -115,9 +113,7 @@ class Broadcast:
         identity = self.holdings.owners.get(device)
         if identity is None or identity not in session.shared or self.holdings.last_wanted(device) == 0:
             return []
-        high = first + len(codec.as_list(message.value[3], length_max=RUN_ENTRIES_MAX)) - 1
-        if high < first:
-            raise Malformed("an empty run")
+        high = first + len(message.value[3]) - 1
         mark_held(session, device, first, high)
         if high <= self._reached(device):
             return self._on_duplicate(session, device)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from p2pblog.core.identity import Identity, Standing
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import LogState
-from p2pblog.gossip.messages import LOGS_PER_CLOCK_MAX, MISSING_MAX, SPANS_MAX, Clock, IdentityClock
+from p2pblog.gossip.messages import LOGS_PER_CLOCK_MAX, MISSING_MAX, SPANS_MAX, Clock, IdentityClock, tip_of
 
 
 @dataclass(slots=True)
@@ -85,7 +85,8 @@ class Holdings:
         if state is None:
             return Clock()
         spans = tuple((span.low, span.high) for span in reversed(state.spans))
-        return Clock(spans[:SPANS_MAX], tuple(sorted(state.missing, reverse=True)[:MISSING_MAX]))
+        tip = tip_of(state.spans[-1].high_id) if state.spans else None
+        return Clock(spans[:SPANS_MAX], tuple(sorted(state.missing, reverse=True)[:MISSING_MAX]), tip)
 
     def identity_clock(self, identity: IdentityHash) -> IdentityClock:
         known = self.identities.get(identity)

@@ -136,7 +136,7 @@ class Gossip:
             case Dropped(device):
                 self.holdings.forget_log(device)
                 self.broadcast.drop(device)
-                return self.replication.offer(device)
+                return self.replication.on_dropped(device)
             case Interested(identity):
                 return self.sharing.on_interested(identity)
             case Uninterested(identity):

@@ -52,6 +52,7 @@ from p2pblog.gossip.messages import (
     Run,
     Want,
     WantPayloads,
+    tip_of,
 )
 from p2pblog.gossip.sharing import Session, Sharing
 
@@ -70,8 +71,10 @@ class Claim:
     """What a run that contradicts ours says of the entry right below it (its id) or above it (its predecessor)."""
 
     seq: int
-    id: EntryId | None
+    id: EntryId | None = None
     above: bool = False
+    tip: bytes | None = None
+    """Or: what its clock says of the entry."""
 
 
 @dataclass(eq=False, slots=True)
@@ -97,6 +100,8 @@ class Queue:
     awaiting: dict[DeviceKey, Fetching] = field(default_factory=dict)
     storing: dict[DeviceKey, Fetching] = field(default_factory=dict)
     answered_at: float = 0.0
+    doubted: dict[DeviceKey, None] = field(default_factory=dict)
+    """Logs of which it did not keep its word, until it or their author says something new."""
     lacks: int = 0
     """Questions that it could not answer, whatever its clock said."""
     asked: int = 0
@@ -134,12 +139,25 @@ class Replication:
 
     def consider(self, session: Session, identities: Iterable[IdentityHash]) -> list[Effect]:
         """Take up what a peer's clocks promise of these identities."""
-        queue = self.queues.setdefault(session.peer, Queue())
+        queue = self._queue(session)
+        effects: list[Effect] = []
         for identity in identities:
             for device in self.holdings.devices(identity):
+                queue.doubted.pop(device, None)
                 if device in session.clocks:
+                    effects += self._compare_tips(session, device, session.clocks[device])
                     queue.fresh[device] = None
-        return self._pump(session)
+        return effects + self._pump(session)
+
+    def _compare_tips(self, session: Session, device: DeviceKey, theirs: Clock) -> list[Effect]:
+        """Two histories of one length would never meet: neither side would ask for anything."""
+        high = self.holdings.high(device)
+        if not high or theirs.high != high or theirs.tip is None or self.holdings.last_wanted(device) < high:
+            return []
+        if theirs.tip == tip_of(self.holdings.logs[device].spans[-1].high_id):
+            return []
+        first = max(theirs.spans[0][0], high - FORK_BODIES_MAX + 1)
+        return self._inquire(session, device, first, high, Claim(high, tip=theirs.tip))
 
     def offer(self, device: DeviceKey) -> list[Effect]:
         """A log is free to be fetched (again): ask whoever has more of it, those first who kept their word so far."""
@@ -180,7 +198,7 @@ class Replication:
         theirs = session.clocks.get(device, Clock())
         limit = self.holdings.last_wanted(device)
         state = self.holdings.logs.get(device)
-        if limit == 0 or self._would_guess(device, theirs):
+        if limit == 0 or device in self._queue(session).doubted or self._would_guess(device, theirs):
             return None
         if newest:
             piece = newest_piece(state, theirs, limit)
@@ -255,7 +273,7 @@ class Replication:
             return self._finish(session, fetch)  # the log was taken from this peer in the meantime
         check_start(identity, entries)
         if self._is_other_branch(device, entries):
-            session.clocks.pop(device, None)
+            self._queue(session).doubted[device] = None
             return self._finish(session, fetch)
         self._queue(session).storing[device] = fetch
         return [StoreRun(session.peer, Batch(identity, entries), live=False)]
@@ -293,7 +311,7 @@ class Replication:
 
     def on_lack(self, session: Session, message: Lack) -> list[Effect]:
         fetch = self._answered(session, message.device)
-        session.clocks.pop(message.device, None)
+        self._queue(session).doubted[message.device] = None
         self._queue(session).lacks += 1
         return self._finish(session, fetch)
 
@@ -392,7 +410,8 @@ class Replication:
         """Its sender keeps its word on this log no more; where the two histories part is looked for all the same."""
         theirs = event.batch.entries
         device = theirs[0].device
-        clock = session.clocks.pop(device, Clock())
+        self._queue(session).doubted[device] = None
+        clock = session.clocks.get(device, Clock())
         effects = self._weigh(session, device, clock, theirs, event.ours)
         return effects if event.live else effects + self._finish_storing(session.peer, device)
 
@@ -439,6 +458,12 @@ class Replication:
             return [DropLog(device)]
         return []
 
+    def on_dropped(self, device: DeviceKey) -> list[Effect]:
+        """A log is empty again, so nobody contradicts it."""
+        for queue in self.queues.values():
+            queue.doubted.pop(device, None)
+        return self.offer(device)
+
     def convict(self, proof: ForkProof) -> list[Effect]:
         """Freeze a log for good reason and tell everybody who shares it."""
         device = proof.device
@@ -465,7 +490,9 @@ class Replication:
 def check_claim(claim: Claim, entries: tuple[Entry, ...]) -> None:
     """Whether a peer stands by what its run said of the entry beside it. Raises BadChain."""
     entry = next((entry for entry in entries if entry.seq == claim.seq), None)
-    if entry is None or (entry.prev if claim.above else entry.id) != claim.id:
+    if entry is not None and claim.tip is not None and tip_of(entry.id) == claim.tip:
+        return
+    if entry is None or claim.tip is not None or (entry.prev if claim.above else entry.id) != claim.id:
         raise BadChain("two runs of one log that don't fit each other")
 
 

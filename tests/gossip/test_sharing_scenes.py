@@ -1,0 +1,330 @@
+"""Which feeds two nodes share, how they learn of it without naming them, and what a reconnect costs."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from builders import person
+from gossip_scenes import Scene, Table
+
+from p2pblog.core.identity import Identity
+from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.gossip.messages import Clock, Clocks, Hello, IdentityClock, Peers, Ping, Pong, Run, Statements, Tokens
+from p2pblog.gossip.sharing import CLOCK_NUMBERS_PER_MESSAGE, Memory, _clock_messages, count_numbers, token
+
+PINGS = {Ping, Pong, Peers}
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_a_token_is_another_one_in_each_direction_and_on_each_link() -> None:
+    alice = person("alice").hash
+    tokens = {token(bytes([link]) * 32, by_dialer, alice) for link in (1, 2) for by_dialer in (True, False)}
+    assert len(tokens) == 4
+    assert all(len(item) == 8 for item in tokens)
+
+
+def test_no_message_names_an_identity_that_is_not_shared(scene: Scene) -> None:
+    scene.node("alice")
+    scene.node("bob", "alice", "dave")
+    scene.node("carol", "erin")
+    scene.link("bob", "carol")
+    scene.run(2)
+    assert scene.parties["bob"].shares("carol") == set()
+    said = b"".join(message.tokens[0] if isinstance(message, Tokens) else b"" for *_, message, _ in scene.sent)
+    for name in ("alice", "bob", "carol", "dave", "erin"):
+        assert person(name).hash not in said
+    assert {type(message) for *_, message, _ in scene.sent} <= {Hello, Tokens} | PINGS
+
+
+def test_who_echoes_tokens_claims_nothing(scene: Scene) -> None:
+    bob = scene.node("bob", "alice")
+    mallory = scene.puppet("mallory")
+    scene.link("mallory", "bob")
+    mallory.say("bob", Hello(1, 0, 5))
+    (theirs,) = mallory.told(Tokens)
+    mallory.say("bob", theirs)
+    assert bob.shares("mallory") == set()
+    assert mallory.told(Clocks) == []
+
+
+def test_both_sides_come_to_share_what_both_follow(scene: Scene) -> None:
+    alice, bob = scene.node("alice", "carol", "dave"), scene.node("bob", "alice", "carol", "erin")
+    scene.link("alice", "bob")
+    scene.run(1)
+    assert alice.shares("bob") == bob.shares("alice") == {person("alice").hash, person("carol").hash}
+
+
+def test_who_follows_later_shares_from_then_on(scene: Scene) -> None:
+    alice, bob = scene.node("alice"), scene.node("bob")
+    scene.link("alice", "bob")
+    scene.run(1)
+    assert alice.shares("bob") == set()
+    bob.follow("alice")
+    scene.run(1)
+    assert alice.shares("bob") == bob.shares("alice") == {person("alice").hash}
+    assert bob.numbers(alice.person) == [1]
+
+
+def test_who_follows_nobody_at_first_still_shares_later(scene: Scene) -> None:
+    alice, bob = scene.node("alice"), scene.node("bob")
+    bob.machine.holdings.interests.clear()
+    scene.link("alice", "bob")
+    scene.run(1)
+    bob.follow("alice")
+    scene.run(1)
+    assert alice.shares("bob") == bob.shares("alice") == {person("alice").hash}
+
+
+def test_unfollowing_ends_the_sharing_and_following_again_begins_it(scene: Scene) -> None:
+    alice, bob = scene.node("alice"), scene.node("bob", "alice")
+    scene.link("alice", "bob")
+    scene.run(1)
+    bob.unfollow("alice")
+    scene.run(1)
+    assert alice.shares("bob") == bob.shares("alice") == set()
+    alice.post("unseen for now")
+    scene.run(1)
+    assert bob.texts(alice.person) == []
+    bob.follow("alice")
+    scene.run(1)
+    assert bob.texts(alice.person) == ["unseen for now"]
+
+
+def test_a_follow_and_an_unfollow_that_cross_on_the_way_agree_in_the_end(scene: Scene) -> None:
+    alice, bob = scene.node("alice", "carol"), scene.node("bob")
+    scene.link("alice", "bob")
+    scene.run(1)
+    bob.follow("carol")
+    alice.unfollow("carol")
+    scene.run(1)
+    assert alice.shares("bob") == bob.shares("alice") == set()
+    alice.follow("carol")
+    scene.run(1)
+    assert alice.shares("bob") == bob.shares("alice") == {person("carol").hash}
+
+
+def test_a_follow_while_apart_is_told_on_the_next_link(scene: Scene) -> None:
+    alice, bob = scene.node("alice", "carol"), scene.node("bob", "alice")
+    scene.link("alice", "bob")
+    scene.run(1)
+    scene.cut("alice", "bob")
+    bob.follow("carol")
+    bob.unfollow("alice")
+    scene.link("alice", "bob")
+    scene.run(1)
+    assert alice.shares("bob") == bob.shares("alice") == {person("carol").hash}
+
+
+def test_an_unfollow_between_two_hellos_keeps_the_memories_alike(scene: Scene) -> None:
+    alice, bob = scene.node("alice", "carol"), scene.node("bob", "alice", "carol")
+    scene.link("alice", "bob")
+    scene.run(1)
+    scene.relink("alice", "bob")
+    bob.unfollow("carol")  # said Hello, has not heard one yet
+    scene.run(1)
+    assert alice.shares("bob") == bob.shares("alice") == {person("alice").hash}
+    assert hashes_agree(alice, bob)
+
+
+def test_a_follow_after_an_unfollow_while_apart_is_told_again(scene: Scene) -> None:
+    alice, bob = scene.node("alice"), scene.node("bob", "alice", "carol")
+    scene.link("alice", "bob")
+    scene.run(1)
+    scene.cut("alice", "bob")
+    bob.unfollow("carol")
+    scene.link("alice", "bob")
+    scene.run(1)
+    alice.follow("carol")
+    scene.run(1)
+    bob.follow("carol")
+    scene.run(1)
+    assert person("carol").hash in alice.shares("bob") & bob.shares("alice")
+
+
+def test_statements_arrive_before_any_entry(scene: Scene) -> None:
+    scene.node("alice")
+    scene.node("bob", "alice")
+    scene.link("alice", "bob")
+    scene.run(2)
+    kinds = [type(message) for _, sender, _, message, _ in scene.sent if sender == "alice"]
+    assert kinds.index(Statements) < kinds.index(Run)
+
+
+def test_two_halves_of_an_identity_become_one_on_both_sides(scene: Scene) -> None:
+    carol = person("carol")
+    bare = Identity(carol.identity.inception)
+    carol.add_device("phone")
+    phone = [s for s in carol.identity.statements if s not in person("carol").identity.statements]
+    alice, bob = scene.node("alice", "carol"), scene.node("bob", "carol")
+    alice.learn(person("carol").identity)
+    bob.learn(bare.merge(phone))
+    scene.link("alice", "bob")
+    scene.run(2)
+    assert alice.machine.holdings.identities[carol.hash] == carol.identity
+    assert bob.machine.holdings.identities[carol.hash] == carol.identity
+
+
+def test_news_of_an_identity_spread_over_links_that_stand(scene: Scene) -> None:
+    names = ["alice", "bob", "carol", "dave"]
+    tables = [scene.node(name, "erin") for name in names]
+    for one, other in itertools.pairwise(names):
+        scene.link(one, other)
+    scene.run(1)
+    erin = person("erin")
+    tables[0].learn(erin.identity)
+    scene.run(1)
+    assert [table.machine.holdings.identities.get(erin.hash) for table in tables] == [erin.identity] * 4
+
+
+def test_statements_lost_at_the_cut_are_told_after_it(scene: Scene) -> None:
+    alice, bob = scene.node("alice", "erin"), scene.node("bob", "erin")
+    scene.link("alice", "bob")
+    scene.run(1)
+    alice.learn(person("erin").identity)
+    scene.cut("alice", "bob")  # the statements were on their way
+    scene.run(1)
+    assert person("erin").hash not in bob.machine.holdings.identities
+    scene.link("alice", "bob")
+    scene.run(1)
+    assert bob.machine.holdings.identities[person("erin").hash] == person("erin").identity
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_lost_at_a_cut_both_sides_agree_after_the_next_link(seed: int) -> None:
+    scene = Scene(seed)
+    names = ["carol", "dave", "erin", "frank"]
+    alice, bob = scene.node("alice", *names[:2]), scene.node("bob", "alice", *names[1:3])
+    scene.link("alice", "bob")
+    for _ in range(25):
+        who = scene.rng.choice([alice, bob])
+        other = scene.rng.choice(names)
+        turn = scene.rng.randrange(4)
+        if turn == 0:
+            who.follow(other)
+        elif turn == 1:
+            who.unfollow(other)
+        elif turn == 2:
+            who.learn(person(other).identity)
+        else:
+            scene.relink("alice", "bob")
+        scene.run(scene.rng.choice([0.0, 0.01, 0.05, 0.3]))
+    scene.relink("alice", "bob")
+    scene.run(3)
+    both = set(alice.machine.holdings.interests) & set(bob.machine.holdings.interests)
+    assert alice.shares("bob") == bob.shares("alice") == both
+    assert hashes_agree(alice, bob)
+    for identity in both:
+        known = [table.machine.holdings.identities.get(identity) for table in (alice, bob)]
+        assert known[0] == known[1]
+
+
+def test_an_idle_reconnect_costs_under_a_hundred_bytes_however_many_feeds(scene: Scene) -> None:
+    crowd = [f"author {number}" for number in range(1_000)]
+    alice, bob = scene.node("alice", *crowd), scene.node("bob", *crowd)
+    for name in crowd[:200]:
+        alice.keep(person(name), person(name).log.run())
+    scene.link("alice", "bob")
+    scene.run(30)
+    assert len(alice.shares("bob")) == 1_000
+    assert all(bob.numbers(person(name)) == [1] for name in crowd[:200])
+    scene.relink("alice", "bob")
+    scene.run(5)  # says once what changed since it was last told
+    scene.cut("alice", "bob")
+    scene.run(1)
+    since = scene.now
+    scene.link("alice", "bob")
+    scene.run(5)
+    cost = [size for at, _, _, message, size in scene.sent if at >= since and type(message) not in PINGS]
+    assert 0 < sum(cost) < 100
+    assert len(alice.shares("bob")) == len(bob.shares("alice")) == 1_000
+
+
+def test_only_what_changed_while_apart_is_told(scene: Scene) -> None:
+    alice, bob = scene.node("alice", "carol", "dave"), scene.node("bob", "alice", "carol", "dave")
+    scene.link("alice", "bob")
+    scene.run(2)
+    scene.relink("alice", "bob")
+    scene.run(2)
+    scene.cut("alice", "bob")
+    alice.post("while apart")
+    since = scene.now
+    scene.link("alice", "bob")
+    scene.run(2)
+    assert scene.said(Tokens, since=since) == []
+    (told,) = scene.said(Clocks, "alice", since=since)
+    assert [clock.identity for clock in told.clocks] == [person("alice").hash]
+    assert bob.texts(alice.person) == ["while apart"]
+
+
+def test_a_side_that_forgot_makes_both_tell_all_again(scene: Scene) -> None:
+    alice, bob = scene.node("alice", "carol"), scene.node("bob", "alice", "carol")
+    scene.link("alice", "bob")
+    scene.run(2)
+    stale = dict(bob.memories)
+    scene.cut("alice", "bob")
+    bob.memories = stale  # crashed before it could keep anything
+    alice.post("news")
+    since = scene.now
+    scene.link("alice", "bob")
+    scene.run(2)
+    assert len(scene.said(Tokens, since=since)) == 2
+    assert alice.shares("bob") == bob.shares("alice") == {person("alice").hash, person("carol").hash}
+    assert bob.texts(alice.person) == ["news"]
+
+
+def test_a_memory_of_another_version_is_no_memory(scene: Scene) -> None:
+    alice, bob = scene.node("alice"), scene.node("bob", "alice")
+    bob.memories[alice.key] = b"\x93\x01\x02\x03"
+    scene.link("alice", "bob")
+    scene.run(1)
+    assert bob.shares("alice") == {person("alice").hash}
+
+
+def test_a_memory_reads_back_as_it_was_written(scene: Scene) -> None:
+    _alice, bob = scene.node("alice", "carol"), scene.node("bob", "alice", "carol")
+    scene.link("alice", "bob")
+    scene.run(2)
+    memory = bob.session("alice").memory
+    assert Memory.from_wire(memory.wire) == memory
+
+
+def test_a_peer_with_nothing_in_common_is_not_remembered(scene: Scene) -> None:
+    alice, bob = scene.node("alice"), scene.node("bob")
+    scene.link("alice", "bob")
+    scene.run(1)
+    scene.cut("alice", "bob")
+    assert alice.memories == bob.memories == {}
+
+
+def test_a_link_without_hello_is_ended(scene: Scene) -> None:
+    scene.node("alice")
+    scene.puppet("mallory")
+    scene.link("mallory", "alice")
+    scene.run(6)
+    ((closer, _other, error),) = scene.closed
+    assert (closer, str(error)) == ("alice", "no Hello in time")
+
+
+def test_clocks_of_a_node_full_of_holes_go_in_several_messages(scene: Scene) -> None:
+    crowded = Clock(tuple((9_000 - 3 * n, 9_001 - 3 * n) for n in range(16)), tuple(range(8_000, 7_744, -1)), bytes(8))
+    clocks = [
+        IdentityClock(
+            IdentityHash(bytes([n]) * 32), bytes(8), tuple((DeviceKey(bytes([n, d]) * 16), crowded) for d in range(64))
+        )
+        for n in range(5)
+    ]
+    messages = _clock_messages(clocks)
+    assert [clock for message in messages for clock in message] == clocks
+    assert all(sum(map(count_numbers, message)) <= CLOCK_NUMBERS_PER_MESSAGE for message in messages)
+
+
+def hashes_agree(one: Table, other: Table) -> bool:
+    """Whether both would resume if the link ended now."""
+    mine = one.session(other.name).memory.hash(one.key < other.key)
+    theirs = other.session(one.name).memory.hash(other.key < one.key)
+    return mine == theirs and mine is not None
