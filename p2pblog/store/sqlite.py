@@ -197,8 +197,8 @@ class _Aio:
         await asyncio.wait([self._keeper])
 
     async def _keep(self) -> None:
-        """Close at the end, also when the loop ends before somebody closed the store: aiosqlite's threads would keep
-        the process alive (its issue 290)."""
+        """Close at the end, also when the loop ends before somebody closed the store: a thread of aiosqlite that
+        nobody ends can keep the process alive (its issue 290), and the journal would stay unfolded."""
         try:
             await asyncio.Event().wait()
         finally:

@@ -13,6 +13,7 @@ from p2pblog.config import RUN_BYTES_MAX, SEQ_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import prove_fork
 from p2pblog.core.identity import Identity
+from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch, Located, Span
 from p2pblog.core.payload import LogStart
 from p2pblog.core.runs import check_run, encode_run
@@ -197,8 +198,9 @@ async def test_a_fork_marks_the_log_and_hides_nothing(store: Store) -> None:
     proof = prove_fork(alice.log.entries, other.entries)
     await keep(store, alice)
     await store.freeze(proof)
-    again = prove_fork(alice.log.entries[:4], other.entries)
-    await store.freeze(again)
+    third = alice.log.branch(2)
+    third.note("a third history")
+    await store.freeze(prove_fork(alice.log.entries, third.entries))  # one proof is enough
     (log,) = (await store.load()).logs
     assert log.fork == proof
     assert await texts(store) == ["note 3", "note 2", "note 1"]
@@ -412,6 +414,27 @@ async def test_ids_are_found_by_a_prefix(store: Store) -> None:
     assert len(await store.find_ids(shared)) == 2
     for nonsense in ("xyz", "g" * 64, "0" * 65, "é"):
         assert await store.find_ids(nonsense) == []
+
+
+@on_both_stores
+async def test_ids_that_begin_alike_are_told_apart(store: Store) -> None:
+    """Nobody can choose an id, but eight bytes of one can be ground: here they are simply set."""
+    alice, bob = person("alice"), person("bob")
+    one, other = alice.log.note("one"), bob.log.note("other")
+    twin = replace(other, id=EntryId(one.id[:8] + other.id[8:]))
+    await store.put_stray(Located(alice.hash, one, ()), LATER)
+    assert await store.rows([twin.id]) == []
+    assert await store.locate(twin.id) is None
+    assert (await store.thread(twin.id)).root is None
+    await store.put_stray(Located(bob.hash, twin, ()), LATER)
+    assert [row.text for row in await store.rows([one.id, twin.id])] == ["one", "other"]
+    assert await store.find_ids(one.id.hex()[:16]) == sorted([one.id, twin.id])
+    for entry in (one, twin):
+        assert await store.find_ids(entry.id.hex()) == [entry.id]
+        located = await store.locate(entry.id)
+        assert located is not None
+        assert located.entry.id == entry.id
+        assert (await store.thread(entry.id)).root == entry.id
 
 
 @on_both_stores

@@ -302,6 +302,19 @@ async def test_retracted_bytes_go_and_are_not_asked_for_again(store: Store) -> N
 
 
 @on_both_stores
+async def test_the_first_delete_that_we_saw_counts_for_the_bytes(store: Store) -> None:
+    alice = person("alice")
+    note = alice.log.note("oops")
+    alice.log.delete(note)
+    alice.log.delete(note)
+    await store.put_identity(alice.identity)
+    await add(store, alice.log, 1, 3, now_ms=LATER)
+    await add(store, alice.log, 4, 4, now_ms=LATER + 100)
+    assert await store.drop_retracted(LATER) == 0
+    assert await store.drop_retracted(LATER + 1) == 1
+
+
+@on_both_stores
 async def test_what_a_thief_deleted_is_asked_for_again(store: Store) -> None:
     alice, bob = person("alice"), person("bob")
     laptop = alice.add_device("laptop")
