@@ -17,12 +17,13 @@ import trio
 from p2pblog.core import payload as payloads
 from p2pblog.core.entry import Entry, write
 from p2pblog.core.identity import Identity, state_device
-from p2pblog.core.keys import DeviceKey, KeyPair
+from p2pblog.core.keys import DeviceKey, EntryId, KeyPair
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import LogStart, Payload, Profile
 from p2pblog.errors import BadChain
 from p2pblog.gossip.driver import Driver
 from p2pblog.gossip.events import Learned, Stored
+from p2pblog.gossip.messages import tip_of
 from p2pblog.keyring import Keyring
 from p2pblog.store import Store
 
@@ -54,7 +55,6 @@ class Author:
         self._on_written = on_written
         self._lock = trio.Lock()
         self._last: Entry | None = None
-        self._moved_on = False
         self._awaited: set[str] = set()
         self._compared = trio.Event()
         self._compare_until = -float("inf")
@@ -69,26 +69,23 @@ class Author:
 
     # --- beginning ---
 
-    async def begin(self, *, copied: bool, compare_with: set[str]) -> None:
-        """Take up our log where it stands. `copied`: this home is a copy, so its log goes on elsewhere.
+    async def begin(self, compare_with: set[str]) -> None:
+        """Take up our log where it stands, or begin one.
 
         `compare_with` names who must be heard before the first entry (see `heard`): nobody where we never had a peer.
         """
-        holdings = self._driver.machine.holdings
-        if self.identity_hash not in holdings.identities:
+        if self.identity_hash not in self._driver.machine.holdings.identities:
             await self._learn(Identity(self.keyring.inception))
-        if copied:
-            self._moved_on = True
+        self._last = await self._newest(self.device)
+        if self._last is None:
+            await self._begin_log()
+            compare_with = set()
         else:
             await self._admit_device()
-            self._last = await self._newest(self.device)
-        if self._last is not None and compare_with:
-            self._awaited = set(compare_with)
-            self._compare_until = trio.current_time() + COMPARE_TIMEOUT_S
-        else:
+        self._awaited = set(compare_with)
+        self._compare_until = trio.current_time() + COMPARE_TIMEOUT_S
+        if not compare_with:
             self._compared.set()
-        if self._last is None and not self._moved_on:
-            await self._start_log()
 
     async def _admit_device(self) -> None:
         if self.device in self.identity.devices:
@@ -110,12 +107,14 @@ class Author:
         entries = await self._store.run(device, high, high, 1)
         return entries[0] if entries else None
 
-    async def _start_log(self) -> None:
-        """Entry 1 names the identity; the name that the person chose follows, unless an older log told it already."""
-        await self._append(LogStart(self.identity_hash))
+    async def _begin_log(self) -> None:
+        """State the device, then write entry 1, which names the identity; after a failure it is tried again. The name
+        that the person chose follows, unless an older log told it already."""
+        await self._admit_device()
+        await self._append_once(LogStart(self.identity_hash))
         known, _bio = await self._store.profile(self.identity_hash)
         if self.keyring.name and known is None:
-            await self._append(Profile(self.keyring.name))
+            await self._append_once(Profile(self.keyring.name))
 
     # --- comparing ---
 
@@ -125,37 +124,50 @@ class Author:
         if not self._awaited and not self._is_claimed():
             self._compared.set()
 
-    def proved_elsewhere(self, device: DeviceKey, seq: int) -> None:
-        """Somebody proved entries of this log up to `seq`, which is not held here, or came from elsewhere."""
-        if device == self.device and (self._last is None or seq > self._last.seq):
-            log.warning("our log goes on elsewhere (entry %d): this home was copied or rolled back", seq)
-            self._moved_on = True
-            self._compared.set()
+    async def until_compared(self) -> None:
+        """Our log was compared, or had nothing to be compared with, or nobody showed anything in time."""
+        with trio.move_on_at(max(self._compare_until, trio.current_time())):
+            await self._compared.wait()
+
+    def proved_elsewhere(self, device: DeviceKey, seq: int, entry: EntryId) -> None:
+        """Somebody proved this entry of a log. If it is ours and we did not write it, our log goes on elsewhere too."""
+        if device != self.device or self._last is None or seq < self._last.seq or entry == self._last.id:
+            return
+        log.warning("our log goes on elsewhere (entry %d): this home was copied or put back", seq)
+        self._leave_log()
+        self._compared.set()
+
+    def _leave_log(self) -> None:
+        """From here on a new device writes; its key is on disk before anything else can happen."""
+        self._keep(replace(self.keyring, device=KeyPair.from_seed(secrets.token_bytes(32))))
+        self._last = None
 
     def _is_claimed(self) -> bool:
-        """Whether a linked peer says that it holds more of our log; its entries, if real, are on their way."""
-        mine = self._last.seq if self._last is not None else 0
+        """Whether a linked peer says that our log is longer, or another; what proves it, if real, is on its way."""
         sessions = self._driver.machine.sharing.sessions.values()
-        return any(session.clocks[self.device].high > mine for session in sessions if self.device in session.clocks)
+        clocks = [session.clocks[self.device] for session in sessions if self.device in session.clocks]
+        seq, tip = (0, None) if self._last is None else (self._last.seq, tip_of(self._last.id))
+        return any(clock.high > seq or (clock.high == seq and clock.tip not in (None, tip)) for clock in clocks)
 
     # --- writing ---
 
     async def write(self, payload: Payload) -> Entry:
         """Sign the payload as our next entry, store it durably and pass it on. Raises StoreError."""
-        with trio.move_on_at(max(self._compare_until, trio.current_time())):
-            await self._compared.wait()
+        await self.until_compared()
         async with self._lock:
-            if self._moved_on or self._driver.machine.holdings.is_frozen(self.device):
-                await self._open_log()
-            return await self._append(payload)
+            if self._driver.machine.holdings.is_frozen(self.device):
+                self._leave_log()
+            try:
+                return await self._append(payload)
+            except BadChain:
+                log.warning("another entry took our number: opening a new device log")
+                self._leave_log()
+                return await self._append(payload)
 
     async def _append(self, payload: Payload) -> Entry:
-        try:
-            return await self._append_once(payload)
-        except BadChain:
-            log.warning("another entry took our number: opening a new device log")
-            await self._open_log()
-            return await self._append_once(payload)
+        if self._last is None:
+            await self._begin_log()
+        return await self._append_once(payload)
 
     async def _append_once(self, payload: Payload) -> Entry:
         time_ms = self._wall_ms()
@@ -163,20 +175,13 @@ class Author:
         batch = Batch(self.identity_hash, (entry,))
         with trio.CancelScope(shield=True):  # who asked may go; an entry that may be on disk must not be forgotten
             (state,) = await self._store.append([batch], time_ms, durable=True)
-            self._last = entry
+            if entry.device == self.device:  # else the log was left meanwhile
+                self._last = entry
             self._driver.feed(Stored(None, batch, state, live=True))
             self._on_written(batch)
         return entry
 
-    async def _open_log(self) -> None:
-        """A new device of the same identity, with a log of its own. Its key is on disk before anything is signed."""
-        with trio.CancelScope(shield=True):
-            self._keep(replace(self.keyring, device=KeyPair.from_seed(secrets.token_bytes(32))))
-            self._last, self._moved_on = None, False
-            await self._admit_device()
-            await self._start_log()
-
-    def rename(self, name: str) -> None:
+    def rename(self, name: str | None) -> None:
         """Keep the chosen name where `id` finds it without a daemon."""
         self._keep(replace(self.keyring, name=name))
 

@@ -18,7 +18,7 @@ from functools import partial
 import click
 import trio
 
-from p2pblog import __version__, installation, keyring, terminal
+from p2pblog import __version__, installation, keyring, names, terminal
 from p2pblog.author import Author
 from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.config import Home
@@ -29,7 +29,7 @@ from p2pblog.core.logs import Batch
 from p2pblog.dht import Directory
 from p2pblog.dht.adapter import Dht, open_dht
 from p2pblog.dht.records import Head
-from p2pblog.errors import Malformed, UsageError, UserError
+from p2pblog.errors import Malformed, StoreError, UserError
 from p2pblog.gossip.driver import Driver
 from p2pblog.gossip.events import Candidates, ClocksHeard, OwnLogElsewhere
 from p2pblog.gossip.holdings import Holdings
@@ -49,6 +49,13 @@ DHT_SETTING = "dht"
 DEFAULT_LISTEN = Endpoint("0.0.0.0", 0)  # noqa: S104 - a node is there to be reached
 PORT_TRIES = 20
 """Free ports tried until one is free for TCP and UDP alike."""
+REACHABLE_EVERY_S = 10.0
+"""How often we ask ourselves how others see us."""
+RESOLVE_AGAIN_S = 30.0
+"""How soon a name is looked up again: a laptop that wakes has no resolver for some seconds."""
+TIDY_EVERY_S = 24 * 3600.0
+RETRACTED_KEPT_MS = 7 * 24 * 3600 * 1000
+"""How long deleted bytes are kept: a week, in case the deleting device turns out to be retired below its delete."""
 STATE_EVERY_S = 300.0
 """How often the DHT's contacts are saved, beside at the end."""
 
@@ -59,26 +66,11 @@ def run(home: Home, listen: str | None, bootstrap: list[str], json: bool, comman
     `command` is how the person calls us, for the hints that it prints. Raises UserError.
     """
     own = keyring.load(home)
-    wanted = _endpoint(listen) if listen is not None else DEFAULT_LISTEN
-    contacts = [_endpoint(text) for text in bootstrap]
+    for text in [*bootstrap, *([] if listen is None else [listen])]:
+        names.check(text)
     _log_to_stderr()
     with installation.sole_daemon(home):
-        trio.run(_main, home, own, wanted, contacts, json, command)
-
-
-def _endpoint(text: str) -> Endpoint:
-    """HOST:PORT, where HOST may be a name of the local machine's resolver. Raises UsageError."""
-    try:
-        return Endpoint.parse(text)
-    except Malformed:
-        host, colon, port = text.rpartition(":")
-        if not colon or not port.isdigit() or not host:
-            raise UsageError(f"{text!r} is not HOST:PORT") from None
-    try:
-        found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
-        return Endpoint.of(str(found[0][4][0]), int(port))
-    except (OSError, OverflowError, UnicodeError, Malformed) as error:
-        raise UsageError(f"the host {host!r} is not known") from error
+        trio.run(_main, home, own, listen, bootstrap, json, command)
 
 
 def _log_to_stderr() -> None:
@@ -93,22 +85,28 @@ class _Formatter(logging.Formatter):
         return terminal.clean_text(super().format(record))
 
 
-async def _main(
-    home: Home, own: Keyring, listen: Endpoint, bootstrap: list[Endpoint], json: bool, command: str
-) -> None:
+async def _main(home: Home, own: Keyring, listen: str | None, bootstrap: list[str], json: bool, command: str) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_on_signal, signals, nursery.cancel_scope)
-            async with open_node(home, own, listen, bootstrap) as node:
-                await nursery.start(serve_control, home, node)
-                await _greet(node, json, command)
-                await trio.sleep_forever()
+        async with trio.open_nursery() as outer:
+            running = trio.CancelScope()
+            outer.start_soon(_stop_on_signal, signals, running)
+            with running:
+                await _serve(home, own, listen, bootstrap, json, command)
+            outer.cancel_scope.cancel()
 
 
-async def _stop_on_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+async def _stop_on_signal(signals: AsyncIterator[int], running: trio.CancelScope) -> None:
+    """Goes on taking signals while the node stops, so that a second Ctrl-C does not cut that short."""
     async for number in signals:
         log.info("stopping on %s", signal.Signals(number).name)
-        scope.cancel()
+        running.cancel()
+
+
+async def _serve(home: Home, own: Keyring, listen: str | None, bootstrap: list[str], json: bool, command: str) -> None:
+    wanted = DEFAULT_LISTEN if listen is None else await names.resolve(listen)
+    async with open_node(home, own, wanted, bootstrap) as node, trio.open_nursery() as nursery:
+        await nursery.start(serve_control, home, node)
+        await _greet(node, json, command)
 
 
 async def _greet(node: Node, json: bool, command: str) -> None:
@@ -135,26 +133,27 @@ async def _close(store: Store) -> None:
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sockets:
-    """The two sockets of a node, on one port number."""
+    """The two sockets of a node, on one port number, and whether others get through to them."""
 
     transport: TcpTransport
     dht: Dht
-    endpoint: Endpoint
+    place: Place
+    is_reachable: bool = True
 
 
 @asynccontextmanager
-async def open_node(home: Home, own: Keyring, listen: Endpoint, bootstrap: Sequence[Endpoint]) -> AsyncIterator[Node]:
+async def open_node(home: Home, own: Keyring, listen: Endpoint, bootstrap: Sequence[str]) -> AsyncIterator[Node]:
     """A node at work on its home, for the length of the block. Raises UserError or StoreError."""
     async with AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge())
         store = await open_sqlite(bridge, home.database)
         stack.push_async_callback(_close, store)
         loaded = await store.load()
-        copied, own = _settle(home, own, loaded)
+        own = settle(home, own, loaded)
         sockets = await _open_sockets(stack, bridge, own.node, listen, loaded)
-        await store.put_setting(PORT_SETTING, str(sockets.endpoint.port).encode())
+        await store.put_setting(PORT_SETTING, str(sockets.place.listen.port).encode())
         await store.put_setting(OWN_IDENTITY, own.inception.identity)
         parts = Parts(
             own,
@@ -162,14 +161,16 @@ async def open_node(home: Home, own: Keyring, listen: Endpoint, bootstrap: Seque
             loaded,
             sockets.transport,
             sockets.dht,
-            _place(sockets.endpoint),
+            sockets.place,
+            announced_at=lambda: sockets.place.listen if sockets.is_reachable else None,
             save=partial(keyring.save, home),
             wall_ms=_wall_ms,
             rng=random.SystemRandom(),
         )
-        async with parts.at_work(bootstrap, copied) as node, trio.open_nursery() as nursery:
-            installation.mark(home)
+        async with parts.at_work(bootstrap) as node, trio.open_nursery() as nursery:
             nursery.start_soon(_keep_dht_state, store, sockets.dht)
+            nursery.start_soon(_keep_tidy, store)
+            nursery.start_soon(_keep_reachable, sockets)
             yield node
             nursery.cancel_scope.cancel()
 
@@ -179,20 +180,46 @@ async def _keep_dht_state(store: Store, dht: Dht) -> None:
     try:
         while True:
             await trio.sleep(STATE_EVERY_S)
-            await store.put_setting(DHT_SETTING, await dht.state())
+            await _save_dht_state(store, dht)
     finally:
         with trio.CancelScope(shield=True), trio.move_on_after(1.0):
-            await store.put_setting(DHT_SETTING, await dht.state())
+            await _save_dht_state(store, dht)
 
 
-def _settle(home: Home, own: Keyring, loaded: Loaded) -> tuple[bool, Keyring]:
-    """Whether this home is a copy; a copy is another installation, with a node key of its own."""
-    copied = installation.is_copy(home, has_written=bool(loaded.logs))
-    if copied:
-        log.warning("this home is a copy or was put back: it goes on as a new device")
-        own = replace(own, node=KeyPair.from_seed(secrets.token_bytes(32)))
+async def _save_dht_state(store: Store, dht: Dht) -> None:
+    try:
+        await store.put_setting(DHT_SETTING, await dht.state())
+    except StoreError as error:
+        log.error("the DHT's contacts were not saved: %s", error)
+
+
+async def _keep_tidy(store: Store) -> None:
+    """Drop the bytes of what was deleted a week ago, once a day."""
+    while True:
+        try:
+            await store.drop_retracted(_wall_ms() - RETRACTED_KEPT_MS)
+        except StoreError as error:
+            log.error("deleted notices were not dropped: %s", error)
+        await trio.sleep(TIDY_EVERY_S)
+
+
+def settle(home: Home, own: Keyring, loaded: Loaded) -> Keyring:
+    """The keys to go on with. A home that was copied or put back is another installation and another device; one that
+    has lost its database can't know what it signed. What is decided is on disk before anything is signed."""
+    has_written = any(state.identity == own.inception.identity for state in loaded.logs)
+    is_used = installation.is_marked(home) or bool(loaded.logs)
+    in_place = installation.is_in_place(home)
+    if is_used and not (in_place and has_written):
+        log.warning("this home was copied, put back, or lost its database: it goes on as a new device")
+        own = replace(own, device=_new_key(), node=_new_key())
         keyring.save(home, own)
-    return copied, own
+    if not in_place:
+        installation.mark(home)
+    return own
+
+
+def _new_key() -> KeyPair:
+    return KeyPair.from_seed(secrets.token_bytes(32))
 
 
 async def _open_sockets(
@@ -206,15 +233,15 @@ async def _open_sockets(
         async with AsyncExitStack() as attempt:
             try:
                 transport = await attempt.enter_async_context(open_tcp(node, Endpoint(listen.host, port)))
-                endpoint = transport.endpoint
+                place = _place(transport.endpoint)
                 dht = await attempt.enter_async_context(
                     open_dht(
                         bridge,
                         node,
-                        endpoint,
+                        transport.endpoint,
                         clock=_wall_ms,
                         rng=random.SystemRandom(),
-                        test_network=_is_test_network(listen.host),
+                        test_network=not place.listen.is_public,
                         state=loaded.settings.get(DHT_SETTING),
                     )
                 )
@@ -222,14 +249,22 @@ async def _open_sockets(
                 problem = error
                 continue
             stack.push_async_exit(attempt.pop_all())
-            return Sockets(transport, dht, endpoint)
+            return Sockets(transport, dht, place)
     reason = problem.strerror if problem is not None else "no port"
     raise UserError(f"cannot listen on {listen}: {reason}", hint="p2pblog run --listen HOST:0") from problem
 
 
-def _is_test_network(host: str) -> bool:
-    """A node that listens on a loopback or private address only is part of a network of such addresses."""
-    return host not in ("0.0.0.0", "::") and not Endpoint(host, 0).is_public  # noqa: S104
+async def _keep_reachable(sockets: Sockets) -> None:
+    """Be nobody's routing entry, and announce nothing, while others see us at another public address than our own:
+    then a router stands between, and only what we ask for comes through."""
+    while True:
+        seen = await sockets.dht.seen_as()
+        reachable = seen is None or not seen.is_public or seen == sockets.place.listen
+        if reachable != sockets.is_reachable:
+            log.info("others see this node as %s: %s", seen, "reachable" if reachable else "behind a router")
+            sockets.is_reachable = reachable
+            await sockets.dht.set_client(not reachable)
+        await trio.sleep(REACHABLE_EVERY_S)
 
 
 class Parts:
@@ -244,6 +279,7 @@ class Parts:
         directory: Directory,
         place: Place,
         *,
+        announced_at: Callable[[], Endpoint | None],
         save: Callable[[Keyring], None],
         wall_ms: Callable[[], int],
         rng: random.Random,
@@ -261,44 +297,55 @@ class Parts:
             self.driver,
             own.node,
             lambda: self.author.keyring.device,
-            place.reachable[0] if place.reachable else None,
+            announced_at,
             wall_ms,
+            until_compared=lambda: self.author.until_compared(),
             on_own_heads=self._on_own_heads,
         )
         follows = {follow.identity: follow for follow in loaded.follows}
         self.node = Node(self.author, store, self.driver, self.rendezvous, follows, place, wall_ms)
 
     @asynccontextmanager
-    async def at_work(self, bootstrap: Sequence[Endpoint] = (), copied: bool = False) -> AsyncIterator[Node]:
+    async def at_work(self, bootstrap: Sequence[str] = ()) -> AsyncIterator[Node]:
         """Everything running, for the length of the block."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.driver.run)
             has_met = bool(self._known or bootstrap)
-            await self.author.begin(copied=copied, compare_with={"peers", "dht"} if has_met else set())
-            contacts = [*bootstrap, *(known for known in self._known if known not in bootstrap)]
-            self.driver.feed(Candidates(tuple(contacts)))
-            nursery.start_soon(self._meet, list(bootstrap))
+            await self.author.begin(compare_with={"peers", "dht"} if has_met else set())
+            self.driver.feed(Candidates(tuple(self._known)))
+            nursery.start_soon(self.rendezvous.run)
+            nursery.start_soon(self._directory.add_contacts, self._known)
+            for contact in bootstrap:
+                nursery.start_soon(self._meet, contact)
             yield self.node
             nursery.cancel_scope.cancel()
 
-    async def _meet(self, bootstrap: Sequence[Endpoint]) -> None:
-        await self.rendezvous.remember(bootstrap)
-        if self._known:
-            await self._directory.add_contacts(self._known)
-        await self.rendezvous.run()
+    async def _meet(self, contact: str) -> None:
+        """Meet a node that a person named; a name that the resolver does not know now is asked for again."""
+        while True:
+            try:
+                endpoint = await names.resolve(contact)
+                break
+            except UserError as error:
+                log.warning("%s; trying again in %d s", error, RESOLVE_AGAIN_S)
+                await trio.sleep(RESOLVE_AGAIN_S)
+        self.driver.feed(Candidates((endpoint,)))
+        await self.rendezvous.remember([endpoint])
 
     def _on_stored(self, batch: Batch, live: bool) -> None:
         self.node.on_stored(batch, live)
 
     def _on_effect(self, effect: ClocksHeard | OwnLogElsewhere) -> None:
-        if isinstance(effect, ClocksHeard):
+        if isinstance(effect, OwnLogElsewhere):
+            self.author.proved_elsewhere(effect.device, effect.seq, effect.entry)
+            return
+        session = self.driver.machine.sharing.sessions.get(effect.peer)
+        if session is not None and self.author.identity_hash in session.shared:  # a stranger can't know our log
             self.author.heard("peers")
-        else:
-            self.author.proved_elsewhere(effect.device, effect.seq)
 
     def _on_own_heads(self, heads: Sequence[Head]) -> None:
         for head in heads:
-            self.author.proved_elsewhere(head.device, head.seq)
+            self.author.proved_elsewhere(head.device, head.seq, head.entry)
         self.author.heard("dht")
 
 

@@ -14,45 +14,67 @@ from p2pblog.errors import UserError
 MACHINE_ID = Path("/etc/machine-id")
 
 
-def is_copy(home: Home, has_written: bool) -> bool:
-    """Whether this home was copied from where it was made, or put back from a backup.
+def is_marked(home: Home) -> bool:
+    """Whether a home carries a mark at all, its own or that of the home it was copied from."""
+    return _mark(home).exists()
 
-    The mark is a file that holds its own inode number and the machine's id: a copy of it has another inode, one on
-    another machine another id. A home that has written but has no mark counts as copied. A disk that is cloned block
-    by block keeps both; for that we compare with peers. Moving a home within its disk keeps the mark.
+
+def is_in_place(home: Home) -> bool:
+    """Whether this home lies where it was marked, untouched by a copy or a restore.
+
+    The mark names the inode number and the change time of a second file, which is never written again, and the
+    machine. A copy of that file has another inode, a restore over it another change time, another machine another id.
+    A disk cloned block by block keeps all three; for that we compare with peers. Moving a home within its disk keeps
+    the mark; changing the owner of everything in it does not, which costs a new device log and nothing else.
     """
     try:
-        return _mark(home).read_text(encoding="ascii").strip() != _place(_mark(home))
-    except (FileNotFoundError, UnicodeDecodeError):
-        return has_written
+        return _mark(home).read_text(encoding="ascii") == _place(home)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def mark(home: Home) -> None:
-    """Make this place the home's own."""
-    path = _mark(home)
-    path.unlink(missing_ok=True)
-    with path.open("x", encoding="ascii") as file:
-        file.write(_place(path) + "\n")
+    """Make this place the home's own, at once or not at all. Raises OSError."""
+    seal, draft = _seal(home), _mark(home).with_suffix(".draft")
+    seal.unlink(missing_ok=True)
+    seal.touch(mode=0o600)
+    with draft.open("w", encoding="ascii") as file:
+        file.write(_place(home))
         file.flush()
         os.fsync(file.fileno())
+    draft.replace(_mark(home))
+    folder = os.open(home.folder, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _mark(home: Home) -> Path:
     return home.folder / "installation"
 
 
-def _place(path: Path) -> str:
+def _seal(home: Home) -> Path:
+    return home.folder / "installation.seal"
+
+
+def _place(home: Home) -> str:
     try:
         machine = MACHINE_ID.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         machine = "unknown"
-    return f"{path.stat().st_ino} {machine}"
+    seal = _seal(home).stat()
+    return f"{seal.st_ino} {seal.st_ctime_ns} {machine}\n"
 
 
 @contextmanager
 def sole_daemon(home: Home) -> Iterator[None]:
     """Hold the home's lock. Raises UserError that names the daemon which holds it already."""
-    with home.lock.open("a+", encoding="ascii") as file:
+    try:
+        file = home.lock.open("a+", encoding="ascii")
+    except OSError as error:
+        raise UserError(f"the home {home.folder} cannot be used: {os.strerror(error.errno or 0)}") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

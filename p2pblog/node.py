@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import trio
 
-from p2pblog import __version__
+from p2pblog import __version__, names
 from p2pblog.author import Author
 from p2pblog.config import (
     CONTROL_WATCH_LAG_MAX,
@@ -33,7 +33,7 @@ from p2pblog.core.address import Endpoint, Link
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located
-from p2pblog.core.payload import Boost, Delete, Like, Note, Profile, Ref
+from p2pblog.core.payload import Boost, Delete, Like, Note, Payload, Profile, Ref
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadAddress, Malformed, NotFound, NotPermitted, UsageError, UserError
 from p2pblog.gossip.driver import Driver, Lane
@@ -43,13 +43,15 @@ from p2pblog.store import Follow, FollowRow, Store, TimelineQuery
 
 LOOK_FOR_STRAYS_BELOW = 64
 """Batches up to this size are searched for boosts of what we don't hold; history is not, it would fetch old things."""
+ASKED_AT_ONCE_MAX = 20
+"""Boosted notices asked for because somebody looked at a page: a page's worth."""
 INVITE_PEERS_MAX = 4
 """Endpoints in an invitation: our own and some peers that hold our feed, still short enough for a QR code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where this node listens, and what to tell others of it."""
+    """Where this node listens, and what an invitation says of it."""
 
     listen: Endpoint
     reachable: tuple[Endpoint, ...]
@@ -76,6 +78,7 @@ class Node:
         self._place = place
         self._wall_ms = wall_ms
         self._started_ms = wall_ms()
+        self._following = trio.Lock()
         self._watchers: set[trio.MemorySendChannel[EntryId]] = set()
 
     # --- who and how ---
@@ -85,7 +88,7 @@ class Node:
         name, _bio = await self._store.profile(own)
         return IdDocument(
             address=address.spell(own),
-            name=name,
+            name=name or None,
             device=self._author.device.hex(),
             node=self._author.keyring.node.public.hex(),
             uri=Link(own).uri,
@@ -96,7 +99,7 @@ class Node:
         name, _bio = await self._store.profile(own)
         return StatusDocument(
             address=address.spell(own),
-            name=name,
+            name=name or None,
             listen=str(self._place.listen),
             pid=os.getpid(),
             peers=len(self._driver.machine.sharing.sessions),
@@ -131,9 +134,9 @@ class Node:
             raise NotPermitted("that notice is somebody else's: only its author can delete it")
         if located.entry.seq == 1:
             raise NotPermitted("the first entry of a log cannot be deleted")
-        entry = await self._author.write(Delete(_ref(located)))
-        self._rendezvous.on_deleted(located.entry)
-        return self._written(entry, Delete.type)
+        if isinstance(_said(located.entry), Note | Boost) and not await self._store.rows([located.entry.id]):
+            raise NotFound("that notice was deleted already")
+        return self._written(await self._author.write(Delete(_ref(located))), Delete.type)
 
     async def profile(self, name: str | None = None, bio: str | None = None) -> ProfileDocument:
         own = self._author.identity_hash
@@ -142,7 +145,7 @@ class Node:
             chosen = check_name(name) if name is not None else known_name
             told = check_bio(bio) if bio is not None else known_bio
             await self._author.write(Profile(chosen or "", told or ""))
-            self._author.rename(chosen or "")
+            self._author.rename(chosen or None)
             known_name, known_bio = chosen, told
         return ProfileDocument(address=address.spell(own), name=known_name or None, bio=known_bio or None)
 
@@ -159,7 +162,10 @@ class Node:
     # --- following ---
 
     async def follow(self, address: str, petname: str | None = None) -> FollowDocument:
-        link = self._resolve(address)
+        async with self._following:
+            return await self._follow(self._resolve(address), petname)
+
+    async def _follow(self, link: Link, petname: str | None) -> FollowDocument:
         if link.identity == self._author.identity_hash:
             raise UsageError("that is your own address: your notices are in your timeline anyway")
         known = self._follows.get(link.identity)
@@ -179,7 +185,10 @@ class Node:
         return await self._follow_row(link.identity)
 
     async def unfollow(self, address: str) -> FollowDocument:
-        identity = self._resolve(address).identity
+        async with self._following:
+            return await self._unfollow(self._resolve(address).identity)
+
+    async def _unfollow(self, identity: IdentityHash) -> FollowDocument:
         if identity not in self._follows:
             raise NotFound("you do not follow that address", hint="p2pblog following")
         row = await self._follow_row(identity)
@@ -224,7 +233,17 @@ class Node:
             None if before is None else await self._find(before),
             None if author is None else (self._resolve(author).identity,),
         )
-        return [_notice(row) for row in await self._store.timeline(query)]
+        rows = await self._store.timeline(query)
+        await self._ask_for_texts(rows)
+        return [_notice(row) for row in rows]
+
+    async def _ask_for_texts(self, rows: list[Row]) -> None:
+        """Boosts of what is not here yet: ask whoever is linked now, for the next look."""
+        for row in [row for row in rows if row.type == Boost.type and not row.text][:ASKED_AT_ONCE_MAX]:
+            located = await self._store.locate(row.id)
+            said = _said(located.entry) if located is not None else None
+            if isinstance(said, Boost):
+                self._driver.feed(Ask(said.of))
 
     async def watch(self, author: str | None = None) -> AsyncIterator[NoticeDocument]:
         send, receive = trio.open_memory_channel[EntryId](CONTROL_WATCH_LAG_MAX)
@@ -271,10 +290,7 @@ class Node:
         return [self._peer(lane) for _peer, lane in lanes]
 
     async def add_peer(self, endpoint: str) -> PeerDocument:
-        try:
-            parsed = Endpoint.parse(endpoint)
-        except Malformed as error:
-            raise UsageError(str(error)) from error
+        parsed = await names.resolve(endpoint)
         session = await self._driver.connect(parsed)
         self._driver.feed(Candidates((parsed,)))
         await self._rendezvous.remember((parsed,))
@@ -321,7 +337,7 @@ class Node:
     def _look_for_strays(self, batch: Batch) -> None:
         holdings = self._driver.machine.holdings
         for entry in batch.entries:
-            said = payload.decode(entry.payload) if entry.payload is not None else None
+            said = _said(entry)
             if isinstance(said, Boost) and said.of.identity not in holdings.interests:
                 self._driver.feed(Ask(said.of))
 
@@ -364,12 +380,14 @@ class Node:
     async def _notice_ref(self, prefix: str) -> Ref:
         """What a reply, boost or like refers to: a notice; a boost stands for the notice that it boosts."""
         located = await self._locate(prefix)
-        said = payload.decode(located.entry.payload) if located.entry.payload is not None else None
-        if isinstance(said, Boost):
-            return said.of
-        if not isinstance(said, Note) or not await self._store.rows([located.entry.id]):
+        said = _said(located.entry)
+        if not isinstance(said, Note | Boost) or not await self._store.rows([located.entry.id]):
             raise NotFound("that is no notice, or it was deleted")
-        return _ref(located)
+        return said.of if isinstance(said, Boost) else _ref(located)
+
+
+def _said(entry: Entry) -> Payload | None:
+    return None if entry.payload is None else payload.decode(entry.payload)
 
 
 def _ref(located: Located) -> Ref:

@@ -75,19 +75,18 @@ class World:
         self._homes[name] = Home(home.name, keyring, store, Endpoint(f"10.0.{number}.1", 4000))
         return self._homes[name]
 
-    async def start(self, name: str, *bootstrap: str, copied: bool = False) -> Node:
+    async def start(self, name: str, *bootstrap: str) -> Node:
         """Run the node; `bootstrap` names others whose endpoints it is told."""
         home = self.home(name)
         home.stop, home.stopped = trio.CancelScope(), trio.Event()
         contacts = [self.home(other).endpoint for other in bootstrap]
-        await self._nursery.start(self._run, home, contacts, copied)
+        await self._nursery.start(self._run, home, contacts)
         return home.node
 
     async def _run(
         self,
         home: Home,
         contacts: list[Endpoint],
-        copied: bool,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         await home.store.put_setting(OWN_IDENTITY, home.keyring.inception.identity)
@@ -105,13 +104,14 @@ class World:
             transport,
             directory,
             place,
+            announced_at=lambda: home.endpoint,
             save=save,
             wall_ms=lambda: self.wall_ms() + home.skew_ms,
             rng=random.Random(f"{self._seed} {home.name}"),
         )
         try:
             with home.stop:
-                async with home.parts.at_work(contacts, copied=copied):
+                async with home.parts.at_work([str(contact) for contact in contacts]):
                     task_status.started()
                     await trio.sleep_forever()
         finally:

@@ -260,11 +260,15 @@ class GuardedServer(Server):  # type: ignore[misc]
     def _answered(self, contact: Contact, key: DhtKey | None, heard: Heard) -> Event:
         match heard.answer:
             case wire.Found(contacts, wires, more):
-                named = tuple(item for item in contacts if may_call(item.endpoint, self._test_network))
+                named = tuple(item for item in contacts if self._is_worth_hearing(item.endpoint, contact.endpoint))
                 records = [] if key is None else self._verified(key, wires)
                 return Answered(contact, named, tuple(records), more)
             case _:
                 return Failed(contact)
+
+    def _is_worth_hearing(self, named: Endpoint, by: Endpoint) -> bool:
+        """Who speaks from a public address has no business naming private ones."""
+        return may_call(named, self._test_network) and (named.is_public or not by.is_public)
 
     def _send_store(self, contact: Contact, index: int, store: wire.Store, inbox: asyncio.Queue[Event]) -> None:
         def end(heard: Heard | None) -> None:

@@ -324,6 +324,7 @@ class OwnLogElsewhere:
 
     device: DeviceKey
     seq: int
+    entry: EntryId
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,8 @@ class Gossip:
         self.holdings.take(event.state)
         effects: list[Effect] = []
         if event.batch.identity == self.holdings.own and (event.source is not None or not event.live):
-            effects.append(OwnLogElsewhere(event.state.device, event.batch.entries[-1].seq))
+            last = event.batch.entries[-1]
+            effects.append(OwnLogElsewhere(last.device, last.seq, last.id))
         effects += self.broadcast.on_stored(event, now)
         return effects + self.replication.on_stored(event)
 

@@ -9,6 +9,7 @@ from worlds import World, open_world
 
 from p2pblog.core.keys import DeviceKey
 from p2pblog.dht.records import Notice, notice_key
+from p2pblog.rendezvous import NOTICES_MAX
 
 
 @pytest.fixture
@@ -27,8 +28,9 @@ async def test_a_follower_is_found_through_its_replica_record(autojump_clock: Mo
         await world.start("dave")
         alice = await world.start("alice", "dave")
         await followed(world, "bob", "alice", "dave")
-        await alice.post("held by bob")
-        await world.reads("bob", "held by bob")
+        for number in range(NOTICES_MAX + 4):  # more than the DHT itself would hold
+            await alice.post(f"held by bob {number}")
+        await world.reads("bob", f"held by bob {number}")
         await trio.sleep(30)
         await world.kill("alice")
 
@@ -36,7 +38,24 @@ async def test_a_follower_is_found_through_its_replica_record(autojump_clock: Mo
         await world.kill("dave")  # erin knows the DHT now, but nobody names bob to her
         erin = world.home("erin").node
         await erin.follow(world.home("alice").address)
-        await world.reads("erin", "held by bob")
+        await world.reads("erin", *(f"held by bob {number}" for number in reversed(range(NOTICES_MAX + 4))))
+
+
+@trio_test
+async def test_a_deleted_notice_does_not_hide_the_earlier_ones_in_the_dht(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await world.start("dave")
+        alice = await world.start("alice", "dave")
+        for number in range(4):
+            written = await alice.post(f"notice {number}")
+        await alice.delete(written["id"])
+        await trio.sleep(60)
+        await world.kill("alice")
+
+        carol = await world.start("carol", "dave")
+        await carol.follow(world.home("alice").address)
+        await world.reads("carol", "notice 2", "notice 1", "notice 0")
+        assert "notice 3" not in [row["text"] for row in await carol.timeline()]
 
 
 @trio_test

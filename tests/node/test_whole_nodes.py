@@ -6,8 +6,13 @@ import copy
 
 import pytest
 import trio
+from builders import person
 from trio.testing import MockClock, trio_test
-from worlds import open_world
+from worlds import World, open_world
+
+from p2pblog.core.keys import IdentityHash
+from p2pblog.dht.records import Head, head_key
+from p2pblog.errors import StoreFull
 
 
 @pytest.fixture
@@ -123,25 +128,6 @@ async def _has(node, count: int) -> bool:
 
 
 @trio_test
-async def test_a_copied_home_opens_a_new_device_instead_of_forking(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        alice = await world.start("alice")
-        first = await alice.post("from the original")
-        world.copy(world.home("alice"), "clone", copy.deepcopy(world.home("alice").store))
-        clone = await world.start("clone", "alice", copied=True)
-        await trio.sleep(1)
-        second = await clone.post("from the copy")
-        await trio.sleep(1)
-        third = await alice.post("from the original again")
-        assert second["author"] == first["author"] == third["author"]
-        assert second["device"] != first["device"] == third["device"]
-
-        bob = await world.start("bob", "alice")
-        await bob.follow(world.home("alice").address)
-        await world.reads("bob", "from the original again", "from the copy", "from the original")
-
-
-@trio_test
 async def test_a_disk_rolled_back_is_noticed_before_anything_is_signed(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         alice = await world.start("alice")
@@ -160,3 +146,88 @@ async def test_a_disk_rolled_back_is_noticed_before_anything_is_signed(autojump_
         assert after["device"] != lost["device"]
         await world.reads("bob", "after the roll-back", "lost by the disk", "kept")
         await world.reads("alice", "after the roll-back", "lost by the disk", "kept")
+
+
+@trio_test
+async def test_a_roll_back_that_was_noticed_is_not_forgotten_by_a_restart(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob = await world.start("bob", "alice")
+        await bob.follow(world.home("alice").address)
+        await alice.post("kept")
+        await world.reads("bob", "kept")
+        old = copy.deepcopy(world.home("alice").store)
+        lost = await alice.post("lost by the disk")
+        await world.reads("bob", "lost by the disk", "kept")
+        await world.kill("alice")
+        world.home("alice").store = old
+
+        await world.start("alice", "bob")
+        await world.reads("alice", "lost by the disk", "kept")
+        await world.kill("alice")  # nothing was posted
+        alice = await world.start("alice", "bob")
+        assert (await alice.post("after two starts"))["device"] != lost["device"]
+
+
+@trio_test
+async def test_an_old_copy_of_the_log_does_not_override_the_newer_head(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await world.start("dave")
+        alice = await world.start("alice", "dave")
+        await alice.post("kept")
+        old = copy.deepcopy(world.home("alice").store)
+        for number in range(3):
+            newest = await alice.post(f"lost by the disk {number}")
+        await trio.sleep(30)
+        await world.kill("alice")
+        world.home("alice").store = old
+
+        alice = await world.start("alice", "dave")  # dave holds nothing of hers, the DHT does
+        after = await alice.post("after the roll-back")
+        assert after["device"] != newest["device"]
+        await trio.sleep(30)
+        directory = world.home("dave").parts.rendezvous._directory  # type: ignore[union-attr]
+        heads = await directory.find(head_key(IdentityHash(person("alice").hash)))
+        assert {(head.device.hex(), head.seq) for head in heads if isinstance(head, Head)} == {
+            (newest["device"], newest["seq"]),
+            (after["device"], after["seq"]),
+        }
+
+
+@trio_test
+async def test_a_full_disk_while_a_log_is_opened_leaves_no_headless_log(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        await followed_by_bob(world)
+        world.home("alice").node._author._leave_log()
+        store = world.home("alice").store
+        append, store.append = store.append, full_disk  # type: ignore[method-assign, assignment]
+        with pytest.raises(StoreFull):
+            await alice.post("no room")
+        store.append = append  # type: ignore[method-assign]
+        await alice.post("room again")
+        await world.reads("bob", "room again")
+
+
+async def followed_by_bob(world: World) -> None:
+    bob = await world.start("bob", "alice")
+    await bob.follow(world.home("alice").address)
+
+
+async def full_disk(*args: object, **kwargs: object) -> None:
+    raise StoreFull("there is no room")
+
+
+@trio_test
+async def test_two_posts_at_once_take_two_numbers(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        seen: list[int] = []
+
+        async def post() -> None:
+            seen.append((await alice.post("hurry"))["seq"])
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(post)
+        assert sorted(seen) == list(range(min(seen), min(seen) + 20))

@@ -8,25 +8,27 @@ from pathlib import Path
 
 import trio
 
-from p2pblog import installation, keyring
+from p2pblog import keyring
 from p2pblog.bridge import open_bridge
 from p2pblog.config import Home
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import NodeKey
-from p2pblog.daemon import Parts
+from p2pblog.daemon import Parts, settle
 from p2pblog.dht.memory import MemoryNetwork as MemoryDht
 from p2pblog.node import Place
+from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.sqlite import open_sqlite
 from p2pblog.transport.memory import MemoryNetwork
 
 
 async def main(home: Home) -> None:
     """The real keys, store and author; nobody to talk to."""
-    own = keyring.load(home)
     here = Endpoint("127.0.0.1", 4000)
     async with open_bridge() as bridge:
         store = await open_sqlite(bridge, home.database)
         loaded = await store.load()
+        own = settle(home, keyring.load(home), loaded)
+        await store.put_setting(OWN_IDENTITY, own.inception.identity)
         parts = Parts(
             own,
             store,
@@ -34,12 +36,12 @@ async def main(home: Home) -> None:
             MemoryNetwork().transport(NodeKey(own.node.public), here),
             MemoryDht(lambda: 0).open(here),
             Place(here, (here,)),
+            announced_at=lambda: None,
             save=lambda changed: keyring.save(home, changed),
             wall_ms=lambda: 1_700_000_000_000,
             rng=random.Random(1),
         )
-        async with parts.at_work(copied=installation.is_copy(home, bool(loaded.logs))) as node:
-            installation.mark(home)
+        async with parts.at_work() as node:
             number = 0
             while True:
                 written = await node.post(f"post {number}")

@@ -1,0 +1,221 @@
+"""Scenes of what people read: likes, boosts, deletes and threads, odd clocks, odd payloads, two histories."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import trio
+from builders import NOON, person
+from trio.testing import MockClock, trio_test
+from worlds import World, open_world
+
+from p2pblog.core.logs import Batch
+from p2pblog.errors import NotFound, NotPermitted, UsageError
+from p2pblog.gossip.events import Learned
+
+YEAR_MS = 365 * 24 * 3600 * 1000
+
+
+@pytest.fixture
+def autojump_clock() -> MockClock:
+    return MockClock(autojump_threshold=0)
+
+
+async def friends(world: World, *names: str) -> None:
+    """All follow each other and know the first."""
+    for index, name in enumerate(names):
+        await world.start(name, *names[:1][: index > 0])
+    for name in names:
+        for other in names:
+            if other != name:
+                await world.home(name).node.follow(world.home(other).address)
+
+
+async def has_row(world: World, reader: str, text: str, **expected: object) -> None:
+    async def held() -> bool:
+        rows = [row for row in await world.home(reader).node.timeline() if row["text"] == text]
+        return any(all(row[key] == value for key, value in expected.items()) for row in rows)  # type: ignore[literal-required]
+
+    await world.until(f"{reader} sees {text} with {expected}", held)
+
+
+@trio_test
+async def test_likes_and_boosts_count_people_not_clicks(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await friends(world, "alice", "bob", "carol")
+        written = await world.home("alice").node.post("tea?")
+        for name in ("bob", "carol"):
+            await world.reads(name, "tea?")
+            await world.home(name).node.like(written["id"])
+        await world.home("bob").node.like(written["id"])
+        await world.home("bob").node.boost(written["id"][:8])
+        await has_row(world, "alice", "tea?", type="note", likes=2, boosts=1)
+        await has_row(world, "carol", "tea?", type="boost", boost_of=written["id"])
+
+
+@trio_test
+async def test_a_boost_of_a_stranger_brings_the_text_along(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob = await world.start("bob", "alice")
+        await bob.follow(world.home("alice").address)
+        carol = await world.start("carol", "bob")
+        await carol.follow(world.home("bob").address)
+        written = await alice.post("from somebody carol does not know")
+        await world.reads("bob", "from somebody carol does not know")
+        await bob.boost(written["id"])
+        await has_row(world, "carol", "from somebody carol does not know", type="boost")
+        assert (await carol.show(written["id"]))["author"] == world.home("alice").address
+
+
+@trio_test
+async def test_a_delete_hides_everywhere_and_only_its_author_may(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await friends(world, "alice", "bob")
+        alice, bob = world.home("alice").node, world.home("bob").node
+        written = await alice.post("regretted")
+        await world.reads("bob", "regretted")
+        with pytest.raises(NotPermitted):
+            await bob.delete(written["id"])
+        await alice.delete(written["id"])
+        assert await alice.timeline() == []
+
+        async def gone() -> bool:
+            return await bob.timeline() == []
+
+        await world.until("bob no longer sees it", gone)
+        with pytest.raises(NotFound):
+            await bob.show(written["id"])
+
+
+@trio_test
+async def test_a_thread_says_what_it_lacks(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob = await world.start("bob", "alice")
+        await bob.follow(world.home("alice").address)
+        root = await alice.post("question")
+        await world.reads("bob", "question")
+        reply = await bob.post("answer", reply_to=root["id"])
+        carol = await world.start("carol", "bob")
+        await carol.follow(world.home("bob").address)
+        await world.reads("carol", "answer")
+
+        whole = await bob.thread(reply["id"])
+        assert [row["text"] for row in whole["notices"]] == ["question", "answer"]
+        assert (whole["root"], whole["missing"]) == (root["id"], 0)
+        partial = await carol.thread(reply["id"])
+        assert [row["text"] for row in partial["notices"]] == ["answer"] and partial["missing"] == 1
+
+
+@trio_test
+async def test_a_clock_a_year_ahead_does_not_sit_on_top(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.home("alice").skew_ms = YEAR_MS
+        await friends(world, "bob", "alice")
+        await world.home("alice").node.post("from the future")
+        await world.reads("bob", "from the future")
+        await trio.sleep(10)
+        await world.home("bob").node.post("now")
+        await world.reads("bob", "now", "from the future")
+
+
+@trio_test
+async def test_a_clock_a_year_behind_is_read_all_the_same(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.home("alice").skew_ms = -YEAR_MS
+        await friends(world, "bob", "alice")
+        await world.home("bob").node.post("now")
+        await world.home("alice").node.post("from last year")
+        await world.reads("bob", "now", "from last year")
+        (row,) = [row for row in await world.home("bob").node.timeline() if row["text"] == "from last year"]
+        assert row["time"] < NOON
+
+
+@trio_test
+async def test_a_payload_nobody_here_knows_is_kept_and_passed_on(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await friends(world, "bob", "carol")
+        dora = person("dora")
+        dora.write_all([b"\x82\xa3now\x01\xa4type\xa6poll 9", b"\xc1 not even msgpack"])
+        dora.notes(1, "understood")
+        for name in ("bob", "carol"):
+            await world.home(name).node.follow(dora.address)
+        bob = world.home("bob").node
+        bob._driver.feed(Learned(dora.identity))
+        bob._driver.take_run(Batch(dora.hash, dora.log.run()))
+        await world.reads("bob", "understood 1")
+        await world.kill("bob")
+        await world.start("bob", "carol")  # links anew, and tells what it holds
+        await world.reads("carol", "understood 1")
+        held = await world.home("carol").store.run(dora.key, 2, 3, 100_000)
+        assert [entry.payload for entry in held][:2] == [entry.payload for entry in dora.log.entries[1:3]]
+
+
+@pytest.mark.parametrize("posts", [2], ids=["of two lengths"])
+@trio_test
+async def test_two_histories_are_found_out_and_the_owner_goes_on(posts: int, autojump_clock: MockClock) -> None:
+    """A disk cloned block by block, both halves writing while they can't see each other."""
+    async with open_world() as world:
+        alice = await world.start("alice")
+        await followed_by(world, "bob", "alice")
+        await alice.post("common")
+        await world.reads("bob", "common")
+        world.copy(world.home("alice"), "clone", copy.deepcopy(world.home("alice").store))
+        await alice.post("one history")
+        await world.reads("bob", "one history", "common")
+        await world.kill("bob")
+        await world.kill("alice")
+        clone = await world.start("clone")
+        for number in range(posts):
+            await clone.post(f"another history {number}")
+        await followed_by(world, "carol", "clone")
+        await world.reads("carol", "common")  # and one of the histories, or the proof, whichever reaches her first
+
+        await world.start("bob", "carol")
+
+        async def disputed() -> bool:
+            nodes = [world.home(name).node for name in ("bob", "carol", "clone")]
+            return all(node._driver.machine.holdings.is_frozen(person("alice").key) for node in nodes)
+
+        await world.until("everybody holds the proof", disputed)
+        alice = await world.start("alice", "bob")
+        after = await alice.post("alice goes on with a new device log")
+        assert after["device"] != person("alice").key.hex()
+        await world.reads("bob", "alice goes on with a new device log", "one history", "common")
+
+
+async def followed_by(world: World, reader: str, author: str) -> None:
+    node = await world.start(reader, author)
+    await node.follow(world.home(author).address)
+
+
+@trio_test
+async def test_what_a_person_mistypes_is_told_apart(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        address = world.home("bob").address
+        for wrong in (address[:-1], address[:-1] + "z", "q" + address[1:], "p2pblog:" + address[1:], "nobody"):
+            with pytest.raises(UsageError):
+                await alice.follow(wrong)
+        with pytest.raises(UsageError):
+            await alice.follow(world.home("alice").address)
+        with pytest.raises(NotFound):
+            await alice.unfollow(address)
+        with pytest.raises(UsageError):
+            await alice.show("abc12")
+        with pytest.raises(UsageError):
+            await alice.show("not hex")
+        with pytest.raises(NotFound):
+            await alice.show("abcdef12")
+        with pytest.raises(UsageError):
+            await alice.post("x" * 5_001)
+        with pytest.raises(UsageError):
+            await alice.post(chr(0x1F600) * 3_751)  # 15,004 bytes
+        assert (await alice.post("x" * 5_000))["seq"] > 1
+        assert (await alice.post(chr(0x1F600) * 3_750))["seq"] > 1
+        await alice.follow(address.upper(), petname="Bob")
+        assert (await alice.follow("Bob"))["petname"] == "Bob"
+        with pytest.raises(UsageError):
+            await alice.follow(world.home("carol").address, petname="Bob")
