@@ -10,8 +10,8 @@ import asyncio
 import os
 import pickle
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,11 +26,23 @@ from kademlia.node import Node
 from kademlia.protocol import KademliaProtocol
 from kademlia.routing import RoutingTable
 from kademlia.storage import ForgetfulStorage
+from stock_worlds import (
+    OUR_MARKER,
+    STOCK_MARKER,
+    Peer,
+    at,
+    ours,
+    peer,
+    request,
+    stock,
+    stock_request,
+    stored,
+)
 
 from p2pblog.core.address import Endpoint
 from p2pblog.dht import Published
 from p2pblog.dht import guard as wire
-from p2pblog.dht.adapter import GuardedServer, _aio_open, read_state
+from p2pblog.dht.adapter import GuardedServer, read_state
 from p2pblog.dht.contacts import Contact, NodeId, node_id
 from p2pblog.dht.lookup import Answered, Ask, Begin, Find, Parameters, RoundTrips, Walk
 from p2pblog.dht.protocol import GuardedProtocol
@@ -39,106 +51,6 @@ from p2pblog.dht.shelf import Outcome, Shelf
 from p2pblog.dht.table import GuardedTable, ProvenNode
 
 HEAD = alice.head(counter=9)
-LOOPBACK = Endpoint.of("127.0.0.1", 0)
-MARK = b"m" * 16
-"""The call id of a request that is sent only to see when all before it has been read."""
-
-
-# --- two worlds -------------------------------------------------------------------------------------------------------
-
-
-class Peer(asyncio.DatagramProtocol):
-    """A bare socket. `answer` gives the reply to each datagram, or None."""
-
-    def __init__(self, answer: Callable[[bytes], bytes | None] = lambda _: None) -> None:
-        self.answer = answer
-        self.inbox: asyncio.Queue[bytes] = asyncio.Queue()
-        self.transport: Any = None
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        self.inbox.put_nowait(data)
-        reply = self.answer(data)
-        if reply is not None:
-            self.transport.sendto(reply, addr)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        return self.transport.get_extra_info("sockname")[:2]  # type: ignore[no-any-return]
-
-    async def ask(self, data: bytes, to: tuple[str, int]) -> bytes:
-        self.transport.sendto(data, to)
-        return await asyncio.wait_for(self.inbox.get(), 5)
-
-    async def bytes_before(self, marker: bytes, to: tuple[str, int]) -> int:
-        """How much came in until the answer to a last request: sockets on loopback keep the order."""
-        self.transport.sendto(marker, to)
-        total = 0
-        while MARK not in (data := await asyncio.wait_for(self.inbox.get(), 5)):
-            total += len(data)
-        return total
-
-
-@asynccontextmanager
-async def peer(answer: Callable[[bytes], bytes | None] = lambda _: None) -> AsyncIterator[Peer]:
-    loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_datagram_endpoint(lambda: Peer(answer), local_addr=("127.0.0.1", 0))
-    try:
-        yield protocol
-    finally:
-        transport.close()
-        await asyncio.sleep(0)
-
-
-@asynccontextmanager
-async def stock(protocol: type[KademliaProtocol] = KademliaProtocol) -> AsyncIterator[Any]:
-    server = Server(node_id=random.Random(protocol.__name__).randbytes(20))
-    server.protocol_class = protocol
-    await server.listen(0, "127.0.0.1")
-    server.protocol._wait_timeout = 0.2  # the stock five seconds would only make these tests slow
-    server.address = server.transport.get_extra_info("sockname")
-    try:
-        yield server
-    finally:
-        server.stop()
-        await asyncio.sleep(0)
-
-
-@asynccontextmanager
-async def ours(name: str = "ours", now: int = NOW) -> AsyncIterator[GuardedServer]:
-    server = await _aio_open(
-        key_of(name), LOOPBACK, lambda: now, random.Random(name), True, False, None, Parameters(), None
-    )
-    try:
-        yield server
-    finally:
-        await server.aclose()
-
-
-def at(server: GuardedServer) -> tuple[str, int]:
-    return server.endpoint.host, server.endpoint.port
-
-
-def stock_request(name: str, *args: Any) -> bytes:
-    return b"\0" + bytes(20) + bytes(umsgpack.packb([name, args]))
-
-
-STOCK_MARKER = b"\0" + b"mmmm" + MARK + bytes(umsgpack.packb(["stun", []]))
-OUR_MARKER = wire.encode_request(wire.Request(MARK, wire.Ping(), prove=True), 64)
-
-
-def request(call: wire.Call, token: bytes | None = None, sender: NodeId | None = None, padded: int = 64) -> bytes:
-    return wire.encode_request(wire.Request(bytes(16), call, sender, token, prove=True), padded)
-
-
-async def stored(mal: Peer, server: GuardedServer, key: bytes, record: bytes) -> str:
-    """What becomes of a record that somebody with a proven address wants held."""
-    token = wire.decode_reply(await mal.ask(request(wire.Ping()), at(server))).token
-    answer = wire.decode_reply(await mal.ask(request(wire.Store(key, record), token), at(server))).answer
-    assert isinstance(answer, wire.Stored)
-    return answer.outcome
 
 
 # --- the scenes -------------------------------------------------------------------------------------------------------
