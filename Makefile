@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: run demo test lint lock clean
 
 run: .venv/ready
-	@$(BIN)/p2pblog id >/dev/null 2>&1 || $(BIN)/p2pblog init
+	@$(BIN)/p2pblog id >/dev/null 2>&1 || $(BIN)/p2pblog init || $(BIN)/p2pblog id
 	@exec $(BIN)/p2pblog run
 
 demo: .venv/ready

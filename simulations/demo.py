@@ -6,6 +6,7 @@ Every step is judged by what the command line answers with `--json`, and by noth
 from __future__ import annotations
 
 import json
+import select
 import signal
 import subprocess
 import sys
@@ -58,11 +59,16 @@ class Person:
                 stderr=log,
                 text=True,
             )
-        assert self.daemon.stdout is not None
-        line = self.daemon.stdout.readline()
+        line = self._first_line()
         if not line:
             raise StepFailed(f"{self.name}'s daemon did not start: {self.log}")
         self.listen = json.loads(line)["listen"]
+
+    def _first_line(self) -> str:
+        """What the daemon says once it runs; nothing if it ends, or takes too long."""
+        assert self.daemon is not None and self.daemon.stdout is not None
+        ready, _, _ = select.select([self.daemon.stdout], [], [], STEP_TIMEOUT_S)
+        return self.daemon.stdout.readline() if ready else ""
 
     def kill(self) -> None:
         """End the daemon as a power cut would."""
@@ -173,6 +179,7 @@ def walk(alice: Person, bob: Person, carol: Person) -> None:
 def main() -> int:
     """Walk the whole way; 0 only if every step held."""
     begun = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that it cleans up, too
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="p2pblog-demo-")))
         people = [Person(name, folder / name) for name in ("alice", "bob", "carol")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -73,6 +74,70 @@ def test_a_copied_home_beside_the_original_writes_its_own_log(people: dict[str, 
         reads(bob, ["from the original", "from the copy", "before the copy"])
     finally:
         clone.kill()
+
+
+def test_a_copy_that_was_started_and_stopped_is_still_a_copy(people: dict[str, Person], tmp_path: Path) -> None:
+    alice = people["alice"]
+    alice.start()
+    original = alice.ask("post", "before the copy")
+    alice.stop()
+    shutil.copytree(alice.home, tmp_path / "clone")
+    clone = Person("clone", tmp_path / "clone", address=alice.address)
+    try:
+        clone.start()
+        assert clone.ask("id")["device"] != original["device"]
+        assert clone.stop() == 0
+        clone.start()
+        copied = clone.ask("post", "from the copy, at its second start")
+        assert copied["device"] not in (original["device"], None)
+        assert (copied["author"], clone.texts()[0]) == (alice.address, "from the copy, at its second start")
+    finally:
+        clone.kill()
+
+
+def test_a_lost_database_never_makes_a_number_be_signed_again(people: dict[str, Person]) -> None:
+    alice, bob = people["alice"], people["bob"]
+    alice.start()
+    bob.start(alice.listen)
+    bob.ask("follow", alice.address)
+    before = alice.ask("post", "before the loss")
+    reads(bob, ["before the loss"])
+    alice.stop()
+    for file in alice.home.glob("store.sqlite3*"):
+        file.unlink()
+    alice.start(bob.listen)
+    after = alice.ask("post", "after the loss")
+    assert after["device"] != before["device"]
+    reads(bob, ["after the loss", "before the loss"])
+    reads(alice, ["after the loss", "before the loss"])  # her own old log comes back from bob
+
+
+def test_a_second_ctrl_c_changes_nothing(people: dict[str, Person]) -> None:
+    alice = people["alice"]
+    alice.start()
+    assert alice.daemon is not None
+    alice.daemon.send_signal(signal.SIGINT)
+    assert alice.stop() == 0
+
+
+def test_the_demo_cleans_up_when_it_is_told_to_stop(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "simulations.demo"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert demo.stdout is not None
+    while "listens on" not in demo.stdout.readline():
+        pass
+    (folder,) = tmp_path.glob("p2pblog-demo-*")
+    demo.terminate()
+    demo.wait(timeout=30)
+    demo.stdout.close()
+    assert not folder.exists()
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [line for line in running if str(folder).encode() in line]
 
 
 def test_a_second_daemon_on_one_home_is_refused_by_name(people: dict[str, Person]) -> None:
