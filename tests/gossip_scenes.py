@@ -21,7 +21,7 @@ from p2pblog.core import payload as payloads
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
-from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey, hash32
+from p2pblog.core.keys import IdentityHash, NodeKey, hash32
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.runs import encode_run
 from p2pblog.errors import BadChain, Disconnected, RemoteProtocolError
@@ -40,6 +40,7 @@ from p2pblog.gossip.messages import (
     Run,
     Statements,
     Tokens,
+    tip_of,
 )
 from p2pblog.gossip.sharing import Session, token
 from p2pblog.store.memory import MemoryStore
@@ -497,8 +498,10 @@ class Puppet:
             self.say(to, Clocks((IdentityClock(who.hash, who.identity.digest),)), Statements(who.identity.wire))
 
     def claims(self, to: str, who: Person, *spans: tuple[int, int], log: Log | None = None) -> None:
-        device = DeviceKey(log.key if log is not None else who.key)
-        self.say(to, Clocks((IdentityClock(who.hash, who.identity.digest, ((device, claim(*spans)),)),)))
+        chosen = log if log is not None else who.log
+        held = chosen.entries[spans[0][1] - 1 : spans[0][1]]
+        clock = Clock(spans, tip=tip_of(held[0].id) if held else bytes(8))
+        self.say(to, Clocks((IdentityClock(who.hash, who.identity.digest, ((chosen.key, clock),)),)))
 
     def told(self, kind: type[T]) -> list[T]:
         return [message for message in self.heard if isinstance(message, kind)]

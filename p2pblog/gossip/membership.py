@@ -38,6 +38,8 @@ KNOWN_MAX = 1_024
 """Endpoints remembered: the passive view, thirty times HyParView's 30, for they cost 100 bytes each."""
 HOLDS_MAX = 64
 """Identities remembered of one endpoint: those for which it was found last."""
+HEARSAY_EVERY_S = 1.0
+"""How often one peer may name others: it does so at the start, and once a minute in all."""
 OWN_MAX = 64
 """Endpoints remembered that lead to ourselves."""
 SHUFFLE_EVERY_S = 60.0
@@ -50,6 +52,7 @@ COVER_TWICE = 2
 class Known:
     """An endpoint worth dialing: who answered there, how often nobody did, when to try again, and what it may hold."""
 
+    block: bytes
     node: NodeKey | None = None
     failures: int = 0
     not_before: float = 0.0
@@ -74,7 +77,11 @@ class Membership:
     sharing: Sharing
     rng: random.Random
     known: dict[Endpoint, Known] = field(default_factory=dict)
+    crowds: Counter[bytes] = field(default_factory=Counter)
+    """Address block -> known endpoints in it."""
     dialing: dict[Endpoint, None] = field(default_factory=dict)
+    hearsay: dict[NodeKey, float] = field(default_factory=dict)
+    """When each peer last named others."""
     pinged: dict[NodeKey, Pinged] = field(default_factory=dict)
     round_trips: dict[NodeKey, float] = field(default_factory=dict)
     own: dict[Endpoint, None] = field(default_factory=dict)
@@ -101,20 +108,26 @@ class Membership:
     def _know(self, endpoint: Endpoint) -> Known:
         """What is known of an endpoint. A newcomer takes the place of the worst in the most crowded address block, so
         that who has many addresses in a few blocks does not drive out all the others."""
-        if endpoint not in self.known and len(self.known) >= KNOWN_MAX:
-            crowds = Counter(other.block for other in self.known)
-            worst = max(
-                self.known,
-                key=lambda other: (
-                    self.known[other].node not in self.sharing.sessions,
-                    crowds[other.block],
-                    self.known[other].failures,
-                    self.known[other].node is None,
-                    other,
-                ),
-            )
-            del self.known[worst]
-        return self.known.setdefault(endpoint, Known())
+        known = self.known.get(endpoint)
+        if known is not None:
+            return known
+        if len(self.known) >= KNOWN_MAX:
+            self._forget(max(self.known, key=self._worth_forgetting))
+        known = self.known[endpoint] = Known(endpoint.block)
+        self.crowds[known.block] += 1
+        return known
+
+    def _worth_forgetting(self, endpoint: Endpoint) -> tuple[bool, int, int, bool, Endpoint]:
+        known = self.known[endpoint]
+        is_idle = known.node not in self.sharing.sessions
+        return is_idle, self.crowds[known.block], known.failures, known.node is None, endpoint
+
+    def _forget(self, endpoint: Endpoint) -> None:
+        known = self.known.pop(endpoint, None)
+        if known is not None:
+            self.crowds[known.block] -= 1
+            if not self.crowds[known.block]:
+                del self.crowds[known.block]
 
     def on_dial_failed(self, event: DialFailed, now: float) -> list[Effect]:
         endpoint = event.endpoint
@@ -123,7 +136,7 @@ class Membership:
             self.own[endpoint] = None
             if len(self.own) > OWN_MAX:
                 del self.own[next(iter(self.own))]
-            self.known.pop(endpoint, None)
+            self._forget(endpoint)
             return self._dial(now)
         known = self.known.get(endpoint)
         if known is None:
@@ -163,6 +176,7 @@ class Membership:
     def on_link_down(self, peer: NodeKey, now: float) -> list[Effect]:
         self.pinged.pop(peer, None)
         self.round_trips.pop(peer, None)
+        self.hearsay.pop(peer, None)
         self.lost = [*(at for at in self.lost if now - at < LOST_WITHIN_S), now][-LINKS_ACCEPTED_MAX:]
         for known in self.known.values():
             if known.node == peer:
@@ -177,6 +191,10 @@ class Membership:
 
     def on_peers(self, session: Session, message: Peers, now: float) -> list[Effect]:
         """Hearsay: dialed in quiet times only, and never an address from another world than the teller's."""
+        last = self.hearsay.get(session.peer)
+        if last is not None and now - last < HEARSAY_EVERY_S:
+            return []
+        self.hearsay[session.peer] = now
         told = [e for e in message.endpoints if e.is_public or not session.endpoint.is_public]
         return self.on_candidates(told, None, now)
 
@@ -252,6 +270,8 @@ class Membership:
         lost = sum(1 for at in self.lost if now - at < LOST_WITHIN_S)
         in_need = links - suspects < 2 or suspects + lost >= links - suspects
         room = (DIALS_MAX if in_need else DIALS_CALM) - len(self.dialing)
+        if room <= 0:
+            return []
         chosen: list[Endpoint] = []
         for endpoint in self._worth_dialing(now):
             if len(chosen) >= room:
