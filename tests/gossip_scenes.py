@@ -87,6 +87,7 @@ class Wire:
     other: str
     binding: bytes
     up: bool = True
+    closed_by: str | None = None
     coders: dict[str, tuple[Encoder, Decoder]] = field(default_factory=dict)
     arrival: dict[str, float] = field(default_factory=dict)
     sent: list[tuple[str, Message, int]] = field(default_factory=list)
@@ -113,6 +114,7 @@ class Scene:
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._tie = count()
         self._links = count()
+        self._closing: dict[frozenset[str], Callable[[], None]] = {}
 
     # --- who is there ---
 
@@ -142,6 +144,8 @@ class Scene:
         """`one` dials `other`; both hear of it now."""
         pair = frozenset((one, other))
         assert pair not in self.wires, f"{one} and {other} are linked"
+        if pair in self._closing:
+            self._closing.pop(pair)()
         binding = hash32(f"{self.seed} {next(self._links)} {one} {other}".encode(), b"p2pblog tests")
         wire = self.wires[pair] = Wire(one, other, binding)
         for name in (one, other):
@@ -173,11 +177,17 @@ class Scene:
             return
         self.parties[closer].on_cut(other)
 
+        pair = frozenset((closer, other))
+        wire.closed_by = closer
+
         def end() -> None:
+            self._closing.pop(pair, None)
             if wire.up:
                 wire.up = False
-                self.parties[other].on_cut(closer)
+                if other in self.parties:
+                    self.parties[other].on_cut(closer)
 
+        self._closing[pair] = end
         self.at(max(self.now + self.latency(closer, other), wire.arrival.get(closer, 0.0)), end)
 
     def latency(self, one: str, other: str) -> float:
@@ -203,7 +213,7 @@ class Scene:
         wire.arrival[sender] = arrival
 
         def arrive() -> None:
-            if not wire.up or self.wires.get(frozenset((sender, receiver))) is not wire:
+            if not wire.up or receiver == wire.closed_by or receiver not in self.parties:
                 return
             try:
                 message = wire.coders[receiver][1].decode(data)
@@ -242,8 +252,9 @@ class Scene:
         """A dial of a machine: reaches the party at that endpoint after one and a half round trips."""
 
         def reach() -> None:
-            table = self.parties[who]
-            assert isinstance(table, Table)
+            table = self.parties.get(who)
+            if not isinstance(table, Table):
+                return  # it crashed in the meantime
             name = self.node_at(endpoint)
             if name == who:
                 table.feed(ev.DialFailed(endpoint, own=True))

@@ -1,0 +1,230 @@
+"""Whom a node dials, keeps, drops and turns away."""
+
+from __future__ import annotations
+
+import pytest
+from builders import person
+from gossip_scenes import Puppet, Scene, Table, node_key
+
+from p2pblog.config import LINKS_ACCEPTED_MAX, LINKS_CHOSEN_MAX
+from p2pblog.core.address import Endpoint
+from p2pblog.gossip.events import Candidates, Dial, DialFailed, Due, LinkUp, PingDue, Received, RememberPeer, Send
+from p2pblog.gossip.membership import (
+    BACKOFF_MAX_S,
+    BACKOFF_S,
+    DIALS_CALM,
+    DIALS_MAX,
+    LOST_AFTER_S,
+    PING_EVERY_S,
+    SUSPECT_AFTER_S,
+)
+from p2pblog.gossip.messages import PEERS_MAX, Bye, Hello, Peers, Ping, Pong
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def places(count: int, net: str = "10.7") -> tuple[Endpoint, ...]:
+    return tuple(Endpoint(f"{net}.{number}.1", 4000) for number in range(count))
+
+
+def dialed(effects: list[object]) -> list[Endpoint]:
+    return [effect.endpoint for effect in effects if isinstance(effect, Dial)]
+
+
+def fill(scene: Scene, table: Table, count: int, *, dialed_by_us: bool = True, links: int = 5) -> list[str]:
+    """That many links that answer pings."""
+    names = []
+    for _ in range(count):
+        puppet = scene.puppet(f"puppet {len(scene.parties)}")
+        puppet.answer = lambda message: [Pong(message.number)] if isinstance(message, Ping) else []
+        if dialed_by_us:
+            scene.link(table.name, puppet.name)
+        else:
+            scene.link(puppet.name, table.name)
+        scene.send(puppet.name, table.name, Hello(1, 4000, links))
+        names.append(puppet.name)
+    scene.run(0.1)
+    return names
+
+
+def test_candidates_are_dialed_a_few_at_a_time_and_eight_in_need(scene: Scene) -> None:
+    bob = scene.node("bob")
+    assert len(dialed(bob.feed(Candidates(places(20))))) == DIALS_MAX
+    calm = scene.node("carol")
+    fill(scene, calm, 4)
+    assert len(dialed(calm.feed(Candidates(places(20, "10.8"))))) == DIALS_CALM
+
+
+def test_who_holds_what_nobody_shares_is_dialed_first(scene: Scene) -> None:
+    bob = scene.node("bob", "carol")
+    fill(scene, bob, 4)
+    bob.machine.membership.dialing.update(dict.fromkeys(places(DIALS_CALM, "10.9")))
+    bob.feed(Candidates(places(20)))
+    wanted = Endpoint("10.200.1.1", 4000)
+    bob.feed(Candidates((wanted,), person("carol").hash))
+    bob.machine.membership.dialing.clear()
+    assert dialed(bob.feed(Due(PingDue())))[0] == wanted
+
+
+def test_a_failed_dial_is_tried_again_ever_later(scene: Scene) -> None:
+    bob = scene.node("bob")
+    (place,) = places(1)
+    bob.feed(Candidates((place,)))
+    waits, last = [], 0.0
+    for _ in range(14):
+        assert RememberPeer in [type(effect) for effect in bob.feed(DialFailed(place))]
+        scene.until(lambda: len(bob.dials) > len(waits) + 1, within_s=2 * BACKOFF_MAX_S)
+        waits.append(scene.now - last)
+        last = scene.now
+    assert waits[0] == pytest.approx(2 * BACKOFF_S, abs=PING_EVERY_S)
+    assert waits == sorted(waits)
+    assert waits[-1] == pytest.approx(BACKOFF_MAX_S, abs=PING_EVERY_S)
+
+
+def test_no_more_links_are_chosen_than_there_is_room_for(scene: Scene) -> None:
+    bob = scene.node("bob")
+    fill(scene, bob, LINKS_CHOSEN_MAX)
+    assert dialed(bob.feed(Candidates(places(20)))) == []
+
+
+def test_what_leads_to_ourselves_is_dialed_once(scene: Scene) -> None:
+    bob = scene.node("bob")
+    own = Endpoint("10.1.1.1", 4000)
+    assert dialed(bob.feed(Candidates((own,)))) == [own]
+    bob.feed(DialFailed(own, own=True))
+    assert dialed(bob.feed(Candidates((own,)))) == []
+
+
+def test_a_node_with_room_turns_nobody_away_and_a_full_one_only_who_has_others(scene: Scene) -> None:
+    bob = scene.node("bob")
+    fill(scene, bob, LINKS_ACCEPTED_MAX, dialed_by_us=False)
+    assert scene.closed == []
+    (needy,) = fill(scene, bob, 1, dialed_by_us=False, links=1)
+    assert scene.closed == []
+    (refused,) = fill(scene, bob, 1, dialed_by_us=False, links=2)
+    assert scene.closed == [("bob", refused, None)]
+    party = scene.parties[refused]
+    assert isinstance(party, Puppet)
+    assert [type(message) for message in party.heard][-2:] == [Peers, Bye]
+    assert len(party.told(Peers)[0].endpoints) == PEERS_MAX
+    assert scene.wire_of("bob", needy) is not None
+
+
+def test_who_says_bye_is_left_in_peace_for_a_while(scene: Scene) -> None:
+    bob = scene.node("bob")
+    (name,) = fill(scene, bob, 1)
+    place = scene.parties[name].endpoint
+    scene.send(name, "bob", Bye())
+    scene.run(BACKOFF_MAX_S / 10 - 1)
+    assert scene.closed == [("bob", name, None)]
+    assert place not in [endpoint for _, endpoint in bob.dials]
+    scene.run(2)
+    assert place in [endpoint for _, endpoint in bob.dials]
+
+
+def test_one_link_is_pinged_each_second_in_turn(scene: Scene) -> None:
+    bob = scene.node("bob")
+    names = fill(scene, bob, 6)
+    since = scene.now
+    scene.run(6 * PING_EVERY_S)
+    pinged = [to for at, who, to, message, _ in scene.sent if isinstance(message, Ping) and who == "bob" and at > since]
+    assert sorted(pinged) == sorted(names)
+
+
+def test_a_ping_unanswered_makes_all_be_pinged_and_later_ends_the_link(scene: Scene) -> None:
+    bob = scene.node("bob")
+    names = fill(scene, bob, 6)
+    silent = scene.parties[names[0]]
+    assert isinstance(silent, Puppet)
+    silent.answer = lambda message: ()
+    scene.until(lambda: bool(silent.told(Ping)), within_s=8)
+    since = scene.now
+    scene.run(PING_EVERY_S + 0.1)
+    pinged = {to for at, who, to, m, _ in scene.sent if isinstance(m, Ping) and who == "bob" and at >= since}
+    assert pinged == set(names) - {names[0]}
+    scene.run(LOST_AFTER_S + PING_EVERY_S)
+    assert [(who, other, error.name) for who, other, error in scene.closed if error] == [("bob", names[0], "too-slow")]
+
+
+def test_anything_said_shows_life_but_owes_no_round_trip(scene: Scene) -> None:
+    bob = scene.node("bob")
+    scene.latencies[frozenset(("bob", "puppet 1"))] = 0.6
+    (name,) = fill(scene, bob, 1)
+    scene.run(5)
+    membership = bob.machine.membership
+    assert membership.round_trips[node_key(name)] == pytest.approx(1.2, abs=0.01)
+    assert SUSPECT_AFTER_S < 3 * 1.2
+    assert scene.closed == []
+
+
+def test_losing_most_links_starts_eight_dials_at_once(scene: Scene) -> None:
+    bob = scene.node("bob")
+    names = fill(scene, bob, 10)
+    bob.machine.membership.dialing.update(dict.fromkeys(places(DIALS_CALM, "10.9")))
+    bob.feed(Candidates(places(20)))
+    bob.machine.membership.dialing.clear()
+    before = len(bob.dials)
+    for name in names[:6]:
+        scene.cut("bob", name)
+    assert len(bob.dials) - before >= DIALS_MAX
+
+
+def test_hearsay_never_makes_a_public_node_dial_a_private_one(scene: Scene) -> None:
+    bob = scene.node("bob")
+    public = Endpoint("203.0.114.7", 4000)
+    told = (Endpoint("127.0.0.1", 22), Endpoint("192.168.1.1", 80), Endpoint("fe80::1", 80), Endpoint("8.8.8.8", 53))
+    scene.puppet("mallory")
+    bob.feed(LinkUp(node_key("mallory"), public, False, bytes(32)))
+    bob.on_message("mallory", Hello(1, 4000, 5))
+    effects = bob.machine.handle(Received(node_key("mallory"), Peers(told)), scene.now)
+    assert [place for place in dialed(effects) if not place.is_public] == []
+    assert not {place for place in told if not place.is_public} & bob.machine.membership.known.keys()
+
+
+def test_a_peer_of_a_public_address_is_not_told_private_ones(scene: Scene) -> None:
+    bob = scene.node("bob")
+    fill(scene, bob, 3)
+    scene.puppet("mallory")
+    bob.feed(LinkUp(node_key("mallory"), Endpoint("203.0.114.7", 9), False, bytes(32)))
+    effects = bob.machine.handle(Received(node_key("mallory"), Hello(1, 0, 5)), 0.0)
+    assert [e for e in effects if isinstance(e, Send) and isinstance(e.message, Peers)] == []
+
+
+def test_a_net_told_of_one_node_finds_the_rest_and_mends_after_a_crash() -> None:
+    scene = Scene(7)
+    scene.dialing = True
+    names = [f"node {number}" for number in range(20)]
+    tables = [scene.node(name, port=4000) for name in names]
+    for table in tables[1:]:
+        table.feed(Candidates((tables[0].endpoint,)))
+    scene.run(90)
+    degrees = [len(table.machine.sharing.sessions) for table in tables]
+    assert min(degrees) >= 2
+    assert max(degrees) <= LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX
+    dead = tables[::2]
+    for table in dead:
+        table.reachable = False  # type: ignore[misc]
+        for other in names:
+            if scene.wire_of(table.name, other) is not None:
+                scene.cut(table.name, other)
+        del scene.parties[table.name]
+    alive = tables[1::2]
+    scene.run(15)
+    assert reached(scene, alive[0].name) == {table.name for table in alive}
+
+
+def reached(scene: Scene, start: str) -> set[str]:
+    """Who is connected with this node over links that stand."""
+    found, edge = {start}, [start]
+    while edge:
+        here = edge.pop()
+        for pair in scene.wires:
+            if here in pair:
+                (other,) = pair - {here}
+                if other not in found:
+                    found.add(other)
+                    edge.append(other)
+    return found
