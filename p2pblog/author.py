@@ -172,7 +172,7 @@ class Author:
     async def _append_once(self, payload: Payload) -> Entry:
         time_ms = self._wall_ms()
         entry = write(self.keyring.device, self._last, time_ms, payloads.encode(payload))
-        batch = Batch(self.identity_hash, (entry,))
+        batch = Batch(self.identity_hash, (entry,), newest=True)
         with trio.CancelScope(shield=True):  # who asked may go; an entry that may be on disk must not be forgotten
             (state,) = await self._store.append([batch], time_ms, durable=True)
             if entry.device == self.device:  # else the log was left meanwhile

@@ -36,10 +36,14 @@ class LogState:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A verified run to be stored in one log. It may overlap what is held; what is held stays."""
+    """A verified run to be stored in one log. It may overlap what is held; what is held stays.
+
+    `newest`: an own entry, refused unless it is the next after all that is held.
+    """
 
     identity: IdentityHash
     entries: tuple[Entry, ...]
+    newest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ from p2pblog.store.meaning import (
     vouched_to,
     walk_thread,
 )
-from p2pblog.store.spans import Fit, cut_run, fit, neighbours, span_of
+from p2pblog.store.spans import Fit, check_newest, cut_run, fit, neighbours, span_of
 
 
 @dataclass(eq=False, slots=True)
@@ -153,6 +153,7 @@ class MemoryStore:
             def held_id(seq: int, log: _Log | None = log, device: DeviceKey = device) -> EntryId:
                 return log.held[seq].entry.id if log is not None and seq in log.held else coming[device, seq]
 
+            check_newest(spans.get(device, ()), batch)
             fitted = fit(spans.get(device, ()), batch.entries, held_id)
             spans[device] = fitted.spans
             coming.update({(device, entry.seq): entry.id for entry in batch.entries})

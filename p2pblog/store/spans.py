@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
-from p2pblog.core.logs import Span
+from p2pblog.core.logs import Batch, Span
 from p2pblog.errors import BadChain, LocalProtocolError
 
 
@@ -115,3 +115,10 @@ def cut_run(entries: Sequence[Entry], last: int, bytes_max: int, run_bytes_max: 
             if entry.seq >= last:
                 break
     return cut
+
+
+def check_newest(spans: Sequence[Span], batch: Batch) -> None:
+    """Raises BadChain for an own entry that is not the next one: somebody else wrote on our log, so we must not."""
+    high = spans[-1].high if spans else 0
+    if batch.newest and batch.entries[0].seq != high + 1:
+        raise BadChain(f"entry {batch.entries[0].seq} of our own log, which goes up to {high}")

@@ -16,7 +16,7 @@ from p2pblog.core.logs import Batch, Located, LogState, Span
 from p2pblog.errors import BadChain, LocalProtocolError
 from p2pblog.store import OWN_IDENTITY, Follow, KnownPeer
 from p2pblog.store.meaning import Meaning, meaning_of, places, vouched_to
-from p2pblog.store.spans import fit, neighbours, span_of
+from p2pblog.store.spans import check_newest, fit, neighbours, span_of
 from p2pblog.store.sql_base import (
     PREFIX_BYTES,
     SEQ_MASK,
@@ -54,6 +54,7 @@ def _append_run(db: sqlite3.Connection, batch: Batch, now_ms: int) -> None:
     log = log_of_device(db, device) or _add_log(db, device, batch.identity, holds_run=True)
     spans = read_spans(db, log.no)
     log = _claim_for_run(db, log, batch.identity, spans)
+    check_newest(spans, batch)
     fitted = fit(spans, run, lambda seq: id_at(db, log.key(seq)))
     for stretch in fitted.fresh:
         forget(db, log, log.key(stretch[0].seq), log.key(stretch[-1].seq))  # strays that are now of the log

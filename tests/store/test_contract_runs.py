@@ -76,6 +76,19 @@ async def test_a_run_under_another_id_is_refused_and_leaves_no_trace(store: Stor
 
 
 @on_both_stores
+async def test_an_own_entry_must_be_the_next_one(store: Store) -> None:
+    alice = person("alice")
+    entries = [alice.log.entries[0], *alice.notes(8)]
+    await add(store, alice.log, 1, 4)
+    await add(store, alice.log, 7, 8)  # what another writer of this log wrote, with a hole below
+    for wrong in (entries[3], entries[4], entries[7]):
+        with pytest.raises(BadChain):
+            await store.append([Batch(alice.hash, (wrong,), newest=True)], NOON, durable=True)
+    (state,) = await store.append([Batch(alice.hash, (entries[8],), newest=True)], NOON, durable=True)
+    assert state.spans[-1].high == 9
+
+
+@on_both_stores
 async def test_a_backfill_must_link_to_the_span_above(store: Store) -> None:
     alice = person("alice")
     alice.notes(5)
