@@ -463,9 +463,14 @@ def _found(items: list[Any]) -> Found:
 
 def _peers(items: list[Any]) -> Peers:
     pairs = [codec.as_list(item, length=2) for item in codec.as_list(items[1], length_max=PEERS_MAX)]
-    return Peers(
-        tuple(Endpoint.of(codec.as_text(host, bytes_max=45), codec.as_int(port, 1, 65_535)) for host, port in pairs)
-    )
+    return Peers(tuple(_endpoint(host, port) for host, port in pairs))
+
+
+def _endpoint(host: Any, port: Any) -> Endpoint:
+    endpoint = Endpoint.of(codec.as_text(host, bytes_max=45), codec.as_int(port, 1, 65_535))
+    if endpoint.host != host:
+        raise NotCanonical("an IP address in another spelling")
+    return endpoint
 
 
 def _hello(items: list[Any]) -> Hello:

@@ -1,0 +1,201 @@
+"""Writes tests/vectors/gossip-messages.json: `PYTHONPATH=tests:tests/gossip .venv/bin/python -m make_gossip_vectors`.
+
+A case is the messages of one direction of a link, in their order, for logs are named once and numbered after; `expect`
+tells what the last of them means.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from vectors.parts import ALICE, BOB, BOB_PHONE, PHONE, PREV, ROOT, Case, accept, deep, in_hex, raw, reject
+
+from p2pblog.core.address import Endpoint
+from p2pblog.core.entry import Entry, write
+from p2pblog.core.forks import ForkProof, prove_fork
+from p2pblog.core.identity import state_device
+from p2pblog.core.keys import DeviceKey
+from p2pblog.core.payload import LogStart, Note, Ref, encode
+from p2pblog.core.runs import encode_run
+from p2pblog.gossip import messages as m
+
+FILE = Path(__file__).parent.parent / "vectors" / "gossip-messages.json"
+NOON = 1_700_000_000_000
+LOG, OTHER = DeviceKey(PHONE.public), DeviceKey(BOB_PHONE.public)
+KNOWN = ALICE.merge([state_device(ROOT, PHONE, ALICE.hash, 0, 0)])
+
+
+def _log() -> list[Entry]:
+    entries = [write(PHONE, None, NOON, encode(LogStart(ALICE.hash)))]
+    for number in range(3):
+        entries.append(write(PHONE, entries[-1], NOON + 1_000 * number, encode(Note(f"note {number}"))))
+    return entries
+
+
+ENTRIES = _log()
+REF = Ref(ALICE.hash, LOG, 2, ENTRIES[1].id)
+TIP = m.tip_of(ENTRIES[3].id)
+
+
+def _fork() -> ForkProof:
+    other = [*ENTRIES[:3], write(PHONE, ENTRIES[2], NOON, encode(Note("another")))]
+    return prove_fork(ENTRIES, other)
+
+
+KINDS: list[tuple[str, list[m.Message]]] = [
+    ("a Hello of who can be reached and remembers", [m.Hello(1, 4711, 7, bytes(range(8)))]),
+    ("a Hello of a newcomer behind a router", [m.Hello(1, 0, 0, None)]),
+    ("two tokens", [m.Tokens((b"8 bytes.", b"and more"))]),
+    ("no tokens: who follows nobody says so", [m.Tokens(())]),
+    ("an identity is shared no more", [m.Forget((ALICE.hash,))]),
+    ("Alice's statements", [m.Statements(KNOWN.wire)]),
+    (
+        "a clock of two spans and a gap, and one of nothing",
+        [
+            m.Clocks(
+                (
+                    m.IdentityClock(
+                        ALICE.hash, KNOWN.digest, ((LOG, m.Clock(((7, 9), (1, 4)), (8, 2), TIP)), (OTHER, m.Clock()))
+                    ),
+                    m.IdentityClock(BOB.hash, None, ()),
+                )
+            )
+        ],
+    ),
+    ("entries are wanted", [m.Want(LOG, 2, 51)]),
+    ("a run", [m.Run(encode_run(ENTRIES))]),
+    ("what is wanted is lacking", [m.Lack(LOG, 2)]),
+    ("a live entry with its predecessor", [m.Live(encode_run(ENTRIES[1:2]))]),
+    (
+        "a second live entry: the log by its number, the time as a difference",
+        [m.Live(encode_run(ENTRIES[1:2])), m.Live(encode_run(ENTRIES[2:3], prev_known=True))],
+    ),
+    ("payloads are wanted", [m.WantPayloads(LOG, (9, 4, 3))]),
+    ("payloads", [m.Payloads(LOG, ((3, b"three"), (9, b"")))]),
+    ("lazy notices of two logs", [m.Have(((LOG, 4), (OTHER, 77)))]),
+    ("a graft that asks for entries", [m.Graft(LOG, 3)]),
+    ("a graft for what is to come, of a log named before", [m.Have(((LOG, 4),)), m.Graft(LOG, 0)]),
+    ("a prune", [m.Prune(LOG)]),
+    ("a wait", [m.Wait(LOG, 5)]),
+    ("a fork proof", [m.Fork(_fork().wire)]),
+    ("an entry is asked for", [m.Fetch(REF)]),
+    (
+        "an entry is found",
+        [m.Found(REF, KNOWN.wire, (ENTRIES[1].body,), ENTRIES[1].signature, ENTRIES[1].payload)],
+    ),
+    ("an entry is not found", [m.Found(REF)]),
+    ("peers of both families", [m.Peers((Endpoint("192.0.2.1", 4711), Endpoint("2001:db8::1", 1)))]),
+    ("a ping", [m.Ping(2**32)]),
+    ("a pong", [m.Pong(0)]),
+    ("a bye", [m.Bye()]),
+]
+
+
+def _bad() -> list[Case]:
+    run = encode_run(ENTRIES)
+    clock = [ALICE.hash, None, [[LOG, [7, 9, 1, 4], [], TIP]]]
+
+    def clocks(*logs: Any) -> list[bytes]:
+        return [raw([4, [[ALICE.hash, None, list(logs)]]])]
+
+    live = [8, LOG, 2, bytes(PREV), [NOON], [b"x"], bytes(64)]
+    return [
+        reject("malformed", "nothing at all", [b""]),
+        reject("malformed", "a map", [raw({})]),
+        reject("malformed", "cut short", [raw([0, 1, 0, 0, None])[:-1]]),
+        reject("malformed", "bytes after the message", [raw([21]) + b"\x00"]),
+        reject("malformed", "a float for a kind's field", [raw([19, 1.5])]),
+        reject("bad-message", "an empty array", [raw([])]),
+        reject("bad-message", "a kind that nobody knows", [raw([22])]),
+        reject("bad-message", "a negative kind", [raw([-1])]),
+        reject("bad-message", "true for the kind 1", [raw([True, b""])]),
+        reject("malformed", "one field too many", [raw([21, 0])]),
+        reject("malformed", "one field too few", [raw([19])]),
+        reject("not-canonical", "a kind in two bytes", [b"\x91\xcc\x15"]),
+        reject("not-canonical", "an array in the long form", [b"\xdc\x00\x01\x15"]),
+        reject("too-large", "nested too deeply", [raw([4, deep(9)])]),
+        reject("malformed", "version 0", [raw([0, 0, 0, 0, None])]),
+        reject("malformed", "a port past the last one", [raw([0, 1, 65_536, 0, None])]),
+        reject("malformed", "a memory of 7 bytes", [raw([0, 1, 0, 0, bytes(7)])]),
+        reject("malformed", "half a token", [raw([1, bytes(12)])]),
+        reject("too-large", "more tokens than allowed", [raw([1, bytes(8 * (m.TOKENS_MAX + 1))])]),
+        reject("malformed", "an identity of 31 bytes", [raw([2, [bytes(31)]])]),
+        reject("malformed", "statements as text", [raw([3, "statements"])]),
+        reject("malformed", "spans that touch", clocks([LOG, [5, 9, 1, 4], [], TIP])),
+        reject("malformed", "spans in rising order", clocks([LOG, [1, 4, 7, 9], [], TIP])),
+        reject("malformed", "a span that ends before it begins", clocks([LOG, [9, 7], [], TIP])),
+        reject("malformed", "a span with one end", clocks([LOG, [7, 9, 1], [], TIP])),
+        reject("malformed", "a span from 0", clocks([LOG, [0, 4], [], TIP])),
+        reject("malformed", "spans and no tip", clocks([LOG, [7, 9], [], None])),
+        reject("malformed", "a tip and no spans", clocks([LOG, [], [], TIP])),
+        reject("too-large", "more spans than allowed", clocks([LOG, list(range(200, 200 - 2 * 17, -1)), [], TIP])),
+        reject(
+            "too-large", "more missing payloads than allowed", clocks([LOG, [1, 999], list(range(300, 43, -1)), TIP])
+        ),
+        reject("too-large", "more logs than allowed", clocks(*([bytes([n]) * 32, [], [], None] for n in range(65)))),
+        reject("bad-message", "a log by a number before any was named", [raw([5, 0, 1, 2])]),
+        reject("bad-message", "a log by the next number", [raw([13, LOG]), raw([13, 1])]),
+        reject("not-canonical", "a log named a second time", [raw([13, LOG]), raw([13, LOG])]),
+        reject("malformed", "a log of 31 bytes", [raw([13, bytes(31)])]),
+        reject("malformed", "a want from 0", [raw([5, LOG, 0, 2])]),
+        reject("malformed", "a number past the last one", [raw([14, LOG, 2**32])]),
+        reject("malformed", "a run of five columns", [raw([6, run[:5]])]),
+        reject("malformed", "a live message without times", [raw([*live[:4], [], [], b""])]),
+        reject("malformed", "a time before 1970", [raw([*live[:4], [-1], [b"x"], bytes(64)])]),
+        reject(
+            "malformed",
+            "a difference that leads before 1970",
+            [raw(live), raw([8, 0, 3, None, [-NOON - 1], [b"x"], b""])],
+        ),
+        reject("too-large", "more payloads wanted than allowed", [raw([9, LOG, list(range(66, 1, -1))])]),
+        reject("malformed", "a payload as text", [raw([10, LOG, [[3, "three"]]])]),
+        reject(
+            "too-large", "more lazy notices than allowed", [raw([11, [[LOG, 1], *([0, n] for n in range(2, 1_026))]])]
+        ),
+        reject("malformed", "a lazy notice of entry 0", [raw([11, [[LOG, 0]]])]),
+        reject("malformed", "a reference of three fields", [raw([16, [ALICE.hash, LOG, 2]])]),
+        reject("too-large", "more bodies than a chain can have", [raw([17, REF.value, None, [b""] * 65, None, None])]),
+        reject("malformed", "a signature of 63 bytes", [raw([17, REF.value, None, [], bytes(63), None])]),
+        reject("too-large", "six peers", [raw([18, [["192.0.2.1", n] for n in range(1, 7)]])]),
+        reject("malformed", "a peer by name", [raw([18, [["example.org", 4711]]])]),
+        reject("not-canonical", "a peer's address in another spelling", [raw([18, [["2001:DB8::1", 4711]]])]),
+        reject("malformed", "a peer at port 0", [raw([18, [["192.0.2.1", 0]]])]),
+        reject("malformed", "a ping of more than 32 bits", [raw([19, 2**32 + 1])]),
+        reject("not-canonical", "an identity's clock twice in the long form", [b"\x92\x04\xdc\x00\x01" + raw(clock)]),
+    ]
+
+
+def meaning(message: Any) -> Any:
+    """A message as JSON: its kind, and its fields by name."""
+    return {"kind": type(message).__name__, **{f.name: plain(getattr(message, f.name)) for f in fields(message)}}
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, Endpoint):
+        return str(value)
+    if isinstance(value, Ref):
+        return in_hex(value.value)
+    if is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return in_hex(value)
+
+
+def all_cases() -> list[Case]:
+    cases = []
+    for name, said in KINDS:
+        encoder = m.Encoder()
+        cases.append(accept(name, [encoder.encode(message) for message in said], meaning(said[-1])))
+    return cases + _bad()
+
+
+def render() -> str:
+    return "[\n" + ",\n".join(json.dumps(case, ensure_ascii=True) for case in all_cases()) + "\n]\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(render(), encoding="ascii")
