@@ -72,7 +72,7 @@ from p2pblog.gossip.messages import (
     WantPayloads,
 )
 from p2pblog.gossip.replication import Replication
-from p2pblog.gossip.sharing import Session, Sharing
+from p2pblog.gossip.sharing import COMPARE_PING, Session, Sharing
 from p2pblog.gossip.strays import Strays
 
 
@@ -270,6 +270,8 @@ class Gossip:
                 return self.membership.on_peers(session, message, now)
             case Ping():
                 return self.membership.on_ping(session, message)
+            case Pong(number) if number == COMPARE_PING:
+                return self.sharing.on_compared(session)
             case Pong():
                 return self.membership.on_pong(session, message, now)
             case Bye():

@@ -50,10 +50,13 @@ from p2pblog.gossip.messages import (
     Hello,
     IdentityClock,
     Message,
+    Ping,
     Statements,
     Tokens,
 )
 
+COMPARE_PING = 2**32
+"""The number of the one ping that asks for the end of what a peer says to our clocks; others stay below it."""
 CLOCKS_PER_MESSAGE = 512
 """Identities told of in one Clocks message: some 50 kB, so that the first feeds can start before the last are named."""
 CLOCK_NUMBERS_PER_MESSAGE = 32_768
@@ -86,7 +89,8 @@ class Session:
     binding: bytes
     memory: Memory
     ready: bool = False
-    greeted: bool = False
+    compare_asked: bool = False
+    compared: bool = False
     port: int = 0
     links: int = 0
     offered: bytes | None = None
@@ -240,8 +244,9 @@ class Sharing:
         effects += self._say_clocks(session, sorted(memory.shared))
         for identity in sorted(memory.shared):
             effects += self.say_forks(session, identity)
-        session.greeted = True
-        return [*effects, ClocksHeard(session.peer)]
+        if self.holdings.own in session.shared:
+            effects.append(self._ask_what_follows(session))
+        return effects
 
     def on_tokens(self, session: Session, message: Tokens) -> list[Effect]:
         self.fold_heard(session, message)
@@ -257,9 +262,6 @@ class Sharing:
         session.first_tokens_due = False
         effects = self._say_tokens(session, answer)
         effects += self._say_clocks(session, fresh)
-        if not session.greeted and self.holdings.own not in session.shared:
-            session.greeted = True
-            effects.append(ClocksHeard(session.peer))
         return effects
 
     def on_forget(self, session: Session, message: Forget) -> list[Effect]:
@@ -292,10 +294,21 @@ class Sharing:
             self._take_clock(session, row, clock)
             effects += self._say_statements(session, clock.identity)
             effects += self.say_forks(session, clock.identity)
-        if not session.greeted:
-            session.greeted = True
-            effects.append(ClocksHeard(session.peer))
+        if any(clock.identity == self.holdings.own for clock in message.clocks) and not session.compare_asked:
+            effects.append(self._ask_what_follows(session))
         return effects
+
+    def _ask_what_follows(self, session: Session) -> Effect:
+        """What a peer has to say to our clocks, a fork proof perhaps, comes before its answer to this ping."""
+        session.compare_asked = True
+        return Send(session.peer, Ping(COMPARE_PING))
+
+    def on_compared(self, session: Session) -> list[Effect]:
+        """The answer to that ping: the peer has said all it knows against our own log."""
+        if not session.compare_asked or session.compared:
+            raise BadMessage("an answer to no ping")
+        session.compared = True
+        return [ClocksHeard(session.peer)]
 
     def _take_clock(self, session: Session, row: Shared, clock: IdentityClock) -> None:
         """A clock tells of all the logs of its identity; those that it leaves out are gone."""

@@ -153,7 +153,7 @@ async def test_a_payload_nobody_here_knows_is_kept_and_passed_on(autojump_clock:
         assert [entry.payload for entry in held][:2] == [entry.payload for entry in dora.log.entries[1:3]]
 
 
-@pytest.mark.parametrize("posts", [2], ids=["of two lengths"])
+@pytest.mark.parametrize("posts", [1, 2], ids=["of one length", "of two lengths"])
 @trio_test
 async def test_two_histories_are_found_out_and_the_owner_goes_on(posts: int, autojump_clock: MockClock) -> None:
     """A disk cloned block by block, both halves writing while they can't see each other."""
