@@ -234,7 +234,7 @@ class Membership:
     def _ping(self, peer: NodeKey, now: float) -> list[Effect]:
         if not self.sharing.sessions[peer].ready:
             return []
-        self._number = (self._number + 1) % 2**32
+        self._number = self._number % (2**32 - 1) + 1  # 0 is sharing's COMPARE_PING
         self.pinged[peer] = Pinged(self._number, now, now)
         return [Send(peer, Ping(self._number))]
 

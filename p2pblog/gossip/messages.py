@@ -504,7 +504,7 @@ _READERS: list[tuple[int, Callable[[Decoder, list[Any]], Message]]] = [
     (2, lambda d, i: Fetch(Ref.from_value(i[1]))),
     (6, lambda d, i: _found(i)),
     (2, lambda d, i: _peers(i)),
-    (2, lambda d, i: Ping(codec.as_int(i[1], 0, 2**32))),
-    (2, lambda d, i: Pong(codec.as_int(i[1], 0, 2**32))),
+    (2, lambda d, i: Ping(codec.as_int(i[1], 0, SEQ_MAX))),
+    (2, lambda d, i: Pong(codec.as_int(i[1], 0, SEQ_MAX))),
     (1, lambda d, i: Bye()),
 ]

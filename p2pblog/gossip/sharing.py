@@ -55,8 +55,8 @@ from p2pblog.gossip.messages import (
     Tokens,
 )
 
-COMPARE_PING = 2**32
-"""The number of the one ping that asks for the end of what a peer says to our clocks; others stay below it."""
+COMPARE_PING = 0
+"""The number of the one ping that asks for the end of what a peer says to our clocks; others are above it."""
 CLOCKS_PER_MESSAGE = 512
 """Identities told of in one Clocks message: some 50 kB, so that the first feeds can start before the last are named."""
 CLOCK_NUMBERS_PER_MESSAGE = 32_768

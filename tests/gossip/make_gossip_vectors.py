@@ -88,7 +88,7 @@ KINDS: list[tuple[str, list[m.Message]]] = [
     ),
     ("an entry is not found", [m.Found(REF)]),
     ("peers of both families", [m.Peers((Endpoint("192.0.2.1", 4711), Endpoint("2001:db8::1", 1)))]),
-    ("a ping", [m.Ping(2**32)]),
+    ("a ping", [m.Ping(2**32 - 1)]),
     ("a pong", [m.Pong(0)]),
     ("a bye", [m.Bye()]),
 ]
@@ -163,7 +163,7 @@ def _bad() -> list[Case]:
         reject("malformed", "a peer by name", [raw([18, [["example.org", 4711]]])]),
         reject("not-canonical", "a peer's address in another spelling", [raw([18, [["2001:DB8::1", 4711]]])]),
         reject("malformed", "a peer at port 0", [raw([18, [["192.0.2.1", 0]]])]),
-        reject("malformed", "a ping of more than 32 bits", [raw([19, 2**32 + 1])]),
+        reject("malformed", "a ping of more than 32 bits", [raw([19, 2**32])]),
         reject("not-canonical", "an identity's clock twice in the long form", [b"\x92\x04\xdc\x00\x01" + raw(clock)]),
     ]
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import Any, get_args
 
 import pytest
 from make_gossip_vectors import FILE, meaning, render
 
+from p2pblog.config import MESSAGE_BYTES_MAX
 from p2pblog.errors import RemoteProtocolError
+from p2pblog.gossip import messages, sharing
 from p2pblog.gossip.messages import Decoder, Encoder, Message
 
 CASES: list[dict[str, Any]] = json.loads(FILE.read_text())
@@ -42,3 +45,38 @@ def test_every_kind_is_accepted_once_and_enough_is_refused() -> None:
     tally = Counter(case["error"] for case in CASES if not case["accept"])
     assert all(tally[name] >= 3 for name in ("malformed", "not-canonical", "too-large", "bad-message"))
     assert len({case["name"] for case in CASES}) == len(CASES)
+
+
+PAGE = FILE.parents[2] / "docs" / "protocol" / "gossip.md"
+
+
+def test_the_examples_on_the_page_are_in_the_vectors() -> None:
+    """A line of hex and the deeper ones after it are one byte string."""
+    blocks = re.findall(r"^    ([0-9a-f]{4,}(?:\n      [0-9a-f]+)*)$", PAGE.read_text(), re.MULTILINE)
+    known = {item for case in CASES for item in case["input"] if case["accept"]}
+    assert len(blocks) >= 15
+    assert {re.sub(r"\s", "", block) for block in blocks} <= known
+
+
+def test_the_page_names_every_kind_by_its_number() -> None:
+    rows = re.findall(r"^\| (\d+) \| (\w+) \|", PAGE.read_text(), re.MULTILINE)
+    said = {case["expect"]["kind"]: bytes.fromhex(case["input"][-1])[1] for case in CASES if case["accept"]}
+    assert {name: int(number) for number, name in rows} == said
+
+
+def test_the_limits_on_the_page_are_those_of_the_code() -> None:
+    text = PAGE.read_text()
+    rows = dict(re.findall(r"^\| \d+ \| (\w+) \|.*\| ([\d,]+)[^|]*\|$", text, re.MULTILINE))
+    limits = {name: int(value.replace(",", "")) for name, value in rows.items()}
+    assert limits == {
+        "Tokens": messages.TOKENS_MAX,
+        "Forget": messages.TOKENS_MAX,
+        "Clocks": messages.CLOCKS_MAX,
+        "WantPayloads": messages.PAYLOADS_MAX,
+        "Payloads": messages.PAYLOADS_MAX,
+        "Have": messages.HAVES_MAX,
+        "Found": 64,
+        "Peers": messages.PEERS_MAX,
+    }
+    for value in (messages.NAMES_MAX, sharing.CLOCK_NUMBERS_MAX, sharing.CLOCK_NUMBERS_PER_MESSAGE, MESSAGE_BYTES_MAX):
+        assert f"{value:,}" in text

@@ -54,7 +54,7 @@ SAMPLES: list[m.Message] = [
     m.Found(REF),
     m.Found(REF, CAROL.identity.wire, (CAROL.log.entries[2].body,), CAROL.log.entries[2].signature, b"x"),
     m.Peers((Endpoint("192.0.2.1", 1), Endpoint("2001:db8::1", 65_535))),
-    m.Ping(2**32),
+    m.Ping(SEQ_MAX),
     m.Pong(1),
     m.Bye(),
 ]
