@@ -21,7 +21,16 @@ from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import NodeKey
 from p2pblog.core.logs import Batch
-from p2pblog.errors import BadChain, Disconnected, QueueFull, RemoteProtocolError, StoreError, TimedOut, UserError
+from p2pblog.errors import (
+    BadChain,
+    Disconnected,
+    QueueFull,
+    RemoteProtocolError,
+    StoreError,
+    TimedOut,
+    TooSlow,
+    UserError,
+)
 from p2pblog.gossip.events import (
     ClocksHeard,
     Close,
@@ -191,6 +200,8 @@ class Driver:
         with trio.move_on_after(DIAL_TIMEOUT_S):
             try:
                 link = await self._transport.dial(endpoint)
+            except TooSlow as error:
+                raise TimedOut(f"nobody answered at {endpoint} in time") from error
             except (RemoteProtocolError, OSError) as error:
                 raise UserError(f"no p2pblog node answered at {endpoint}") from error
             if link.peer == self.machine.sharing.node:
