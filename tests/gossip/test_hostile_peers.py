@@ -237,6 +237,9 @@ def test_an_old_statement_replayed_takes_nothing_back() -> None:
     stage.mallory.say("bob", m.Statements(old))
     assert stage.bob.machine.holdings.standing(CAROL.key).retired
     assert m.Statements(fresh.identity.wire) in stage.mallory.heard
+    stage.mallory.heard.clear()
+    stage.mallory.say("bob", m.Statements(old))
+    assert stage.mallory.told(m.Statements) == [m.Statements(fresh.identity.wire)]
 
 
 def test_a_peer_that_wants_everything_at_once_is_refused() -> None:

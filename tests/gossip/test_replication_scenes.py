@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from builders import Log, Person, key_pair, person
-from gossip_scenes import Scene, Table, claim, run_of
+from gossip_scenes import Scene, Table, claim, node_key, run_of
 
 from p2pblog.config import NEWEST_FIRST
 from p2pblog.core.entry import Entry
@@ -179,6 +179,39 @@ def test_who_lacks_what_its_clock_told_is_asked_last(scene: Scene) -> None:
     scene.run(2)
     assert bob.numbers(carol) == list(range(1, 302))
     assert liar.told(Want).count(Want(carol.key, 252, 301)) <= 2
+
+
+def test_who_kept_its_word_is_asked_before_who_did_not(scene: Scene) -> None:
+    carol = author("carol", 2_500)
+    bob = scene.node("bob", "carol")
+    first, second = sorted(["dave", "erin"], key=node_key)  # questions go by the order of keys, all else being equal
+    liar = scene.puppet(first)
+    liar.greet("bob", carol)
+    liar.answer = lambda message: [Lack(message.device, message.first)] if isinstance(message, Want) else []
+    liar.claims("bob", carol, (1, 2_501))
+    scene.node(second, "carol").keep(carol, carol.log.run())
+    scene.link(second, "bob")
+    asked = len(liar.told(Want))
+    while bob.numbers(carol) != list(range(1, 2_502)):
+        liar.claims("bob", carol, (1, 2_501))
+    assert len(scene.said(Want, "bob", second)) >= 4
+    assert len(liar.told(Want)) <= asked + 1
+
+
+def test_of_a_retired_log_only_who_holds_the_named_entry_is_asked(scene: Scene) -> None:
+    carol = author("carol", 100)
+    carol.retire(carol.key, 60, carol.log.entries[59].id)
+    bob = scene.node("bob", "carol")
+    partly = scene.puppet("partly")
+    partly.greet("bob", carol)
+    partly.claims("bob", carol, (1, 50))
+    assert partly.told(Want) == []
+    partly.claims("bob", carol, (20, 70))
+    assert partly.told(Want) == [Want(carol.key, 20, 60)]
+    partly.say("bob", run_of(carol.log.run(20, 60)))
+    partly.claims("bob", carol, (1, 50))
+    assert partly.told(Want)[1:] == [Want(carol.key, 1, 19)]
+    assert bob.numbers(carol) == list(range(20, 61))
 
 
 def test_holes_are_filled_from_whoever_has_the_pieces(scene: Scene) -> None:

@@ -151,7 +151,8 @@ def test_an_unfollow_between_two_hellos_keeps_the_memories_alike(scene: Scene) -
     assert hashes_agree(alice, bob)
 
 
-def test_a_follow_after_an_unfollow_while_apart_is_told_again(scene: Scene) -> None:
+@pytest.mark.parametrize("apart_again", [False, True])
+def test_a_follow_after_an_unfollow_while_apart_is_told_again(scene: Scene, apart_again: bool) -> None:
     alice, bob = scene.node("alice"), scene.node("bob", "alice", "carol")
     scene.link("alice", "bob")
     scene.run(1)
@@ -161,7 +162,11 @@ def test_a_follow_after_an_unfollow_while_apart_is_told_again(scene: Scene) -> N
     scene.run(1)
     alice.follow("carol")
     scene.run(1)
+    if apart_again:
+        scene.cut("alice", "bob")
     bob.follow("carol")
+    if apart_again:
+        scene.link("alice", "bob")
     scene.run(1)
     assert person("carol").hash in alice.shares("bob") & bob.shares("alice")
 
