@@ -152,7 +152,7 @@ async def test_who_does_not_read_is_cut_off_alone(autojump_clock: MockClock) -> 
 @trio_test
 async def test_a_slow_store_holds_up_who_sends_and_fills_no_memory(autojump_clock: MockClock) -> None:
     async with open_room() as room:
-        authors = [person(f"author {number}") for number in range(6)]
+        authors = [person(f"author {number}") for number in range(10)]
         dave = await room.station("dave", *(who.name for who in authors))
         for who in authors:
             for _ in range(300):
