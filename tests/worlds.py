@@ -11,7 +11,7 @@ import trio
 from builders import NOON, key_pair, person
 
 from p2pblog.core.address import Endpoint
-from p2pblog.core.keys import KeyPair, NodeKey
+from p2pblog.core.keys import NodeKey
 from p2pblog.daemon import Parts
 from p2pblog.dht.memory import MemoryNetwork as MemoryDht
 from p2pblog.keyring import Keyring
@@ -83,6 +83,12 @@ class World:
         await self._nursery.start(self._run, home, contacts)
         return home.node
 
+    async def follower(self, name: str, author: str, *bootstrap: str) -> Node:
+        """Run the node, told of `bootstrap` or else of the author, and follow the author."""
+        node = await self.start(name, *(bootstrap or (author,)))
+        await node.follow(self.home(author).address)
+        return node
+
     async def _run(
         self,
         home: Home,
@@ -150,7 +156,3 @@ async def open_world(seed: int = 1) -> AsyncIterator[World]:
         nursery = await stack.enter_async_context(trio.open_nursery())
         yield World(nursery, seed)
         nursery.cancel_scope.cancel()
-
-
-def node_key(name: str) -> KeyPair:
-    return key_pair(f"{name}/node")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 from trio.testing import MockClock, trio_test
-from worlds import World, open_world
+from worlds import open_world
 
 from p2pblog.core.keys import DeviceKey
 from p2pblog.dht.records import Notice, notice_key
@@ -17,17 +17,12 @@ def autojump_clock() -> MockClock:
     return MockClock(autojump_threshold=0)
 
 
-async def followed(world: World, reader: str, author: str, *bootstrap: str) -> None:
-    node = await world.start(reader, *bootstrap)
-    await node.follow(world.home(author).address)
-
-
 @trio_test
 async def test_a_follower_is_found_through_its_replica_record(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await world.start("dave")
         alice = await world.start("alice", "dave")
-        await followed(world, "bob", "alice", "dave")
+        await world.follower("bob", "alice", "dave")
         for number in range(NOTICES_MAX + 4):  # more than the DHT itself would hold
             await alice.post(f"held by bob {number}")
         await world.reads("bob", f"held by bob {number}")
@@ -52,8 +47,7 @@ async def test_a_deleted_notice_does_not_hide_the_earlier_ones_in_the_dht(autoju
         await trio.sleep(60)
         await world.kill("alice")
 
-        carol = await world.start("carol", "dave")
-        await carol.follow(world.home("alice").address)
+        carol = await world.follower("carol", "alice", "dave")
         await world.reads("carol", "notice 2", "notice 1", "notice 0")
         assert "notice 3" not in [row["text"] for row in await carol.timeline()]
 
@@ -80,8 +74,7 @@ async def test_an_author_without_followers_is_read_from_the_dht(autojump_clock: 
 async def test_somebody_whom_nobody_has_stays_pending(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await world.start("dave")
-        carol = await world.start("carol", "dave")
-        await carol.follow(world.home("alice").address)
+        carol = await world.follower("carol", "alice", "dave")
         await trio.sleep(120)
         assert (await carol.status())["pending"] == [world.home("alice").address]
 
@@ -104,7 +97,7 @@ async def test_an_invitation_carries_the_way_to_its_author(autojump_clock: MockC
 async def test_peers_are_remembered_across_a_restart(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         alice = await world.start("alice")
-        await followed(world, "bob", "alice", "alice")
+        await world.follower("bob", "alice", "alice")
         await alice.post("one")
         await world.reads("bob", "one")
         await world.kill("bob")
@@ -159,7 +152,6 @@ async def test_what_was_taken_back_is_not_published_again(autojump_clock: MockCl
         assert not [record for record in held if isinstance(record, Notice)]
         await world.kill("alice")
 
-        carol = await world.start("carol", "dave")
-        await carol.follow(world.home("alice").address)
+        carol = await world.follower("carol", "alice", "dave")
         await world.reads("carol", "later")
         assert "regretted" not in [row["text"] for row in await carol.timeline()]

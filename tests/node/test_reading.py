@@ -58,10 +58,8 @@ async def test_likes_and_boosts_count_people_not_clicks(autojump_clock: MockCloc
 async def test_a_boost_of_a_stranger_brings_the_text_along(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         alice = await world.start("alice")
-        bob = await world.start("bob", "alice")
-        await bob.follow(world.home("alice").address)
-        carol = await world.start("carol", "bob")
-        await carol.follow(world.home("bob").address)
+        bob = await world.follower("bob", "alice")
+        carol = await world.follower("carol", "bob")
         written = await alice.post("from somebody carol does not know")
         await world.reads("bob", "from somebody carol does not know")
         await bob.boost(written["id"])
@@ -93,13 +91,11 @@ async def test_a_delete_hides_everywhere_and_only_its_author_may(autojump_clock:
 async def test_a_thread_says_what_it_lacks(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         alice = await world.start("alice")
-        bob = await world.start("bob", "alice")
-        await bob.follow(world.home("alice").address)
+        bob = await world.follower("bob", "alice")
         root = await alice.post("question")
         await world.reads("bob", "question")
         reply = await bob.post("answer", reply_to=root["id"])
-        carol = await world.start("carol", "bob")
-        await carol.follow(world.home("bob").address)
+        carol = await world.follower("carol", "bob")
         await world.reads("carol", "answer")
 
         whole = await bob.thread(reply["id"])
@@ -159,7 +155,7 @@ async def test_two_histories_are_found_out_and_the_owner_goes_on(posts: int, aut
     """A disk cloned block by block, both halves writing while they can't see each other."""
     async with open_world() as world:
         alice = await world.start("alice")
-        await followed_by(world, "bob", "alice")
+        await world.follower("bob", "alice")
         await alice.post("common")
         await world.reads("bob", "common")
         world.copy(world.home("alice"), "clone", copy.deepcopy(world.home("alice").store))
@@ -170,7 +166,7 @@ async def test_two_histories_are_found_out_and_the_owner_goes_on(posts: int, aut
         clone = await world.start("clone")
         for number in range(posts):
             await clone.post(f"another history {number}")
-        await followed_by(world, "carol", "clone")
+        await world.follower("carol", "clone")
         await world.reads("carol", "common")  # and one of the histories, or the proof, whichever reaches her first
 
         await world.start("bob", "carol")
@@ -184,11 +180,6 @@ async def test_two_histories_are_found_out_and_the_owner_goes_on(posts: int, aut
         after = await alice.post("alice goes on with a new device log")
         assert after["device"] != person("alice").key.hex()
         await world.reads("bob", "alice goes on with a new device log", "one history", "common")
-
-
-async def followed_by(world: World, reader: str, author: str) -> None:
-    node = await world.start(reader, author)
-    await node.follow(world.home(author).address)
 
 
 @trio_test

@@ -8,7 +8,7 @@ import pytest
 import trio
 from builders import person
 from trio.testing import MockClock, trio_test
-from worlds import World, open_world
+from worlds import open_world
 
 from p2pblog.core.keys import IdentityHash
 from p2pblog.dht.records import Head, head_key
@@ -24,8 +24,7 @@ def autojump_clock() -> MockClock:
 async def test_a_follower_reads_a_notice_as_it_is_posted(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         alice = await world.start("alice")
-        bob = await world.start("bob", "alice")
-        await bob.follow(world.home("alice").address)
+        await world.follower("bob", "alice")
         await alice.post("first")
         await world.reads("bob", "first")
 
@@ -37,14 +36,12 @@ async def test_a_follower_reads_a_notice_as_it_is_posted(autojump_clock: MockClo
 async def test_a_newcomer_reads_a_dead_author_from_another_follower(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         alice = await world.start("alice")
-        bob = await world.start("bob", "alice")
-        await bob.follow(world.home("alice").address)
+        await world.follower("bob", "alice")
         await alice.post("still here")
         await world.reads("bob", "still here")
         await world.kill("alice")
 
-        carol = await world.start("carol", "bob")
-        await carol.follow(world.home("alice").address)
+        await world.follower("carol", "alice", "bob")
         await world.reads("carol", "still here")
 
 
@@ -52,8 +49,7 @@ async def test_a_newcomer_reads_a_dead_author_from_another_follower(autojump_clo
 async def test_an_author_comes_back_and_goes_on_with_the_same_log(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         alice = await world.start("alice")
-        bob = await world.start("bob", "alice")
-        await bob.follow(world.home("alice").address)
+        await world.follower("bob", "alice")
         before = await alice.post("before")
         await world.reads("bob", "before")
         await world.kill("alice")
@@ -92,8 +88,7 @@ async def test_the_newest_fifty_come_before_history(autojump_clock: MockClock) -
 async def test_a_node_that_was_away_catches_up(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         alice = await world.start("alice")
-        bob = await world.start("bob", "alice")
-        await bob.follow(world.home("alice").address)
+        await world.follower("bob", "alice")
         await alice.post("one")
         await world.reads("bob", "one")
         await world.kill("bob")
@@ -131,8 +126,7 @@ async def _has(node, count: int) -> bool:
 async def test_a_disk_rolled_back_is_noticed_before_anything_is_signed(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         alice = await world.start("alice")
-        bob = await world.start("bob", "alice")
-        await bob.follow(world.home("alice").address)
+        await world.follower("bob", "alice")
         await alice.post("kept")
         await world.reads("bob", "kept")
         old = copy.deepcopy(world.home("alice").store)
@@ -152,8 +146,7 @@ async def test_a_disk_rolled_back_is_noticed_before_anything_is_signed(autojump_
 async def test_a_roll_back_that_was_noticed_is_not_forgotten_by_a_restart(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         alice = await world.start("alice")
-        bob = await world.start("bob", "alice")
-        await bob.follow(world.home("alice").address)
+        await world.follower("bob", "alice")
         await alice.post("kept")
         await world.reads("bob", "kept")
         old = copy.deepcopy(world.home("alice").store)
@@ -198,7 +191,7 @@ async def test_an_old_copy_of_the_log_does_not_override_the_newer_head(autojump_
 async def test_a_full_disk_while_a_log_is_opened_leaves_no_headless_log(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         alice = await world.start("alice")
-        await followed_by_bob(world)
+        await world.follower("bob", "alice")
         world.home("alice").node._author._leave_log()
         store = world.home("alice").store
         append, store.append = store.append, full_disk  # type: ignore[method-assign, assignment]
@@ -207,11 +200,6 @@ async def test_a_full_disk_while_a_log_is_opened_leaves_no_headless_log(autojump
         store.append = append  # type: ignore[method-assign]
         await alice.post("room again")
         await world.reads("bob", "room again")
-
-
-async def followed_by_bob(world: World) -> None:
-    bob = await world.start("bob", "alice")
-    await bob.follow(world.home("alice").address)
 
 
 async def full_disk(*args: object, **kwargs: object) -> None:
