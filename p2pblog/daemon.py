@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json as json_module
 import logging
 import random
@@ -66,8 +67,10 @@ def run(home: Home, listen: str | None, bootstrap: list[str], json: bool, comman
     `command` is how the person calls us, for the hints that it prints. Raises UserError.
     """
     own = keyring.load(home)
-    for text in [*bootstrap, *([] if listen is None else [listen])]:
-        names.check(text)
+    for contact in bootstrap:
+        names.check_contact(contact)
+    if listen is not None:
+        names.check(listen)
     _log_to_stderr()
     with installation.sole_daemon(home):
         trio.run(_main, home, own, listen, bootstrap, json, command)
@@ -168,6 +171,7 @@ async def open_node(home: Home, own: Keyring, listen: Endpoint, bootstrap: Seque
             rng=random.SystemRandom(),
         )
         async with parts.at_work(bootstrap) as node, trio.open_nursery() as nursery:
+            installation.mark_written(home)
             nursery.start_soon(_keep_dht_state, store, sockets.dht)
             nursery.start_soon(_keep_tidy, store)
             nursery.start_soon(_keep_reachable, sockets)
@@ -206,10 +210,11 @@ async def _keep_tidy(store: Store) -> None:
 def settle(home: Home, own: Keyring, loaded: Loaded) -> Keyring:
     """The keys to go on with. A home that was copied or put back is another installation and another device; one that
     has lost its database can't know what it signed. What is decided is on disk before anything is signed."""
-    has_written = any(state.identity == own.inception.identity for state in loaded.logs)
-    is_used = installation.is_marked(home) or bool(loaded.logs)
+    holds_own = any(state.identity == own.inception.identity for state in loaded.logs)
     in_place = installation.is_in_place(home)
-    if is_used and not (in_place and has_written):
+    is_elsewhere = not in_place and (installation.is_marked(home) or bool(loaded.logs))
+    has_lost = in_place and installation.has_written(home) and not holds_own
+    if is_elsewhere or has_lost:
         log.warning("this home was copied, put back, or lost its database: it goes on as a new device")
         own = replace(own, device=_new_key(), node=_new_key())
         keyring.save(home, own)
@@ -251,7 +256,9 @@ async def _open_sockets(
             stack.push_async_exit(attempt.pop_all())
             return Sockets(transport, dht, place)
     reason = problem.strerror if problem is not None else "no port"
-    raise UserError(f"cannot listen on {listen}: {reason}", hint="p2pblog run --listen HOST:0") from problem
+    taken = problem is not None and problem.errno == errno.EADDRINUSE
+    hint = f"p2pblog run --listen {replace(listen, port=0)}" if taken else None
+    raise UserError(f"cannot listen on {listen}: {reason}", hint) from problem
 
 
 async def _keep_reachable(sockets: Sockets) -> None:

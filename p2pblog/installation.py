@@ -11,12 +11,18 @@ from pathlib import Path
 from p2pblog.config import Home
 from p2pblog.errors import UserError
 
+WRITTEN = "has written"
 MACHINE_ID = Path("/etc/machine-id")
 
 
 def is_marked(home: Home) -> bool:
     """Whether a home carries a mark at all, its own or that of the home it was copied from."""
     return _mark(home).exists()
+
+
+def has_written(home: Home) -> bool:
+    """Whether the mark says that entries were signed here."""
+    return _read(home)[1:] == [WRITTEN]
 
 
 def is_in_place(home: Home) -> bool:
@@ -28,18 +34,39 @@ def is_in_place(home: Home) -> bool:
     the mark; changing the owner of everything in it does not, which costs a new device log and nothing else.
     """
     try:
-        return _mark(home).read_text(encoding="ascii") == _place(home)
-    except (OSError, UnicodeDecodeError):
+        return _read(home)[:1] == [_place(home)]
+    except OSError:
         return False
 
 
 def mark(home: Home) -> None:
-    """Make this place the home's own, at once or not at all. Raises OSError."""
-    seal, draft = _seal(home), _mark(home).with_suffix(".draft")
-    seal.unlink(missing_ok=True)
-    seal.touch(mode=0o600)
+    """Make this place the home's own; nothing was signed here yet. Raises OSError."""
+    _seal(home).unlink(missing_ok=True)
+    _seal(home).touch(mode=0o600)
+    _write(home, _place(home))
+
+
+def mark_written(home: Home) -> None:
+    """Remember that entries were signed here, so that a lost database is noticed. Raises OSError."""
+    if not has_written(home):
+        _write(home, f"{_place(home)}\n{WRITTEN}")
+
+
+def _read(home: Home) -> list[str]:
+    """The place and what else the mark says; nothing where there is none."""
+    try:
+        return _mark(home).read_text(encoding="ascii").splitlines()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return []
+
+
+def _write(home: Home, text: str) -> None:
+    """At once or not at all, and durably."""
+    draft = _mark(home).with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
     with draft.open("w", encoding="ascii") as file:
-        file.write(_place(home))
+        file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())
     draft.replace(_mark(home))
@@ -64,13 +91,14 @@ def _place(home: Home) -> str:
     except (OSError, UnicodeDecodeError):
         machine = "unknown"
     seal = _seal(home).stat()
-    return f"{seal.st_ino} {seal.st_ctime_ns} {machine}\n"
+    return f"{seal.st_ino} {seal.st_ctime_ns} {machine}"
 
 
 @contextmanager
 def sole_daemon(home: Home) -> Iterator[None]:
     """Hold the home's lock. Raises UserError that names the daemon which holds it already."""
     try:
+        home.lock.touch(mode=0o600)
         file = home.lock.open("a+", encoding="ascii")
     except OSError as error:
         raise UserError(f"the home {home.folder} cannot be used: {os.strerror(error.errno or 0)}") from error

@@ -24,6 +24,13 @@ def check(text: str) -> str:
     return text
 
 
+def check_contact(text: str) -> str:
+    """The same for a node to be called: nobody is called at port 0."""
+    if check(text).endswith(":0"):
+        raise UsageError(f"{text[:80]!a} names no port")
+    return text
+
+
 async def resolve(text: str) -> Endpoint:
     """Where that is. Raises UsageError for another form, UserError for a name that is not known (now)."""
     try:

@@ -79,6 +79,7 @@ class Node:
         self._wall_ms = wall_ms
         self._started_ms = wall_ms()
         self._following = trio.Lock()
+        self._boosting = trio.Lock()
         self._watchers: set[trio.MemorySendChannel[EntryId]] = set()
 
     # --- who and how ---
@@ -123,7 +124,19 @@ class Node:
         return self._written(await self._author.write(Note(text, ref)), Note.type)
 
     async def boost(self, notice: str) -> WrittenDocument:
-        return self._written(await self._author.write(Boost(await self._notice_ref(notice))), Boost.type)
+        """Boosting twice gives the first boost again: a timeline shows it once."""
+        ref = await self._notice_ref(notice)
+        async with self._boosting:
+            earlier = await self._own_boost(ref)
+            return self._written(earlier or await self._author.write(Boost(ref)), Boost.type)
+
+    async def _own_boost(self, ref: Ref) -> Entry | None:
+        own = TimelineQuery(TIMELINE_ROWS_MAX, identities=(self._author.identity_hash,))
+        for row in await self._store.timeline(own):
+            if row.boost_of == ref.id:
+                located = await self._store.locate(row.id)
+                return None if located is None else located.entry
+        return None
 
     async def like(self, notice: str) -> WrittenDocument:
         return self._written(await self._author.write(Like(await self._notice_ref(notice))), Like.type)
@@ -217,7 +230,8 @@ class Node:
     async def invite(self) -> InviteDocument:
         sessions = self._driver.machine.sharing.sessions
         own = self._author.identity_hash
-        helpers = [sessions[p].endpoint for p in sorted(sessions) if sessions[p].dialed and own in sessions[p].shared]
+        near = [sessions[p].endpoint for p in sorted(sessions) if sessions[p].dialed and own in sessions[p].shared]
+        helpers = [endpoint for endpoint in near if endpoint.reach >= self._place.listen.reach]
         peers = [*self._place.reachable, *helpers][:INVITE_PEERS_MAX]
         return InviteDocument(uri=Link(own, tuple(peers)).uri)
 
@@ -290,7 +304,11 @@ class Node:
         return [self._peer(lane) for _peer, lane in lanes]
 
     async def add_peer(self, endpoint: str) -> PeerDocument:
-        parsed = await names.resolve(endpoint)
+        parsed = await names.resolve(names.check_contact(endpoint))
+        known = self._driver.machine.membership.known.get(parsed)
+        for peer, standing in sorted(self._driver.lanes.items()):
+            if standing.link.endpoint == parsed or (known is not None and known.node == peer):
+                return self._peer(standing)
         session = await self._driver.connect(parsed)
         self._driver.feed(Candidates((parsed,)))
         await self._rendezvous.remember((parsed,))

@@ -81,6 +81,12 @@ class Endpoint:
         ip = ipaddress.ip_address(self.host)
         return ip.is_global and not ip.is_multicast
 
+    @property
+    def reach(self) -> int:
+        """From how far it can be called: 0 this machine, 1 this local net, 2 anywhere."""
+        ip = ipaddress.ip_address(self.host)
+        return 0 if ip.is_loopback else 2 if self.is_public else 1
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

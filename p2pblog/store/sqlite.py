@@ -69,7 +69,13 @@ async def _aio_open(path: Path, readers: int) -> _Aio:
 
 
 async def _aio_connect(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    connecting = aiosqlite.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        connection = await connecting
+    except BaseException:
+        # aiosqlite stops its thread and does not wait: it would report its end to a loop that may be closed by then.
+        await asyncio.to_thread(connecting._thread.join)
+        raise
     try:
         await _in_thread(connection, prepare)
     except BaseException:

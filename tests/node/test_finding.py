@@ -130,6 +130,8 @@ async def test_a_peer_can_be_added_by_hand(autojump_clock: MockClock) -> None:
         assert row["direction"] == "out"
         assert row["node"] == world.home("alice").keyring.node.public.hex()
         assert len(await bob.peers()) == 1
+        again = await bob.add_peer(str(world.home("alice").endpoint))
+        assert again["since"] == row["since"]  # the link that stands is left alone
 
 
 @trio_test

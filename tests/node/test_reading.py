@@ -55,6 +55,19 @@ async def test_likes_and_boosts_count_people_not_clicks(autojump_clock: MockCloc
 
 
 @trio_test
+async def test_boosting_twice_is_boosting_once(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await friends(world, "alice", "bob")
+        written = await world.home("alice").node.post("tea?")
+        await world.reads("bob", "tea?")
+        bob = world.home("bob").node
+        first = await bob.boost(written["id"])
+        assert await bob.boost(written["id"]) == first
+        await bob.delete(first["id"])
+        assert (await bob.boost(written["id"]))["seq"] > first["seq"]
+
+
+@trio_test
 async def test_a_boost_of_a_stranger_brings_the_text_along(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         alice = await world.start("alice")

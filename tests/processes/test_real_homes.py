@@ -164,6 +164,17 @@ def test_a_free_port_is_kept_and_one_in_use_is_refused(people: dict[str, Person]
         assert alice.listen != first
 
 
+def test_a_first_start_that_fails_leaves_the_device_as_it_is(people: dict[str, Person]) -> None:
+    alice = people["alice"]
+    device = alice.ask("id")["device"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for _ in range(2):
+            _code, said = fails(alice, "run", "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
+            assert "copied" not in said
+    alice.start()
+    assert alice.ask("id")["device"] == device == alice.ask("post", "at last")["device"]
+
+
 def test_a_socket_left_by_a_kill_means_not_running(people: dict[str, Person]) -> None:
     alice = people["alice"]
     alice.start()
