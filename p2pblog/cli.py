@@ -11,7 +11,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -20,12 +20,14 @@ import click
 from p2pblog import __version__, pages
 from p2pblog.config import NOTE_BYTES_MAX, TIMELINE_ROWS_MAX, Home, find_home
 from p2pblog.control import client, words
-from p2pblog.control.api import IdDocument, told
-from p2pblog.errors import NotRunning, TimedOut, UsageError
+from p2pblog.control.api import FollowDocument, IdDocument, NoticeDocument, told
+from p2pblog.errors import NotFound, NotRunning, TimedOut, UsageError, UserError
 from p2pblog.terminal import Page, Piece, Style, line, write
 
 INTERRUPTED = 130
 """What shells expect of a command that ended by Ctrl-C: 128 and the number of SIGINT."""
+BOOSTED_MAX = 100
+"""Boosted notices looked up for one page, a question each; of more a page shows the id alone."""
 ID_TIMEOUT_S = 5.0
 """`id` asks the daemon, which knows a new name first, and reads the key file if it does not answer at once."""
 
@@ -86,7 +88,9 @@ class Session:
 
     def fail(self, sentence: str, hint: str | None = None) -> None:
         """One sentence, and the command that helps."""
-        page = [line(Piece("p2pblog:", Style.ERROR), f" {sentence.rstrip('. ')}.")]
+        sentence = sentence.rstrip(". ")
+        end = "" if sentence.endswith(("?", "!")) else "."
+        page = [line(Piece("p2pblog:", Style.ERROR), f" {sentence}{end}")]
         if hint:
             helps = hint.replace("p2pblog", self.command, 1) if hint.split()[0] == "p2pblog" else hint
             page.append(line("Try: ", Piece(helps, Style.BOLD)))
@@ -324,8 +328,19 @@ def _from_stdin() -> str:
 
 
 def _write_about(session: Session, route: str, notice: str) -> None:
-    document = session.ask(route, notice=words.check_id(notice))
-    session.show(document, lambda: pages.written_page(document))
+    typed = words.check_id(notice)
+    about = typed if session.json else _meant(session, route, typed)
+    document = session.ask(route, notice=typed)
+    session.show(document, lambda: pages.written_page(document, about))
+
+
+def _meant(session: Session, route: str, typed: str) -> str:
+    """The id of the notice that `typed` stands for; a like or boost of a boost goes to the boosted notice."""
+    try:
+        found: NoticeDocument = session.ask("show", notice=typed)
+    except (NotFound, UsageError):  # a like, which can be deleted too; or `route` says what is wrong
+        return typed
+    return found["id"] if route == "delete" else found["boost_of"] or found["id"]
 
 
 @command("boost", "p2pblog boost 5feceb66ff")
@@ -385,7 +400,7 @@ def unfollow(session: Session, address: str) -> None:
 def following(session: Session) -> None:
     """Whom you follow, and what is held of them."""
     document = session.ask("following")
-    session.show(document, lambda: pages.following_page(document, _now_ms(), session.columns))
+    session.show(document, lambda: pages.following_page(document, _now_ms(), session.columns, session.command))
 
 
 @command("invite", "p2pblog invite")
@@ -398,8 +413,53 @@ def invite(session: Session) -> None:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
+def _known(session: Session, notices: Sequence[NoticeDocument]) -> pages.Known:
+    """What a page says beside its notices. The page stands without it, so an error here only leaves it out."""
+    return pages.Known(_petnames(session), _boosted(session, notices))
+
+
+def _petnames(session: Session) -> dict[str, str | None]:
+    try:
+        follows: list[FollowDocument] = session.ask("following")
+    except UserError:
+        return {}
+    return {follow["address"]: follow["petname"] for follow in follows}
+
+
+def _boosted(session: Session, notices: Sequence[NoticeDocument]) -> dict[str, NoticeDocument]:
+    """The notices that those of a page boost, as far as they are here."""
+    wanted = dict.fromkeys(notice["boost_of"] for notice in notices if notice["boost_of"])
+    found = {notice["id"]: notice for notice in notices if notice["id"] in wanted}
+    for identifier in [each for each in wanted if each not in found][:BOOSTED_MAX]:
+        try:
+            found[identifier] = session.ask("show", notice=identifier)
+        except UserError:  # deleted, or not fetched yet
+            continue
+    return found
+
+
+def _rows(context: click.Context, _: click.Parameter, typed: str) -> int:
+    """How many rows; click's own words for a range are no sentence."""
+    try:
+        number = int(typed)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= TIMELINE_ROWS_MAX:
+        raise click.UsageError(f"-n takes a number from 1 to {TIMELINE_ROWS_MAX}", context)
+    return number
+
+
 @command("timeline", "p2pblog timeline -n 50\np2pblog timeline --author bob -f")
-@click.option("-n", "limit", metavar="N", type=click.IntRange(1, TIMELINE_ROWS_MAX), default=20, show_default=True)
+@click.option(
+    "-n",
+    "limit",
+    metavar="N",
+    type=str,
+    callback=_rows,
+    default="20",
+    show_default=True,
+    help=f"How many notices at most, 1 to {TIMELINE_ROWS_MAX}.",
+)
 @click.option("--before", metavar="ID", help="Only what stands below this one.")
 @click.option("--author", metavar="ADDRESS", help="Only notices of this one person.")
 @click.option("-f", "--follow", "live", is_flag=True, help="Go on with new ones as they come, until Ctrl-C.")
@@ -409,7 +469,7 @@ def timeline(session: Session, limit: int, before: str | None, author: str | Non
     before = None if before is None else words.check_id(before)
     if not live:
         document = session.ask("timeline", limit=limit, before=before, author=author)
-        session.show(document, lambda: pages.timeline_page(document, _now_ms(), session.columns))
+        session.show(document, lambda: _timeline_page(session, document, before is not None, author is not None))
     elif before is not None:
         raise UsageError("-f and --before do not go together", "p2pblog timeline --help")
     else:
@@ -419,20 +479,34 @@ def timeline(session: Session, limit: int, before: str | None, author: str | Non
             return
 
 
+def _timeline_page(session: Session, notices: list[NoticeDocument], older: bool, of_one: bool) -> Page:
+    if not notices:
+        return pages.empty_timeline_page(older, of_one, session.command)
+    return pages.timeline_page(notices, _now_ms(), session.columns, _known(session, notices))
+
+
 def _follow_live(session: Session, limit: int, author: str | None) -> None:
     with client.watch(session.home, author) as notices:
         shown: set[str] = set()
         if not session.json:
             document = session.ask("timeline", limit=limit, author=author)
             shown = {notice["id"] for notice in document}
-            session.show(document, lambda: pages.timeline_page(document[::-1], _now_ms(), session.columns))
+            session.show(document, lambda: _timeline_page(session, document[::-1], False, author is not None))
+        petnames: dict[str, str | None] = {}
         for notice in notices:
-            if notice["id"] not in shown:
-                _show_one(session, notice)
+            if notice["id"] in shown:
+                continue
+            if not session.json and notice["author"] not in petnames:  # maybe followed only now
+                petnames = _petnames(session)
+            _show_one(session, notice, petnames)
 
 
-def _show_one(session: Session, notice: Any) -> None:
-    session.show(notice, lambda: [line(), *pages.notice_lines(notice, _now_ms(), session.columns)])
+def _show_one(session: Session, notice: NoticeDocument, petnames: dict[str, str | None]) -> None:
+    def page() -> Page:
+        known = pages.Known(petnames, _boosted(session, [notice]))
+        return [line(), *pages.notice_lines(notice, _now_ms(), session.columns, known)]
+
+    session.show(notice, page)
 
 
 @command("show", "p2pblog show 5feceb66ff")
@@ -440,7 +514,9 @@ def _show_one(session: Session, notice: Any) -> None:
 def show(session: Session, notice: str) -> None:
     """One notice."""
     document = session.ask("show", notice=words.check_id(notice))
-    session.show(document, lambda: pages.notice_lines(document, _now_ms(), session.columns))
+    session.show(
+        document, lambda: pages.notice_lines(document, _now_ms(), session.columns, _known(session, [document]))
+    )
 
 
 @command("thread", "p2pblog thread 5feceb66ff")
@@ -448,7 +524,8 @@ def show(session: Session, notice: str) -> None:
 def thread(session: Session, notice: str) -> None:
     """The conversation that a notice belongs to."""
     document = session.ask("thread", notice=words.check_id(notice))
-    session.show(document, lambda: pages.thread_page(document, _now_ms(), session.columns))
+    known = pages.NOTHING_KNOWN if session.json else _known(session, document["notices"])
+    session.show(document, lambda: pages.thread_page(document, _now_ms(), session.columns, known))
 
 
 @command("entry", "p2pblog entry 5feceb66ff --raw --json")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from urllib.parse import parse_qs
 
 from p2pblog.config import RECORD_BYTES_MAX
 from p2pblog.control.api import (
@@ -18,7 +21,7 @@ from p2pblog.control.api import (
     ThreadDocument,
     WrittenDocument,
 )
-from p2pblog.terminal import Page, Piece, Style, clean_line, clean_name, clean_text, fit, line, width, wrap
+from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_name, clean_text, fit, line, width, wrap
 
 ID_DIGITS = 10
 """Digits of an id on a page: unique among a million notices at odds of 2 to 1, and short enough to type."""
@@ -30,6 +33,23 @@ NOTICE_RECORD_OVERHEAD = 230
 """Bytes of a DHT notice record beside the text: body 115 to 140, signature 66, frames and the payload's names."""
 REPLY_OVERHEAD = 117
 """What naming the answered notice adds: three hashes, a number and a name."""
+NAME_COLUMNS_MIN = 8
+"""Columns that a name keeps where a head is crowded; a line that wraps is better than a name that nobody knows."""
+NAME_COLUMNS_MAX = 40
+TWO_NAMES_COLUMNS_MIN = 20
+"""Below it a petname and a name side by side would both be cut to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the reader knows beside the notices of a page: whom they follow, each with a petname or None, by address;
+    and boosted notices, by id."""
+
+    petnames: Mapping[str, str | None] = field(default_factory=dict)
+    boosted: Mapping[str, NoticeDocument] = field(default_factory=dict)
+
+
+NOTHING_KNOWN = Known()
 
 
 # --- small values -----------------------------------------------------------------------------------------------------
@@ -80,59 +100,101 @@ def _counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def _who(name: str | None, address: str) -> tuple[Piece, ...]:
-    letters = Piece(f"({address[:ADDRESS_LETTERS]})", Style.DIM)
-    shown = clean_name(name)
-    return (Piece(fit(shown, 40), Style.NAME), Piece(" "), letters) if shown else (letters,)
+def _who(name: str | None, address: str, petname: str | None = None, columns: int = NAME_COLUMNS_MAX) -> Line:
+    """Whose it is: the reader's own word for them first, then what they call themselves and the letters of the address.
+
+    The names together take at most `columns`; where that is too few for two, the reader's own word stands alone.
+    """
+    letters, shown, own_word = address[:ADDRESS_LETTERS], clean_name(name), clean_name(petname)
+    first = own_word or shown
+    if first is None:
+        return line(Piece(f"({letters})", Style.DIM))
+    second = None if first == shown or columns < TWO_NAMES_COLUMNS_MIN else shown
+    room = min(columns, NAME_COLUMNS_MAX) if second is None else (min(columns, NAME_COLUMNS_MAX) - 2) // 2
+    beside = f"({letters})" if second is None else f"({fit(second, room)}, {letters})"
+    return line(Piece(fit(first, max(NAME_COLUMNS_MIN, room)), Style.NAME), " ", Piece(beside, Style.DIM))
 
 
 # --- notices ----------------------------------------------------------------------------------------------------------
 
 
-def notice_lines(notice: NoticeDocument, now_ms: int, columns: int, indent: str = "", mark: str = "") -> Page:
+def notice_lines(
+    notice: NoticeDocument,
+    now_ms: int,
+    columns: int,
+    known: Known = NOTHING_KNOWN,
+    indent: str = "",
+    mark: str = "",
+) -> Page:
     """A notice: who, when and which id; its text; what it answers and what it got. `indent` leads every line."""
-    dot = Piece(" · ", Style.DIM)
-    boosted = line(Piece("boosted ", Style.GOOD), Piece(short_id(notice["boost_of"] or ""), Style.ID), dot)
-    head = line(
-        Piece(indent + mark, Style.DIM),
-        *_who(notice["name"], notice["author"]),
-        dot,
-        *(boosted if notice["type"] == "boost" else ()),
-        Piece(ago(notice["time"], now_ms), Style.DIM),
-        dot,
-        Piece(short_id(notice["id"]), Style.ID),
-    )
     inner = indent + " " * len(mark) + "  "
     text_columns = min(columns - len(inner), TEXT_COLUMNS_MAX)
     # Every line of the text is set in, so that no text can draw what looks like the head of another notice.
     body = [line(inner, text) if text else line() for text in wrap(clean_text(notice["text"]).rstrip(), text_columns)]
-    return [head, *body, *_foot(notice, inner, columns, replies=not mark)]
+    if notice["type"] == "boost" and not notice["text"]:
+        body = [line(inner, Piece(fit("(not here: deleted, or not fetched yet)", text_columns), Style.DIM))]
+    return [
+        _head(notice, now_ms, columns, known, indent + mark),
+        *body,
+        *_foot(notice, inner, columns, known, replies=not mark),
+    ]
 
 
-def _foot(notice: NoticeDocument, inner: str, columns: int, replies: bool) -> Page:
+def _head(notice: NoticeDocument, now_ms: int, columns: int, known: Known, lead: str) -> Line:
+    """Who said it, or who boosted whose words; when; and the id to type."""
+    dot = Piece(" · ", Style.DIM)
+    tail = line(dot, Piece(ago(notice["time"], now_ms), Style.DIM), dot, Piece(short_id(notice["id"]), Style.ID))
+    original = known.boosted.get(notice["boost_of"] or "")
+    word = line(Piece(" boosted " if original else " · boosted ", Style.GOOD)) if notice["type"] == "boost" else ()
+    if word and not original:
+        word = line(*word, Piece(short_id(notice["boost_of"] or ""), Style.ID))
+    people = [notice, original] if word and original else [notice]
+    letters = len(f" ({'x' * ADDRESS_LETTERS})") * len(people)
+    room = columns - len(lead) - letters - sum(width(piece.text) for piece in (*word, *tail))
+    who = [
+        _who(each["name"], each["author"], known.petnames.get(each["author"]), room // len(people)) for each in people
+    ]
+    return line(Piece(lead, Style.DIM), *who[0], *word, *(who[1] if len(who) > 1 else ()), *tail)
+
+
+def _foot(notice: NoticeDocument, inner: str, columns: int, known: Known, replies: bool) -> Page:
     said = [_counted(notice["likes"], "like")] if notice["likes"] else []
     said += [_counted(notice["boosts"], "boost")] if notice["boosts"] else []
     if notice["reply_to"] and replies:
         said.insert(0, f"in reply to {short_id(notice['reply_to'])}")
+    if notice["boost_of"] in known.boosted:
+        said.insert(0, f"boost of {short_id(notice['boost_of'] or '')}")
     return [line(inner, Piece(fit(" · ".join(said), columns - len(inner)), Style.DIM))] if said else []
 
 
-def timeline_page(notices: Sequence[NoticeDocument], now_ms: int, columns: int) -> Page:
+def timeline_page(notices: Sequence[NoticeDocument], now_ms: int, columns: int, known: Known = NOTHING_KNOWN) -> Page:
     """Notices in the order given, with a free line between two."""
-    if not notices:
-        return [line("Nothing here yet. Post something, or follow somebody: `p2pblog follow ADDRESS`.")]
     page: Page = []
     for notice in notices:
-        page += [*([line()] if page else []), *notice_lines(notice, now_ms, columns)]
+        page += [*([line()] if page else []), *notice_lines(notice, now_ms, columns, known)]
     return page
 
 
-def thread_page(thread: ThreadDocument, now_ms: int, columns: int) -> Page:
+def empty_timeline_page(older: bool, of_one: bool, command: str) -> Page:
+    """Why nothing stands here: what was asked for lay below a notice (`older`), or was one person's (`of_one`)."""
+    if older:
+        return [line("Nothing older.")]
+    if of_one:
+        return [line("Nothing of theirs is here yet.")]
+    return [line("Nothing here yet. Post something, or follow somebody."), _try(f"{command} follow ADDRESS")]
+
+
+def _try(typed: str) -> Line:
+    return line("Try: ", Piece(typed, Style.BOLD))
+
+
+def thread_page(thread: ThreadDocument, now_ms: int, columns: int, known: Known = NOTHING_KNOWN) -> Page:
     """A conversation as a tree: each answer set in below what it answers."""
     page: Page = []
     for notice, depth in _tree(thread["notices"]):
         indent = "  " * min(depth - 1, max(0, (columns - 44) // 2)) if depth else ""
-        page += [*([line()] if page else []), *notice_lines(notice, now_ms, columns, indent, "└ " if depth else "")]
+        mark = "└ " if depth else ""
+        page += [*([line()] if page else []), *notice_lines(notice, now_ms, columns, known, indent, mark)]
     if thread["missing"]:
         page += [line(), line(Piece(f"{_counted(thread['missing'], 'notice')} not found yet.", Style.DIM))]
     return page
@@ -154,10 +216,14 @@ def _tree(notices: Sequence[NoticeDocument]) -> list[tuple[NoticeDocument, int]]
     return found
 
 
-def written_page(written: WrittenDocument) -> Page:
-    """What became of a command that writes."""
+def written_page(written: WrittenDocument, about: str | None = None) -> Page:
+    """What became of a command that writes; `about` is the id of the notice that it meant, or its beginning."""
     done = {"note": "Posted", "boost": "Boosted", "like": "Liked", "delete": "Deleted"}.get(written["type"], "Written")
-    return [line(f"{done}: ", Piece(short_id(written["id"]), Style.ID))]
+    entry = Piece(short_id(written["id"]), Style.ID)
+    if about is None:
+        return [line(f"{done}: ", entry)]
+    way_back = ")" if written["type"] == "delete" else "; delete that to take it back)"
+    return [line(f"{done} ", Piece(short_id(about), Style.ID), " (entry ", entry, way_back)]
 
 
 def is_too_long_for_dht(text: str, is_reply: bool) -> bool:
@@ -203,12 +269,13 @@ def follow_page(follow: FollowDocument, now_ms: int) -> Page:
     held = _counted(follow["entries"], "entry", "entries")
     newest = f", the newest {ago(follow['newest'], now_ms)}" if follow["newest"] is not None else ""
     state = "searching for it" if follow["state"] == "searching" else f"{held} held{newest}"
-    return [line(*_who(follow["petname"] or follow["name"], follow["address"]), f": {state}")]
+    return [line(*_who(follow["name"], follow["address"], follow["petname"]), f": {state}")]
 
 
-def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int) -> Page:
+def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int, command: str) -> Page:
+    """`command` is how this program is called here."""
     if not follows:
-        return [line("You follow nobody yet: `p2pblog follow ADDRESS`.")]
+        return [line("You follow nobody yet."), _try(f"{command} follow ADDRESS")]
     rows = [
         [
             clean_name(follow["petname"]) or "",
@@ -249,7 +316,17 @@ def peers_page(peers: Sequence[PeerDocument], now_ms: int, columns: int) -> Page
 
 
 def invite_page(invite: InviteDocument) -> Page:
-    return [line(invite["uri"])]
+    """The link, and whether it leads anywhere from another machine."""
+    peers = parse_qs(invite["uri"].partition("?")[2]).get("peer", [])
+    here_only = bool(peers) and all(_is_loopback(peer) for peer in peers)
+    return [line(invite["uri"]), *([line("This link works on this machine only.")] if here_only else [])]
+
+
+def _is_loopback(endpoint: str) -> bool:
+    try:
+        return ipaddress.ip_address(endpoint.rpartition(":")[0].strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def entry_page(entry: EntryDocument, raw: bool) -> Page:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from p2pblog.config import (
     BIO_CHARACTERS_MAX,
@@ -13,6 +14,7 @@ from p2pblog.config import (
     PETNAME_CHARACTERS_MAX,
 )
 from p2pblog.errors import UsageError
+from p2pblog.terminal import clean_name
 
 ID_DIGITS = 64
 
@@ -23,6 +25,7 @@ def check_text(text: str) -> str:
     if not text.strip():
         raise UsageError("an empty notice says nothing")
     _check_length(text, "the text", NOTE_CHARACTERS_MAX)
+    _check_visible(text, "the text")
     size = len(text.encode())
     if size > NOTE_BYTES_MAX:
         raise UsageError(f"the text has {size:,} bytes in UTF-8, and a notice at most {NOTE_BYTES_MAX:,}")
@@ -77,7 +80,15 @@ def _one_line(text: str, what: str, characters_max: int) -> str:
         raise UsageError(f"{what} is empty")
     if any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in text):
         raise UsageError(f"{what} has control characters or more than one line")
-    return _check_length(text, what, characters_max)
+    _check_length(text, what, characters_max)
+    return _check_visible(text, what)
+
+
+def _check_visible(text: str, what: str) -> str:
+    """Something is left of it on a page, where controls and blanks go, and marks need a letter to stand on."""
+    if all(unicodedata.category(character) in ("Mn", "Me") for character in clean_name(text) or ""):
+        raise UsageError(f"{what} has no visible character")
+    return text
 
 
 def _check_length(text: str, what: str, characters_max: int) -> str:

@@ -215,6 +215,70 @@ def test_a_text_like_an_option_is_posted_after_two_dashes(alice: Alice, node: Fa
     assert node.notices[0]["text"] == "--json"
 
 
+# --- what a page adds -------------------------------------------------------------------------------------------------
+
+
+def test_a_page_calls_people_as_the_reader_does_and_says_whose_words_a_boost_shows(
+    alice: Alice, node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    alice.gets("follow", BOB, "--petname", "robert")
+    theirs = node.add(author=BOB, name="bob", text="theirs")
+    node.add(type="boost", text="theirs", boost_of=theirs["id"])
+    lost = node.add(author=BOB, name="bob", type="boost", text="", boost_of=an_id(99))
+
+    page = alice.types("timeline", "-n", "2").stdout.splitlines()  # the boosted notice is not on the page itself
+    assert page[0].startswith(f"robert (bob, bbbbbbbb) · boosted {an_id(99)[:10]} · ")
+    assert page[1] == "  (not here: deleted, or not fetched yet)"
+    assert page[3].startswith("alice (aaaaaaaa) boosted robert (bbbbbbbb) · ")
+    assert page[4:] == ["  theirs", f"  boost of {theirs['id'][:10]}"]
+    assert all(len(text) <= 80 for text in page)
+    for words in (["show", theirs["id"]], ["thread", theirs["id"]]):
+        assert alice.types(*words).stdout.startswith("robert (bob, bbbbbbbb) · ")
+
+    node.calls.clear()
+    assert [row["boost_of"] for row in alice.gets("timeline", "-n", "2")] == [lost["boost_of"], theirs["id"]]
+    assert [route for route, _ in node.calls] == ["timeline"]  # a document needs none of it
+    node.faults["following"] = node.faults["show"] = UserError("not now")
+    assert alice.types("timeline", "-n", "2").stdout.count("· boosted ") == 2  # nor does a page fail for want of it
+
+
+def test_an_empty_page_says_why(alice: Alice, node: FakeNode) -> None:
+    hint = f"Try: {cli.Session().command} --home {alice.home.folder} follow ADDRESS\n"
+    assert alice.types("timeline").stdout == f"Nothing here yet. Post something, or follow somebody.\n{hint}"
+    assert alice.types("following").stdout == f"You follow nobody yet.\n{hint}"
+    notice = node.add()
+    assert alice.types("timeline", "--before", notice["id"]).stdout == "Nothing older.\n"
+    assert alice.types("timeline", "--author", BOB).stdout == "Nothing of theirs is here yet.\n"
+    assert alice.gets("timeline", "--before", notice["id"]) == []
+
+
+def test_likes_boosts_and_deletes_say_which_notice_was_meant(alice: Alice, node: FakeNode) -> None:
+    first = node.add()["id"][:10]
+    assert alice.types("like", first[:6]).stdout == f"Liked {first} (entry {first}; delete that to take it back)\n"
+    boost = an_id(1)[:10]
+    assert alice.types("boost", first).stdout == f"Boosted {first} (entry {boost}; delete that to take it back)\n"
+    assert alice.types("like", boost).stdout.startswith(f"Liked {first} ")  # a boost stands for what it boosts
+    assert alice.types("delete", boost[:6]).stdout == f"Deleted {boost} (entry {boost})\n"
+    assert alice.types("delete", boost).exit_code == 4
+    node.calls.clear()
+    alice.gets("like", first)
+    assert [route for route, _ in node.calls] == ["like"]
+
+
+@pytest.mark.usefixtures("node")
+def test_an_invitation_that_leads_nowhere_else_says_so(alice: Alice) -> None:
+    link = alice.gets("invite")["uri"]
+    assert alice.types("invite").stdout == f"{link}\nThis link works on this machine only.\n"
+
+
+def test_a_question_keeps_its_mark(alice: Alice) -> None:
+    result = alice.types("pots")
+    assert result.exit_code == 2
+    assert "?." not in result.stderr
+    assert result.stderr.splitlines()[0].startswith("p2pblog: no such command 'pots'")
+
+
 # --- exit codes -------------------------------------------------------------------------------------------------------
 
 
@@ -224,6 +288,10 @@ def test_a_text_like_an_option_is_posted_after_two_dashes(alice: Alice, node: Fa
         (["post"], "missing argument 'TEXT'"),
         (["post", ""], "an empty notice"),
         (["post", " \n"], "an empty notice"),
+        (["post", "\u202e"], "the text has no visible character"),
+        (["post", "\u200b \u3164\n\ufe0f"], "the text has no visible character"),
+        (["follow", BOB, "--petname", "\u200b"], "the petname has no visible character"),
+        (["profile", "--name", "\u202e"], "the name has no visible character"),
         (["post", "two", "words"], "unexpected extra argument"),
         (["post", "x" * 5001], "5,001 characters"),
         (["post", "☼" * 5000 + "x"], "5,001 characters"),
@@ -239,9 +307,9 @@ def test_a_text_like_an_option_is_posted_after_two_dashes(alice: Alice, node: Fa
         (["thread", "12345"], "6 digits"),
         (["entry", "12345"], "6 digits"),
         (["delete"], "missing argument 'ID'"),
-        (["timeline", "-n", "0"], "1<=x<=1000"),
-        (["timeline", "-n", "1001"], "1<=x<=1000"),
-        (["timeline", "-n", "many"], "not a valid integer"),
+        (["timeline", "-n", "0"], "-n takes a number from 1 to 1000"),
+        (["timeline", "-n", "1001"], "-n takes a number from 1 to 1000"),
+        (["timeline", "-n", "many"], "-n takes a number from 1 to 1000"),
         (["timeline", "--before", "abc"], "6 digits"),
         (["timeline", "-f", "--before", "5feceb66"], "do not go together"),
         (["follow", "mistyped"], "56 characters"),

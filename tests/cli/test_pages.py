@@ -86,6 +86,40 @@ def test_a_notice_says_who_when_and_which() -> None:
     ]
 
 
+@pytest.mark.parametrize("columns", [80, 100, 120])
+@pytest.mark.parametrize(("name", "petname"), [("x" * 50, None), ("日" * 50, "本" * 50), ("bob", "p" * 50)])
+def test_long_names_give_way_to_the_rest_of_the_head(columns: int, name: str, petname: str | None) -> None:
+    original = a_notice(0, author=BOB, name=name)
+    boost = a_notice(1, type="boost", boost_of=an_id(0), name=name)
+    known = pages.Known({ALICE: petname, BOB: petname}, {an_id(0): original})
+    for notice, letters in ((original, ["bbbbbbbb"]), (boost, ["aaaaaaaa", "bbbbbbbb"])):
+        head = text_of(pages.notice_lines(notice, NOW_MS, columns, known))[0]
+        assert width(head) <= columns
+        assert all(each in head for each in letters)
+        assert head.endswith(notice["id"][:10])
+
+
+def test_a_petname_that_they_call_themselves_too_stands_once() -> None:
+    head = text_of(pages.notice_lines(a_notice(0), NOW_MS, 80, pages.Known({ALICE: "alice"})))[0]
+    assert head == "alice (aaaaaaaa) · just now · 5feceb66ff"
+
+
+@pytest.mark.parametrize(
+    ("peers", "here_only"),
+    [
+        (["127.0.0.1:1"], True),
+        (["127.0.0.1:1", "[::1]:2"], True),
+        (["127.0.0.1:1", "192.0.2.1:2"], False),
+        (["[2001:db8::1]:2"], False),
+        ([], False),
+    ],
+)
+def test_an_invitation_of_loopback_peers_works_here_only(peers: list[str], here_only: bool) -> None:
+    uri = f"p2pblog:{ALICE}" + ("?" + "&".join(f"peer={peer}" for peer in peers) if peers else "")
+    page = text_of(pages.invite_page({"uri": uri}))
+    assert page == [uri, *(["This link works on this machine only."] if here_only else [])]
+
+
 def test_a_boost_says_what_it_boosts_and_the_nameless_have_letters() -> None:
     boost = a_notice(1, "theirs", type="boost", boost_of=an_id(0), name=None)
     assert text_of(pages.notice_lines(boost, NOW_MS, 80)) == [
@@ -95,7 +129,9 @@ def test_a_boost_says_what_it_boosts_and_the_nameless_have_letters() -> None:
 
 
 def test_an_empty_timeline_says_what_to_do() -> None:
-    assert "p2pblog follow" in text_of(pages.timeline_page([], NOW_MS, 80))[0]
+    assert text_of(pages.empty_timeline_page(False, False, "./p2pblog --home x"))[1] == (
+        "Try: ./p2pblog --home x follow ADDRESS"
+    )
 
 
 def test_a_thread_is_a_tree() -> None:
@@ -134,7 +170,7 @@ def a_follow(address: str, **more: Any) -> Any:
 @pytest.mark.parametrize("columns", [80, 120])
 def test_following_is_aligned_and_shows_whole_addresses(columns: int) -> None:
     bob = a_follow(BOB, name="日本語", petname="bob", entries=1234, newest=NOW_MS, state="found")
-    page = text_of(pages.following_page([bob, a_follow(ALICE)], NOW_MS, columns))
+    page = text_of(pages.following_page([bob, a_follow(ALICE)], NOW_MS, columns, "p2pblog"))
 
     assert all(width(text) <= columns for text in page)
     assert any(BOB in text for text in page)
