@@ -187,6 +187,14 @@ class WantDue:
 
 
 @dataclass(frozen=True, slots=True)
+class PatienceDue:
+    """A peer has had a log to itself for a while without an answer: whoever else has it may be asked."""
+
+    device: DeviceKey
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClocksDue:
     """What we told this peer of some logs is out of date."""
 
@@ -206,7 +214,7 @@ class HelloDue:
     binding: bytes
 
 
-Timer = GraftDue | HavesDue | WantDue | ClocksDue | PingDue | HelloDue
+Timer = GraftDue | HavesDue | WantDue | PatienceDue | ClocksDue | PingDue | HelloDue
 
 # --- effects ----------------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ from p2pblog.gossip.events import (
     Loaded,
     LoadedOne,
     OwnLogElsewhere,
+    PatienceDue,
     PayloadsStored,
     PingDue,
     Received,
@@ -172,6 +173,8 @@ class Gossip:
                 return self.broadcast.on_haves_due(peer)
             case WantDue():
                 return self.replication.on_want_due(timer)
+            case PatienceDue():
+                return self.replication.on_patience_due(timer)
             case HelloDue():
                 return self.sharing.on_hello_due(timer)
             case ClocksDue(peer):

@@ -33,6 +33,7 @@ from p2pblog.gossip.events import (
     Effect,
     Loaded,
     LoadRun,
+    PatienceDue,
     PayloadsStored,
     Send,
     SetTimer,
@@ -60,6 +61,9 @@ WANTS_PER_PEER = 8
 """Wants under way with one peer: enough to hide the round trip, few enough that newest-first stays in our hands."""
 ASKED_MAX = 64
 """Wants of one peer that we hold at once; a peer of ours asks for 8."""
+PATIENCE_S = 2.0
+"""How long a peer that does not answer has a log to itself while somebody else has it, too (a guess: ten slow round
+trips; a slow honest peer costs one run that comes twice)."""
 WANT_TIMEOUT_S = 20.0
 """A full run of 2 MiB over a link of 1 Mbit/s takes 17 s."""
 CLOCKS_DELAY_S = 1.0
@@ -102,8 +106,10 @@ class Queue:
     answered_at: float = 0.0
     doubted: dict[DeviceKey, None] = field(default_factory=dict)
     """Logs of which it did not keep its word, until it or their author says something new."""
+    kept_word: bool = False
+    """Whether anything that it gave was worth storing."""
     lacks: int = 0
-    """Questions that it could not answer, whatever its clock said."""
+    """Questions that it could not answer, or not in time, whatever its clock said."""
     asked: int = 0
 
     @property
@@ -165,7 +171,7 @@ class Replication:
         if owner is None or device in self.fetching:
             return []
         having = [session for session in self.sharing.sharing(owner) if device in session.clocks]
-        having.sort(key=lambda session: self._queue(session).lacks)
+        having.sort(key=self._reliability)
         effects: list[Effect] = []
         for session in having:
             if device in self.fetching:
@@ -173,6 +179,12 @@ class Replication:
             self._queue(session).fresh[device] = None
             effects += self._pump(session)
         return effects
+
+    def _reliability(self, session: Session) -> tuple[bool, int, int]:
+        """Who gave something useful comes before who did not, then who failed us less, then who has been linked longer.
+        A liar that comes back under a new key stands behind everybody."""
+        queue = self._queue(session)
+        return not queue.kept_word, queue.lacks, session.number
 
     def _queue(self, session: Session) -> Queue:
         return self.queues.setdefault(session.peer, Queue())
@@ -236,7 +248,36 @@ class Replication:
         return [
             Send(session.peer, message),
             SetTimer(WantDue(session.peer, device, self._numbers), self.now + WANT_TIMEOUT_S),
+            SetTimer(PatienceDue(device, self._numbers), self.now + PATIENCE_S),
         ]
+
+    def on_patience_due(self, timer: PatienceDue) -> list[Effect]:
+        """Nobody keeps a log to himself by keeping silent: an answer may still come, but others are asked as well."""
+        fetch = self.fetching.get(timer.device)
+        if fetch is None or fetch.number != timer.number:
+            return []
+        session = self.sharing.sessions.get(fetch.peer)
+        if session is None or timer.device not in self._queue(session).awaiting:
+            return []  # its answer is being stored
+        owner = self.holdings.owners.get(timer.device)
+        others = [] if owner is None else [other for other in self.sharing.sharing(owner) if other is not session]
+        if not any(self._has_more(other, timer.device) for other in others):
+            return [SetTimer(timer, self.now + PATIENCE_S)]
+        self._queue(session).lacks += 1
+        del self.fetching[timer.device]
+        return self.offer(timer.device)
+
+    def _has_more(self, session: Session, device: DeviceKey) -> bool:
+        """Whether a peer claims something of this log that we lack, and could be asked for it."""
+        theirs, queue = session.clocks.get(device), self._queue(session)
+        if theirs is None or device in queue.doubted or queue.is_busy(device):
+            return False
+        state, limit = self.holdings.logs.get(device), self.holdings.last_wanted(device)
+        return (
+            newest_piece(state, theirs, limit) is not None
+            or history_piece(state, theirs, limit) is not None
+            or bool(missing_payloads(state, theirs))
+        )
 
     def on_want_due(self, timer: WantDue) -> list[Effect]:
         """Answers come one after the other, so the time counts from the last one."""
@@ -259,8 +300,6 @@ class Replication:
         before = None
         if message.value[2] is None and first > 1:
             before = self.holdings.id_before(device, first)
-            if before is None:
-                return self._finish(session, fetch)  # what we held when we asked is gone
         entries = check_run(message.value, before)
         if entries[0].seq > fetch.last or entries[-1].seq < fetch.first:
             raise BadMessage("a run that was not asked for")
@@ -341,6 +380,8 @@ class Replication:
     def on_stored(self, event: Stored) -> list[Effect]:
         if event.live:
             return []
+        if event.source in self.queues:
+            self.queues[event.source].kept_word = True
         effects = self._finish_storing(event.source, event.state.device)
         return effects + self.tell_later(event.batch.identity, except_peer=event.source)
 

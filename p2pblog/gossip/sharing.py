@@ -88,6 +88,8 @@ class Session:
     dialed: bool
     binding: bytes
     memory: Memory
+    number: int = 0
+    """Which of all links so far it is."""
     ready: bool = False
     compare_asked: bool = False
     compared: bool = False
@@ -179,6 +181,7 @@ class Sharing:
     holdings: Holdings
     port: int = 0
     sessions: dict[NodeKey, Session] = field(default_factory=dict)
+    links_so_far: int = 0
     sharers: dict[IdentityHash, dict[NodeKey, None]] = field(default_factory=dict)
 
     # --- links ---
@@ -189,6 +192,8 @@ class Sharing:
         except RemoteProtocolError:
             memory = Memory()  # from another version of ours: begin afresh
         session = Session(event.peer, event.endpoint, event.dialed, event.binding, memory)
+        self.links_so_far += 1
+        session.number = self.links_so_far
         session.offered = memory.hash(self.node < event.peer)
         self.sessions[event.peer] = session
         hello = Hello(PROTOCOL_VERSION, self.port, len(self.sessions) - 1, session.offered)

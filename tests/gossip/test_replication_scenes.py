@@ -28,6 +28,7 @@ from p2pblog.gossip.messages import (
     WantPayloads,
 )
 from p2pblog.gossip.replication import (
+    PATIENCE_S,
     PAYLOADS_MAX,
     WANT_TIMEOUT_S,
     WANTS_PER_PEER,
@@ -535,3 +536,40 @@ def test_a_peer_whose_two_runs_do_not_fit_each_other_is_left(scene: Scene) -> No
     mallory.say("bob", run_of(carol.log.run(37, 100)))
     assert [error.name for _, _, error in scene.closed if error] == ["bad-chain"]
     assert not bob.machine.holdings.is_frozen(carol.key)
+
+
+# --- who claims and does not give ---
+
+
+def test_mute_peers_keep_a_log_to_themselves_for_a_moment_only(scene: Scene) -> None:
+    carol = author("carol", 120)
+    bob = scene.node("bob", "carol")
+    liars = [scene.puppet(f"liar {number}") for number in range(4)]
+    for number, liar in enumerate(liars):
+        liar.greet("bob", carol)
+        liar.claims("bob", carol, (1, 4_000 + number))
+    alice = scene.node("alice", "carol")
+    alice.keep(carol, carol.log.run())
+    scene.link("alice", "bob")
+    scene.run((len(liars) + 1) * PATIENCE_S)
+    assert bob.numbers(carol)[-1] == 121
+
+    for number in range(6):  # a liar that comes back under new keys stands behind who kept her word
+        again = scene.puppet(f"liar again {number}")
+        again.greet("bob", carol)
+        again.claims("bob", carol, (1, 5_000 + number))
+    scene.run(2 * PATIENCE_S)
+    assert bob.numbers(carol) == list(range(1, 122))
+
+
+def test_a_run_that_does_not_say_what_it_follows_ends_its_link(scene: Scene) -> None:
+    carol = author("carol", 120)
+    scene.node("bob", "carol")
+    mallory = scene.puppet("mallory")
+    mallory.greet("bob", carol)
+    mallory.answer = lambda message: (
+        [Run([message.device, message.first, None, [1], [b"junk"], bytes(64)])] if isinstance(message, Want) else []
+    )
+    mallory.claims("bob", carol, (1, 4_000))
+    scene.run(5)
+    assert len(mallory.told(Want)) == 1 and not mallory.is_linked
