@@ -223,6 +223,8 @@ class Broadcast:
     def drop(self, device: DeviceKey) -> None:
         """Forget what is on its way in this log: it was refused, or the log is fetched anew."""
         self.coming.pop(device, None)
+        if device not in self.holdings.owners:
+            self.trees.pop(device, None)
 
     def on_uninterested(self, identity: IdentityHash) -> None:
         for device in self.holdings.devices(identity):

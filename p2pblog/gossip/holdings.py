@@ -12,14 +12,28 @@ from p2pblog.gossip.messages import LOGS_PER_CLOCK_MAX, MISSING_MAX, SPANS_MAX, 
 
 @dataclass(slots=True)
 class Holdings:
-    """`interests` is ordered: what was followed first comes first."""
+    """`interests` is what the person follows, and ordered: what was followed first comes first. `relayed` is what we
+    care for on behalf of others, and whether it is borrowed: then all that is held of it goes when the lease ends."""
 
     own: IdentityHash
     interests: dict[IdentityHash, None] = field(default_factory=dict)
+    relayed: dict[IdentityHash, bool] = field(default_factory=dict)
     identities: dict[IdentityHash, Identity] = field(default_factory=dict)
     logs: dict[DeviceKey, LogState] = field(default_factory=dict)
     owners: dict[DeviceKey, IdentityHash] = field(default_factory=dict)
     _by_identity: dict[IdentityHash, dict[DeviceKey, None]] = field(default_factory=dict)
+
+    @property
+    def cared_for(self) -> list[IdentityHash]:
+        """What is followed, then what is relayed."""
+        return [*self.interests, *self.relayed]
+
+    def cares_for(self, identity: IdentityHash) -> bool:
+        return identity in self.interests or identity in self.relayed
+
+    def is_borrowed(self, identity: IdentityHash) -> bool:
+        """Whether we hold this only for others."""
+        return self.relayed.get(identity, False)
 
     def learn(self, identity: Identity) -> None:
         """Take an identity's new state."""
@@ -38,7 +52,18 @@ class Holdings:
         self._by_identity.setdefault(state.identity, {})[state.device] = None
 
     def forget_log(self, device: DeviceKey) -> None:
+        """Forget what is held of a log; of an identity that is forgotten itself, that there is such a log."""
         self.logs.pop(device, None)
+        owner = self.owners.get(device)
+        if owner is not None and owner not in self.identities and not self.cares_for(owner):
+            del self.owners[device]
+            self._by_identity.get(owner, {}).pop(device, None)
+            if not self._by_identity.get(owner):
+                self._by_identity.pop(owner, None)
+
+    def forget_identity(self, identity: IdentityHash) -> None:
+        """Forget the statements; its logs are forgotten one by one, as the store drops them."""
+        self.identities.pop(identity, None)
 
     def devices(self, identity: IdentityHash) -> list[DeviceKey]:
         """The devices whose logs we would take, in the order of their keys."""
@@ -53,6 +78,11 @@ class Holdings:
         """Whether we hold this entry, with or without its payload."""
         state = self.logs.get(device)
         return state is not None and any(span.low <= seq <= span.high for span in state.spans)
+
+    def entries(self, device: DeviceKey) -> int:
+        """How many entries we hold of a log."""
+        state = self.logs.get(device)
+        return sum(span.high - span.low + 1 for span in state.spans) if state is not None else 0
 
     def last_wanted(self, device: DeviceKey) -> int:
         """The highest number that we would take of this log: none beyond a retirement, none of a stranger's."""

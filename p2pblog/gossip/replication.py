@@ -7,6 +7,7 @@ Rules:
 * A run counts only when it is stored; only then is the next piece of its log asked for.
 * A run that contradicts what we hold is followed to where the two histories part; that gives a fork proof. Meanwhile
   its sender is asked for no more of that log, and others are.
+* Of a feed that we only relay, nothing but the newest entries is fetched, and no more than RELAYED_ENTRIES_MAX in all.
 * Of a retired log the entry that the retirement names comes first, so that we never build on a wrong branch. Where we
   hold that entry, we are right; where we don't and somebody contradicts us, we begin afresh.
 """
@@ -62,6 +63,8 @@ ASKED_MAX = 64
 """Wants of one peer that we hold at once; a peer of ours asks for 8."""
 WANT_TIMEOUT_S = 20.0
 """A full run of 2 MiB over a link of 1 Mbit/s takes 17 s."""
+RELAYED_ENTRIES_MAX = 512
+"""Entries held of one relayed feed, the newest of ten devices: 150 kB as people write, 8 MiB at worst."""
 CLOCKS_DELAY_S = 1.0
 """Changes of what we hold are told together (a guess; live entries are announced on their own, at once)."""
 
@@ -200,6 +203,9 @@ class Replication:
         state = self.holdings.logs.get(device)
         if limit == 0 or device in self._queue(session).doubted or self._would_guess(device, theirs):
             return None
+        owner = self.holdings.owners[device]
+        if owner in self.holdings.relayed and (not newest or self.is_full(owner)):
+            return None
         if newest:
             piece = newest_piece(state, theirs, limit)
         else:
@@ -210,6 +216,23 @@ class Replication:
         if piece is None:
             return None
         return self._fetch(session, device, *piece, Want(device, *piece))
+
+    def is_full(self, identity: IdentityHash) -> bool:
+        return self._held_of(identity) >= RELAYED_ENTRIES_MAX
+
+    def is_overfull(self, identity: IdentityHash) -> bool:
+        return self._held_of(identity) > RELAYED_ENTRIES_MAX
+
+    def _held_of(self, identity: IdentityHash) -> int:
+        return sum(self.holdings.entries(device) for device in self.holdings.devices(identity))
+
+    def forget(self, devices: Iterable[DeviceKey]) -> None:
+        """These logs concern us no more."""
+        for device in devices:
+            self.fetching.pop(device, None)
+            for queue in self.queues.values():
+                for waiting in (queue.fresh, queue.old, queue.doubted):
+                    waiting.pop(device, None)
 
     def _would_guess(self, device: DeviceKey, theirs: Clock) -> bool:
         """Whether nothing says that a peer is on the branch of a retired log which the retirement picked."""
@@ -267,7 +290,7 @@ class Replication:
         if fetch.claim is not None:
             check_claim(fetch.claim, entries)
         identity = self.holdings.owners.get(device)
-        if identity is None or identity not in self.holdings.interests or self.holdings.is_frozen(device):
+        if identity is None or not self.holdings.cares_for(identity) or self.holdings.is_frozen(device):
             return self._finish(session, fetch)
         if fetch.claim is None and self.fetching.get(device) is not fetch:
             return self._finish(session, fetch)  # the log was taken from this peer in the meantime
