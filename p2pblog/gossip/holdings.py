@@ -5,9 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from p2pblog.core.identity import Identity, Standing
-from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import LogState
 from p2pblog.gossip.messages import LOGS_PER_CLOCK_MAX, MISSING_MAX, SPANS_MAX, Clock, IdentityClock, tip_of
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """For whom we relay: until when, and how many relays may stand behind us."""
+
+    until: float
+    hops_left: int
+
+
+@dataclass(slots=True)
+class Lease:
+    """What we owe to others for one identity. `until`: to those of them whose link has ended."""
+
+    askers: dict[NodeKey, Asker] = field(default_factory=dict)
+    until: float = 0.0
 
 
 @dataclass(slots=True)
@@ -18,6 +34,8 @@ class Holdings:
     own: IdentityHash
     interests: dict[IdentityHash, None] = field(default_factory=dict)
     relayed: dict[IdentityHash, bool] = field(default_factory=dict)
+    leases: dict[IdentityHash, Lease] = field(default_factory=dict)
+    """Who asked us to relay what; what is followed may stand here too."""
     identities: dict[IdentityHash, Identity] = field(default_factory=dict)
     logs: dict[DeviceKey, LogState] = field(default_factory=dict)
     owners: dict[DeviceKey, IdentityHash] = field(default_factory=dict)
@@ -34,6 +52,18 @@ class Holdings:
     def is_borrowed(self, identity: IdentityHash) -> bool:
         """Whether we hold this only for others."""
         return self.relayed.get(identity, False)
+
+    def is_asked_by(self, peer: NodeKey, identity: IdentityHash) -> bool:
+        lease = self.leases.get(identity)
+        return lease is not None and peer in lease.askers
+
+    def gives(self, peer: NodeKey, identity: IdentityHash) -> bool:
+        """Whether we tell a peer what we hold: of what is relayed, only to who asked for it."""
+        return identity not in self.relayed or self.is_asked_by(peer, identity)
+
+    def takes(self, peer: NodeKey, identity: IdentityHash) -> bool:
+        """Whether we take entries from a peer: of what is relayed, nothing from who asked for it."""
+        return identity not in self.relayed or not self.is_asked_by(peer, identity)
 
     def learn(self, identity: Identity) -> None:
         """Take an identity's new state."""

@@ -159,7 +159,6 @@ class Gossip:
 
     def _on_link_up(self, event: LinkUp, now: float) -> list[Effect]:
         effects = self.sharing.on_link_up(event, now)
-        self.relaying.on_link_up(event.peer, now)
         return effects + self.membership.on_link_up(self.sharing.sessions[event.peer], now)
 
     def _on_link_down(self, peer: NodeKey, now: float) -> list[Effect]:

@@ -7,14 +7,16 @@ announced or kept, and that it ends.
 
 Rules.
 
-* A feed is reached while a link that shares it tells of entries in it. Those whom we relay it to don't count: they
-  would hold what they have from us. Neither does a link that already stood when we last asked around settle it: it may
-  relay because we asked, so it is asked to go on.
+* A relay gives what it relays to its askers only, and takes nothing of it from them. So entries run one way, no two
+  relays can each take the other for the source, and who holds nothing but its asker's own entries is seen to be dry.
+* A feed is reached while a link that shares it tells of entries in it, askers left aside. If we asked that neighbour,
+  it may relay for our sake, so it is asked to go on.
 * A followed feed not reached for RELAY_AFTER_S is asked of three neighbours; first they may not ask on, next time once,
   then twice: three relays in a row at most, and the near ones first. Others are asked each time, ever more seldom.
-* A relay that doesn't reach the feed either asks on while its askers allow it, each with one hop less than was allowed
-  to us, so that no two relays can keep each other at it once nobody wants the feed any more.
-* A lease is short until the relay reaches the feed, then long; the asker renews it at its half, with two relays.
+* A relay that doesn't reach the feed either asks on while its askers allow it, with one hop less than was allowed to
+  it, so that no two relays can keep each other at it once nobody wants the feed any more.
+* A lease is short at first; renewed while the relay reaches the feed it is long, and renewed again at its half. Two
+  relays are renewed for each feed.
 * The lease ends when nobody renews it, or its askers forget the identity: what was stored for it goes.
 """
 
@@ -27,7 +29,7 @@ from dataclasses import dataclass, field
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.gossip.broadcast import Broadcast
 from p2pblog.gossip.events import DropLog, Effect, RelayDue, RememberRelayed, Send, SetTimer, StoreIdentity
-from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.holdings import Asker, Holdings, Lease
 from p2pblog.gossip.messages import HOPS_MAX, Relay
 from p2pblog.gossip.replication import Replication
 from p2pblog.gossip.sharing import Session, Sharing
@@ -61,28 +63,11 @@ HEEDED_PER_S = 0.5
 """Relay messages of one peer that are heeded: so many at once, for each feed one to begin and one to go on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """For whom we relay: until when, and how many relays may stand behind us."""
-
-    until: float
-    hops_left: int
-
-
-@dataclass(slots=True)
-class Lease:
-    """What we owe to others for one identity. `until`: to those of them whose link has ended."""
-
-    askers: dict[NodeKey, Asker] = field(default_factory=dict)
-    until: float = 0.0
-
-
 @dataclass(slots=True)
 class Quest:
-    """The search for relays of one identity. `asked`: until when each neighbour's lease lasts."""
+    """The search for relays of one identity. `asked`: until when each neighbour's lease lasts or lasted."""
 
     next_at: float
-    asked_at: float = -1.0
     tries: int = 0
     asked: dict[NodeKey, float] = field(default_factory=dict)
     tried: dict[NodeKey, None] = field(default_factory=dict)
@@ -91,16 +76,14 @@ class Quest:
 
 @dataclass(slots=True)
 class Relaying:
-    """The machine. `rng` picks whom to ask; `holdings.relayed` is what follows from `leases`."""
+    """The machine. `rng` picks whom to ask; the leases are in the holdings, for all machines go by them."""
 
     holdings: Holdings
     sharing: Sharing
     replication: Replication
     broadcast: Broadcast
     rng: random.Random
-    leases: dict[IdentityHash, Lease] = field(default_factory=dict)
     quests: dict[IdentityHash, Quest] = field(default_factory=dict)
-    linked_at: dict[NodeKey, float] = field(default_factory=dict)
     heeded: dict[NodeKey, tuple[float, float]] = field(default_factory=dict)
     """How many more messages of a peer are heeded, as of when."""
 
@@ -113,13 +96,9 @@ class Relaying:
 
     # --- links ---
 
-    def on_link_up(self, peer: NodeKey, now: float) -> None:
-        self.linked_at[peer] = now
-
     def on_link_down(self, peer: NodeKey, now: float) -> None:
-        self.linked_at.pop(peer, None)
         self.heeded.pop(peer, None)
-        for lease in self.leases.values():
+        for lease in self.holdings.leases.values():
             asker = lease.askers.pop(peer, None)
             if asker is not None:
                 lease.until = max(lease.until, min(asker.until, now + RELAY_TRIAL_S))
@@ -136,16 +115,19 @@ class Relaying:
             return []
         is_new = not self.holdings.cares_for(identity)
         allowed = self._hops(identity)
-        lease = self.leases.setdefault(identity, Lease())
-        lease.askers[session.peer] = Asker(0.0, message.hops_left)  # none of those who give it to us
-        lasts = RELAY_LEASE_S if self._givers(identity) else RELAY_TRIAL_S
-        lease.askers[session.peer] = Asker(now + lasts, message.hops_left)
+        lease = self.holdings.leases.setdefault(identity, Lease())
+        is_known = session.peer in lease.askers
+        lease.askers[session.peer] = Asker(now + RELAY_TRIAL_S, message.hops_left)
+        if is_known and self._givers(identity):
+            lease.askers[session.peer] = Asker(now + RELAY_LEASE_S, message.hops_left)
         if is_new:
             return self._take(identity, now)
         quest = self.quests.get(identity)
         if quest is not None and self._hops(identity) > allowed:
             quest.next_at = min(quest.next_at, now + PASS_AFTER_S)
-        return [] if identity in session.shared else self.sharing.say_token(session, identity)
+        if identity in session.shared:
+            return self.sharing.say_clock(session, identity)
+        return self.sharing.say_token(session, identity)
 
     def _take(self, identity: IdentityHash, now: float) -> list[Effect]:
         self.holdings.relayed[identity] = True
@@ -164,16 +146,16 @@ class Relaying:
             held = any(device in self.holdings.logs for device in self.holdings.devices(identity))
             if held and not self.holdings.is_borrowed(identity):
                 return False
-        lease = self.leases.get(identity)
+        lease = self.holdings.leases.get(identity)
         if lease is not None and peer in lease.askers:
             return True
-        theirs = sum(peer in other.askers for other in self.leases.values())
-        return theirs < RELAYS_PER_PEER_MAX and (lease is not None or len(self.leases) < RELAYS_MAX)
+        theirs = sum(peer in other.askers for other in self.holdings.leases.values())
+        return theirs < RELAYS_PER_PEER_MAX and (lease is not None or len(self.holdings.leases) < RELAYS_MAX)
 
     def on_forget(self, peer: NodeKey, identities: tuple[IdentityHash, ...]) -> None:
         """Who asked us has lost interest: the lease ends with the next check, unless others asked too."""
         for identity in identities:
-            lease = self.leases.get(identity)
+            lease = self.holdings.leases.get(identity)
             if lease is not None:
                 lease.askers.pop(peer, None)
 
@@ -191,16 +173,23 @@ class Relaying:
         if known is not None:
             effects.append(StoreIdentity(known))
         for session in self.sharing.sharing(identity):
-            effects += self.replication.consider(session, [identity])
+            effects += self._settle(session, identity)
         return effects
+
+    def _settle(self, session: Session, identity: IdentityHash) -> list[Effect]:
+        """What we give to a peer, and take from it, has changed."""
+        return self.sharing.say_clock(session, identity) + self.replication.consider(session, [identity])
 
     def on_uninterested(self, identity: IdentityHash) -> list[Effect]:
         """Unfollow: while a lease runs it is still relayed. What the person fetched stays, as after any unfollow."""
         self.quests.pop(identity, None)
-        if identity in self.leases:
+        if identity in self.holdings.leases:
             self.holdings.interests.pop(identity, None)
             self.holdings.relayed[identity] = False
-            return []
+            effects: list[Effect] = []
+            for session in self.sharing.sharing(identity):
+                effects += self._settle(session, identity)
+            return effects
         self.broadcast.on_uninterested(identity)
         return self.sharing.on_uninterested(identity)
 
@@ -218,13 +207,17 @@ class Relaying:
     def on_relay_due(self, now: float) -> list[Effect]:
         """End what is over, then look which feeds are not reached."""
         effects: list[Effect] = [SetTimer(RelayDue(), now + RELAY_CHECK_S)]
-        for identity, lease in list(self.leases.items()):
-            for peer in [peer for peer, asker in lease.askers.items() if asker.until <= now]:
+        for identity, lease in list(self.holdings.leases.items()):
+            over = [peer for peer, asker in lease.askers.items() if asker.until <= now]
+            for peer in over:
                 del lease.askers[peer]
             if not lease.askers and lease.until <= now:
-                del self.leases[identity]
+                del self.holdings.leases[identity]
                 if identity in self.holdings.relayed:
                     effects += self._leave(identity)
+            for peer in over:
+                if identity in self.sharing.sessions[peer].shared:
+                    effects += self._settle(self.sharing.sessions[peer], identity)
         return effects + self._seek(now)
 
     def _leave(self, identity: IdentityHash) -> list[Effect]:
@@ -258,7 +251,7 @@ class Relaying:
             if quest is None:
                 if not givers:
                     self.quests[identity] = Quest(now + RELAY_AFTER_S)
-            elif any(self.linked_at[peer] > quest.asked_at for peer in givers):
+            elif any(peer not in quest.asked for peer in givers):
                 del self.quests[identity]
             elif givers:
                 effects += self._renew(identity, quest, givers, now)
@@ -268,30 +261,30 @@ class Relaying:
         return effects
 
     def _load(self, now: float) -> Counter[NodeKey]:
-        """How many feeds each neighbour relays for us, as far as we know; what has run out is forgotten."""
+        """How many feeds each neighbour relays for us, as far as we know. A lease that has run out is remembered for as
+        long as it could have been renewed: until then that neighbour may still tell us of entries."""
         load: Counter[NodeKey] = Counter()
         for identity in [identity for identity in self.quests if not self.holdings.cares_for(identity)]:
             del self.quests[identity]
         for quest in self.quests.values():
-            for peer in [peer for peer, until in quest.asked.items() if until <= now]:
+            for peer in [peer for peer, until in quest.asked.items() if until + RELAY_LEASE_S <= now]:
                 del quest.asked[peer]
-            load.update(quest.asked.keys())
+            load.update(peer for peer, until in quest.asked.items() if until > now)
         return load
 
     def _hops(self, identity: IdentityHash) -> int:
         """How many relays may stand behind whom we ask; below 0: we may ask nobody."""
         if identity in self.holdings.interests:
             return HOPS_MAX
-        lease = self.leases.get(identity)
+        lease = self.holdings.leases.get(identity)
         return -1 if lease is None else max((asker.hops_left for asker in lease.askers.values()), default=0) - 1
 
     def _givers(self, identity: IdentityHash) -> list[NodeKey]:
         """The links that have something of an identity, without those that may have it from us."""
         devices: list[DeviceKey] | None = None
-        lease = self.leases.get(identity)
         givers: list[NodeKey] = []
         for session in self.sharing.sharing(identity):
-            if lease is not None and session.peer in lease.askers:
+            if self.holdings.is_asked_by(session.peer, identity):
                 continue
             devices = self.holdings.devices(identity) if devices is None else devices
             if any(device in session.clocks and session.clocks[device].high for device in devices):
@@ -301,19 +294,20 @@ class Relaying:
     def _renew(self, identity: IdentityHash, quest: Quest, givers: list[NodeKey], now: float) -> list[Effect]:
         quest.tries, quest.next_at = 0, now
         effects: list[Effect] = []
-        for peer in sorted(givers, key=lambda peer: (peer not in quest.asked, peer))[:RELAYS_KEPT]:
-            if quest.asked.get(peer, 0.0) - now <= RELAY_LEASE_S / 2:
+        for peer in sorted(givers, key=lambda peer: (quest.asked[peer] <= now, peer))[:RELAYS_KEPT]:
+            if quest.asked[peer] - now <= RELAY_LEASE_S / 2:
                 quest.asked[peer] = now + RELAY_LEASE_S
                 effects.append(Send(peer, Relay(identity, self._hops(identity))))
         return effects
 
     def _ask(self, identity: IdentityHash, quest: Quest, load: Counter[NodeKey], now: float) -> list[Effect]:
-        lease = self.leases.get(identity, Lease())
         is_own = identity in self.holdings.interests
         able = [
             peer
             for peer, session in sorted(self.sharing.sessions.items())
-            if session.ready and peer not in lease.askers and (load[peer] < RELAYS_PER_PEER_MAX or peer in quest.asked)
+            if session.ready
+            and not self.holdings.is_asked_by(peer, identity)
+            and (load[peer] < RELAYS_PER_PEER_MAX or quest.asked.get(peer, 0.0) > now)
         ]
         untried = [peer for peer in able if peer not in quest.tried]
         if not untried:
@@ -322,10 +316,10 @@ class Relaying:
         chosen = self.rng.sample(untried, min(len(untried), ASKED_AT_ONCE if is_own else PASSED_ON_TO))
         hops = min(quest.tries, HOPS_MAX) if is_own else self._hops(identity)
         for peer in chosen:
-            load[peer] += peer not in quest.asked
+            load[peer] += quest.asked.get(peer, 0.0) <= now
             quest.tried[peer] = None
             quest.asked[peer] = now + RELAY_TRIAL_S
         wait = min(RELAY_AGAIN_MAX_S, RELAY_AGAIN_S * 2**quest.tries) if is_own else RELAY_TRIAL_S / 2
         quest.tries = min(quest.tries + 1, 10) if chosen else quest.tries
-        quest.asked_at, quest.next_at = now, now + wait
+        quest.next_at = now + wait
         return [Send(peer, Relay(identity, hops)) for peer in chosen]

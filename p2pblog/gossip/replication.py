@@ -7,7 +7,7 @@ Rules:
 * A run counts only when it is stored; only then is the next piece of its log asked for.
 * A run that contradicts what we hold is followed to where the two histories part; that gives a fork proof. Meanwhile
   its sender is asked for no more of that log, and others are.
-* Of a feed that we only relay, nothing but the newest entries is fetched, and no more than RELAYED_ENTRIES_MAX in all.
+* Of a feed that we only relay, nothing but the newest 50 are fetched, and no more than RELAYED_ENTRIES_MAX in all.
 * Of a retired log the entry that the retirement names comes first, so that we never build on a wrong branch. Where we
   hold that entry, we are right; where we don't and somebody contradicts us, we begin afresh.
 """
@@ -204,8 +204,12 @@ class Replication:
         if limit == 0 or device in self._queue(session).doubted or self._would_guess(device, theirs):
             return None
         owner = self.holdings.owners[device]
-        if owner in self.holdings.relayed and (not newest or self.is_full(owner)):
+        if not self.holdings.takes(session.peer, owner):
             return None
+        if owner in self.holdings.relayed:
+            if self.is_full(owner):
+                return None
+            theirs = above(theirs, max(theirs.high, self.holdings.high(device)) - NEWEST_FIRST)
         if newest:
             piece = newest_piece(state, theirs, limit)
         else:
@@ -534,6 +538,12 @@ def check_start(identity: IdentityHash, entries: tuple[Entry, ...]) -> None:
     start = payloads.decode(first.payload) if first.payload is not None else None
     if not isinstance(start, payloads.LogStart) or start.identity != identity:
         raise BadChain("a log whose first entry does not name this identity")
+
+
+def above(clock: Clock, floor: int) -> Clock:
+    """What a clock tells of the numbers above `floor`."""
+    spans = tuple((max(low, floor + 1), high) for low, high in clock.spans if high > floor)
+    return replace(clock, spans=spans)
 
 
 def newest_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[int, int] | None:

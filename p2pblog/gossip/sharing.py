@@ -376,6 +376,10 @@ class Sharing:
         """Say once more that we care for an identity; who cares too answers."""
         return self._say_tokens(session, [identity])
 
+    def say_clock(self, session: Session, identity: IdentityHash) -> list[Effect]:
+        """Tell what we hold of an identity, if it is shared and we last told something else."""
+        return self._say_clocks(session, [identity])
+
     def tell_clocks(self, session: Session) -> list[Effect]:
         """Tell what has changed of the identities that `due_clocks` names."""
         due, session.due_clocks = list(session.due_clocks), {}
@@ -434,6 +438,8 @@ class Sharing:
         for identity in identities:
             row = session.shared.get(identity)
             current = self.holdings.identity_clock(identity)
+            if not self.holdings.gives(session.peer, identity):
+                current = replace(current, logs=())
             if row is not None and row.told != current:
                 row.told = current
                 news.append(current)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from builders import Person, person
 from gossip_scenes import Puppet, Scene, Table, done, node_key
@@ -17,7 +19,7 @@ from p2pblog.gossip.replication import RELAYED_ENTRIES_MAX
 def line(scene: Scene, *names: str) -> list[Table]:
     """Nodes in a row; the last follows the first, nobody else follows anybody."""
     tables = [scene.node(name) for name in names]
-    for one, other in zip(names, names[1:], strict=False):
+    for one, other in pairwise(names):
         scene.link(other, one)
     scene.run(1)
     return tables
@@ -55,7 +57,7 @@ def test_two_strangers_in_a_row_carry_the_newest_notices_and_live_ones() -> None
     bob.follow("alice")
     scene.until(lambda: "note 79" in bob.texts(alice.person), within_s=60)
     scene.run(10)
-    assert bob.texts(alice.person) == [f"note {number}" for number in range(30, 80)]
+    assert bob.numbers(alice.person) == x.numbers(alice.person) == list(range(32, 82))
     scene.until(lambda: scene.said(Relay, "bob", "y", since=scene.now - 5) == [], within_s=60)
     for number in range(3):
         posted_at = scene.now
@@ -102,13 +104,13 @@ def test_near_relays_are_asked_before_far_ones_and_others_each_time() -> None:
     bob = scene.node("bob", "alice")
     names = [f"x{number}" for number in range(6)]
     for name in names:
-        scene.puppet(name)
+        scene.node(name)
         scene.link(name, "bob")
-        scene.parties[name].greet("bob")  # type: ignore[union-attr]
     scene.until(lambda: scene.count(Relay) >= 6)
     asked = [(receiver, message.hops_left) for _, _, receiver, message, _ in scene.sent if isinstance(message, Relay)]
     assert {name for name, _hops in asked} == set(names)
     assert [hops for _name, hops in asked] == [0, 0, 0, 1, 1, 1]
+    scene.run(1)
     before = scene.now
     scene.run(3_600)
     later = scene.said(Relay, "bob", since=before)
@@ -140,7 +142,7 @@ def test_three_relays_in_a_row_are_enough() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_ring_of_strangers_asks_little_and_stops_when_nobody_wants_it(seed: int) -> None:
-    """Everybody is linked with everybody, the author with nobody: no loops, no storm, no relays that keep each other."""
+    """Everybody is linked with everybody, the author with nobody: no storm, no relays that keep each other at it."""
     scene = Scene(seed=seed)
     names = [f"x{number}" for number in range(8)]
     tables = [scene.node(name) for name in names]
@@ -151,7 +153,6 @@ def test_a_ring_of_strangers_asks_little_and_stops_when_nobody_wants_it(seed: in
             scene.link(one, other)
     scene.run(120)
     assert 3 <= scene.count(Relay) <= 150
-    assert scene.said(Relay, receiver="bob") == []
     bob.unfollow("alice")
     scene.run(3 * RELAY_TRIAL_S + 3 * RELAY_CHECK_S)
     quiet = scene.now
@@ -159,7 +160,8 @@ def test_a_ring_of_strangers_asks_little_and_stops_when_nobody_wants_it(seed: in
     assert scene.count(Relay, since=quiet) == 0
     for table in tables:
         assert is_clean(table, person("alice"))
-        assert table.machine.relaying.leases == {} == table.machine.relaying.quests
+        assert table.machine.holdings.leases == {}
+        assert table.machine.relaying.quests == {}
 
 
 def asker(scene: Scene, name: str, to: str) -> Puppet:
@@ -180,11 +182,11 @@ def test_one_peer_gets_its_share_and_all_together_a_hundred() -> None:
         for n in range(1_000):
             scene.send(puppet.name, "x", Relay(stranger(1_000 * number + n), 2))
         scene.run(0.1)
-        assert len(x.machine.relaying.leases) == min(relay.RELAYS_MAX, relay.RELAYS_PER_PEER_MAX * (number + 1))
+        assert len(x.machine.holdings.leases) == min(relay.RELAYS_MAX, relay.RELAYS_PER_PEER_MAX * (number + 1))
     assert len(relayed(x)) == relay.RELAYS_MAX
     assert scene.closed == []
     scene.run(RELAY_TRIAL_S + 2 * RELAY_CHECK_S)
-    assert x.machine.relaying.leases == {} and relayed(x) == set()
+    assert x.machine.holdings.leases == {} and relayed(x) == set()
 
 
 def test_leases_of_who_comes_again_under_other_keys_stay_bounded() -> None:
@@ -194,9 +196,9 @@ def test_leases_of_who_comes_again_under_other_keys_stay_bounded() -> None:
         puppet = asker(scene, f"p{number}", "x")
         puppet.say("x", *(Relay(stranger(n + number), 2) for n in range(30)))
         scene.cut(puppet.name, "x")
-        assert sum(len(lease.askers) for lease in x.machine.relaying.leases.values()) == 0
-    assert len(x.machine.relaying.leases) <= relay.RELAYS_MAX
-    assert x.machine.relaying.heeded == {} == x.machine.relaying.linked_at
+        assert sum(len(lease.askers) for lease in x.machine.holdings.leases.values()) == 0
+    assert len(x.machine.holdings.leases) <= relay.RELAYS_MAX
+    assert x.machine.relaying.heeded == {}
 
 
 def test_who_asks_for_ever_for_what_is_not_there_gets_short_leases_and_few_tokens() -> None:
@@ -211,7 +213,7 @@ def test_who_asks_for_ever_for_what_is_not_there_gets_short_leases_and_few_token
     assert len(scene.said(Tokens, "x", "erin")) <= 1 + 1_000 * relay.HEEDED_PER_S + relay.HEEDED_MAX
     assert puppet.is_linked and erin.shares("x") == set()
     scene.run(RELAY_TRIAL_S + 2 * RELAY_CHECK_S)
-    assert x.machine.relaying.leases == {}
+    assert x.machine.holdings.leases == {}
 
 
 def test_a_relayed_feed_that_grows_begins_afresh() -> None:
@@ -262,7 +264,7 @@ def test_a_lease_outlives_a_short_cut() -> None:
     alice.post("in between")
     scene.run(RELAY_TRIAL_S / 2)
     scene.link("bob", "x")
-    scene.until(lambda: "in between" in bob.texts(alice.person), within_s=2)
+    scene.until(lambda: "in between" in bob.texts(alice.person), within_s=3 * RELAY_CHECK_S)
     scene.run(2 * RELAY_LEASE_S)
     assert not any(isinstance(effect, DropLog) for effect in x.effects)
 
