@@ -1,5 +1,4 @@
-"""The gossip machine: one door for events, behind it sharing, replication, broadcast, relaying, membership
-and strays.
+"""The gossip machine: one door for events; behind it sharing, replication, broadcast, relaying, membership and strays.
 
 It decides; the driver does. It holds no clock and no randomness of its own: `now` is an argument, and the generator
 that picks peers is given by whoever builds it. Anything that breaks a rule ends the link that said it.

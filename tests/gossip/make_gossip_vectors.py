@@ -96,14 +96,10 @@ KINDS: list[tuple[str, list[m.Message]]] = [
 ]
 
 
-def _bad() -> list[Case]:
-    run = encode_run(ENTRIES)
-    clock = [ALICE.hash, None, [[LOG, [7, 9, 1, 4], [], TIP]]]
-
+def _bad_frames_and_clocks() -> list[Case]:
     def clocks(*logs: Any) -> list[bytes]:
         return [raw([4, [[ALICE.hash, None, list(logs)]]])]
 
-    live = [8, LOG, 2, bytes(PREV), [NOON], [b"x"], bytes(64)]
     return [
         reject("malformed", "nothing at all", [b""]),
         reject("malformed", "a map", [raw({})]),
@@ -138,6 +134,14 @@ def _bad() -> list[Case]:
             "too-large", "more missing payloads than allowed", clocks([LOG, [1, 999], list(range(300, 43, -1)), TIP])
         ),
         reject("too-large", "more logs than allowed", clocks(*([bytes([n]) * 32, [], [], None] for n in range(65)))),
+    ]
+
+
+def _bad_logs_and_later_kinds() -> list[Case]:
+    run = encode_run(ENTRIES)
+    clock = [ALICE.hash, None, [[LOG, [7, 9, 1, 4], [], TIP]]]
+    live = [8, LOG, 2, bytes(PREV), [NOON], [b"x"], bytes(64)]
+    return [
         reject("bad-message", "a log by a number before any was named", [raw([5, 0, 1, 2])]),
         reject("bad-message", "a log by the next number", [raw([13, LOG]), raw([13, 1])]),
         reject("not-canonical", "a log named a second time", [raw([13, LOG]), raw([13, LOG])]),
@@ -197,7 +201,7 @@ def all_cases() -> list[Case]:
     for name, said in KINDS:
         encoder = m.Encoder()
         cases.append(accept(name, [encoder.encode(message) for message in said], meaning(said[-1])))
-    return cases + _bad()
+    return cases + _bad_frames_and_clocks() + _bad_logs_and_later_kinds()
 
 
 def render() -> str:

@@ -20,6 +20,7 @@ from p2pblog.gossip.messages import (
     Peers,
     Ping,
     Pong,
+    Relay,
     Run,
     Statements,
     Tokens,
@@ -33,7 +34,8 @@ from p2pblog.gossip.sharing import (
     token,
 )
 
-PINGS = {Ping, Pong, Peers}
+PINGS = {Ping, Pong, Peers, Relay}
+"""What is said at its own pace: life, addresses, and what nobody is known to hold."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Whole nodes in a row without a DHT: the two in the middle follow nobody and carry a stranger's feed to the last one."""
+"""Whole nodes in a row without a DHT: two in the middle follow nobody and carry a stranger's feed to the last one."""
 
 from __future__ import annotations
 
