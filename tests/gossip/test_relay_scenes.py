@@ -296,6 +296,26 @@ def test_a_relay_that_lost_the_way_is_left_for_another() -> None:
     assert x.machine.holdings.relayed == {}
 
 
+def test_two_relays_that_lost_the_author_do_not_take_each_other_for_him() -> None:
+    scene = Scene()
+    alice, bob = scene.node("alice"), scene.node("bob")
+    relays = [scene.node("y"), scene.node("z")]
+    for one, other in (("y", "alice"), ("z", "alice"), ("y", "z"), ("bob", "y"), ("bob", "z")):
+        scene.link(one, other)
+    bob.follow("alice")
+    scene.until(lambda: bob.numbers(alice.person) == [1], within_s=60)
+    scene.run(30)
+    assert all(relayed(table) == {alice.person.hash} for table in relays)
+    scene.cut("y", "alice")
+    scene.cut("z", "alice")
+    alice.post("by a third one")
+    scene.run(2 * RELAY_LEASE_S)
+    scene.node("v")
+    scene.link("v", "alice")
+    scene.link("v", "bob")
+    scene.until(lambda: "by a third one" in bob.texts(alice.person), within_s=3 * RELAY_LEASE_S)
+
+
 def test_a_restart_forgets_what_was_relayed() -> None:
     scene = Scene()
     alice, x, bob = line(scene, "alice", "x", "bob")
