@@ -25,13 +25,13 @@ from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.config import Home
 from p2pblog.control.server import serve_control
 from p2pblog.core.address import Endpoint
-from p2pblog.core.keys import KeyPair, NodeKey
+from p2pblog.core.keys import IdentityHash, KeyPair, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.dht import Directory
 from p2pblog.dht.adapter import Dht, open_dht
 from p2pblog.dht.records import Head
 from p2pblog.errors import Malformed, StoreError, UserError
-from p2pblog.gossip.driver import Driver
+from p2pblog.gossip.driver import RELAYED, Driver
 from p2pblog.gossip.events import Candidates, ClocksHeard, OwnLogElsewhere
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.machine import Gossip
@@ -363,6 +363,9 @@ def _holdings(own: Keyring, loaded: Loaded) -> Holdings:
         holdings.learn(identity)
     for state in loaded.logs:
         holdings.take(state)
+    listed = loaded.settings.get(RELAYED, b"")
+    relayed = [IdentityHash(listed[at : at + 32]) for at in range(0, len(listed), 32)]
+    holdings.relayed = {identity: True for identity in relayed if identity not in holdings.interests}
     return holdings
 
 

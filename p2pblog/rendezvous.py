@@ -256,15 +256,12 @@ class Rendezvous:
                     await self._follow_news.wait()
 
     def _due_searches(self, now: float) -> list[IdentityHash]:
-        """Feeds that no link shares, those never found first."""
+        """Feeds that no link leads to, those never found first."""
         machine = self._driver.machine
         for identity in [i for i in self._searches if i not in machine.holdings.interests]:
             if not self._searches[identity].under_way:
                 del self._searches[identity]
-        shared: set[IdentityHash] = set()
-        for session in machine.sharing.sessions.values():
-            shared.update(session.shared)
-        lacking = [identity for identity in machine.holdings.interests if identity not in shared]
+        lacking = [identity for identity in machine.holdings.interests if not machine.sharing.cover(identity)]
         for identity in lacking:
             self._searches.setdefault(identity, Search(due=now))
         busy = sum(search.under_way for search in self._searches.values())

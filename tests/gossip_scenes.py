@@ -299,6 +299,7 @@ class Table:
         self.machine = build_machine(name, port=port, seed=scene.seed)
         self.store = MemoryStore()
         self.memories: dict[NodeKey, bytes] = {}
+        self.relayed: tuple[IdentityHash, ...] = ()
         self.effects: list[ev.Effect] = []
         self.dials: list[tuple[float, Endpoint]] = []
         self.stored: list[tuple[float, Batch, bool]] = []
@@ -398,6 +399,8 @@ class Table:
                 self.memories.pop(peer, None)
                 if memory is not None:
                     self.memories[peer] = memory
+            case ev.RememberRelayed(identities):
+                self.relayed = identities
             case ev.RememberPeer() | ev.OwnLogElsewhere() | ev.ClocksHeard():
                 pass
             case _:

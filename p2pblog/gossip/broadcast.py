@@ -86,7 +86,8 @@ class Broadcast:
         return effects
 
     def _on_announced(self, session: Session, device: DeviceKey, seq: int, now: float) -> list[Effect]:
-        if self.holdings.owners.get(device) not in session.shared:
+        owner = self.holdings.owners.get(device)
+        if owner is None or owner not in session.shared or not self.holdings.takes(session.peer, owner):
             return []  # unfollowed in the meantime, or a device whose statement is still on its way
         mark_held(session, device, seq, seq)
         if seq <= self._reached(device) or seq > self.holdings.last_wanted(device):
@@ -113,6 +114,8 @@ class Broadcast:
         identity = self.holdings.owners.get(device)
         if identity is None or identity not in session.shared or self.holdings.last_wanted(device) == 0:
             return []
+        if not self.holdings.takes(session.peer, identity):
+            return [Send(session.peer, Prune(device))]
         high = first + len(message.value[3]) - 1
         mark_held(session, device, first, high)
         if high <= self._reached(device):
@@ -223,6 +226,8 @@ class Broadcast:
     def drop(self, device: DeviceKey) -> None:
         """Forget what is on its way in this log: it was refused, or the log is fetched anew."""
         self.coming.pop(device, None)
+        if device not in self.holdings.owners:
+            self.trees.pop(device, None)
 
     def on_uninterested(self, identity: IdentityHash) -> None:
         for device in self.holdings.devices(identity):
@@ -273,6 +278,8 @@ class Broadcast:
             peer = session.peer
             their_high = session.clocks.get(device, Clock()).high
             if peer == event.source or peer in announced or their_high >= high:
+                continue
+            if not self.holdings.gives(peer, event.batch.identity):
                 continue
             if peer in tree.eager_to and entries[0].seq <= their_high + 1:
                 effects.append(self._push(session, device, entries, their_high))

@@ -54,6 +54,7 @@ from p2pblog.gossip.events import (
     Received,
     Remember,
     RememberPeer,
+    RememberRelayed,
     Send,
     SetTimer,
     Stored,
@@ -91,11 +92,22 @@ REMEMBERED_MAX = 64
 """Peers whose memories are kept: more than we have links, at most some 100 kB each."""
 REMEMBERED = "remembered"
 """The setting that lists them, the latest last."""
+RELAYED = "relayed"
+"""The setting that lists the identities that are held for others only."""
 LINKS_MAX = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX + 16
 """Links of any kind, those being turned away included."""
 
 Writing = (
-    StoreRun | StorePayloads | StoreIdentity | StoreFork | StoreStray | DropLog | DropIfOther | Remember | RememberPeer
+    StoreRun
+    | StorePayloads
+    | StoreIdentity
+    | StoreFork
+    | StoreStray
+    | DropLog
+    | DropIfOther
+    | Remember
+    | RememberPeer
+    | RememberRelayed
 )
 
 
@@ -496,6 +508,8 @@ class Driver:
                 await self._remember(peer, memory)
             case RememberPeer(endpoint, node, failures):
                 await self._store.put_peers([KnownPeer(str(endpoint), node, self._wall_ms(), failures)])
+            case RememberRelayed(identities):
+                await self._store.put_setting(RELAYED, b"".join(identities) or None)
             case StoreRun():
                 raise AssertionError("runs are stored together")
 

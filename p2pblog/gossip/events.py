@@ -214,7 +214,12 @@ class HelloDue:
     binding: bytes
 
 
-Timer = GraftDue | HavesDue | WantDue | PatienceDue | ClocksDue | PingDue | HelloDue
+@dataclass(frozen=True, slots=True)
+class RelayDue:
+    """Every few seconds: end the leases that are over, ask for feeds that no link leads to."""
+
+
+Timer = GraftDue | HavesDue | WantDue | PatienceDue | ClocksDue | PingDue | HelloDue | RelayDue
 
 # --- effects ----------------------------------------------------------------------------------------------------------
 
@@ -327,6 +332,13 @@ class RememberPeer:
 
 
 @dataclass(frozen=True, slots=True)
+class RememberRelayed:
+    """Keep which identities are held for others only, so that the next start can drop them."""
+
+    identities: tuple[IdentityHash, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OwnLogElsewhere:
     """A peer proves entries of our own log that we don't hold: this home was cloned or rolled back."""
 
@@ -358,6 +370,7 @@ Effect = (
     | Dial
     | Remember
     | RememberPeer
+    | RememberRelayed
     | OwnLogElsewhere
     | ClocksHeard
 )

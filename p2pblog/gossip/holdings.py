@@ -5,21 +5,65 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from p2pblog.core.identity import Identity, Standing
-from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import LogState
 from p2pblog.gossip.messages import LOGS_PER_CLOCK_MAX, MISSING_MAX, SPANS_MAX, Clock, IdentityClock, tip_of
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """For whom we relay: until when, and how many relays may stand behind us."""
+
+    until: float
+    hops_left: int
+
+
+@dataclass(slots=True)
+class Lease:
+    """What we owe to others for one identity. `until`: to those of them whose link has ended."""
+
+    askers: dict[NodeKey, Asker] = field(default_factory=dict)
+    until: float = 0.0
+
+
 @dataclass(slots=True)
 class Holdings:
-    """`interests` is ordered: what was followed first comes first."""
+    """`interests` is what the person follows, and ordered: what was followed first comes first. `relayed` is what we
+    care for on behalf of others, and whether it is borrowed: then all that is held of it goes when the lease ends."""
 
     own: IdentityHash
     interests: dict[IdentityHash, None] = field(default_factory=dict)
+    relayed: dict[IdentityHash, bool] = field(default_factory=dict)
+    leases: dict[IdentityHash, Lease] = field(default_factory=dict)
+    """Who asked us to relay what; what is followed may stand here too."""
     identities: dict[IdentityHash, Identity] = field(default_factory=dict)
     logs: dict[DeviceKey, LogState] = field(default_factory=dict)
     owners: dict[DeviceKey, IdentityHash] = field(default_factory=dict)
     _by_identity: dict[IdentityHash, dict[DeviceKey, None]] = field(default_factory=dict)
+
+    @property
+    def cared_for(self) -> list[IdentityHash]:
+        """What is followed, then what is relayed."""
+        return [*self.interests, *self.relayed]
+
+    def cares_for(self, identity: IdentityHash) -> bool:
+        return identity in self.interests or identity in self.relayed
+
+    def is_borrowed(self, identity: IdentityHash) -> bool:
+        """Whether we hold this only for others."""
+        return self.relayed.get(identity, False)
+
+    def is_asked_by(self, peer: NodeKey, identity: IdentityHash) -> bool:
+        lease = self.leases.get(identity)
+        return lease is not None and peer in lease.askers
+
+    def gives(self, peer: NodeKey, identity: IdentityHash) -> bool:
+        """Whether we tell a peer what we hold: of what is relayed, only to who asked for it."""
+        return identity not in self.relayed or self.is_asked_by(peer, identity)
+
+    def takes(self, peer: NodeKey, identity: IdentityHash) -> bool:
+        """Whether we take entries from a peer: of what is relayed, nothing from who asked for it."""
+        return identity not in self.relayed or not self.is_asked_by(peer, identity)
 
     def learn(self, identity: Identity) -> None:
         """Take an identity's new state."""
@@ -38,7 +82,18 @@ class Holdings:
         self._by_identity.setdefault(state.identity, {})[state.device] = None
 
     def forget_log(self, device: DeviceKey) -> None:
+        """Forget what is held of a log; of an identity that is forgotten itself, that there is such a log."""
         self.logs.pop(device, None)
+        owner = self.owners.get(device)
+        if owner is not None and owner not in self.identities and not self.cares_for(owner):
+            del self.owners[device]
+            self._by_identity.get(owner, {}).pop(device, None)
+            if not self._by_identity.get(owner):
+                self._by_identity.pop(owner, None)
+
+    def forget_identity(self, identity: IdentityHash) -> None:
+        """Forget the statements; its logs are forgotten one by one, as the store drops them."""
+        self.identities.pop(identity, None)
 
     def devices(self, identity: IdentityHash) -> list[DeviceKey]:
         """The devices whose logs we would take, in the order of their keys."""
@@ -53,6 +108,11 @@ class Holdings:
         """Whether we hold this entry, with or without its payload."""
         state = self.logs.get(device)
         return state is not None and any(span.low <= seq <= span.high for span in state.spans)
+
+    def entries(self, device: DeviceKey) -> int:
+        """How many entries we hold of a log."""
+        state = self.logs.get(device)
+        return sum(span.high - span.low + 1 for span in state.spans) if state is not None else 0
 
     def last_wanted(self, device: DeviceKey) -> int:
         """The highest number that we would take of this log: none beyond a retirement, none of a stranger's."""

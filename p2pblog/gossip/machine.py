@@ -1,4 +1,4 @@
-"""The gossip machine: one door for events, behind it sharing, replication, broadcast, membership and strays.
+"""The gossip machine: one door for events; behind it sharing, replication, broadcast, relaying, membership and strays.
 
 It decides; the driver does. It holds no clock and no randomness of its own: `now` is an argument, and the generator
 that picks peers is given by whoever builds it. Anything that breaks a rule ends the link that said it.
@@ -38,6 +38,7 @@ from p2pblog.gossip.events import (
     PayloadsStored,
     PingDue,
     Received,
+    RelayDue,
     SetTimer,
     Stored,
     StoreIdentity,
@@ -65,6 +66,7 @@ from p2pblog.gossip.messages import (
     Ping,
     Pong,
     Prune,
+    Relay,
     Run,
     Statements,
     Tokens,
@@ -72,6 +74,7 @@ from p2pblog.gossip.messages import (
     Want,
     WantPayloads,
 )
+from p2pblog.gossip.relay import Relaying
 from p2pblog.gossip.replication import Replication
 from p2pblog.gossip.sharing import COMPARE_PING, Session, Sharing
 from p2pblog.gossip.strays import Strays
@@ -87,24 +90,27 @@ class Gossip:
     broadcast: Broadcast
     membership: Membership
     strays: Strays
+    relaying: Relaying
 
     @classmethod
     def build(cls, node: NodeKey, holdings: Holdings, rng: random.Random, port: int) -> Gossip:
         """`port`: where we can be reached at the address we dial from, 0 for nowhere."""
         sharing = Sharing(node, holdings, port)
         replication = Replication(holdings, sharing)
+        broadcast = Broadcast(holdings, sharing, replication)
         return cls(
             holdings,
             sharing,
             replication,
-            Broadcast(holdings, sharing, replication),
+            broadcast,
             Membership(node, holdings, sharing, rng),
             Strays(sharing),
+            Relaying(holdings, sharing, replication, broadcast, rng),
         )
 
     def start(self, now: float) -> list[Effect]:
         """What a machine wants before anything has happened."""
-        return [SetTimer(PingDue(), now)]
+        return [SetTimer(PingDue(), now), *self.relaying.start(now)]
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """What to do about an event; `now` is in seconds and never goes back."""
@@ -139,10 +145,9 @@ class Gossip:
                 self.broadcast.drop(device)
                 return self.replication.on_dropped(device)
             case Interested(identity):
-                return self.sharing.on_interested(identity)
+                return self.relaying.on_interested(identity)
             case Uninterested(identity):
-                self.broadcast.on_uninterested(identity)
-                return self.sharing.on_uninterested(identity)
+                return self.relaying.on_uninterested(identity)
             case Learned(identity):
                 return self._after_statements(self.sharing.learn(identity), identity.hash)
             case Candidates(endpoints, identity):
@@ -159,6 +164,7 @@ class Gossip:
     def _on_link_down(self, peer: NodeKey, now: float) -> list[Effect]:
         effects = self.sharing.on_link_down(peer)
         self.strays.on_link_down(peer)
+        self.relaying.on_link_down(peer, now)
         effects += self.broadcast.on_link_down(peer, now)
         effects += self.replication.on_link_down(peer)
         return effects + self.membership.on_link_down(peer, now)
@@ -177,6 +183,8 @@ class Gossip:
                 return self.replication.on_patience_due(timer)
             case HelloDue():
                 return self.sharing.on_hello_due(timer)
+            case RelayDue():
+                return self.relaying.on_relay_due(now)
             case ClocksDue(peer):
                 session = self.sharing.sessions.get(peer)
                 return [] if session is None else self.sharing.tell_clocks(session)
@@ -190,7 +198,8 @@ class Gossip:
             last = event.batch.entries[-1]
             effects.append(OwnLogElsewhere(last.device, last.seq, last.id))
         effects += self.broadcast.on_stored(event, now)
-        return effects + self.replication.on_stored(event)
+        effects += self.replication.on_stored(event)
+        return effects + self.relaying.on_stored(event.batch.identity)
 
     def _on_loaded(self, event: Loaded, peer: NodeKey, live: bool) -> list[Effect]:
         session = self.sharing.sessions.get(peer)
@@ -264,6 +273,7 @@ class Gossip:
         match message:
             case Forget(identities):
                 effects = self.sharing.on_forget(session, message)
+                self.relaying.on_forget(session.peer, identities)
                 return effects + self.broadcast.on_unshared(session.peer, identities, now)
             case Fetch():
                 return self.strays.on_fetch(session, message)
@@ -277,6 +287,8 @@ class Gossip:
                 return self.sharing.on_compared(session)
             case Pong():
                 return self.membership.on_pong(session, message, now)
+            case Relay():
+                return self.relaying.on_relay(session, message, now)
             case Bye():
                 return self.membership.on_bye(session, now)
             case _:
@@ -292,4 +304,6 @@ class Gossip:
         for effect in list(effects):
             if isinstance(effect, StoreIdentity):
                 effects = self._after_statements(effects, effect.identity.hash)
+                if self.holdings.is_borrowed(effect.identity.hash):
+                    effects.remove(effect)  # so that the store hides its logs and nothing of it stays
         return effects

@@ -7,6 +7,7 @@ Rules:
 * A run counts only when it is stored; only then is the next piece of its log asked for.
 * A run that contradicts what we hold is followed to where the two histories part; that gives a fork proof. Meanwhile
   its sender is asked for no more of that log, and others are.
+* Of a feed that we only relay, nothing but the newest 50 are fetched, and no more than RELAYED_ENTRIES_MAX in all.
 * Of a retired log the entry that the retirement names comes first, so that we never build on a wrong branch. Where we
   hold that entry, we are right; where we don't and somebody contradicts us, we begin afresh.
 """
@@ -55,6 +56,7 @@ from p2pblog.gossip.messages import (
     WantPayloads,
     tip_of,
 )
+from p2pblog.gossip.pieces import above, history_piece, missing_payloads, newest_piece
 from p2pblog.gossip.sharing import Session, Sharing
 
 WANTS_PER_PEER = 8
@@ -66,6 +68,8 @@ PATIENCE_S = 2.0
 trips; a slow honest peer costs one run that comes twice)."""
 WANT_TIMEOUT_S = 20.0
 """A full run of 2 MiB over a link of 1 Mbit/s takes 17 s."""
+RELAYED_ENTRIES_MAX = 512
+"""Entries held of one relayed feed, the newest of ten devices: 150 kB as people write, 8 MiB at worst."""
 CLOCKS_DELAY_S = 1.0
 """Changes of what we hold are told together (a guess; live entries are announced on their own, at once)."""
 
@@ -212,6 +216,13 @@ class Replication:
         state = self.holdings.logs.get(device)
         if limit == 0 or device in self._queue(session).doubted or self._would_guess(device, theirs):
             return None
+        owner = self.holdings.owners[device]
+        if not self.holdings.takes(session.peer, owner):
+            return None
+        if owner in self.holdings.relayed:
+            if self.is_full(owner):
+                return None
+            theirs = above(theirs, max(theirs.high, self.holdings.high(device)) - NEWEST_FIRST)
         if newest:
             piece = newest_piece(state, theirs, limit)
         else:
@@ -222,6 +233,23 @@ class Replication:
         if piece is None:
             return None
         return self._fetch(session, device, *piece, Want(device, *piece))
+
+    def is_full(self, identity: IdentityHash) -> bool:
+        return self._held_of(identity) >= RELAYED_ENTRIES_MAX
+
+    def is_overfull(self, identity: IdentityHash) -> bool:
+        return self._held_of(identity) > RELAYED_ENTRIES_MAX
+
+    def _held_of(self, identity: IdentityHash) -> int:
+        return sum(self.holdings.entries(device) for device in self.holdings.devices(identity))
+
+    def forget(self, devices: Iterable[DeviceKey]) -> None:
+        """These logs concern us no more."""
+        for device in devices:
+            self.fetching.pop(device, None)
+            for queue in self.queues.values():
+                for waiting in (queue.fresh, queue.old, queue.doubted):
+                    waiting.pop(device, None)
 
     def _would_guess(self, device: DeviceKey, theirs: Clock) -> bool:
         """Whether nothing says that a peer is on the branch of a retired log which the retirement picked."""
@@ -306,7 +334,7 @@ class Replication:
         if fetch.claim is not None:
             check_claim(fetch.claim, entries)
         identity = self.holdings.owners.get(device)
-        if identity is None or identity not in self.holdings.interests or self.holdings.is_frozen(device):
+        if identity is None or not self.holdings.cares_for(identity) or self.holdings.is_frozen(device):
             return self._finish(session, fetch)
         if fetch.claim is None and self.fetching.get(device) is not fetch:
             return self._finish(session, fetch)  # the log was taken from this peer in the meantime
@@ -552,44 +580,3 @@ def check_start(identity: IdentityHash, entries: tuple[Entry, ...]) -> None:
     start = payloads.decode(first.payload) if first.payload is not None else None
     if not isinstance(start, payloads.LogStart) or start.identity != identity:
         raise BadChain("a log whose first entry does not name this identity")
-
-
-def newest_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[int, int] | None:
-    """(first, last) of the newest entries that they hold above ours: at most 50, at most up to `limit`."""
-    high = state.spans[-1].high if state is not None and state.spans else 0
-    last = min(theirs.high, limit)
-    if last <= high:
-        return None
-    low = next((low for low, top in theirs.spans if low <= last <= top), None)
-    if low is None:
-        return None
-    return max(high + 1, low, last - NEWEST_FIRST + 1), last
-
-
-def history_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[int, int] | None:
-    """(first, last) of the uppermost hole of ours that they can fill some of: at most a run's worth."""
-    spans = state.spans if state is not None else ()
-    ceiling = limit + 1
-    for span in [*reversed(spans), None]:
-        hole = ((span.high + 1) if span is not None else 1, ceiling - 1)
-        for low, high in theirs.spans:
-            first, last = max(hole[0], low), min(hole[1], high)
-            if first <= last:
-                return max(first, last - RUN_ENTRIES_MAX + 1), last
-        if span is not None:
-            ceiling = span.low
-    return None
-
-
-def missing_payloads(state: LogState | None, theirs: Clock) -> tuple[int, ...]:
-    """Numbers, highest first, whose payload we lack and they hold: in one stretch of theirs, and so close together that
-    all their payloads fit one answer."""
-    if state is None or not state.missing:
-        return ()
-    absent = set(theirs.missing)
-    lacking = [seq for seq in sorted(state.missing, reverse=True) if seq not in absent]
-    top = next((seq for seq in lacking if theirs.holds(seq)), None)
-    span = theirs.span_of(top) if top is not None else None
-    if top is None or span is None:
-        return ()
-    return tuple(seq for seq in lacking if max(span[0], top - PAYLOADS_MAX + 1) <= seq <= top)

@@ -218,8 +218,10 @@ class Sharing:
         return [self.sessions[peer] for peer in sorted(self.sharers.get(identity, ()))]
 
     def cover(self, identity: IdentityHash) -> int:
-        """How many links share this identity."""
-        return len(self.sharers.get(identity, ()))
+        """How many links tell of entries of this identity; a link that shares it and has nothing leads nowhere."""
+        devices = self.holdings.devices(identity)
+        clocks = [self.sessions[peer].clocks for peer in self.sharers.get(identity, ())]
+        return sum(any(device in told and told[device].high for device in devices) for told in clocks)
 
     # --- what peers say ---
 
@@ -241,10 +243,10 @@ class Sharing:
             if row.heard is not None:
                 session.clocks.update(row.heard.logs)
                 session.clock_numbers += count_numbers(row.heard)
-        gone = [identity for identity in sorted(memory.shared) if identity not in self.holdings.interests]
+        gone = [identity for identity in sorted(memory.shared) if not self.holdings.cares_for(identity)]
         effects = self._say_forget(session, gone)
-        memory.told = {identity for identity in memory.told if identity in self.holdings.interests}
-        added = [identity for identity in self.holdings.interests if identity not in memory.told]
+        memory.told = {identity for identity in memory.told if self.holdings.cares_for(identity)}
+        added = [identity for identity in self.holdings.cared_for if identity not in memory.told]
         effects += self._say_tokens(session, added)
         effects += self._say_clocks(session, sorted(memory.shared))
         for identity in sorted(memory.shared):
@@ -256,7 +258,7 @@ class Sharing:
     def on_tokens(self, session: Session, message: Tokens) -> list[Effect]:
         self.fold_heard(session, message)
         if session.expected is None:
-            session.expected = {token(session.binding, not session.dialed, i): i for i in self.holdings.interests}
+            session.expected = {token(session.binding, not session.dialed, i): i for i in self.holdings.cared_for}
         matched = dict.fromkeys(session.expected[item] for item in message.tokens if item in session.expected)
         fresh = [identity for identity in matched if identity not in session.shared]
         for identity in fresh:
@@ -279,7 +281,7 @@ class Sharing:
         """What both know is the union of what both sent; a set that lacks something of ours is answered."""
         self.fold_heard(session, message)
         named = identity_of(message.identity)
-        if named not in session.shared or named not in self.holdings.interests:
+        if named not in session.shared or not self.holdings.cares_for(named):
             return []  # we have stopped following in the meantime
         identity = Identity.decode(message.identity)
         row = session.shared[named]
@@ -346,6 +348,10 @@ class Sharing:
 
     def on_interested(self, identity: IdentityHash) -> list[Effect]:
         self.holdings.interests[identity] = None
+        return self.take_up(identity)
+
+    def take_up(self, identity: IdentityHash) -> list[Effect]:
+        """Say to all links that we care for an identity."""
         effects: list[Effect] = []
         for peer in sorted(self.sessions):
             session = self.sessions[peer]
@@ -356,8 +362,11 @@ class Sharing:
         return effects
 
     def on_uninterested(self, identity: IdentityHash) -> list[Effect]:
-        """A link that stands but has not said Hello yet hears of it when it resumes."""
         self.holdings.interests.pop(identity, None)
+        return self.leave(identity)
+
+    def leave(self, identity: IdentityHash) -> list[Effect]:
+        """Care no more. A link that stands but has not said Hello yet hears of it when it resumes."""
         effects: list[Effect] = []
         for peer in sorted(self.sessions):
             session = self.sessions[peer]
@@ -369,6 +378,14 @@ class Sharing:
             if identity in session.shared:
                 effects += self._say_forget(session, [identity])
         return effects
+
+    def say_token(self, session: Session, identity: IdentityHash) -> list[Effect]:
+        """Say once more that we care for an identity; who cares too answers."""
+        return self._say_tokens(session, [identity])
+
+    def say_clock(self, session: Session, identity: IdentityHash) -> list[Effect]:
+        """Tell what we hold of an identity, if it is shared and we last told something else."""
+        return self._say_clocks(session, [identity])
 
     def tell_clocks(self, session: Session) -> list[Effect]:
         """Tell what has changed of the identities that `due_clocks` names."""
@@ -386,7 +403,7 @@ class Sharing:
 
     def _say_first_tokens(self, session: Session) -> list[Effect]:
         """All of them; one message at least, so that the other side knows that it has heard our first."""
-        return self._say_tokens(session, list(self.holdings.interests)) or [self._say(session, Tokens(()))]
+        return self._say_tokens(session, self.holdings.cared_for) or [self._say(session, Tokens(()))]
 
     def _say_tokens(self, session: Session, identities: list[IdentityHash]) -> list[Effect]:
         effects: list[Effect] = []
@@ -428,6 +445,8 @@ class Sharing:
         for identity in identities:
             row = session.shared.get(identity)
             current = self.holdings.identity_clock(identity)
+            if not self.holdings.gives(session.peer, identity):
+                current = replace(current, logs=())
             if row is not None and row.told != current:
                 row.told = current
                 news.append(current)

@@ -91,17 +91,15 @@ KINDS: list[tuple[str, list[m.Message]]] = [
     ("a ping", [m.Ping(2**32 - 1)]),
     ("a pong", [m.Pong(0)]),
     ("a bye", [m.Bye()]),
+    ("a feed is to be relayed, with one more relay at most", [m.Relay(ALICE.hash, 1)]),
+    ("a feed is to be relayed by who has it", [m.Relay(BOB.hash, 0)]),
 ]
 
 
-def _bad() -> list[Case]:
-    run = encode_run(ENTRIES)
-    clock = [ALICE.hash, None, [[LOG, [7, 9, 1, 4], [], TIP]]]
-
+def _bad_frames_and_clocks() -> list[Case]:
     def clocks(*logs: Any) -> list[bytes]:
         return [raw([4, [[ALICE.hash, None, list(logs)]]])]
 
-    live = [8, LOG, 2, bytes(PREV), [NOON], [b"x"], bytes(64)]
     return [
         reject("malformed", "nothing at all", [b""]),
         reject("malformed", "a map", [raw({})]),
@@ -109,7 +107,7 @@ def _bad() -> list[Case]:
         reject("malformed", "bytes after the message", [raw([21]) + b"\x00"]),
         reject("malformed", "a float for a kind's field", [raw([19, 1.5])]),
         reject("bad-message", "an empty array", [raw([])]),
-        reject("bad-message", "a kind that nobody knows", [raw([22])]),
+        reject("bad-message", "a kind that nobody knows", [raw([23])]),
         reject("bad-message", "a negative kind", [raw([-1])]),
         reject("bad-message", "true for the kind 1", [raw([True, b""])]),
         reject("malformed", "one field too many", [raw([21, 0])]),
@@ -136,6 +134,14 @@ def _bad() -> list[Case]:
             "too-large", "more missing payloads than allowed", clocks([LOG, [1, 999], list(range(300, 43, -1)), TIP])
         ),
         reject("too-large", "more logs than allowed", clocks(*([bytes([n]) * 32, [], [], None] for n in range(65)))),
+    ]
+
+
+def _bad_logs_and_later_kinds() -> list[Case]:
+    run = encode_run(ENTRIES)
+    clock = [ALICE.hash, None, [[LOG, [7, 9, 1, 4], [], TIP]]]
+    live = [8, LOG, 2, bytes(PREV), [NOON], [b"x"], bytes(64)]
+    return [
         reject("bad-message", "a log by a number before any was named", [raw([5, 0, 1, 2])]),
         reject("bad-message", "a log by the next number", [raw([13, LOG]), raw([13, 1])]),
         reject("not-canonical", "a log named a second time", [raw([13, LOG]), raw([13, LOG])]),
@@ -164,6 +170,11 @@ def _bad() -> list[Case]:
         reject("not-canonical", "a peer's address in another spelling", [raw([18, [["2001:DB8::1", 4711]]])]),
         reject("malformed", "a peer at port 0", [raw([18, [["192.0.2.1", 0]]])]),
         reject("malformed", "a ping of more than 32 bits", [raw([19, 2**32])]),
+        reject("malformed", "a feed of 31 bytes to be relayed", [raw([22, bytes(31), 1])]),
+        reject("malformed", "four relays in a row", [raw([22, ALICE.hash, 3])]),
+        reject("malformed", "less than no relay", [raw([22, ALICE.hash, -1])]),
+        reject("malformed", "a feed to be relayed, however far", [raw([22, ALICE.hash])]),
+        reject("not-canonical", "hops in two bytes", [raw([22, ALICE.hash, 1])[:-1] + b"\xcc\x01"]),
         reject("not-canonical", "an identity's clock twice in the long form", [b"\x92\x04\xdc\x00\x01" + raw(clock)]),
     ]
 
@@ -190,7 +201,7 @@ def all_cases() -> list[Case]:
     for name, said in KINDS:
         encoder = m.Encoder()
         cases.append(accept(name, [encoder.encode(message) for message in said], meaning(said[-1])))
-    return cases + _bad()
+    return cases + _bad_frames_and_clocks() + _bad_logs_and_later_kinds()
 
 
 def render() -> str:

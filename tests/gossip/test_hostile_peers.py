@@ -57,6 +57,8 @@ SAMPLES: list[m.Message] = [
     m.Ping(SEQ_MAX),
     m.Pong(1),
     m.Bye(),
+    m.Relay(CAROL.hash, 2),
+    m.Relay(IdentityHash(bytes(32)), 0),
 ]
 
 
@@ -188,6 +190,11 @@ FLOODS: dict[str, Callable[[int], m.Message]] = {
     "Want": lambda n: m.Want(CAROL.key, 1, 150),
     "Statements": lambda n: m.Statements(CAROL.identity.wire),
     "Statements of strangers": lambda n: m.Statements(person("frank").identity.wire),
+    "Relay of ever new identities": lambda n: m.Relay(IdentityHash(device(n)), n % 3),
+    "Relay of one identity": lambda n: m.Relay(CAROL.hash, 2),
+    "Relay and Forget in turn": lambda n: (
+        m.Forget((IdentityHash(device(n // 2)),)) if n % 2 else m.Relay(IdentityHash(device(n // 2)), 2)
+    ),
     "old entries": lambda n: live(CAROL.log.run(100, 128)),
 }
 

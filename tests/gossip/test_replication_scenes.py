@@ -14,6 +14,7 @@ from p2pblog.core.forks import prove_fork
 from p2pblog.core.identity import state_device
 from p2pblog.core.payload import LogStart
 from p2pblog.gossip.messages import (
+    PAYLOADS_MAX,
     Clock,
     Clocks,
     Fork,
@@ -27,15 +28,8 @@ from p2pblog.gossip.messages import (
     Want,
     WantPayloads,
 )
-from p2pblog.gossip.replication import (
-    PATIENCE_S,
-    PAYLOADS_MAX,
-    WANT_TIMEOUT_S,
-    WANTS_PER_PEER,
-    history_piece,
-    missing_payloads,
-    newest_piece,
-)
+from p2pblog.gossip.pieces import history_piece, missing_payloads, newest_piece
+from p2pblog.gossip.replication import PATIENCE_S, WANT_TIMEOUT_S, WANTS_PER_PEER
 
 
 @pytest.fixture

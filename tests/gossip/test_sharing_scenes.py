@@ -20,6 +20,7 @@ from p2pblog.gossip.messages import (
     Peers,
     Ping,
     Pong,
+    Relay,
     Run,
     Statements,
     Tokens,
@@ -349,8 +350,9 @@ def test_clocks_of_a_node_full_of_holes_go_in_several_messages(scene: Scene) -> 
 
 
 def is_upkeep(message: Message) -> bool:
-    """Whether a link would say it just as well later: to see that it lives, or to name peers."""
-    return isinstance(message, Peers) or (isinstance(message, Ping | Pong) and message.number != COMPARE_PING)
+    """Whether a link would say it just as well later: to see that it lives, to name peers, or to ask for what nobody
+    has."""
+    return isinstance(message, Peers | Relay) or (isinstance(message, Ping | Pong) and message.number != COMPARE_PING)
 
 
 def hashes_agree(one: Table, other: Table) -> bool:
