@@ -189,10 +189,11 @@ class Broadcast:
             return []
         del tree.due[seq]
         asked = tree.grafted.get(seq, {})
-        untried = next((peer for peer in tree.announced.get(seq, {}) if peer not in asked), None)
-        if untried is None:
+        untried = [peer for peer in tree.announced.get(seq, {}) if peer not in asked]
+        if not untried:
             return self.replication.offer(device)
-        return self._graft(device, tree, untried, seq, now)
+        trusted = [peer for peer in untried if self.replication.kept_word(peer)]  # a crowd of liars may announce first
+        return self._graft(device, tree, [*trusted, *untried][0], seq, now)
 
     def on_link_down(self, peer: NodeKey, now: float) -> list[Effect]:
         self.batches.pop(peer, None)

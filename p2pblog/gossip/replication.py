@@ -190,6 +190,10 @@ class Replication:
         queue = self._queue(session)
         return not queue.kept_word, queue.lacks, session.number
 
+    def kept_word(self, peer: NodeKey) -> bool:
+        """Whether a peer has given anything that was worth storing since it was linked."""
+        return peer in self.queues and self.queues[peer].kept_word
+
     def _queue(self, session: Session) -> Queue:
         return self.queues.setdefault(session.peer, Queue())
 
@@ -406,10 +410,10 @@ class Replication:
     # --- what the store says ---
 
     def on_stored(self, event: Stored) -> list[Effect]:
-        if event.live:
-            return []
         if event.source in self.queues:
             self.queues[event.source].kept_word = True
+        if event.live:
+            return []
         effects = self._finish_storing(event.source, event.state.device)
         return effects + self.tell_later(event.batch.identity, except_peer=event.source)
 

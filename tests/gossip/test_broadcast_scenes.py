@@ -449,3 +449,25 @@ def test_many_authors_in_one_batch(scene: Scene) -> None:
         scene.run(2)
     assert all(reader.texts(table.person) == hub.texts(table.person) for table in authors)
     assert all(len(reader.texts(table.person)) == 3 for table in authors)
+
+
+def test_a_crowd_that_announces_and_gives_nothing_delays_an_entry_by_one_turn() -> None:
+    scene = Scene()
+    alice, bob = scene.node("alice"), scene.node("bob", "alice")
+    alice.keep_own()
+    scene.link("alice", "bob")
+    scene.run(2)
+    alice.post()
+    scene.run(2)
+    who = person("alice")
+    liars = [scene.puppet(f"liar {number}") for number in range(10)]
+    for liar in liars:
+        liar.greet("bob", who)
+        liar.claims("bob", who, (1, 2))
+    for liar in liars:
+        liar.say("bob", Have(tuple((who.key, seq) for seq in range(3, 8))))
+    scene.run(GRAFT_WAIT_S)
+    since = scene.now
+    entry = alice.post()
+    scene.until(lambda: bob.numbers(who)[-1:] == [entry.seq])
+    assert scene.now - since < GRAFT_WAIT_S + 2 * GRAFT_RETRY_S
