@@ -224,8 +224,15 @@ class Node:
             petname=row.petname,
             entries=row.entries,
             newest=row.newest_ms,
-            state="searching" if self._is_searching(row.identity) else "found",
+            state=self._state(row.identity),
         )
+
+    def _state(self, identity: IdentityHash) -> str:
+        holdings = self._driver.machine.holdings
+        if self._is_searching(identity):
+            return "searching"
+        disputed = any(holdings.is_frozen(device) for device in holdings.devices(identity))
+        return "disputed" if disputed else "found"
 
     async def invite(self) -> InviteDocument:
         sessions = self._driver.machine.sharing.sessions

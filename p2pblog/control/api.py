@@ -49,7 +49,8 @@ class ProfileDocument(TypedDict):
 
 
 class FollowDocument(TypedDict):
-    """`state` is "searching" until somebody had the feed, then "found"."""
+    """`state` is "searching" until somebody had the feed, then "found"; "disputed" while one of its logs has two
+    histories and its owner has not said which one counts."""
 
     address: str
     name: str | None

@@ -189,6 +189,7 @@ async def test_two_histories_are_found_out_and_the_owner_goes_on(posts: int, aut
             return all(node._driver.machine.holdings.is_frozen(person("alice").key) for node in nodes)
 
         await world.until("everybody holds the proof", disputed)
+        assert [row["state"] for row in await world.home("bob").node.following()] == ["disputed"]
         alice = await world.start("alice", "bob")
         after = await alice.post("alice goes on with a new device log")
         assert after["device"] != person("alice").key.hex()
