@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import umsgpack
@@ -116,3 +118,43 @@ async def stored(mal: Peer, server: GuardedServer, key: bytes, record: bytes) ->
     answer = wire.decode_reply(await mal.ask(request(wire.Store(key, record), token), at(server))).answer
     assert isinstance(answer, wire.Stored)
     return answer.outcome
+
+
+def stock_answer(value: Any) -> Callable[[bytes], bytes]:
+    """A stock peer that answers every request so."""
+    return lambda data: b"\1" + data[1:21] + bytes(umsgpack.packb(value))
+
+
+def recorded(protocol: Any) -> list[Any]:
+    """Where the protocol sends from now on, without sending."""
+    sent: list[Any] = []
+    real = protocol.transport
+    protocol.transport = SimpleNamespace(
+        sendto=lambda data, address: sent.append(address), is_closing=lambda: False, close=real.close,
+        get_write_buffer_size=lambda: 0, get_extra_info=real.get_extra_info,
+    )  # fmt: skip
+    return sent
+
+
+# --- telling a scene --------------------------------------------------------------------------------------------------
+
+Scene = Callable[..., Awaitable[bool]]
+
+
+def scenes_in(names: dict[str, Any]) -> list[tuple[Scene, Scene]]:
+    """The pairs of scenes that a file defines, `stock_N_…` and `ours_N_…`."""
+    told = [name for name in names if name.startswith("stock_") and name[6].isdigit()]
+    return [(names[name], names[name.replace("stock_", "ours_", 1)]) for name in told]
+
+
+def tell_twice(on_stock: Scene, on_ours: Scene, tmp_path: Path) -> None:
+    """The stock class fails, ours does not."""
+    for scene, fails in ((on_stock, True), (on_ours, False)):
+        folder = tmp_path / scene.__name__
+        folder.mkdir()
+        wants_folder = "folder" in scene.__code__.co_varnames[: scene.__code__.co_argcount]  # type: ignore[attr-defined]
+        assert asyncio.run(_run(scene, folder if wants_folder else None)) is fails, scene.__name__
+
+
+async def _run(scene: Scene, folder: Path | None) -> bool:
+    return await (scene() if folder is None else scene(folder))

@@ -10,7 +10,6 @@ import asyncio
 import os
 import pickle
 import random
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +17,6 @@ from typing import Any
 
 import kademlia.storage
 import pytest
-import umsgpack
 from dht_scenes import DAY, NOW, alice, bob, key_of
 from kademlia.crawling import NodeSpiderCrawl
 from kademlia.network import Server
@@ -30,13 +28,18 @@ from stock_worlds import (
     OUR_MARKER,
     STOCK_MARKER,
     Peer,
+    Scene,
     at,
     ours,
     peer,
+    recorded,
     request,
+    scenes_in,
     stock,
+    stock_answer,
     stock_request,
     stored,
+    tell_twice,
 )
 
 from p2pblog.core.address import Endpoint
@@ -140,11 +143,6 @@ async def ours_7_takes_a_crowd_from_one_block() -> bool:
         table.add_contact(ProvenNode(contact))
     assert table.size >= 2
     return table.size > 3
-
-
-def stock_answer(value: Any) -> Callable[[bytes], bytes]:
-    """A stock peer that answers every request so."""
-    return lambda data: b"\1" + data[1:21] + bytes(umsgpack.packb(value))
 
 
 async def stock_8_believes_a_forger() -> bool:
@@ -337,17 +335,6 @@ async def ours_16_raises_at_garbage() -> bool:
         return await garbage_raises(at(server), mal, OUR_MARKER) or server.protocol.guard.dropped.total() < len(GARBAGE)
 
 
-def recorded(protocol: Any) -> list[Any]:
-    """Where the protocol sends from now on, without sending."""
-    sent: list[Any] = []
-    real = protocol.transport
-    protocol.transport = SimpleNamespace(
-        sendto=lambda data, address: sent.append(address), is_closing=lambda: False, close=real.close,
-        get_write_buffer_size=lambda: 0, get_extra_info=real.get_extra_info,
-    )  # fmt: skip
-    return sent
-
-
 async def stock_17_goes_where_it_is_sent() -> bool:
     async with stock() as server:
         sent = recorded(server.protocol)
@@ -519,29 +506,15 @@ async def ours_26_lets_others_call_by_name() -> bool:
         return await mal.bytes_before(OUR_MARKER, at(server)) > 0
 
 
-SCENES: list[tuple[Callable[..., Awaitable[bool]], Callable[..., Awaitable[bool]]]] = [
-    (scene, globals()[name.replace("stock_", "ours_", 1)])
-    for name, scene in list(globals().items())
-    if name.startswith("stock_") and name[6].isdigit()
-]
+SCENES = scenes_in(globals())
 
 
 @pytest.mark.parametrize(("on_stock", "on_ours"), SCENES, ids=[ours.__name__[5:] for _, ours in SCENES])
-def test_the_stock_class_fails_and_ours_does_not(
-    on_stock: Callable[..., Awaitable[bool]], on_ours: Callable[..., Awaitable[bool]], tmp_path: Path
-) -> None:
-    for scene, fails in ((on_stock, True), (on_ours, False)):
-        folder = tmp_path / scene.__name__
-        folder.mkdir()
-        wants_folder = "folder" in scene.__code__.co_varnames[: scene.__code__.co_argcount]  # type: ignore[attr-defined]
-        assert asyncio.run(_run(scene, folder if wants_folder else None)) is fails, scene.__name__
-
-
-async def _run(scene: Callable[..., Awaitable[bool]], folder: Path | None) -> bool:
-    return await (scene() if folder is None else scene(folder))
+def test_the_stock_class_fails_and_ours_does_not(on_stock: Scene, on_ours: Scene, tmp_path: Path) -> None:
+    tell_twice(on_stock, on_ours, tmp_path)
 
 
 def test_every_scene_is_told_on_both_sides() -> None:
-    assert len(SCENES) >= 18
+    assert len(SCENES) >= 22
     assert isinstance(GuardedProtocol, type) and issubclass(GuardedProtocol, KademliaProtocol)
     assert issubclass(GuardedServer, Server) and issubclass(GuardedTable, RoutingTable)
