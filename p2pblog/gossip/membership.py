@@ -44,6 +44,12 @@ OWN_MAX = 64
 """Endpoints remembered that lead to ourselves."""
 SHUFFLE_EVERY_S = 60.0
 """iroh-gossip's figure."""
+VISIT_S = 60.0
+"""How long a link stays before it may make way for another feed: enough for the newest 50 of all that it shares."""
+VISIT_EVERY_S = 10.0
+"""How often a link may make way: a link's handshake and clocks each time, so a small budget."""
+VISIT_AGAIN_S = 300.0
+"""When who made way may be visited again (DESIGN: at most every 5 minutes)."""
 COVER_TWICE = 2
 """Links wished for each followed identity."""
 
@@ -89,7 +95,9 @@ class Membership:
     """When links ended, lately."""
     last_pinged: NodeKey | None = None
     _number: int = 0
+    linked_at: dict[NodeKey, float] = field(default_factory=dict)
     _shuffle_at: float = 0.0
+    _visit_at: float = 0.0
 
     # --- the passive view ---
 
@@ -152,6 +160,7 @@ class Membership:
     # --- links ---
 
     def on_link_up(self, session: Session, now: float) -> list[Effect]:
+        self.linked_at[session.peer] = now
         if not session.dialed:
             return []
         self.dialing.pop(session.endpoint, None)
@@ -177,6 +186,7 @@ class Membership:
         self.pinged.pop(peer, None)
         self.round_trips.pop(peer, None)
         self.hearsay.pop(peer, None)
+        self.linked_at.pop(peer, None)
         self.lost = [*(at for at in self.lost if now - at < LOST_WITHIN_S), now][-LINKS_ACCEPTED_MAX:]
         for known in self.known.values():
             if known.node == peer:
@@ -224,7 +234,7 @@ class Membership:
             chosen = self.rng.choice(sorted(self.sharing.sessions))
             if self.sharing.sessions[chosen].ready:
                 effects += self._name_peers(self.sharing.sessions[chosen])
-        return effects + self._dial(now)
+        return effects + self._make_way(now) + self._dial(now)
 
     def _next_in_turn(self, idle: list[NodeKey]) -> NodeKey:
         last = self.last_pinged
@@ -261,6 +271,38 @@ class Membership:
     def _drop_lost(self, now: float) -> list[Effect]:
         lost = [peer for peer in sorted(self.pinged) if now - self.pinged[peer].alive_at > LOST_AFTER_S]
         return [Close(peer, TooSlow("no answer to a ping")) for peer in lost]
+
+    # --- visits ---
+
+    def _make_way(self, now: float) -> list[Effect]:
+        """With every place taken, the longest link that we chose gives its place to a node that holds a feed which no
+        link leads to: first one whose feeds others lead to as well, else any in turn. So each feed is visited."""
+        taken = len(self.sharing.sessions) + len(self.dialing)
+        if taken < LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX or now < self._visit_at or not self._is_missed(now):
+            return []
+        old = [
+            session
+            for peer, session in sorted(self.sharing.sessions.items())
+            if session.dialed and session.ready and now - self.linked_at.get(peer, now) >= VISIT_S
+        ]
+        if not old:
+            return []
+        leaves = min(old, key=lambda session: (self._is_needed(session), session.number))
+        self._visit_at = now + VISIT_EVERY_S
+        for known in self.known.values():
+            if known.node == leaves.peer:
+                known.not_before = max(known.not_before, now + VISIT_AGAIN_S)
+        return [Send(leaves.peer, Bye()), Close(leaves.peer)]
+
+    def _is_missed(self, now: float) -> bool:
+        """Whether somebody whom we could dial holds a feed that no link leads to."""
+        missed = {identity for identity in self.holdings.interests if not self.sharing.cover(identity)}
+        return any(missed & known.holds.keys() for known in self.known.values() if known.not_before <= now)
+
+    def _is_needed(self, session: Session) -> bool:
+        """Whether a feed that we follow would be without a link."""
+        followed = [identity for identity in session.shared if identity in self.holdings.interests]
+        return any(self.sharing.cover(identity) < COVER_TWICE for identity in followed)
 
     # --- dialing ---
 

@@ -17,6 +17,7 @@ from p2pblog.gossip.membership import (
     LOST_AFTER_S,
     PING_EVERY_S,
     SUSPECT_AFTER_S,
+    VISIT_S,
 )
 from p2pblog.gossip.messages import PEERS_MAX, Bye, Hello, Peers, Ping, Pong
 
@@ -111,6 +112,31 @@ def test_a_node_with_room_turns_nobody_away_and_a_full_one_only_who_has_others(s
     assert [type(message) for message in party.heard][-2:] == [Peers, Bye]
     assert len(party.told(Peers)[0].endpoints) == PEERS_MAX
     assert scene.wire_of("bob", needy) is not None
+
+
+def test_a_link_makes_way_for_a_feed_that_no_link_leads_to(scene: Scene) -> None:
+    bob = scene.node("bob", "carol")
+    first = fill(scene, bob, LINKS_CHOSEN_MAX)[0]
+    fill(scene, bob, LINKS_ACCEPTED_MAX, dialed_by_us=False)
+    wanted = Endpoint("10.200.1.1", 4000)
+    bob.feed(Candidates((wanted,), person("carol").hash))
+    assert wanted not in [place for _, place in bob.dials]  # every place is taken
+    scene.run(VISIT_S - 5)
+    assert all(scene.wire_of("bob", name) for name in scene.parties if name != "bob")
+    scene.run(10)
+    assert scene.wire_of("bob", first) is None  # the longest link that bob chose
+    assert [type(message) for message in scene.parties[first].heard][-1] is Bye
+    assert wanted in [place for _, place in bob.dials]
+    assert sum(scene.wire_of("bob", name) is None for name in scene.parties if name != "bob") == 1
+
+
+def test_no_link_makes_way_where_nothing_is_missed(scene: Scene) -> None:
+    bob = scene.node("bob")
+    fill(scene, bob, LINKS_CHOSEN_MAX)
+    fill(scene, bob, LINKS_ACCEPTED_MAX, dialed_by_us=False)
+    bob.feed(Candidates(places(3, "10.200")))
+    scene.run(2 * VISIT_S)
+    assert all(scene.wire_of("bob", name) for name in scene.parties if name != "bob")
 
 
 def test_who_says_bye_is_left_in_peace_for_a_while(scene: Scene) -> None:
