@@ -113,7 +113,7 @@ class Author:
         await self._admit_device()
         await self._append_once(LogStart(self.identity_hash))
         known, _bio = await self._store.profile(self.identity_hash)
-        if self.keyring.name and known is None:
+        if self.keyring.name and known is None and self._last is not None:
             await self._append_once(Profile(self.keyring.name))
 
     # --- comparing ---
@@ -165,7 +165,7 @@ class Author:
                 return await self._append(payload)
 
     async def _append(self, payload: Payload) -> Entry:
-        if self._last is None:
+        while self._last is None:  # it may be left again while its first entries are stored
             await self._begin_log()
         return await self._append_once(payload)
 

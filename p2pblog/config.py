@@ -36,8 +36,6 @@ STATEMENTS_MAX = 256
 """Statements kept of one identity: two for each of 128 devices, or fewer beside rotations."""
 ROTATIONS_MAX = 4
 """Rotations of one identity that a head record can carry; more would not fit a datagram."""
-DEVICES_MAX = 64
-"""Devices of one identity whose logs a node keeps."""
 MSGPACK_DEPTH_MAX = 8
 """Levels of nesting in anything from outside; our deepest value has five."""
 MSGPACK_ITEMS_MAX = 256 * 1024

@@ -15,6 +15,7 @@ import trio
 
 from p2pblog.config import (
     HEAD_LIFETIME_MS,
+    NOTICE_LIFETIME_MS,
     REPLICA_LIFETIME_MS,
     REPLICAS_WANTED,
     RUN_BYTES_MAX,
@@ -185,6 +186,7 @@ class Rendezvous:
         head = sign_head(identity, device, now_ms, last.high, last.high_id, now_ms + HEAD_LIFETIME_MS)
         records: list[Record] = [] if head is None else [head]
         newest = await self._store.run(own, max(last.low, last.high - NOTICES_MAX + 1), last.high, RUN_BYTES_MAX)
+        newest = [entry for entry in newest if entry.time_ms + NOTICE_LIFETIME_MS > now_ms]  # what nobody would take
         said = {entry.id: payload.decode(entry.payload) for entry in newest if entry.payload is not None}
         readable = {row.id for row in await self._store.rows([entry.id for entry in newest])}
         for entry in newest:

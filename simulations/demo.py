@@ -20,6 +20,7 @@ from typing import Any
 
 STEP_TIMEOUT_S = 30.0
 ASK_AGAIN_S = 0.1
+"""Between two questions: the command line only answers, it does not call back."""
 
 
 class StepFailed(Exception):

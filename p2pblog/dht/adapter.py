@@ -6,7 +6,6 @@ What begins with `_aio_` or belongs to `GuardedServer` runs on the asyncio side;
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -489,9 +488,3 @@ async def _aio_open(
     if saved:
         server._spawn(server.add_contacts(saved))
     return server
-
-
-def is_test_network(listen: Endpoint) -> bool:
-    """A node that listens on a loopback or private address is in a test network; 0.0.0.0 and :: are the open world."""
-    ip = ipaddress.ip_address(listen.host)
-    return not ip.is_global and not ip.is_unspecified

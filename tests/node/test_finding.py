@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import trio
 from trio.testing import MockClock, trio_test
 from worlds import open_world
 
 from p2pblog.core.keys import DeviceKey
-from p2pblog.dht.records import Notice, notice_key
+from p2pblog.dht import Published
+from p2pblog.dht.records import Head, Notice, Record, notice_key
 from p2pblog.rendezvous import NOTICES_MAX
 
 
@@ -157,3 +160,27 @@ async def test_what_was_taken_back_is_not_published_again(autojump_clock: MockCl
         carol = await world.follower("carol", "alice", "dave")
         await world.reads("carol", "later")
         assert "regretted" not in [row["text"] for row in await carol.timeline()]
+
+
+@trio_test
+async def test_notices_too_old_for_the_dht_are_not_offered_again_and_again(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        await world.start("dave")
+        world.home("alice").skew_ms = -3 * 24 * 3600 * 1000
+        await (await world.start("alice")).post("three days ago")
+        await world.kill("alice")
+        world.home("alice").skew_ms = 0
+        await world.start("alice", "dave")
+        directory = world.home("alice").parts.rendezvous._directory  # type: ignore[union-attr]
+        offered: list[Record] = []
+
+        async def publish(records: Sequence[Record]) -> list[Published]:
+            offered.extend(records)
+            return await type(directory).publish(directory, records)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(directory, "publish", publish)
+        await trio.sleep(600)
+        assert len([record for record in offered if isinstance(record, Head)]) == 1
+        assert not [record for record in offered if isinstance(record, Notice)]

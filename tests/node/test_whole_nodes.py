@@ -8,8 +8,9 @@ import pytest
 import trio
 from builders import person
 from trio.testing import MockClock, trio_test
-from worlds import open_world
+from worlds import World, open_world
 
+from p2pblog.control.api import WrittenDocument
 from p2pblog.core.keys import IdentityHash
 from p2pblog.dht.records import Head, head_key
 from p2pblog.errors import StoreFull
@@ -122,19 +123,24 @@ async def _has(node, count: int) -> bool:
     return len(await node.timeline(limit=1000)) == count
 
 
+async def rolled_back(world: World) -> WrittenDocument:
+    """Alice's disk is put back while she is off; what it lost, bob holds."""
+    alice = await world.start("alice")
+    await world.follower("bob", "alice")
+    await alice.post("kept")
+    await world.reads("bob", "kept")
+    old = copy.deepcopy(world.home("alice").store)
+    lost = await alice.post("lost by the disk")
+    await world.reads("bob", "lost by the disk", "kept")
+    await world.kill("alice")
+    world.home("alice").store = old
+    return lost
+
+
 @trio_test
 async def test_a_disk_rolled_back_is_noticed_before_anything_is_signed(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        alice = await world.start("alice")
-        await world.follower("bob", "alice")
-        await alice.post("kept")
-        await world.reads("bob", "kept")
-        old = copy.deepcopy(world.home("alice").store)
-        lost = await alice.post("lost by the disk")
-        await world.reads("bob", "lost by the disk", "kept")
-        await world.kill("alice")
-        world.home("alice").store = old
-
+        lost = await rolled_back(world)
         alice = await world.start("alice", "bob")
         after = await alice.post("after the roll-back")
         assert after["device"] != lost["device"]
@@ -145,16 +151,7 @@ async def test_a_disk_rolled_back_is_noticed_before_anything_is_signed(autojump_
 @trio_test
 async def test_a_roll_back_that_was_noticed_is_not_forgotten_by_a_restart(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        alice = await world.start("alice")
-        await world.follower("bob", "alice")
-        await alice.post("kept")
-        await world.reads("bob", "kept")
-        old = copy.deepcopy(world.home("alice").store)
-        lost = await alice.post("lost by the disk")
-        await world.reads("bob", "lost by the disk", "kept")
-        await world.kill("alice")
-        world.home("alice").store = old
-
+        lost = await rolled_back(world)
         await world.start("alice", "bob")
         await world.reads("alice", "lost by the disk", "kept")
         await world.kill("alice")  # nothing was posted
