@@ -31,9 +31,10 @@ from p2pblog.dht import Directory
 from p2pblog.dht.adapter import Dht, open_dht
 from p2pblog.dht.records import Head
 from p2pblog.errors import Malformed, StoreError, UserError
-from p2pblog.gossip.driver import RELAYED, Driver
+from p2pblog.gossip.driver import Driver
 from p2pblog.gossip.events import Candidates, ClocksHeard, OwnLogElsewhere
 from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.keeper import RELAYED
 from p2pblog.gossip.machine import Gossip
 from p2pblog.keyring import Keyring
 from p2pblog.node import Node, Place

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from builders import NOON, Log, Person, key_pair, person
 
-from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.core import payload as payloads
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry
@@ -24,9 +23,10 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import IdentityHash, NodeKey, hash32
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.runs import encode_run
-from p2pblog.errors import BadChain, Disconnected, RemoteProtocolError
+from p2pblog.errors import Disconnected, RemoteProtocolError
 from p2pblog.gossip import events as ev
 from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.keeper import Keeper, Writing
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.messages import (
     Clock,
@@ -391,7 +391,7 @@ class Table:
                 scene.close(self.name, self._name(peer), error)
             case ev.SetTimer(timer, when):
                 scene.at(when, lambda: self._due(timer))
-            case ev.Dial(endpoint):
+            case ev.Dial(endpoint, _timeout_s):
                 self.dials.append((scene.now, endpoint))
                 if scene.dialing:
                     scene.dial(self.name, endpoint)
@@ -404,7 +404,7 @@ class Table:
             case ev.RememberPeer() | ev.OwnLogElsewhere() | ev.ClocksHeard():
                 pass
             case _:
-                scene.at(scene.now, lambda: self._store(effect))
+                scene.at(scene.now, lambda: self._keep(effect))
 
     def _due(self, timer: ev.Timer) -> None:
         if self.scene.parties.get(self.name) is self:
@@ -413,60 +413,20 @@ class Table:
     def _name(self, peer: NodeKey) -> str:
         return next(name for name in self.scene.parties if node_key(name) == peer)
 
-    def _store(self, effect: ev.Effect) -> None:
-        store = self.store
-        match effect:
-            case ev.StoreRun(source, batch, live):
-                self._store_run(source, batch, live)
-            case ev.StorePayloads(source, device, pairs):
-                try:
-                    state = done(store.put_payloads(device, pairs))
-                except BadChain as error:
-                    self.perform([ev.Close(source, error)])
-                    return
-                self.feed(ev.PayloadsStored(source, state, tuple(seq for seq, _ in pairs)))
-            case ev.StoreIdentity(identity):
-                done(store.put_identity(identity))
-            case ev.StoreFork(proof):
-                done(store.freeze(proof))
-            case ev.StoreStray(located):
-                done(store.put_stray(located, NOON))
-            case ev.DropLog(device):
-                done(store.drop_log(device))
-                self.feed(ev.Dropped(device))
-            case ev.DropIfOther(device, seq, entry):
-                held = done(store.run(device, seq, seq, RUN_BYTES_MAX))
-                if held and held[0].id != entry:
-                    done(store.drop_log(device))
-                    self.feed(ev.Dropped(device))
-            case ev.LoadRun(peer, device, first, last):
-                if peer in self.machine.sharing.sessions:
-                    self.feed(ev.Loaded(effect, tuple(done(store.run(device, first, last, RUN_BYTES_MAX)))))
-            case ev.LoadOne(peer, ref):
-                located = done(store.locate(ref.id))
-                known = self.machine.holdings.identities.get(located.identity) if located is not None else None
-                self.feed(ev.LoadedOne(peer, ref, known.wire if known is not None else None, located))
-            case _:
-                raise AssertionError(effect)
-
-    def _store_run(self, source: NodeKey | None, batch: Batch, live: bool) -> None:
-        try:
-            (state,) = done(self.store.append([batch], NOON))
-        except BadChain:
-            if source is not None:
-                self.feed(ev.Contradicted(source, batch, self._ours_around(batch), live))
+    def _keep(self, effect: Writing | ev.LoadRun | ev.LoadOne) -> None:
+        """Written or read at once: the keeper awaits nothing but the dict store."""
+        keeper = Keeper(self.machine.holdings, self.store, lambda: NOON)
+        if isinstance(effect, ev.LoadRun | ev.LoadOne):
+            if effect.peer in self.machine.sharing.sessions:
+                self.feed(done(keeper.load(effect)))
             return
-        self.stored.append((self.scene.now, batch, live))
-        self.feed(ev.Stored(source, batch, state, live))
-
-    def _ours_around(self, batch: Batch) -> tuple[Entry, ...]:
-        device, first, last = batch.entries[0].device, batch.entries[0].seq - 1, batch.entries[-1].seq + 1
-        ours: list[Entry] = []
-        for span in self.machine.holdings.logs[device].spans:
-            low, high = max(span.low, first), min(span.high, last)
-            if low <= high:
-                ours += done(self.store.run(device, low, high, RUN_BYTES_MAX))
-        return tuple(entry.without_payload() for entry in ours)
+        for item in done(keeper.write([effect]))[1]:
+            if isinstance(item, ev.Close):
+                self.perform([item])
+                continue
+            if isinstance(item, ev.Stored):
+                self.stored.append((self.scene.now, item.batch, item.live))
+            self.feed(item)
 
 
 class Puppet:

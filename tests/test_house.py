@@ -27,7 +27,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "transport", "transport.framing", "transport.handshake", "transport.lobby",
         },
     ),
-    ("adapters", {"bridge", "dht.*", "gossip.driver", "names", "store.*", "transport.*"}),
+    ("adapters", {"bridge", "dht.*", "gossip.driver", "gossip.keeper", "names", "store.*", "transport.*"}),
     ("node", {"author", "node", "rendezvous"}),
     ("control", {"control.server", "control.client"}),
     ("daemon", {"daemon"}),

@@ -16,13 +16,11 @@ from itertools import count
 
 import trio
 
-from p2pblog.config import LINKS_ACCEPTED_MAX, LINKS_CHOSEN_MAX, QUEUE_BYTES_MAX, RUN_BYTES_MAX
+from p2pblog.config import QUEUE_BYTES_MAX
 from p2pblog.core.address import Endpoint
-from p2pblog.core.entry import Entry
 from p2pblog.core.keys import NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.errors import (
-    BadChain,
     Disconnected,
     QueueFull,
     RemoteProtocolError,
@@ -34,81 +32,43 @@ from p2pblog.errors import (
 from p2pblog.gossip.events import (
     ClocksHeard,
     Close,
-    Contradicted,
     Dial,
     DialFailed,
-    DropIfOther,
-    DropLog,
-    Dropped,
     Due,
     Effect,
     Event,
     LinkDown,
     LinkUp,
-    Loaded,
-    LoadedOne,
     LoadOne,
     LoadRun,
     OwnLogElsewhere,
-    PayloadsStored,
     Received,
-    Remember,
-    RememberPeer,
-    RememberRelayed,
     Send,
     SetTimer,
     Stored,
-    StoreFork,
-    StoreIdentity,
-    StorePayloads,
     StoreRun,
-    StoreStray,
     Timer,
 )
+from p2pblog.gossip.keeper import Keeper, Writing, weight
 from p2pblog.gossip.machine import Gossip
+from p2pblog.gossip.membership import DIAL_TIMEOUT_S, LINKS_MAX, outranks
 from p2pblog.gossip.messages import Decoder, Encoder
 from p2pblog.gossip.sharing import Session
-from p2pblog.store import KnownPeer, Store
+from p2pblog.store import Store
 from p2pblog.transport import Link, Transport
 
 log = logging.getLogger("p2pblog.gossip")
 
-DIAL_TIMEOUT_S = 10.0
 LOAD_BELOW_BYTES = 1024 * 1024
 """Runs are read for a peer while less than this waits to be sent to it: one full run ahead, not eight."""
 SEND_BYTES = 64 * 1024
 """What is sent in one go, so that many small messages share packets."""
 STORE_WAITING_BYTES_MAX = 8 * 1024 * 1024
 """Bodies and payloads that may wait for the writer before readers pause."""
-RUNS_PER_COMMIT_MAX = 256
-"""Runs stored in one transaction: what waits longer than that would hold up everybody who reads."""
 STORE_RETRY_S = 5.0
 """How soon a full disk is tried again."""
 LAST_WORDS_S = 1.0
 """How long a link that we end in peace may take to send what is queued."""
-STALE_AFTER_S = DIAL_TIMEOUT_S
-"""A link that stands for longer was not made at the same time as another that arrives: its other end has lost it."""
-REMEMBERED_MAX = 64
-"""Peers whose memories are kept: more than we have links, at most some 100 kB each."""
-REMEMBERED = "remembered"
-"""The setting that lists them, the latest last."""
-RELAYED = "relayed"
-"""The setting that lists the identities that are held for others only."""
-LINKS_MAX = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX + 16
-"""Links of any kind, those being turned away included."""
-
-Writing = (
-    StoreRun
-    | StorePayloads
-    | StoreIdentity
-    | StoreFork
-    | StoreStray
-    | DropLog
-    | DropIfOther
-    | Remember
-    | RememberPeer
-    | RememberRelayed
-)
 
 
 class Signal:
@@ -161,7 +121,7 @@ class Driver:
         self.lanes: dict[NodeKey, Lane] = {}
         self.links_changed = Signal()
         self._transport = transport
-        self._store = store
+        self._keeper = Keeper(machine.holdings, store, wall_ms)
         self._wall_ms = wall_ms
         self._on_stored = on_stored
         self._on_effect = on_effect
@@ -173,7 +133,6 @@ class Driver:
         self._write_signal = Signal()
         self._room_signal = Signal()
         self._nursery: trio.Nursery | None = None
-        self._remembered: dict[NodeKey, None] | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Accept, dial, keep time and store until cancelled; then remember what peers were told."""
@@ -251,14 +210,14 @@ class Driver:
                 if lane is not None:
                     lane.loads.append(effect)
                     lane.moved.set()
-            case Dial(endpoint):
+            case Dial(endpoint, timeout_s):
                 if self._nursery is not None:
-                    self._nursery.start_soon(self._dial, endpoint)
+                    self._nursery.start_soon(self._dial, endpoint, timeout_s)
             case OwnLogElsewhere() | ClocksHeard():
                 self._on_effect(effect)
             case _:
                 self._writings.append(effect)
-                self._waiting_bytes += _weight(effect)
+                self._waiting_bytes += weight(effect)
                 self._write_signal.set()
 
     def _enqueue(self, lane: Lane, data: bytes) -> None:
@@ -280,9 +239,9 @@ class Driver:
 
     # --- links ---
 
-    async def _dial(self, endpoint: Endpoint) -> None:
+    async def _dial(self, endpoint: Endpoint, timeout_s: float) -> None:
         try:
-            with trio.fail_after(DIAL_TIMEOUT_S):
+            with trio.fail_after(timeout_s):
                 link = await self._transport.dial(endpoint)
         except (RemoteProtocolError, OSError, trio.TooSlowError) as error:
             log.debug("dialing %s failed: %s", endpoint, error)
@@ -322,14 +281,9 @@ class Driver:
         return False
 
     def _outranks(self, link: Link, standing: Lane) -> bool:
-        """Whether a second link with a node takes the place of the first.
-
-        Where both dialed at the same time, the link that the lower key dialed stays, as both ends see alike. Else the
-        other end would not have dialed, or let itself be dialed, if it still had the first.
-        """
-        if link.dialed == standing.link.dialed or trio.current_time() - standing.since > STALE_AFTER_S:
-            return True
-        return link.dialed == (self.machine.sharing.node < link.peer)
+        """Whether a second link with a node takes the place of the first."""
+        own, stood_s = self.machine.sharing.node, trio.current_time() - standing.since
+        return outranks(own, link.peer, link.dialed, standing.link.dialed, stood_s)
 
     async def _run_lane(self, lane: Lane) -> None:
         link = lane.link
@@ -355,7 +309,7 @@ class Driver:
 
     async def _recall(self, peer: NodeKey) -> bytes | None:
         try:
-            return (await self._store.settings(memory_name(peer))).get(memory_name(peer))
+            return await self._keeper.recall(peer)
         except StoreError as error:
             log.error("what was told to a peer can't be read, so all is told again: %s", error)
             return None
@@ -398,19 +352,10 @@ class Driver:
                 await lane.moved.wait()
             request = lane.loads.popleft()
             try:
-                await self._load(request)
+                self.feed(await self._keeper.load(request))
             except StoreError as error:
                 log.error("reading for a peer failed: %s", error)
                 self._close(lane, Disconnected("we can't read our own store"))
-
-    async def _load(self, request: LoadRun | LoadOne) -> None:
-        if isinstance(request, LoadRun):
-            entries = await self._store.run(request.device, request.first, request.last, RUN_BYTES_MAX)
-            self.feed(Loaded(request, tuple(entries)))
-            return
-        located = await self._store.locate(request.ref.id)
-        known = self.machine.holdings.identities.get(located.identity) if located is not None else None
-        self.feed(LoadedOne(request.peer, request.ref, known.wire if known is not None else None, located))
 
     # --- time ---
 
@@ -437,108 +382,20 @@ class Driver:
 
     async def _write_some(self) -> None:
         """Store the next thing, or all the runs that wait in a row, and say so; what fails stays first in line."""
-        runs: list[StoreRun] = []
-        for writing in self._writings:
-            if not isinstance(writing, StoreRun) or len(runs) == RUNS_PER_COMMIT_MAX:
-                break
-            runs.append(writing)
-        if runs:
-            await self._store_runs(runs)
-        else:
-            await self._store_other(self._writings[0])
-            self._done(1)
+        done, outcome = await self._keeper.write(self._writings)
+        self._done(done)
+        for item in outcome:
+            if isinstance(item, Close):
+                self._perform(item)
+                continue
+            self.feed(item)
+            if isinstance(item, Stored):
+                self._on_stored(item.batch, item.live)
 
     def _done(self, number: int) -> None:
         for _ in range(number):
-            self._waiting_bytes -= _weight(self._writings.popleft())
+            self._waiting_bytes -= weight(self._writings.popleft())
         self._room_signal.set()
-
-    async def _store_runs(self, runs: list[StoreRun]) -> None:
-        try:
-            states = await self._store.append([run.batch for run in runs], self._wall_ms())
-        except BadChain:
-            if len(runs) > 1:
-                await self._store_runs(runs[: len(runs) // 2])  # the culprit is found by halves
-                return
-            source, batch, live = runs[0].source, runs[0].batch, runs[0].live
-            ours = await self._ours_around(batch) if source is not None else ()
-            self._done(1)
-            if source is not None:
-                self.feed(Contradicted(source, batch, ours, live))
-            return
-        self._done(len(runs))
-        for run, state in zip(runs, states, strict=True):
-            self.feed(Stored(run.source, run.batch, state, run.live))
-            self._on_stored(run.batch, run.live)
-
-    async def _ours_around(self, batch: Batch) -> tuple[Entry, ...]:
-        """What we hold at the numbers of a run that contradicts it, and one to either side; without payloads."""
-        first, last = batch.entries[0].seq - 1, batch.entries[-1].seq + 1
-        state = self.machine.holdings.logs.get(batch.entries[0].device)
-        ours: list[Entry] = []
-        for span in state.spans if state is not None else ():
-            low, high = max(span.low, first), min(span.high, last)
-            while low <= high:
-                some = await self._store.run(batch.entries[0].device, low, high, RUN_BYTES_MAX)
-                if not some:
-                    break
-                ours += [entry.without_payload() for entry in some]
-                low = some[-1].seq + 1
-        return tuple(ours)
-
-    async def _store_other(self, writing: Writing) -> None:
-        match writing:
-            case StoreIdentity(identity):
-                await self._store.put_identity(identity)
-            case StorePayloads():
-                await self._store_payloads(writing)
-            case StoreFork(proof):
-                await self._store.freeze(proof)
-            case StoreStray(located):
-                await self._store.put_stray(located, self._wall_ms())
-            case DropLog(device):
-                await self._store.drop_log(device)
-                self.feed(Dropped(device))
-            case DropIfOther(device, seq, entry):
-                held = await self._store.run(device, seq, seq, RUN_BYTES_MAX)
-                if held and held[0].id != entry:
-                    await self._store.drop_log(device)
-                    self.feed(Dropped(device))
-            case Remember(peer, memory):
-                await self._remember(peer, memory)
-            case RememberPeer(endpoint, node, failures):
-                await self._store.put_peers([KnownPeer(str(endpoint), node, self._wall_ms(), failures)])
-            case RememberRelayed(identities):
-                await self._store.put_setting(RELAYED, b"".join(identities) or None)
-            case StoreRun():
-                raise AssertionError("runs are stored together")
-
-    async def _remember(self, peer: NodeKey, memory: bytes | None) -> None:
-        """Keep the memories of the peers that left last: node keys cost nothing, so their number must be bounded."""
-        if self._remembered is None:
-            listed = (await self._store.settings(REMEMBERED)).get(REMEMBERED, b"")
-            self._remembered = {NodeKey(listed[at : at + 32]): None for at in range(0, len(listed), 32)}
-        before = list(self._remembered)
-        self._remembered.pop(peer, None)
-        if memory is not None:
-            self._remembered[peer] = None
-        elif peer not in before:
-            return
-        while len(self._remembered) > REMEMBERED_MAX:
-            oldest = next(iter(self._remembered))
-            del self._remembered[oldest]
-            await self._store.put_setting(memory_name(oldest), None)
-        if list(self._remembered) != before:
-            await self._store.put_setting(REMEMBERED, b"".join(self._remembered))
-        await self._store.put_setting(memory_name(peer), memory)
-
-    async def _store_payloads(self, writing: StorePayloads) -> None:
-        try:
-            state = await self._store.put_payloads(writing.device, writing.payloads)
-        except BadChain as error:
-            self._perform(Close(writing.source, error))
-            return
-        self.feed(PayloadsStored(writing.source, state, tuple(seq for seq, _payload in writing.payloads)))
 
 
 def _some(outgoing: deque[bytes]) -> list[bytes]:
@@ -551,20 +408,3 @@ def _some(outgoing: deque[bytes]) -> list[bytes]:
             break
         taken.append(data)
     return taken
-
-
-def memory_name(peer: NodeKey) -> str:
-    """The setting that keeps what a peer and we told each other."""
-    return f"memory.{peer.hex()}"
-
-
-def _weight(writing: Writing) -> int:
-    if isinstance(writing, StoreRun):
-        return sum(200 + len(entry.payload or b"") for entry in writing.batch.entries)
-    if isinstance(writing, StorePayloads):
-        return sum(len(payload) for _seq, payload in writing.payloads)
-    if isinstance(writing, StoreIdentity):
-        return len(writing.identity.wire)
-    if isinstance(writing, Remember):
-        return len(writing.memory or b"")
-    return 200

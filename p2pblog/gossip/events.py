@@ -311,7 +311,10 @@ class LoadOne:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
+    """Link with whoever answers there within `timeout_s`, or say `DialFailed`."""
+
     endpoint: Endpoint
+    timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)

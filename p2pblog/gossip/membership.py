@@ -28,6 +28,12 @@ LOST_AFTER_S = 10.0
 """A link that owes an answer for this long has ended: a laptop's lid, not a lost packet."""
 DIALS_MAX = 8
 """Dials at once after a crash (our model: serial dials leave 1.2% of survivors behind after 10 s)."""
+DIAL_TIMEOUT_S = 10.0
+"""How long a dial may take: one lost packet costs a connection 1 s, two cost 3 s (RFC 6298)."""
+LINKS_MAX = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX + 16
+"""Links of any kind, those being turned away included."""
+STALE_AFTER_S = DIAL_TIMEOUT_S
+"""A link that stands for longer was not made at the same time as another that arrives: its other end has lost it."""
 DIALS_CALM = 2
 """Dials at once in quiet times."""
 BACKOFF_S = 2.0
@@ -320,7 +326,7 @@ class Membership:
                 break
             chosen.append(endpoint)
             self.dialing[endpoint] = None
-        return [Dial(endpoint) for endpoint in chosen]
+        return [Dial(endpoint, DIAL_TIMEOUT_S) for endpoint in chosen]
 
     def _worth_dialing(self, now: float) -> list[Endpoint]:
         """Those that hold what no link of ours shares first, then the most reliable, while there is room."""
@@ -342,3 +348,12 @@ class Membership:
         spare = max(0, LINKS_CHOSEN_MAX - len(self.sharing.sessions) - len(self.dialing))
         beyond = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX - len(self.sharing.sessions) - len(self.dialing)
         return [*needed[: max(0, beyond)], *(endpoint for _failures, endpoint in sorted(others)[:spare])]
+
+
+def outranks(own: NodeKey, peer: NodeKey, is_dialed: bool, was_dialed: bool, stood_s: float) -> bool:
+    """Whether a second link with a node takes the place of the first, which has stood for so long.
+
+    Where both dialed at the same time, the link that the lower key dialed stays, as both ends see alike. Else the
+    other end would not have dialed, or let itself be dialed, if it still had the first.
+    """
+    return is_dialed == was_dialed or stood_s > STALE_AFTER_S or is_dialed == (own < peer)

@@ -18,8 +18,9 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.keys import NodeKey
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.errors import StoreError, StoreFull, UserError
-from p2pblog.gossip.driver import REMEMBERED, REMEMBERED_MAX, STORE_WAITING_BYTES_MAX, Driver, memory_name
+from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX, Driver
 from p2pblog.gossip.events import Candidates, Remember, Send, Stored
+from p2pblog.gossip.keeper import REMEMBERED, REMEMBERED_MAX, memory_name
 from p2pblog.gossip.messages import Encoder, Hello, Statements
 from p2pblog.store.memory import MemoryStore
 from p2pblog.transport.memory import MemoryNetwork, MemoryTransport

@@ -10,8 +10,8 @@ from builders import person
 from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
-from p2pblog.gossip.driver import RELAYED
 from p2pblog.gossip.events import Candidates
+from p2pblog.gossip.keeper import RELAYED
 
 
 @pytest.fixture

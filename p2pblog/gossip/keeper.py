@@ -1,0 +1,200 @@
+"""The keeper: carries out on a store what a machine wants stored or read, and gives the events that follow.
+
+It awaits nothing but the store, so it runs under any scheduler: the driver's, or a simulation's with the dict store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from p2pblog.config import RUN_BYTES_MAX
+from p2pblog.core.entry import Entry
+from p2pblog.core.keys import NodeKey
+from p2pblog.core.logs import Batch
+from p2pblog.errors import BadChain
+from p2pblog.gossip.events import (
+    Close,
+    Contradicted,
+    DropIfOther,
+    DropLog,
+    Dropped,
+    Event,
+    Loaded,
+    LoadedOne,
+    LoadOne,
+    LoadRun,
+    PayloadsStored,
+    Remember,
+    RememberPeer,
+    RememberRelayed,
+    Stored,
+    StoreFork,
+    StoreIdentity,
+    StorePayloads,
+    StoreRun,
+    StoreStray,
+)
+from p2pblog.gossip.holdings import Holdings
+from p2pblog.store import KnownPeer, Store
+
+RUNS_PER_COMMIT_MAX = 256
+"""Runs stored in one transaction: what waits longer than that would hold up everybody who reads."""
+REMEMBERED_MAX = 64
+"""Peers whose memories are kept: more than we have links, at most some 100 kB each."""
+REMEMBERED = "remembered"
+"""The setting that lists them, the latest last."""
+RELAYED = "relayed"
+"""The setting that lists the identities that are held for others only."""
+
+Writing = (
+    StoreRun
+    | StorePayloads
+    | StoreIdentity
+    | StoreFork
+    | StoreStray
+    | DropLog
+    | DropIfOther
+    | Remember
+    | RememberPeer
+    | RememberRelayed
+)
+
+
+class Keeper:
+    """One store as one machine uses it. Every method raises StoreError where the store fails."""
+
+    def __init__(self, holdings: Holdings, store: Store, wall_ms: Callable[[], int]) -> None:
+        self._holdings = holdings
+        self._store = store
+        self._wall_ms = wall_ms
+        self._remembered: dict[NodeKey, None] | None = None
+
+    # --- writing ---
+
+    async def write(self, waiting: Sequence[Writing]) -> tuple[int, list[Event | Close]]:
+        """Store the first of what waits, or all the runs that stand in a row there, in one transaction.
+
+        Gives how many are done, and what follows from it, in order. After a StoreError all still wait.
+        """
+        runs: list[StoreRun] = []
+        for writing in waiting:
+            if not isinstance(writing, StoreRun) or len(runs) == RUNS_PER_COMMIT_MAX:
+                break
+            runs.append(writing)
+        return await self._write_runs(runs) if runs else (1, await self._write_other(waiting[0]))
+
+    async def _write_runs(self, runs: list[StoreRun]) -> tuple[int, list[Event | Close]]:
+        try:
+            states = await self._store.append([run.batch for run in runs], self._wall_ms())
+        except BadChain:
+            if len(runs) > 1:
+                return await self._write_runs(runs[: len(runs) // 2])  # the culprit is found by halves
+            source, batch = runs[0].source, runs[0].batch
+            if source is None:
+                return 1, []
+            return 1, [Contradicted(source, batch, await self._ours_around(batch), runs[0].live)]
+        pairs = zip(runs, states, strict=True)
+        return len(runs), [Stored(run.source, run.batch, state, run.live) for run, state in pairs]
+
+    async def _ours_around(self, batch: Batch) -> tuple[Entry, ...]:
+        """What we hold at the numbers of a run that contradicts it, and one to either side; without payloads."""
+        first, last = batch.entries[0].seq - 1, batch.entries[-1].seq + 1
+        state = self._holdings.logs.get(batch.entries[0].device)
+        ours: list[Entry] = []
+        for span in state.spans if state is not None else ():
+            low, high = max(span.low, first), min(span.high, last)
+            while low <= high:
+                some = await self._store.run(batch.entries[0].device, low, high, RUN_BYTES_MAX)
+                if not some:
+                    break
+                ours += [entry.without_payload() for entry in some]
+                low = some[-1].seq + 1
+        return tuple(ours)
+
+    async def _write_other(self, writing: Writing) -> list[Event | Close]:
+        match writing:
+            case StoreIdentity(identity):
+                await self._store.put_identity(identity)
+            case StorePayloads():
+                return [await self._write_payloads(writing)]
+            case StoreFork(proof):
+                await self._store.freeze(proof)
+            case StoreStray(located):
+                await self._store.put_stray(located, self._wall_ms())
+            case DropLog(device):
+                await self._store.drop_log(device)
+                return [Dropped(device)]
+            case DropIfOther(device, seq, entry):
+                held = await self._store.run(device, seq, seq, RUN_BYTES_MAX)
+                if held and held[0].id != entry:
+                    await self._store.drop_log(device)
+                    return [Dropped(device)]
+            case Remember(peer, memory):
+                await self._remember(peer, memory)
+            case RememberPeer(endpoint, node, failures):
+                await self._store.put_peers([KnownPeer(str(endpoint), node, self._wall_ms(), failures)])
+            case RememberRelayed(identities):
+                await self._store.put_setting(RELAYED, b"".join(identities) or None)
+            case StoreRun():
+                raise AssertionError("runs are stored together")
+        return []
+
+    async def _write_payloads(self, writing: StorePayloads) -> Event | Close:
+        try:
+            state = await self._store.put_payloads(writing.device, writing.payloads)
+        except BadChain as error:
+            return Close(writing.source, error)
+        return PayloadsStored(writing.source, state, tuple(seq for seq, _payload in writing.payloads))
+
+    async def _remember(self, peer: NodeKey, memory: bytes | None) -> None:
+        """Keep the memories of the peers that left last: node keys cost nothing, so their number must be bounded."""
+        if self._remembered is None:
+            listed = (await self._store.settings(REMEMBERED)).get(REMEMBERED, b"")
+            self._remembered = {NodeKey(listed[at : at + 32]): None for at in range(0, len(listed), 32)}
+        before = list(self._remembered)
+        self._remembered.pop(peer, None)
+        if memory is not None:
+            self._remembered[peer] = None
+        elif peer not in before:
+            return
+        while len(self._remembered) > REMEMBERED_MAX:
+            oldest = next(iter(self._remembered))
+            del self._remembered[oldest]
+            await self._store.put_setting(memory_name(oldest), None)
+        if list(self._remembered) != before:
+            await self._store.put_setting(REMEMBERED, b"".join(self._remembered))
+        await self._store.put_setting(memory_name(peer), memory)
+
+    # --- reading ---
+
+    async def recall(self, peer: NodeKey) -> bytes | None:
+        """What `Remember` kept of the last link with a peer."""
+        name = memory_name(peer)
+        return (await self._store.settings(name)).get(name)
+
+    async def load(self, request: LoadRun | LoadOne) -> Event:
+        """What a machine wants to read for a peer."""
+        if isinstance(request, LoadRun):
+            entries = await self._store.run(request.device, request.first, request.last, RUN_BYTES_MAX)
+            return Loaded(request, tuple(entries))
+        located = await self._store.locate(request.ref.id)
+        known = self._holdings.identities.get(located.identity) if located is not None else None
+        return LoadedOne(request.peer, request.ref, known.wire if known is not None else None, located)
+
+
+def memory_name(peer: NodeKey) -> str:
+    """The setting that keeps what a peer and we told each other."""
+    return f"memory.{peer.hex()}"
+
+
+def weight(writing: Writing) -> int:
+    """About how many bytes wait with it."""
+    if isinstance(writing, StoreRun):
+        return sum(200 + len(entry.payload or b"") for entry in writing.batch.entries)
+    if isinstance(writing, StorePayloads):
+        return sum(len(payload) for _seq, payload in writing.payloads)
+    if isinstance(writing, StoreIdentity):
+        return len(writing.identity.wire)
+    if isinstance(writing, Remember):
+        return len(writing.memory or b"")
+    return 200
