@@ -25,7 +25,7 @@ from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.config import Home
 from p2pblog.control.server import serve_control
 from p2pblog.core.address import Endpoint
-from p2pblog.core.keys import IdentityHash, KeyPair, NodeKey
+from p2pblog.core.keys import KeyPair, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.dht import Directory
 from p2pblog.dht.adapter import Dht, open_dht
@@ -33,8 +33,7 @@ from p2pblog.dht.records import Head
 from p2pblog.errors import Malformed, StoreError, UserError
 from p2pblog.gossip.driver import Driver
 from p2pblog.gossip.events import Candidates, ClocksHeard, OwnLogElsewhere
-from p2pblog.gossip.holdings import Holdings
-from p2pblog.gossip.keeper import RELAYED
+from p2pblog.gossip.keeper import holdings_of
 from p2pblog.gossip.machine import Gossip
 from p2pblog.keyring import Keyring
 from p2pblog.node import Node, Place
@@ -294,7 +293,9 @@ class Parts:
     ) -> None:
         self._directory = directory
         self._known = [endpoint for peer in loaded.peers if (endpoint := _known(peer.endpoint)) is not None]
-        machine = Gossip.build(NodeKey(own.node.public), _holdings(own, loaded), rng, place.listen.port)
+        machine = Gossip.build(
+            NodeKey(own.node.public), holdings_of(own.inception.identity, loaded), rng, place.listen.port
+        )
         self.driver = Driver(machine, transport, store, wall_ms, on_stored=self._on_stored, on_effect=self._on_effect)
         self.author = Author(
             own, save, store, self.driver, wall_ms, on_written=lambda batch: self._on_stored(batch, True)
@@ -355,19 +356,6 @@ class Parts:
         for head in heads:
             self.author.proved_elsewhere(head.device, head.seq, head.entry)
         self.author.heard("dht")
-
-
-def _holdings(own: Keyring, loaded: Loaded) -> Holdings:
-    holdings = Holdings(own.inception.identity)
-    holdings.interests = {own.inception.identity: None, **{follow.identity: None for follow in loaded.follows}}
-    for identity in loaded.identities:
-        holdings.learn(identity)
-    for state in loaded.logs:
-        holdings.take(state)
-    listed = loaded.settings.get(RELAYED, b"")
-    relayed = [IdentityHash(listed[at : at + 32]) for at in range(0, len(listed), 32)]
-    holdings.relayed = {identity: True for identity in relayed if identity not in holdings.interests}
-    return holdings
 
 
 def _place(bound: Endpoint) -> Place:

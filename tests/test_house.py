@@ -30,7 +30,7 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("adapters", {"bridge", "dht.*", "gossip.driver", "gossip.keeper", "names", "store.*", "transport.*"}),
     ("node", {"author", "node", "rendezvous"}),
     ("control", {"control.server", "control.client"}),
-    ("daemon", {"daemon"}),
+    ("daemon and simulator", {"daemon", "sim.*", "sim"}),
     ("command line", {"cli", "pages", "__main__"}),
 ]  # fmt: skip
 
@@ -45,7 +45,7 @@ WORLD = {
 """Clocks, chance, files, sockets, other processes: what no pure file may know."""
 
 ONLY = {
-    "asyncio": {"bridge", "store.sqlite", "dht.adapter"},
+    "asyncio": {"bridge", "store.sqlite", "dht.adapter", "sim.loop"},
     "anyio": {"bridge"},
     "aiosqlite": {"store.sqlite"},
     "kademlia": {"dht.adapter", "dht.protocol", "dht.table"},

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.core.entry import Entry
-from p2pblog.core.keys import NodeKey
+from p2pblog.core.keys import IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.errors import BadChain
 from p2pblog.gossip.events import (
@@ -36,6 +36,7 @@ from p2pblog.gossip.events import (
 )
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.store import KnownPeer, Store
+from p2pblog.store import Loaded as LoadedStore
 
 RUNS_PER_COMMIT_MAX = 256
 """Runs stored in one transaction: what waits longer than that would hold up everybody who reads."""
@@ -180,6 +181,20 @@ class Keeper:
         located = await self._store.locate(request.ref.id)
         known = self._holdings.identities.get(located.identity) if located is not None else None
         return LoadedOne(request.peer, request.ref, known.wire if known is not None else None, located)
+
+
+def holdings_of(own: IdentityHash, loaded: LoadedStore) -> Holdings:
+    """What a node begins with, from all that its store kept."""
+    holdings = Holdings(own)
+    holdings.interests = {own: None, **{follow.identity: None for follow in loaded.follows}}
+    for identity in loaded.identities:
+        holdings.learn(identity)
+    for state in loaded.logs:
+        holdings.take(state)
+    listed = loaded.settings.get(RELAYED, b"")
+    relayed = [IdentityHash(listed[at : at + 32]) for at in range(0, len(listed), 32)]
+    holdings.relayed = {identity: True for identity in relayed if identity not in holdings.interests}
+    return holdings
 
 
 def memory_name(peer: NodeKey) -> str:

@@ -1,0 +1,206 @@
+"""The simulated network: who reaches whom, how long that takes, and what is lost on the way.
+
+Every node has one public address in a /24 of its own. A pair's round trip is drawn once, from its two numbers and the
+seed. Datagrams may be lost, doubled or overtaken. What a stream loses is sent again after a time-out that doubles, as
+TCP does, and what comes after it waits. A node's up and down links pass so many bytes a second, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from p2pblog.core.address import Endpoint
+from p2pblog.sim.chance import draw, generator
+from p2pblog.sim.loop import VirtualLoop
+
+PORT = 4000
+SEGMENT_BYTES = 1_400
+"""What of a stream is lost at once."""
+RESEND_US_MIN = 200_000
+"""The least time before TCP sends again (Linux; RFC 6298 says 1 s)."""
+DIAL_RESEND_US = 1_000_000
+"""The time before a lost first packet of a connection is sent again (RFC 6298, 2.1)."""
+MAPPING_US = 60_000_000
+"""How long a router lets answers in after we called somebody (RFC 4787 asks for 2 min; 30 to 60 s are common)."""
+MAPPINGS_MAX = 4_096
+TRANSIT_BYTES = 28
+"""IPv4 and UDP headers of a datagram; a TCP segment has 40."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """How a network behaves; times in ms, shares from 0 to 1, rates in kbit/s."""
+
+    rtt_ms: tuple[int, int] = (40, 200)
+    tail_share: float = 0.0
+    """Pairs whose round trip is `tail_rtt_ms`."""
+    tail_rtt_ms: int = 1_000
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    """Datagrams that take up to a round trip longer, so that later ones overtake them."""
+    jitter: float = 0.05
+    """A packet takes up to this share longer than the pair's time."""
+    up_kbit_s: int = 10_000
+    down_kbit_s: int = 50_000
+    unreachable: float = 0.0
+    """Share of the nodes behind a router: nobody dials them, and only answers to what they asked come in."""
+
+
+class Network:
+    """Numbered places and what passes between them. `side` splits it: only nodes of one side hear each other."""
+
+    def __init__(self, loop: VirtualLoop, seed: int, weather: Weather) -> None:
+        self.loop = loop
+        self.weather = weather
+        self.sides: dict[int, int] = {}
+        """Node -> the side of the partition it is on; empty while there is none."""
+        self.behind_router: set[int] = set()
+        self.bytes_sent: dict[int, int] = {}
+        self.datagrams = 0
+        self._seed = seed
+        self._chance = generator(seed, "network")
+        self._sockets: dict[Endpoint, Socket] = {}
+        self._up_free: dict[int, int] = {}
+        self._down_free: dict[int, int] = {}
+
+    def place_of(self, node: int) -> Endpoint:
+        """The address of a node: 20.0.0.0 and on, a /24 for each."""
+        return Endpoint(f"{20 + (node >> 16)}.{node >> 8 & 255}.{node & 255}.1", PORT)
+
+    @staticmethod
+    def node_at(endpoint: Endpoint) -> int:
+        first, second, third, _ = endpoint.host.split(".")
+        return (int(first) - 20 << 16) + (int(second) << 8) + int(third)
+
+    def rtt_us(self, one: int, other: int) -> int:
+        """The round trip of a pair, the same both ways."""
+        low, high = min(one, other), max(one, other)
+        weather = self.weather
+        if weather.tail_share and draw(self._seed + 1, low, high) < weather.tail_share:
+            return weather.tail_rtt_ms * 1_000
+        fastest, slowest = weather.rtt_ms
+        return fastest * 1_000 + int(draw(self._seed, low, high) * (slowest - fastest) * 1_000)
+
+    def is_cut(self, one: int, other: int) -> bool:
+        return bool(self.sides) and self.sides.get(one, 0) != self.sides.get(other, 0)
+
+    def may_dial(self, dialer: int, other: int) -> bool:
+        """Whether a connection gets through, if somebody listens there."""
+        return other not in self.behind_router and not self.is_cut(dialer, other)
+
+    # --- time on the way ---
+
+    def arrival_us(self, sender: int, receiver: int, size: int) -> int:
+        """When a packet that is sent now has arrived, nothing lost."""
+        weather, now = self.weather, self.loop.now_us
+        self.bytes_sent[sender] = self.bytes_sent.get(sender, 0) + size
+        sent = max(now, self._up_free.get(sender, 0)) + size * 8_000 // weather.up_kbit_s
+        self._up_free[sender] = sent
+        way = self.rtt_us(sender, receiver) // 2
+        way += int(way * weather.jitter * self._chance.random())
+        came = max(sent + way, self._down_free.get(receiver, 0)) + size * 8_000 // weather.down_kbit_s
+        self._down_free[receiver] = came
+        return came
+
+    def stream_arrival_us(self, sender: int, receiver: int, size: int, not_before_us: int) -> int:
+        """When so many bytes of a stream have arrived, in order and with everything that was lost sent again."""
+        at = self.arrival_us(sender, receiver, size)
+        if self.weather.loss:
+            for _ in range(-(-size // SEGMENT_BYTES)):
+                wait = max(RESEND_US_MIN, 2 * self.rtt_us(sender, receiver))
+                while self._chance.random() < self.weather.loss:
+                    at += wait
+                    wait *= 2
+        return max(at, not_before_us)
+
+    def dial_us(self, dialer: int, other: int) -> int:
+        """How long it takes until the dialer's end stands: a round trip for TCP, one for the first two messages of
+        the handshake; its third goes along with what is said first."""
+        time = 2 * self.rtt_us(dialer, other)
+        wait = DIAL_RESEND_US
+        while self.weather.loss and self._chance.random() < self.weather.loss:
+            time += wait
+            wait *= 2
+        return time
+
+    # --- datagrams ---
+
+    def open_socket(self, protocol: Any, endpoint: Endpoint) -> Socket:
+        """As asyncio's create_datagram_endpoint."""
+        assert endpoint not in self._sockets, "two sockets at one address"
+        socket = self._sockets[endpoint] = Socket(self, protocol, endpoint)
+        return socket
+
+    def close_socket(self, socket: Socket) -> None:
+        if self._sockets.get(socket.endpoint) is socket:
+            del self._sockets[socket.endpoint]
+
+    def send_datagram(self, socket: Socket, data: bytes, to: Endpoint) -> None:
+        weather, chance = self.weather, self._chance
+        sender, receiver = socket.node, self.node_at(to)
+        self.datagrams += 1
+        at = self.arrival_us(sender, receiver, len(data) + TRANSIT_BYTES)
+        if weather.loss and chance.random() < weather.loss:
+            return
+        if weather.reorder and chance.random() < weather.reorder:
+            at += int(self.rtt_us(sender, receiver) * chance.random())
+        self.loop.at(at, self._arrive, socket.endpoint, to, data)
+        if weather.duplicate and chance.random() < weather.duplicate:
+            self.loop.at(
+                at + int(self.rtt_us(sender, receiver) * chance.random()), self._arrive, socket.endpoint, to, data
+            )
+
+    def _arrive(self, source: Endpoint, to: Endpoint, data: bytes) -> None:
+        socket = self._sockets.get(to)
+        if socket is None or self.is_cut(self.node_at(source), socket.node):
+            return
+        if socket.node in self.behind_router and not socket.expects(source):
+            return
+        socket.protocol.datagram_received(data, (source.host, source.port))
+
+
+class Socket:
+    """A datagram socket, as far as asyncio's protocols use their transports."""
+
+    def __init__(self, network: Network, protocol: Any, endpoint: Endpoint) -> None:
+        self.protocol = protocol
+        self.endpoint = endpoint
+        self.node = network.node_at(endpoint)
+        self._network = network
+        self._closed = False
+        self._called: OrderedDict[Endpoint, int] = OrderedDict()
+
+    def sendto(self, data: bytes, addr: tuple[str, int]) -> None:
+        if self._closed:
+            return
+        to = Endpoint(addr[0], addr[1])
+        if self.node in self._network.behind_router:
+            self._called[to] = self._network.loop.now_us
+            self._called.move_to_end(to)
+            if len(self._called) > MAPPINGS_MAX:
+                self._called.popitem(last=False)
+        self._network.send_datagram(self, data, to)
+
+    def expects(self, source: Endpoint) -> bool:
+        """Whether the router before this socket lets a datagram from there in."""
+        called = self._called.get(source)
+        return called is not None and self._network.loop.now_us - called < MAPPING_US
+
+    def is_closing(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        self._closed = True
+        self._network.close_socket(self)
+
+    def abort(self) -> None:
+        self.close()
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return (self.endpoint.host, self.endpoint.port) if name == "sockname" else default
