@@ -37,7 +37,8 @@ from p2pblog.gossip.keeper import holdings_of
 from p2pblog.gossip.machine import Gossip
 from p2pblog.keyring import Keyring
 from p2pblog.node import Node, Place
-from p2pblog.rendezvous import Rendezvous
+from p2pblog.rendezvous.driver import Meeting
+from p2pblog.rendezvous.machine import Rendezvous
 from p2pblog.store import OWN_IDENTITY, Loaded, Store
 from p2pblog.store.sqlite import open_sqlite
 from p2pblog.transport import Transport
@@ -165,7 +166,7 @@ async def open_node(home: Home, own: Keyring, listen: Endpoint, bootstrap: Seque
             sockets.transport,
             sockets.dht,
             sockets.place,
-            announced_at=lambda: sockets.place.listen if sockets.is_reachable else None,
+            announced_at=sockets.place.listen,
             save=partial(keyring.save, home),
             wall_ms=_wall_ms,
             rng=random.SystemRandom(),
@@ -174,7 +175,7 @@ async def open_node(home: Home, own: Keyring, listen: Endpoint, bootstrap: Seque
             installation.mark_written(home)
             nursery.start_soon(_keep_dht_state, store, sockets.dht)
             nursery.start_soon(_keep_tidy, store)
-            nursery.start_soon(_keep_reachable, sockets)
+            nursery.start_soon(_keep_reachable, sockets, parts.meeting)
             yield node
             nursery.cancel_scope.cancel()
 
@@ -261,7 +262,7 @@ async def _open_sockets(
     raise UserError(f"cannot listen on {listen}: {reason}", hint) from problem
 
 
-async def _keep_reachable(sockets: Sockets) -> None:
+async def _keep_reachable(sockets: Sockets, meeting: Meeting) -> None:
     """Be nobody's routing entry, and announce nothing, while others see us at another public address than our own:
     then a router stands between, and only what we ask for comes through."""
     while True:
@@ -270,6 +271,7 @@ async def _keep_reachable(sockets: Sockets) -> None:
         if reachable != sockets.is_reachable:
             log.info("others see this node as %s: %s", seen, "reachable" if reachable else "behind a router")
             sockets.is_reachable = reachable
+            meeting.on_reachable(sockets.place.listen if reachable else None)
             await sockets.dht.set_client(not reachable)
         await trio.sleep(REACHABLE_EVERY_S)
 
@@ -286,12 +288,11 @@ class Parts:
         directory: Directory,
         place: Place,
         *,
-        announced_at: Callable[[], Endpoint | None],
+        announced_at: Endpoint | None,
         save: Callable[[Keyring], None],
         wall_ms: Callable[[], int],
         rng: random.Random,
     ) -> None:
-        self._directory = directory
         self._known = [endpoint for peer in loaded.peers if (endpoint := _known(peer.endpoint)) is not None]
         machine = Gossip.build(
             NodeKey(own.node.public), holdings_of(own.inception.identity, loaded), rng, place.listen.port
@@ -300,19 +301,20 @@ class Parts:
         self.author = Author(
             own, save, store, self.driver, wall_ms, on_written=lambda batch: self._on_stored(batch, True)
         )
-        self.rendezvous = Rendezvous(
+        rendezvous = Rendezvous(
+            own.node, lambda: self.author.keyring.device, machine.holdings, machine.sharing, announced_at
+        )
+        self.meeting = Meeting(
+            rendezvous,
             directory,
             store,
             self.driver,
-            own.node,
-            lambda: self.author.keyring.device,
-            announced_at,
             wall_ms,
             until_compared=lambda: self.author.until_compared(),
             on_own_heads=self._on_own_heads,
         )
         follows = {follow.identity: follow for follow in loaded.follows}
-        self.node = Node(self.author, store, self.driver, self.rendezvous, follows, place, wall_ms)
+        self.node = Node(self.author, store, self.driver, self.meeting, follows, place, wall_ms)
 
     @asynccontextmanager
     async def at_work(self, bootstrap: Sequence[str] = ()) -> AsyncIterator[Node]:
@@ -322,8 +324,8 @@ class Parts:
             has_met = bool(self._known or bootstrap)
             await self.author.begin(compare_with={"peers", "dht"} if has_met else set())
             self.driver.feed(Candidates(tuple(self._known)))
-            nursery.start_soon(self.rendezvous.run)
-            nursery.start_soon(self._directory.add_contacts, self._known)
+            nursery.start_soon(self.meeting.run)
+            nursery.start_soon(self.meeting.meet, self._known)
             for contact in bootstrap:
                 nursery.start_soon(self._meet, contact)
             yield self.node
@@ -339,7 +341,7 @@ class Parts:
                 log.warning("%s; trying again in %d s", error, RESOLVE_AGAIN_S)
                 await trio.sleep(RESOLVE_AGAIN_S)
         self.driver.feed(Candidates((endpoint,)))
-        await self.rendezvous.remember([endpoint])
+        await self.meeting.remember([endpoint])
 
     def _on_stored(self, batch: Batch, live: bool) -> None:
         self.node.on_stored(batch, live)

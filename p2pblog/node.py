@@ -38,7 +38,7 @@ from p2pblog.core.timelines import Row
 from p2pblog.errors import BadAddress, Malformed, NotFound, NotPermitted, UsageError, UserError
 from p2pblog.gossip.driver import Driver, Lane
 from p2pblog.gossip.events import Ask, Candidates, Interested, Uninterested
-from p2pblog.rendezvous import Rendezvous
+from p2pblog.rendezvous.driver import Meeting
 from p2pblog.store import Follow, FollowRow, Store, TimelineQuery
 
 LOOK_FOR_STRAYS_BELOW = 64
@@ -65,7 +65,7 @@ class Node:
         author: Author,
         store: Store,
         driver: Driver,
-        rendezvous: Rendezvous,
+        meeting: Meeting,
         follows: dict[IdentityHash, Follow],
         place: Place,
         wall_ms: Callable[[], int],
@@ -73,7 +73,7 @@ class Node:
         self._author = author
         self._store = store
         self._driver = driver
-        self._rendezvous = rendezvous
+        self._meeting = meeting
         self._follows = follows
         self._place = place
         self._wall_ms = wall_ms
@@ -104,7 +104,7 @@ class Node:
             listen=str(self._place.listen),
             pid=os.getpid(),
             peers=len(self._driver.machine.sharing.sessions),
-            dht_nodes=self._rendezvous.dht_nodes,
+            dht_nodes=self._meeting.dht_nodes,
             follows=len(self._follows),
             entries=await self._store.entry_count(),
             uptime_s=max(0, self._wall_ms() - self._started_ms) // 1000,
@@ -193,8 +193,8 @@ class Node:
         self._driver.feed(Interested(link.identity))
         if link.peers:
             self._driver.feed(Candidates(link.peers, link.identity))
-            await self._rendezvous.remember(link.peers)
-        self._rendezvous.on_followed(link.identity)
+            await self._meeting.remember(link.peers)
+        self._meeting.on_followed(link.identity)
         return await self._follow_row(link.identity)
 
     async def unfollow(self, address: str) -> FollowDocument:
@@ -318,7 +318,7 @@ class Node:
                 return self._peer(standing)
         session = await self._driver.connect(parsed)
         self._driver.feed(Candidates((parsed,)))
-        await self._rendezvous.remember((parsed,))
+        await self._meeting.remember((parsed,))
         lane = self._driver.lanes.get(session.peer)
         if lane is None:
             raise UserError(f"{endpoint} answered and hung up")
@@ -342,7 +342,7 @@ class Node:
         """Tell who watches, publish what is ours, and look for what a boost refers to."""
         if batch.identity != self._author.identity_hash and batch.identity not in self._follows:
             return
-        self._rendezvous.on_stored(batch)
+        self._meeting.on_stored(batch)
         for entry in batch.entries:
             if live or entry.time_ms >= self._started_ms:
                 self._tell_watchers(entry.id)

@@ -23,12 +23,18 @@ LAYERS: list[tuple[str, set[str]]] = [
         "pure machines, interfaces and the keys on disk",
         {
             "control", "control.api", "control.words", "dht", "dht.contacts", "dht.guard", "dht.kinds", "dht.lookup",
-            "dht.records", "dht.shelf", "gossip.*", "installation", "keyring", "store", "store.meaning", "store.spans",
-            "transport", "transport.framing", "transport.handshake", "transport.lobby",
+            "dht.records", "dht.shelf", "gossip.*", "installation", "keyring", "rendezvous.*", "store", "store.meaning",
+            "store.spans", "transport", "transport.framing", "transport.handshake", "transport.lobby",
         },
     ),
-    ("adapters", {"bridge", "dht.*", "gossip.driver", "gossip.keeper", "names", "store.*", "transport.*"}),
-    ("node", {"author", "node", "rendezvous"}),
+    (
+        "adapters",
+        {
+            "bridge", "dht.*", "gossip.driver", "gossip.keeper", "names", "rendezvous.reader", "store.*",
+            "transport.*",
+        },
+    ),
+    ("node", {"author", "node", "rendezvous.driver"}),
     ("control", {"control.server", "control.client"}),
     ("daemon and simulator", {"daemon", "sim.*", "sim"}),
     ("command line", {"cli", "pages", "__main__"}),

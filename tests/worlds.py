@@ -110,7 +110,7 @@ class World:
             transport,
             directory,
             place,
-            announced_at=lambda: home.endpoint,
+            announced_at=home.endpoint,
             save=save,
             wall_ms=lambda: self.wall_ms() + home.skew_ms,
             rng=random.Random(f"{self._seed} {home.name}"),

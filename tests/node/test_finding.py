@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import pytest
 import trio
+from builders import person
 from trio.testing import MockClock, trio_test
 from worlds import open_world
 
 from p2pblog.core.keys import DeviceKey
 from p2pblog.dht import Published
-from p2pblog.dht.records import Head, Notice, Record, notice_key
-from p2pblog.rendezvous import NOTICES_MAX
+from p2pblog.dht.records import DhtKey, Head, Notice, Record, notice_key, replica_key
+from p2pblog.rendezvous.machine import LINKS_SETTLE_S, NOTICES_MAX
 
 
 @pytest.fixture
@@ -151,7 +152,7 @@ async def test_what_was_taken_back_is_not_published_again(autojump_clock: MockCl
         alice = await world.start("alice", "dave")  # a start publishes the newest notices anew
         await alice.post("later")
         await trio.sleep(30)
-        held = await world.home("dave").parts.rendezvous._directory.find(  # type: ignore[union-attr]
+        held = await world.home("dave").parts.meeting._directory.find(  # type: ignore[union-attr]
             notice_key(DeviceKey(bytes.fromhex(regretted["device"])), regretted["seq"])
         )
         assert not [record for record in held if isinstance(record, Notice)]
@@ -173,7 +174,7 @@ async def test_notices_too_old_for_the_dht_are_not_offered_again_and_again(
         await world.kill("alice")
         world.home("alice").skew_ms = 0
         await world.start("alice", "dave")
-        directory = world.home("alice").parts.rendezvous._directory  # type: ignore[union-attr]
+        directory = world.home("alice").parts.meeting._directory  # type: ignore[union-attr]
         offered: list[Record] = []
 
         async def publish(records: Sequence[Record]) -> list[Published]:
@@ -184,3 +185,29 @@ async def test_notices_too_old_for_the_dht_are_not_offered_again_and_again(
         await trio.sleep(600)
         assert len([record for record in offered if isinstance(record, Head)]) == 1
         assert not [record for record in offered if isinstance(record, Notice)]
+
+
+@trio_test
+async def test_who_loses_the_last_link_to_a_feed_looks_for_it_at_once(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        await world.start("dave")
+        alice = await world.start("alice", "dave")
+        await world.follower("bob", "alice", "dave")
+        await alice.post("still here")
+        await world.reads("bob", "still here")
+        await trio.sleep(100)
+        directory = world.home("bob").parts.meeting._directory  # type: ignore[union-attr]
+        asked: list[DhtKey] = []
+
+        async def find(key: DhtKey, timeout_s: float = 10.0) -> list[Record]:
+            asked.append(key)
+            return await type(directory).find(directory, key, timeout_s)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(directory, "find", find)
+        await trio.sleep(100)
+        assert replica_key(person("alice").hash) not in asked
+        await world.kill("alice")
+        await trio.sleep(LINKS_SETTLE_S + 0.1)
+        assert replica_key(person("alice").hash) in asked

@@ -176,7 +176,7 @@ async def test_an_old_copy_of_the_log_does_not_override_the_newer_head(autojump_
         after = await alice.post("after the roll-back")
         assert after["device"] != newest["device"]
         await trio.sleep(30)
-        directory = world.home("dave").parts.rendezvous._directory  # type: ignore[union-attr]
+        directory = world.home("dave").parts.meeting._directory  # type: ignore[union-attr]
         heads = await directory.find(head_key(IdentityHash(person("alice").hash)))
         assert {(head.device.hex(), head.seq) for head in heads if isinstance(head, Head)} == {
             (newest["device"], newest["seq"]),

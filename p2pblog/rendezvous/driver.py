@@ -1,0 +1,181 @@
+"""The rendezvous driver: the DHT, the store, the gossip driver and an alarm, around the machine that decides."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+
+from p2pblog.core.address import Endpoint
+from p2pblog.core.keys import IdentityHash
+from p2pblog.core.logs import Batch
+from p2pblog.dht import Directory
+from p2pblog.dht.records import Head
+from p2pblog.errors import StoreError
+from p2pblog.gossip.driver import Driver, Signal
+from p2pblog.rendezvous.events import (
+    Effect,
+    Event,
+    FindRecords,
+    Followed,
+    Found,
+    LinksChanged,
+    LoadOwn,
+    Met,
+    OwnHeads,
+    OwnLoaded,
+    OwnLogCompared,
+    PeersGiven,
+    PublishedTo,
+    PublishRecords,
+    Reachable,
+    Refused,
+    Started,
+    StoredOf,
+    TakeRun,
+    TellGossip,
+    Wake,
+    Woken,
+)
+from p2pblog.rendezvous.machine import Rendezvous
+from p2pblog.rendezvous.reader import load_own
+from p2pblog.store import KnownPeer, Store
+
+log = logging.getLogger("p2pblog.rendezvous")
+
+FINDS_MAX = 32
+"""Look-ups of ours that cross to the DHT at once: as many as it has under way (config.DHT_LOOKUPS_MAX)."""
+
+
+class Meeting:
+    """Runs one machine; `run` keeps it going, the other methods say what has changed."""
+
+    def __init__(
+        self,
+        machine: Rendezvous,
+        directory: Directory,
+        store: Store,
+        driver: Driver,
+        wall_ms: Callable[[], int],
+        *,
+        until_compared: Callable[[], Awaitable[None]],
+        on_own_heads: Callable[[Sequence[Head]], None],
+    ) -> None:
+        self.machine = machine
+        self._directory = directory
+        self._store = store
+        self._driver = driver
+        self._wall_ms = wall_ms
+        self._until_compared = until_compared
+        self._on_own_heads = on_own_heads
+        self._finds = trio.CapacityLimiter(FINDS_MAX)
+        self._wake_at = float("inf")
+        self._wake_set = Signal()
+        self._nursery: trio.Nursery | None = None
+
+    @property
+    def dht_nodes(self) -> int:
+        return self._directory.size
+
+    async def run(self) -> None:
+        """Compare, publish, announce and search until cancelled."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                self.feed(Started())
+                nursery.start_soon(self._keep_time)
+                nursery.start_soon(self._watch_links)
+                await self._until_compared()
+                self.feed(OwnLogCompared())
+        finally:
+            self._nursery = None
+
+    def feed(self, event: Event) -> None:
+        """The one door: decide, then start what was decided. Nothing is while the node is not at work: when it begins,
+        the machine sees for itself."""
+        for known in (Met(self._directory.size), event):
+            if self._nursery is not None:
+                for effect in self.machine.handle(known, trio.current_time(), self._wall_ms()):
+                    self._perform(effect, self._nursery)
+
+    # --- what has changed ---
+
+    def on_stored(self, batch: Batch) -> None:
+        """A batch of ours, or of somebody who is followed, is on disk."""
+        self.feed(StoredOf(batch.identity))
+
+    def on_followed(self, identity: IdentityHash) -> None:
+        """The person follows an identity, of which the gossip machine knows."""
+        self.feed(Followed(identity))
+
+    def on_reachable(self, endpoint: Endpoint | None) -> None:
+        """Others reach this node there now, or nowhere."""
+        self.feed(Reachable(endpoint))
+
+    async def remember(self, endpoints: Sequence[Endpoint]) -> None:
+        """Keep endpoints that a person gave, and let the DHT meet them."""
+        now = self._wall_ms()
+        try:
+            await self._store.put_peers([KnownPeer(str(endpoint), None, now) for endpoint in endpoints])
+        except StoreError as error:
+            log.error("peers were not remembered: %s", error)
+        await self.meet(endpoints)
+
+    async def meet(self, endpoints: Sequence[Endpoint]) -> None:
+        """Let the DHT meet them."""
+        await self._directory.add_contacts(endpoints)
+        self.feed(PeersGiven())
+
+    async def _watch_links(self) -> None:
+        while True:
+            await self._driver.links_changed.wait()
+            self.feed(LinksChanged())
+
+    # --- effects ---
+
+    def _perform(self, effect: Effect, nursery: trio.Nursery) -> None:
+        match effect:
+            case FindRecords():
+                nursery.start_soon(self._find, effect)
+            case PublishRecords():
+                nursery.start_soon(self._publish, effect)
+            case LoadOwn():
+                nursery.start_soon(self._load_own, effect)
+            case TellGossip(event):
+                self._driver.feed(event)
+            case TakeRun(batch):
+                self._driver.take_run(batch)
+            case OwnHeads(heads):
+                self._on_own_heads(heads)
+            case Refused(identity, error):
+                log.info("what the DHT says of %s was refused: %s: %s", identity.hex()[:10], error.name, error)
+            case Wake(at):
+                self._wake_at = at
+                self._wake_set.set()
+
+    async def _find(self, effect: FindRecords) -> None:
+        async with self._finds:
+            records = await self._directory.find(effect.key)
+        self.feed(Found(effect.query, tuple(records)))
+
+    async def _publish(self, effect: PublishRecords) -> None:
+        holders = tuple(one.holders for one in await self._directory.publish(effect.records))
+        log.debug("published %d records, held by %s", len(effect.records), holders)
+        self.feed(PublishedTo(effect.offering, holders))
+
+    async def _load_own(self, effect: LoadOwn) -> None:
+        try:
+            loaded = await load_own(self._store, effect)
+        except StoreError as error:
+            log.error("our newest notices were not published: %s", error)
+            loaded = OwnLoaded(effect.device, None)
+        self.feed(loaded)
+
+    async def _keep_time(self) -> None:
+        while True:
+            if trio.current_time() >= self._wake_at:
+                self._wake_at = float("inf")
+                self.feed(Woken())
+            with trio.move_on_at(self._wake_at):
+                await self._wake_set.wait()

@@ -1,0 +1,230 @@
+"""What happens to the rendezvous machine, and what it wants done: the one vocabulary of machine and driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pblog.core.address import Endpoint
+from p2pblog.core.entry import Entry
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.logs import Batch
+from p2pblog.dht.records import DhtKey, Head, Record
+from p2pblog.errors import RemoteProtocolError
+from p2pblog.gossip.events import Candidates, Learned
+
+# --- what a look-up or a publish is for -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """Who holds a feed that no link leads to."""
+
+    identity: IdentityHash
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """What proves that an identity's logs go as far as they do."""
+
+    identity: IdentityHash
+
+
+@dataclass(frozen=True, slots=True)
+class OneNotice:
+    """One of the newest entries of a log whose head was found."""
+
+    identity: IdentityHash
+    device: DeviceKey
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """How many replicas of a feed are alive, before we announce ourselves as one more."""
+
+    identity: IdentityHash
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLog:
+    """Our head, newest notices and drops."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnReplica:
+    """That we hold this feed."""
+
+    identity: IdentityHash
+
+
+Query = Replicas | Heads | OneNotice | Crowd
+Offering = OwnLog | OwnReplica
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The node is at work; nothing is done before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """The DHT's routing table holds so many contacts; told at least when that becomes none or more than none."""
+
+    contacts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """Where others reach this node now; None: nowhere, and it announces nothing."""
+
+    endpoint: Endpoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLogCompared:
+    """Peers and DHT have shown what they hold of our own log, or did not in time (`Author.until_compared`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOf:
+    """Entries of this identity, ours or one that is followed, are on disk, and the holdings know."""
+
+    identity: IdentityHash
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The person follows an identity, or asks for it again."""
+
+    identity: IdentityHash
+
+
+@dataclass(frozen=True, slots=True)
+class PeersGiven:
+    """The person named nodes, and the DHT has tried to meet them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinksChanged:
+    """Gossip links came or went."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinksLost:
+    """Half of the gossip links are gone, or seem so (DESIGN 5: dials and the DHT search start together)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to `FindRecords`: valid records under its key, none if nobody answered with one."""
+
+    query: Query
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTo:
+    """The answer to `PublishRecords`: how many nodes hold each record now, in the order of the records."""
+
+    offering: Offering
+    holders: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLoaded:
+    """The answer to `LoadOwn`. `readable`: those of the entries that a timeline still shows. `entries` is None where
+    the store failed."""
+
+    device: DeviceKey
+    entries: tuple[Entry, ...] | None
+    readable: frozenset[EntryId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """The alarm that `Wake` asked for, or an older one."""
+
+
+Event = (
+    Started
+    | Met
+    | Reachable
+    | OwnLogCompared
+    | StoredOf
+    | Followed
+    | PeersGiven
+    | LinksChanged
+    | LinksLost
+    | Found
+    | PublishedTo
+    | OwnLoaded
+    | Woken
+)
+
+# --- effects ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FindRecords:
+    """Look up a key; whatever happens, say `Found` once."""
+
+    query: Query
+    key: DhtKey
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRecords:
+    """Store each record at the nodes closest to its key; whatever happens, say `PublishedTo` once."""
+
+    offering: Offering
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOwn:
+    """Read entries of our own log, and which of them are readable; whatever happens, say `OwnLoaded` once."""
+
+    device: DeviceKey
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class TellGossip:
+    """Feed this to the gossip machine. Statements come as a set that proves itself, so merging them can't fail."""
+
+    event: Learned | Candidates
+
+
+@dataclass(frozen=True, slots=True)
+class TakeRun:
+    """Store a verified run that came by no link; what contradicts ours is dropped."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class OwnHeads:
+    """What the DHT proves of our own logs, in the order of their devices: for the author to compare with."""
+
+    heads: tuple[Head, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What the DHT said of an identity broke a rule, and was left aside. Nothing is to be done."""
+
+    identity: IdentityHash
+    error: RemoteProtocolError
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Say `Woken` at this `now`, give or take a millisecond. A later alarm that was asked for before may still ring."""
+
+    at: float
+
+
+Effect = FindRecords | PublishRecords | LoadOwn | TellGossip | TakeRun | OwnHeads | Refused | Wake

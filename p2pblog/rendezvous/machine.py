@@ -1,0 +1,577 @@
+"""Meets people through the DHT: when to publish our log, to announce what we hold, and to look for whom we lack.
+
+The DHT is a hint, gossip is the truth: what is found here becomes candidates for links, statements that prove
+themselves, and, where nobody is linked who has a feed, its newest notices.
+
+Rules.
+
+* Before our head is published, the DHT is asked what it proves of our own log, and the log is compared with peers, so
+  that an old copy of it never overrides a newer head.
+* Our head and newest notices are published when there is news, at most once in COALESCE_S, and again after AGAIN_MS.
+* We announce ourselves as a replica of each followed feed that we hold, while fewer than REPLICAS_WANTED are alive.
+* A record that nobody takes is offered again ever later, up to RETRY_MAX_MS; once the DHT is reached anew, at once.
+* A followed feed that no link leads to is looked for, those never found first: its replicas, and where there are none,
+  or its statements are unknown, its heads with their newest notices. Each time in vain doubles the wait.
+
+Two clocks, because laptops sleep: waits are measured by `now`, which stands still meanwhile, and the age of what was
+published by `now_ms`, which goes on. So there is one alarm, never more than LOOK_EVERY_S ahead.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import assert_never
+
+from p2pblog.config import HEAD_LIFETIME_MS, NOTICE_LIFETIME_MS, REPLICA_LIFETIME_MS, REPLICAS_WANTED
+from p2pblog.core import payload
+from p2pblog.core.address import Endpoint
+from p2pblog.core.entry import Entry, follow_one_another
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair
+from p2pblog.core.logs import Batch
+from p2pblog.core.payload import Boost, Delete, Note
+from p2pblog.dht.records import (
+    Head,
+    Notice,
+    Record,
+    Replica,
+    head_key,
+    notice_key,
+    notice_record,
+    replica_key,
+    sign_drop,
+    sign_head,
+    sign_replica,
+)
+from p2pblog.errors import RemoteProtocolError
+from p2pblog.gossip.events import Candidates, Learned
+from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.replication import check_start
+from p2pblog.gossip.sharing import Sharing
+from p2pblog.rendezvous.events import (
+    Crowd,
+    Effect,
+    Event,
+    FindRecords,
+    Followed,
+    Found,
+    Heads,
+    LinksChanged,
+    LinksLost,
+    LoadOwn,
+    Met,
+    Offering,
+    OneNotice,
+    OwnHeads,
+    OwnLoaded,
+    OwnLog,
+    OwnLogCompared,
+    OwnReplica,
+    PeersGiven,
+    PublishedTo,
+    PublishRecords,
+    Query,
+    Reachable,
+    Refused,
+    Replicas,
+    Started,
+    StoredOf,
+    TakeRun,
+    TellGossip,
+    Wake,
+    Woken,
+)
+
+COALESCE_S = 10.0
+"""Heads are published at most this often (DESIGN: coalesced over 10 s)."""
+AGAIN_MS = 22 * 3600 * 1000
+"""Heads and replicas are published anew well within a record's two days (IPFS: 22 h of 48 h)."""
+RETRY_MS = 60 * 1000
+RETRY_MAX_MS = 3600 * 1000
+"""A record that nobody took is offered again after a minute, then ever later, up to an hour: what all holders refuse,
+by a wrong clock of ours perhaps, they would refuse each minute for ever."""
+LOOK_EVERY_S = 30.0
+"""How often a waiting machine looks at the wall clock, which goes on while a laptop sleeps."""
+LINKS_SETTLE_S = 1.0
+"""How soon after a link ended it is looked which feeds it leaves behind: many end together, one look does for all."""
+SEARCH_FIRST_S = 5.0
+SEARCH_MAX_S = 600.0
+"""Looking for a feed nobody had begins after 5 s and slows down to once in ten minutes."""
+LOST_AGAIN_S = 60.0
+"""Links lost again within this time do not hasten the searches once more: who dials us and hangs up has no say in how
+much we search (a guess: a minute has room for four searches of each feed, from 5 s doubling)."""
+WORKERS_MAX = 8
+"""Feeds looked for, and announced, at once."""
+NOTICES_MAX = 8
+"""Newest notices of an offline author read from the DHT, and published of our own."""
+TICK_S = 0.001
+"""What the clock behind an alarm may round away: what is due this soon is due now."""
+
+# --- what is being done -----------------------------------------------------------------------------------------------
+
+
+class Step(Enum):
+    """How far a search has come."""
+
+    REPLICAS = 1
+    HEADS = 2
+
+
+@dataclass(slots=True)
+class Search:
+    """When a feed without a link is looked for next, and how long after that."""
+
+    due: float
+    delay_s: float = SEARCH_FIRST_S
+
+
+@dataclass(slots=True)
+class Reading:
+    """An identity's heads being read one after another: those to come, and what is found of the present one's log."""
+
+    heads: deque[Head] = field(default_factory=deque)
+    awaited: int = 0
+    found: list[Entry] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Offer:
+    """At what wall time records are offered next, and how much later if nobody takes them then."""
+
+    due_ms: int = 0
+    delay_ms: int = RETRY_MS
+
+    def is_due(self, now_ms: int) -> bool:
+        """A clock that was put back must not keep us silent until it has caught up."""
+        return self.due_ms <= now_ms or self.due_ms > now_ms + AGAIN_MS
+
+    def begin(self, now_ms: int) -> None:
+        self.due_ms = now_ms + AGAIN_MS
+
+    def end(self, is_taken: bool, now_ms: int) -> None:
+        """News that came meanwhile are offered at once, whatever became of the old."""
+        if is_taken:
+            self.delay_ms = RETRY_MS
+            return
+        self.due_ms = min(self.due_ms, now_ms + self.delay_ms)
+        self.delay_ms = min(2 * self.delay_ms, RETRY_MAX_MS)
+
+    def forgive(self) -> None:
+        """Nobody took them because there was nobody: they are due now."""
+        if self.delay_ms > RETRY_MS:
+            self.due_ms, self.delay_ms = 0, RETRY_MS
+
+
+# --- the machine ------------------------------------------------------------------------------------------------------
+
+
+class Rendezvous:
+    """One node's dealings with the DHT. `handle` is the one door; each `FindRecords`, `PublishRecords` and `LoadOwn`
+    is answered by one event.
+
+    `node` signs replica records; `device` gives the key that writes our log now; `endpoint` is where others reach us.
+    `holdings` and `sharing` are the gossip machine's own: one picture for both.
+    """
+
+    def __init__(
+        self,
+        node: KeyPair,
+        device: Callable[[], KeyPair],
+        holdings: Holdings,
+        sharing: Sharing,
+        endpoint: Endpoint | None,
+    ) -> None:
+        self._node = node
+        self._device = device
+        self._holdings = holdings
+        self._sharing = sharing
+        self._endpoint = endpoint
+        self._now = 0.0
+        self._now_ms = 0
+        self._is_started = False
+        self._contacts = 0
+        self._alarm = float("inf")
+        self._next_look = float("inf")
+        self._has_asked = self._is_answered = self._is_compared = False
+        """Whether the DHT was asked for our own heads, has answered, and our log was compared."""
+        self._own = Offer()
+        self._is_publishing = False
+        self._publish_from = -float("inf")
+        self._offers: dict[IdentityHash, Offer] = {}
+        self._to_announce: dict[IdentityHash, None] = {}
+        self._announcing: set[IdentityHash] = set()
+        self._searches: dict[IdentityHash, Search] = {}
+        self._to_search: dict[IdentityHash, None] = {}
+        self._searching: dict[IdentityHash, Step] = {}
+        self._readings: dict[IdentityHash, Reading] = {}
+        self._hastened_at = -float("inf")
+
+    def handle(self, event: Event, now: float, now_ms: int) -> list[Effect]:
+        """What to do about an event. `now`: seconds that never go back; `now_ms`: since 1970, by a person's clock."""
+        self._now, self._now_ms = now, now_ms
+        effects = self._on_event(event)
+        if self._is_started and self._next_look < self._alarm:
+            self._alarm = self._next_look
+            effects.append(Wake(self._alarm))
+        return effects
+
+    def _on_event(self, event: Event) -> list[Effect]:
+        match event:
+            case Woken():
+                return self._on_woken()
+            case Found(query, records):
+                return self._on_found(query, records)
+            case PublishedTo(offering, holders):
+                return self._on_published(offering, all(holders))
+            case OwnLoaded():
+                return self._on_own_loaded(event)
+            case StoredOf(identity):
+                return self._on_stored(identity)
+            case LinksChanged():
+                self._look_by(self._now + LINKS_SETTLE_S)
+                return []
+            case LinksLost():
+                return self._on_links_lost()
+            case Met(contacts):
+                return self._on_met(contacts)
+            case Followed() | PeersGiven():
+                self._hasten([event.identity] if isinstance(event, Followed) else list(self._searches))
+                return self._look_for_feeds()
+            case OwnLogCompared():
+                self._is_compared = True
+                return self._publish_own()
+            case Reachable(endpoint):
+                self._endpoint = endpoint
+                return self._look_for_offers()
+            case Started():
+                self._is_started = True
+                self._next_look = self._now + LOOK_EVERY_S
+                return self._look()
+            case _:
+                assert_never(event)
+
+    # --- time ---
+
+    def _on_woken(self) -> list[Effect]:
+        if self._now + TICK_S < self._alarm:
+            return []
+        self._alarm, self._next_look = float("inf"), self._now + LOOK_EVERY_S
+        return self._look()
+
+    def _look_by(self, at: float) -> None:
+        """Look again at that time at the latest."""
+        self._next_look = min(self._next_look, max(at, self._now))
+
+    def _look_by_wall(self, at_ms: int) -> None:
+        self._look_by(self._now + max(TICK_S, (at_ms - self._now_ms) / 1000))
+
+    def _look(self) -> list[Effect]:
+        """Begin what is due, and see when more will be."""
+        return [*self._ask_for_own(), *self._publish_own(), *self._look_for_offers(), *self._look_for_feeds()]
+
+    @property
+    def _is_able(self) -> bool:
+        return self._is_started and self._contacts > 0
+
+    def _on_met(self, contacts: int) -> list[Effect]:
+        was_alone, self._contacts = not self._contacts, contacts
+        if not was_alone or not contacts:
+            return []
+        self._hasten(list(self._searches))
+        self._own.forgive()
+        for offer in self._offers.values():
+            offer.forgive()
+        return self._look()
+
+    # --- our own log ---
+
+    def _ask_for_own(self) -> list[Effect]:
+        """First see what the DHT proves of our own log."""
+        if self._has_asked or not self._is_able:
+            return []
+        self._has_asked = True
+        return self._read_heads(self._holdings.own)
+
+    def _on_own_heads(self, heads: tuple[Head, ...]) -> list[Effect]:
+        """The author may open a new log because of them, so publishing waits until he has heard."""
+        self._is_answered = True
+        self._look_by(self._now)
+        return [OwnHeads(heads)]
+
+    def _publish_own(self) -> list[Effect]:
+        if self._is_publishing or not (self._is_able and self._is_answered and self._is_compared):
+            return []
+        if not self._own.is_due(self._now_ms):
+            self._look_by_wall(self._own.due_ms)
+            return []
+        if self._now + TICK_S < self._publish_from:
+            self._look_by(self._publish_from)
+            return []
+        self._is_publishing, self._publish_from = True, self._now + COALESCE_S
+        self._own.begin(self._now_ms)
+        device = DeviceKey(self._device().public)
+        state = self._holdings.logs.get(device)
+        if state is None or not state.spans:
+            return self._end_publishing(is_taken=True)
+        last = state.spans[-1]
+        return [LoadOwn(device, max(last.low, last.high - NOTICES_MAX + 1), last.high)]
+
+    def _on_own_loaded(self, event: OwnLoaded) -> list[Effect]:
+        if event.entries is None:
+            return self._end_publishing(is_taken=False)
+        if event.device != self._device().public:  # the log was left meanwhile
+            self._own.due_ms = 0
+            return self._end_publishing(is_taken=True)
+        records = self._own_records(event.device, event.entries, event.readable)
+        return [PublishRecords(OwnLog(), records)] if records else self._end_publishing(is_taken=True)
+
+    def _end_publishing(self, *, is_taken: bool) -> list[Effect]:
+        self._is_publishing = False
+        self._own.end(is_taken, self._now_ms)
+        return self._publish_own()
+
+    def _own_records(
+        self, device: DeviceKey, newest: Sequence[Entry], readable: frozenset[EntryId]
+    ) -> tuple[Record, ...]:
+        """Our head, our newest notices that fit, and drops of those that were taken back."""
+        state = self._holdings.logs.get(device)
+        identity = self._holdings.identities.get(self._holdings.own)
+        if state is None or not state.spans or identity is None or identity.statement_of(device) is None:
+            return ()
+        pair, last = self._device(), state.spans[-1]
+        head = sign_head(identity, pair, self._now_ms, last.high, last.high_id, self._now_ms + HEAD_LIFETIME_MS)
+        records: list[Record] = [] if head is None else [head]
+        for entry in newest:
+            if entry.time_ms + NOTICE_LIFETIME_MS <= self._now_ms:
+                continue  # nobody would take it
+            spoken = None if entry.payload is None else payload.decode(entry.payload)
+            if isinstance(spoken, Note | Boost) and entry.id not in readable:
+                continue  # taken back, perhaps by another device of ours
+            if isinstance(spoken, Delete) and spoken.of.device == device:
+                records.append(sign_drop(pair, spoken.of.seq, self._now_ms))
+            if (record := notice_record(entry)) is not None:
+                records.append(record)
+        return tuple(records)
+
+    # --- what we hold ---
+
+    def _on_stored(self, identity: IdentityHash) -> list[Effect]:
+        effects: list[Effect] = []
+        if identity == self._holdings.own:
+            self._own.due_ms = 0
+            effects += self._publish_own()
+        if identity not in self._offers:
+            self._to_announce[identity] = None
+            effects += self._announce_next()
+        return effects
+
+    def _look_for_offers(self) -> list[Effect]:
+        """Announce ourselves as a replica of each feed that we hold."""
+        holdings = self._holdings
+        for identity in [i for i in self._offers if i not in holdings.interests and i not in self._announcing]:
+            del self._offers[identity]
+        self._to_announce.clear()
+        for identity in holdings.interests:
+            offer = self._offers.get(identity)
+            if identity in self._announcing:
+                continue
+            if offer is None or offer.is_due(self._now_ms):
+                self._to_announce[identity] = None
+            else:
+                self._look_by_wall(offer.due_ms)
+        return self._announce_next()
+
+    def _announce_next(self) -> list[Effect]:
+        effects: list[Effect] = []
+        if not self._is_able or self._endpoint is None:
+            return effects
+        while self._to_announce and len(self._announcing) < WORKERS_MAX:
+            identity = next(iter(self._to_announce))
+            del self._to_announce[identity]
+            if identity in self._announcing or not self._is_held(identity):
+                continue
+            self._offers.setdefault(identity, Offer()).begin(self._now_ms)
+            self._announcing.add(identity)
+            effects.append(FindRecords(Crowd(identity), replica_key(identity)))
+        return effects
+
+    def _is_held(self, identity: IdentityHash) -> bool:
+        holdings = self._holdings
+        return identity in holdings.interests and any(d in holdings.logs for d in holdings.devices(identity))
+
+    def _on_crowd(self, identity: IdentityHash, records: tuple[Record, ...]) -> list[Effect]:
+        if identity not in self._announcing:
+            return []
+        if self._endpoint is None:
+            self._offers[identity].due_ms = 0  # as soon as somebody reaches us again
+            return self._end_announcing(identity, is_taken=True)
+        alive = sum(isinstance(record, Replica) for record in records)
+        is_enough = identity != self._holdings.own and alive >= REPLICAS_WANTED
+        if is_enough or identity not in self._holdings.interests:
+            return self._end_announcing(identity, is_taken=True)
+        record = sign_replica(self._node, identity, self._endpoint, self._now_ms + REPLICA_LIFETIME_MS)
+        return [PublishRecords(OwnReplica(identity), (record,))]
+
+    def _on_published(self, offering: Offering, is_taken: bool) -> list[Effect]:
+        match offering:
+            case OwnLog():
+                return self._end_publishing(is_taken=is_taken)
+            case OwnReplica(identity):
+                return self._end_announcing(identity, is_taken=is_taken)
+            case _:
+                assert_never(offering)
+
+    def _end_announcing(self, identity: IdentityHash, *, is_taken: bool) -> list[Effect]:
+        self._announcing.discard(identity)
+        offer = self._offers[identity]
+        offer.end(is_taken, self._now_ms)
+        self._look_by_wall(offer.due_ms)
+        return self._announce_next()
+
+    # --- whom we lack ---
+
+    def _on_links_lost(self) -> list[Effect]:
+        """Any feed may be without a link now or in a moment: the searches begin anew."""
+        if self._now < self._hastened_at + LOST_AGAIN_S:
+            return []
+        self._hastened_at = self._now
+        self._hasten(list(self._searches))
+        return self._look_for_feeds()
+
+    def _hasten(self, identities: list[IdentityHash]) -> None:
+        """Look for these now, and as often as if they had just been lost."""
+        for identity in identities:
+            self._searches[identity] = Search(self._now)
+
+    def _look_for_feeds(self) -> list[Effect]:
+        """Feeds that no link leads to, those never found first."""
+        holdings = self._holdings
+        for identity in [i for i in self._searches if i not in holdings.interests and i not in self._searching]:
+            del self._searches[identity]
+        if not self._is_able:
+            return []
+        due = []
+        for identity in holdings.interests:
+            if identity in self._searching or self._sharing.cover(identity):
+                continue
+            search = self._searches.setdefault(identity, Search(self._now))
+            if search.due <= self._now + TICK_S:
+                due.append(identity)
+            else:
+                self._look_by(search.due)
+        due.sort(key=lambda identity: identity in holdings.identities)
+        self._to_search = dict.fromkeys(due)
+        return self._search_next()
+
+    def _search_next(self) -> list[Effect]:
+        effects: list[Effect] = []
+        while self._to_search and len(self._searching) < WORKERS_MAX and self._is_able:
+            identity = next(iter(self._to_search))
+            del self._to_search[identity]
+            if identity in self._holdings.interests and not self._sharing.cover(identity):
+                self._searches.setdefault(identity, Search(self._now))
+                self._searching[identity] = Step.REPLICAS
+                effects.append(FindRecords(Replicas(identity), replica_key(identity)))
+        return effects
+
+    def _end_search(self, identity: IdentityHash) -> list[Effect]:
+        del self._searching[identity]
+        search = self._searches[identity]
+        search.due = self._now + search.delay_s
+        search.delay_s = min(2 * search.delay_s, SEARCH_MAX_S)
+        self._look_by(search.due)
+        return self._search_next()
+
+    def _on_found(self, query: Query, records: tuple[Record, ...]) -> list[Effect]:
+        match query:
+            case Replicas(identity):
+                return self._on_replicas(identity, records)
+            case Heads(identity):
+                return self._on_heads(identity, records)
+            case OneNotice(identity):
+                return self._on_notice(identity, records)
+            case Crowd(identity):
+                return self._on_crowd(identity, records)
+            case _:
+                assert_never(query)
+
+    def _on_replicas(self, identity: IdentityHash, records: tuple[Record, ...]) -> list[Effect]:
+        if self._searching.get(identity) is not Step.REPLICAS:
+            return []
+        if identity not in self._holdings.interests:
+            return self._end_search(identity)
+        told = [r for r in records if isinstance(r, Replica) and r.node != self._node.public]
+        endpoints = tuple(sorted({r.address for r in told if isinstance(r.address, Endpoint)}))
+        effects: list[Effect] = [TellGossip(Candidates(endpoints, identity))] if endpoints else []
+        if endpoints and identity in self._holdings.identities:
+            return effects + self._end_search(identity)
+        self._searching[identity] = Step.HEADS
+        return effects + self._read_heads(identity)
+
+    # --- heads and notices ---
+
+    def _read_heads(self, identity: IdentityHash) -> list[Effect]:
+        """Nobody to ask: take the statements and the newest notices from the DHT itself."""
+        if identity in self._readings:
+            return []
+        self._readings[identity] = Reading()
+        return [FindRecords(Heads(identity), head_key(identity))]
+
+    def _on_heads(self, identity: IdentityHash, records: tuple[Record, ...]) -> list[Effect]:
+        heads = sorted((record for record in records if isinstance(record, Head)), key=lambda head: head.device)
+        effects = self._on_own_heads(tuple(heads)) if identity == self._holdings.own else []
+        self._readings[identity].heads.extend(heads)
+        return effects + self._read_next(identity)
+
+    def _read_next(self, identity: IdentityHash) -> list[Effect]:
+        """Go on with the next head that leads to something; after the last one the reading ends."""
+        reading = self._readings[identity]
+        effects: list[Effect] = []
+        while reading.heads and identity in self._holdings.interests:
+            head = reading.heads.popleft()
+            try:
+                effects.append(TellGossip(Learned(head.partial_identity())))
+            except RemoteProtocolError as error:
+                effects.append(Refused(identity, error))
+                continue
+            first = max(self._holdings.high(head.device) + 1, head.seq - NOTICES_MAX + 1)
+            queries = [OneNotice(identity, head.device, seq) for seq in range(first, head.seq + 1)]
+            if queries:
+                reading.awaited = len(queries)
+                return effects + [FindRecords(query, notice_key(query.device, query.seq)) for query in queries]
+        del self._readings[identity]
+        return effects + (self._end_search(identity) if self._searching.get(identity) is Step.HEADS else [])
+
+    def _on_notice(self, identity: IdentityHash, records: tuple[Record, ...]) -> list[Effect]:
+        reading = self._readings[identity]
+        reading.found += [record.entry for record in records if isinstance(record, Notice)]
+        reading.awaited -= 1
+        if reading.awaited:
+            return []
+        found, reading.found = reading.found, []
+        effects = [effect for stretch in stretches(found) for effect in self._take(identity, stretch)]
+        return effects + self._read_next(identity)
+
+    def _take(self, identity: IdentityHash, run: tuple[Entry, ...]) -> list[Effect]:
+        """Have a run stored, under the same rules as one from a link."""
+        device = run[0].device
+        if identity not in self._holdings.interests or self._holdings.owners.get(device) != identity:
+            return []
+        try:
+            check_start(identity, run)
+        except RemoteProtocolError as error:
+            return [Refused(identity, error)]
+        return [TakeRun(Batch(identity, run))] if run[-1].seq <= self._holdings.last_wanted(device) else []
+
+
+def stretches(entries: Sequence[Entry]) -> list[tuple[Entry, ...]]:
+    """The unbroken stretches of some entries of one log, each with its own signature; the newest stretch first."""
+    parts: list[list[Entry]] = []
+    for entry in sorted(entries, key=lambda entry: entry.seq):
+        if parts and follow_one_another([parts[-1][-1], entry]):
+            parts[-1].append(entry)
+        elif not parts or entry.seq != parts[-1][-1].seq:
+            parts.append([entry])
+    return [tuple(part) for part in reversed(parts)]

@@ -1,0 +1,255 @@
+"""Scenes at the rendezvous machine's one door: when it publishes its log, and announces what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from builders import NOON, Person, person
+from rendezvous_scenes import HOME, Desk, crowd, head_of, looked_for, of, one, own_key, take_replica
+
+from p2pblog.config import NOTICE_LIFETIME_MS, REPLICA_LIFETIME_MS, REPLICAS_WANTED
+from p2pblog.core.logs import LogState, Span
+from p2pblog.dht.records import (
+    Dropped,
+    Head,
+    Notice,
+    replica_key,
+    sign_replica,
+)
+from p2pblog.rendezvous import events as ev
+from p2pblog.rendezvous.machine import (
+    AGAIN_MS,
+    COALESCE_S,
+    LOOK_EVERY_S,
+    NOTICES_MAX,
+    RETRY_MAX_MS,
+    WORKERS_MAX,
+)
+
+HOUR_MS = 3600 * 1000
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    yield Desk()
+
+
+# --- our own log ------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_published_before_the_log_was_compared_with_the_dht_and_with_peers(desk: Desk) -> None:
+    asked = ev.FindRecords(ev.Heads(desk.alice.hash), own_key())
+    assert desk.feed(ev.Started()) == desk.sleep(60) == []
+    met = desk.feed(ev.Met(1))
+    assert asked in met and not of(met, ev.LoadOwn)
+    assert desk.feed(ev.OwnLogCompared()) == desk.feed(ev.StoredOf(desk.alice.hash)) == desk.sleep(60) == []
+    other = Desk()
+    other.feed(ev.Started())
+    other.feed(ev.Met(1))
+    other.feed(ev.Found(asked.query, ()))
+    assert of(other.sleep(60), ev.LoadOwn) == []  # answered, but not compared
+    head = head_of(desk.alice)
+    answered = desk.feed(ev.Found(asked.query, (head,)))
+    assert answered[0] == ev.OwnHeads((head,))
+    assert not of(answered, ev.LoadOwn)  # the author hears of the heads first
+    assert of(desk.sleep(0), ev.LoadOwn) == [ev.LoadOwn(desk.alice.key, 1, 1)]
+
+
+def test_news_are_coalesced_over_ten_seconds(desk: Desk) -> None:
+    first = desk.publish(desk.open() + desk.sleep(0))
+    assert [type(record) for record in first] == [Head, Notice]
+    desk.alice.notes(3)
+    desk.hold(desk.alice)
+    for _ in range(3):
+        assert of(desk.feed(ev.StoredOf(desk.alice.hash)), ev.LoadOwn) == []
+    assert of(desk.sleep(COALESCE_S - 0.1), ev.LoadOwn) == []
+    (head, *notices) = desk.publish(desk.sleep(0.2))
+    assert isinstance(head, Head) and head.seq == 4 and len(notices) == 4
+    assert of(desk.sleep(60), ev.LoadOwn) == []
+    assert of(desk.feed(ev.StoredOf(desk.alice.hash)), ev.LoadOwn)  # long after the last, at once
+
+
+def test_news_while_a_publish_is_under_way_are_not_forgotten(desk: Desk) -> None:
+    load = one(desk.open() + desk.sleep(0), ev.LoadOwn)
+    offered = one(desk.feed(ev.OwnLoaded(load.device, tuple(desk.alice.log.entries))), ev.PublishRecords)
+    desk.sleep(2 * COALESCE_S)
+    assert of(desk.feed(ev.StoredOf(desk.alice.hash)), ev.LoadOwn) == []
+    assert of(desk.feed(ev.PublishedTo(offered.offering, (8, 0))), ev.LoadOwn)  # though one was refused
+
+
+def test_only_the_newest_fresh_and_readable_are_offered_and_drops_of_the_rest(desk: Desk) -> None:
+    desk.now_ms = NOON + NOTICE_LIFETIME_MS
+    log = desk.alice.log
+    log.note("two days old", time_ms=NOON)
+    *_, regretted, kept = (log.note(f"notice {number}", time_ms=desk.now_ms) for number in range(NOTICES_MAX))
+    log.delete(regretted)
+    desk.hold(desk.alice)
+    load = one(desk.open() + desk.sleep(0), ev.LoadOwn)
+    assert (load.first, load.last) == (4, 3 + NOTICES_MAX)
+    loaded = (log.entries[1], *log.entries[load.first - 1 :])
+    shown = frozenset(entry.id for entry in loaded if entry != regretted)
+    records = one(desk.feed(ev.OwnLoaded(load.device, loaded, shown)), ev.PublishRecords).records
+    offered = [record.entry.seq for record in records if isinstance(record, Notice)]
+    assert offered == [*range(4, regretted.seq), kept.seq, kept.seq + 1]
+    assert [record.seq for record in records if isinstance(record, Dropped)] == [regretted.seq]
+
+
+def test_what_nobody_takes_is_offered_ever_later(desk: Desk) -> None:
+    desk.publish(desk.open() + desk.sleep(0), holders=0)
+    waits = []
+    for _ in range(8):
+        begun = desk.now
+        while not (due := of(desk.sleep(1), ev.LoadOwn)):
+            assert desk.now - begun <= RETRY_MAX_MS / 1000 + 1
+        waits.append(round(desk.now - begun))
+        desk.publish(due, holders=0)
+    assert waits == pytest.approx([60, 120, 240, 480, 960, 1920, 3600, 3600], abs=2)
+    desk.publish(desk.sleep(RETRY_MAX_MS / 1000))
+    assert of(desk.sleep(AGAIN_MS / 1000 - 60), ev.LoadOwn) == []
+    desk.publish(desk.sleep(61), holders=0)
+    assert of(desk.sleep(61), ev.LoadOwn)  # a minute once more, as after any success
+
+
+def test_what_was_in_vain_while_we_were_cut_off_is_tried_on_meeting_somebody() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.holdings.learn(bob.identity)
+    desk.in_vain(desk.open())
+    for _ in range(920):
+        desk.in_vain(desk.sleep(1))
+    # All three are minutes away from being tried again.
+    assert desk.feed(ev.Met(0)) == []
+    assert desk.sleep(2 * COALESCE_S) == []
+    again = desk.feed(ev.Met(2))
+    assert of(again, ev.LoadOwn) and looked_for(again) == [bob.hash]
+    assert ev.FindRecords(ev.Crowd(desk.alice.hash), replica_key(desk.alice.hash)) in again
+
+
+def test_nothing_begins_while_the_dht_is_out_of_reach(desk: Desk) -> None:
+    desk.publish(desk.open() + desk.sleep(0))
+    take_replica(desk)
+    desk.feed(ev.Met(0))
+    assert desk.feed(ev.StoredOf(desk.alice.hash)) == desk.sleep(AGAIN_MS / 1000 + 60) == []
+
+
+def test_a_failing_store_is_asked_again(desk: Desk) -> None:
+    load = one(desk.open() + desk.sleep(0), ev.LoadOwn)
+    assert desk.feed(ev.OwnLoaded(load.device, None)) == []
+    assert of(desk.sleep(59), ev.LoadOwn) == []
+    assert of(desk.sleep(2), ev.LoadOwn)
+
+
+def test_a_log_that_is_left_while_it_is_read_is_not_published(desk: Desk) -> None:
+    load = one(desk.open() + desk.sleep(0), ev.LoadOwn)
+    log = desk.alice.add_device("phone")
+    desk.device = log.device
+    desk.holdings.learn(desk.alice.identity)
+    desk.holdings.take(LogState(log.key, desk.alice.hash, (Span(1, 1, log.entries[0].id, None, log.entries[0].id),)))
+    assert desk.feed(ev.OwnLoaded(load.device, tuple(desk.alice.log.entries))) == []
+    assert of(desk.sleep(COALESCE_S + 1), ev.LoadOwn) == [ev.LoadOwn(log.key, 1, 1)]
+
+
+def test_a_laptop_that_slept_publishes_anew_soon_after_it_woke(desk: Desk) -> None:
+    desk.publish(desk.open() + desk.sleep(0))
+    take_replica(desk)
+    desk.sleep(40)
+    desk.now_ms += 23 * HOUR_MS  # the lid was closed: only the wall clock went on
+    again = desk.sleep(LOOK_EVERY_S)
+    assert of(again, ev.LoadOwn) and ev.FindRecords(ev.Crowd(desk.alice.hash), replica_key(desk.alice.hash)) in again
+
+
+def test_a_wall_clock_put_back_by_a_year_does_not_silence_the_node(desk: Desk) -> None:
+    desk.publish(desk.open() + desk.sleep(0))
+    desk.now_ms -= 365 * 24 * HOUR_MS
+    assert of(desk.sleep(LOOK_EVERY_S), ev.LoadOwn)
+
+
+def test_a_quiet_node_wakes_twice_a_minute(desk: Desk) -> None:
+    begun = desk.open() + desk.sleep(0)
+    assert [find.query for find in of(begun, ev.FindRecords)] == [ev.Crowd(desk.alice.hash)]
+    desk.publish(begun)
+    take_replica(desk)
+    before = desk.alarms
+    assert desk.sleep(3600) == []
+    assert desk.machine.handle(ev.Woken(), desk.now, desk.now_ms) == []  # an alarm that was asked for long ago
+    assert desk.alarms - before <= 3600 / LOOK_EVERY_S + 2
+
+
+# --- what we hold -----------------------------------------------------------------------------------------------------
+
+
+def announce(desk: Desk, whom: Person) -> None:
+    """The machine has asked how many replicas there are; nobody takes its own."""
+    published = desk.feed(ev.Found(ev.Crowd(whom.hash), ()))
+    record = sign_replica(desk.node, whom.hash, HOME, desk.now_ms + REPLICA_LIFETIME_MS)
+    assert published == [ev.PublishRecords(ev.OwnReplica(whom.hash), (record,))]
+    assert of(desk.feed(ev.PublishedTo(ev.OwnReplica(whom.hash), (0,))), ev.PublishRecords) == []
+
+
+def test_a_replica_that_all_refuse_is_offered_ever_later(desk: Desk) -> None:
+    assert ev.FindRecords(ev.Crowd(desk.alice.hash), replica_key(desk.alice.hash)) in desk.open()
+    announce(desk, desk.alice)
+    offered_at = [desk.now]
+    while len(offered_at) < 9:
+        if [find for find in of(desk.sleep(1), ev.FindRecords) if isinstance(find.query, ev.Crowd)]:
+            offered_at.append(desk.now)
+            announce(desk, desk.alice)
+    waits = [later - before for before, later in pairwise(offered_at)]
+    assert waits == pytest.approx([60, 120, 240, 480, 960, 1920, 3600, 3600], abs=2)
+
+
+def test_a_followed_feed_is_announced_once_it_is_held_unless_there_are_enough() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.cover(bob)
+    asked = ev.FindRecords(ev.Crowd(bob.hash), replica_key(bob.hash))
+    assert asked not in desk.open()
+    desk.hold(bob)
+    assert desk.feed(ev.StoredOf(bob.hash)) == [asked]
+    assert desk.feed(ev.StoredOf(bob.hash)) == []
+    enough = crowd(bob, *(f"replica {number}" for number in range(REPLICAS_WANTED)))
+    assert desk.feed(ev.Found(asked.query, enough)) == []
+    assert asked not in desk.sleep(AGAIN_MS / 1000 - 60)
+    assert asked in desk.sleep(120)
+    assert one(desk.feed(ev.Found(asked.query, enough[1:])), ev.PublishRecords)
+
+
+def test_an_unfollowed_feed_is_not_announced() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.cover(bob)
+    desk.hold(bob)
+    desk.open()
+    del desk.holdings.interests[bob.hash]
+    assert desk.feed(ev.Found(ev.Crowd(bob.hash), ())) == []
+
+
+def test_a_few_feeds_are_announced_at_once_and_the_next_as_one_is_done() -> None:
+    names = [f"friend {number}" for number in range(WORKERS_MAX + 3)]
+    desk = Desk(*names)
+    for name in names:
+        desk.hold(person(name))
+        desk.cover(person(name))
+    asked = [find.query for find in of(desk.open(), ev.FindRecords)]
+    assert asked == [ev.Crowd(desk.alice.hash), *(ev.Crowd(person(name).hash) for name in names[: WORKERS_MAX - 1])]
+    desk.feed(ev.Found(asked[1], ()))
+    following = desk.feed(ev.PublishedTo(ev.OwnReplica(person(names[0]).hash), (8,)))
+    assert [find.query for find in of(following, ev.FindRecords)] == [ev.Crowd(person(names[WORKERS_MAX - 1]).hash)]
+
+
+def test_the_author_is_always_one_more_replica(desk: Desk) -> None:
+    desk.open()
+    enough = crowd(desk.alice, *(f"replica {number}" for number in range(REPLICAS_WANTED)))
+    assert one(desk.feed(ev.Found(ev.Crowd(desk.alice.hash), enough)), ev.PublishRecords)
+
+
+def test_who_cannot_be_reached_announces_nothing_until_he_can(desk: Desk) -> None:
+    desk.feed(ev.Reachable(None))
+    asked = ev.FindRecords(ev.Crowd(desk.alice.hash), replica_key(desk.alice.hash))
+    assert asked not in desk.open() + desk.sleep(3600)
+    assert desk.feed(ev.Reachable(HOME)) == [asked]
+    assert desk.feed(ev.Reachable(None)) == []
+    assert desk.feed(ev.Found(asked.query, ())) == []
+    assert desk.feed(ev.Reachable(HOME)) == [asked]

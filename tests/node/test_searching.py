@@ -1,0 +1,301 @@
+"""Scenes at the rendezvous machine's one door: whom a node looks for in the DHT, when, and what it makes of answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from builders import NOON, person
+from rendezvous_scenes import HOME, Desk, crowd, head_of, looked_for, of
+
+from p2pblog.config import HEAD_LIFETIME_MS, REPLICA_LIFETIME_MS
+from p2pblog.core.address import Endpoint
+from p2pblog.core.identity import state_device
+from p2pblog.core.logs import Batch
+from p2pblog.core.payload import LogStart
+from p2pblog.dht.records import (
+    Notice,
+    head_key,
+    notice_record,
+    sign_head,
+    sign_replica,
+)
+from p2pblog.errors import BadChain, BadSignature
+from p2pblog.gossip.events import Candidates, Learned
+from p2pblog.rendezvous import events as ev
+from p2pblog.rendezvous.machine import (
+    LINKS_SETTLE_S,
+    LOST_AGAIN_S,
+    SEARCH_FIRST_S,
+    SEARCH_MAX_S,
+    WORKERS_MAX,
+)
+
+
+def test_feeds_never_found_are_looked_for_first_and_a_few_at_once() -> None:
+    names = [f"friend {number}" for number in range(WORKERS_MAX + 3)]
+    desk = Desk(*names)
+    hashes = [person(name).hash for name in names]
+    for name in names[:-2]:
+        desk.holdings.learn(person(name).identity)
+    wanted = [*hashes[-2:], *hashes[:-2]]
+    assert looked_for(desk.open()) == wanted[:WORKERS_MAX]
+    nodes = crowd(person(names[0]), "one")
+    for number in range(3):
+        ended = desk.feed(ev.Found(ev.Replicas(wanted[2 + number]), nodes))
+        assert looked_for(ended) == [wanted[WORKERS_MAX + number]]
+
+
+def test_what_waits_to_be_looked_for_waits_on_while_the_dht_is_out_of_reach() -> None:
+    names = [f"friend {number}" for number in range(WORKERS_MAX + 3)]
+    desk = Desk(*names)
+    *_, last = looked_for(desk.open())
+    assert desk.feed(ev.Met(0)) == []
+    assert looked_for(desk.feed(ev.Found(ev.Replicas(last), crowd(person(names[0]), "one")))) == []
+    assert desk.feed(ev.Found(ev.Heads(last), ())) == []
+    assert looked_for(desk.feed(ev.Met(1))) == [last]
+
+
+def test_our_own_heads_are_asked_for_once_by_those_who_want_them() -> None:
+    desk = Desk()
+    desk.uncover(desk.alice)
+    desk.feed(ev.Started())
+    heads = ev.FindRecords(ev.Heads(desk.alice.hash), head_key(desk.alice.hash))
+    begun = desk.feed(ev.Met(1))
+    assert heads in begun and looked_for(begun) == [desk.alice.hash]
+    assert desk.feed(ev.Found(ev.Replicas(desk.alice.hash), ())) == []
+    assert desk.feed(ev.Found(heads.query, ())) == [ev.OwnHeads(())]
+    assert looked_for(desk.sleep(SEARCH_FIRST_S)) == [desk.alice.hash]
+    assert desk.feed(ev.Found(ev.Replicas(desk.alice.hash), ())) == [heads]
+
+
+def test_nobody_found_means_looking_ever_more_seldom() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    assert looked_for(desk.open()) == [bob.hash]
+    waits = []
+    for _ in range(9):
+        begun = desk.now
+        assert desk.feed(ev.Found(ev.Replicas(bob.hash), ())) == [
+            ev.FindRecords(ev.Heads(bob.hash), head_key(bob.hash))
+        ]
+        assert desk.feed(ev.Found(ev.Heads(bob.hash), ())) == []
+        while not looked_for(desk.sleep(0.5)):
+            assert desk.now - begun <= SEARCH_MAX_S + 1
+        waits.append(desk.now - begun)
+    assert waits == pytest.approx([5, 10, 20, 40, 80, 160, 320, 600, 600], abs=1)
+
+
+def test_replicas_are_dialed_and_heads_left_alone_once_the_statements_are_known() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.holdings.learn(bob.identity)
+    desk.open()
+    records = (*crowd(bob, "two", "one"), sign_replica(desk.node, bob.hash, HOME, NOON + REPLICA_LIFETIME_MS))
+    endpoints = (Endpoint("10.9.1.1", 4000), Endpoint("10.9.2.1", 4000))  # and not our own
+    assert desk.feed(ev.Found(ev.Replicas(bob.hash), records)) == [ev.TellGossip(Candidates(endpoints, bob.hash))]
+
+
+def test_of_somebody_never_found_the_heads_are_read_as_well() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.open()
+    assert desk.feed(ev.Found(ev.Replicas(bob.hash), crowd(bob, "one"))) == [
+        ev.TellGossip(Candidates((Endpoint("10.9.1.1", 4000),), bob.hash)),
+        ev.FindRecords(ev.Heads(bob.hash), head_key(bob.hash)),
+    ]
+
+
+def test_only_what_is_new_and_would_be_taken_from_a_link_is_taken() -> None:
+    bob, carol = person("bob"), person("carol")
+    bob.notes(3)
+    liar = bob.add_device("liar")
+    liar.entries.clear()
+    liar.write(LogStart(carol.hash))
+    desk = Desk("bob")
+    desk.hold(bob)
+    bob.notes(2)
+    desk.open()
+    desk.feed(ev.Found(ev.Replicas(bob.hash), ()))
+    head = sign_head(bob.identity, liar.device, 1, 1, liar.entries[0].id, NOON + HEAD_LIFETIME_MS)
+    assert head is not None
+    heads = sorted([head, head_of(bob)], key=lambda head: head.device)
+    effects = desk.feed(ev.Found(ev.Heads(bob.hash), tuple(heads)))
+    taken = list[ev.Effect]()
+    desk.holdings.learn(bob.identity)
+    while queries := [find.query for find in of(effects, ev.FindRecords)]:
+        effects = []
+        for query in queries:
+            assert isinstance(query, ev.OneNotice)
+            assert query.seq > (4 if query.device == bob.key else 0)  # what we hold is not asked for
+            log = bob.log if query.device == bob.key else liar
+            effects += desk.feed(ev.Found(query, (Notice(log.entries[query.seq - 1]),)))
+        taken += effects
+    assert of(taken, ev.TakeRun) == [ev.TakeRun(Batch(bob.hash, tuple(bob.log.entries[4:])))]
+    assert [type(refused.error) for refused in of(taken, ev.Refused)] == [BadChain]
+
+
+def test_nothing_beyond_a_retirement_is_taken() -> None:
+    bob = person("bob")
+    bob.notes(3)
+    retired = bob.log.entries[1]
+    desk = Desk("bob")
+    desk.open()
+    desk.feed(ev.Found(ev.Replicas(bob.hash), ()))
+    finds = of(desk.feed(ev.Found(ev.Heads(bob.hash), (head_of(bob),))), ev.FindRecords)
+    desk.holdings.learn(bob.retire(bob.key, retired.seq, retired.id))
+    for find, entry in zip(finds, bob.log.entries, strict=True):
+        assert of(desk.feed(ev.Found(find.query, (Notice(entry),))), ev.TakeRun) == []
+
+
+def test_nothing_is_taken_of_a_device_that_writes_for_somebody_else() -> None:
+    bob = person("bob")
+    bob.notes(3)
+    desk = Desk("bob")
+    desk.open()
+    desk.feed(ev.Found(ev.Replicas(bob.hash), ()))
+    finds = of(desk.feed(ev.Found(ev.Heads(bob.hash), (head_of(bob),))), ev.FindRecords)
+    carol = person("carol")
+    thief = state_device(carol.root, bob.device, carol.hash, 0, carol.identity.next_counter)
+    desk.holdings.identities[carol.hash] = carol.identity.merge([thief])
+    desk.holdings.owners[bob.key] = carol.hash
+    for find, entry in zip(finds, bob.log.entries, strict=True):
+        assert of(desk.feed(ev.Found(find.query, (Notice(entry),))), ev.TakeRun) == []
+
+
+def test_an_offline_author_is_read_from_the_dht() -> None:
+    bob = person("bob")
+    bob.notes(12)
+    desk = Desk("bob")
+    desk.open()
+    desk.feed(ev.Found(ev.Replicas(bob.hash), ()))
+    learned, *finds = desk.feed(ev.Found(ev.Heads(bob.hash), (head_of(bob),)))
+    assert learned == ev.TellGossip(Learned(head_of(bob).partial_identity()))
+    desk.holdings.learn(bob.identity)
+    queries = [find.query for find in of(finds, ev.FindRecords)]
+    assert [query.seq for query in queries if isinstance(query, ev.OneNotice)] == list(range(6, 14))
+    for query in queries[:-1]:
+        assert isinstance(query, ev.OneNotice)
+        found = () if query.seq == 9 else (notice_record(bob.log.entries[query.seq - 1]),)
+        assert desk.feed(ev.Found(query, found)) == []  # type: ignore[arg-type]
+    newest = bob.log.entries
+    assert desk.feed(ev.Found(queries[-1], (Notice(newest[-1]),))) == [
+        ev.TakeRun(Batch(bob.hash, tuple(newest[9:13]))),
+        ev.TakeRun(Batch(bob.hash, tuple(newest[5:8]))),
+    ]
+    assert looked_for(desk.sleep(SEARCH_FIRST_S)) == [bob.hash]
+
+
+def test_a_head_that_contradicts_is_left_aside_and_the_next_one_read() -> None:
+    bob = person("bob")
+    phone = bob.add_device("phone")
+    desk = Desk("bob")
+    desk.open()
+    desk.feed(ev.Found(ev.Replicas(bob.hash), ()))
+    good = head_of(bob)
+    statement = bob.identity.statement_of(phone.key)
+    assert statement is not None
+    bad = replace(good, statement=replace(statement, signatures=(bytes(64),)))
+    effects = desk.feed(ev.Found(ev.Heads(bob.hash), (good, bad)))
+    assert desk.holdings.identities == {desk.alice.hash: desk.alice.identity}
+    (refused,) = of(effects, ev.Refused)
+    assert refused.identity == bob.hash and isinstance(refused.error, BadSignature)
+    assert of(effects, ev.TellGossip) == [ev.TellGossip(Learned(good.partial_identity()))]
+
+
+def test_somebody_unfollowed_while_he_is_looked_for_is_let_go() -> None:
+    bob = person("bob")
+    bob.notes(2)
+    phone = bob.add_device("phone")
+    desk = Desk("bob")
+    desk.open()
+    desk.feed(ev.Found(ev.Replicas(bob.hash), ()))
+    another = sign_head(bob.identity, phone.device, 1, 1, phone.entries[0].id, NOON + HEAD_LIFETIME_MS)
+    assert another is not None
+    heads = (head_of(bob), another)
+    first, *others = of(desk.feed(ev.Found(ev.Heads(bob.hash), heads)), ev.FindRecords)
+    desk.holdings.learn(bob.identity)
+    del desk.holdings.interests[bob.hash]
+    for find in (*others, first):
+        assert desk.feed(ev.Found(find.query, (Notice(bob.log.entries[0]),))) == []
+    assert bob.hash not in looked_for(desk.sleep(SEARCH_MAX_S))
+    desk.holdings.interests[bob.hash] = None
+    assert looked_for(desk.feed(ev.Followed(bob.hash))) == [bob.hash]
+
+
+def test_an_answer_about_somebody_unfollowed_leads_nowhere() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.open()
+    del desk.holdings.interests[bob.hash]
+    assert desk.feed(ev.Found(ev.Replicas(bob.hash), crowd(bob, "one"))) == []
+
+
+def test_a_feed_that_loses_its_last_link_is_looked_for_within_a_second() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.cover(bob)
+    assert looked_for(desk.open() + desk.sleep(100)) == []
+    desk.uncover(bob)
+    for _ in range(16):  # the links of a crash end one after another
+        desk.feed(ev.LinksChanged())
+    before = desk.alarms
+    assert looked_for(desk.sleep(LINKS_SETTLE_S)) == [bob.hash]
+    assert desk.alarms - before == 1
+
+
+def test_lost_links_make_the_searches_begin_anew_but_not_each_time() -> None:
+    bob, carol = person("bob"), person("carol")
+    desk = Desk("bob", "carol")
+    desk.holdings.learn(bob.identity)
+    desk.cover(carol)
+    desk.open()
+    answer = ev.Found(ev.Replicas(bob.hash), crowd(bob, "one"))
+    for _ in range(6):
+        desk.feed(answer)
+        while not looked_for(desk.sleep(1)):
+            pass
+    desk.feed(answer)  # the next search is minutes away
+    assert looked_for(desk.feed(ev.LinksLost())) == [bob.hash]
+    desk.feed(answer)
+    desk.uncover(carol)
+    desk.feed(ev.LinksChanged())
+    found = looked_for(desk.sleep(LINKS_SETTLE_S))
+    assert found == [carol.hash]
+    assert looked_for(desk.sleep(SEARCH_FIRST_S)) == [bob.hash]
+    desk.feed(answer)
+    assert looked_for(desk.feed(ev.LinksLost())) == []
+    desk.sleep(LOST_AGAIN_S - 8)
+    desk.feed(answer)
+    desk.sleep(2)
+    assert looked_for(desk.feed(ev.LinksLost())) == [bob.hash]
+
+
+def test_peers_that_a_person_names_make_it_look_again() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.holdings.learn(bob.identity)
+    desk.open()
+    for _ in range(2):
+        desk.feed(ev.Found(ev.Replicas(bob.hash), crowd(bob, "one")))
+        assert looked_for(desk.feed(ev.PeersGiven())) == [bob.hash]
+
+
+def test_nobody_is_asked_while_the_dht_knows_nobody() -> None:
+    desk = Desk("bob")
+    assert desk.feed(ev.Started()) == desk.feed(ev.Followed(person("bob").hash)) == desk.sleep(3600) == []
+    assert looked_for(desk.feed(ev.Met(1))) == [person("bob").hash]
+
+
+def test_a_clock_that_rounds_does_not_make_it_spin() -> None:
+    """A driver that counts whole microseconds rings a little early."""
+    desk = Desk("bob")
+    desk.holdings.learn(person("bob").identity)
+    desk.now = 1 / 3
+    desk.open()
+    desk.feed(ev.Found(ev.Replicas(person("bob").hash), crowd(person("bob"), "one")))
+    while desk.alarm < 1 / 3 + SEARCH_FIRST_S:
+        desk.sleep(desk.alarm - desk.now)
+    desk.now = int(desk.alarm * 1e6) / 1e6
+    assert desk.now < desk.alarm
+    assert looked_for(desk.feed(ev.Woken())) == [person("bob").hash]
