@@ -1,0 +1,51 @@
+"""Who follows whom, and which notices are written when."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from itertools import accumulate
+from math import isqrt
+from random import Random
+
+from p2pblog.errors import UsageError
+from p2pblog.sim.loop import SECOND_US
+from p2pblog.sim.scenario import Follows, Posts
+
+
+def follows_of(plan: Follows, nodes: int, rng: Random) -> list[list[int]]:
+    """For each node whom it follows, in the order of following. Raises UsageError for a graph of no known kind."""
+    match plan.graph:
+        case "one-author":
+            authors = range(min(plan.authors, nodes))
+            return [[author for author in authors if author != node] for node in range(nodes)]
+        case "power-law":
+            return _power_law(min(plan.mean, nodes // 2), nodes, rng)
+        case other:
+            raise UsageError(f"there is no graph of followers called {other}")
+
+
+def _power_law(mean: int, nodes: int, rng: Random) -> list[list[int]]:
+    """Node j is followed with a weight of 1 / sqrt(j + 1), so that the number of those with more than n followers falls
+    with n squared (Barabási and Albert 1999); each follows half to one and a half times the mean."""
+    totals = list(accumulate(10**9 // isqrt((node + 1) * 10**6) for node in range(nodes)))
+    chosen: list[list[int]] = []
+    for node in range(nodes):
+        wanted = rng.randint(max(1, mean // 2), max(1, mean + mean // 2))
+        picked: dict[int, None] = {}
+        while len(picked) < min(wanted, nodes - 1):
+            author = bisect(totals, rng.randrange(totals[-1]))
+            if author != node:
+                picked[author] = None
+        chosen.append(list(picked))
+    return chosen
+
+
+def writing_times(plan: Posts, nodes: int, rng: Random) -> list[tuple[int, int]]:
+    """(time in microseconds, author) of every notice, in order."""
+    authors = min(plan.authors, nodes) if plan.authors else nodes
+    times: list[tuple[int, int]] = []
+    for author in range(authors):
+        offset_us = rng.randrange(int(plan.every_s * SECOND_US)) if plan.spread else 0
+        starts = (plan.first_s + number * plan.every_s for number in range(plan.count))
+        times += [(int(start * SECOND_US) + offset_us, author) for start in starts]
+    return sorted(times)

@@ -1,0 +1,101 @@
+"""Links between simulated nodes: ordered streams with a queue at each end, as a driver's lanes over TCP are."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from p2pblog.core.address import Endpoint
+from p2pblog.errors import RemoteProtocolError
+from p2pblog.gossip.events import LoadOne, LoadRun
+from p2pblog.gossip.messages import Decoder, Encoder
+from p2pblog.sim.network import Network
+from p2pblog.transport.framing import wire_bytes
+
+if TYPE_CHECKING:
+    from p2pblog.sim.node import SimNode
+
+TCP_BYTES = 40
+"""IPv4 and TCP headers around what is sent at once."""
+
+
+class Lane:
+    """One end of a link. What it sends arrives at `other`."""
+
+    __slots__ = (
+        "binding", "decoder", "dialed", "encoder", "endpoint", "error", "held", "is_open", "last_us", "loads", "node",
+        "other", "queued_bytes", "since",
+    )  # fmt: skip
+
+    other: Lane
+
+    def __init__(self, node: SimNode, endpoint: Endpoint, dialed: bool, binding: bytes, since: float) -> None:
+        self.node = node
+        self.endpoint = endpoint
+        """Where the other end is, as this one sees it."""
+        self.dialed = dialed
+        self.binding = binding
+        self.since = since
+        self.encoder = Encoder()
+        self.decoder = Decoder()
+        self.queued_bytes = 0
+        self.last_us = 0
+        """When the last thing that was sent arrives."""
+        self.loads: deque[LoadRun | LoadOne] = deque()
+        self.held: list[bytes] = []
+        """What waits for a partition to heal."""
+        self.is_open = True
+        self.error: RemoteProtocolError | None = None
+
+    def send(self, network: Network, data: bytes) -> int:
+        """Put a message on its way; gives its size on the wire."""
+        size = wire_bytes(len(data))
+        self.queued_bytes += len(data)
+        here, there = self.node.number, self.other.node.number
+        if self.held or network.is_cut(here, there):
+            self.held.append(data)
+        else:
+            self._carry(network, data, size + TCP_BYTES)
+        return size
+
+    def _carry(self, network: Network, data: bytes, size: int) -> None:
+        self.last_us = network.stream_arrival_us(self.node.number, self.other.node.number, size, self.last_us)
+        network.loop.at(self.last_us, self._arrive, network, data)
+
+    def _arrive(self, network: Network, data: bytes) -> None:
+        self.queued_bytes -= len(data)
+        other = self.other
+        if network.is_cut(self.node.number, other.node.number):
+            self.queued_bytes += len(data)
+            self.held.append(data)
+        elif other.is_open:
+            other.node.on_message(other, data)
+        elif other.node.is_up:
+            self._later(network, self.reset)  # nobody knows this connection there (RFC 9293, 3.5.2)
+        if self.is_open and self.loads:
+            self.node.serve(self)
+
+    def heal(self, network: Network) -> None:
+        """The partition is over: TCP sends again what was not acknowledged."""
+        held, self.held = self.held, []
+        for data in held:
+            self._carry(network, data, wire_bytes(len(data)) + TCP_BYTES)
+
+    def hang_up(self, network: Network) -> None:
+        """End the link at this end; the other hears of it after all that was sent."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        way_us = network.rtt_us(self.node.number, self.other.node.number) // 2
+        network.loop.at(max(self.last_us, network.loop.now_us + way_us), self.other.reset)
+
+    def reset(self) -> None:
+        """The other end is gone."""
+        if self.is_open and not self.node.network.is_cut(self.node.number, self.other.node.number):
+            self.is_open = False
+            self.node.on_gone(self)
+
+    def _later(self, network: Network, do: Callable[[], None]) -> None:
+        way_us = network.rtt_us(self.node.number, self.other.node.number) // 2
+        network.loop.at(network.loop.now_us + way_us, do)

@@ -1,0 +1,43 @@
+"""People of a simulation: the same seed and number always give the same keys, identity and address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pblog.core.identity import Identity, state_device
+from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair, NodeKey, hash32
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with one device and one node."""
+
+    number: int
+    root: KeyPair
+    device: KeyPair
+    node: KeyPair
+    identity: Identity
+
+    @property
+    def hash(self) -> IdentityHash:
+        return self.identity.hash
+
+    @property
+    def log(self) -> DeviceKey:
+        return DeviceKey(self.device.public)
+
+    @property
+    def node_key(self) -> NodeKey:
+        return NodeKey(self.node.public)
+
+
+def key_pair(seed: int, number: int, label: str) -> KeyPair:
+    """The key pair that this person always has for this purpose."""
+    return KeyPair.from_seed(hash32(f"{seed}/{number}/{label}".encode(), b"p2pblog sim"))
+
+
+def person(seed: int, number: int) -> Person:
+    """An identity whose root states one device."""
+    root, following, device, node = (key_pair(seed, number, label) for label in ("root", "next root", "device", "node"))
+    bare = Identity.begin(root, following.public)
+    return Person(number, root, device, node, bare.merge([state_device(root, device, bare.hash, 0, 0)]))

@@ -1,0 +1,36 @@
+"""Watchers: what sees everything that happens in a world and may say that it must not happen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from p2pblog.core.entry import Entry
+from p2pblog.errors import RemoteProtocolError
+from p2pblog.gossip.events import Stored
+from p2pblog.gossip.messages import Message
+
+if TYPE_CHECKING:
+    from p2pblog.sim.node import SimNode
+    from p2pblog.sim.world import World
+
+
+class Watcher:
+    """Sees a world; each method may be left out. It reports by `world.fail`."""
+
+    def on_written(self, world: World, node: SimNode, entry: Entry) -> None:
+        """An honest author has written an entry."""
+
+    def on_sent(self, world: World, sender: SimNode, receiver: SimNode, message: Message) -> None:
+        """A node's machine has sent a message."""
+
+    def on_stored(self, world: World, node: SimNode, stored: Stored) -> None:
+        """A batch is in a node's store."""
+
+    def on_closed(self, world: World, node: SimNode, other: SimNode, error: RemoteProtocolError | None) -> None:
+        """A node has ended its link with another, for an error or in peace."""
+
+    def on_tick(self, world: World) -> None:
+        """A hundredth of the run has passed."""
+
+    def on_end(self, world: World) -> None:
+        """The run is over."""
