@@ -1,9 +1,4 @@
-"""Writes our own log: every entry is on disk before anybody hears of it, and no number is ever signed twice.
-
-A home can be copied and a disk can be rolled back. Two writers on one log would fork it, so before the first own entry
-after a start we compare with peers and the DHT: whoever proves more of our log than we hold makes us open a new device
-log. A fork that came about all the same, or a home that was found to be a copy, does the same.
-"""
+"""Writes our own log: every entry is on disk before anybody hears of it. `pen.py` decides what is written, and when."""
 
 from __future__ import annotations
 
@@ -14,27 +9,27 @@ from dataclasses import replace
 
 import trio
 
-from p2pblog.core import payload as payloads
-from p2pblog.core.entry import Entry, write
-from p2pblog.core.identity import Identity, state_device
-from p2pblog.core.keys import DeviceKey, EntryId, KeyPair
+from p2pblog.core.entry import Entry
+from p2pblog.core.identity import Identity
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch
-from p2pblog.core.payload import LogStart, Payload, Profile
+from p2pblog.core.payload import Payload
 from p2pblog.errors import BadChain
 from p2pblog.gossip.driver import Driver
 from p2pblog.gossip.events import Learned, Stored
-from p2pblog.gossip.messages import tip_of
 from p2pblog.keyring import Keyring
+from p2pblog.pen import Admit, Append, NewDevice, Pen
 from p2pblog.store import Store
 
 log = logging.getLogger("p2pblog.author")
 
-COMPARE_TIMEOUT_S = 5.0
-"""How long a first entry may wait for others to show what they hold of our log."""
+SEED_BYTES = 32
+"""Randomness of a new device key: an Ed25519 seed."""
 
 
 class Author:
-    """The writer of one identity's log on this installation."""
+    """The writer of one identity's log on this installation: the pen, with the store, the key file and the gossip
+    driver around it."""
 
     def __init__(
         self,
@@ -47,107 +42,74 @@ class Author:
         on_written: Callable[[Batch], None],
     ) -> None:
         self.keyring = keyring
-        self.identity_hash = keyring.inception.identity
+        machine = driver.machine
+        self.pen = Pen(
+            keyring.root,
+            keyring.inception,
+            keyring.device,
+            machine.holdings,
+            machine.sharing,
+            lambda: secrets.token_bytes(SEED_BYTES),
+        )
         self._save = save
         self._store = store
         self._driver = driver
         self._wall_ms = wall_ms
         self._on_written = on_written
         self._lock = trio.Lock()
-        self._last: Entry | None = None
-        self._awaited: set[str] = set()
         self._compared = trio.Event()
-        self._compare_until = -float("inf")
+
+    @property
+    def identity_hash(self) -> IdentityHash:
+        return self.pen.identity_hash
 
     @property
     def device(self) -> DeviceKey:
-        return DeviceKey(self.keyring.device.public)
-
-    @property
-    def identity(self) -> Identity:
-        return self._driver.machine.holdings.identities[self.identity_hash]
+        return self.pen.device_key
 
     # --- beginning ---
 
     async def begin(self, compare_with: set[str]) -> None:
-        """Take up our log where it stands, or begin one.
+        """Take up our log where it stands, or begin one. `compare_with`: see `Pen.begin`."""
+        self.pen.begin(await self._newest(), compare_with, trio.current_time())
+        await self._write(None)
+        self._see_whether_compared()
 
-        `compare_with` names who must be heard before the first entry (see `heard`): nobody where we never had a peer.
-        """
-        if self.identity_hash not in self._driver.machine.holdings.identities:
-            await self._learn(Identity(self.keyring.inception))
-        self._last = await self._newest(self.device)
-        if self._last is None:
-            await self._begin_log()
-            compare_with = set()
-        else:
-            await self._admit_device()
-        self._awaited = set(compare_with)
-        self._compare_until = trio.current_time() + COMPARE_TIMEOUT_S
-        if not compare_with:
-            self._compared.set()
-
-    async def _admit_device(self) -> None:
-        if self.device in self.identity.devices:
-            return
-        stated = state_device(
-            self.keyring.root, self.keyring.device, self.identity_hash, self.identity.epoch, self.identity.next_counter
-        )
-        await self._learn(self.identity.merge([stated]))
-
-    async def _learn(self, identity: Identity) -> None:
-        await self._store.put_identity(identity)
-        self._driver.feed(Learned(identity))
-
-    async def _newest(self, device: DeviceKey) -> Entry | None:
-        state = self._driver.machine.holdings.logs.get(device)
+    async def _newest(self) -> Entry | None:
+        state = self._driver.machine.holdings.logs.get(self.device)
         if state is None or not state.spans:
             return None
         high = state.spans[-1].high
-        entries = await self._store.run(device, high, high, 1)
+        entries = await self._store.run(self.device, high, high, 1)
         return entries[0] if entries else None
-
-    async def _begin_log(self) -> None:
-        """State the device, then write entry 1, which names the identity; after a failure it is tried again. The name
-        that the person chose follows, unless an older log told it already."""
-        await self._admit_device()
-        await self._append_once(LogStart(self.identity_hash))
-        known, _bio = await self._store.profile(self.identity_hash)
-        if self.keyring.name and known is None and self._last is not None:
-            await self._append_once(Profile(self.keyring.name))
 
     # --- comparing ---
 
     def heard(self, who: str) -> None:
         """One of those we waited for ("peers", "dht") has shown what it holds of our log."""
-        self._awaited.discard(who)
-        if not self._awaited and not self._is_claimed():
-            self._compared.set()
+        self.pen.heard(who)
+        self._see_whether_compared()
 
     async def until_compared(self) -> None:
         """Our log was compared, or had nothing to be compared with, or nobody showed anything in time."""
-        with trio.move_on_at(max(self._compare_until, trio.current_time())):
+        with trio.move_on_at(max(self.pen.compare_until, trio.current_time())):
             await self._compared.wait()
 
     def proved_elsewhere(self, device: DeviceKey, seq: int, entry: EntryId) -> None:
-        """Somebody proved this entry of a log. If it is ours and we did not write it, our log goes on elsewhere too."""
-        if device != self.device or self._last is None or seq < self._last.seq or entry == self._last.id:
-            return
-        log.warning("our log goes on elsewhere (entry %d): this home was copied or put back", seq)
-        self._leave_log()
-        self._compared.set()
+        """Somebody proved this entry of a log: see `Pen.proved_elsewhere`."""
+        step = self.pen.proved_elsewhere(device, seq, entry)
+        if step is not None:
+            log.warning("our log goes on elsewhere (entry %d): this home was copied or put back", seq)
+            self._leave_log(step)
 
-    def _leave_log(self) -> None:
-        """From here on a new device writes; its key is on disk before anything else can happen."""
-        self._keep(replace(self.keyring, device=KeyPair.from_seed(secrets.token_bytes(32))))
-        self._last = None
+    def _leave_log(self, step: NewDevice) -> None:
+        self._keep(replace(self.keyring, device=step.device))
+        self.pen.left(step)
+        self._see_whether_compared()
 
-    def _is_claimed(self) -> bool:
-        """Whether a linked peer says that our log is longer, or another; what proves it, if real, is on its way."""
-        sessions = self._driver.machine.sharing.sessions.values()
-        clocks = [session.clocks[self.device] for session in sessions if self.device in session.clocks]
-        seq, tip = (0, None) if self._last is None else (self._last.seq, tip_of(self._last.id))
-        return any(clock.high > seq or (clock.high == seq and clock.tip not in (None, tip)) for clock in clocks)
+    def _see_whether_compared(self) -> None:
+        if self.pen.is_compared:
+            self._compared.set()
 
     # --- writing ---
 
@@ -155,31 +117,57 @@ class Author:
         """Sign the payload as our next entry, store it durably and pass it on. Raises StoreError."""
         await self.until_compared()
         async with self._lock:
-            if self._driver.machine.holdings.is_frozen(self.device):
-                self._leave_log()
-            try:
-                return await self._append(payload)
-            except BadChain:
-                log.warning("another entry took our number: opening a new device log")
-                self._leave_log()
-                return await self._append(payload)
+            entry = await self._write(payload)
+        assert entry is not None
+        return entry
 
-    async def _append(self, payload: Payload) -> Entry:
-        while self._last is None:  # it may be left again while its first entries are stored
-            await self._begin_log()
-        return await self._append_once(payload)
+    async def _write(self, payload: Payload | None) -> Entry | None:
+        """Take the pen's steps until the payload is written. After a failure the next write goes on from there."""
+        was_refused = False
+        while (step := self.pen.next(payload, self._wall_ms())) is not None:
+            match step:
+                case NewDevice():
+                    self._leave_log(step)
+                case Admit(identity):
+                    await self._learn(identity)
+                case Append():
+                    try:
+                        await self._append(step.batch)
+                    except BadChain:
+                        if was_refused:
+                            raise
+                        was_refused = True
+                        self._on_refused(step.entry)
+                        continue
+                    if step.is_asked:
+                        return step.entry
+        return None
 
-    async def _append_once(self, payload: Payload) -> Entry:
-        time_ms = self._wall_ms()
-        entry = write(self.keyring.device, self._last, time_ms, payloads.encode(payload))
-        batch = Batch(self.identity_hash, (entry,), newest=True)
+    def _on_refused(self, entry: Entry) -> None:
+        step = self.pen.refused(entry)
+        if step is not None:
+            log.warning("another entry took our number: opening a new device log")
+            self._leave_log(step)
+
+    async def _learn(self, identity: Identity) -> None:
+        await self._store.put_identity(identity)
+        self._driver.feed(Learned(identity))
+
+    async def _append(self, batch: Batch) -> None:
+        (entry,) = batch.entries
         with trio.CancelScope(shield=True):  # who asked may go; an entry that may be on disk must not be forgotten
-            (state,) = await self._store.append([batch], time_ms, durable=True)
-            if entry.device == self.device:  # else the log was left meanwhile
-                self._last = entry
+            (state,) = await self._store.append([batch], entry.time_ms, durable=True)
+            self.pen.stored(entry)
             self._driver.feed(Stored(None, batch, state, live=True))
             self._on_written(batch)
-        return entry
+        if entry.seq == 1:
+            await self._tell_name()
+
+    async def _tell_name(self) -> None:
+        """The name that the person chose stands in the new log, unless an older log told it already."""
+        known, _bio = await self._store.profile(self.identity_hash)
+        if self.keyring.name and known is None:
+            self.pen.tell_name(self.keyring.name)
 
     def rename(self, name: str | None) -> None:
         """Keep the chosen name where `id` finds it without a daemon."""

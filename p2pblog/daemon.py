@@ -302,7 +302,7 @@ class Parts:
             own, save, store, self.driver, wall_ms, on_written=lambda batch: self._on_stored(batch, True)
         )
         rendezvous = Rendezvous(
-            own.node, lambda: self.author.keyring.device, machine.holdings, machine.sharing, announced_at
+            own.node, lambda: self.author.pen.device, machine.holdings, machine.sharing, announced_at
         )
         self.meeting = Meeting(
             rendezvous,

@@ -23,8 +23,8 @@ LAYERS: list[tuple[str, set[str]]] = [
         "pure machines, interfaces and the keys on disk",
         {
             "control", "control.api", "control.words", "dht", "dht.contacts", "dht.guard", "dht.kinds", "dht.lookup",
-            "dht.records", "dht.shelf", "gossip.*", "installation", "keyring", "rendezvous.*", "store", "store.meaning",
-            "store.spans", "transport", "transport.framing", "transport.handshake", "transport.lobby",
+            "dht.records", "dht.shelf", "gossip.*", "installation", "keyring", "pen", "rendezvous.*", "store",
+            "store.meaning", "store.spans", "transport", "transport.framing", "transport.handshake", "transport.lobby",
         },
     ),
     (

@@ -189,7 +189,8 @@ async def test_a_full_disk_while_a_log_is_opened_leaves_no_headless_log(autojump
     async with open_world() as world:
         alice = await world.start("alice")
         await world.follower("bob", "alice")
-        world.home("alice").node._author._leave_log()
+        author = world.home("alice").node._author
+        author._on_refused(author.pen.last)
         store = world.home("alice").store
         append, store.append = store.append, full_disk  # type: ignore[method-assign, assignment]
         with pytest.raises(StoreFull):

@@ -1,0 +1,179 @@
+"""Decides how our own log goes on: which device writes, what its next entry is, and when it may.
+
+No number is ever signed twice. A home can be copied and a disk can be rolled back; two writers on one log would fork
+it. So before the first own entry after a start we compare with peers and the DHT: whoever proves more of our log than
+we hold makes us open a new device log. A fork that came about all the same, or an entry that the store refuses because
+another has its number, does the same. A new log begins with a LogStart, and its device is stated first.
+
+`next` says what to do to get a payload written, one step at a time: keep a new key on disk, state the device, append
+an entry. Each step is carried out, durably, and reported before `next` is asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from p2pblog.core import payload as payloads
+from p2pblog.core.entry import Entry, write
+from p2pblog.core.identity import Identity, Inception, state_device
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair
+from p2pblog.core.logs import Batch
+from p2pblog.core.payload import LogStart, Payload, Profile
+from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.messages import tip_of
+from p2pblog.gossip.sharing import Sharing
+
+COMPARE_TIMEOUT_S = 5.0
+"""How long a first entry may wait for others to show what they hold of our log."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """Our log is to be left. Keep this key on disk before it signs anything, then say `left`."""
+
+    device: KeyPair
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """The root states the device that writes: store the identity and let the gossip machine learn it."""
+
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Store one entry durably, then say `stored`, and only then tell anybody. If the store holds another entry at its
+    number, do what `refused` says. `is_asked`: it carries the payload that was asked for."""
+
+    batch: Batch
+    is_asked: bool
+
+    @property
+    def entry(self) -> Entry:
+        return self.batch.entries[0]
+
+
+Step = NewDevice | Admit | Append
+
+
+class Pen:
+    """The writer of one identity's log on one installation.
+
+    `root` signs device statements, `device` entries; `seed` draws the 32 random bytes of a new device key. `holdings`
+    and `sharing` are the gossip machine's own: what is held, and what linked peers say that they hold.
+    """
+
+    def __init__(
+        self,
+        root: KeyPair,
+        inception: Inception,
+        device: KeyPair,
+        holdings: Holdings,
+        sharing: Sharing,
+        seed: Callable[[], bytes],
+    ) -> None:
+        self.device = device
+        self.last: Entry | None = None
+        """The newest entry of the device's log; None before its first."""
+        self.is_compared = False
+        """Whether all whom we waited for have shown what they hold, and it is not more than ours."""
+        self.compare_until = -float("inf")
+        """When we wait no longer."""
+        self._root = root
+        self._inception = inception
+        self._holdings = holdings
+        self._sharing = sharing
+        self._seed = seed
+        self._awaited: set[str] = set()
+        self._untold_name: str | None = None
+
+    @property
+    def device_key(self) -> DeviceKey:
+        return DeviceKey(self.device.public)
+
+    @property
+    def identity_hash(self) -> IdentityHash:
+        return self._inception.identity
+
+    def begin(self, last: Entry | None, compare_with: Iterable[str], now: float) -> None:
+        """Take up the log where it stands. `last`: its newest entry on disk. `compare_with` names who must be heard
+        before the first entry (see `heard`): nobody where we never had a peer, and nobody knows a log not yet begun."""
+        self.last = last
+        self._awaited = set(compare_with) if last is not None else set()
+        self.compare_until = now + COMPARE_TIMEOUT_S
+        self.is_compared = not self._awaited
+
+    # --- comparing ---
+
+    def heard(self, who: str) -> None:
+        """One of those we waited for ("peers", "dht") has shown what it holds of our log."""
+        self._awaited.discard(who)
+        if not self._awaited and not self._is_claimed():
+            self.is_compared = True
+
+    def proved_elsewhere(self, device: DeviceKey, seq: int, entry: EntryId) -> NewDevice | None:
+        """Somebody proved this entry of a log. If it is ours and we did not write it, our log goes on elsewhere too."""
+        if device != self.device_key or self.last is None or seq < self.last.seq or entry == self.last.id:
+            return None
+        return self._leave()
+
+    def _is_claimed(self) -> bool:
+        """Whether a linked peer says that our log is longer, or another; what proves it, if real, is on its way."""
+        sessions, own = self._sharing.sessions.values(), self.device_key
+        clocks = [session.clocks[own] for session in sessions if own in session.clocks]
+        seq, tip = (0, None) if self.last is None else (self.last.seq, tip_of(self.last.id))
+        return any(clock.high > seq or (clock.high == seq and clock.tip not in (None, tip)) for clock in clocks)
+
+    # --- writing ---
+
+    def next(self, payload: Payload | None, time_ms: int) -> Step | None:
+        """What to do next so that the payload is written; without one, so that the log is open: None when it is.
+
+        Raises LocalProtocolError for a payload or time outside the limits.
+        """
+        if payload is not None and self._holdings.is_frozen(self.device_key):
+            return self._leave()
+        if (admitted := self._admitted()) is not None:
+            return Admit(admitted)
+        if self.last is None:
+            return self._append(LogStart(self.identity_hash), time_ms)
+        if self._untold_name is not None:
+            return self._append(Profile(self._untold_name), time_ms)
+        return None if payload is None else self._append(payload, time_ms, is_asked=True)
+
+    def _admitted(self) -> Identity | None:
+        """The identity with our device stated; None where it is, or where there is no room for one more."""
+        identity = self._holdings.identities.get(self.identity_hash, Identity(self._inception))
+        if self.device_key in identity.devices:
+            return None
+        stated = state_device(self._root, self.device, identity.hash, identity.epoch, identity.next_counter)
+        merged = identity.merge([stated])
+        return merged if self.device_key in merged.devices else None
+
+    def _append(self, payload: Payload, time_ms: int, *, is_asked: bool = False) -> Append:
+        entry = write(self.device, self.last, time_ms, payloads.encode(payload))
+        return Append(Batch(self.identity_hash, (entry,), newest=True), is_asked)
+
+    def tell_name(self, name: str) -> None:
+        """The log that just began tells this name before anything else."""
+        self._untold_name = name
+
+    def stored(self, entry: Entry) -> None:
+        """An entry that `Append` asked for is on disk; the log may have been left meanwhile."""
+        if entry.device != self.device_key:
+            return
+        self.last, self._untold_name = entry, None
+
+    def refused(self, entry: Entry) -> NewDevice | None:
+        """The store holds another entry at this one's number. None where that log was left meanwhile."""
+        return self._leave() if entry.device == self.device_key else None
+
+    def _leave(self) -> NewDevice:
+        return NewDevice(KeyPair.from_seed(self._seed()))
+
+    def left(self, step: NewDevice) -> None:
+        """The new key is on disk: from here on that device writes, and nobody can know more of its log than we do."""
+        self.device, self.last = step.device, None
+        self.is_compared = True

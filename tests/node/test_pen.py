@@ -1,0 +1,271 @@
+"""Scenes at the pen: which device of alice's writes what next, and when her log is left for a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+
+import pytest
+from builders import NOON, Log, key_pair, person
+
+from p2pblog.config import STATEMENTS_MAX
+from p2pblog.core import payload as payloads
+from p2pblog.core.address import Endpoint
+from p2pblog.core.entry import Entry, check_signed
+from p2pblog.core.forks import prove_fork
+from p2pblog.core.identity import Identity, state_retire
+from p2pblog.core.keys import DeviceKey, KeyPair, NodeKey, hash32
+from p2pblog.core.logs import Batch, LogState, Span
+from p2pblog.core.payload import LogStart, Note, Payload, Profile
+from p2pblog.errors import LocalProtocolError
+from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.messages import Clock, tip_of
+from p2pblog.gossip.sharing import Memory, Session, Sharing
+from p2pblog.pen import COMPARE_TIMEOUT_S, Admit, Append, NewDevice, Pen, Step
+
+
+def drawn(number: int) -> KeyPair:
+    """The key of the device that is opened as the first, second…"""
+    return KeyPair.from_seed(hash32(bytes([number]), b"p2pblog tests"))
+
+
+class Desk:
+    """Alice's pen; who sits here does what it says, on a disk that is a list."""
+
+    def __init__(self) -> None:
+        self.alice = person("alice")
+        self.holdings = Holdings(self.alice.hash)
+        self.sharing = Sharing(NodeKey(key_pair("alice/node").public), self.holdings)
+        seeds = (hash32(bytes([number]), b"p2pblog tests") for number in count(1))
+        self.pen = Pen(
+            self.alice.root,
+            self.alice.identity.inception,
+            self.alice.device,
+            self.holdings,
+            self.sharing,
+            lambda: next(seeds),
+        )
+        self.disk: list[Entry] = []
+
+    def take_up(self, *compare_with: str) -> None:
+        """The node starts on a disk that holds alice's log."""
+        self.disk = list(self.alice.log.entries)
+        self.holdings.learn(self.alice.identity)
+        self.hold(self.alice.log)
+        self.pen.begin(self.disk[-1], compare_with, now=100.0)
+
+    def hold(self, log: Log) -> None:
+        first, *_, last = [*log.entries, *log.entries]
+        self.holdings.take(LogState(log.key, self.alice.hash, (Span(1, last.seq, first.id, None, last.id),)))
+
+    def do(self, step: Step | None) -> None:
+        match step:
+            case NewDevice():
+                self.pen.left(step)
+            case Admit(identity):
+                self.holdings.learn(identity)
+            case Append():
+                self.disk.append(step.entry)
+                self.pen.stored(step.entry)
+
+    def write(self, payload: Payload | None) -> list[Step]:
+        """Every step until the payload is written, or the log open."""
+        steps: list[Step] = []
+        while (step := self.pen.next(payload, NOON)) is not None:
+            steps.append(step)
+            self.do(step)
+            if isinstance(step, Append) and step.is_asked:
+                break
+        return steps
+
+    def peer_says(self, clock: Clock) -> None:
+        key = NodeKey(key_pair("peer").public)
+        session = Session(key, Endpoint("10.0.2.1", 4000), True, b"", Memory())
+        session.clocks[self.pen.device_key] = clock
+        self.sharing.sessions[key] = session
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    yield Desk()
+
+
+def said(step: Step) -> Payload:
+    assert isinstance(step, Append) and step.entry.payload is not None
+    return payloads.decode(step.entry.payload)
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_first_start_states_the_device_and_begins_the_log(desk: Desk) -> None:
+    desk.pen.begin(None, {"peers", "dht"}, now=0.0)
+    assert desk.pen.is_compared  # nobody can know a log that is not begun
+    admit, start = desk.write(None)
+    assert isinstance(admit, Admit) and list(admit.identity.devices) == [desk.alice.key]
+    assert said(start) == LogStart(desk.alice.hash)
+    assert desk.write(None) == []
+
+
+def test_entries_follow_one_another_signed(desk: Desk) -> None:
+    desk.take_up()
+    before = desk.disk[-1]
+    for number in range(3):
+        (step,) = desk.write(Note(f"note {number}"))
+        assert isinstance(step, Append) and step.is_asked
+        assert step.batch == Batch(desk.alice.hash, (step.entry,), newest=True)
+        assert (step.entry.seq, step.entry.prev) == (before.seq + 1, before.id)
+        assert step.entry.signature is not None
+        check_signed(step.entry, step.entry.signature)
+        before = step.entry
+
+
+def test_what_was_not_stored_is_not_built_upon(desk: Desk) -> None:
+    """The disk was full: the next entry takes the same number."""
+    desk.take_up()
+    (first, second) = (desk.pen.next(Note("again and again"), NOON + later) for later in range(2))
+    assert isinstance(first, Append) and isinstance(second, Append)
+    assert first.entry.seq == second.entry.seq == 2 and first.entry.prev == second.entry.prev
+
+
+def test_a_name_is_told_before_anything_else_and_once(desk: Desk) -> None:
+    desk.pen.begin(None, (), now=0.0)
+    admit, start = desk.pen.next(None, NOON), None
+    desk.do(admit)
+    start = desk.pen.next(Note("first"), NOON)
+    assert isinstance(start, Append) and not start.is_asked
+    desk.do(start)
+    desk.pen.tell_name("Alice")
+    assert desk.pen.next(None, NOON) == desk.pen.next(None, NOON)  # told until it is stored
+    assert [said(step) for step in desk.write(Note("first"))] == [Profile("Alice"), Note("first")]
+    assert [said(step) for step in desk.write(Note("second"))] == [Note("second")]
+
+
+def test_a_payload_beyond_the_limits_changes_nothing(desk: Desk) -> None:
+    desk.take_up()
+    with pytest.raises(LocalProtocolError):
+        desk.pen.next(Note("x" * 100_000), NOON)
+    assert [said(step) for step in desk.write(Note("short"))] == [Note("short")]
+
+
+def test_a_device_that_the_identity_does_not_name_is_stated_first(desk: Desk) -> None:
+    """The statements were lost with the database of another start; the log was not."""
+    desk.take_up()
+    desk.holdings.identities[desk.alice.hash] = Identity(desk.alice.identity.inception)
+    admit, note = desk.write(Note("here"))
+    assert isinstance(admit, Admit) and desk.alice.key in admit.identity.devices
+    assert said(note) == Note("here")
+
+
+def test_an_identity_that_has_no_room_for_the_device_does_not_stop_the_pen(desk: Desk) -> None:
+    desk.take_up()
+    root, identity = desk.alice.root, Identity(desk.alice.identity.inception)
+    old = [DeviceKey(key_pair(f"device {number}").public) for number in range(STATEMENTS_MAX)]
+    retired = [state_retire(root, identity.hash, 0, number, device, 0, None) for number, device in enumerate(old)]
+    desk.holdings.identities[identity.hash] = identity.merge(retired)
+    assert [said(step) for step in desk.write(Note("here"))] == [Note("here")]
+
+
+# --- leaving a log ----------------------------------------------------------------------------------------------------
+
+
+def test_a_number_that_is_taken_makes_a_new_device_begin(desk: Desk) -> None:
+    desk.take_up()
+    taken = desk.pen.next(Note("mine"), NOON)
+    assert isinstance(taken, Append)
+    leave = desk.pen.refused(taken.entry)
+    assert leave == NewDevice(drawn(1))
+    assert desk.pen.device == desk.alice.device  # until the key is on disk
+    desk.do(leave)
+    assert desk.pen.refused(taken.entry) is None  # that log was left already
+    admit, start, note = desk.write(Note("mine"))
+    assert isinstance(admit, Admit) and len(admit.identity.devices) == 2
+    assert (said(start), said(note)) == (LogStart(desk.alice.hash), Note("mine"))
+    assert isinstance(note, Append)
+    assert (note.entry.device, note.entry.seq) == (drawn(1).public, 2)
+
+
+def test_a_disputed_log_is_left_by_who_writes_but_not_by_a_start(desk: Desk) -> None:
+    desk.take_up()
+    fork = desk.alice.log.branch(1)
+    one, other = desk.alice.log.note("one"), fork.note("other")
+    state = desk.holdings.logs[desk.alice.key]
+    desk.holdings.take(replace(state, fork=prove_fork((one,), (other,))))
+    assert desk.holdings.is_frozen(desk.alice.key)
+    assert desk.write(None) == []
+    leave, admit, start, note = desk.write(Note("on"))
+    assert leave == NewDevice(drawn(1))
+    assert isinstance(admit, Admit) and said(start) == LogStart(desk.alice.hash) and said(note) == Note("on")
+
+
+def test_an_entry_stored_in_a_log_that_was_left_meanwhile_is_not_the_last_of_the_new_one(desk: Desk) -> None:
+    desk.take_up()
+    step = desk.pen.next(Note("on its way to the disk"), NOON)
+    assert isinstance(step, Append)
+    desk.do(desk.pen.proved_elsewhere(desk.alice.key, 9, step.entry.id))
+    desk.pen.stored(step.entry)
+    assert desk.pen.last is None
+    assert [type(step) for step in desk.write(None)] == [Admit, Append]
+
+
+def test_a_name_to_be_told_in_a_log_that_is_left_is_forgotten_with_it(desk: Desk) -> None:
+    desk.pen.begin(None, (), now=0.0)
+    desk.write(None)
+    desk.pen.tell_name("Alice")
+    assert desk.pen.last is not None
+    desk.do(desk.pen.refused(desk.pen.last))
+    assert [type(step) for step in desk.write(None)] == [Admit, Append]
+
+
+# --- comparing --------------------------------------------------------------------------------------------------------
+
+
+def test_both_are_heard_before_the_first_entry_or_five_seconds_pass(desk: Desk) -> None:
+    desk.take_up("peers", "dht")
+    assert not desk.pen.is_compared and desk.pen.compare_until == 100.0 + COMPARE_TIMEOUT_S
+    desk.pen.heard("dht")
+    desk.pen.heard("dht")
+    assert not desk.pen.is_compared
+    desk.pen.heard("peers")
+    assert desk.pen.is_compared
+
+
+def test_who_never_had_a_peer_waits_for_nobody(desk: Desk) -> None:
+    desk.take_up()
+    assert desk.pen.is_compared
+
+
+@pytest.mark.parametrize(
+    ("clock", "waits"),
+    [
+        (Clock(((1, 2),)), True),
+        (Clock(((1, 1),), tip=tip_of(person("bob").log.entries[0].id)), True),
+        (Clock(((1, 1),), tip=tip_of(person("alice").log.entries[0].id)), False),
+        (Clock(((1, 1),)), False),
+        (Clock(), False),
+    ],
+    ids=["longer", "another of one length", "the same", "of one length", "nothing"],
+)
+def test_a_peer_that_claims_more_is_waited_for(desk: Desk, clock: Clock, waits: bool) -> None:
+    desk.take_up("peers")
+    desk.peer_says(clock)
+    desk.pen.heard("peers")
+    assert desk.pen.is_compared is not waits
+
+
+def test_what_somebody_proves_beyond_our_last_entry_makes_us_leave(desk: Desk) -> None:
+    desk.alice.notes(3)
+    desk.take_up("peers")
+    last = desk.disk[-1]
+    elsewhere = person("bob").log.entries[0].id
+    assert desk.pen.proved_elsewhere(desk.alice.key, last.seq, last.id) is None
+    assert desk.pen.proved_elsewhere(desk.alice.key, last.seq - 1, elsewhere) is None
+    assert desk.pen.proved_elsewhere(person("bob").key, last.seq + 1, elsewhere) is None
+    for seq in (last.seq, last.seq + 1):
+        assert isinstance(desk.pen.proved_elsewhere(desk.alice.key, seq, elsewhere), NewDevice)
+    leave = desk.pen.proved_elsewhere(desk.alice.key, last.seq + 5, elsewhere)
+    assert not desk.pen.is_compared
+    desk.do(leave)
+    assert desk.pen.is_compared and desk.pen.last is None
+    assert desk.pen.proved_elsewhere(desk.pen.device_key, 1, elsewhere) is None
