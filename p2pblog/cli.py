@@ -561,3 +561,24 @@ def peer_add(session: Session, endpoint: str) -> None:
     """Link with the node at HOST:PORT, and remember it."""
     document = session.ask("add_peer", endpoint=words.check_utf8(endpoint, "HOST:PORT"))
     session.show(document, lambda: pages.peers_page([document], _now_ms(), session.columns))
+
+
+# --- the simulator ----------------------------------------------------------------------------------------------------
+
+
+class SimCommands(click.Group):
+    """Its commands are imported when one is called or listed, so that all others start as if it were not there."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return ["list", "run"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from p2pblog import cli_sim
+
+        return cli_sim.COMMANDS.get(cmd_name)
+
+
+@main.group("sim", cls=SimCommands)
+@json_option
+def sim() -> None:
+    """Run a whole network of nodes under a virtual clock."""

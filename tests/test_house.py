@@ -37,7 +37,7 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("node", {"author", "node", "rendezvous.driver"}),
     ("control", {"control.server", "control.client"}),
     ("daemon and simulator", {"daemon", "sim.*", "sim"}),
-    ("command line", {"cli", "pages", "__main__"}),
+    ("command line", {"cli", "cli_sim", "pages", "__main__"}),
 ]  # fmt: skip
 
 UNTOUCHED = {"control.client": {"config", "errors"}, "control.api": {"errors"}, "errors": set[str]()}

@@ -1,0 +1,124 @@
+"""`p2pblog sim`: the commands around the simulator, imported only when one of them is called."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from p2pblog.cli import Session, json_option, this
+from p2pblog.errors import UsageError
+from p2pblog.sim import folder, pages, scenario
+from p2pblog.sim.aims import parse_all
+from p2pblog.sim.run import Outcome, Tick, run
+
+VIOLATED = 1
+"""The exit code of a run in which something happened that must never happen."""
+SEEDS_MAX = 10_000
+"""In one call; it also keeps `1-99999999999` from being a list in memory."""
+SEED_LIMIT = 1 << 63
+
+
+def _example(text: str) -> str:
+    return "\b\nExample:\n" + "\n".join(f"  {each}" for each in text.splitlines())
+
+
+# --- list -------------------------------------------------------------------------------------------------------------
+
+
+@click.command("list", epilog=_example("p2pblog sim list"))
+@json_option
+@this
+def list_scenarios(session: Session) -> None:
+    """The scenarios that can be run, one name on each line."""
+    names = scenario.names()
+    document = [_listed(scenario.find(name)) for name in names] if session.json else []
+    session.show(document, lambda: pages.list_page(names))
+
+
+def _listed(found: scenario.Scenario) -> dict[str, Any]:
+    aims = {aim.figure: aim.text for aim in parse_all(found.aims)}
+    return {"name": found.name, "caption": found.caption, "kind": found.kind, "nodes": found.nodes, "aims": aims}
+
+
+# --- run --------------------------------------------------------------------------------------------------------------
+
+
+def _seeds(context: click.Context, _: click.Parameter, typed: str | None) -> range | None:
+    if typed is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,18})-([0-9]{1,18})", typed)
+    if match is None or not int(match[1]) <= int(match[2]) < int(match[1]) + SEEDS_MAX:
+        raise click.UsageError(f"--seeds takes a range such as 1-5, of at most {SEEDS_MAX:,} seeds", context)
+    return range(int(match[1]), int(match[2]) + 1)
+
+
+@click.command(
+    "run",
+    epilog=_example("p2pblog sim run steady --nodes 200\np2pblog sim run steady --nodes 200 --seeds 1-5 --out results"),
+)
+@click.argument("name", metavar="SCENARIO")
+@click.option("--nodes", metavar="N", type=int, help=f"How many nodes, at least {scenario.NODES_MIN}.")
+@click.option("--seed", metavar="S", type=int, help="What all chance of the run comes from.")
+@click.option("--seeds", metavar="A-B", callback=_seeds, help="Several runs, one for each seed.")
+@click.option("--out", metavar="DIR", help="Keep the result there, and what pictures are made of.")
+@json_option
+@this
+def run_scenario(
+    session: Session, name: str, nodes: int | None, seed: int | None, seeds: range | None, out: str | None
+) -> None:
+    """Run a scenario: the name of one in the list, or a file ending in .toml. Ends with 1 if a rule was broken."""
+    planned = scenario.find(name)
+    nodes = planned.nodes if nodes is None else nodes
+    if nodes < scenario.NODES_MIN:
+        raise UsageError(f"--nodes is at least {scenario.NODES_MIN}, and {nodes} is fewer")
+    if seed is not None and seeds is not None:
+        raise UsageError("--seed and --seeds do not go together", "p2pblog sim run --help")
+    if seed is not None and not 0 <= seed < SEED_LIMIT:
+        raise UsageError("--seed is a whole number from 0 on, of at most 18 digits")
+    place = None if out is None else folder.begin(out)
+    documents: list[dict[str, Any]] = []
+    for each in seeds or [planned.seed if seed is None else seed]:
+        with _progress(f"{planned.name}, {nodes:,} nodes, seed {each}") as tick:
+            outcome = run(planned, nodes, each, tick)
+        replay = replay_command(session, name, nodes, each) if outcome.violations else None
+        _keep(outcome, replay, place, several=seeds is not None)
+        documents.append(outcome.document)
+        if not session.json:
+            session.show(outcome.document, partial(pages.run_page, outcome.document, replay))
+    if session.json:
+        session.show(documents if seeds is not None else documents[0], list)
+    if any(document["violations"] for document in documents):
+        raise click.exceptions.Exit(VIOLATED)
+
+
+def _keep(outcome: Outcome, replay: str | None, place: Path | None, several: bool) -> None:
+    if replay is not None:
+        outcome.document["replay"] = replay
+    if place is not None:
+        folder.write(place / f"seed-{outcome.document['seed']}" if several else place, outcome)
+
+
+def replay_command(session: Session, name: str, nodes: int, seed: int) -> str:
+    """What to type to see the same run again."""
+    return f"{session.command} sim run {shlex.quote(name)} --nodes {nodes} --seed {seed}"
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Tick]:
+    """A bar on a terminal, nothing elsewhere; beside the output, so that `--json` stays one document."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda share: None
+        return
+    with click.progressbar(length=1000, label=label, file=sys.stderr, show_pos=False) as bar:
+        yield lambda share: bar.update(max(0, round(share * 1000) - bar.pos))
+
+
+COMMANDS: dict[str, click.Command] = {"list": list_scenarios, "run": run_scenario}

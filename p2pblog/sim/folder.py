@@ -1,0 +1,83 @@
+"""Result folders: `result.json`, the document of a run, and beside it a CSV file for each of its tables."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from p2pblog.errors import NotFound, UserError
+from p2pblog.sim.run import Outcome
+
+RESULT = "result.json"
+DEPTH_MAX = 3
+"""Folders within the one that is named: scenario and seed, and one more for whoever sorts by day."""
+RUNS_MAX = 10_000
+"""Results under one folder; more are taken for a mistake in the name."""
+
+
+def begin(name: str) -> Path:
+    """A folder to write to, made at once: a long run must not end with a refusal. Raises UserError."""
+    place = Path(name)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        (place / RESULT).unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"can't write to {name}: {error.strerror}") from error
+    return place
+
+
+def write(place: Path, outcome: Outcome) -> None:
+    """Keep a run. The result comes last: where it is, all is. Raises UserError."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for name, table in outcome.tables.items():
+            with (place / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(table.header)
+                writer.writerows(table.rows)
+        (place / RESULT).write_text(json.dumps(outcome.document, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"can't write to {place}: {error.strerror}") from error
+
+
+class Result:
+    """A run that was kept in a folder."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        try:
+            document = json.loads((place / RESULT).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{place / RESULT} can't be read as a result: {error}") from error
+        if not isinstance(document, dict) or not {"scenario", "seed", "nodes"} <= document.keys():
+            raise UserError(f"{place / RESULT} is no result of a run")
+        self.document: dict[str, Any] = document
+
+    def column(self, table: str, *names: str) -> list[tuple[float, ...]]:
+        """The rows of some columns; those without a value are left out, and there are none without the file."""
+        path = self.place / f"{table}.csv"
+        if not path.is_file():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            try:
+                return [
+                    tuple(float(row[name]) for name in names)
+                    for row in csv.DictReader(file)
+                    if all(row[name] != "" for name in names)
+                ]
+            except (KeyError, TypeError, ValueError) as error:
+                raise UserError(f"{path} is no table of a run: {error!r}") from error
+
+
+def results(name: str) -> list[Result]:
+    """The runs in a folder and within it, by scenario, nodes and seed. Raises NotFound or UserError."""
+    top = Path(name)
+    places = sorted(path.parent for depth in range(DEPTH_MAX + 1) for path in top.glob("*/" * depth + RESULT))
+    if not places:
+        raise NotFound(f"there is no {RESULT} in {name} or within it", "p2pblog sim run steady --nodes 100 --out DIR")
+    if len(places) > RUNS_MAX:
+        raise UserError(f"there are more than {RUNS_MAX:,} results in {name}")
+    found = [Result(place) for place in places]
+    return sorted(found, key=lambda one: (one.document["scenario"], one.document["nodes"], one.document["seed"]))

@@ -1,0 +1,129 @@
+"""What a person reads about runs, from their documents alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from p2pblog.terminal import Line, Page, Piece, Style, line
+
+VIOLATIONS_SHOWN = 20
+"""On a page; the document has them all."""
+LABEL_COLUMNS = 16
+
+
+def list_page(names: Sequence[str]) -> Page:
+    """Bare names, so that scripts can loop over them."""
+    return [line(name) for name in names]
+
+
+def run_page(document: Mapping[str, Any], replay: str | None) -> Page:
+    """One run: what it was, its figures, which aims it meets, and what must not have happened."""
+    title = f"{document['scenario']}: {document['nodes']:,} nodes, seed {document['seed']}"
+    took = f"{lasting(document['virtual_s'])} of virtual time in {lasting(document['wall_s'])}"
+    page = [line(Piece(title, Style.BOLD), f", {took}, {document['peak_mib']:,} MiB"), line()]
+    page += [_field(name, text) for name, text in _figures(document) if text]
+    page += _aims(document["aims"])
+    return page + _violations(document["violations"], replay)
+
+
+def _figures(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    dht, missed = document["dht"], document["missed"]
+    gossip: list[tuple[str, str]] = []
+    if document["delivered_ratio"] is not None:
+        gossip = [
+            ("delivered", f"{document['delivered_ratio']:.3%}, {missed:,} missed"),
+            ("latency", spread(document["latency_ms"])),
+            ("  cold", spread(document["latency_cold_ms"])),
+            ("  warm", spread(document["latency_warm_ms"])),
+            ("catching up", spread(document["catch_up_ms"])),
+            ("duplicates", f"{number(document['rmr'])} a delivery, {number(document['rmr_cold'])} of first notices"),
+            ("relayed", f"{number(document['relay_share'])} a delivery"),
+            ("lazy notices", f"{number(document['lazy_bytes_ratio'])} of the payload bytes"),
+            ("last hop", number(document["last_hop"])),
+        ]
+    found = f"{dht['lookups']:,} look-ups, {dht['success_ratio']:.3%} found" if dht["lookups"] else ""
+    return [
+        *gossip,
+        ("DHT", found),
+        ("  look-up", f"p50 {number(dht['p50_ms'])} ms, p99 {number(dht['p99_ms'])} ms" if found else ""),
+        ("  publish", _publish(dht)),
+        ("traffic", f"{number(document['bytes_per_node_s'])} bytes a second and node"),
+        ("trace", document["trace_hash"]),
+    ]
+
+
+def _publish(dht: Mapping[str, Any]) -> str:
+    if "publishes" not in dht:
+        return ""
+    return f"8 holders after p50 {number(dht['acked_p50_ms'])} ms, p99 {number(dht['acked_p99_ms'])} ms"
+
+
+def _aims(judged: Sequence[Mapping[str, Any]]) -> Page:
+    page: Page = [line(), line("Aims")] if judged else []
+    for aim in judged:
+        word, style = {True: ("met", Style.GOOD), False: ("missed", Style.WARNING)}.get(
+            aim["met"], ("not measured", Style.DIM)
+        )
+        page.append(line(f"  {aim['figure']} {aim['aim']}: {number(aim['value'])}, ", Piece(word, style)))
+    return page
+
+
+def _violations(violations: Sequence[str], replay: str | None) -> Page:
+    if not violations:
+        return [line(), line(Piece("No violation.", Style.GOOD))]
+    page = [line(), line(Piece(f"Violations: {len(violations):,}", Style.ERROR))]
+    page += [line(f"  {text}") for text in violations[:VIOLATIONS_SHOWN]]
+    if len(violations) > VIOLATIONS_SHOWN:
+        page.append(line(f"  and {len(violations) - VIOLATIONS_SHOWN:,} more"))
+    return [*page, line("Run it again: ", Piece(replay or "", Style.BOLD))]
+
+
+def compare_page(compared: Mapping[str, Any]) -> Page:
+    """Two results side by side; what got worse stands out."""
+    page: Page = [line(f"before: {compared['before']}"), line(f"after:  {compared['after']}")]
+    for group in compared["groups"]:
+        runs = f"{group['runs_before']} and {group['runs_after']} runs"
+        page += [line(), line(Piece(f"{group['scenario']}, {group['nodes']:,} nodes", Style.BOLD), f" ({runs})")]
+        for row in group["figures"]:
+            page.append(_compared(row))
+    for side in ("before", "after"):
+        page += [line(f"only {side}: {name}") for name in compared[f"only_{side}"]]
+    return page
+
+
+def _compared(row: Mapping[str, Any]) -> Line:
+    percent = "" if row["percent"] is None else f"{row['percent']:+.1f}%"
+    values = f"{number(row['before']):>12}  {number(row['after']):>12}  {percent:>9}"
+    verdict, style = {"worse": ("  worse", Style.WARNING), "better": ("  better", Style.GOOD)}.get(
+        row["verdict"], ("", Style.PLAIN)
+    )
+    return line(f"  {row['figure']:<24}{values}", Piece(verdict, style))
+
+
+# --- shapes -----------------------------------------------------------------------------------------------------------
+
+
+def _field(name: str, text: str) -> Line:
+    return line(Piece(name.ljust(LABEL_COLUMNS), Style.DIM), text)
+
+
+def number(value: float | None) -> str:
+    """A figure as short as it can be said, with thousands apart."""
+    if value is None:
+        return "none"
+    return f"{value:,}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:g}"
+
+
+def spread(quantiles: Mapping[str, float | None]) -> str:
+    """Times in ms; nothing where there are none."""
+    if quantiles["p50"] is None:
+        return ""
+    return ", ".join(f"{name} {number(value)} ms" for name, value in quantiles.items())
+
+
+def lasting(seconds: float) -> str:
+    """A duration in units that fit it."""
+    if seconds < 120:
+        return f"{seconds:g} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7_200 else f"{seconds / 3600:.1f} h"

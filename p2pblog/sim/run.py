@@ -1,0 +1,201 @@
+"""One run of a scenario: which world it needs, and what came of it as one document and as tables for pictures."""
+
+from __future__ import annotations
+
+import importlib
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from p2pblog.errors import UsageError
+from p2pblog.sim import aims
+from p2pblog.sim.coverage import Curve, count_at_end
+from p2pblog.sim.loop import SECOND_US
+from p2pblog.sim.measure import quantile
+from p2pblog.sim.scenario import NODES_MIN, Scenario
+from p2pblog.sim.watch import Watcher
+from p2pblog.sim.world import World
+
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+CURVE_STEPS = 500
+"""Points of a distribution that are kept for pictures."""
+
+Tick = Callable[[float], None]
+"""Hears the share of a run that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows for a picture, as they stand in a CSV file."""
+
+    header: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run. `document` is what `--json` prints; `tables` are by the name of their file."""
+
+    document: dict[str, Any]
+    tables: dict[str, Table] = field(default_factory=dict)
+
+    @property
+    def violations(self) -> list[str]:
+        return list(self.document["violations"])
+
+
+def run(scenario: Scenario, nodes: int, seed: int, tick: Tick = lambda share: None) -> Outcome:
+    """Let it happen. Raises UsageError for too few nodes, or for a scenario that can't be run."""
+    if nodes < NODES_MIN:
+        raise UsageError(f"a scenario needs at least {NODES_MIN} nodes, and {nodes} is fewer")
+    goals = aims.parse_all(scenario.aims)
+    begun = time.perf_counter()
+    match scenario.kind:
+        case "gossip":
+            outcome = _gossip(scenario, nodes, seed, tick)
+        case "dht":
+            outcome = _dht(scenario, nodes, seed, tick)
+        case other:
+            raise UsageError(f"the scenario {scenario.name} is of no kind that we know: {other}")
+    document = outcome.document
+    document["wall_s"] = round(time.perf_counter() - begun, 2)
+    document["peak_mib"] = _peak_mib()
+    document["aims"] = [aim.judge(document) for aim in goals]
+    return outcome
+
+
+def _document(scenario: Scenario, nodes: int, seed: int, **measured: Any) -> dict[str, Any]:
+    """Every document has these keys in this order. What did not take place is counted as 0; its shares and quantiles
+    are None, since there is nothing that they could be of."""
+    document = {
+        "scenario": scenario.name, "seed": seed, "nodes": nodes, "virtual_s": 0.0, "wall_s": 0.0,
+        "delivered_ratio": None, "missed": 0, "latency_ms": _quantiles_ms(()), "rmr": None, "rmr_cold": None,
+        "relay_share": None, "lazy_bytes_ratio": None, "last_hop": 0, "bytes_per_node_s": 0.0,
+        "dht": {"lookups": 0, "success_ratio": None, "p50_ms": None, "p99_ms": None, "hops_p50": None},
+        "violations": [], "trace_hash": "",
+    }  # fmt: skip
+    return document | measured
+
+
+def _quantiles_ms(times_us: Sequence[int]) -> dict[str, float | None]:
+    ranked = sorted(times_us)
+    return {name: round(quantile(ranked, share) / 1000, 1) if ranked else None for name, share in QUANTILES.items()}
+
+
+def _peak_mib() -> int:
+    """The most memory that this process ever took."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak >> 20 if sys.platform == "darwin" else peak >> 10
+
+
+def _curve(**series: Sequence[float]) -> Table:
+    """Distributions side by side: at each share, the value that so much of a series does not exceed."""
+    ranked = {name: sorted(values) for name, values in series.items()}
+    rows = []
+    for step in range(CURVE_STEPS + 1):
+        places = {name: max(0, -(-len(values) * step // CURVE_STEPS) - 1) for name, values in ranked.items()}
+        rows.append((step / CURVE_STEPS, *(ranked[name][at] if ranked[name] else "" for name, at in places.items())))
+    return Table(("share", *series), rows)
+
+
+# --- gossip -----------------------------------------------------------------------------------------------------------
+
+
+def _checkers() -> list[Watcher]:
+    try:
+        return list(importlib.import_module("p2pblog.sim.checkers").all_checkers())
+    except ModuleNotFoundError:
+        return []
+
+
+def _gossip(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
+    world = World(scenario, nodes, seed, _checkers())
+    curve = Curve(world, int((scenario.duration_s + scenario.settle_s) * SECOND_US))
+    world.run(tick)
+    meter = world.meter
+    pairs, missed = count_at_end(world)
+    online_us = world.online_us + sum(world.loop.now_us - node.booted_us for node in world.nodes if node.is_up)
+    figures = meter.figures()
+    if not meter.notices:
+        figures = dict.fromkeys(figures, None) | {"last_hop": 0}  # type: ignore[assignment]
+    document = _document(
+        scenario,
+        nodes,
+        seed,
+        virtual_s=world.loop.now_us / SECOND_US,
+        delivered_ratio=round((pairs - missed) / pairs, 6) if pairs else None,
+        missed=missed,
+        latency_ms=_quantiles_ms([*meter.cold_us, *meter.live_us]),
+        **figures,
+        bytes_per_node_s=round(sum(world.network.bytes_sent.values()) * SECOND_US / max(1, online_us), 1),
+        violations=world.violations,
+        trace_hash=meter.trace_hash,
+        latency_cold_ms=_quantiles_ms(meter.cold_us),
+        latency_warm_ms=_quantiles_ms(meter.live_us),
+        catch_up_ms=_quantiles_ms(meter.catch_up_us),
+        notices=len(meter.notices),
+        pairs=pairs,
+        bytes_by_kind=dict(sorted(meter.bytes_by_kind.items())),
+        messages=dict(sorted(meter.messages.items())),
+        events=world.loop.events,
+    )
+    return Outcome(document, _gossip_tables(world, curve))
+
+
+def _gossip_tables(world: World, curve: Curve) -> dict[str, Table]:
+    meter, sent = world.meter, world.network.bytes_sent
+    warm, cold, late = ([time / 1000 for time in times] for times in (meter.live_us, meter.cold_us, meter.catch_up_us))
+    return {
+        "delivery": _curve(warm_ms=warm, cold_ms=cold, catch_up_ms=late),
+        "coverage": Table(
+            ("at_s", "pairs", "held"), [(at_us / SECOND_US, drawn, held) for at_us, drawn, held in curve.points]
+        ),
+        "notices": Table(
+            ("author", "written_s", "first", "deliveries", "copies", "relayed", "last_hop"),
+            [
+                (
+                    notice.author,
+                    notice.written_us / SECOND_US,
+                    int(notice.is_first),
+                    notice.firsts,
+                    notice.copies,
+                    notice.relayed,
+                    max(notice.hops.values()),
+                )
+                for notice in meter.notices.values()
+            ],
+        ),
+        "nodes": Table(
+            ("node", "follows", "followers", "bytes_sent"),
+            [
+                (number, len(world.follows[number]), len(world.followers[number]), sent.get(number, 0))
+                for number in range(len(world.nodes))
+            ],
+        ),
+    }
+
+
+# --- the DHT ----------------------------------------------------------------------------------------------------------
+
+
+def _dht(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
+    directory = importlib.import_module("p2pblog.sim.directory")
+    plan = directory.DhtPlan.from_table(scenario.dht)
+    came = directory.run_dht(seed, nodes, scenario.network, plan, tick)
+    document = _document(
+        scenario,
+        nodes,
+        seed,
+        virtual_s=came.virtual_s,
+        bytes_per_node_s=round(came.bytes_sent / nodes / max(1.0, came.virtual_s), 1),
+        dht=came.json,
+        violations=list(came.violations),
+        trace_hash=came.trace_hash,
+        dead_share=plan.dead,
+        datagrams=came.datagrams,
+    )
+    tables = {"lookups": _curve(lookup_ms=came.lookup_ms, acked_ms=came.acked_ms, publish_ms=came.publish_ms)}
+    return Outcome(document, tables)

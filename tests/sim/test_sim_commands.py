@@ -1,0 +1,169 @@
+"""`p2pblog sim` at the terminal: what it prints, what it keeps, and with which exit code it ends."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from p2pblog.cli import main
+from p2pblog.sim import scenario
+from p2pblog.sim.world import World
+
+SHORT = """
+caption = "A short one, with {nodes} nodes"
+nodes = 20
+duration_s = 12
+settle_s = 2
+[posts]
+count = 2
+first_s = 5
+every_s = 3
+[aims]
+delivered_ratio = "= 1"
+latency_ms.p99 = "< 0.001"
+dht.p99_ms = "< 500"
+"""
+
+KEYS = [
+    "scenario", "seed", "nodes", "virtual_s", "wall_s", "delivered_ratio", "missed", "latency_ms", "rmr", "rmr_cold",
+    "relay_share", "lazy_bytes_ratio", "last_hop", "bytes_per_node_s", "dht", "violations", "trace_hash",
+]  # fmt: skip
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> str:
+    path = tmp_path / "short.toml"
+    path.write_text(SHORT)
+    return str(path)
+
+
+def types(*words: str) -> Result:
+    result = CliRunner().invoke(main, ["sim", *words])
+    assert "Traceback" not in result.output
+    return result
+
+
+def gets(*words: str) -> Any:
+    result = types(*words, "--json")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    assert result.stdout.count("\n") == 1
+    return json.loads(result.stdout)
+
+
+# --- list -------------------------------------------------------------------------------------------------------------
+
+
+def test_list_prints_bare_names_one_on_each_line() -> None:
+    result = types("list")
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == scenario.names()
+    assert {"steady", "many-authors"} <= set(result.stdout.splitlines())
+
+
+def test_list_tells_what_each_scenario_is_for() -> None:
+    listed = {each["name"]: each for each in gets("list")}
+
+    assert list(listed) == scenario.names()
+    assert all(each["caption"] and each["nodes"] >= 20 for each in listed.values())
+    assert listed["steady"]["nodes"] == 10_000
+    assert listed["steady"]["aims"]["latency_cold_ms.p99"] == "< 1100"
+
+
+def test_the_command_line_knows_the_simulator_without_importing_it() -> None:
+    code = "import sys, p2pblog.cli; print(*[name for name in sys.modules if 'sim' in name.split('.')])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert loaded.stdout.split() == []
+
+
+# --- run --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_prints_one_document_with_the_promised_keys_first(short: str) -> None:
+    document = gets("run", short, "--seed", "7")
+
+    assert list(document)[: len(KEYS)] == KEYS
+    assert (document["scenario"], document["seed"], document["nodes"]) == ("short", 7, 20)
+    assert document["virtual_s"] == 14
+    assert (document["delivered_ratio"], document["missed"], document["pairs"]) == (1.0, 0, 38)
+    assert list(document["latency_ms"]) == ["p50", "p90", "p99"]
+    assert list(document["dht"]) == ["lookups", "success_ratio", "p50_ms", "p99_ms", "hops_p50"]
+    assert document["violations"] == []
+    assert [aim["met"] for aim in document["aims"]] == [True, False, None]
+
+
+def test_a_person_reads_a_page(short: str) -> None:
+    page = types("run", short).stdout
+
+    assert page.startswith("short: 20 nodes, seed 1, 14 s of virtual time")
+    assert "100.000%, 0 missed" in page
+    assert "delivered_ratio = 1: 1, met" in page
+    assert ", missed\n" in page
+    assert "dht.p99_ms < 500: none, not measured" in page
+    assert page.endswith("No violation.\n")
+
+
+def test_several_seeds_are_kept_in_a_folder_each(short: str, tmp_path: Path) -> None:
+    documents = gets("run", short, "--seeds", "1-2", "--out", str(tmp_path / "out"))
+
+    kept = [json.loads((tmp_path / "out" / f"seed-{seed}" / "result.json").read_text()) for seed in (1, 2)]
+    assert kept == documents
+    assert [document["seed"] for document in documents] == [1, 2]
+    assert documents[0]["trace_hash"] != documents[1]["trace_hash"]
+    assert (tmp_path / "out" / "seed-1" / "notices.csv").read_text().count("\n") == 3
+
+
+def test_a_violation_ends_with_1_and_the_command_that_shows_it_again(
+    short: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted = World.post
+
+    def post(world: World, author: int, number: int = 0) -> None:
+        posted(world, author, number)
+        world.fail("the moon fell down")
+
+    monkeypatch.setattr(World, "post", post)
+    page = types("run", short, "--nodes", "21", "--seed", "5")
+    machine = types("run", short, "--nodes", "21", "--seed", "5", "--json")
+
+    (replay,) = [text for text in page.stdout.splitlines() if "Run it again" in text]
+    assert (page.exit_code, machine.exit_code) == (1, 1)
+    assert "Violations: 2\n  the moon fell down\n" in page.stdout
+    assert replay.endswith(f"sim run {short} --nodes 21 --seed 5")
+    document = json.loads(machine.stdout)
+    assert document["violations"] == ["the moon fell down"] * 2
+    again = types(*shlex.split(document["replay"].partition(" sim ")[2]), "--json")
+    assert json.loads(again.stdout)["trace_hash"] == document["trace_hash"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["run", "steady", "--nodes", "19"], 2, "at least 20"),
+        (["run", "steadi"], 4, "no scenario steadi"),
+        (["run", "nowhere/x.toml"], 4, "can't be read"),
+        (["run", "steady", "--seed", "-1"], 2, "--seed is a whole number"),
+        (["run", "steady", "--seed", "1", "--seeds", "1-2"], 2, "do not go together"),
+        (["run", "steady", "--seeds", "2-1"], 2, "a range such as 1-5"),
+        (["run", "steady", "--seeds", "1-99999999999"], 2, "a range such as 1-5"),
+        (["run", "steady", "--out", "/dev/null/there"], 1, "can't write to /dev/null/there"),
+    ],
+)
+def test_what_can_not_be_run_is_said_at_once(words: list[str], code: int, sentence: str) -> None:
+    result = types(*words)
+
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert sentence in result.stderr
+
+
+def test_an_unknown_scenario_leads_to_the_list() -> None:
+    assert types("run", "steadi").stderr.rstrip().endswith("sim list")
