@@ -32,7 +32,7 @@ from p2pblog.dht.adapter import Dht, open_dht
 from p2pblog.dht.records import Head
 from p2pblog.errors import Malformed, StoreError, UserError
 from p2pblog.gossip.driver import Driver
-from p2pblog.gossip.events import Candidates, ClocksHeard, OwnLogElsewhere
+from p2pblog.gossip.events import Candidates, ClocksHeard, LinksLost, OwnLogElsewhere
 from p2pblog.gossip.keeper import holdings_of
 from p2pblog.gossip.machine import Gossip
 from p2pblog.keyring import Keyring
@@ -346,7 +346,10 @@ class Parts:
     def _on_stored(self, batch: Batch, live: bool) -> None:
         self.node.on_stored(batch, live)
 
-    def _on_effect(self, effect: ClocksHeard | OwnLogElsewhere) -> None:
+    def _on_effect(self, effect: ClocksHeard | LinksLost | OwnLogElsewhere) -> None:
+        if isinstance(effect, LinksLost):
+            self.meeting.on_links_lost()
+            return
         if isinstance(effect, OwnLogElsewhere):
             self.author.proved_elsewhere(effect.device, effect.seq, effect.entry)
             return

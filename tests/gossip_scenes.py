@@ -401,7 +401,7 @@ class Table:
                     self.memories[peer] = memory
             case ev.RememberRelayed(identities):
                 self.relayed = identities
-            case ev.RememberPeer() | ev.OwnLogElsewhere() | ev.ClocksHeard():
+            case ev.RememberPeer() | ev.OwnLogElsewhere() | ev.ClocksHeard() | ev.LinksLost():
                 pass
             case _:
                 scene.at(scene.now, lambda: self._keep(effect))

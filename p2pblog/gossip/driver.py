@@ -38,6 +38,7 @@ from p2pblog.gossip.events import (
     Effect,
     Event,
     LinkDown,
+    LinksLost,
     LinkUp,
     LoadOne,
     LoadRun,
@@ -115,7 +116,7 @@ class Driver:
         wall_ms: Callable[[], int],
         *,
         on_stored: Callable[[Batch, bool], None] = lambda batch, live: None,
-        on_effect: Callable[[ClocksHeard | OwnLogElsewhere], None] = lambda effect: None,
+        on_effect: Callable[[ClocksHeard | LinksLost | OwnLogElsewhere], None] = lambda effect: None,
     ) -> None:
         self.machine = machine
         self.lanes: dict[NodeKey, Lane] = {}
@@ -213,7 +214,7 @@ class Driver:
             case Dial(endpoint, timeout_s):
                 if self._nursery is not None:
                     self._nursery.start_soon(self._dial, endpoint, timeout_s)
-            case OwnLogElsewhere() | ClocksHeard():
+            case OwnLogElsewhere() | ClocksHeard() | LinksLost():
                 self._on_effect(effect)
             case _:
                 self._writings.append(effect)

@@ -207,6 +207,14 @@ class PingDue:
 
 
 @dataclass(frozen=True, slots=True)
+class PongDue:
+    """A ping has been without an answer for as long as we are patient with this peer."""
+
+    peer: NodeKey
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class HelloDue:
     """A link that said no Hello within the time a handshake has."""
 
@@ -219,7 +227,7 @@ class RelayDue:
     """Every few seconds: end the leases that are over, ask for feeds that no link leads to."""
 
 
-Timer = GraftDue | HavesDue | WantDue | PatienceDue | ClocksDue | PingDue | HelloDue | RelayDue
+Timer = GraftDue | HavesDue | WantDue | PatienceDue | ClocksDue | PingDue | PongDue | HelloDue | RelayDue
 
 # --- effects ----------------------------------------------------------------------------------------------------------
 
@@ -357,6 +365,11 @@ class ClocksHeard:
     peer: NodeKey
 
 
+@dataclass(frozen=True, slots=True)
+class LinksLost:
+    """Half of the links are gone, or seem so: whoever else knows nodes should look for some now."""
+
+
 Effect = (
     Send
     | Close
@@ -376,4 +389,5 @@ Effect = (
     | RememberRelayed
     | OwnLogElsewhere
     | ClocksHeard
+    | LinksLost
 )

@@ -37,6 +37,7 @@ from p2pblog.gossip.events import (
     PatienceDue,
     PayloadsStored,
     PingDue,
+    PongDue,
     Received,
     RelayDue,
     SetTimer,
@@ -173,6 +174,8 @@ class Gossip:
         match timer:
             case PingDue():
                 return self.membership.on_ping_due(now)
+            case PongDue():
+                return self.membership.on_pong_due(timer, now)
             case GraftDue():
                 return self.broadcast.on_graft_due(timer, now)
             case HavesDue(peer):

@@ -16,7 +16,18 @@ from p2pblog.config import LINKS_ACCEPTED_MAX, LINKS_CHOSEN_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import IdentityHash, NodeKey
 from p2pblog.errors import BadMessage, TooSlow
-from p2pblog.gossip.events import Close, Dial, DialFailed, Effect, PingDue, RememberPeer, Send, SetTimer
+from p2pblog.gossip.events import (
+    Close,
+    Dial,
+    DialFailed,
+    Effect,
+    LinksLost,
+    PingDue,
+    PongDue,
+    RememberPeer,
+    Send,
+    SetTimer,
+)
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import PEERS_MAX, Bye, Peers, Ping, Pong
 from p2pblog.gossip.sharing import Session, Sharing
@@ -56,6 +67,14 @@ VISIT_EVERY_S = 10.0
 """How often a link may make way: a link's handshake and clocks each time, so a small budget."""
 VISIT_AGAIN_S = 300.0
 """When who made way may be visited again (DESIGN: at most every 5 minutes)."""
+LINKS_ENOUGH = 5
+"""Links of somebody whose feeds are all covered (our model: degree 5 reaches hop 20 under re-wiring, 13 doubles the
+lazy notices)."""
+SETTLE_S = 1.0
+"""How long a link may take to show which feeds it leads to, before others are dialed for them: Hello, tokens and clocks
+are three round trips."""
+DIAL_IN_CRASH_S = 0.5
+"""How long a dial may take after a crash, when most of those we know are gone: two slow round trips."""
 COVER_TWICE = 2
 """Links wished for each followed identity."""
 
@@ -65,6 +84,7 @@ class Known:
     """An endpoint worth dialing: who answered there, how often nobody did, when to try again, and what it may hold."""
 
     block: bytes
+    is_public: bool
     node: NodeKey | None = None
     failures: int = 0
     not_before: float = 0.0
@@ -103,6 +123,9 @@ class Membership:
     _number: int = 0
     linked_at: dict[NodeKey, float] = field(default_factory=dict)
     _shuffle_at: float = 0.0
+    _in_crash: bool = False
+    _uncovered: tuple[int, set[IdentityHash]] = (-1, set())
+    """What links lead to too seldom, as of which change of what is shared."""
     _visit_at: float = 0.0
 
     # --- the passive view ---
@@ -127,7 +150,7 @@ class Membership:
             return known
         if len(self.known) >= KNOWN_MAX:
             self._forget(max(self.known, key=self._worth_forgetting))
-        known = self.known[endpoint] = Known(endpoint.block)
+        known = self.known[endpoint] = Known(endpoint.block, endpoint.is_public)
         self.crowds[known.block] += 1
         return known
 
@@ -215,11 +238,12 @@ class Membership:
         return self.on_candidates(told, None, now)
 
     def _name_peers(self, session: Session) -> list[Effect]:
+        is_public = session.endpoint.is_public
         good = [
             endpoint
-            for endpoint, known in sorted(self.known.items())
+            for endpoint, known in self.known.items()
             if known.node is not None and known.node != session.peer and known.failures == 0
-            and (endpoint.is_public or not session.endpoint.is_public)
+            and (known.is_public or not is_public)
         ]  # fmt: skip
         picked = self.rng.sample(good, min(PEERS_MAX, len(good)))
         return [Send(session.peer, Peers(tuple(picked)))] if picked else []
@@ -229,11 +253,8 @@ class Membership:
     def on_ping_due(self, now: float) -> list[Effect]:
         effects: list[Effect] = [SetTimer(PingDue(), now + PING_EVERY_S)]
         effects += self._drop_lost(now)
-        suspects = [peer for peer in sorted(self.pinged) if self._is_suspect(peer, now)]
         idle = [peer for peer in sorted(self.sharing.sessions) if peer not in self.pinged]
-        if suspects:
-            effects += [effect for peer in idle for effect in self._ping(peer, now)]
-        elif idle:
+        if idle:
             effects += self._ping(self._next_in_turn(idle), now)
         if now >= self._shuffle_at and self.sharing.sessions:
             self._shuffle_at = now + SHUFFLE_EVERY_S
@@ -252,7 +273,19 @@ class Membership:
             return []
         self._number = self._number % (2**32 - 1) + 1  # 0 is sharing's COMPARE_PING
         self.pinged[peer] = Pinged(self._number, now, now)
-        return [Send(peer, Ping(self._number))]
+        return [Send(peer, Ping(self._number)), SetTimer(PongDue(peer, self._number), now + self._patience_s(peer))]
+
+    def on_pong_due(self, timer: PongDue, now: float) -> list[Effect]:
+        """An answer is late: unless the peer is busy saying other things, all the others are pinged at once, and what
+        is lost is made good without waiting for the next turn."""
+        pinged = self.pinged.get(timer.peer)
+        if pinged is None or pinged.number != timer.number:
+            return []
+        due = pinged.alive_at + self._patience_s(timer.peer)
+        if due > now:
+            return [SetTimer(timer, due)]
+        idle = [peer for peer in sorted(self.sharing.sessions) if peer not in self.pinged]
+        return [effect for peer in idle for effect in self._ping(peer, now)] + self._dial(now)
 
     def on_ping(self, session: Session, message: Ping) -> list[Effect]:
         return [Send(session.peer, Pong(message.number))]
@@ -271,8 +304,10 @@ class Membership:
             self.pinged[peer].alive_at = now
 
     def _is_suspect(self, peer: NodeKey, now: float) -> bool:
-        patience = max(SUSPECT_AFTER_S, 3 * self.round_trips.get(peer, 0.0))
-        return now - self.pinged[peer].alive_at > patience
+        return now >= self.pinged[peer].alive_at + self._patience_s(peer)
+
+    def _patience_s(self, peer: NodeKey) -> float:
+        return max(SUSPECT_AFTER_S, 3 * self.round_trips.get(peer, 0.0))
 
     def _drop_lost(self, now: float) -> list[Effect]:
         lost = [peer for peer in sorted(self.pinged) if now - self.pinged[peer].alive_at > LOST_AFTER_S]
@@ -313,41 +348,64 @@ class Membership:
     # --- dialing ---
 
     def _dial(self, now: float) -> list[Effect]:
-        links = len(self.sharing.sessions)
         suspects = sum(1 for peer in self.pinged if self._is_suspect(peer, now))
-        lost = sum(1 for at in self.lost if now - at < LOST_WITHIN_S)
-        in_need = links - suspects < 2 or suspects + lost >= links - suspects
-        room = (DIALS_MAX if in_need else DIALS_CALM) - len(self.dialing)
+        links = len(self.sharing.sessions) - suspects
+        gone = suspects + sum(1 for at in self.lost if now - at < LOST_WITHIN_S)
+        is_crash = gone > 0 and gone >= links
+        effects: list[Effect] = [LinksLost()] if is_crash and not self._in_crash else []
+        self._in_crash = is_crash
+        room = (DIALS_MAX if is_crash or links < 2 else DIALS_CALM) - len(self.dialing)
         if room <= 0:
-            return []
-        chosen: list[Endpoint] = []
-        for endpoint in self._worth_dialing(now):
-            if len(chosen) >= room:
-                break
-            chosen.append(endpoint)
+            return effects
+        taken = links + len(self.dialing)
+        uncovered = self._poorly_covered()
+        beyond = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX - taken
+        if is_crash and links < LINKS_ENOUGH:
+            spare = room  # most of those we know are gone too, so more are dialed than there are places
+        elif uncovered and not self._is_settling(now):
+            spare = LINKS_CHOSEN_MAX - taken
+        else:
+            spare = beyond = LINKS_ENOUGH - taken
+        if spare <= 0 and (beyond <= 0 or not uncovered):
+            return effects
+        chosen = self._worth_dialing(now, uncovered, beyond, spare)[:room]
+        for endpoint in chosen:
             self.dialing[endpoint] = None
-        return [Dial(endpoint, DIAL_TIMEOUT_S) for endpoint in chosen]
+        timeout_s = DIAL_IN_CRASH_S if is_crash else DIAL_TIMEOUT_S
+        return [*effects, *(Dial(endpoint, timeout_s) for endpoint in chosen)]
 
-    def _worth_dialing(self, now: float) -> list[Endpoint]:
-        """Those that hold what no link of ours shares first, then the most reliable, while there is room."""
-        linked = {session.endpoint for session in self.sharing.sessions.values()}
+    def _worth_dialing(self, now: float, uncovered: set[IdentityHash], beyond: int, spare: int) -> list[Endpoint]:
+        """Those that hold what too few links lead to, most of it first, up to `beyond`; then any of the most reliable,
+        up to `spare` in all."""
+        sessions = self.sharing.sessions
+        linked = {session.endpoint for session in sessions.values()}
         free = [
-            (endpoint, known)
-            for endpoint, known in sorted(self.known.items())
-            if endpoint not in self.dialing
+            (-len(uncovered & known.holds.keys()), known.failures, self.rng.random(), endpoint)
+            for endpoint, known in self.known.items()
+            if known.not_before <= now
+            and known.node not in sessions
+            and endpoint not in self.dialing
             and endpoint not in linked
-            and known.node not in self.sharing.sessions
-            and known.not_before <= now
         ]
-        if not free:
-            return []
-        uncovered = {i for i in self.holdings.interests if self.sharing.cover(i) < COVER_TWICE}
-        needed = [endpoint for endpoint, known in free if uncovered & known.holds.keys()]
-        taken = set(needed)
-        others = [(known.failures, endpoint) for endpoint, known in free if endpoint not in taken]
-        spare = max(0, LINKS_CHOSEN_MAX - len(self.sharing.sessions) - len(self.dialing))
-        beyond = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX - len(self.sharing.sessions) - len(self.dialing)
-        return [*needed[: max(0, beyond)], *(endpoint for _failures, endpoint in sorted(others)[:spare])]
+        free.sort()
+        needed = [row[3] for row in free if row[0] < 0]
+        others = [row[3] for row in free if row[0] == 0]
+        return [*needed[: max(0, beyond)], *others[: max(0, spare - len(needed))]]
+
+    def _is_settling(self, now: float) -> bool:
+        """Whether what we have may yet turn out to lead to all that we follow."""
+        if len(self.sharing.sessions) < LINKS_ENOUGH:
+            return True
+        return bool(self.dialing) or any(now - at < SETTLE_S for at in self.linked_at.values())
+
+    def _poorly_covered(self) -> set[IdentityHash]:
+        """What is followed and has fewer links than we wish for; counted anew only when something has changed."""
+        changes = self.sharing.changes
+        if self._uncovered[0] != changes:
+            followed = self.holdings.interests
+            few = {i for i in followed if i != self.holdings.own and self.sharing.cover(i) < COVER_TWICE}
+            self._uncovered = changes, few
+        return self._uncovered[1]
 
 
 def outranks(own: NodeKey, peer: NodeKey, is_dialed: bool, was_dialed: bool, stood_s: float) -> bool:

@@ -183,6 +183,8 @@ class Sharing:
     sessions: dict[NodeKey, Session] = field(default_factory=dict)
     links_so_far: int = 0
     sharers: dict[IdentityHash, dict[NodeKey, None]] = field(default_factory=dict)
+    changes: int = 0
+    """Grows whenever another link may lead to a feed, or one fewer."""
 
     # --- links ---
 
@@ -229,6 +231,7 @@ class Sharing:
         if session.ready:
             raise BadMessage("a second Hello")
         session.ready = True
+        self.changes += 1
         session.port, session.links = hello.port, hello.links
         if session.offered is None or session.offered != hello.memory:
             session.memory = Memory()
@@ -263,6 +266,7 @@ class Sharing:
         fresh = [identity for identity in matched if identity not in session.shared]
         for identity in fresh:
             session.shared[identity] = Shared()
+            self.changes += 1
             self.sharers.setdefault(identity, {})[session.peer] = None
         # First tokens cross each other; later ones may match what we told before the peer cared, so they are answered.
         answer = [] if session.first_tokens_due else fresh
@@ -328,6 +332,7 @@ class Sharing:
             raise TooLarge("clocks of more numbers than a peer may fill")
         row.heard = clock
         session.clocks.update(clock.logs)
+        self.changes += 1
 
     # --- what changes here ---
 
@@ -338,6 +343,7 @@ class Sharing:
         if merged is known:
             return []
         self.holdings.learn(merged)
+        self.changes += 1
         effects: list[Effect] = [StoreIdentity(merged)]
         for device, standing in merged.devices.items():
             if standing.retired and standing.entry is not None and device in self.holdings.logs:
@@ -348,6 +354,7 @@ class Sharing:
 
     def on_interested(self, identity: IdentityHash) -> list[Effect]:
         self.holdings.interests[identity] = None
+        self.changes += 1
         return self.take_up(identity)
 
     def take_up(self, identity: IdentityHash) -> list[Effect]:
@@ -363,6 +370,7 @@ class Sharing:
 
     def on_uninterested(self, identity: IdentityHash) -> list[Effect]:
         self.holdings.interests.pop(identity, None)
+        self.changes += 1
         return self.leave(identity)
 
     def leave(self, identity: IdentityHash) -> list[Effect]:
@@ -433,6 +441,7 @@ class Sharing:
             session.memory.forks.discard(device)
 
     def _drop_sharer(self, identity: IdentityHash, peer: NodeKey) -> None:
+        self.changes += 1
         peers = self.sharers.get(identity, {})
         peers.pop(peer, None)
         if not peers:

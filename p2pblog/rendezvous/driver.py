@@ -21,6 +21,7 @@ from p2pblog.rendezvous.events import (
     Followed,
     Found,
     LinksChanged,
+    LinksLost,
     LoadOwn,
     Met,
     OwnHeads,
@@ -80,16 +81,17 @@ class Meeting:
 
     async def run(self) -> None:
         """Compare, publish, announce and search until cancelled."""
-        try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
                 self.feed(Started())
                 nursery.start_soon(self._keep_time)
                 nursery.start_soon(self._watch_links)
                 await self._until_compared()
                 self.feed(OwnLogCompared())
-        finally:
-            self._nursery = None
+                await trio.sleep_forever()
+            finally:
+                self._nursery = None  # what ends now, links above all, must start nothing any more
 
     def feed(self, event: Event) -> None:
         """The one door: decide, then start what was decided. Nothing is while the node is not at work: when it begins,
@@ -112,6 +114,10 @@ class Meeting:
     def on_reachable(self, endpoint: Endpoint | None) -> None:
         """Others reach this node there now, or nowhere."""
         self.feed(Reachable(endpoint))
+
+    def on_links_lost(self) -> None:
+        """Half of the gossip links are gone, or seem so."""
+        self.feed(LinksLost())
 
     async def remember(self, endpoints: Sequence[Endpoint]) -> None:
         """Keep endpoints that a person gave, and let the DHT meet them."""

@@ -25,6 +25,7 @@ from p2pblog.gossip.events import (
     Effect,
     Event,
     LinkDown,
+    LinksLost,
     LinkUp,
     LoadOne,
     LoadRun,
@@ -167,7 +168,7 @@ class SimNode:
                     self._at(self.network.loop.now_us, self.serve, lane)
             case Dial(endpoint, timeout_s):
                 self._dial(endpoint, micros(timeout_s))
-            case ClocksHeard() | OwnLogElsewhere():
+            case ClocksHeard() | OwnLogElsewhere() | LinksLost():
                 self.world.on_effect(self, effect)
             case _:
                 self._writings.append(effect)

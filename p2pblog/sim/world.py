@@ -11,7 +11,7 @@ from p2pblog.core.keys import DeviceKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import LogStart, Note
 from p2pblog.errors import RemoteProtocolError
-from p2pblog.gossip.events import Candidates, ClocksHeard, OwnLogElsewhere, Stored
+from p2pblog.gossip.events import Candidates, ClocksHeard, LinksLost, OwnLogElsewhere, Stored
 from p2pblog.gossip.messages import Message
 from p2pblog.sim.chance import generator
 from p2pblog.sim.graph import follows_of, writing_times
@@ -201,7 +201,7 @@ class World:
         for watcher in self.watchers:
             watcher.on_closed(self, node, other, error)
 
-    def on_effect(self, node: SimNode, effect: ClocksHeard | OwnLogElsewhere) -> None:
+    def on_effect(self, node: SimNode, effect: ClocksHeard | LinksLost | OwnLogElsewhere) -> None:
         """What the machine tells the author's pen."""
 
     def fail(self, what: str) -> None:
