@@ -570,7 +570,7 @@ class SimCommands(click.Group):
     """Its commands are imported when one is called or listed, so that all others start as if it were not there."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["list", "run"]
+        return ["list", "run", "plot", "compare"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         from p2pblog import cli_sim

@@ -17,6 +17,7 @@ from p2pblog.cli import Session, json_option, this
 from p2pblog.errors import UsageError
 from p2pblog.sim import folder, pages, scenario
 from p2pblog.sim.aims import parse_all
+from p2pblog.sim.compare import compare
 from p2pblog.sim.run import Outcome, Tick, run
 
 VIOLATED = 1
@@ -121,4 +122,31 @@ def _progress(label: str) -> Iterator[Tick]:
         yield lambda share: bar.update(max(0, round(share * 1000) - bar.pos))
 
 
-COMMANDS: dict[str, click.Command] = {"list": list_scenarios, "run": run_scenario}
+# --- what came of it --------------------------------------------------------------------------------------------------
+
+
+@click.command("plot", epilog=_example("p2pblog sim plot results"))
+@click.argument("place", metavar="DIR")
+@json_option
+@this
+def plot(session: Session, place: str) -> None:
+    """Draw the results in DIR and in folders within it, as PNG files in DIR."""
+    from p2pblog.sim import pictures
+
+    paths = [str(path) for path in pictures.draw_all(folder.results(place), Path(place))]
+    session.show({"pictures": paths}, lambda: pages.list_page(paths))
+
+
+@click.command("compare", epilog=_example("p2pblog sim compare results/before results/after"))
+@click.argument("before", metavar="DIR")
+@click.argument("after", metavar="DIR")
+@json_option
+@this
+def compare_results(session: Session, before: str, after: str) -> None:
+    """The figures of two results side by side, and which got worse; of several seeds in a folder, their means."""
+    compared = compare(folder.results(before), folder.results(after))
+    document = {"before": before, "after": after, **compared}
+    session.show(document, lambda: pages.compare_page(document))
+
+
+COMMANDS = {each.name: each for each in (list_scenarios, run_scenario, plot, compare_results)}

@@ -76,7 +76,7 @@ def _violations(violations: Sequence[str], replay: str | None) -> Page:
     page += [line(f"  {text}") for text in violations[:VIOLATIONS_SHOWN]]
     if len(violations) > VIOLATIONS_SHOWN:
         page.append(line(f"  and {len(violations) - VIOLATIONS_SHOWN:,} more"))
-    return [*page, line("Run it again: ", Piece(replay or "", Style.BOLD))]
+    return [*page, line("See it again: ", Piece(replay or "", Style.BOLD))]
 
 
 def compare_page(compared: Mapping[str, Any]) -> Page:
@@ -84,7 +84,9 @@ def compare_page(compared: Mapping[str, Any]) -> Page:
     page: Page = [line(f"before: {compared['before']}"), line(f"after:  {compared['after']}")]
     for group in compared["groups"]:
         runs = f"{group['runs_before']} and {group['runs_after']} runs"
-        page += [line(), line(Piece(f"{group['scenario']}, {group['nodes']:,} nodes", Style.BOLD), f" ({runs})")]
+        alike = ", with the same traces" if group["identical"] else ""
+        page += [line(), line(Piece(f"{group['scenario']}, {group['nodes']:,} nodes", Style.BOLD), f" ({runs}{alike})")]
+        page.append(line(Piece(f"  {'':<24}{'before':>12}  {'after':>12}", Style.DIM)))
         for row in group["figures"]:
             page.append(_compared(row))
     for side in ("before", "after"):
@@ -112,7 +114,7 @@ def number(value: float | None) -> str:
     """A figure as short as it can be said, with thousands apart."""
     if value is None:
         return "none"
-    return f"{value:,}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.5g}"
 
 
 def spread(quantiles: Mapping[str, float | None]) -> str:

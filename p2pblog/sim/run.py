@@ -141,8 +141,17 @@ def _gossip(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
         bytes_by_kind=dict(sorted(meter.bytes_by_kind.items())),
         messages=dict(sorted(meter.messages.items())),
         events=world.loop.events,
+        episodes=[_episode(table) for table in scenario.faults],
     )
     return Outcome(document, _gossip_tables(world, curve))
+
+
+def _episode(fault: dict[str, Any]) -> dict[str, Any]:
+    """When a fault strikes and when it is over, as far as its table says."""
+    from_s = float(fault["at_s"])
+    repeated_s = fault.get("every_s", 0.0) * (fault.get("times", 1) - 1)
+    lasts_s = fault.get("heal_after_s") or fault.get("back_after_s") or repeated_s
+    return {"kind": fault["kind"], "from_s": from_s, "to_s": float(fault.get("until_s", from_s + lasts_s))}
 
 
 def _gossip_tables(world: World, curve: Curve) -> dict[str, Table]:

@@ -135,7 +135,7 @@ def test_a_violation_ends_with_1_and_the_command_that_shows_it_again(
     page = types("run", short, "--nodes", "21", "--seed", "5")
     machine = types("run", short, "--nodes", "21", "--seed", "5", "--json")
 
-    (replay,) = [text for text in page.stdout.splitlines() if "Run it again" in text]
+    (replay,) = [text for text in page.stdout.splitlines() if "See it again" in text]
     assert (page.exit_code, machine.exit_code) == (1, 1)
     assert "Violations: 2\n  the moon fell down\n" in page.stdout
     assert replay.endswith(f"sim run {short} --nodes 21 --seed 5")

@@ -1,0 +1,280 @@
+"""Pictures of results, by matplotlib: one curve for each scenario and size, a band where there are several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p2pblog.errors import UserError
+from p2pblog.sim.compare import grouped
+from p2pblog.sim.folder import Result
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+"""Told apart by the colour-blind too (Okabe and Ito 2008)."""
+STROKES = ("-", "--", "-.", ":")
+"""A second mark beside the colour, for print and for more curves than colours."""
+SIZE_INCHES = (8.0, 4.5)
+DOTS_PER_INCH = 100
+POINTS_MAX = 4_000
+"""Dots of one picture; more are black."""
+DUPLICATES_SHOWN = 0.02
+"""The axis goes so far at least: twice the aim, so that none look like none."""
+
+Rows = list[tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """The runs of one scenario and size, which are drawn together."""
+
+    label: str
+    colour: str
+    stroke: str
+    results: tuple[Result, ...]
+
+    def series(self, table: str, *names: str) -> list[Rows]:
+        """The rows of each run that has some."""
+        return [rows for rows in (result.column(table, *names) for result in self.results) if rows]
+
+
+def draw_all(results: Sequence[Result], place: Path) -> list[Path]:
+    """Draw every picture for which the results have something, into `place`; gives the files.
+
+    Raises UserError where matplotlib is missing or nothing could be drawn.
+    """
+    figure_of = _matplotlib()
+    groups = [
+        Curves(_label(group, runs), COLOURS[at % len(COLOURS)], STROKES[at // len(COLOURS) % len(STROKES)], tuple(runs))
+        for at, (group, runs) in enumerate(grouped(results).items())
+    ]
+    written = []
+    for name, draw in PICTURES.items():
+        figure = figure_of(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, layout="constrained")
+        if draw(figure, groups):
+            path = place / f"{name}.png"
+            try:
+                figure.savefig(path, metadata={"Software": None})
+            except OSError as error:
+                raise UserError(f"can't write to {place}: {error.strerror}") from error
+            written.append(path)
+    if not written:
+        raise UserError(f"the results in {place} have no tables to draw from: run them with --out")
+    return written
+
+
+def _matplotlib() -> Callable[..., Any]:
+    """The class of figures. No window system is asked: a figure of its own draws to memory."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UserError("pictures need matplotlib, which is not installed", "pip install 'p2pblog[sim]'") from error
+    made: Callable[..., Any] = Figure
+    return made
+
+
+def _label(group: tuple[str, int], runs: Sequence[Result]) -> str:
+    seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
+    return f"{group[0]}, {group[1]:,} nodes{seeds}"
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def _delivery(figure: Any, groups: Sequence[Curves]) -> bool:
+    """How long a notice takes: while one is on line, and after coming back."""
+    ways = [
+        ("Writing to delivery, both on line", ("warm_ms", "cold_ms")),
+        ("Back on line to delivery", ("catch_up_ms",)),
+    ]
+    ways = [(title, names) for title, names in ways if any(each.series("delivery", names[0]) for each in groups)]
+    if not ways:
+        return False
+    for axes, (title, names) in zip(_panels(figure, len(ways)), ways, strict=True):
+        for each in groups:
+            for name, stroke in zip(names, STROKES, strict=False):
+                kind = {"warm_ms": "", "cold_ms": " (first notices)", "catch_up_ms": ""}[name]
+                _distribution(axes, each, each.series("delivery", "share", name), each.label + kind, stroke)
+        _finish(axes, title, "milliseconds", "deliveries", logarithmic=True)
+        _percent(axes)
+    return True
+
+
+def _coverage(figure: Any, groups: Sequence[Curves]) -> bool:
+    """Who has what while it happens, with what was done to the network behind it."""
+    axes = figure.subplots()
+    drawn = False
+    for each in groups:
+        tables = each.series("coverage", "at_s", "pairs", "held")
+        runs: list[Rows] = [[(at, held / pairs) for at, pairs, held in rows if pairs] for rows in tables]
+        if any(runs):
+            drawn = True
+            at, low, middle, high = _across(runs)
+            axes.plot(at, middle, color=each.colour, linestyle=each.stroke, label=each.label)
+            axes.fill_between(at, low, high, color=each.colour, alpha=0.2, linewidth=0)
+    for kind, begin_s, end_s in _episodes(groups):
+        if begin_s == end_s:
+            axes.axvline(begin_s, color="#777777", linewidth=1, label=kind)
+        else:
+            axes.axvspan(begin_s, end_s, color="#999999", alpha=0.25, linewidth=0, label=kind)
+    _finish(axes, "Notices held by followers on line", "seconds of virtual time", "recent notices held")
+    _percent(axes, from_zero=False)
+    return drawn
+
+
+def _episodes(groups: Sequence[Curves]) -> Iterator[tuple[str, float, float]]:
+    """What was done to the network and for how long, each once."""
+    seen: set[tuple[str, float, float]] = set()
+    named: set[str] = set()
+    for each in groups:
+        for episode in each.results[0].document.get("episodes", ()):
+            key = (str(episode["kind"]), float(episode["from_s"]), float(episode["to_s"]))
+            if key not in seen:
+                seen.add(key)
+                yield (key[0] if key[0] not in named else "_" + key[0], key[1], key[2])  # "_": not in the legend again
+                named.add(key[0])
+
+
+def _duplicates(figure: Any, groups: Sequence[Curves]) -> bool:
+    """Copies that nobody needed, notice by notice."""
+    axes = figure.subplots()
+    highest = 0.0
+    drawn = False
+    for each in groups:
+        runs = each.series("notices", "written_s", "first", "deliveries", "copies")
+        rows = sorted(row for run in runs for row in run if row[2])
+        rows = rows[:: max(1, len(rows) // POINTS_MAX)]
+        for first, marker, kind in ((0.0, ".", ""), (1.0, "^", " (first notices)")):
+            points = [(at, copies / deliveries - 1) for at, is_first, deliveries, copies in rows if is_first == first]
+            if points:
+                drawn, highest = True, max(highest, *(excess for _, excess in points))
+                axes.plot(*zip(*points, strict=True), marker, color=each.colour, alpha=0.6, label=each.label + kind)
+    _finish(axes, "Duplicates of each notice", "written at, seconds of virtual time", "copies beyond one a delivery")
+    axes.set_ylim(-0.1 * max(DUPLICATES_SHOWN, highest), 1.1 * max(DUPLICATES_SHOWN, highest))
+    return drawn
+
+
+def _bytes(figure: Any, groups: Sequence[Curves]) -> bool:
+    """What taking part costs each node."""
+    axes = figure.subplots()
+    drawn = False
+    for each in groups:
+        runs: list[Rows] = []
+        for result in each.results:
+            rates = sorted(sent / result.document["virtual_s"] for (sent,) in result.column("nodes", "bytes_sent"))
+            runs.append([((at + 1) / len(rates), rate) for at, rate in enumerate(rates)])
+        drawn = _distribution(axes, each, runs, each.label, each.stroke) or drawn
+    _finish(axes, "Traffic of each node", "bytes sent a second, over the whole run", "nodes", logarithmic=True)
+    _percent(axes)
+    return drawn
+
+
+def _lookups(figure: Any, groups: Sequence[Curves]) -> bool:
+    """How long the DHT takes."""
+    axes = figure.subplots()
+    drawn = False
+    for each in groups:
+        rows = each.series("lookups", "share", "lookup_ms")
+        drawn = _distribution(axes, each, rows, each.label, each.stroke) or drawn
+        stored = each.series("lookups", "share", "acked_ms")
+        drawn = _distribution(axes, each, stored, f"{each.label}: published to 8", ":") or drawn
+    _finish(axes, "Look-ups in the DHT", "milliseconds", "look-ups", logarithmic=True)
+    _percent(axes)
+    return drawn
+
+
+def _dead(figure: Any, groups: Sequence[Curves]) -> bool:
+    """The DHT's latency against the share of dead nodes."""
+    points: dict[float, list[Result]] = {}
+    for each in groups:
+        for result in each.results:
+            if result.document["dht"]["lookups"] and "dead_share" in result.document:
+                points.setdefault(result.document["dead_share"], []).append(result)
+    if len(points) < 2:
+        return False
+    axes = figure.subplots()
+    shares = sorted(points)
+    for name, colour, marker in (("p50_ms", COLOURS[0], "o-"), ("p99_ms", COLOURS[1], "s--")):
+        values = [sorted(result.document["dht"][name] for result in points[share]) for share in shares]
+        percents = [share * 100 for share in shares]
+        axes.plot(percents, [_middle(each) for each in values], marker, color=colour, label=name[:3])
+        axes.fill_between(
+            percents, [each[0] for each in values], [each[-1] for each in values], color=colour, alpha=0.2
+        )
+    _finish(axes, "Look-ups among dead nodes", "percent of the nodes that are dead", "milliseconds")
+    axes.set_ylim(bottom=0)
+    return True
+
+
+PICTURES: dict[str, Callable[[Any, Sequence[Curves]], bool]] = {
+    "delivery": _delivery,
+    "coverage": _coverage,
+    "duplicates": _duplicates,
+    "bytes": _bytes,
+    "lookups": _lookups,
+    "dead": _dead,
+}
+"""File name -> what draws it; it says whether there was something to draw."""
+
+
+# --- shapes -----------------------------------------------------------------------------------------------------------
+
+
+def _panels(figure: Any, count: int) -> list[Any]:
+    return list(figure.subplots(1, count, squeeze=False)[0])
+
+
+def _distribution(axes: Any, each: Curves, runs: Sequence[Rows], label: str, stroke: str) -> bool:
+    """A cumulative curve: (share, value) rows of each seed; the band is between the least and the largest."""
+    if not any(runs):
+        return False
+    shares, low, middle, high = _across(runs)
+    axes.plot(middle, shares, color=each.colour, linestyle=stroke, label=label)
+    axes.fill_betweenx(shares, low, high, color=each.colour, alpha=0.2, linewidth=0)
+    return True
+
+
+def _across(runs: Sequence[Rows]) -> tuple[list[float], list[float], list[float], list[float]]:
+    """Of several curves over the same places: the places, and at each the least, the middle and the largest."""
+    values: dict[float, list[float]] = {}
+    for rows in runs:
+        for place, value in rows:
+            values.setdefault(place, []).append(value)
+    places = sorted(values)
+    ranked = [sorted(values[place]) for place in places]
+    return places, [each[0] for each in ranked], [_middle(each) for each in ranked], [each[-1] for each in ranked]
+
+
+def _middle(ranked: Sequence[float]) -> float:
+    return ranked[(len(ranked) - 1) // 2]
+
+
+def _percent(axes: Any, from_zero: bool = True) -> None:
+    """Shares up to 100%."""
+    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.set_ylim(bottom=0 if from_zero else None, top=1.01)
+
+
+def _one_two_five(axes: Any) -> None:
+    """A logarithmic axis across, with numbers that a person reads."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _finish(axes: Any, title: str, across: str, up: str, logarithmic: bool = False) -> None:
+    axes.set_title(title)
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.grid(visible=True, color="#dddddd", linewidth=0.7)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    if logarithmic and axes.lines:
+        _one_two_five(axes)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize="small", framealpha=0.9)

@@ -1,0 +1,251 @@
+"""Results in folders: kept, drawn and compared."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from matplotlib.figure import Figure
+
+from p2pblog.cli import main
+from p2pblog.sim import folder, pictures
+from p2pblog.sim.run import Outcome, Table
+
+
+def types(*words: str) -> Result:
+    result = CliRunner().invoke(main, ["sim", *words])
+    assert "Traceback" not in result.output
+    return result
+
+
+def document(seed: int = 1, **changed: Any) -> dict[str, Any]:
+    return {
+        "scenario": "steady", "seed": seed, "nodes": 100, "virtual_s": 50.0, "delivered_ratio": 1.0, "missed": 0,
+        "latency_ms": {"p50": 100.0, "p90": 200.0, "p99": 400.0}, "rmr": 0.0, "last_hop": 5,
+        "dht": {"lookups": 0, "success_ratio": None, "p50_ms": None, "p99_ms": None}, "trace_hash": f"{seed:032x}",
+    } | changed  # fmt: skip
+
+
+def keep(place: Path, **tables: Table) -> None:
+    folder.write(place, Outcome(document(), tables))
+
+
+def gossip_run(place: Path, seed: int, slower: float = 1.0, **changed: Any) -> None:
+    """A run with tables of the shapes that the simulator keeps."""
+    shares = [step / 10 for step in range(11)]
+    tables = {
+        "delivery": Table(
+            ("share", "warm_ms", "cold_ms", "catch_up_ms"),
+            [(share, 100 * slower + 50 * share, 200 * slower + 90 * share, "") for share in shares],
+        ),
+        "coverage": Table(("at_s", "pairs", "held"), [(at, 10, 10 - at % 3) for at in range(1, 20)] + [(20, 0, 0)]),
+        "notices": Table(
+            ("author", "written_s", "first", "deliveries", "copies", "relayed", "last_hop"),
+            [(0, 10.0, 1, 99, 101, 0, 4), (0, 14.0, 0, 99, 99, 0, 4), (0, 18.0, 0, 0, 0, 0, 0)],
+        ),
+        "nodes": Table(
+            ("node", "follows", "followers", "bytes_sent"), [(node, 1, 0, 1000 * node) for node in range(9)]
+        ),
+    }
+    folder.write(place, Outcome(document(seed, **changed), tables))
+
+
+def dht_run(place: Path, seed: int, dead: float) -> None:
+    measured = {"lookups": 40, "success_ratio": 1.0, "p50_ms": 100 + 300 * dead, "p99_ms": 400 + 900 * dead}
+    rows = [(step / 10, 100 + 10 * step, "", "") for step in range(11)]
+    tables = {"lookups": Table(("share", "lookup_ms", "acked_ms", "publish_ms"), rows)}
+    folder.write(place, Outcome(document(seed, scenario=f"dead-{dead:g}", dead_share=dead, dht=measured), tables))
+
+
+# --- plot -------------------------------------------------------------------------------------------------------------
+
+
+def test_plot_draws_what_there_is_and_prints_the_files(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        gossip_run(tmp_path / f"seed-{seed}", seed, 1 + seed / 10)
+
+    printed = types("plot", str(tmp_path))
+
+    names = ["delivery", "coverage", "duplicates", "bytes"]
+    assert printed.stdout.splitlines() == [str(tmp_path / f"{name}.png") for name in names]
+    for name in names:
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_results_are_the_same_picture(tmp_path: Path) -> None:
+    gossip_run(tmp_path / "run", 1)
+
+    def bytes_drawn() -> list[bytes]:
+        answer = json.loads(types("plot", str(tmp_path), "--json").stdout)
+        return [Path(path).read_bytes() for path in answer["pictures"]]
+
+    assert bytes_drawn() == bytes_drawn()
+
+
+def test_several_seeds_of_one_scenario_are_one_curve_with_a_band(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        gossip_run(tmp_path / f"seed-{seed}", seed, seed)
+    ((group, runs),) = pictures.grouped(folder.results(str(tmp_path))).items()
+    figure = Figure()
+    curves = pictures.Curves("steady", pictures.COLOURS[0], "-", tuple(runs))
+
+    assert pictures.PICTURES["delivery"](figure, [curves])
+
+    assert group == ("steady", 100)
+    axes = figure.axes[0]
+    warm, cold = axes.lines
+    assert float(warm.get_xdata()[0]) == 200.0, "the middle one of 100, 200 and 300 ms"
+    assert float(cold.get_xdata()[0]) == 400.0
+    band = axes.collections[0].get_paths()[0].get_extents()
+    assert (band.x0, band.x1) == (100.0, 350.0)
+
+
+def test_a_partition_is_shaded(tmp_path: Path) -> None:
+    episodes = [{"kind": "partition", "from_s": 5.0, "to_s": 9.0}, {"kind": "crash", "from_s": 12.0, "to_s": 12.0}]
+    gossip_run(tmp_path, 1, episodes=episodes)
+    figure = Figure()
+
+    pictures.PICTURES["coverage"](figure, [pictures.Curves("steady", "#000000", "-", (folder.Result(tmp_path),))])
+
+    _, said = figure.axes[0].get_legend_handles_labels()
+    assert sorted(said) == ["crash", "partition", "steady"]
+    (shade,) = figure.axes[0].patches
+    assert (shade.get_x(), shade.get_x() + shade.get_width()) == (5.0, 9.0)
+    assert figure.axes[0].lines[0].get_xydata()[-1][0] == 19.0, "a moment without pairs is no point"
+
+
+def test_latency_is_drawn_against_the_share_of_the_dead(tmp_path: Path) -> None:
+    for dead in (0.0, 0.5, 0.8):
+        dht_run(tmp_path / f"{dead:g}", 1, dead)
+
+    printed = types("plot", str(tmp_path)).stdout.splitlines()
+
+    assert [Path(path).name for path in printed] == ["lookups.png", "dead.png"]
+    figure = Figure()
+    results = folder.results(str(tmp_path))
+    pictures.PICTURES["dead"](figure, [pictures.Curves("", "", "", tuple(results))])
+    half, worst = figure.axes[0].lines
+    assert [tuple(point) for point in half.get_xydata()] == [(0, 100), (50, 250), (80, 340)]
+    assert [tuple(point) for point in worst.get_xydata()] == [(0, 400), (50, 850), (80, 1120)]
+
+
+def test_without_matplotlib_one_learns_what_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gossip_run(tmp_path, 1)
+    real = builtins.__import__
+
+    def without(name: str, *more: Any, **also: Any) -> Any:
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *more, **also)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    result = types("plot", str(tmp_path))
+
+    assert result.exit_code == 1
+    assert "matplotlib" in result.stderr
+    assert "pip install 'p2pblog[sim]'" in result.stderr
+
+
+# --- compare ----------------------------------------------------------------------------------------------------------
+
+
+def rows_of(answer: Any) -> dict[str, Any]:
+    (group,) = answer["groups"]
+    return {row["figure"]: row for row in group["figures"]}
+
+
+def compared(tmp_path: Path) -> Any:
+    result = types("compare", str(tmp_path / "before"), str(tmp_path / "after"), "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_compare_says_what_got_worse(tmp_path: Path) -> None:
+    gossip_run(tmp_path / "before", 1)
+    slower = {"p50": 110.0, "p90": 180.0, "p99": 401.0}
+    gossip_run(tmp_path / "after", 1, latency_ms=slower, delivered_ratio=0.999, rmr=0.01, trace_hash="f" * 32)
+
+    answer = compared(tmp_path)
+
+    rows = rows_of(answer)
+    assert answer["groups"][0]["identical"] is False
+    assert rows["latency_ms.p50"] == {
+        "figure": "latency_ms.p50", "before": 100.0, "after": 110.0, "difference": 10.0, "percent": 10.0,
+        "verdict": "worse",
+    }  # fmt: skip
+    verdicts = {name: row["verdict"] for name, row in rows.items()}
+    assert verdicts["latency_ms.p90"] == "better"
+    assert verdicts["latency_ms.p99"] == "same", "a quarter of a percent"
+    assert verdicts["delivered_ratio"] == "worse", "one in a thousand is looked at closely"
+    assert (rows["rmr"]["percent"], rows["rmr"]["verdict"]) == (None, "worse")
+    assert verdicts["last_hop"] == "same"
+    assert verdicts["virtual_s"] is None
+
+
+def test_several_seeds_are_compared_by_their_means_and_equal_ones_by_their_traces(tmp_path: Path) -> None:
+    for seed, p50 in ((1, 100.0), (2, 120.0)):
+        latency = {"p50": p50, "p90": 200.0, "p99": 400.0}
+        gossip_run(tmp_path / "before" / str(seed), seed, latency_ms=latency)
+        gossip_run(tmp_path / "after" / str(seed), seed, latency_ms=latency)
+    gossip_run(tmp_path / "after" / "more", 3)
+    dht_run(tmp_path / "before" / "dht", 1, 0.5)
+
+    answer = compared(tmp_path)
+
+    group = answer["groups"][0]
+    assert (group["runs_before"], group["runs_after"], group["identical"]) == (2, 3, True)
+    assert rows_of(answer)["latency_ms.p50"]["before"] == 110.0
+    assert answer["only_before"] == ["dead-0.5, 100 nodes"]
+    assert answer["only_after"] == []
+
+
+def test_a_person_sees_it_side_by_side(tmp_path: Path) -> None:
+    gossip_run(tmp_path / "before", 1)
+    gossip_run(tmp_path / "after", 1, last_hop=7)
+
+    page = types("compare", str(tmp_path / "before"), str(tmp_path / "after")).stdout
+
+    assert "steady, 100 nodes (1 and 1 runs, with the same traces)" in page
+    (row,) = [text for text in page.splitlines() if "last_hop" in text]
+    assert row.split() == ["last_hop", "5", "7", "+40.0%", "worse"]
+
+
+# --- folders ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [["plot"], ["compare", "."]])
+def test_an_empty_folder_leads_to_a_run(command: list[str], tmp_path: Path) -> None:
+    result = types(*command[:1], *([str(tmp_path)] * len(command)))
+
+    assert result.exit_code == 4
+    assert "there is no result.json" in result.stderr
+    assert "sim run" in result.stderr
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", '{"scenario": "steady"}', b"\xff"])
+def test_what_is_no_result_is_named(text: str | bytes, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    result = types("plot", str(tmp_path))
+
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'result.json'}" in result.stderr
+
+
+def test_a_table_of_another_shape_is_named(tmp_path: Path) -> None:
+    keep(tmp_path, nodes=Table(("node", "bytes_sent"), [(0, "many")]))
+
+    result = types("plot", str(tmp_path))
+
+    assert result.exit_code == 1
+    assert "nodes.csv is no table of a run" in result.stderr
+
+
+def test_a_result_without_tables_says_what_is_missing(tmp_path: Path) -> None:
+    keep(tmp_path)
+
+    assert "run them with --out" in types("plot", str(tmp_path)).stderr
