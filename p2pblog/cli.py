@@ -53,7 +53,12 @@ class Session:
     def command(self) -> str:
         """What to type, here and now, to call this p2pblog with this home."""
         folder = self.folder or os.environ.get("P2PBLOG_HOME")
-        return _program(sys.argv[0]) + (f" --home {shlex.quote(folder)}" if folder else "")
+        return self.program + (f" --home {shlex.quote(folder)}" if folder else "")
+
+    @property
+    def program(self) -> str:
+        """The same without a home, for what needs none."""
+        return _program(sys.argv[0])
 
     @property
     def columns(self) -> int:

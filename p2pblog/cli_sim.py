@@ -109,7 +109,7 @@ def _keep(outcome: Outcome, replay: str | None, place: Path | None, several: boo
 
 def replay_command(session: Session, name: str, nodes: int, seed: int) -> str:
     """What to type to see the same run again."""
-    return f"{session.command} sim run {shlex.quote(name)} --nodes {nodes} --seed {seed}"
+    return f"{session.program} sim run {shlex.quote(name)} --nodes {nodes} --seed {seed}"
 
 
 @contextmanager

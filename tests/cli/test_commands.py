@@ -474,11 +474,12 @@ def test_hints_can_be_typed_as_they_stand(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def commands() -> list[list[str]]:
-    return [[name] for name in cli.main.commands if name != "peer"] + [["peer", "add"]]
+    simulator = [["sim", name] for name in ("list", "run", "plot", "compare")]
+    return [[name] for name in cli.main.commands if name not in {"peer", "sim"}] + [["peer", "add"], *simulator]
 
 
 def test_the_contracts_commands_are_all_there() -> None:
-    assert {words[0] for words in [*NEEDS_A_DAEMON, ["init"], ["run"], ["id"]]} == set(cli.main.commands)
+    assert {words[0] for words in [*NEEDS_A_DAEMON, ["init"], ["run"], ["id"], ["sim"]]} == set(cli.main.commands)
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
