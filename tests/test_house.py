@@ -54,8 +54,8 @@ ONLY = {
     "asyncio": {"bridge", "store.sqlite", "dht.adapter", "sim.loop"},
     "anyio": {"bridge"},
     "aiosqlite": {"store.sqlite"},
-    "kademlia": {"dht.adapter", "dht.protocol", "dht.table"},
-    "rpcudp": {"dht.adapter", "dht.protocol"},
+    "kademlia": {"dht.adapter", "dht.protocol", "dht.table", "sim.library"},
+    "rpcudp": {"dht.adapter", "dht.protocol", "sim.library"},
     "nacl": {"core.keys"},
 }
 """What else lives in one place: asyncio behind the bridge, one verifier for all signatures."""

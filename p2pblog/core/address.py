@@ -6,6 +6,7 @@ import base64
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qs, quote
 
 from p2pblog.core.keys import IdentityHash, digest
@@ -58,28 +59,18 @@ class Endpoint:
     @classmethod
     def of(cls, host: str, port: int) -> Endpoint:
         """From the parts, with the address in its one spelling. Raises Malformed."""
-        try:
-            ip = ipaddress.ip_address(host)
-        except ValueError as error:
-            raise Malformed("not an IP address") from error
-        if "%" in host:
-            raise Malformed("a scope means something on one machine only")  # and may hold any character
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped  # a `::` listener sees v4 peers so; v4-only peers can't use it
         if not 0 <= port <= 65_535:
             raise Malformed("a port is at most 65535")
-        return cls(str(ip), port)
+        return cls(_spelling(host), port)
 
     @property
     def block(self) -> bytes:
         """The IPv4 /24 or IPv6 /48 it lies in: who holds one address there often holds them all."""
-        packed = ipaddress.ip_address(self.host).packed
-        return packed[:3] if len(packed) == 4 else packed[:6]
+        return _block(self.host)
 
     @property
     def is_public(self) -> bool:
-        ip = ipaddress.ip_address(self.host)
-        return ip.is_global and not ip.is_multicast
+        return _is_public(self.host)
 
     @property
     def reach(self) -> int:
@@ -89,6 +80,35 @@ class Endpoint:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+HOSTS_REMEMBERED = 16_384
+"""Hosts whose nature is remembered, about 2 MB: a node asks the same few thousand again and again."""
+
+
+@lru_cache(HOSTS_REMEMBERED)
+def _spelling(host: str) -> str:
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError as error:
+        raise Malformed("not an IP address") from error
+    if "%" in host:
+        raise Malformed("a scope means something on one machine only")  # and may hold any character
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped  # a `::` listener sees v4 peers so; v4-only peers can't use it
+    return str(ip)
+
+
+@lru_cache(HOSTS_REMEMBERED)
+def _block(host: str) -> bytes:
+    packed = ipaddress.ip_address(host).packed
+    return packed[:3] if len(packed) == 4 else packed[:6]
+
+
+@lru_cache(HOSTS_REMEMBERED)
+def _is_public(host: str) -> bool:
+    ip = ipaddress.ip_address(host)
+    return ip.is_global and not ip.is_multicast
 
 
 @dataclass(frozen=True, slots=True)

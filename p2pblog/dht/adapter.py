@@ -70,6 +70,7 @@ class GuardedServer(Server):  # type: ignore[misc]
     """kademlia's server with our protocol, look-up and state. All of it runs on the asyncio side."""
 
     protocol: GuardedProtocol
+    protocol_class = GuardedProtocol
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         limits: Limits | None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        made = GuardedProtocol(node, self._loop, clock, rng, test_network, client, parameters.k, limits)
+        made = self.protocol_class(node, self._loop, clock, rng, test_network, client, parameters.k, limits)
         super().__init__(parameters.k, parameters.alpha, made.id, made.storage)
         self.protocol = made
         self.parameters = parameters
@@ -90,7 +91,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         self._rng = rng
         self._test_network = test_network
         self._lookups = asyncio.Semaphore(DHT_LOOKUPS_MAX)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # in the order of their start: a set has one by address
         self._bootstraps: dict[Endpoint, None] = {}
         self._neighbours_ms = clock()
         self._restored_ms: dict[DhtKey, int] = {}
@@ -112,7 +113,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         return Endpoint.of(host, port)
 
     async def aclose(self) -> None:
-        tasks, self._tasks = list(self._tasks), set()
+        tasks, self._tasks = list(self._tasks), {}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -123,11 +124,11 @@ class GuardedServer(Server):  # type: ignore[misc]
     def _spawn(self, work: Any) -> None:
         """A task that ends with this server at the latest."""
         task = self._loop.create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
             LOG.error("a task of the DHT ended by a bug", exc_info=task.exception())
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NewType
 
-from p2pblog.core.address import Endpoint
+from p2pblog.core.address import HOSTS_REMEMBERED, Endpoint
 from p2pblog.core.keys import digest
 from p2pblog.errors import Malformed
 
@@ -45,10 +46,13 @@ class Contact:
         return cls(NodeId(data[:ID_BYTES]), unpack_endpoint(data[ID_BYTES:]))
 
 
+@lru_cache(HOSTS_REMEMBERED)
 def pack_endpoint(endpoint: Endpoint) -> bytes:
+    """IPv4 address 4 or IPv6 address 16 | port 2, big-endian."""
     return ipaddress.ip_address(endpoint.host).packed + endpoint.port.to_bytes(2, "big")
 
 
+@lru_cache(HOSTS_REMEMBERED)
 def unpack_endpoint(data: bytes) -> Endpoint:
     """Raises Malformed: there is only this form, and never a name to look up."""
     if len(data) not in (6, 18):
@@ -56,6 +60,7 @@ def unpack_endpoint(data: bytes) -> Endpoint:
     return Endpoint.of(str(ipaddress.ip_address(data[:-2])), int.from_bytes(data[-2:], "big"))
 
 
+@lru_cache(HOSTS_REMEMBERED)
 def may_call(endpoint: Endpoint, test_network: bool) -> bool:
     """Whether a datagram may go there because a peer said so: a public unicast address; in a test network a loopback
     or private one too. Otherwise any peer could steer us at a router, a broadcast address or a neighbour's printer."""

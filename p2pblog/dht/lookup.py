@@ -12,6 +12,8 @@ machines are plain data with one door: events in, effects out; the driver owns t
 
 from __future__ import annotations
 
+from bisect import insort
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -162,17 +164,14 @@ class Peer:
     """A contact as one walk sees it. `sources` is None for one of our own routing table."""
 
     contact: Contact
-    distance: int
-    sources: set[NodeId] | None
+    rank: tuple[int, Contact]
+    """Distance to the walk's target; of several places that one id is said to live at, the order is the same
+    everywhere."""
+    sources: tuple[NodeId, ...] | None
     tries: int = 0
     sent_at: float = 0.0
     deadline: float = 0.0
     answered: bool = False
-    dead: bool = False
-
-    @property
-    def awaited(self) -> bool:
-        return self.tries > 0 and not self.answered and not self.dead
 
 
 class Walk:
@@ -194,56 +193,65 @@ class Walk:
         self._calls = 0
         self._allowance = parameters.unproven_per_source
         self._peers: dict[Contact, Peer] = {}
+        self._living: list[Peer] = []
+        """Nearest first: who answered, and who may still."""
+        self._awaited: dict[Contact, Peer] = {}
         self._answered_ids: set[NodeId] = set()
+        self._tried: Counter[NodeId] = Counter()
+        """Source -> contacts tried that it alone had named."""
+        self._trusted: set[NodeId] = set()
+        """Sources of whose such contacts one answered."""
         for contact in seeds:
             self._know(contact, None)
 
     def advance(self, now: float) -> list[Ask]:
         """The calls that are due: repeats of lost ones, then new ones as far as the parallelism allows."""
         asks = self._repeat_or_give_up(now)
-        while (peer := self._next(now)) is not None:
-            asks.append(self._ask(peer, now))
-        if not asks and not self._awaited() and self._blocked_remain():
+        while True:
+            while (peer := self._next(now)) is not None:
+                asks.append(self._ask(peer, now))
+            if asks or self._awaited or self._nearest_answered() or not self._untried_remain():
+                return asks
             # Nobody else is left, so a source that named only silent contacts earns another try.
             self._allowance += self.parameters.unproven_per_source
-            return self.advance(now)
-        return asks
 
     def answered(self, contact: Contact, contacts: Sequence[Contact]) -> None:
         """A contact proved itself and named others."""
         peer = self._peers.get(contact)
         if peer is None or contact.id in self._answered_ids:
             return
-        peer.answered, peer.dead = True, False
+        self._awaited.pop(contact, None)
+        peer.answered = True
         self._answered_ids.add(contact.id)
+        if peer.sources is not None and len(peer.sources) == 1:
+            self._trusted.add(peer.sources[0])
+        self._living = [other for other in self._living if other.contact.id != contact.id]
+        insort(self._living, peer, key=_rank)
         for named in contacts[: self.parameters.k]:
             self._know(named, contact.id)
 
     def failed(self, contact: Contact) -> None:
         peer = self._peers.get(contact)
         if peer is not None and not peer.answered:
-            peer.dead = True
+            self._give_up(peer)
 
     @property
     def is_over(self) -> bool:
         """The k nearest that are not silent have answered, or nobody is left to ask."""
-        nearest = self._living()[: self.parameters.k]
-        if all(peer.answered for peer in nearest):
-            return True
-        return not self._awaited() and (self._calls >= self.parameters.calls_max or not self._blocked_remain())
+        return self._nearest_answered() or (not self._awaited and not self._untried_remain())
 
     def closest(self) -> list[Contact]:
         """The nearest contacts that answered."""
-        return [peer.contact for peer in self._living() if peer.answered][: self.parameters.k]
+        return [peer.contact for peer in self._living if peer.answered][: self.parameters.k]
 
     def is_among_closest(self, contact: Contact) -> bool:
-        return contact in [peer.contact for peer in self._living()[: self.parameters.k]]
+        return contact in [peer.contact for peer in self._living[: self.parameters.k]]
 
     def next_wake(self, now: float) -> float | None:
         """When a call's hedge or deadline falls due."""
         hedge = self.round_trips.hedge_s(self.parameters.hedge)
-        times = [peer.deadline for peer in self._awaited()]
-        times += [peer.sent_at + hedge for peer in self._awaited() if peer.sent_at + hedge > now]
+        times = [peer.deadline for peer in self._awaited.values()]
+        times += [peer.sent_at + hedge for peer in self._awaited.values() if peer.sent_at + hedge > now]
         return min(times, default=None)
 
     def _know(self, contact: Contact, source: NodeId | None) -> None:
@@ -253,68 +261,67 @@ class Walk:
         if peer is None:
             if len(self._peers) >= self.parameters.known_max:
                 return
-            sources = None if source is None else {source}
-            self._peers[contact] = Peer(contact, distance(contact.id, self.targets[0]), sources)
-        elif peer.sources is not None and source is not None and len(peer.sources) < 2:
-            peer.sources.add(source)
+            sources = None if source is None else (source,)
+            peer = self._peers[contact] = Peer(contact, (distance(contact.id, self.targets[0]), contact), sources)
+            insort(self._living, peer, key=_rank)
+        elif peer.sources is not None and source is not None and len(peer.sources) < 2 and source not in peer.sources:
+            self._tried[peer.sources[0]] -= peer.tries > 0  # it is not that one's word alone any more
+            peer.sources += (source,)
 
-    def _living(self) -> list[Peer]:
-        """Nearest first; of several places that one id is said to live at, the one that answered."""
-        alive = [
-            peer
-            for peer in self._peers.values()
-            if peer.answered or (not peer.dead and peer.contact.id not in self._answered_ids)
-        ]
-        return sorted(alive, key=lambda peer: (peer.distance, peer.contact))
-
-    def _awaited(self) -> list[Peer]:
-        return [peer for peer in self._peers.values() if peer.awaited]
+    def _give_up(self, peer: Peer) -> None:
+        self._awaited.pop(peer.contact, None)
+        if peer in self._living:
+            self._living.remove(peer)
 
     def _repeat_or_give_up(self, now: float) -> list[Ask]:
         asks = []
-        for peer in self._awaited():
-            if peer.deadline > now:
-                continue
+        for peer in [peer for peer in self._awaited.values() if peer.deadline <= now]:
             if peer.tries <= self.parameters.retries and self._calls < self.parameters.calls_max:
                 asks.append(self._ask(peer, now))
             else:
-                peer.dead = True
+                self._give_up(peer)
         return asks
 
     def _next(self, now: float) -> Peer | None:
-        awaited = self._awaited()
         if self.bursting:
-            if len(awaited) >= self.parameters.burst:
+            if len(self._awaited) >= self.parameters.burst:
                 return None
         else:
             hedge = self.round_trips.hedge_s(self.parameters.hedge)
-            if sum(now - peer.sent_at < hedge for peer in awaited) >= self.parameters.alpha:
+            if sum(now - peer.sent_at < hedge for peer in self._awaited.values()) >= self.parameters.alpha:
                 return None
-        if self._calls >= self.parameters.calls_max:
+        if self._calls >= self.parameters.calls_max or self._nearest_answered():
             return None
-        living = self._living()
-        if all(peer.answered for peer in living[: self.parameters.k]):
-            return None
-        candidates = (peer for peer in living[: self.parameters.width] if not peer.tries)
+        candidates = (peer for peer in self._living[: self.parameters.width] if not peer.tries)
         return next((peer for peer in candidates if self._may_ask(peer)), None)
 
-    def _blocked_remain(self) -> bool:
+    def _nearest_answered(self) -> bool:
+        return all(peer.answered for peer in self._living[: self.parameters.k])
+
+    def _untried_remain(self) -> bool:
         return self._calls < self.parameters.calls_max and any(
-            not peer.tries for peer in self._living()[: self.parameters.width]
+            not peer.tries for peer in self._living[: self.parameters.width]
         )
 
     def _may_ask(self, peer: Peer) -> bool:
         if peer.sources is None or len(peer.sources) > 1:
             return True
-        kin = [other for other in self._peers.values() if other.tries and other.sources == peer.sources]
-        return len(kin) < self._allowance or any(other.answered for other in kin)
+        source = peer.sources[0]
+        return self._tried[source] < self._allowance or source in self._trusted
 
     def _ask(self, peer: Peer, now: float) -> Ask:
+        if not peer.tries and peer.sources is not None and len(peer.sources) == 1:
+            self._tried[peer.sources[0]] += 1
         peer.tries += 1
         peer.sent_at, peer.deadline = now, now + self.round_trips.timeout_s
+        self._awaited[peer.contact] = peer
         target = self.targets[self._calls % len(self.targets)]
         self._calls += 1
         return Ask(peer.contact, target)
+
+
+def _rank(peer: Peer) -> tuple[int, Contact]:
+    return peer.rank
 
 
 # --- finding ----------------------------------------------------------------------------------------------------------

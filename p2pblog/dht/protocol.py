@@ -359,7 +359,7 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
 
     def _consider(self, contact: Contact) -> None:
         """Somebody who calls us and hears us may be a contact: if there is room, he is asked for a proof."""
-        if contact.id != self.id and self.router.get(contact.id) is None and self.router.has_place(contact):
+        if contact.id != self.id and self.router.get(contact.id) is None and self.router.has_room(contact):
             self.check_contact(contact)
 
     def hold(self, record: Record) -> Outcome:

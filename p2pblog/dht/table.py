@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections import OrderedDict
+from itertools import chain
 from typing import Any, Protocol
 
 from kademlia.node import Node
@@ -16,7 +16,6 @@ from p2pblog.config import (
     DHT_CONTACTS_PER_BLOCK_MAX,
     DHT_MISSES_MAX,
 )
-from p2pblog.core.address import Endpoint
 from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, may_call
 
 
@@ -26,6 +25,7 @@ class ProvenNode(Node):  # type: ignore[misc]
     def __init__(self, contact: Contact) -> None:
         super().__init__(contact.id, contact.endpoint.host, contact.endpoint.port)
         self.contact = contact
+        self.block = contact.endpoint.block
         self.misses = 0
 
 
@@ -83,7 +83,11 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
 
     def _may_split(self, bucket: KBucket) -> bool:
         """Section 4.2 of the paper, as the library reads it: our own side, or up to five levels elsewhere."""
-        return bool(bucket.has_in_range(self.node) or bucket.depth() % 5 != 0)
+        if bucket.has_in_range(self.node):
+            return True
+        ids = [node.long_id for node in bucket.nodes.values()]
+        shared_bits = 8 * ID_BYTES - (min(ids) ^ max(ids)).bit_length()
+        return bool(shared_bits % 5)
 
     def _heard_again(self, known: ProvenNode, node: ProvenNode) -> bool:
         """A known id, proven again. Where it moved it may stay only if its old place fell silent, or anybody who passes
@@ -97,6 +101,11 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         bucket.add_node(node)  # to the end: most recently heard
         return True
 
+    def has_room(self, contact: Contact) -> bool:
+        """Whether a newcomer with this id would be a contact, and not only wait for one to leave."""
+        bucket = self.buckets[self.get_bucket_for(Node(contact.id))]
+        return (len(bucket) < self.ksize or self._may_split(bucket)) and self.has_place(contact)
+
     def has_place(self, contact: Contact) -> bool:
         """Whether its address block may have one more contact, in the table and in the bucket."""
         endpoint = contact.endpoint
@@ -105,9 +114,9 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         if self._test_network and not endpoint.is_public:
             return True
         bucket = self.buckets[self.get_bucket_for(Node(contact.id))]
-        in_bucket = _of_block(bucket, endpoint)
-        in_table = sum(_of_block(other, endpoint) for other in self.buckets)
-        return in_bucket < DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX and in_table < DHT_CONTACTS_PER_BLOCK_MAX
+        if _of_block(bucket, endpoint.block) >= DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX:
+            return False
+        return sum(_of_block(other, endpoint.block) for other in self.buckets) < DHT_CONTACTS_PER_BLOCK_MAX
 
     def missed(self, contact: Contact) -> None:
         """A call to it stayed unanswered."""
@@ -151,7 +160,6 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         self.size = sum(len(bucket) for bucket in self.buckets)
 
 
-def _of_block(bucket: KBucket, endpoint: Endpoint) -> int:
-    listed: OrderedDict[bytes, ProvenNode] = OrderedDict(bucket.nodes)
-    listed.update(bucket.replacement_nodes)
-    return sum(node.contact.endpoint.block == endpoint.block for node in listed.values())
+def _of_block(bucket: KBucket, block: bytes) -> int:
+    listed = chain(bucket.nodes.values(), bucket.replacement_nodes.values())  # nobody is in both
+    return sum(node.block == block for node in listed)

@@ -284,6 +284,20 @@ def test_a_lost_store_is_repeated_once() -> None:
     assert machine.handle(Woke(), wake(effects) or 0.0) == [Done()]
 
 
+def test_stores_are_awaited_where_farther_contacts_remain_that_nobody_needs() -> None:
+    """The twenty nearest answered, a twenty-first was never asked: the walk is over, and does not turn in circles."""
+    machine = publish([at(n) for n in range(1, 31)], nodes=30)
+    now, waiting, effects = 0.0, asked(machine.handle(Begin(), 0.0)), []
+    while waiting:
+        now += 0.001
+        effects = machine.handle(Answered(waiting.pop(0)), now)
+        waiting += asked(effects)
+    assert not machine.done and asked(effects) == []
+    for n in range(1, 21):
+        effects = machine.handle(PutAnswered(at(n), 0, held=True), now)
+    assert effects == [Done()]
+
+
 def test_several_records_of_one_key_go_to_the_same_nodes() -> None:
     machine = publish([at(1)], nodes=2, records=3)
     machine.handle(Begin(), 0.0)
