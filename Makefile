@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run demo test lint lock clean
+.PHONY: run demo test sim sim-long lint lock clean
 
 run: .venv/ready
 	@$(BIN)/p2pblog id >/dev/null 2>&1 || $(BIN)/p2pblog init || $(BIN)/p2pblog id
@@ -11,8 +11,16 @@ run: .venv/ready
 demo: .venv/ready
 	@exec $(BIN)/python -m simulations.demo
 
-test: .venv/ready-dev lint
+test: .venv/ready-dev lint sim
 	$(BIN)/python -m pytest
+
+# A few small simulations, in seconds.
+sim: .venv/ready-dev
+	$(BIN)/python -m simulations.series short
+
+# All of them at full size, in hours; it goes on where it was, and writes the table and pictures of docs/simulating.md.
+sim-long: .venv/ready-dev
+	$(BIN)/python -m simulations.series long
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check .

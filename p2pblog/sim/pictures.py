@@ -42,26 +42,29 @@ class Curves:
 def draw_all(results: Sequence[Result], place: Path) -> list[Path]:
     """Draw every picture for which the results have something, into `place`; gives the files.
 
-    Raises UserError where matplotlib is missing or nothing could be drawn.
+    Raises UserError where matplotlib is missing, nothing could be drawn, or the place can't be written to.
     """
-    figure_of = _matplotlib()
+    wanted = {place / f"{name}.png": name for name in PICTURES}
+    written = [path for path, name in wanted.items() if draw(name, results, path)]
+    if not written:
+        raise UserError(f"the results in {place} have no tables to draw from: run them with --out")
+    return written
+
+
+def draw(name: str, results: Sequence[Result], path: Path) -> bool:
+    """Draw one picture of PICTURES into a file, unless the results have nothing for it. Raises UserError."""
+    figure = _matplotlib()(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, layout="constrained")
     groups = [
         Curves(_label(group, runs), COLOURS[at % len(COLOURS)], STROKES[at // len(COLOURS) % len(STROKES)], tuple(runs))
         for at, (group, runs) in enumerate(grouped(results).items())
     ]
-    written = []
-    for name, draw in PICTURES.items():
-        figure = figure_of(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, layout="constrained")
-        if draw(figure, groups):
-            path = place / f"{name}.png"
-            try:
-                figure.savefig(path, metadata={"Software": None})
-            except OSError as error:
-                raise UserError(f"can't write to {place}: {error.strerror}") from error
-            written.append(path)
-    if not written:
-        raise UserError(f"the results in {place} have no tables to draw from: run them with --out")
-    return written
+    if not PICTURES[name](figure, groups):
+        return False
+    try:
+        figure.savefig(path, metadata={"Software": None})
+    except OSError as error:
+        raise UserError(f"can't write to {path}: {error.strerror}") from error
+    return True
 
 
 def _matplotlib() -> Callable[..., Any]:
