@@ -38,7 +38,8 @@ RUNNING_CODE = ("config.py", "core", "dht", "gossip", "rendezvous", "sim", "stor
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A scenario with its size and seeds. `need`: aims without which the series fails, as it does at any violation."""
+    """A scenario, by name or as a file seen from the checkout, with its size and seeds. `need`: aims without which the
+    series fails, as it does at any violation."""
 
     scenario: str
     nodes: int = 0
@@ -49,7 +50,7 @@ class Row:
 
     @property
     def size(self) -> int:
-        return self.nodes or scenario.find(self.scenario).nodes
+        return self.nodes or found(self.scenario).nodes
 
     @property
     def command(self) -> str:
@@ -61,7 +62,7 @@ class Row:
     def places(self) -> Iterator[tuple[int, Path]]:
         """Each seed and where its result lies."""
         for seed in range(self.seeds[0], self.seeds[1] + 1):
-            yield seed, RESULTS / f"{self.scenario}-{self.size}" / f"seed-{seed}"
+            yield seed, RESULTS / f"{Path(self.scenario).stem}-{self.size}" / f"seed-{seed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,11 @@ def _is_done(place: Path, code: str) -> bool:
     return (place / RESULT).is_file() and written.is_file() and written.read_text(encoding="utf-8").strip() == code
 
 
+def found(name: str) -> scenario.Scenario:
+    """The scenario of a row."""
+    return scenario.find(str(ROOT / name) if name.endswith(".toml") else name)
+
+
 def fingerprint(name: str) -> str:
     """Eight digits for the code that runs and the scenario's file: with the same ones, a run would be the same."""
     digest = hashlib.blake2b(digest_size=4)
@@ -146,7 +152,8 @@ def fingerprint(name: str) -> str:
         top = ROOT / "p2pblog" / part
         for path in [top] if top.is_file() else sorted(top.rglob("*.py")):
             digest.update(path.read_bytes())
-    digest.update((ROOT / "simulations" / "scenarios" / f"{name}.toml").read_bytes())
+    file = name if name.endswith(".toml") else f"simulations/scenarios/{name}.toml"
+    digest.update((ROOT / file).read_bytes())
     return digest.hexdigest()
 
 
@@ -159,10 +166,10 @@ def _results(row: Row) -> list[Result]:
 
 def _write_manual(rows: Sequence[Row], wanted: Sequence[Picture]) -> None:
     """The table, and the pictures for which there are results."""
-    found = [(row.command, [aim.figure for aim in parse_all(scenario.find(row.scenario).aims)], _results(row))
+    table = [(row.command, [aim.figure for aim in parse_all(found(row.scenario).aims)], _results(row))
              for row in rows]  # fmt: skip
     text = MANUAL.read_text(encoding="utf-8")
-    MANUAL.write_text(rewrite(text, found), encoding="utf-8")
+    MANUAL.write_text(rewrite(text, table), encoding="utf-8")
     PICTURES.mkdir(exist_ok=True)
     for picture in wanted:
         results = [result for row in rows if row.scenario in picture.rows for result in _results(row)]

@@ -46,8 +46,8 @@ def _figures(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         *gossip,
         ("DHT", found),
-        ("  look-up", f"p50 {number(dht['p50_ms'])} ms, p99 {number(dht['p99_ms'])} ms" if found else ""),
-        ("  publish", _publish(dht)),
+        ("DHT look-up", f"p50 {number(dht['p50_ms'])} ms, p99 {number(dht['p99_ms'])} ms" if found else ""),
+        ("DHT publish", _publish(dht)),
         ("traffic", f"{number(document['bytes_per_node_s'])} bytes a second and node"),
         ("trace", document["trace_hash"]),
     ]

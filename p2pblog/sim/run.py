@@ -22,6 +22,7 @@ from p2pblog.sim.world import World
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 CURVE_STEPS = 500
 """Points of a distribution that are kept for pictures."""
+NO_LOOKUPS = {"lookups": 0, "success_ratio": None, "p50_ms": None, "p99_ms": None, "hops_p50": None}
 
 Tick = Callable[[float], None]
 """Hears the share of a run that is done."""
@@ -74,7 +75,7 @@ def _document(scenario: Scenario, nodes: int, seed: int, **measured: Any) -> dic
         "scenario": scenario.name, "seed": seed, "nodes": nodes, "virtual_s": 0.0, "wall_s": 0.0,
         "delivered_ratio": None, "missed": 0, "latency_ms": _quantiles_ms(()), "rmr": None, "rmr_cold": None,
         "relay_share": None, "lazy_bytes_ratio": None, "last_hop": 0, "bytes_per_node_s": 0.0,
-        "dht": {"lookups": 0, "success_ratio": None, "p50_ms": None, "p99_ms": None, "hops_p50": None},
+        "dht": dict(NO_LOOKUPS),
         "violations": [], "trace_hash": "",
     }  # fmt: skip
     return document | measured
@@ -191,16 +192,17 @@ def _gossip_tables(world: World, curve: Curve) -> dict[str, Table]:
 
 
 def _dht(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
-    directory = importlib.import_module("p2pblog.sim.directory")
-    plan = directory.DhtPlan.from_table(scenario.dht)
-    came = directory.run_dht(seed, nodes, scenario.network, plan, tick)
+    from p2pblog.sim.directory import DhtPlan, run_dht  # the library takes a while to import
+
+    plan = DhtPlan.from_table(scenario.dht)
+    came = run_dht(seed, nodes, scenario.network, plan, tick)
     document = _document(
         scenario,
         nodes,
         seed,
         virtual_s=came.virtual_s,
         bytes_per_node_s=round(came.bytes_sent / nodes / max(1.0, came.virtual_s), 1),
-        dht=came.json,
+        dht=came.json if came.lookup_ms else came.json | NO_LOOKUPS,
         violations=list(came.violations),
         trace_hash=came.trace_hash,
         dead_share=plan.dead,

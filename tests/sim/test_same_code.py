@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kademlia.node
 import pytest
 
 from p2pblog.core.entry import write
+from p2pblog.dht.adapter import GuardedServer
 from p2pblog.gossip.keeper import Keeper
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.messages import Decoder, Encoder
@@ -49,6 +51,15 @@ every_s = 4
 spread = true
 """
 
+DIRECTORY = """
+caption = "A few look-ups among the dead"
+kind = "dht"
+[dht]
+lookups = 5
+publishes = 3
+dead = 0.5
+"""
+
 
 def small(name: str = "small") -> scenario.Scenario:
     return scenario.read(name, SMALL)
@@ -63,6 +74,11 @@ def measured(document: dict[str, Any]) -> dict[str, Any]:
 def usual_trace() -> str:
     """Of the small scenario with seed 1, as it is shipped."""
     return str(running.run(small(), 24, 1).document["trace_hash"])
+
+
+@pytest.fixture(scope="module")
+def usual_directory() -> str:
+    return str(running.run(scenario.read("directory", DIRECTORY), 24, 1).document["trace_hash"])
 
 
 # --- the same modules -------------------------------------------------------------------------------------------------
@@ -93,6 +109,32 @@ def test_a_shipped_constant_that_changes_is_felt(
     monkeypatch.setattr(f"p2pblog.{module}.{constant}", other)
 
     assert running.run(small(), 24, 1).document["trace_hash"] != usual_trace
+
+
+def test_a_simulated_directory_is_made_of_shipped_servers() -> None:
+    directory = importlib.import_module("p2pblog.sim.directory")
+    liars = importlib.import_module("p2pblog.sim.liars")
+
+    assert directory.WatchedServer.__bases__ == (GuardedServer,)
+    assert [name for name, value in vars(directory.WatchedServer).items() if callable(value)] == ["_drive"]
+    assert issubclass(liars.LyingServer, GuardedServer)
+    assert issubclass(directory.ProvenNode, kademlia.node.Node), "the library's own routing runs below it"
+
+
+@pytest.mark.parametrize(
+    ("module", "constant", "other"),
+    [
+        ("guard", "PADDED_BYTES", 300),
+        ("protocol", "SMALLEST_REQUEST_BYTES", 200),
+        ("adapter", "PUBLISH_TIMEOUT_S", 0.2),
+    ],
+)
+def test_a_constant_of_the_directory_that_changes_is_felt(
+    module: str, constant: str, other: float, usual_directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"p2pblog.dht.{module}.{constant}", other)
+
+    assert running.run(scenario.read("directory", DIRECTORY), 24, 1).document["trace_hash"] != usual_directory
 
 
 # --- no second copy ---------------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def test_every_series_names_scenarios_and_aims_that_are(path: Path) -> None:
 
     assert rows
     for row in rows:
-        found = scenario.find(row.scenario)
+        found = series.found(row.scenario)
         aims = {aim.figure for aim in series.parse_all(found.aims)}
         assert set(row.need) <= aims, row
         assert row.size >= scenario.NODES_MIN
