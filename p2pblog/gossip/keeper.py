@@ -166,6 +166,11 @@ class Keeper:
             await self._store.put_setting(REMEMBERED, b"".join(self._remembered))
         await self._store.put_setting(memory_name(peer), memory)
 
+    @property
+    def remembered(self) -> int:
+        """How many peers' memories are kept, as far as this run has looked."""
+        return len(self._remembered or ())
+
     # --- reading ---
 
     async def recall(self, peer: NodeKey) -> bytes | None:

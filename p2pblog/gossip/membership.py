@@ -126,6 +126,8 @@ class Membership:
     _in_crash: bool = False
     _uncovered: tuple[int, set[IdentityHash]] = (-1, set())
     """What links lead to too seldom, as of which change of what is shared."""
+    _has_followers: bool = False
+    """Whether somebody was said to hold our own log: then it is to be covered, too. A newcomer's own is nowhere."""
     _visit_at: float = 0.0
 
     # --- the passive view ---
@@ -136,6 +138,8 @@ class Membership:
                 continue
             known = self._know(endpoint)
             if identity is not None:
+                if identity == self.holdings.own and not self._has_followers:
+                    self._has_followers, self._uncovered = True, (-1, set())
                 known.holds[identity] = None
                 known.not_before = min(known.not_before, now)
                 if len(known.holds) > HOLDS_MAX:
@@ -403,7 +407,8 @@ class Membership:
         changes = self.sharing.changes
         if self._uncovered[0] != changes:
             followed = self.holdings.interests
-            few = {i for i in followed if i != self.holdings.own and self.sharing.cover(i) < COVER_TWICE}
+            own = None if self._has_followers else self.holdings.own
+            few = {i for i in followed if i != own and self.sharing.cover(i) < COVER_TWICE}
             self._uncovered = changes, few
         return self._uncovered[1]
 

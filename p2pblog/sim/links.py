@@ -24,14 +24,16 @@ class Lane:
     """One end of a link. What it sends arrives at `other`."""
 
     __slots__ = (
-        "binding", "decoder", "dialed", "encoder", "endpoint", "error", "held", "is_open", "last_us", "loads", "node",
-        "other", "queued_bytes", "since",
+        "binding", "decoder", "dialed", "encoder", "endpoint", "error", "held", "is_open", "key", "last_us", "loads",
+        "node", "other", "queued_bytes", "since",
     )  # fmt: skip
 
     other: Lane
 
     def __init__(self, node: SimNode, endpoint: Endpoint, dialed: bool, binding: bytes, since: float) -> None:
         self.node = node
+        self.key = node.person.node_key
+        """What this end proved when the link was made; a node that lost its disk comes back with another key."""
         self.endpoint = endpoint
         """Where the other end is, as this one sees it."""
         self.dialed = dialed

@@ -57,6 +57,8 @@ class Network:
         self.weather = weather
         self.sides: dict[int, int] = {}
         """Node -> the side of the partition it is on; empty while there is none."""
+        self.healed_us: int | None = None
+        """When the last partition was over."""
         self.behind_router: set[int] = set()
         self.bytes_sent: dict[int, int] = {}
         self.datagrams = 0

@@ -36,15 +36,15 @@ from p2pblog.gossip.events import (
     Stored,
     Timer,
 )
-from p2pblog.gossip.keeper import Keeper, Writing, holdings_of
+from p2pblog.gossip.keeper import Keeper, Writing, holdings_of, weight
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.membership import LINKS_MAX, outranks
 from p2pblog.sim.chance import generator
+from p2pblog.sim.desk import Desk
 from p2pblog.sim.links import Lane
 from p2pblog.sim.loop import done, micros
 from p2pblog.sim.network import PORT
 from p2pblog.sim.people import Person
-from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -60,12 +60,13 @@ class SimNode:
     """One person's node. `boot` starts it on whatever its store holds; `halt` ends it."""
 
     __slots__ = (
-        "_life", "_writing", "_writings", "booted_us", "dht", "endpoint", "is_up", "keeper", "lanes", "machine",
-        "network", "number", "person", "skew_ms", "store", "world",
+        "_life", "_writing", "_writings", "booted_us", "desk", "dht", "disk", "endpoint", "hastened_us", "is_up",
+        "keeper", "lanes", "machine", "network", "number", "person", "skew_ms", "snapshot", "store", "world",
     )  # fmt: skip
 
     machine: Gossip
     keeper: Keeper
+    desk: Desk
 
     def __init__(self, world: World, who: Person) -> None:
         self.world = world
@@ -78,6 +79,12 @@ class SimNode:
         self.is_up = False
         self.booted_us = 0
         self.skew_ms = 0
+        self.disk = 0
+        """Which disk this is: another number after it was put back or lost."""
+        self.snapshot: tuple[MemoryStore, Person] | None = None
+        """The disk as it was some time ago, key file and all."""
+        self.hastened_us: int | None = None
+        """When links that were lost last made it search at once."""
         self._life = 0
         self._writings: deque[Writing] = deque()
         self._writing = False
@@ -92,17 +99,19 @@ class SimNode:
         self._life += 1
         self._writing = False
         self._writings.clear()
-        done(self.store.put_setting(OWN_IDENTITY, self.person.hash))
         loaded = done(self.store.load())
         holdings = holdings_of(self.person.hash, loaded)
         port = 0 if self.number in self.network.behind_router else PORT
         chance = generator(self.world.seed, "node", self.number, self._life)
         self.machine = Gossip.build(self.person.node_key, holdings, chance, port)
         self.keeper = Keeper(holdings, self.store, self.wall_ms)
+        self.desk = Desk(self, has_met=bool(loaded.peers))
         self._perform_all(self.machine.start(self.network.loop.now))
+        self.desk.open()
         known = tuple(Endpoint.parse(peer.endpoint) for peer in loaded.peers)
         if known:
             self.feed(Candidates(known))
+        self.world.on_booted(self)
 
     def halt(self, silent: bool) -> None:
         """The process ends at once; `silent`: so does the machine, so nobody is told. What was stored stays."""
@@ -120,10 +129,30 @@ class SimNode:
         """Stop the daemon as a person does: it tells its peers and writes what it remembers of them."""
         for lane in list(self.lanes.values()):
             lane.hang_up(self.network)
-            self.lanes.pop(lane.other.node.person.node_key)
-            self.feed(LinkDown(lane.other.node.person.node_key))
+            self.lanes.pop(lane.other.key)
+            self.feed(LinkDown(lane.other.key))
         self._flush()
         self.halt(silent=False)
+
+    # --- the disk ---
+
+    def take_snapshot(self) -> None:
+        """Keep what the disk holds now, to be put back later."""
+        self.snapshot = self.store.copy(), self.person
+
+    def put_back(self) -> None:
+        """A backup, or a snapshot of a virtual machine, takes the place of the disk. Does nothing without one."""
+        if self.snapshot is not None:
+            assert not self.is_up
+            store, self.person = self.snapshot
+            self.store = store.copy()
+            self.disk += 1
+
+    def lose_disk(self, who: Person) -> None:
+        """An empty disk and new keys take the place of the old."""
+        assert not self.is_up
+        self.store, self.person, self.snapshot = MemoryStore(), who, None
+        self.disk += 1
 
     def wall_ms(self) -> int:
         return self.world.wall_ms() + self.skew_ms
@@ -136,6 +165,10 @@ class SimNode:
 
     def _feed_later(self, event: Event) -> None:
         self._at(self.network.loop.now_us, self.feed, event)
+
+    def after_us(self, wait_us: int, do: Callable[..., None], *args: object) -> None:
+        """Call it after so long, unless this run of the daemon has ended."""
+        self._at(self.network.loop.now_us + wait_us, do, *args)
 
     def _at(self, when_us: int, do: Callable[..., None], *args: object) -> None:
         """Call it then, unless this run of the daemon has ended."""
@@ -168,8 +201,10 @@ class SimNode:
                     self._at(self.network.loop.now_us, self.serve, lane)
             case Dial(endpoint, timeout_s):
                 self._dial(endpoint, micros(timeout_s))
-            case ClocksHeard() | OwnLogElsewhere() | LinksLost():
-                self.world.on_effect(self, effect)
+            case ClocksHeard() | OwnLogElsewhere():
+                self.desk.on_effect(effect)
+            case LinksLost():
+                self.world.on_links_lost(self)
             case _:
                 self._writings.append(effect)
                 if not self._writing:
@@ -208,9 +243,12 @@ class SimNode:
 
     def _flush(self) -> None:
         while self._writings:
-            count, _ = done(self.keeper.write(self._writings))
+            count, outcome = done(self.keeper.write(self._writings))
             for _ in range(count):
                 self._writings.popleft()
+            for item in outcome:
+                if isinstance(item, Stored):
+                    self.world.on_stored(self, item)
 
     def serve(self, lane: Lane) -> None:
         """Read what a peer asked for, while it keeps up with reading."""
@@ -218,9 +256,9 @@ class SimNode:
             self.feed(done(self.keeper.load(lane.loads.popleft())))
 
     @property
-    def writings(self) -> int:
-        """What waits for the writer."""
-        return len(self._writings)
+    def writing_bytes(self) -> int:
+        """About how much waits for the writer."""
+        return sum(weight(writing) for writing in self._writings)
 
     # --- links ---
 
@@ -259,7 +297,7 @@ class SimNode:
 
     def accept(self, lane: Lane) -> None:
         """Somebody dialed us and proved his key."""
-        if not self.is_up or not lane.other.is_open or not self._admits(lane.other.node.person.node_key, dialed=False):
+        if not self.is_up or not lane.other.is_open or not self._admits(lane.other.key, dialed=False):
             lane.hang_up(self.network)
             return
         lane.since = self.network.loop.now
@@ -279,7 +317,7 @@ class SimNode:
         return True
 
     def _run(self, lane: Lane) -> None:
-        peer = lane.other.node.person.node_key
+        peer = lane.other.key
         self.lanes[peer] = lane
         memory = done(self.keeper.recall(peer))
         self.feed(LinkUp(peer, lane.endpoint, lane.dialed, lane.binding, memory))
@@ -293,13 +331,18 @@ class SimNode:
             return
         sender = lane.other.node
         self.world.on_message(self, sender, message, data)
-        self.feed(Received(sender.person.node_key, message))
+        self.feed(Received(lane.other.key, message))
 
     def _close(self, lane: Lane, error: RemoteProtocolError | None) -> None:
         """We end a link: the machine hears of it in a moment, the peer after what was sent."""
         lane.hang_up(self.network)
-        self.world.on_closed(self, lane.other.node, error)
+        self.world.on_closed(lane, error)
         self._at(self.network.loop.now_us, self._end, lane, error)
+
+    def drop(self, lane: Lane) -> None:
+        """A person's router, or ours, forgets a connection: it ends without blame."""
+        if lane.is_open and self.lanes.get(lane.other.key) is lane:
+            self._close(lane, None)
 
     def on_gone(self, lane: Lane) -> None:
         """The peer ended a link, or its machine does not know it any more."""
@@ -307,7 +350,7 @@ class SimNode:
             self._end(lane, None)
 
     def _end(self, lane: Lane, error: RemoteProtocolError | None) -> None:
-        peer = lane.other.node.person.node_key
+        peer = lane.other.key
         if self.lanes.get(peer) is lane:
             del self.lanes[peer]
             self.feed(LinkDown(peer, error))

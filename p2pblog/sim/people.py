@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from p2pblog.core.identity import Identity, state_device
 from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair, NodeKey, hash32
@@ -41,3 +41,12 @@ def person(seed: int, number: int) -> Person:
     root, following, device, node = (key_pair(seed, number, label) for label in ("root", "next root", "device", "node"))
     bare = Identity.begin(root, following.public)
     return Person(number, root, device, node, bare.merge([state_device(root, device, bare.hash, 0, 0)]))
+
+
+def restored(seed: int, who: Person, key: int) -> Person:
+    """The same person after the disk was lost: the recovery words make a new device of the same identity, and the new
+    installation is another node. `key` tells one such loss from all others."""
+    device, node = (key_pair(seed, who.number, f"{label} {key}") for label in ("device", "node"))
+    known = who.identity
+    stated = state_device(who.root, device, known.hash, known.epoch, known.next_counter)
+    return replace(who, device=device, node=node, identity=known.merge([stated]))

@@ -51,28 +51,54 @@ class Start:
 
     known: int = 20
     holders: int = 3
+    stale: bool = False
+    """Whether the DHT still names holders that have gone: their records live for two days."""
     within_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Churn:
-    """Sessions and the pauses between them. `sessions` and `pauses`: weibull, log-normal, or a trace's file name.
+    """Sessions and the pauses between them; nothing comes or goes after `until_s` (0: the scenario's duration).
 
-    For weibull `scale_s` and `shape`, for log-normal `median_s` and `sigma`, as decimal text where not whole. `leave`:
-    the share of sessions that end politely; the others end in a crash, `dark` of which are power failures. `rollback`:
-    the share of crashes after which the disk is as it was some minutes ago."""
+    `sessions`: weibull (with `scale_s` and `shape`), log-normal (with `median_s` and `sigma`) or a name from
+    sim/churn.py's PRESETS; shapes and sigmas as decimal text. `pauses`: the same, empty for the sessions' own. `trace`:
+    a CSV file with the columns node, start_s and end_s, instead of both. `online`: the share on line at the start.
 
-    sessions: str = "weibull"
-    scale_s: int = 7_200
-    shape: str = "0.6"
-    pause_scale_s: int = 7_200
-    pause_shape: str = "0.6"
+    `leave`: the share of sessions that end politely; the others end in a crash, `dark` of which are power failures.
+    `rollback` and `lost`: the shares of crashes after which the disk is as it was `rollback_s` ago, or empty.
+    """
+
+    sessions: str = "ipfs"
+    scale_s: float = 0.0
+    shape: str = ""
+    median_s: float = 0.0
+    sigma: str = ""
+    pauses: str = ""
+    pause_scale_s: float = 0.0
+    pause_shape: str = ""
+    pause_median_s: float = 0.0
+    pause_sigma: str = ""
+    online: float = 0.5
     leave: float = 0.5
     dark: float = 0.5
     rollback: float = 0.0
+    rollback_s: float = 300.0
+    lost: float = 0.0
     trace: str = ""
+    until_s: float = 0.0
     steady: int = 1
     """So many of the first nodes stay: somebody has to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Byzantine:
+    """A share of the nodes that lie, never the first `spare`. `behaviours`: names from sim/byzantine; none for all of
+    them. Each liar takes up to `most` of them."""
+
+    share: float = 0.0
+    behaviours: tuple[str, ...] = ()
+    most: int = 3
+    spare: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +120,7 @@ class Scenario:
     posts: Posts = field(default_factory=Posts)
     start: Start = field(default_factory=Start)
     churn: Churn | None = None
+    byzantine: Byzantine = field(default_factory=Byzantine)
     faults: tuple[dict[str, Any], ...] = ()
     dht: dict[str, Any] = field(default_factory=dict)
     aims: dict[str, str] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from p2pblog.gossip.events import Stored
 from p2pblog.gossip.messages import Message
 
 if TYPE_CHECKING:
+    from p2pblog.sim.links import Lane
     from p2pblog.sim.node import SimNode
     from p2pblog.sim.world import World
 
@@ -26,8 +27,11 @@ class Watcher:
     def on_stored(self, world: World, node: SimNode, stored: Stored) -> None:
         """A batch is in a node's store."""
 
-    def on_closed(self, world: World, node: SimNode, other: SimNode, error: RemoteProtocolError | None) -> None:
-        """A node has ended its link with another, for an error or in peace."""
+    def on_closed(self, world: World, lane: Lane, error: RemoteProtocolError | None) -> None:
+        """A node has ended its link with another, this end of it, for an error or in peace."""
+
+    def on_booted(self, world: World, node: SimNode) -> None:
+        """A node has started on what its disk holds."""
 
     def on_tick(self, world: World) -> None:
         """A hundredth of the run has passed."""

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from p2pblog.core import payload as payloads
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry, write
-from p2pblog.core.keys import DeviceKey
+from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import LogStart, Note
 from p2pblog.errors import RemoteProtocolError
-from p2pblog.gossip.events import Candidates, ClocksHeard, LinksLost, OwnLogElsewhere, Stored
+from p2pblog.gossip.events import Candidates, Stored
 from p2pblog.gossip.messages import Message
+from p2pblog.rendezvous.machine import LOST_AGAIN_S, SEARCH_FIRST_S, SEARCH_MAX_S
 from p2pblog.sim.chance import generator
+from p2pblog.sim.churn import plan_churn
+from p2pblog.sim.faults import faults_of
 from p2pblog.sim.graph import follows_of, writing_times
+from p2pblog.sim.links import Lane
 from p2pblog.sim.loop import SECOND_US, VirtualLoop, done
 from p2pblog.sim.measure import Meter
 from p2pblog.sim.network import PORT, Network
 from p2pblog.sim.node import SimNode
-from p2pblog.sim.people import person
+from p2pblog.sim.people import person, restored
 from p2pblog.sim.scenario import Scenario
+from p2pblog.sim.sessions import Disk, End
 from p2pblog.sim.watch import Watcher
-from p2pblog.store import Follow
+from p2pblog.store import OWN_IDENTITY, Follow
 
 BEGUN_MS = 1_700_000_000_000
 """The wall clock at virtual time zero: any moment does, so long as it is always the same."""
+
+
+HOLDERS_READ = 61
+"""Records of holders among which the DHT finds some: 64 with the three that are used."""
+LOOK_UP_US = 300_000
+"""How long a look-up in the DHT takes (aim: p50 under 0.28 s)."""
+VIOLATIONS_MAX = 100
+"""Sentences kept of one run: the first ones tell what broke."""
 
 
 class World:
@@ -34,11 +48,16 @@ class World:
     def __init__(self, scenario: Scenario, nodes: int, seed: int, watchers: Iterable[Watcher] = ()) -> None:
         self.scenario = scenario
         self.seed = seed
+        self.faults = faults_of(scenario)
         self.loop = VirtualLoop(lambda protocol, endpoint: self.network.open_socket(protocol, endpoint))  # type: ignore[abstract]
         self.network = Network(self.loop, seed, scenario.network)
         self.meter = Meter()
         self.watchers = list(watchers)
+        self._readers = [watcher for watcher in self.watchers if type(watcher).on_sent is not Watcher.on_sent]
+        """Those who read messages: there are millions of them."""
         self.violations: list[str] = []
+        self.failed = 0
+        """How many violations there were, those included that are not kept."""
         self.last: dict[DeviceKey, Entry] = {}
         """The newest entry of each honest log, as its author wrote it."""
         self.owner: dict[DeviceKey, int] = {}
@@ -48,8 +67,10 @@ class World:
         self.online_us = 0
         """Microseconds that nodes were on line, all together, of those that have halted."""
         self._links = 0
+        self._keys = 0
         self.nodes = [SimNode(self, person(seed, number)) for number in range(nodes)]
-        self._numbers = {bytes(node.person.node_key): node.number for node in self.nodes}
+        self._numbers: dict[bytes, int] = {}
+        """Node key -> its node."""
         for node, followed in enumerate(self.follows):
             for author in followed:
                 self.followers[author].add(node)
@@ -57,7 +78,17 @@ class World:
         able = range(self._authors, nodes)
         hidden = generator(seed, "routers").sample(able, min(unreachable, len(able)))
         self.network.behind_router.update(hidden)
-        self._prepare()
+        self._circles = [tuple(sorted({author, *some})) for author, some in enumerate(self.followers)]
+        """Author -> who may hold his feed."""
+        self._introduced: set[int] = set()
+        """Who has been told of others once, and remembers them."""
+        self._began: set[int] = set()
+        """Who has written a notice."""
+        self.retired: set[DeviceKey] = set()
+        self.forked: set[DeviceKey] = set()
+        """Logs on which a person who had put the disk back, out of reach of all who knew more, wrote a number twice."""
+        for home in self.nodes:
+            self.furnish(home)
 
     @property
     def _authors(self) -> int:
@@ -70,82 +101,193 @@ class World:
         self._links += 1
         return self._links
 
+    def next_key(self) -> int:
+        self._keys += 1
+        return self._keys
+
+    # --- what is so ---
+
+    @property
+    def has_directory(self) -> bool:
+        """Whether nodes hear of their own log from a DHT."""
+        return self.scenario.full
+
+    def is_honest_online(self, number: int) -> bool:
+        return self.nodes[number].is_up and number not in self.byzantine
+
+    def is_disputed(self, device: DeviceKey) -> bool:
+        """Whether some honest node on line holds a proof against this log."""
+        return any(
+            self.is_honest_online(node.number) and node.machine.holdings.is_frozen(device) for node in self.nodes
+        )
+
+    def last_due(self, device: DeviceKey) -> int:
+        """The last entry of a log that its identity vouches for, as its owner knows; 0 for a device of nobody's."""
+        owner = self.nodes[self.owner[device]]
+        known = owner.person.identity
+        if owner.is_up:
+            known = owner.machine.holdings.identities.get(known.hash, known)
+        standing = known.devices.get(device)
+        return 0 if standing is None else standing.seq
+
+    def identity_of(self, device: DeviceKey) -> IdentityHash:
+        return self.nodes[self.owner[device]].person.hash
+
+    def name_of(self, device: DeviceKey) -> str:
+        """How a sentence calls a log."""
+        owner = self.owner.get(device)
+        return f"an unknown log {device.hex()[:8]}" if owner is None else f"node {owner}'s log {device.hex()[:8]}"
+
     def wall_ms(self) -> int:
         return BEGUN_MS + self.loop.now_us // 1_000
 
     # --- before it begins ---
 
-    def _prepare(self) -> None:
-        """Every home is made: its identity, the first entry of its log, and whom it follows."""
-        for node in self.nodes:
-            who = node.person
-            done(node.store.put_identity(who.identity))
-            self.owner[who.log] = node.number
-            self._append(node, payloads.encode(LogStart(who.hash)))
-            for author in self.follows[node.number]:
-                done(node.store.put_follow(Follow(self.nodes[author].person.hash)))
+    def furnish(self, node: SimNode) -> None:
+        """Make a home: its identity, the first entry of its log, and whom it follows."""
+        who = node.person
+        done(node.store.put_identity(who.identity))
+        done(node.store.put_setting(OWN_IDENTITY, who.hash))
+        self.owner[who.log] = node.number
+        self._numbers[bytes(who.node_key)] = node.number
+        entry = write(who.device, None, node.wall_ms(), payloads.encode(LogStart(who.hash)))
+        done(node.store.append([Batch(who.hash, (entry,), newest=True)], node.wall_ms(), durable=True))
+        self._note_written(node, entry)
+        for author in self.follows[node.number]:
+            done(node.store.put_follow(Follow(self.nodes[author].person.hash)))
 
-    def _append(self, node: SimNode, payload: bytes) -> tuple[Batch, Stored]:
-        device = node.person.log
-        entry = write(node.person.device, self.last.get(device), node.wall_ms(), payload)
-        batch = Batch(node.person.hash, (entry,), newest=True)
-        (state,) = done(node.store.append([batch], node.wall_ms(), durable=True))
-        self.last[device] = entry
+    def _note_written(self, node: SimNode, entry: Entry) -> None:
+        if node.number in self.byzantine:
+            return
+        self.last[entry.device] = entry
         for watcher in self.watchers:
             watcher.on_written(self, node, entry)
-        return batch, Stored(None, batch, state, live=True)
 
     # --- what persons do ---
 
     def post(self, author: int, number: int = 0) -> None:
-        """The author writes a notice, if the node is up."""
+        """The author writes a notice, if the node is up; it is signed once the log has been compared."""
         node = self.nodes[author]
-        if not node.is_up:
-            return
-        text = f"{author} {number} ".ljust(self.scenario.posts.characters, "x")
-        is_first = self.last[node.person.log].seq == 1
-        batch, stored = self._append(node, payloads.encode(Note(text)))
-        entry = batch.entries[0]
-        self.meter.on_written(entry.device, entry.seq, author, self.loop.now_us, is_first)
+        if node.is_up:
+            node.desk.write(Note(f"{author} {number} ".ljust(self.scenario.posts.characters, "x")))
+
+    def on_written(self, node: SimNode, entry: Entry, stored: Stored) -> None:
+        """An entry of a node's own log is on its disk."""
+        if entry.seq > 1:
+            is_first = node.number not in self._began
+            self._began.add(node.number)
+            self.meter.on_written(entry.device, entry.seq, node.number, self.loop.now_us, is_first)
+        self._note_written(node, entry)
         for watcher in self.watchers:
             watcher.on_stored(self, node, stored)
-        node.feed(stored)
+
+    def on_new_device(self, node: SimNode) -> None:
+        """A node writes on under another key."""
+        self.owner[node.person.log] = node.number
 
     def introduce(self, number: int) -> None:
-        """A node hears of some others, as it would have remembered or found them."""
+        """A node hears of some others, as it would have remembered or found them, and of who holds its feeds."""
         node, start = self.nodes[number], self.scenario.start
+        if not node.is_up:
+            return
         chance = generator(self.seed, "introduced", number, node.booted_us)
         others = min(start.known, len(self.nodes) - 1)
         known = [other for other in chance.sample(range(len(self.nodes)), others + 1) if other != number][:others]
         reachable = [other for other in known if other not in self.network.behind_router]
         if reachable:
             node.feed(Candidates(tuple(self.nodes[other].endpoint for other in reachable)))
-        for author in self.follows[number]:
-            holders = self.holders(author, number, start.holders)
-            if holders:
-                places = tuple(self.nodes[other].endpoint for other in holders)
-                node.feed(Candidates(places, self.nodes[author].person.hash))
+        self.seek(number)
+
+    def seek(self, number: int, wait_s: float = SEARCH_FIRST_S) -> None:
+        """What the DHT tells a node of the feeds that no link leads to; asked again ever later, as the shipped
+        rendezvous machine does."""
+        self._look_up(number)
+        self.nodes[number].after_us(int(wait_s * SECOND_US), self.seek, number, min(2 * wait_s, SEARCH_MAX_S))
+
+    def _look_up(self, number: int) -> None:
+        node, start = self.nodes[number], self.scenario.start
+        for author in (number, *self.follows[number]):  # others may know more of our own log
+            identity = self.nodes[author].person.hash
+            if not node.machine.sharing.cover(identity):
+                places = tuple(self.nodes[other].endpoint for other in self.holders(author, number, start.holders))
+                if places:
+                    node.feed(Candidates(places, identity))
 
     def holders(self, author: int, asker: int, count: int) -> list[int]:
         """Some who are on line, can be dialed and have the feed: what the DHT would say."""
         chance = generator(self.seed, "holders", author, asker, self.loop.now_us)
-        able = [
+        circle = self._circles[author]
+        picked = chance.sample(circle, min(len(circle), HOLDERS_READ + count))
+        able = (
             other
-            for other in sorted({author, *self.followers[author]} - {asker})
-            if self.nodes[other].is_up and other not in self.network.behind_router
-        ]
-        return chance.sample(able, min(count, len(able)))
+            for other in picked
+            if other != asker
+            and other not in self.network.behind_router
+            and (self.nodes[other].is_up or self.scenario.start.stale)
+        )
+        return list(islice(able, count))
+
+    # --- what happens to nodes ---
+
+    def stop(self, number: int, end: End) -> None:
+        """End a node's session, if it has one."""
+        node = self.nodes[number]
+        if not node.is_up:
+            return
+        self.online_us += self.loop.now_us - node.booted_us
+        if end is End.LEAVE:
+            node.leave()
+        else:
+            node.halt(silent=end is End.DARK)
+
+    def wake(self, number: int, disk: Disk) -> None:
+        """Start a node that is not on line, on what its disk holds by now."""
+        node = self.nodes[number]
+        if node.is_up:
+            return
+        if disk is Disk.PUT_BACK:
+            node.put_back()
+        elif disk is Disk.LOST:
+            node.lose_disk(restored(self.seed, node.person, self.next_key()))
+            self.furnish(node)
+            self._introduced.discard(number)
+        node.boot()
+        if number in self._introduced:
+            node.after_us(LOOK_UP_US, self.seek, number)
+        else:
+            self._introduced.add(number)
+            self.introduce(number)
+
+    def split(self, others: Iterable[int]) -> None:
+        """These hear nobody but each other from now on."""
+        self.heal()
+        self.network.sides = dict.fromkeys(others, 1)
+
+    def heal(self) -> None:
+        """Everybody hears everybody again; what waited on connections that still stand goes on."""
+        self.network.sides = {}
+        self.network.healed_us = self.loop.now_us
+        for node in self.nodes:
+            for _peer, lane in sorted(node.lanes.items()):
+                lane.heal(self.network)
 
     # --- running ---
 
     def begin(self) -> None:
         """Everybody starts, and all that is written is planned."""
         scenario, chance = self.scenario, generator(self.seed, "start")
-        for node in self.nodes:
-            self.loop.at(int(scenario.start.within_s * SECOND_US * chance.random()), node.boot)
+        asleep = plan_churn(self, scenario.churn) if scenario.churn is not None else set()
         begun_us = int(scenario.start.within_s * SECOND_US)
         for node in self.nodes:
-            self.loop.at(begun_us, self.introduce, node.number)
+            at_us = int(begun_us * chance.random())
+            if node.number not in asleep:
+                self.loop.at(at_us, node.boot)
+        for node in self.nodes:
+            if node.number not in asleep:
+                self._introduced.add(node.number)
+                self.loop.at(begun_us, self.introduce, node.number)
+        for number, fault in enumerate(self.faults):
+            fault.plan(self, generator(self.seed, "fault", number))
         counts: dict[int, int] = {}
         for at_us, author in writing_times(scenario.posts, len(self.nodes), generator(self.seed, "posts")):
             counts[author] = counts.get(author, 0) + 1
@@ -168,7 +310,7 @@ class World:
 
     def on_sent(self, sender: SimNode, receiver: SimNode, message: Message, size: int) -> None:
         self.meter.on_sent(message, size)
-        for watcher in self.watchers:
+        for watcher in self._readers:
             watcher.on_sent(self, sender, receiver, message)
 
     def on_message(self, node: SimNode, sender: SimNode, message: Message, data: bytes) -> None:
@@ -197,13 +339,23 @@ class World:
     def number_of(self, key: bytes) -> int:
         return self._numbers[key]
 
-    def on_closed(self, node: SimNode, other: SimNode, error: RemoteProtocolError | None) -> None:
+    def on_closed(self, lane: Lane, error: RemoteProtocolError | None) -> None:
         for watcher in self.watchers:
-            watcher.on_closed(self, node, other, error)
+            watcher.on_closed(self, lane, error)
 
-    def on_effect(self, node: SimNode, effect: ClocksHeard | LinksLost | OwnLogElsewhere) -> None:
-        """What the machine tells the author's pen."""
+    def on_links_lost(self, node: SimNode) -> None:
+        """Half of the links are gone: the DHT is asked at once, though not again and again."""
+        now_us = self.loop.now_us
+        if node.hastened_us is None or now_us - node.hastened_us >= LOST_AGAIN_S * SECOND_US:
+            node.hastened_us = now_us
+            node.after_us(LOOK_UP_US, self._look_up, node.number)
+
+    def on_booted(self, node: SimNode) -> None:
+        for watcher in self.watchers:
+            watcher.on_booted(self, node)
 
     def fail(self, what: str) -> None:
-        """Something happened that must never happen."""
-        self.violations.append(what)
+        """Something happened that must never happen; the first VIOLATIONS_MAX sentences are kept, all are counted."""
+        self.failed += 1
+        if len(self.violations) < VIOLATIONS_MAX:
+            self.violations.append(f"at {self.loop.now:.3f} s: {what}")

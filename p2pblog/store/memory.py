@@ -6,7 +6,7 @@ statement of what the SQL must answer: tests/store compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 
@@ -96,11 +96,45 @@ class MemoryStore:
     async def aclose(self) -> None:
         pass
 
+    # --- for simulations ---
+
+    def copy(self) -> MemoryStore:
+        """The same at this moment, as a snapshot of a disk. What never changes is shared."""
+        twin = MemoryStore()
+        twin._identities.update(self._identities)
+        twin._follows.update(self._follows)
+        twin._peers.update(self._peers)
+        twin._settings.update(self._settings)
+        for log in self._logs.values():  # in the order in which they were met, which settles ties
+            new = twin._add_log(log.device, log.identity)
+            new.spans, new.fork = log.spans, log.fork
+            for held in (*log.held.values(), *log.strays.values()):
+                twin._enter(replace(held, log=new))
+        twin._strays = {identifier: twin._by_id[identifier] for identifier in self._strays}
+        return twin
+
+    def held(self, device: DeviceKey) -> Mapping[int, Entry]:
+        """The entries held of a log by their numbers, strays left aside."""
+        log = self._logs.get(device)
+        return {} if log is None else {seq: held.entry for seq, held in log.held.items()}
+
+    def holds(self, device: DeviceKey, seq: int) -> bool:
+        """Whether this entry is held, with or without its payload."""
+        log = self._logs.get(device)
+        return log is not None and seq in log.held
+
+    def logs(self) -> list[LogState]:
+        """The state of each log of which anything is held."""
+        return [self._state(log) for _, log in sorted(self._logs.items()) if log.spans or log.fork is not None]
+
+    @property
+    def peers_kept(self) -> int:
+        return len(self._peers)
+
     async def load(self) -> Loaded:
-        logs = (log for _, log in sorted(self._logs.items()))
         return Loaded(
             tuple(identity for _, identity in sorted(self._identities.items())),
-            tuple(self._state(log) for log in logs if log.spans or log.fork is not None),
+            tuple(self.logs()),
             tuple(self._sorted_follows()),
             tuple(peer for _, peer in sorted(self._peers.items())),
             await self.settings(""),

@@ -17,6 +17,7 @@ from p2pblog.gossip.membership import (
     LINKS_ENOUGH,
     LOST_AFTER_S,
     PING_EVERY_S,
+    SETTLE_S,
     SUSPECT_AFTER_S,
     VISIT_S,
 )
@@ -69,6 +70,16 @@ def test_who_holds_what_nobody_shares_is_dialed_first(scene: Scene) -> None:
     bob.feed(Candidates((wanted,), person("carol").hash))
     bob.machine.membership.dialing.clear()
     assert dialed(bob.feed(Due(PingDue())))[0] == wanted
+
+
+def test_who_was_said_to_hold_our_own_log_is_dialed_even_with_links_enough(scene: Scene) -> None:
+    """Followers who have each other look for nobody; an author whom none of them is linked with must look for them."""
+    bob = scene.node("bob")
+    fill(scene, bob, LINKS_ENOUGH)
+    scene.run(SETTLE_S + 1)
+    holder, stranger = places(2, "10.8")
+    assert dialed(bob.feed(Candidates((stranger,), person("erin").hash))) == []
+    assert dialed(bob.feed(Candidates((holder,), bob.person.hash)))[0] == holder
 
 
 def test_a_failed_dial_is_tried_again_ever_later(scene: Scene) -> None:

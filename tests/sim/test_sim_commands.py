@@ -137,10 +137,10 @@ def test_a_violation_ends_with_1_and_the_command_that_shows_it_again(
 
     (replay,) = [text for text in page.stdout.splitlines() if "See it again" in text]
     assert (page.exit_code, machine.exit_code) == (1, 1)
-    assert "Violations: 2\n  the moon fell down\n" in page.stdout
+    assert "Violations: 2\n  at " in page.stdout and " s: the moon fell down\n" in page.stdout
     assert replay.endswith(f"sim run {short} --nodes 21 --seed 5")
     document = json.loads(machine.stdout)
-    assert document["violations"] == ["the moon fell down"] * 2
+    assert [told.partition(": ")[2] for told in document["violations"]] == ["the moon fell down"] * 2
     again = types(*shlex.split(document["replay"].partition(" sim ")[2]), "--json")
     assert json.loads(again.stdout)["trace_hash"] == document["trace_hash"]
 

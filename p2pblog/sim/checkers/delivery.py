@@ -1,0 +1,70 @@
+"""Every honest follower on line ends with every notice of every followed author that some honest node on line holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from p2pblog.core.keys import DeviceKey
+from p2pblog.sim.watch import Watcher
+
+if TYPE_CHECKING:
+    from p2pblog.sim.world import World
+
+NAMED_MAX = 10
+"""Missing notices that are named one by one; the rest is counted."""
+
+
+class Delivery(Watcher):
+    """`pairs`: (honest follower on line, entry) that should be; `missed`: those that are not. `lost`: entries written
+    that no honest node on line holds, so nobody can be blamed."""
+
+    def __init__(self) -> None:
+        self.pairs = 0
+        self.missed = 0
+        self.lost = 0
+
+    @property
+    def delivered_ratio(self) -> float:
+        return round(1 - self.missed / self.pairs, 6) if self.pairs else 1.0
+
+    def on_end(self, world: World) -> None:
+        held = _held_by_somebody(world)
+        for device, entry in sorted(world.last.items()):
+            self.lost += entry.seq - len(held.get(device, ()))
+        for device, numbers in sorted(held.items()):
+            if world.is_disputed(device):
+                continue  # frozen: everybody keeps what came before the proof
+            author = world.owner[device]
+            due = {seq for seq in numbers if seq <= world.last_due(device)}
+            for number in sorted(world.followers[author]):
+                if world.is_honest_online(number):
+                    self._check(world, number, device, due)
+
+    def _check(self, world: World, number: int, device: DeviceKey, due: set[int]) -> None:
+        node = world.nodes[number]
+        lacks = due - _read(node.store.held(device))
+        self.pairs += len(due)
+        self.missed += len(lacks)
+        if lacks and self.missed <= NAMED_MAX:
+            named = ", ".join(str(seq) for seq in sorted(lacks)[:5])
+            world.fail(f"node {number} lacks {len(lacks)} of {len(due)} entries of {world.name_of(device)}: {named}")
+        elif lacks:
+            world.fail(f"node {number} lacks {len(lacks)} of {len(due)} entries of {world.name_of(device)}")
+
+
+def _read(held: object) -> set[int]:
+    assert isinstance(held, dict)
+    return {seq for seq, entry in held.items() if entry.payload is not None}
+
+
+def _held_by_somebody(world: World) -> dict[DeviceKey, set[int]]:
+    """The numbers of each log that some honest node on line holds with their payloads, as its author or follower: what
+    a relay holds is lent to those who asked for it, and soon gone."""
+    found: dict[DeviceKey, set[int]] = {}
+    for node in world.nodes:
+        if world.is_honest_online(node.number):
+            for state in node.store.logs():
+                author = world.owner.get(state.device)
+                if author is not None and (author == node.number or node.number in world.followers[author]):
+                    found.setdefault(state.device, set()).update(_read(node.store.held(state.device)))
+    return found

@@ -1,0 +1,139 @@
+"""The desk of a simulated author: takes the steps that the shipped pen decides, on the dict store and at once."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from p2pblog.core.entry import Entry
+from p2pblog.core.identity import Identity, state_retire
+from p2pblog.core.keys import KeyPair, hash32
+from p2pblog.core.logs import Batch
+from p2pblog.core.payload import Payload
+from p2pblog.errors import BadChain
+from p2pblog.gossip.events import ClocksHeard, Learned, OwnLogElsewhere, Stored
+from p2pblog.pen import Admit, Append, NewDevice, Pen
+from p2pblog.sim.loop import done, micros
+
+if TYPE_CHECKING:
+    from p2pblog.sim.node import SimNode
+
+PEERS = "peers"
+DHT = "dht"
+"""Whose word on our log is waited for."""
+
+
+class Desk:
+    """One run of a daemon has one. What a person says while the log is still compared waits in line."""
+
+    def __init__(self, node: SimNode, has_met: bool) -> None:
+        self._node = node
+        who = node.person
+        self.pen = Pen(
+            who.root, who.identity.inception, who.device, node.machine.holdings, node.machine.sharing, self._seed
+        )
+        self._waiting: deque[Payload] = deque()
+        awaited = {PEERS, DHT} if node.world.has_directory else {PEERS}
+        self.pen.begin(self._newest(), awaited if has_met else (), node.network.loop.now)
+
+    def open(self) -> None:
+        """Once the machine runs: begin the log, if it has none, and see to it that nothing waits for ever."""
+        self._take_steps(None)
+        self._node.after_us(
+            max(0, micros(self.pen.compare_until) - self._node.network.loop.now_us), self._write_waiting
+        )
+
+    def _newest(self) -> Entry | None:
+        held = self._node.store.held(self._node.person.log)
+        return held[max(held)] if held else None
+
+    def _seed(self) -> bytes:
+        world = self._node.world
+        return hash32(f"{world.seed}/{self._node.number}/key {world.next_key()}".encode(), b"p2pblog sim")
+
+    # --- what is heard of our log ---
+
+    def on_effect(self, effect: ClocksHeard | OwnLogElsewhere) -> None:
+        """As the daemon: a stranger can't know our log."""
+        if isinstance(effect, OwnLogElsewhere):
+            self.prove_elsewhere(effect)
+            return
+        session = self._node.machine.sharing.sessions.get(effect.peer)
+        if session is not None and self.pen.identity_hash in session.shared:
+            self.heard(PEERS)
+
+    def heard(self, who: str) -> None:
+        self.pen.heard(who)
+        self._write_waiting()
+
+    def prove_elsewhere(self, proved: OwnLogElsewhere) -> None:
+        """Somebody proved that an entry of our log exists."""
+        step = self.pen.proved_elsewhere(proved.device, proved.seq, proved.entry)
+        if step is not None:
+            self._leave(step)
+            self._write_waiting()
+
+    # --- a device's end ---
+
+    def retire(self) -> None:
+        """The person says that the device that writes here wrote so far and no further, and writes on with another."""
+        node, last = self._node, self.pen.last
+        if last is None:
+            return
+        old = self.pen.device_key
+        self._leave(NewDevice(KeyPair.from_seed(self._seed())))
+        known, root = node.machine.holdings.identities[self.pen.identity_hash], node.person.root
+        stated = state_retire(root, known.hash, known.epoch, known.next_counter, old, last.seq, last.id)
+        self._learn(known.merge([stated]))
+        node.world.retired.add(old)
+        self._take_steps(None)
+
+    def _learn(self, identity: Identity) -> None:
+        node = self._node
+        node.person = replace(node.person, identity=identity)
+        done(node.store.put_identity(identity))
+        node.feed(Learned(identity))
+
+    # --- writing ---
+
+    def write(self, payload: Payload) -> None:
+        """Write it, now or once our log was compared."""
+        self._waiting.append(payload)
+        self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        while self._waiting and (self.pen.is_compared or self._node.network.loop.now >= self.pen.compare_until):
+            self._take_steps(self._waiting.popleft())
+
+    def _take_steps(self, payload: Payload | None) -> None:
+        node = self._node
+        while (step := self.pen.next(payload, node.wall_ms())) is not None:
+            match step:
+                case NewDevice():
+                    self._leave(step)
+                case Admit(identity):
+                    self._learn(identity)
+                case Append(batch, is_asked):
+                    if self._append(batch) and is_asked:
+                        return
+
+    def _append(self, batch: Batch) -> bool:
+        node, (entry,) = self._node, batch.entries
+        try:
+            (state,) = done(node.store.append([batch], node.wall_ms(), durable=True))
+        except BadChain:
+            step = self.pen.refused(entry)
+            if step is not None:
+                self._leave(step)
+            return False
+        self.pen.stored(entry)
+        stored = Stored(None, batch, state, live=True)
+        node.world.on_written(node, entry, stored)
+        node.feed(stored)
+        return True
+
+    def _leave(self, step: NewDevice) -> None:
+        self._node.person = replace(self._node.person, device=step.device)
+        self.pen.left(step)
+        self._node.world.on_new_device(self._node)

@@ -1,0 +1,34 @@
+"""Leave: a share of the nodes are stopped as a person stops them, and may come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from p2pblog.sim.faults.fault import Fault, some
+from p2pblog.sim.loop import SECOND_US
+from p2pblog.sim.sessions import Disk, End
+
+if TYPE_CHECKING:
+    from p2pblog.sim.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Leave(Fault):
+    """`first`: instead of a share, so many of the first nodes, the authors. `back_after_s`: 0 for never."""
+
+    share: float = 0.5
+    first: int = 0
+    back_after_s: float = 0.0
+    spare: int = 1
+
+    def plan(self, world: World, rng: Random) -> None:
+        world.loop.at(self.at_us, self._strike, world, rng)
+
+    def _strike(self, world: World, rng: Random) -> None:
+        for number in range(self.first) if self.first else some(world, rng, self.share, self.spare):
+            world.stop(number, End.LEAVE)
+            if self.back_after_s:
+                back_us = world.loop.now_us + int(self.back_after_s * SECOND_US)
+                world.loop.at(back_us, world.wake, number, Disk.INTACT)

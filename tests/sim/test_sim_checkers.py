@@ -1,0 +1,150 @@
+"""Checkers are silent in a sound world, and each of them sees what is broken on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sim_scenes import ran, small, watcher
+
+from p2pblog.core.identity import Device, Identity
+from p2pblog.errors import BadMessage
+from p2pblog.gossip import membership
+from p2pblog.gossip.events import Close, Send
+from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.keeper import Keeper
+from p2pblog.gossip.machine import Gossip
+from p2pblog.gossip.messages import Live
+from p2pblog.sim.checkers import all_checkers
+from p2pblog.sim.checkers.delivery import Delivery
+from p2pblog.sim.checkers.queues import BoundedQueues
+from p2pblog.sim.loop import SECOND_US
+from p2pblog.sim.node import SimNode
+from p2pblog.sim.world import World
+
+
+def blames(world: World, *words: str) -> bool:
+    return any(all(word in told for word in words) for told in world.violations)
+
+
+def test_a_sound_world_has_no_violation_and_everybody_gets_everything() -> None:
+    world = ran(small())
+    assert world.violations == [] and world.failed == 0
+    delivery = watcher(world, Delivery)
+    assert delivery.missed == delivery.lost == 0 and delivery.pairs > 200
+    assert delivery.delivered_ratio == 1.0
+    largest = watcher(world, BoundedQueues).largest
+    assert len(largest) > 30 and largest["known endpoints"][0] >= 10
+
+
+def test_an_entry_that_its_author_never_wrote_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2pblog.core.runs.verify", lambda *_: None)
+    honest = SimNode._send
+
+    def forge(self: SimNode, lane: Any, effect: Send) -> None:
+        if isinstance(effect.message, Live) and self.number == 3:
+            device, first, prev, times, payloads, signatures = effect.message.value
+            effect = Send(effect.peer, Live([device, first, prev, times, [b"forged" for _ in payloads], signatures]))
+        honest(self, lane, effect)
+
+    monkeypatch.setattr(SimNode, "_send", forge)
+    world = ran(small())
+    assert blames(world, "stored entries", "is another than was written")
+
+
+def test_a_store_that_changed_behind_the_back_is_seen() -> None:
+    world = World(small(), 20, 1, all_checkers())
+
+    def meddle() -> None:
+        held = world.nodes[7].store._logs[world.nodes[7].person.log].held[1]
+        held.entry = replace(held.entry, signature=bytes(64))
+
+    world.loop.at(39 * SECOND_US, meddle)
+    world.run()
+    assert blames(world, "node 7 stored entries 1 to", "bad-signature") and world.failed == 1
+
+
+def test_a_bystander_that_is_punished_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def harsh(self: Any, session: Any, message: Any, now: float) -> list[Any]:
+        return [Close(session.peer, BadMessage("I don't like your friends"))]
+
+    monkeypatch.setattr(membership.Membership, "on_peers", harsh)
+    assert blames(ran(small()), "ended its link with honest node", "bad-message: I don't like your friends")
+
+
+def test_a_follower_left_behind_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = Gossip.handle
+
+    def deaf(self: Gossip, event: Any, now: float) -> list[Any]:
+        carries = type(getattr(event, "message", None)).__name__ in {"Live", "Run", "Have"}
+        return [] if carries and self.membership.node == outcast else sound(self, event, now)
+
+    outcast = World(small(), 20, 1).nodes[11].person.node_key
+    monkeypatch.setattr(Gossip, "handle", deaf)
+    world = ran(small())
+    assert blames(world, "node 11 lacks") and not blames(world, "node 12 lacks")
+    assert 0 < watcher(world, Delivery).delivered_ratio < 1
+
+
+def test_a_table_beyond_its_limit_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(membership, "KNOWN_MAX", 5)
+    monkeypatch.setattr(membership.Membership, "_forget", lambda self, endpoint: None)
+    assert blames(ran(small()), "known endpoints, which should hold at most 5")
+
+
+def test_what_is_sent_before_it_is_stored_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound: Callable[..., Any] = Keeper._write_runs
+
+    async def forgetful(self: Keeper, runs: Any) -> Any:
+        outcome = await sound(self, runs)
+        for run in runs:
+            if run.live:
+                await self._store.drop_log(run.batch.entries[0].device)
+        return outcome
+
+    monkeypatch.setattr(Keeper, "_write_runs", forgetful)
+    assert blames(ran(small()), "not in its store")
+
+
+def test_a_device_taken_back_into_service_is_seen() -> None:
+    scenario = small({"kind": "retire", "at_s": 8.0, "count": 2})
+    world = ran(scenario)
+    assert len(world.retired) == 2 and world.violations == []
+    device = min(world.retired)
+    author = world.owner[device]
+    follower = min(world.followers[author])
+
+    def revive(world: World) -> None:
+        known = world.nodes[follower].machine.holdings.identities
+        kept = known[world.identity_of(device)]
+        known[kept.hash] = Identity(kept.inception, tuple(s for s in kept.statements if isinstance(s.body, Device)))
+
+    again = World(scenario, 20, 1, all_checkers())
+    again.loop.at(39 * SECOND_US, revive, again)
+    again.run()
+    assert blames(again, f"node {follower} took node {author}'s log", "back into service")
+    assert blames(again, f"node {follower} has not heard", "is retired")
+
+
+def test_a_log_disputed_by_some_only_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = Holdings.is_frozen
+
+    def touchy(self: Holdings, device: Any) -> bool:
+        return sound(self, device) or (self.own == somebody and device != own and device in self.logs)
+
+    who = World(small(), 20, 1).nodes[9].person
+    somebody, own = who.hash, who.log
+    monkeypatch.setattr(Holdings, "is_frozen", touchy)
+    world = ran(small())
+    assert blames(world, "whose author is honest") and blames(world, "stored no proof")
+    assert blames(world, "has not heard", "is disputed")
+
+
+def test_only_the_first_hundred_violations_are_kept_and_all_are_counted() -> None:
+    world = World(small(), 20, 1)
+    for number in range(250):
+        world.fail(f"violation {number}")
+    assert world.failed == 250 and len(world.violations) == 100
+    assert world.violations[0] == "at 0.000 s: violation 0"
