@@ -227,7 +227,29 @@ class RelayDue:
     """Every few seconds: end the leases that are over, ask for feeds that no link leads to."""
 
 
-Timer = GraftDue | HavesDue | WantDue | PatienceDue | ClocksDue | PingDue | PongDue | HelloDue | RelayDue
+@dataclass(frozen=True, slots=True)
+class NearDue:
+    """Some feeds' distances may have changed: who shares them is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokensDue:
+    """What we have come to care for is told to all links."""
+
+
+Timer = (
+    NearDue
+    | TokensDue
+    | GraftDue
+    | HavesDue
+    | WantDue
+    | PatienceDue
+    | ClocksDue
+    | PingDue
+    | PongDue
+    | HelloDue
+    | RelayDue
+)
 
 # --- effects ----------------------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from p2pblog.gossip.events import (
     LinkUp,
     Loaded,
     LoadedOne,
+    NearDue,
     OwnLogElsewhere,
     PatienceDue,
     PayloadsStored,
@@ -44,6 +45,7 @@ from p2pblog.gossip.events import (
     Stored,
     StoreIdentity,
     Timer,
+    TokensDue,
     Uninterested,
     WantDue,
 )
@@ -62,6 +64,7 @@ from p2pblog.gossip.messages import (
     Lack,
     Live,
     Message,
+    Near,
     Payloads,
     Peers,
     Ping,
@@ -75,6 +78,7 @@ from p2pblog.gossip.messages import (
     Want,
     WantPayloads,
 )
+from p2pblog.gossip.nearness import Nearness
 from p2pblog.gossip.relay import Relaying
 from p2pblog.gossip.replication import Replication
 from p2pblog.gossip.sharing import COMPARE_PING, Session, Sharing
@@ -92,6 +96,7 @@ class Gossip:
     membership: Membership
     strays: Strays
     relaying: Relaying
+    nearness: Nearness
 
     @classmethod
     def build(cls, node: NodeKey, holdings: Holdings, rng: random.Random, port: int) -> Gossip:
@@ -107,6 +112,7 @@ class Gossip:
             Membership(node, holdings, sharing, rng),
             Strays(sharing),
             Relaying(holdings, sharing, replication, broadcast, rng),
+            Nearness(holdings, sharing),
         )
 
     def start(self, now: float) -> list[Effect]:
@@ -116,6 +122,10 @@ class Gossip:
     def handle(self, event: Event, now: float) -> list[Effect]:
         """What to do about an event; `now` is in seconds and never goes back."""
         self.replication.now = now
+        effects = self._on_event(event, now)
+        return effects + self.nearness.settle(now)
+
+    def _on_event(self, event: Event, now: float) -> list[Effect]:
         match event:
             case Received(peer, message):
                 return self._on_received(peer, message, now)
@@ -146,7 +156,7 @@ class Gossip:
                 self.broadcast.drop(device)
                 return self.replication.on_dropped(device)
             case Interested(identity):
-                return self.relaying.on_interested(identity)
+                return self.relaying.on_interested(identity, now)
             case Uninterested(identity):
                 return self.relaying.on_uninterested(identity)
             case Learned(identity):
@@ -184,6 +194,10 @@ class Gossip:
                 return self.replication.on_want_due(timer)
             case PatienceDue():
                 return self.replication.on_patience_due(timer)
+            case NearDue():
+                return self.nearness.on_near_due()
+            case TokensDue():
+                return self.sharing.on_tokens_due()
             case HelloDue():
                 return self.sharing.on_hello_due(timer)
             case RelayDue():
@@ -290,6 +304,8 @@ class Gossip:
                 return self.sharing.on_compared(session)
             case Pong():
                 return self.membership.on_pong(session, message, now)
+            case Near():
+                return self.nearness.on_near(session, message)
             case Relay():
                 return self.relaying.on_relay(session, message, now)
             case Bye():

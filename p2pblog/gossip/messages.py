@@ -39,6 +39,10 @@ HAVES_MAX = 1_024
 PAYLOADS_MAX = 64
 """Payloads in one answer, of numbers within so many: with the 63 entries up to the next signature they fit one run."""
 TIP_BYTES = 8
+HOPS_FAR = 8
+"""Links between a node and an author beyond which there is no way: a broken way is counted up to here, a tenth of a
+second each."""
+NO_WAY = 255
 HOPS_MAX = 2
 """Relays that may stand behind a relay: three in a row (our model: 100% delivered within 4 hops)."""
 
@@ -245,6 +249,15 @@ class Bye:
 
 
 @dataclass(frozen=True, slots=True)
+class Near:
+    """How many links lie between the sender and the authors of these shared feeds, each named by its token as the
+    sender says it; NO_WAY for none."""
+
+    tokens: tuple[bytes, ...]
+    hops: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Relay:
     """Please care for this identity while a lease lasts; so many relays may stand behind you."""
 
@@ -276,6 +289,7 @@ Message = (
     | Pong
     | Bye
     | Relay
+    | Near
 )
 
 
@@ -357,6 +371,8 @@ class Encoder:
                 return [21]
             case Relay(identity, hops_left):
                 return [22, identity, hops_left]
+            case Near(tokens, hops):
+                return [23, b"".join(tokens), hops]
 
     def _clock(self, clock: IdentityClock) -> list[Any]:
         logs = [
@@ -446,11 +462,20 @@ def _seq(value: Any) -> int:
     return codec.as_int(value, 1, SEQ_MAX)
 
 
-def _tokens(items: list[Any]) -> Tokens:
-    joined = codec.as_bytes(items[1], length_max=TOKEN_BYTES * TOKENS_MAX)
+def _tokens(value: Any) -> tuple[bytes, ...]:
+    joined = codec.as_bytes(value, length_max=TOKEN_BYTES * TOKENS_MAX)
     if len(joined) % TOKEN_BYTES:
         raise Malformed("tokens are 8 bytes each")
-    return Tokens(tuple(joined[at : at + TOKEN_BYTES] for at in range(0, len(joined), TOKEN_BYTES)))
+    return tuple(joined[at : at + TOKEN_BYTES] for at in range(0, len(joined), TOKEN_BYTES))
+
+
+def _near(items: list[Any]) -> Near:
+    tokens, hops = _tokens(items[1]), codec.as_bytes(items[2], length_max=TOKENS_MAX)
+    if len(tokens) != len(hops):
+        raise Malformed("as many distances as feeds")
+    if any(number > HOPS_FAR and number != NO_WAY for number in hops):
+        raise Malformed("a distance beyond those that count")
+    return Near(tokens, hops)
 
 
 def _payloads(self: Decoder, items: list[Any]) -> Payloads:
@@ -499,7 +524,7 @@ def _identities(value: Any) -> tuple[IdentityHash, ...]:
 # Kind -> (items in the array, reader); the position in the list is the kind's number.
 _READERS: list[tuple[int, Callable[[Decoder, list[Any]], Message]]] = [
     (5, lambda d, i: _hello(i)),
-    (2, lambda d, i: _tokens(i)),
+    (2, lambda d, i: Tokens(_tokens(i[1]))),
     (2, lambda d, i: Forget(_identities(i[1]))),
     (2, lambda d, i: Statements(codec.as_bytes(i[1], length_max=IDENTITY_BYTES_MAX))),
     (2, lambda d, i: Clocks(tuple(d.clock(c) for c in codec.as_list(i[1], length_max=CLOCKS_MAX)))),
@@ -521,4 +546,5 @@ _READERS: list[tuple[int, Callable[[Decoder, list[Any]], Message]]] = [
     (2, lambda d, i: Pong(codec.as_int(i[1], 0, SEQ_MAX))),
     (1, lambda d, i: Bye()),
     (3, lambda d, i: Relay(IdentityHash(codec.as_bytes(i[1], length=32)), codec.as_int(i[2], 0, HOPS_MAX))),
+    (3, lambda d, i: _near(i)),
 ]

@@ -9,8 +9,9 @@ Rules.
 
 * A relay gives what it relays to its askers only, and takes nothing of it from them. So entries run one way, no two
   relays can each take the other for the source, and who holds nothing but its asker's own entries is seen to be dry.
-* A feed is reached while a link that shares it tells of entries in it, askers left aside. If we asked that neighbour,
-  it may relay for our sake, so it is asked to go on.
+* A feed is reached while a link that shares it, askers left aside, is fewer than four hops from the author
+  (nearness.py). If we asked that neighbour, it may relay for our sake, so it is asked to go on; so it is while the
+  author is away, if it tells of entries.
 * A followed feed not reached for RELAY_AFTER_S is asked of three neighbours; first they may not ask on, next time once,
   then twice: three relays in a row at most, and the near ones first. Others are asked each time, ever more seldom.
 * A relay that doesn't reach the feed either asks on while its askers allow it, with one hop less than was allowed to
@@ -32,7 +33,7 @@ from p2pblog.gossip.events import DropLog, Effect, RelayDue, RememberRelayed, Se
 from p2pblog.gossip.holdings import Asker, Holdings, Lease
 from p2pblog.gossip.messages import HOPS_MAX, Relay
 from p2pblog.gossip.replication import Replication
-from p2pblog.gossip.sharing import Session, Sharing
+from p2pblog.gossip.sharing import HOPS_NEAR, Session, Sharing
 
 RELAYS_MAX = 100
 """Identities relayed at once (DESIGN); in our model a node relays 16, at most 98."""
@@ -90,17 +91,16 @@ class Relaying:
     def start(self, now: float) -> list[Effect]:
         """Whatever was relayed when the last run ended is forgotten."""
         effects: list[Effect] = [SetTimer(RelayDue(), now + RELAY_CHECK_S)]
-        for identity in list(self.holdings.relayed):
-            effects += self._leave(identity)
-        return effects
+        return effects + self._leave(list(self.holdings.relayed))
 
     # --- links ---
 
     def on_link_down(self, peer: NodeKey, now: float) -> None:
         self.heeded.pop(peer, None)
-        for lease in self.holdings.leases.values():
+        for identity, lease in self.holdings.leases.items():
             asker = lease.askers.pop(peer, None)
             if asker is not None:
+                self.sharing.touch(identity)
                 lease.until = max(lease.until, min(asker.until, now + RELAY_TRIAL_S))
         for quest in self.quests.values():
             quest.asked.pop(peer, None)
@@ -118,6 +118,8 @@ class Relaying:
         lease = self.holdings.leases.setdefault(identity, Lease())
         is_known = session.peer in lease.askers
         lease.askers[session.peer] = Asker(now + RELAY_TRIAL_S, message.hops_left)
+        if not is_known:
+            self.sharing.touch(identity)
         if is_known and self._givers(identity):
             lease.askers[session.peer] = Asker(now + RELAY_LEASE_S, message.hops_left)
         if is_new:
@@ -132,7 +134,7 @@ class Relaying:
     def _take(self, identity: IdentityHash, now: float) -> list[Effect]:
         self.holdings.relayed[identity] = True
         self.quests[identity] = Quest(now + PASS_AFTER_S)
-        return [self._remember(), *self.sharing.take_up(identity)]
+        return [self._remember(), *self.sharing.take_up(identity, now)]
 
     def _is_heeded(self, peer: NodeKey, now: float) -> bool:
         room, since = self.heeded.get(peer, (float(HEEDED_MAX), now))
@@ -158,16 +160,18 @@ class Relaying:
             lease = self.holdings.leases.get(identity)
             if lease is not None:
                 lease.askers.pop(peer, None)
+                self.sharing.touch(identity)
 
     # --- what the person wants ---
 
-    def on_interested(self, identity: IdentityHash) -> list[Effect]:
+    def on_interested(self, identity: IdentityHash, now: float) -> list[Effect]:
         """Follow: what was relayed so far is ours from now on, and its history is fetched too."""
         was_relayed = self.holdings.relayed.pop(identity, None)
         self.quests.pop(identity, None)
         if was_relayed is None:
-            return self.sharing.on_interested(identity)
+            return self.sharing.on_interested(identity, now)
         self.holdings.interests[identity] = None
+        self.sharing.touch(identity)
         effects: list[Effect] = [self._remember()]
         known = self.holdings.identities.get(identity)
         if known is not None:
@@ -186,6 +190,7 @@ class Relaying:
         if identity in self.holdings.leases:
             self.holdings.interests.pop(identity, None)
             self.holdings.relayed[identity] = False
+            self.sharing.touch(identity)
             effects: list[Effect] = []
             for session in self.sharing.sharing(identity):
                 effects += self._settle(session, identity)
@@ -207,31 +212,37 @@ class Relaying:
     def on_relay_due(self, now: float) -> list[Effect]:
         """End what is over, then look which feeds are not reached."""
         effects: list[Effect] = [SetTimer(RelayDue(), now + RELAY_CHECK_S)]
+        left: list[IdentityHash] = []
         for identity, lease in list(self.holdings.leases.items()):
             over = [peer for peer, asker in lease.askers.items() if asker.until <= now]
             for peer in over:
                 del lease.askers[peer]
+                self.sharing.touch(identity)
             if not lease.askers and lease.until <= now:
                 del self.holdings.leases[identity]
                 if identity in self.holdings.relayed:
-                    effects += self._leave(identity)
+                    left.append(identity)
+                    continue
             for peer in over:
                 if identity in self.sharing.sessions[peer].shared:
                     effects += self._settle(self.sharing.sessions[peer], identity)
-        return effects + self._seek(now)
+        return effects + self._leave(left) + self._seek(now)
 
-    def _leave(self, identity: IdentityHash) -> list[Effect]:
+    def _leave(self, identities: list[IdentityHash]) -> list[Effect]:
         """Relay no more. The logs go, unless the person has followed them once."""
-        devices = self.holdings.devices(identity)
-        is_borrowed = self.holdings.is_borrowed(identity)
-        self.quests.pop(identity, None)
-        self.broadcast.on_uninterested(identity)
-        effects = self.sharing.leave(identity)
-        del self.holdings.relayed[identity]
-        if is_borrowed:
-            self.replication.forget(devices)
-            self.holdings.forget_identity(identity)
-            effects += [DropLog(device) for device in devices]
+        if not identities:
+            return []
+        for identity in identities:
+            self.quests.pop(identity, None)
+            self.broadcast.on_uninterested(identity)
+        effects = self.sharing.leave(identities)
+        for identity in identities:
+            devices, is_borrowed = self.holdings.devices(identity), self.holdings.is_borrowed(identity)
+            del self.holdings.relayed[identity]
+            if is_borrowed:
+                self.replication.forget(devices)
+                self.holdings.forget_identity(identity)
+                effects += [DropLog(device) for device in devices]
         return [*effects, self._remember()]
 
     def _remember(self) -> Effect:
@@ -247,18 +258,30 @@ class Relaying:
         for identity in self.holdings.cared_for:
             if identity == self.holdings.own or self._hops(identity) < 0:
                 continue
-            givers, quest = self._givers(identity), self.quests.get(identity)
+            quest, near = self.quests.get(identity), self._near(identity)
             if quest is None:
-                if not givers:
+                if not near:
                     self.quests[identity] = Quest(now + RELAY_AFTER_S)
-            elif any(peer not in quest.asked for peer in givers):
+                continue
+            if any(peer not in quest.asked for peer in near):
                 del self.quests[identity]
-            elif givers:
-                effects += self._renew(identity, quest, givers, now)
+                continue
+            givers = near or self._givers(identity)
+            effects += self._renew(identity, quest, [peer for peer in givers if peer in quest.asked], now)
+            if near:
+                quest.tries, quest.next_at = 0, now
             elif quest.next_at <= now and asks < ASKS_PER_CHECK_MAX:
                 asks += 1
                 effects += self._ask(identity, quest, load, now)
         return effects
+
+    def _near(self, identity: IdentityHash) -> list[NodeKey]:
+        """The links over which an identity's author is near, without those that may have it from us."""
+        return [
+            session.peer
+            for session in self.sharing.sharing(identity)
+            if session.near.get(identity, HOPS_NEAR) < HOPS_NEAR and self.holdings.takes(session.peer, identity)
+        ]
 
     def _load(self, now: float) -> Counter[NodeKey]:
         """How many feeds each neighbour relays for us, as far as we know. A lease that has run out is remembered for as
@@ -292,7 +315,6 @@ class Relaying:
         return givers
 
     def _renew(self, identity: IdentityHash, quest: Quest, givers: list[NodeKey], now: float) -> list[Effect]:
-        quest.tries, quest.next_at = 0, now
         effects: list[Effect] = []
         for peer in sorted(givers, key=lambda peer: (quest.asked[peer] <= now, peer))[:RELAYS_KEPT]:
             if quest.asked[peer] - now <= RELAY_LEASE_S / 2:

@@ -35,10 +35,12 @@ from p2pblog.gossip.events import (
     Send,
     SetTimer,
     StoreIdentity,
+    TokensDue,
 )
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import (
     CLOCKS_MAX,
+    HOPS_FAR,
     PROTOCOL_VERSION,
     TOKENS_MAX,
     Clock,
@@ -57,6 +59,11 @@ from p2pblog.gossip.messages import (
 
 COMPARE_PING = 0
 """The number of the one ping that asks for the end of what a peer says to our clocks; others are above it."""
+TOKENS_DELAY_S = 0.1
+"""What we come to care for is told together: a relay is asked for many feeds at once."""
+HOPS_NEAR = 4
+"""Links at most between us and an author for a feed to count as reached (our model: relays within 4 hops deliver all,
+warm within 290 ms)."""
 CLOCKS_PER_MESSAGE = 512
 """Identities told of in one Clocks message: some 50 kB, so that the first feeds can start before the last are named."""
 CLOCK_NUMBERS_PER_MESSAGE = 32_768
@@ -93,6 +100,9 @@ class Session:
     ready: bool = False
     compare_asked: bool = False
     compared: bool = False
+    near: dict[IdentityHash, int] = field(default_factory=dict)
+    """How many links lie between the peer and each author, as it says; what it has no way to is not in it."""
+    near_told: dict[IdentityHash, int] = field(default_factory=dict)
     port: int = 0
     links: int = 0
     offered: bytes | None = None
@@ -183,6 +193,10 @@ class Sharing:
     sessions: dict[NodeKey, Session] = field(default_factory=dict)
     links_so_far: int = 0
     sharers: dict[IdentityHash, dict[NodeKey, None]] = field(default_factory=dict)
+    news: dict[IdentityHash, None] = field(default_factory=dict)
+    """Feeds to whose authors the way may have changed."""
+    due_tokens: dict[IdentityHash, None] = field(default_factory=dict)
+    """What we have come to care for and not said yet."""
     changes: int = 0
     """Grows whenever another link may lead to a feed, or one fewer."""
 
@@ -220,10 +234,36 @@ class Sharing:
         return [self.sessions[peer] for peer in sorted(self.sharers.get(identity, ()))]
 
     def cover(self, identity: IdentityHash) -> int:
-        """How many links tell of entries of this identity; a link that shares it and has nothing leads nowhere."""
+        """How many links lead near this identity's author or, while there is no way to the author, how many tell of
+        entries; a link that shares it and has nothing leads nowhere."""
+        sessions = [self.sessions[peer] for peer in self.sharers.get(identity, ())]
+        near = [session.near[identity] for session in sessions if identity in session.near]
+        if near:
+            return sum(hops < HOPS_NEAR for hops in near)
         devices = self.holdings.devices(identity)
-        clocks = [self.sessions[peer].clocks for peer in self.sharers.get(identity, ())]
+        clocks = [session.clocks for session in sessions]
         return sum(any(device in told and told[device].high for device in devices) for told in clocks)
+
+    def hops(self, identity: IdentityHash) -> int | None:
+        """How many links lie between us and an identity's author; None for no way."""
+        if identity == self.holdings.own:
+            return 0
+        nearest = self.nearest(identity, self.sharing(identity))
+        return nearest[0][0] + 1 if nearest and nearest[0][0] < HOPS_FAR else None
+
+    def nearest(self, identity: IdentityHash, sessions: list[Session]) -> list[tuple[int, NodeKey]]:
+        """The two links nearest to an identity's author, of those that give us its entries."""
+        able = [
+            (session.near[identity], session.peer)
+            for session in sessions
+            if identity in session.near and self.holdings.takes(session.peer, identity)
+        ]
+        return sorted(able)[:2]
+
+    def touch(self, identity: IdentityHash) -> None:
+        """The way to this identity's author, or what we tell of it, may have changed."""
+        self.news[identity] = None
+        self.changes += 1
 
     # --- what peers say ---
 
@@ -242,6 +282,7 @@ class Sharing:
     def _resume(self, session: Session) -> list[Effect]:
         memory = session.memory
         for identity, row in memory.shared.items():
+            self.touch(identity)
             self.sharers.setdefault(identity, {})[session.peer] = None
             if row.heard is not None:
                 session.clocks.update(row.heard.logs)
@@ -265,15 +306,19 @@ class Sharing:
         matched = dict.fromkeys(session.expected[item] for item in message.tokens if item in session.expected)
         fresh = [identity for identity in matched if identity not in session.shared]
         for identity in fresh:
-            session.shared[identity] = Shared()
-            self.changes += 1
-            self.sharers.setdefault(identity, {})[session.peer] = None
+            self._share(session, identity)
         # First tokens cross each other; later ones may match what we told before the peer cared, so they are answered.
         answer = [] if session.first_tokens_due else fresh
         session.first_tokens_due = False
         effects = self._say_tokens(session, answer)
         effects += self._say_clocks(session, fresh)
         return effects
+
+    def _share(self, session: Session, identity: IdentityHash) -> Shared:
+        row = session.shared[identity] = Shared()
+        self.sharers.setdefault(identity, {})[session.peer] = None
+        self.touch(identity)
+        return row
 
     def on_forget(self, session: Session, message: Forget) -> list[Effect]:
         self.fold_heard(session, message)
@@ -301,7 +346,12 @@ class Sharing:
         for clock in message.clocks:
             row = session.shared.get(clock.identity)
             if row is None:
-                continue
+                # It matched a token that we said before we lost interest, or gained it anew.
+                if not self.holdings.cares_for(clock.identity):
+                    effects += self._say_forget(session, [clock.identity])
+                    continue
+                row = self._share(session, clock.identity)
+                effects += self._say_clocks(session, [clock.identity])
             self._take_clock(session, row, clock)
             effects += self._say_statements(session, clock.identity)
             effects += self.say_forks(session, clock.identity)
@@ -352,39 +402,49 @@ class Sharing:
             effects += self._say_statements(session, merged.hash)
         return effects
 
-    def on_interested(self, identity: IdentityHash) -> list[Effect]:
+    def on_interested(self, identity: IdentityHash, now: float) -> list[Effect]:
         self.holdings.interests[identity] = None
         self.changes += 1
-        return self.take_up(identity)
+        return self.take_up(identity, now)
 
-    def take_up(self, identity: IdentityHash) -> list[Effect]:
-        """Say to all links that we care for an identity."""
+    def take_up(self, identity: IdentityHash, now: float) -> list[Effect]:
+        """Say to all links that we care for an identity, in a moment: more may come together."""
+        for session in self.sessions.values():
+            if session.expected is not None:
+                session.expected[token(session.binding, not session.dialed, identity)] = identity
+        is_set = bool(self.due_tokens)
+        self.due_tokens[identity] = None
+        return [] if is_set else [SetTimer(TokensDue(), now + TOKENS_DELAY_S)]
+
+    def on_tokens_due(self) -> list[Effect]:
+        """Who has become ready since has heard of it with the first tokens."""
+        due, self.due_tokens = [i for i in self.due_tokens if self.holdings.cares_for(i)], {}
         effects: list[Effect] = []
         for peer in sorted(self.sessions):
             session = self.sessions[peer]
-            if session.expected is not None:
-                session.expected[token(session.binding, not session.dialed, identity)] = identity
-            if session.ready:
-                effects += self._say_tokens(session, [identity])
+            news = [identity for identity in due if identity not in session.memory.told]
+            if session.ready and news:
+                effects += self._say_tokens(session, news)
         return effects
 
     def on_uninterested(self, identity: IdentityHash) -> list[Effect]:
         self.holdings.interests.pop(identity, None)
         self.changes += 1
-        return self.leave(identity)
+        return self.leave([identity])
 
-    def leave(self, identity: IdentityHash) -> list[Effect]:
+    def leave(self, identities: list[IdentityHash]) -> list[Effect]:
         """Care no more. A link that stands but has not said Hello yet hears of it when it resumes."""
         effects: list[Effect] = []
         for peer in sorted(self.sessions):
             session = self.sessions[peer]
-            if session.expected is not None:
-                session.expected.pop(token(session.binding, not session.dialed, identity), None)
-            if not session.ready:
-                continue
-            session.memory.told.discard(identity)
-            if identity in session.shared:
-                effects += self._say_forget(session, [identity])
+            for identity in identities:
+                if session.expected is not None:
+                    session.expected.pop(token(session.binding, not session.dialed, identity), None)
+                if session.ready:
+                    session.memory.told.discard(identity)
+            shared = [identity for identity in identities if identity in session.shared]
+            if session.ready and shared:
+                effects += self._say_forget(session, shared)
         return effects
 
     def say_token(self, session: Session, identity: IdentityHash) -> list[Effect]:
@@ -433,6 +493,8 @@ class Sharing:
             return
         self._drop_sharer(identity, session.peer)
         session.due_clocks.pop(identity, None)
+        session.near.pop(identity, None)
+        session.near_told.pop(identity, None)
         if row.heard is not None:
             session.clock_numbers -= count_numbers(row.heard)
         told = row.heard.logs if row.heard is not None else ()
@@ -441,7 +503,7 @@ class Sharing:
             session.memory.forks.discard(device)
 
     def _drop_sharer(self, identity: IdentityHash, peer: NodeKey) -> None:
-        self.changes += 1
+        self.touch(identity)
         peers = self.sharers.get(identity, {})
         peers.pop(peer, None)
         if not peers:

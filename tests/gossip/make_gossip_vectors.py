@@ -93,6 +93,8 @@ KINDS: list[tuple[str, list[m.Message]]] = [
     ("a bye", [m.Bye()]),
     ("a feed is to be relayed, with one more relay at most", [m.Relay(ALICE.hash, 1)]),
     ("a feed is to be relayed by who has it", [m.Relay(BOB.hash, 0)]),
+    ("one author is three links away, to another there is no way", [m.Near((b"8 bytes.", b"and more"), b"\x03\xff")]),
+    ("the sender is the author", [m.Near((b"8 bytes.",), b"\x00")]),
 ]
 
 
@@ -107,7 +109,7 @@ def _bad_frames_and_clocks() -> list[Case]:
         reject("malformed", "bytes after the message", [raw([21]) + b"\x00"]),
         reject("malformed", "a float for a kind's field", [raw([19, 1.5])]),
         reject("bad-message", "an empty array", [raw([])]),
-        reject("bad-message", "a kind that nobody knows", [raw([23])]),
+        reject("bad-message", "a kind that nobody knows", [raw([24])]),
         reject("bad-message", "a negative kind", [raw([-1])]),
         reject("bad-message", "true for the kind 1", [raw([True, b""])]),
         reject("malformed", "one field too many", [raw([21, 0])]),
@@ -175,6 +177,10 @@ def _bad_logs_and_later_kinds() -> list[Case]:
         reject("malformed", "less than no relay", [raw([22, ALICE.hash, -1])]),
         reject("malformed", "a feed to be relayed, however far", [raw([22, ALICE.hash])]),
         reject("not-canonical", "hops in two bytes", [raw([22, ALICE.hash, 1])[:-1] + b"\xcc\x01"]),
+        reject("malformed", "more feeds than distances", [raw([23, bytes(16), b"\x01"])]),
+        reject("malformed", "a distance beyond those that count", [raw([23, bytes(8), b"\x09"])]),
+        reject("malformed", "half a feed", [raw([23, bytes(4), b""])]),
+        reject("too-large", "more distances than allowed", [raw([23, b"", bytes(m.TOKENS_MAX + 1)])]),
         reject("not-canonical", "an identity's clock twice in the long form", [b"\x92\x04\xdc\x00\x01" + raw(clock)]),
     ]
 

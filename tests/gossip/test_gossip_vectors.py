@@ -77,6 +77,7 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
         "Have": messages.HAVES_MAX,
         "Found": 64,
         "Peers": messages.PEERS_MAX,
+        "Near": messages.TOKENS_MAX,
     }
     for value in (messages.NAMES_MAX, sharing.CLOCK_NUMBERS_MAX, sharing.CLOCK_NUMBERS_PER_MESSAGE, MESSAGE_BYTES_MAX):
         assert f"{value:,}" in text
