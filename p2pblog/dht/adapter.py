@@ -462,7 +462,7 @@ async def open_dht(
     `state`: what `Dht.state` gave before. Raises OSError if the socket can't be bound.
     """
     server = await bridge.run(
-        partial(_aio_open, node, listen, clock, rng, test_network, client, state, parameters or Parameters(), limits)
+        partial(open_server, node, listen, clock, rng, test_network, client, state, parameters or Parameters(), limits)
     )
     try:
         yield Dht(bridge, server)
@@ -471,7 +471,7 @@ async def open_dht(
             await bridge.run(server.aclose)
 
 
-async def _aio_open(
+async def open_server(
     node: KeyPair,
     listen: Endpoint,
     clock: Callable[[], int],
@@ -482,6 +482,7 @@ async def _aio_open(
     parameters: Parameters,
     limits: Limits | None,
 ) -> GuardedServer:
+    """The same on the asyncio side, for who runs on that loop himself; `aclose` ends it."""
     server = GuardedServer(node, clock, rng, test_network, client, parameters, limits)
     await server.listen(listen.port, listen.host)
     server.start_upkeep()

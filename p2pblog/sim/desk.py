@@ -14,6 +14,7 @@ from p2pblog.core.payload import Payload
 from p2pblog.errors import BadChain
 from p2pblog.gossip.events import ClocksHeard, Learned, OwnLogElsewhere, Stored
 from p2pblog.pen import Admit, Append, NewDevice, Pen
+from p2pblog.rendezvous.events import OwnLogCompared, StoredOf
 from p2pblog.sim.loop import done, micros
 
 if TYPE_CHECKING:
@@ -103,7 +104,10 @@ class Desk:
         self._write_waiting()
 
     def _write_waiting(self) -> None:
-        while self._waiting and (self.pen.is_compared or self._node.network.loop.now >= self.pen.compare_until):
+        if not self.pen.is_compared and self._node.network.loop.now < self.pen.compare_until:
+            return
+        self._node.meet(OwnLogCompared())
+        while self._waiting:
             self._take_steps(self._waiting.popleft())
 
     def _take_steps(self, payload: Payload | None) -> None:
@@ -131,6 +135,7 @@ class Desk:
         stored = Stored(None, batch, state, live=True)
         node.world.on_written(node, entry, stored)
         node.feed(stored)
+        node.meet(StoredOf(batch.identity))
         return True
 
     def _leave(self, step: NewDevice) -> None:

@@ -45,6 +45,8 @@ class Meter:
     cold_us: array[int] = field(default_factory=lambda: array("Q"))
     catch_up_us: array[int] = field(default_factory=lambda: array("Q"))
     """From coming on line to having a notice that was written while one was away."""
+    lookups_us: array[int] = field(default_factory=lambda: array("Q"))
+    """How long full nodes' look-ups in the DHT took."""
     bytes_by_kind: Counter[str] = field(default_factory=Counter)
     messages: Counter[str] = field(default_factory=Counter)
     delivered_at_us: array[int] = field(default_factory=lambda: array("Q"))

@@ -39,8 +39,11 @@ from p2pblog.gossip.events import (
 from p2pblog.gossip.keeper import Keeper, Writing, holdings_of, weight
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.membership import LINKS_MAX, outranks
+from p2pblog.rendezvous.events import Event as MeetingEvent
+from p2pblog.rendezvous.events import LinksChanged, StoredOf
 from p2pblog.sim.chance import generator
 from p2pblog.sim.desk import Desk
+from p2pblog.sim.full import Dealings
 from p2pblog.sim.links import Lane
 from p2pblog.sim.loop import done, micros
 from p2pblog.sim.network import PORT
@@ -60,8 +63,8 @@ class SimNode:
     """One person's node. `boot` starts it on whatever its store holds; `halt` ends it."""
 
     __slots__ = (
-        "_life", "_writing", "_writings", "booted_us", "desk", "dht", "disk", "endpoint", "hastened_us", "is_up",
-        "keeper", "lanes", "machine", "network", "number", "person", "skew_ms", "snapshot", "store", "world",
+        "_life", "_writing", "_writings", "booted_us", "desk", "dht_state", "disk", "endpoint", "hastened_us", "is_up",
+        "keeper", "lanes", "machine", "meeting", "network", "number", "person", "skew_ms", "snapshot", "store", "world",
     )  # fmt: skip
 
     machine: Gossip
@@ -83,6 +86,10 @@ class SimNode:
         """Which disk this is: another number after it was put back or lost."""
         self.snapshot: tuple[MemoryStore, Person] | None = None
         """The disk as it was some time ago, key file and all."""
+        self.meeting: Dealings | None = None
+        """Its dealings with the DHT, for a full node."""
+        self.dht_state: bytes | None = None
+        """The DHT's contacts as they were saved last."""
         self.hastened_us: int | None = None
         """When links that were lost last made it search at once."""
         self._life = 0
@@ -106,17 +113,21 @@ class SimNode:
         self.machine = Gossip.build(self.person.node_key, holdings, chance, port)
         self.keeper = Keeper(holdings, self.store, self.wall_ms)
         self.desk = Desk(self, has_met=bool(loaded.peers))
-        self._perform_all(self.machine.start(self.network.loop.now))
+        self.perform(self.machine.start(self.network.loop.now))
         self.desk.open()
         known = tuple(Endpoint.parse(peer.endpoint) for peer in loaded.peers)
         if known:
             self.feed(Candidates(known))
+        if self.world.scenario.full:
+            self.meeting = Dealings(self, self._life)
+            self.meeting.open(known)
         self.world.on_booted(self)
 
     def halt(self, silent: bool) -> None:
         """The process ends at once; `silent`: so does the machine, so nobody is told. What was stored stays."""
         self.is_up = False
         self._life += 1
+        self._close_meeting(is_polite=False)
         for lane in list(self.lanes.values()):
             if silent:
                 lane.is_open = False
@@ -131,8 +142,19 @@ class SimNode:
             lane.hang_up(self.network)
             self.lanes.pop(lane.other.key)
             self.feed(LinkDown(lane.other.key))
+        self._close_meeting(is_polite=True)
         self._flush()
         self.halt(silent=False)
+
+    def _close_meeting(self, is_polite: bool) -> None:
+        if self.meeting is not None:
+            self.meeting.close(is_polite)
+            self.meeting = None
+
+    def meet(self, event: MeetingEvent) -> None:
+        """Something that the rendezvous machine of a full node should know."""
+        if self.meeting is not None:
+            self.meeting.feed(event)
 
     # --- the disk ---
 
@@ -161,7 +183,7 @@ class SimNode:
 
     def feed(self, event: Event) -> None:
         """Decide, then start what was decided."""
-        self._perform_all(self.machine.handle(event, self.network.loop.now))
+        self.perform(self.machine.handle(event, self.network.loop.now))
 
     def _feed_later(self, event: Event) -> None:
         self._at(self.network.loop.now_us, self.feed, event)
@@ -178,7 +200,8 @@ class SimNode:
         if life == self._life:
             do(*args)
 
-    def _perform_all(self, effects: list[Effect]) -> None:
+    def perform(self, effects: list[Effect]) -> None:
+        """Carry out what a machine wants."""
         for effect in effects:
             self._perform(effect)
 
@@ -237,6 +260,8 @@ class SimNode:
             if isinstance(item, Stored):
                 self.world.on_stored(self, item)
             self.feed(item)
+            if isinstance(item, Stored) and self.meeting is not None:
+                self.meet(StoredOf(item.batch.identity))
         self._writing = bool(self._writings)
         if self._writing:
             self._at(self.network.loop.now_us + STORE_US, self._write)
@@ -321,6 +346,7 @@ class SimNode:
         self.lanes[peer] = lane
         memory = done(self.keeper.recall(peer))
         self.feed(LinkUp(peer, lane.endpoint, lane.dialed, lane.binding, memory))
+        self.meet(LinksChanged())
 
     def on_message(self, lane: Lane, data: bytes) -> None:
         """A message has come."""
@@ -354,3 +380,4 @@ class SimNode:
         if self.lanes.get(peer) is lane:
             del self.lanes[peer]
             self.feed(LinkDown(peer, error))
+            self.meet(LinksChanged())

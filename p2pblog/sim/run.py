@@ -12,7 +12,9 @@ from typing import Any
 
 from p2pblog.errors import UsageError
 from p2pblog.sim import aims
+from p2pblog.sim.chance import generator
 from p2pblog.sim.coverage import Curve, count_at_end
+from p2pblog.sim.library import replaced
 from p2pblog.sim.loop import SECOND_US
 from p2pblog.sim.measure import quantile
 from p2pblog.sim.scenario import NODES_MIN, Scenario
@@ -112,10 +114,19 @@ def _checkers() -> list[Watcher]:
         return []
 
 
+def _lookups(times_us: Sequence[int]) -> dict[str, Any]:
+    """What full nodes' look-ups took; whether each found all there was, nobody can say in a world that goes on."""
+    if not times_us:
+        return dict(NO_LOOKUPS)
+    times = {f"p{share}_ms": round(quantile(times_us, share / 100) / 1_000, 1) for share in (50, 99)}
+    return NO_LOOKUPS | {"lookups": len(times_us)} | times
+
+
 def _gossip(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
     world = World(scenario, nodes, seed, _checkers())
     curve = Curve(world, int((scenario.duration_s + scenario.settle_s) * SECOND_US))
-    world.run(tick)
+    with replaced(world.loop.time, generator(seed, "library")):
+        world.run(tick)
     meter = world.meter
     pairs, missed = count_at_end(world)
     online_us = world.online_us + sum(world.loop.now_us - node.booted_us for node in world.nodes if node.is_up)
@@ -132,6 +143,7 @@ def _gossip(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
         latency_ms=_quantiles_ms([*meter.cold_us, *meter.live_us]),
         **figures,
         bytes_per_node_s=round(sum(world.network.bytes_sent.values()) * SECOND_US / max(1, online_us), 1),
+        dht=_lookups(meter.lookups_us),
         violations=world.violations,
         trace_hash=meter.trace_hash,
         latency_cold_ms=_quantiles_ms(meter.cold_us),

@@ -14,6 +14,7 @@ from p2pblog.core.payload import LogStart, Note
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.events import Candidates, Stored
 from p2pblog.gossip.messages import Message
+from p2pblog.rendezvous.events import LinksLost
 from p2pblog.rendezvous.machine import LOST_AGAIN_S, SEARCH_FIRST_S, SEARCH_MAX_S
 from p2pblog.sim.chance import generator
 from p2pblog.sim.churn import plan_churn
@@ -195,8 +196,12 @@ class World:
         known = [other for other in chance.sample(range(len(self.nodes)), others + 1) if other != number][:others]
         reachable = [other for other in known if other not in self.network.behind_router]
         if reachable:
-            node.feed(Candidates(tuple(self.nodes[other].endpoint for other in reachable)))
-        self.seek(number)
+            endpoints = tuple(self.nodes[other].endpoint for other in reachable)
+            node.feed(Candidates(endpoints))
+            if node.meeting is not None:
+                node.meeting.meet(endpoints)
+        if node.meeting is None:
+            self.seek(number)
 
     def seek(self, number: int, wait_s: float = SEARCH_FIRST_S) -> None:
         """What the DHT tells a node of the feeds that no link leads to; asked again ever later, as the shipped
@@ -253,7 +258,8 @@ class World:
             self._introduced.discard(number)
         node.boot()
         if number in self._introduced:
-            node.after_us(LOOK_UP_US, self.seek, number)
+            if node.meeting is None:
+                node.after_us(LOOK_UP_US, self.seek, number)
         else:
             self._introduced.add(number)
             self.introduce(number)
@@ -346,7 +352,9 @@ class World:
     def on_links_lost(self, node: SimNode) -> None:
         """Half of the links are gone: the DHT is asked at once, though not again and again."""
         now_us = self.loop.now_us
-        if node.hastened_us is None or now_us - node.hastened_us >= LOST_AGAIN_S * SECOND_US:
+        if node.meeting is not None:
+            node.meet(LinksLost())
+        elif node.hastened_us is None or now_us - node.hastened_us >= LOST_AGAIN_S * SECOND_US:
             node.hastened_us = now_us
             node.after_us(LOOK_UP_US, self._look_up, node.number)
 

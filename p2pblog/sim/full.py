@@ -1,0 +1,163 @@
+"""A full node's dealings with the DHT: the shipped rendezvous machine over a shipped DHT server, on the virtual loop.
+
+It is to the rendezvous machine what rendezvous/driver.py is in a daemon: it carries out effects and feeds back answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from p2pblog.core.address import Endpoint
+from p2pblog.dht.adapter import GuardedServer, open_server
+from p2pblog.dht.lookup import Parameters
+from p2pblog.gossip.events import OwnLogElsewhere, StoreRun
+from p2pblog.rendezvous.events import (
+    Effect,
+    Event,
+    FindRecords,
+    Found,
+    LoadOwn,
+    Met,
+    OwnHeads,
+    OwnLogCompared,
+    PeersGiven,
+    PublishedTo,
+    PublishRecords,
+    Refused,
+    Started,
+    TakeRun,
+    TellGossip,
+    Wake,
+    Woken,
+)
+from p2pblog.rendezvous.machine import Rendezvous
+from p2pblog.rendezvous.reader import load_own
+from p2pblog.sim.chance import generator
+from p2pblog.sim.desk import DHT
+from p2pblog.sim.loop import done, micros
+from p2pblog.sim.network import PORT
+
+if TYPE_CHECKING:
+    from p2pblog.sim.node import SimNode
+
+FIND_TIMEOUT_S = 10.0
+"""As dht.Directory's: a look-up that takes longer gives what it has."""
+SAVE_US = 300_000_000
+"""How often a daemon saves the DHT's contacts (daemon.STATE_EVERY_S)."""
+
+
+class Dealings:
+    """One run of a full node has one."""
+
+    def __init__(self, node: SimNode, life: int) -> None:
+        self._node = node
+        self._loop = node.network.loop
+        self._chance = generator(node.world.seed, "dht", node.number, life)
+        self._server: GuardedServer | None = None
+        self._is_client = node.number in node.network.behind_router
+        holdings, sharing = node.machine.holdings, node.machine.sharing
+        endpoint = None if self._is_client else node.endpoint
+        self.machine = Rendezvous(node.person.node, lambda: node.person.device, holdings, sharing, endpoint)
+
+    @property
+    def size(self) -> int:
+        """Contacts in the routing table."""
+        return 0 if self._server is None else self._server.protocol.router.size
+
+    def open(self, known: Sequence[Endpoint]) -> None:
+        """Open the socket, begin from saved contacts and these, and start the machine."""
+        self._start(self._open(known), lambda _: None)
+        self.feed(Started())
+        if self._node.desk.pen.is_compared:
+            self.feed(OwnLogCompared())
+        self._node.after_us(SAVE_US, self._save)
+
+    async def _open(self, known: Sequence[Endpoint]) -> None:
+        node = self._node
+        self._server = await open_server(
+            node.person.node,
+            Endpoint(node.endpoint.host, PORT),
+            node.wall_ms,
+            self._chance,
+            False,
+            self._is_client,
+            node.dht_state,
+            Parameters(),
+            None,
+        )
+        if known:
+            await self._meet(known)
+
+    async def _meet(self, endpoints: Sequence[Endpoint]) -> None:
+        if self._server is not None and not self._server.protocol.closed:
+            await self._server.add_contacts(endpoints)
+            self.feed(PeersGiven())
+
+    def meet(self, endpoints: Sequence[Endpoint]) -> None:
+        """Others have been named to the node."""
+        self._start(self._meet(endpoints), lambda _: None)
+
+    def close(self, is_polite: bool) -> None:
+        """The process ends; its socket is gone at once."""
+        server, self._server = self._server, None
+        if server is not None:
+            if is_polite:
+                self._node.dht_state = server.state_bytes()
+            server.transport.close()
+            self._loop.create_task(server.aclose())
+
+    def _save(self) -> None:
+        if self._server is not None:
+            self._node.dht_state = self._server.state_bytes()
+        self._node.after_us(SAVE_US, self._save)
+
+    # --- the one door ---
+
+    def feed(self, event: Event) -> None:
+        """Decide, then start what was decided."""
+        for known in (Met(self.size), event):
+            for effect in self.machine.handle(known, self._loop.now, self._node.wall_ms()):
+                self._perform(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        node = self._node
+        match effect:
+            case FindRecords():
+                self._start(self._find(effect), self.feed)
+            case PublishRecords():
+                self._start(self._publish(effect), self.feed)
+            case LoadOwn():
+                loaded = done(load_own(node.store, effect))
+                node.after_us(0, self.feed, loaded)
+            case TellGossip(event):
+                node.feed(event)
+            case TakeRun(batch):
+                node.perform([StoreRun(None, batch, live=False)])
+            case OwnHeads(heads):
+                for head in heads:
+                    node.desk.prove_elsewhere(OwnLogElsewhere(head.device, head.seq, head.entry))
+                node.desk.heard(DHT)
+            case Refused():
+                pass
+            case Wake(at):
+                node.after_us(max(0, micros(at) - self._loop.now_us), self.feed, Woken())
+
+    def _start(self, work: Coroutine[Any, Any, Any], then: Callable[[Any], None]) -> None:
+        """A task whose answer is heard if this run of the daemon still goes on."""
+        task = self._loop.create_task(work)
+        task.add_done_callback(lambda ended: self._node.after_us(0, then, ended.result()))
+
+    async def _find(self, effect: FindRecords) -> Found:
+        server, begun_us = self._server, self._loop.now_us
+        if server is None:
+            return Found(effect.query, ())
+        records = await server.find(effect.key, FIND_TIMEOUT_S)
+        self._node.world.meter.lookups_us.append(self._loop.now_us - begun_us)
+        return Found(effect.query, tuple(records))
+
+    async def _publish(self, effect: PublishRecords) -> PublishedTo:
+        server = self._server
+        if server is None:
+            return PublishedTo(effect.offering, tuple(0 for _ in effect.records))
+        return PublishedTo(effect.offering, tuple(one.holders for one in await server.publish(effect.records)))
