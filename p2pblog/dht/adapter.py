@@ -61,9 +61,11 @@ STATE_BYTES_MAX = 64 * 1024
 PING_TRIES = 3
 PING_EVERY_S = 0.5
 PUBLISH_TIMEOUT_S = 10.0
-JITTER_NODES_MIN = 100
-"""Below so many nodes everybody is near every key, and a jittered target would be a random one."""
-JITTER_REGION = 40
+DETOURS = 4
+"""Points around which a walk asks when ids crowd its target."""
+DETOUR_REGION = 40
+"""They lie where the 40 nodes nearest to the target should be, but not among the 10 nearest: an answer names 20, and
+around such a point these are others than the crowd."""
 
 
 class GuardedServer(Server):  # type: ignore[misc]
@@ -136,7 +138,7 @@ class GuardedServer(Server):  # type: ignore[misc]
 
     async def find(self, key: DhtKey, timeout_s: float) -> list[Record]:
         """Local hits are checked as strictly as those of others."""
-        machine = Find(self._walk([key]))
+        machine = Find(self._walk(key, self._estimate()))
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s), self._lookups:
                 await self._drive(machine, key)
@@ -149,7 +151,7 @@ class GuardedServer(Server):  # type: ignore[misc]
 
     async def find_nodes(self, target: bytes) -> list[Contact]:
         """The contacts nearest to a target that answered."""
-        machine = Find(self._walk([target]), wants_records=False)
+        machine = Find(self._walk(target, 0), wants_records=False)
         async with self._lookups:
             await self._drive(machine, None)
         return machine.walk.closest()
@@ -188,11 +190,8 @@ class GuardedServer(Server):  # type: ignore[misc]
         return results
 
     async def _publish_key(self, key: DhtKey, records: list[Record]) -> list[int]:
-        nodes = estimate_nodes(self.protocol.id, [contact.id for contact in self.protocol.router.contacts()])
-        targets = [bytes(key)]
-        if nodes >= JITTER_NODES_MIN:
-            targets.append(self._jitter(key, nodes))
-        machine = Publish(self._walk(targets), len(records), nodes)
+        nodes = self._estimate()
+        machine = Publish(self._walk(key, nodes), len(records), nodes)
         with suppress(TimeoutError):
             async with asyncio.timeout(PUBLISH_TIMEOUT_S), self._lookups:
                 await self._drive(machine, None, [wire.Store(key, encode(record)) for record in records])
@@ -201,10 +200,15 @@ class GuardedServer(Server):  # type: ignore[misc]
                 self.protocol.hold(record)
         return [machine.holders(index) for index in range(len(records))]
 
-    def _jitter(self, key: bytes, nodes: int) -> bytes:
+    def _estimate(self) -> int:
+        """How many nodes there are, judging by our own neighbourhood."""
+        return estimate_nodes(self.protocol.id, [contact.id for contact in self.protocol.router.contacts()])
+
+    def _detour(self, key: bytes, nodes: int) -> bytes:
         """A point near the key that nobody could crowd around beforehand."""
-        offset = self._rng.randrange(max(1, JITTER_REGION * SPACE // nodes))
-        return (int.from_bytes(key, "big") ^ offset).to_bytes(ID_BYTES, "big")
+        region = DETOUR_REGION * SPACE // nodes
+        offset = self._rng.randrange(region // 4, max(region // 4 + 1, region))
+        return ((int.from_bytes(key, "big") ^ offset) % SPACE).to_bytes(ID_BYTES, "big")
 
     def _belongs_here(self, key: bytes) -> bool:
         """Whether we are one of the k nearest to a key that we know of."""
@@ -215,10 +219,11 @@ class GuardedServer(Server):  # type: ignore[misc]
 
     # --- driving a machine ---
 
-    def _walk(self, targets: Sequence[bytes]) -> Walk:
-        self.protocol.router.touch(targets[0], self._clock())
-        seeds = self.protocol.router.nearest(targets[0], self.parameters.width)
-        return Walk(targets, self.protocol.id, seeds, self.protocol.round_trips, self.parameters)
+    def _walk(self, target: bytes, nodes: int) -> Walk:
+        self.protocol.router.touch(target, self._clock())
+        seeds = self.protocol.router.nearest(target, self.parameters.seeds)
+        detours = [self._detour(target, nodes) for _ in range(DETOURS if nodes else 0)]
+        return Walk(target, self.protocol.id, seeds, self.protocol.round_trips, self.parameters, nodes, detours)
 
     async def _drive(self, machine: Find | Publish, key: DhtKey | None, stores: Sequence[wire.Store] = ()) -> None:
         """Carry out what the machine wants until it is done."""

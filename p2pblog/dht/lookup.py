@@ -16,6 +16,7 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import assert_never
 
 from p2pblog.config import MANY_PER_KEY_MAX
@@ -29,22 +30,26 @@ HAVE_MAX = 120
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What the model recommends."""
+    """What our model recommends, corrected by what the simulator showed (docs/decisions/0008)."""
 
     alpha: int = 6
     k: int = 20
+    seeds: int = 60  # of one's own contacts, from which a walk begins
     hedge: float = 1.0  # in smoothed round trips
     retries: int = 1
     width: int = 40
     unproven_per_source: int = 3
     burst: int = 20
     answers_enough: int = 8
+    answers_least: int = 4  # with fewer, half of them old, the newest was missed by one look-up in 18 at 80% dead
+    patience: float = 4.0  # time-outs after the first record, until which these are waited for
     calls_max: int = 200  # ever closer invented ids must end somewhere
     known_max: int = 1_000
     rounds_max: int = 20  # of asking one contact for what did not fit
     repairs_max: int = 4
-    copies_max: int = 32
-    region: int = 20  # nodes around a key that take a record while the walk still goes on
+    crowd: int = 3  # so many times nearer than k nodes should lie: somebody chose these ids
+    crowd_reach: int = 3  # in times k, how far a walk then goes
+    region: int = 20  # nodes around a key that take a record while the walk still goes on; twofold in a crowd
 
 
 @dataclass(slots=True)
@@ -175,17 +180,29 @@ class Peer:
 
 
 class Walk:
-    """Whom to ask next on the way to `targets[0]`; with a second target every other call asks around that one."""
+    """Whom to ask next on the way to `target`.
+
+    By `nodes`, how many there are in all, it knows how near the k nearest should lie. Where they lie much nearer, their
+    ids were chosen, and what they say of each other and of the key is worth nothing: then the walk goes on to the
+    honest nodes behind them. Every other call goes to somebody outside of the crowd, every other one asks for contacts
+    around one of the `detours` instead of the target, and k counts threefold. With 0 `nodes` nothing is suspected.
+    """
 
     def __init__(
         self,
-        targets: Sequence[bytes],
+        target: bytes,
         own: NodeId,
         seeds: Iterable[Contact],
         round_trips: RoundTrips,
         parameters: Parameters,
+        nodes: int = 0,
+        detours: Sequence[bytes] = (),
     ) -> None:
-        self.targets = tuple(targets)
+        self.target = target
+        self.reach = parameters.k
+        """So many of the nearest have to answer."""
+        self._detours = tuple(detours)
+        self._crowd_radius = parameters.k * SPACE // (parameters.crowd * nodes) if nodes else 0
         self.round_trips = round_trips
         self.parameters = parameters
         self.bursting = False
@@ -203,6 +220,7 @@ class Walk:
         """Sources of whose such contacts one answered."""
         for contact in seeds:
             self._know(contact, None)
+        self._suspect()
 
     def advance(self, now: float) -> list[Ask]:
         """The calls that are due: repeats of lost ones, then new ones as far as the parallelism allows."""
@@ -229,6 +247,18 @@ class Walk:
         insort(self._living, peer, key=_rank)
         for named in contacts[: self.parameters.k]:
             self._know(named, contact.id)
+        self._suspect()
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so many proven ids lie so near to the target that they were chosen."""
+        return self.reach > self.parameters.k
+
+    def _suspect(self) -> None:
+        if self._crowd_radius and not self.is_crowded:
+            near = takewhile(lambda peer: peer.rank[0] < self._crowd_radius, self._living)
+            if sum(peer.answered or peer.sources is None for peer in near) >= self.parameters.k:
+                self.reach = self.parameters.k * self.parameters.crowd_reach
 
     def failed(self, contact: Contact) -> None:
         peer = self._peers.get(contact)
@@ -242,10 +272,10 @@ class Walk:
 
     def closest(self) -> list[Contact]:
         """The nearest contacts that answered."""
-        return [peer.contact for peer in self._living if peer.answered][: self.parameters.k]
+        return [peer.contact for peer in self._living if peer.answered][: self.reach]
 
     def is_among_closest(self, contact: Contact) -> bool:
-        return contact in [peer.contact for peer in self._living[: self.parameters.k]]
+        return contact in [peer.contact for peer in self._living[: self.reach]]
 
     def next_wake(self, now: float) -> float | None:
         """When a call's hedge or deadline falls due."""
@@ -262,7 +292,7 @@ class Walk:
             if len(self._peers) >= self.parameters.known_max:
                 return
             sources = None if source is None else (source,)
-            peer = self._peers[contact] = Peer(contact, (distance(contact.id, self.targets[0]), contact), sources)
+            peer = self._peers[contact] = Peer(contact, (distance(contact.id, self.target), contact), sources)
             insort(self._living, peer, key=_rank)
         elif peer.sources is not None and source is not None and len(peer.sources) < 2 and source not in peer.sources:
             self._tried[peer.sources[0]] -= peer.tries > 0  # it is not that one's word alone any more
@@ -283,25 +313,27 @@ class Walk:
         return asks
 
     def _next(self, now: float) -> Peer | None:
-        if self.bursting:
-            if len(self._awaited) >= self.parameters.burst:
-                return None
-        else:
-            hedge = self.round_trips.hedge_s(self.parameters.hedge)
-            if sum(now - peer.sent_at < hedge for peer in self._awaited.values()) >= self.parameters.alpha:
-                return None
+        hedge = self.round_trips.hedge_s(self.parameters.hedge)
+        timely = sum(now - peer.sent_at < hedge for peer in self._awaited.values())
+        if timely >= (self.parameters.burst if self.bursting or self.is_crowded else self.parameters.alpha):
+            return None
         if self._calls >= self.parameters.calls_max or self._nearest_answered():
             return None
-        candidates = (peer for peer in self._living[: self.parameters.width] if not peer.tries)
-        return next((peer for peer in candidates if self._may_ask(peer)), None)
+        allowed = (peer for peer in self._near() if not peer.tries and self._may_ask(peer))
+        if not self.is_crowded or self._calls % 4 < 2:
+            return next(allowed, None)
+        nearest = next(allowed, None)
+        return next((peer for peer in allowed if peer.rank[0] >= self._crowd_radius), nearest)
+
+    def _near(self) -> list[Peer]:
+        """Among whom the next to ask is chosen."""
+        return self._living[: self.parameters.width + self.reach - self.parameters.k]
 
     def _nearest_answered(self) -> bool:
-        return all(peer.answered for peer in self._living[: self.parameters.k])
+        return all(peer.answered for peer in self._living[: self.reach])
 
     def _untried_remain(self) -> bool:
-        return self._calls < self.parameters.calls_max and any(
-            not peer.tries for peer in self._living[: self.parameters.width]
-        )
+        return self._calls < self.parameters.calls_max and any(not peer.tries for peer in self._near())
 
     def _may_ask(self, peer: Peer) -> bool:
         if peer.sources is None or len(peer.sources) > 1:
@@ -315,7 +347,9 @@ class Walk:
         peer.tries += 1
         peer.sent_at, peer.deadline = now, now + self.round_trips.timeout_s
         self._awaited[peer.contact] = peer
-        target = self.targets[self._calls % len(self.targets)]
+        target = self.target
+        if self.is_crowded and self._detours and self._calls % 2:
+            target = self._detours[self._calls // 2 % len(self._detours)]
         self._calls += 1
         return Ask(peer.contact, target)
 
@@ -338,7 +372,7 @@ class Find:
     _answers: dict[Contact, list[Record]] = field(default_factory=dict)
     _follow_ups: dict[Contact, float] = field(default_factory=dict)
     _rounds: dict[Contact, int] = field(default_factory=dict)
-    _settle_at: float | None = None
+    _first_at: float | None = None
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         if self.done:
@@ -382,8 +416,8 @@ class Find:
         for record in records:
             if len(self._records) < 2 * MANY_PER_KEY_MAX:
                 self._records.setdefault(record_tag(encode(record)), record)
-        if self._settle_at is None:
-            self._settle_at = now + self.walk.round_trips.timeout_s
+        if self._first_at is None:
+            self._first_at = now
             self.walk.bursting = True
 
     def _ask_for_more(self, contact: Contact, now: float) -> list[Effect]:
@@ -392,13 +426,11 @@ class Find:
             return []
         self._rounds[contact] = rounds + 1
         self._follow_ups[contact] = now + self.walk.round_trips.timeout_s
-        return [Ask(contact, self.walk.targets[0], tuple(sorted(self._records)))]
+        return [Ask(contact, self.walk.target, tuple(sorted(self._records)))]
 
     def _go_on(self, now: float) -> list[Effect]:
         self._follow_ups = {contact: until for contact, until in self._follow_ups.items() if until > now}
-        settled = self._settle_at is not None and (
-            len(self._answers) >= self.walk.parameters.answers_enough or now >= self._settle_at
-        )
+        settled = self._is_settled(now)
         if not settled:
             asks = self.walk.advance(now)
             over = self.walk.is_over
@@ -407,9 +439,27 @@ class Find:
         if over and not self._follow_ups:
             self.done = True
             return [Done()]
-        wakes = [self._settle_at, self.walk.next_wake(now), *self._follow_ups.values()]
+        wakes = [*self._deadlines(), self.walk.next_wake(now), *self._follow_ups.values()]
         times = [at for at in wakes if at is not None and at > now]
         return [*asks, *([Wake(min(times))] if times else [])]
+
+    def _deadlines(self) -> list[float]:
+        """When a few answers are enough, and when any are."""
+        if self._first_at is None:
+            return []
+        timeout, parameters = self.walk.round_trips.timeout_s, self.walk.parameters
+        return [self._first_at + timeout, self._first_at + parameters.patience * timeout]
+
+    def _is_settled(self, now: float) -> bool:
+        """Whether a newer record than what we have would have come by now. Ids that crowd the key can all hold back the
+        newest, so their word is not enough."""
+        if self._first_at is None:
+            return False
+        parameters, answers = self.walk.parameters, len(self._answers)
+        few, any_at_all = self._deadlines()
+        crowd = self.walk.reach - parameters.k
+        enough, least = parameters.answers_enough + crowd, parameters.answers_least + crowd // 10
+        return answers >= enough or (now >= few and answers >= least) or now >= any_at_all
 
 
 def _replaces(old: Record, new: Record) -> bool:
@@ -462,11 +512,12 @@ class Publish:
         return len(self._holders.get(index, ()))
 
     def _lies_near(self, contact: Contact) -> bool:
-        radius = SPACE * self.walk.parameters.region // max(1, self.nodes)
-        return distance(contact.id, self.walk.targets[0]) <= radius
+        region = self.walk.parameters.region * (2 if self.walk.is_crowded else 1)
+        radius = SPACE * region // max(1, self.nodes)
+        return distance(contact.id, self.walk.target) <= radius
 
     def _place(self, contact: Contact, now: float) -> list[Effect]:
-        if contact in self._placed or len(self._placed) >= self.walk.parameters.copies_max:
+        if contact in self._placed or len(self._placed) >= 2 * self.walk.reach:
             return []
         self._placed.append(contact)
         return [self._put(contact, index, 1, now) for index in range(self.count)]

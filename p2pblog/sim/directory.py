@@ -215,7 +215,7 @@ class WatchedServer(GuardedServer):
     watched: dict[bytes, Watched]
 
     async def _drive(self, machine: Any, key: DhtKey | None, stores: Sequence[Any] = ()) -> None:
-        watched = self.watched[machine.walk.targets[0]] = Watched(machine)
+        watched = self.watched[machine.walk.target] = Watched(machine)
         await super()._drive(watched, key, stores)  # type: ignore[arg-type]
 
 

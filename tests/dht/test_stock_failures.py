@@ -378,7 +378,7 @@ async def stock_18_follows_invented_ids_without_end() -> bool:
 
 async def ours_18_follows_invented_ids_without_end() -> bool:
     here = Endpoint.of("127.0.0.1", 1)
-    walk = Walk([bytes(20)], NodeId(b"o" * 20), [Contact(NodeId(b"\xff" * 20), here)], RoundTrips(), Parameters())
+    walk = Walk(bytes(20), NodeId(b"o" * 20), [Contact(NodeId(b"\xff" * 20), here)], RoundTrips(), Parameters())
     machine, calls = Find(walk), 0
     waiting = [effect for effect in machine.handle(Begin(), 0.0) if isinstance(effect, Ask)]
     while waiting and not machine.done:

@@ -81,6 +81,11 @@ def test_no_forged_record_is_accepted_from_liars() -> None:
     assert outcome.json["success_ratio"] >= 0.95
 
 
+def test_colluding_ids_beside_a_key_do_not_push_it_out() -> None:
+    outcome = world(nodes=120, lookups=3, finders=4, colluders=20)
+    assert (outcome.found, len(outcome.lookup_ms), outcome.violations) == (12, 12, [])
+
+
 def test_a_publish_counts_who_holds_it_and_when_eight_did() -> None:
     outcome = world(nodes=40, lookups=0, publishes=10)
     assert outcome.json["publishes"] == 10
