@@ -17,7 +17,7 @@ from kademlia.protocol import KademliaProtocol
 
 from p2pblog.core.address import Endpoint
 from p2pblog.dht import guard as wire
-from p2pblog.dht.adapter import GuardedServer, _aio_open
+from p2pblog.dht.adapter import GuardedServer, open_server
 from p2pblog.dht.contacts import NodeId
 from p2pblog.dht.lookup import Parameters
 
@@ -87,7 +87,7 @@ async def stock(protocol: type[KademliaProtocol] = KademliaProtocol) -> AsyncIte
 
 @asynccontextmanager
 async def ours(name: str = "ours", now: int = NOW) -> AsyncIterator[GuardedServer]:
-    server = await _aio_open(
+    server = await open_server(
         key_of(name), LOOPBACK, lambda: now, random.Random(name), True, False, None, Parameters(), None
     )
     try:
