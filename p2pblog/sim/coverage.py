@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from p2pblog.core.keys import DeviceKey
 from p2pblog.sim.chance import generator
-from p2pblog.sim.measure import Notice
 from p2pblog.sim.node import SimNode
 from p2pblog.sim.world import World
 
@@ -27,26 +26,26 @@ def holds(node: SimNode, device: DeviceKey, seq: int) -> bool:
 
 
 def count_at_end(world: World) -> tuple[int, int]:
-    """(pairs, missed): the pairs of a notice that some honest node on line holds and an honest follower on line, and
-    those of them whose follower lacks it. What only dead nodes hold can't be had, so it is not counted."""
+    """(pairs, missed): the pairs of a notice that some honest node on line holds, as its author or follower, and an
+    honest follower on line; and those of them whose follower lacks it.
+
+    Not counted is what can't be asked for: what only dead nodes hold; what follows the end that a retirement set; and
+    disputed logs, of which everybody keeps what came before the proof.
+    """
     pairs = missed = 0
+    due: dict[DeviceKey, int] = {}
     for (device, seq), notice in world.meter.notices.items():
-        followers = [node for node in world.followers[notice.author] if _is_counted(world, node)]
-        having = sum(holds(world.nodes[node], device, seq) for node in followers)
-        if having == 0 and not _is_held_elsewhere(world, device, seq, notice):
+        if device not in due:
+            due[device] = 0 if world.is_disputed(device) else world.last_due(device)
+        if seq > due[device]:
             continue
-        pairs += len(followers)
-        missed += len(followers) - having
+        followers = [node for node in world.followers[notice.author] if world.is_honest_online(node)]
+        having = sum(holds(world.nodes[node], device, seq) for node in followers)
+        author = world.nodes[notice.author]
+        if having or (world.is_honest_online(notice.author) and holds(author, device, seq)):
+            pairs += len(followers)
+            missed += len(followers) - having
     return pairs, missed
-
-
-def _is_counted(world: World, number: int) -> bool:
-    return world.nodes[number].is_up and number not in world.byzantine
-
-
-def _is_held_elsewhere(world: World, device: DeviceKey, seq: int, notice: Notice) -> bool:
-    """By its author or by a relay: `hops` names everybody who ever held it."""
-    return any(_is_counted(world, node) and holds(world.nodes[node], device, seq) for node in notice.hops)
 
 
 class Curve:
@@ -73,7 +72,7 @@ class Curve:
             if not followers:
                 continue
             node = followers[self._chance.randrange(len(followers))]
-            if _is_counted(world, node):
+            if world.is_honest_online(node):
                 drawn += 1
                 held += holds(world.nodes[node], device, seq)
         self.points.append((world.loop.now_us, drawn, held))

@@ -24,7 +24,8 @@ def run_page(document: Mapping[str, Any], replay: str | None) -> Page:
     page = [line(Piece(title, Style.BOLD), f", {took}, {document['peak_mib']:,} MiB"), line()]
     page += [_field(name, text) for name, text in _figures(document) if text]
     page += _aims(document["aims"])
-    return page + _violations(document["violations"], replay)
+    total = document.get("violations_total", len(document["violations"]))
+    return page + _violations(document["violations"], total, replay)
 
 
 def _figures(document: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -42,7 +43,9 @@ def _figures(document: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("lazy notices", f"{number(document['lazy_bytes_ratio'])} of the payload bytes"),
             ("last hop", number(document["last_hop"])),
         ]
-    found = f"{dht['lookups']:,} look-ups, {dht['success_ratio']:.3%} found" if dht["lookups"] else ""
+    found = f"{dht['lookups']:,} look-ups" if dht["lookups"] else ""
+    if dht["success_ratio"] is not None:
+        found += f", {dht['success_ratio']:.3%} found"
     return [
         *gossip,
         ("DHT", found),
@@ -69,13 +72,13 @@ def _aims(judged: Sequence[Mapping[str, Any]]) -> Page:
     return page
 
 
-def _violations(violations: Sequence[str], replay: str | None) -> Page:
+def _violations(violations: Sequence[str], total: int, replay: str | None) -> Page:
     if not violations:
         return [line(), line(Piece("No violation.", Style.GOOD))]
-    page = [line(), line(Piece(f"Violations: {len(violations):,}", Style.ERROR))]
+    page = [line(), line(Piece(f"Violations: {total:,}", Style.ERROR))]
     page += [line(f"  {text}") for text in violations[:VIOLATIONS_SHOWN]]
-    if len(violations) > VIOLATIONS_SHOWN:
-        page.append(line(f"  and {len(violations) - VIOLATIONS_SHOWN:,} more"))
+    if total > VIOLATIONS_SHOWN:
+        page.append(line(f"  and {total - VIOLATIONS_SHOWN:,} more"))
     return [*page, line("See it again: ", Piece(replay or "", Style.BOLD))]
 
 

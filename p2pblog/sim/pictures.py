@@ -121,7 +121,13 @@ def _coverage(figure: Any, groups: Sequence[Curves]) -> bool:
             axes.axvline(begin_s, color="#777777", linewidth=1, label=kind)
         else:
             axes.axvspan(begin_s, end_s, color="#999999", alpha=0.25, linewidth=0, label=kind)
-    _finish(axes, "Notices held by followers on line", "seconds of virtual time", "recent notices held")
+    _finish(
+        axes,
+        "Notices held by followers on line",
+        "seconds of virtual time",
+        "recent notices held",
+        legend="lower right",
+    )
     _percent(axes, from_zero=False)
     return drawn
 
@@ -188,12 +194,14 @@ def _lookups(figure: Any, groups: Sequence[Curves]) -> bool:
 
 
 def _dead(figure: Any, groups: Sequence[Curves]) -> bool:
-    """The DHT's latency against the share of dead nodes."""
+    """The DHT's latency against the share of dead nodes, where nothing else is wrong."""
     points: dict[float, list[Result]] = {}
     for each in groups:
         for result in each.results:
-            if result.document["dht"]["lookups"] and "dead_share" in result.document:
-                points.setdefault(result.document["dead_share"], []).append(result)
+            conditions = dict(result.document.get("conditions", ()))
+            dead = conditions.pop("dead", None)
+            if dead is not None and result.document["dht"]["lookups"] and not any(conditions.values()):
+                points.setdefault(dead, []).append(result)
     if len(points) < 2:
         return False
     axes = figure.subplots()
@@ -269,7 +277,7 @@ def _one_two_five(axes: Any) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _finish(axes: Any, title: str, across: str, up: str, logarithmic: bool = False) -> None:
+def _finish(axes: Any, title: str, across: str, up: str, logarithmic: bool = False, legend: str = "best") -> None:
     axes.set_title(title)
     axes.set_xlabel(across)
     axes.set_ylabel(up)
@@ -280,4 +288,4 @@ def _finish(axes: Any, title: str, across: str, up: str, logarithmic: bool = Fal
     if logarithmic and axes.lines:
         _one_two_five(axes)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize="small", framealpha=0.9)
+        axes.legend(fontsize="small", framealpha=0.9, loc=legend)

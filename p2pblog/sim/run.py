@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import resource
 import sys
 import time
@@ -13,12 +12,14 @@ from typing import Any
 from p2pblog.errors import UsageError
 from p2pblog.sim import aims
 from p2pblog.sim.chance import generator
+from p2pblog.sim.checkers import all_checkers
 from p2pblog.sim.coverage import Curve, count_at_end
+from p2pblog.sim.faults import FAULTS
+from p2pblog.sim.faults.fault import Fault
 from p2pblog.sim.library import replaced
 from p2pblog.sim.loop import SECOND_US
 from p2pblog.sim.measure import quantile
 from p2pblog.sim.scenario import NODES_MIN, Scenario
-from p2pblog.sim.watch import Watcher
 from p2pblog.sim.world import World
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
@@ -107,13 +108,6 @@ def _curve(**series: Sequence[float]) -> Table:
 # --- gossip -----------------------------------------------------------------------------------------------------------
 
 
-def _checkers() -> list[Watcher]:
-    try:
-        return list(importlib.import_module("p2pblog.sim.checkers").all_checkers())
-    except ModuleNotFoundError:
-        return []
-
-
 def _lookups(times_us: Sequence[int]) -> dict[str, Any]:
     """What full nodes' look-ups took; whether each found all there was, nobody can say in a world that goes on."""
     if not times_us:
@@ -123,7 +117,7 @@ def _lookups(times_us: Sequence[int]) -> dict[str, Any]:
 
 
 def _gossip(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
-    world = World(scenario, nodes, seed, _checkers())
+    world = World(scenario, nodes, seed, all_checkers())
     curve = Curve(world, int((scenario.duration_s + scenario.settle_s) * SECOND_US))
     with replaced(world.loop.time, generator(seed, "library")):
         world.run(tick)
@@ -154,17 +148,18 @@ def _gossip(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
         bytes_by_kind=dict(sorted(meter.bytes_by_kind.items())),
         messages=dict(sorted(meter.messages.items())),
         events=world.loop.events,
-        episodes=[_episode(table) for table in scenario.faults],
+        violations_total=world.failed,
+        episodes=[_episode(fault) for fault in world.faults],
     )
     return Outcome(document, _gossip_tables(world, curve))
 
 
-def _episode(fault: dict[str, Any]) -> dict[str, Any]:
+def _episode(fault: Fault) -> dict[str, Any]:
     """When a fault strikes and when it is over, as far as its table says."""
-    from_s = float(fault["at_s"])
-    repeated_s = fault.get("every_s", 0.0) * (fault.get("times", 1) - 1)
-    lasts_s = fault.get("heal_after_s") or fault.get("back_after_s") or repeated_s
-    return {"kind": fault["kind"], "from_s": from_s, "to_s": float(fault.get("until_s", from_s + lasts_s))}
+    kind = next(name for name, made in FAULTS.items() if type(fault) is made)
+    repeated_s = getattr(fault, "every_s", 0.0) * (getattr(fault, "times", 1) - 1)
+    lasts_s = getattr(fault, "heal_after_s", 0.0) or getattr(fault, "back_after_s", 0.0) or repeated_s
+    return {"kind": kind, "from_s": fault.at_s, "to_s": getattr(fault, "until_s", fault.at_s + lasts_s)}
 
 
 def _gossip_tables(world: World, curve: Curve) -> dict[str, Table]:
@@ -208,6 +203,9 @@ def _dht(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
 
     plan = DhtPlan.from_table(scenario.dht)
     came = run_dht(seed, nodes, scenario.network, plan, tick)
+    weather = scenario.network
+    conditions = {"dead": plan.dead, "liars": plan.liars, "colluders": plan.colluders, "loss": weather.loss,
+                  "tail_share": weather.tail_share}  # fmt: skip
     document = _document(
         scenario,
         nodes,
@@ -217,7 +215,7 @@ def _dht(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
         dht=came.json if came.lookup_ms else came.json | NO_LOOKUPS,
         violations=list(came.violations),
         trace_hash=came.trace_hash,
-        dead_share=plan.dead,
+        conditions=conditions,
         datagrams=came.datagrams,
     )
     tables = {"lookups": _curve(lookup_ms=came.lookup_ms, acked_ms=came.acked_ms, publish_ms=came.publish_ms)}

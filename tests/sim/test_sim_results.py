@@ -54,11 +54,16 @@ def gossip_run(place: Path, seed: int, slower: float = 1.0, **changed: Any) -> N
     folder.write(place, Outcome(document(seed, **changed), tables))
 
 
-def dht_run(place: Path, seed: int, dead: float) -> None:
+def dht_run(place: Path, seed: int, dead: float, loss: float = 0.0) -> None:
     measured = {"lookups": 40, "success_ratio": 1.0, "p50_ms": 100 + 300 * dead, "p99_ms": 400 + 900 * dead}
     rows = [(step / 10, 100 + 10 * step, "", "") for step in range(11)]
     tables = {"lookups": Table(("share", "lookup_ms", "acked_ms", "publish_ms"), rows)}
-    folder.write(place, Outcome(document(seed, scenario=f"dead-{dead:g}", dead_share=dead, dht=measured), tables))
+    folder.write(
+        place,
+        Outcome(
+            document(seed, scenario=f"dead-{dead:g}", conditions={"dead": dead, "loss": loss}, dht=measured), tables
+        ),
+    )
 
 
 # --- plot -------------------------------------------------------------------------------------------------------------
@@ -121,6 +126,7 @@ def test_a_partition_is_shaded(tmp_path: Path) -> None:
 def test_latency_is_drawn_against_the_share_of_the_dead(tmp_path: Path) -> None:
     for dead in (0.0, 0.5, 0.8):
         dht_run(tmp_path / f"{dead:g}", 1, dead)
+    dht_run(tmp_path / "lossy", 2, 0.5, loss=0.3)
 
     printed = types("plot", str(tmp_path)).stdout.splitlines()
 
@@ -130,6 +136,7 @@ def test_latency_is_drawn_against_the_share_of_the_dead(tmp_path: Path) -> None:
     pictures.PICTURES["dead"](figure, [pictures.Curves("", "", "", tuple(results))])
     half, worst = figure.axes[0].lines
     assert [tuple(point) for point in half.get_xydata()] == [(0, 100), (50, 250), (80, 340)]
+    assert [len(runs) for runs in pictures.grouped(results).values()] == [1, 2, 1], "the lossy one is left out above"
     assert [tuple(point) for point in worst.get_xydata()] == [(0, 400), (50, 850), (80, 1120)]
 
 
