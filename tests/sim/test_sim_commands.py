@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from p2pblog.cli import main
-from p2pblog.sim import scenario
+from p2pblog.sim import pages, scenario
 from p2pblog.sim.world import World
+from p2pblog.terminal import render
 
 SHORT = """
 caption = "A short one, with {nodes} nodes"
@@ -163,6 +166,30 @@ def test_what_can_not_be_run_is_said_at_once(words: list[str], code: int, senten
 
     assert (result.exit_code, result.stdout) == (code, "")
     assert sentence in result.stderr
+
+
+def test_ctrl_c_ends_a_run_at_once_without_a_result(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "p2pblog", "sim", "run", "steady", "--out", str(tmp_path / "out")]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "out").exists():  # it is made just before ten thousand nodes are
+        assert child.poll() is None and time.monotonic() < deadline
+
+    child.send_signal(signal.SIGINT)
+    said, beside = child.communicate(timeout=30)
+
+    assert (child.returncode, said, beside.strip()) == (130, b"", b"")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_page_says_what_can_not_be_known(short: str) -> None:
+    document = gets("run", short)
+    document["dht"] |= {"lookups": 7, "p50_ms": 210.5, "p99_ms": 480.0}
+
+    page = render(pages.run_page(document, None), colour=False)
+
+    assert "7 look-ups\n" in page
+    assert "p50 210.5 ms, p99 480 ms" in page
 
 
 def test_an_unknown_scenario_leads_to_the_list() -> None:
