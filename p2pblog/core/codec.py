@@ -10,6 +10,9 @@ from p2pblog.config import MSGPACK_DEPTH_MAX, MSGPACK_ITEMS_MAX
 from p2pblog.errors import LocalProtocolError, Malformed, NotCanonical, TooLarge
 
 INT64_MIN, UINT64_MAX = -(2**63), 2**64 - 1
+SMALL_BYTES_MAX = 512
+"""What is decoded before it is looked at: even an array in each byte that promises as many items makes the decoder take
+under 1 MB for a moment. Live notices and most other messages are smaller."""
 
 
 def pack(value: Any) -> bytes:
@@ -33,9 +36,10 @@ def unpack(data: bytes, bytes_max: int, depth_max: int = MSGPACK_DEPTH_MAX, item
     """
     if len(data) > bytes_max:
         raise TooLarge(f"{len(data)} bytes where at most {bytes_max} are allowed")
-    _scan(data, depth_max, items_max)
+    if len(data) > SMALL_BYTES_MAX or items_max < SMALL_BYTES_MAX:
+        _scan(data, depth_max, items_max)
     value = _decode(data)
-    _check_keys(value)
+    _check(value, depth_max)
     if msgpack.packb(value, use_bin_type=True) != data:
         raise NotCanonical("another encoding of the same value")
     return value
@@ -124,18 +128,31 @@ def _token(data: bytes, position: int) -> tuple[int, int | None]:
     raise Malformed(f"byte 0x{first:02x} has no place in the protocol")
 
 
-def _check_keys(value: Any) -> None:
-    if isinstance(value, list):
+def _check(value: Any, depth_left: int) -> None:
+    """Whether a decoded value is one of the protocol: not too deep, no floats, text for keys and in order."""
+    kind = type(value)
+    if kind is list:
+        if not depth_left:
+            raise TooLarge("nested too deeply")
         for item in value:
-            _check_keys(item)
-    elif isinstance(value, dict):
+            if type(item) in _DEEPER:
+                _check(item, depth_left - 1)
+    elif kind is dict:
+        if not depth_left:
+            raise TooLarge("nested too deeply")
         keys = list(value)
         if not all(isinstance(key, str) for key in keys):
             raise Malformed("a map key that is not text")
         if keys != sorted(keys, key=lambda key: key.encode()):
             raise NotCanonical("map keys out of order")
         for item in value.values():
-            _check_keys(item)
+            if type(item) in _DEEPER:
+                _check(item, depth_left - 1)
+    elif kind is float:
+        raise Malformed("a float has no place in the protocol")
+
+
+_DEEPER = {list, dict, float}
 
 
 def sort_keys(value: dict[str, Any]) -> dict[str, Any]:
