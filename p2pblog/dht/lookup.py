@@ -16,7 +16,7 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import cycle, takewhile
 from typing import assert_never
 
 from p2pblog.config import MANY_PER_KEY_MAX
@@ -184,8 +184,8 @@ class Walk:
 
     By `nodes`, how many there are in all, it knows how near the k nearest should lie. Where they lie much nearer, their
     ids were chosen, and what they say of each other and of the key is worth nothing: then the walk goes on to the
-    honest nodes behind them. Every other call goes to somebody outside of the crowd, every other one asks for contacts
-    around one of the `detours` instead of the target, and k counts threefold. With 0 `nodes` nothing is suspected.
+    honest nodes behind them. Every other call goes to somebody outside of the crowd and asks for contacts around one of
+    the `detours` instead of the target, and k counts threefold. With 0 `nodes` nothing is suspected.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ class Walk:
         self.target = target
         self.reach = parameters.k
         """So many of the nearest have to answer."""
-        self._detours = tuple(detours)
+        self._detours = cycle(detours or (target,))
         self._crowd_radius = parameters.k * SPACE // (parameters.crowd * nodes) if nodes else 0
         self.round_trips = round_trips
         self.parameters = parameters
@@ -348,8 +348,8 @@ class Walk:
         peer.sent_at, peer.deadline = now, now + self.round_trips.timeout_s
         self._awaited[peer.contact] = peer
         target = self.target
-        if self.is_crowded and self._detours and self._calls % 2:
-            target = self._detours[self._calls // 2 % len(self._detours)]
+        if self.is_crowded and peer.rank[0] >= self._crowd_radius:
+            target = next(self._detours)  # around the target it would name the crowd
         self._calls += 1
         return Ask(peer.contact, target)
 
