@@ -85,6 +85,8 @@ class Relaying:
     broadcast: Broadcast
     rng: random.Random
     quests: dict[IdentityHash, Quest] = field(default_factory=dict)
+    _checked: int = -1
+    """As of which change of what is shared all feeds were looked at."""
     heeded: dict[NodeKey, tuple[float, float]] = field(default_factory=dict)
     """How many more messages of a peer are heeded, as of when."""
 
@@ -255,7 +257,8 @@ class Relaying:
         load = self._load(now)
         effects: list[Effect] = []
         asks = 0
-        for identity in self.holdings.cared_for:
+        changes, self._checked = self._checked, self.sharing.changes
+        for identity in self.holdings.cared_for if self._checked != changes else list(self.quests):
             if identity == self.holdings.own or self._hops(identity) < 0:
                 continue
             quest, near = self.quests.get(identity), self._near(identity)
@@ -277,11 +280,12 @@ class Relaying:
 
     def _near(self, identity: IdentityHash) -> list[NodeKey]:
         """The links over which an identity's author is near, without those that may have it from us."""
-        return [
-            session.peer
-            for session in self.sharing.sharing(identity)
-            if session.near.get(identity, HOPS_NEAR) < HOPS_NEAR and self.holdings.takes(session.peer, identity)
-        ]
+        sessions = self.sharing.sessions
+        return sorted(
+            peer
+            for peer in self.sharing.sharers.get(identity, ())
+            if sessions[peer].near.get(identity, HOPS_NEAR) < HOPS_NEAR and self.holdings.takes(peer, identity)
+        )
 
     def _load(self, now: float) -> Counter[NodeKey]:
         """How many feeds each neighbour relays for us, as far as we know. A lease that has run out is remembered for as
