@@ -25,6 +25,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.runs import check_run, encode_run, run_device
+from p2pblog.errors import BadSignature
 from p2pblog.gossip.events import Effect, GraftDue, HavesDue, Loaded, LoadRun, Send, SetTimer, Stored, StoreRun
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import HAVES_MAX, Clock, Graft, Have, Live, Prune, Wait
@@ -90,6 +91,8 @@ class Broadcast:
         if owner is None or owner not in session.shared or not self.holdings.takes(session.peer, owner):
             return []  # unfollowed in the meantime, or a device whose statement is still on its way
         mark_held(session, device, seq, seq)
+        if seq <= self.holdings.high(device):
+            return self._fill_gaps(device, seq, seq)
         if seq <= self._reached(device) or seq > self.holdings.last_wanted(device):
             return []
         tree = self.trees.setdefault(device, Tree())
@@ -119,11 +122,16 @@ class Broadcast:
         high = first + len(message.value[3]) - 1
         mark_held(session, device, first, high)
         if high <= self._reached(device):
-            return self._on_duplicate(session, device)
+            return self._on_duplicate(session, device) + self._fill_gaps(device, first, high)
         before = self.holdings.id_before(device, first)
         if first > 1 and before is None and message.value[2] is None:
             return self.replication.offer(device)  # pushed past a hole of ours: that is history first
-        entries = check_run(message.value, before)
+        try:
+            entries = check_run(message.value, before if message.value[2] is None else None)
+        except BadSignature:
+            if message.value[2] is not None or first == 1:
+                raise
+            return self.replication.ask_whole(session, device, first, high)
         check_start(identity, entries)
         entries = tuple(entry for entry in entries if entry.seq <= self.holdings.last_wanted(device))
         if not entries or entries[-1].signature is None:
@@ -151,6 +159,13 @@ class Broadcast:
         if tree.eager_from == session.peer:
             return []
         return [Send(session.peer, Prune(device))]
+
+    def _fill_gaps(self, device: DeviceKey, first: int, last: int) -> list[Effect]:
+        """Somebody has entries whose payloads we may lack."""
+        state = self.holdings.logs.get(device)
+        if state is None or not any(first <= seq <= last for seq in state.missing):
+            return []
+        return self.replication.offer(device)
 
     def on_graft(self, session: Session, message: Graft) -> list[Effect]:
         if self.holdings.owners.get(message.device) not in session.shared:

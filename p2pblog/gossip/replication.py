@@ -22,10 +22,11 @@ from p2pblog.config import FORK_BODIES_MAX, NEWEST_FIRST, RUN_ENTRIES_MAX
 from p2pblog.core import payload as payloads
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof, freezes, prove_fork
-from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
+from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.runs import check_run, encode_run, run_device
 from p2pblog.errors import BadChain, BadForkProof, BadMessage, TooSlow
+from p2pblog.gossip.claims import Claim, check_claim
 from p2pblog.gossip.events import (
     ClocksDue,
     Close,
@@ -44,6 +45,7 @@ from p2pblog.gossip.events import (
     StoreRun,
     WantDue,
 )
+from p2pblog.gossip.gaps import bare_entries, may_fill, note_lack, who_lacks
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import (
     PAYLOADS_MAX,
@@ -72,17 +74,6 @@ RELAYED_ENTRIES_MAX = 512
 """Entries held of one relayed feed, the newest of ten devices: 150 kB as people write, 8 MiB at worst."""
 CLOCKS_DELAY_S = 1.0
 """Changes of what we hold are told together (a guess; live entries are announced on their own, at once)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a run that contradicts ours says of the entry right below it (its id) or above it (its predecessor)."""
-
-    seq: int
-    id: EntryId | None = None
-    above: bool = False
-    tip: bytes | None = None
-    """Or: what its clock says of the entry."""
 
 
 @dataclass(eq=False, slots=True)
@@ -148,10 +139,12 @@ class Replication:
         return effects
 
     def consider(self, session: Session, identities: Iterable[IdentityHash]) -> list[Effect]:
-        """Take up what a peer's clocks promise of these identities."""
+        """Take up what a peer's clocks promise of these identities, and tell it where we may have what it lacks."""
         queue = self._queue(session)
         effects: list[Effect] = []
         for identity in identities:
+            if may_fill(self.holdings, session, identity):
+                effects += self.sharing.say_clock(session, identity)
             for device in self.holdings.devices(identity):
                 queue.doubted.pop(device, None)
                 if device in session.clocks:
@@ -335,8 +328,8 @@ class Replication:
         entries = check_run(message.value, before)
         if entries[0].seq > fetch.last or entries[-1].seq < fetch.first:
             raise BadMessage("a run that was not asked for")
-        if fetch.claim is not None:
-            check_claim(fetch.claim, entries)
+        if fetch.claim is not None and not self._stands_by(session, fetch.claim, entries):
+            return self._finish(session, fetch)
         identity = self.holdings.owners.get(device)
         if identity is None or not self.holdings.cares_for(identity) or self.holdings.is_frozen(device):
             return self._finish(session, fetch)
@@ -348,6 +341,19 @@ class Replication:
             return self._finish(session, fetch)
         self._queue(session).storing[device] = fetch
         return [StoreRun(session.peer, Batch(identity, entries), live=False)]
+
+    def _stands_by(self, session: Session, claim: Claim, entries: tuple[Entry, ...]) -> bool:
+        """Whether a peer stands by what it claimed. Of a retired log it may have begun afresh since: then its claim is
+        forgotten. Otherwise raises BadChain."""
+        try:
+            check_claim(claim, entries)
+        except BadChain:
+            standing = self.holdings.standing(entries[0].device)
+            if standing is None or not standing.retired:
+                raise
+            self._queue(session).doubted[entries[0].device] = None
+            return False
+        return True
 
     def _is_other_branch(self, device: DeviceKey, entries: tuple[Entry, ...]) -> bool:
         """Whether a run contradicts the retirement of its log. Its sender may not have heard of that yet."""
@@ -413,9 +419,20 @@ class Replication:
         if event.source in self.queues:
             self.queues[event.source].kept_word = True
         if event.live:
-            return []
+            return self._on_gaps(event)
         effects = self._finish_storing(event.source, event.state.device)
         return effects + self.tell_later(event.batch.identity, except_peer=event.source)
+
+    def _on_gaps(self, event: Stored) -> list[Effect]:
+        """Where an entry was pushed without its payload, ask who may have it, and let those who share the log see the
+        gap. What was pushed whole is told by no clock: tell those who lack it that we have it now."""
+        device, identity = event.state.device, event.batch.identity
+        bare = bare_entries(event)
+        if bare:
+            note_lack(self.sharing.sessions.get(event.source) if event.source is not None else None, device, bare)
+            return self.offer(device) + self.tell_later(identity)
+        lacking = who_lacks(self.sharing, event)
+        return [effect for session in lacking for effect in self._due_later(session, identity)]
 
     def on_payloads_stored(self, event: PayloadsStored) -> list[Effect]:
         effects = self._finish_storing(event.source, event.state.device)
@@ -425,12 +442,14 @@ class Replication:
         """Tell our clocks of this identity to all who share it, together with what else changes in the next second."""
         effects: list[Effect] = []
         for session in self.sharing.sharing(identity):
-            if session.peer == except_peer:
-                continue
-            if not session.due_clocks:
-                effects.append(SetTimer(ClocksDue(session.peer), self.now + CLOCKS_DELAY_S))
-            session.due_clocks[identity] = None
+            if session.peer != except_peer:
+                effects += self._due_later(session, identity)
         return effects
+
+    def _due_later(self, session: Session, identity: IdentityHash) -> list[Effect]:
+        is_first = not session.due_clocks
+        session.due_clocks[identity] = None
+        return [SetTimer(ClocksDue(session.peer), self.now + CLOCKS_DELAY_S)] if is_first else []
 
     # --- what peers ask for ---
 
@@ -521,6 +540,10 @@ class Replication:
             return []  # what it answers to that will contradict us too
         return self._fetch(session, device, first, last, Want(device, first, last), claim)
 
+    def ask_whole(self, session: Session, device: DeviceKey, first: int, last: int) -> list[Effect]:
+        """A run that leaves out what it follows may be of another history than ours; what is asked for says that."""
+        return self._inquire(session, device, first, last, Claim(last))
+
     def _judge(self, proof: ForkProof) -> list[Effect]:
         """A fork that no retirement settled freezes the log; a settled one shows that we may be on a wrong branch."""
         device = proof.device
@@ -558,15 +581,6 @@ class Replication:
             return []
         session.memory.forks.add(proof.device)
         return self.convict(proof)
-
-
-def check_claim(claim: Claim, entries: tuple[Entry, ...]) -> None:
-    """Whether a peer stands by what its run said of the entry beside it. Raises BadChain."""
-    entry = next((entry for entry in entries if entry.seq == claim.seq), None)
-    if entry is not None and claim.tip is not None and tip_of(entry.id) == claim.tip:
-        return
-    if entry is None or claim.tip is not None or (entry.prev if claim.above else entry.id) != claim.id:
-        raise BadChain("two runs of one log that don't fit each other")
 
 
 def mark_held(session: Session, device: DeviceKey, first: int, last: int) -> None:

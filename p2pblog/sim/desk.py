@@ -79,16 +79,19 @@ class Desk:
 
     def retire(self) -> None:
         """The person says that the device that writes here wrote so far and no further, and writes on with another."""
-        node, last = self._node, self.pen.last
-        if last is None:
-            return
-        old = self.pen.device_key
-        self._leave(NewDevice(KeyPair.from_seed(self._seed())))
+        last = self.pen.last
+        if last is not None:
+            self._leave(NewDevice(KeyPair.from_seed(self._seed())))
+            self.retire_other(last)
+            self._take_steps(None)
+
+    def retire_other(self, last: Entry) -> None:
+        """The person says that a device that no longer writes here wrote up to this entry of its log."""
+        node, old = self._node, last.device
         known, root = node.machine.holdings.identities[self.pen.identity_hash], node.person.root
         stated = state_retire(root, known.hash, known.epoch, known.next_counter, old, last.seq, last.id)
         self._learn(known.merge([stated]))
         node.world.retired.add(old)
-        self._take_steps(None)
 
     def _learn(self, identity: Identity) -> None:
         node = self._node

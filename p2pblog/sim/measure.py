@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey
 from p2pblog.core.runs import run_device
+from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.messages import Have, Live, Message, Run
 
 
@@ -68,8 +70,11 @@ class Meter:
         """The notices whose payloads a message carries."""
         if not isinstance(message, Live | Run):
             return []
-        device, first = run_device(message.value)
-        numbers = range(first, first + len(message.value[3]))
+        try:
+            device, first = run_device(message.value)
+            numbers = range(first, first + len(codec.as_list(message.value[3])))
+        except RemoteProtocolError:
+            return []  # what a liar says of no notice
         return [self.notices[device, seq] for seq in numbers if (device, seq) in self.notices]
 
     def on_stored(self, notice: Notice, node: int, source: int | None, now_us: int, online_since_us: int) -> None:

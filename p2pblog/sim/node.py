@@ -39,6 +39,7 @@ from p2pblog.gossip.events import (
 from p2pblog.gossip.keeper import Keeper, Writing, holdings_of, weight
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.membership import LINKS_MAX, outranks
+from p2pblog.gossip.messages import Message
 from p2pblog.rendezvous.events import Event as MeetingEvent
 from p2pblog.rendezvous.events import LinksChanged, StoredOf
 from p2pblog.sim.chance import generator
@@ -357,7 +358,11 @@ class SimNode:
             return
         sender = lane.other.node
         self.world.on_message(self, sender, message, data)
+        self.on_heard(lane, message)
         self.feed(Received(lane.other.key, message))
+
+    def on_heard(self, lane: Lane, message: Message) -> None:
+        """A message is about to reach the machine; for nodes that are not what they seem."""
 
     def _close(self, lane: Lane, error: RemoteProtocolError | None) -> None:
         """We end a link: the machine hears of it in a moment, the peer after what was sent."""

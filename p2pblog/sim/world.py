@@ -16,6 +16,8 @@ from p2pblog.gossip.events import Candidates, Stored
 from p2pblog.gossip.messages import Message
 from p2pblog.rendezvous.events import LinksLost
 from p2pblog.rendezvous.machine import LOST_AGAIN_S, SEARCH_FIRST_S, SEARCH_MAX_S
+from p2pblog.sim.byzantine import check_behaviours, draw_behaviours
+from p2pblog.sim.byzantine.node import LyingNode
 from p2pblog.sim.chance import generator
 from p2pblog.sim.churn import plan_churn
 from p2pblog.sim.faults import faults_of
@@ -26,7 +28,7 @@ from p2pblog.sim.measure import Meter
 from p2pblog.sim.network import PORT, Network
 from p2pblog.sim.node import SimNode
 from p2pblog.sim.people import person, restored
-from p2pblog.sim.scenario import Scenario
+from p2pblog.sim.scenario import Byzantine, Scenario
 from p2pblog.sim.sessions import Disk, End
 from p2pblog.sim.watch import Watcher
 from p2pblog.store import OWN_IDENTITY, Follow
@@ -50,6 +52,7 @@ class World:
         self.scenario = scenario
         self.seed = seed
         self.faults = faults_of(scenario)
+        check_behaviours(scenario.byzantine)
         self.loop = VirtualLoop(lambda protocol, endpoint: self.network.open_socket(protocol, endpoint))  # type: ignore[abstract]
         self.network = Network(self.loop, seed, scenario.network)
         self.meter = Meter()
@@ -64,12 +67,12 @@ class World:
         self.owner: dict[DeviceKey, int] = {}
         self.follows = follows_of(scenario.follows, nodes, generator(seed, "follows"))
         self.followers: list[set[int]] = [set() for _ in range(nodes)]
-        self.byzantine: set[int] = set()
+        self.byzantine = _liars(scenario.byzantine, nodes, seed)
         self.online_us = 0
         """Microseconds that nodes were on line, all together, of those that have halted."""
         self._links = 0
         self._keys = 0
-        self.nodes = [SimNode(self, person(seed, number)) for number in range(nodes)]
+        self.nodes = [self._build(number) for number in range(nodes)]
         self._numbers: dict[bytes, int] = {}
         """Node key -> its node."""
         for node, followed in enumerate(self.follows):
@@ -90,6 +93,12 @@ class World:
         """Logs on which a person who had put the disk back, out of reach of all who knew more, wrote a number twice."""
         for home in self.nodes:
             self.furnish(home)
+
+    def _build(self, number: int) -> SimNode:
+        who, plan = person(self.seed, number), self.scenario.byzantine
+        if number not in self.byzantine:
+            return SimNode(self, who)
+        return LyingNode(self, who, draw_behaviours(plan, generator(self.seed, "lies", number)))
 
     @property
     def _authors(self) -> int:
@@ -174,7 +183,7 @@ class World:
 
     def on_written(self, node: SimNode, entry: Entry, stored: Stored) -> None:
         """An entry of a node's own log is on its disk."""
-        if entry.seq > 1:
+        if entry.seq > 1 and node.number not in self.byzantine:
             is_first = node.number not in self._began
             self._began.add(node.number)
             self.meter.on_written(entry.device, entry.seq, node.number, self.loop.now_us, is_first)
@@ -367,3 +376,8 @@ class World:
         self.failed += 1
         if len(self.violations) < VIOLATIONS_MAX:
             self.violations.append(f"at {self.loop.now:.3f} s: {what}")
+
+
+def _liars(plan: Byzantine, nodes: int, seed: int) -> set[int]:
+    able = range(min(plan.spare, nodes), nodes)
+    return set(generator(seed, "liars").sample(able, min(len(able), round(plan.share * nodes))))

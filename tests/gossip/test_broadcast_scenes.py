@@ -298,7 +298,7 @@ def test_a_push_past_a_hole_is_fetched_as_history(rules: Rules) -> None:
 
 def test_a_push_that_is_forged_ends_the_link(rules: Rules) -> None:
     entry = rules.alice.log.note("more")
-    value = list(live([entry]).value)
+    value = list(live([entry], prev_known=False).value)
     value[5] = bytes(64)
     rules.scene.send("erin", "bob", Live(value))
     rules.scene.run(1)

@@ -81,7 +81,8 @@ def _shared(machine: Gossip) -> Iterator[Size]:
     yield "who shares one", max((len(peers) for peers in machine.sharing.sharers.values()), default=0), links
     yield "stray entries asked for", len(machine.strays.asked), strays.ASKED_MAX
     for session in machine.sharing.sessions.values():
-        yield "shared on a link", len(session.shared), cared
+        if session.ready:  # before, it is what was remembered of the last link
+            yield "shared on a link", len(session.shared), cared
         yield "numbers in clocks", session.clock_numbers, sharing.CLOCK_NUMBERS_MAX
         yield "clocks", len(session.clocks), sharing.CLOCK_NUMBERS_MAX + logs
         yield "tokens told", len(session.memory.told), messages.TOKENS_MAX

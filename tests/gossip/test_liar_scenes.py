@@ -1,0 +1,125 @@
+"""What liars brought about between honest nodes in the simulator, each as a small scene, and what prevents it."""
+
+from __future__ import annotations
+
+import pytest
+from builders import Log, Person, person
+from gossip_scenes import Scene, live, run_of
+
+from p2pblog.core.entry import Entry
+from p2pblog.gossip.messages import Have, Live, Payloads, Run, Statements, Want, WantPayloads
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def author(name: str, notes: int) -> Person:
+    who = person(name)
+    who.notes(notes)
+    return who
+
+
+def forked(name: str, common: int, one: int, other: int) -> tuple[Person, Log]:
+    """Somebody with two histories: her log, and a branch of it."""
+    who = author(name, common)
+    branch = who.log.branch(common + 1)
+    for number in range(one):
+        who.log.note(f"one {number}")
+    for number in range(other):
+        branch.note(f"other {number}")
+    return who, branch
+
+
+def test_a_peer_that_began_afresh_on_the_branch_a_retirement_picked_is_not_to_blame(scene: Scene) -> None:
+    carol, other = forked("carol", 10, 5, 5)
+    bob = scene.node("bob", "carol")
+    bob.keep(carol, carol.log.run())
+    dave = scene.puppet("dave")
+    dave.greet("bob", carol)
+    dave.claims("bob", carol, (1, 16), log=other)
+    assert len(dave.told(Want)) == 1
+    dave.say("bob", Statements(carol.retire(carol.key, 12, carol.log.entries[11].id).wire))
+    dave.say("bob", run_of(carol.log.run()))
+    assert dave.is_linked and scene.closed == []
+    assert not bob.machine.holdings.is_frozen(carol.key) and bob.numbers(carol) == list(range(1, 17))
+
+
+@pytest.mark.parametrize("says_prev", [False, True])
+def test_a_peer_that_pushes_the_other_history_in_good_faith_is_not_to_blame(scene: Scene, says_prev: bool) -> None:
+    """It thinks that we hold the entry before, so it leaves its id out; we hold another."""
+    carol, other = forked("carol", 10, 5, 6)
+    bob = scene.node("bob", "carol")
+    bob.keep(carol, carol.log.run())
+    dave = scene.puppet("dave")
+    dave.greet("bob", carol)
+    dave.say("bob", live(other.run(17, 17), prev_known=not says_prev))
+    if not says_prev:
+        assert dave.told(Want) == [Want(carol.key, 17, 17)]
+        dave.claims("bob", carol, (1, 17), log=other)
+        dave.say("bob", run_of(other.run(17, 17)))
+    for want in dave.told(Want)[-1:]:
+        dave.say("bob", run_of(other.run(max(12, want.first), want.last)))
+    assert dave.is_linked and scene.closed == []
+    if not says_prev:
+        assert bob.machine.holdings.is_frozen(carol.key)
+
+
+def test_a_liar_that_pushes_what_does_not_hold_is_left_when_it_is_asked(scene: Scene) -> None:
+    carol = author("carol", 20)
+    bob = scene.node("bob", "carol")
+    bob.keep(carol, carol.log.run(1, 10))
+    mallory = scene.puppet("mallory")
+    mallory.greet("bob", carol)
+    value = live(carol.log.run(11, 11), prev_known=True).value
+    forged = Live([*value[:5], bytes(64)])
+    mallory.say("bob", forged, forged, forged)
+    assert mallory.told(Want) == [Want(carol.key, 11, 11)]
+    whole = run_of(carol.log.run(11, 11)).value
+    mallory.say("bob", Run([*whole[:5], bytes(64)]))
+    assert [error.name for _, _, error in scene.closed if error] == ["bad-signature"]
+
+
+# --- payloads that did not come along ---
+
+
+def bare(entries: tuple[Entry, ...]) -> Live:
+    return live([entry.without_payload() for entry in entries])
+
+
+def test_an_entry_pushed_without_its_payload_is_completed_by_whoever_announces_it(scene: Scene) -> None:
+    carol = author("carol", 3)
+    bob = scene.node("bob", "carol")
+    bob.keep(carol, carol.log.run(1, 3))
+    miser, dave = scene.puppet("miser"), scene.puppet("dave")
+    for puppet in (miser, dave):
+        puppet.greet("bob", carol)
+        puppet.claims("bob", carol, (1, 3))
+    miser.say("bob", bare(carol.log.run(4, 4)))
+    assert miser.told(WantPayloads) == []
+    assert bob.state(carol).missing == (4,) and dave.told(WantPayloads) == []
+    dave.say("bob", Have(((carol.key, 4),)))
+    assert dave.told(WantPayloads) == [WantPayloads(carol.key, (4,))]
+
+
+@pytest.mark.parametrize("pushed_after_s", [0.0, 0.05, 0.2])
+def test_who_lacks_a_payload_says_so_and_hears_who_holds_it(scene: Scene, pushed_after_s: float) -> None:
+    """Dave has the entry without its payload and announces it; bob is pushed the whole entry before, between or after,
+    and has no reason to announce to dave what dave announced."""
+    carol = author("carol", 3)
+    bob, dave = scene.node("bob", "carol"), scene.node("dave", "carol")
+    for table in (bob, dave):
+        table.keep(carol, carol.log.run(1, 3))
+    scene.link("bob", "dave")
+    scene.run(3)
+    generous, miser = scene.puppet("generous"), scene.puppet("miser")
+    generous.answer = lambda said: (
+        [Payloads(carol.key, ((4, carol.log.entries[3].payload or b""),))] if isinstance(said, WantPayloads) else []
+    )
+    generous.greet("bob", carol)
+    miser.greet("dave", carol)
+    scene.send("miser", "dave", bare(carol.log.run(4, 4)))
+    scene.run(pushed_after_s)
+    scene.send("generous", "bob", live(carol.log.run(4, 4)))
+    scene.until(lambda: dave.state(carol).missing == () and len(dave.texts(carol)) == 3, within_s=5)
