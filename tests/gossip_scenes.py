@@ -175,7 +175,7 @@ class Scene:
         wire = self.wires.pop(frozenset((closer, other)), None)
         if wire is None:
             return
-        self.parties[closer].on_cut(other)
+        self.parties[closer].on_cut(other, error)
 
         pair = frozenset((closer, other))
         wire.closed_by = closer
@@ -366,8 +366,8 @@ class Table:
         place = other.endpoint if dialed else Endpoint(other.endpoint.host, 50_000)
         self.feed(ev.LinkUp(key, place, dialed, wire.binding, self.memories.get(key)))
 
-    def on_cut(self, other: str) -> None:
-        self.feed(ev.LinkDown(node_key(other), Disconnected("cut")))
+    def on_cut(self, other: str, error: RemoteProtocolError | None = None) -> None:
+        self.feed(ev.LinkDown(node_key(other), error or Disconnected("cut")))
 
     def on_message(self, sender: str, message: Message) -> None:
         self.feed(ev.Received(node_key(sender), message))
@@ -445,7 +445,7 @@ class Puppet:
     def on_link(self, wire: Wire, *, dialed: bool) -> None:
         self.wire, self.dialed = wire, dialed
 
-    def on_cut(self, other: str) -> None:
+    def on_cut(self, other: str, error: RemoteProtocolError | None = None) -> None:
         self.wire = None
 
     def on_message(self, sender: str, message: Message) -> None:

@@ -131,8 +131,8 @@ class Gossip:
                 return self._on_received(peer, message, now)
             case LinkUp():
                 return self._on_link_up(event, now)
-            case LinkDown(peer):
-                return self._on_link_down(peer, now)
+            case LinkDown(peer, error):
+                return self._on_link_down(peer, error, now)
             case DialFailed():
                 return self.membership.on_dial_failed(event, now)
             case Due(timer):
@@ -172,13 +172,13 @@ class Gossip:
         effects = self.sharing.on_link_up(event, now)
         return effects + self.membership.on_link_up(self.sharing.sessions[event.peer], now)
 
-    def _on_link_down(self, peer: NodeKey, now: float) -> list[Effect]:
+    def _on_link_down(self, peer: NodeKey, error: RemoteProtocolError | None, now: float) -> list[Effect]:
         effects = self.sharing.on_link_down(peer)
         self.strays.on_link_down(peer)
         self.relaying.on_link_down(peer, now)
         effects += self.broadcast.on_link_down(peer, now)
         effects += self.replication.on_link_down(peer)
-        return effects + self.membership.on_link_down(peer, now)
+        return effects + self.membership.on_link_down(peer, error, now)
 
     def _on_due(self, timer: Timer, now: float) -> list[Effect]:
         match timer:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from p2pblog.config import LINKS_ACCEPTED_MAX, LINKS_CHOSEN_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import IdentityHash, NodeKey
-from p2pblog.errors import BadMessage, TooSlow
+from p2pblog.errors import BadMessage, Disconnected, QueueFull, RemoteProtocolError, TooSlow
 from p2pblog.gossip.events import (
     Close,
     Dial,
@@ -61,6 +61,9 @@ OWN_MAX = 64
 """Endpoints remembered that lead to ourselves."""
 SHUFFLE_EVERY_S = 60.0
 """iroh-gossip's figure."""
+TRY_LOST_EVERY_S = 5.0
+"""How often one of those who fell silent is tried again (a guess: a split of 20 neighbours is mended in two minutes;
+who does not answer is tried ever more seldom)."""
 VISIT_S = 60.0
 """How long a link stays before it may make way for another feed: enough for the newest 50 of all that it shares."""
 VISIT_EVERY_S = 10.0
@@ -89,6 +92,10 @@ class Known:
     failures: int = 0
     not_before: float = 0.0
     holds: dict[IdentityHash, None] = field(default_factory=dict)
+    faults: int = 0
+    """How often whoever is there broke a rule."""
+    is_lost: bool = False
+    """Whether a link with it ended in silence and none has stood since."""
 
 
 @dataclass(slots=True)
@@ -126,6 +133,7 @@ class Membership:
     _in_crash: bool = False
     _uncovered: tuple[int, set[IdentityHash]] = (-1, set())
     """What links lead to too seldom, as of which change of what is shared."""
+    _try_lost_at: float = 0.0
     _has_followers: bool = False
     """Whether somebody was said to hold our own log: then it is to be covered, too. A newcomer's own is nowhere."""
     _visit_at: float = 0.0
@@ -198,7 +206,7 @@ class Membership:
             return []
         self.dialing.pop(session.endpoint, None)
         known = self._know(session.endpoint)
-        known.node, known.failures = session.peer, 0
+        known.node, known.failures, known.is_lost = session.peer, 0, False
         return [RememberPeer(session.endpoint, session.peer, 0)]
 
     def on_hello(self, session: Session, now: float) -> list[Effect]:
@@ -207,7 +215,7 @@ class Membership:
         if not session.dialed and session.port:
             endpoint = Endpoint.of(session.endpoint.host, session.port)
             known = self._know(endpoint)
-            known.node, known.failures = session.peer, 0
+            known.node, known.failures, known.is_lost = session.peer, 0, False
             effects.append(RememberPeer(endpoint, session.peer, 0))
         effects += self._name_peers(session)
         accepted = sum(1 for other in self.sharing.sessions.values() if not other.dialed)
@@ -215,7 +223,9 @@ class Membership:
             effects += [Send(session.peer, Bye()), Close(session.peer)]
         return effects + self._dial(now)
 
-    def on_link_down(self, peer: NodeKey, now: float) -> list[Effect]:
+    def on_link_down(self, peer: NodeKey, error: RemoteProtocolError | None, now: float) -> list[Effect]:
+        """Who broke a rule is dialed ever more seldom; who fell silent is not forgotten."""
+        is_fault = error is not None and not isinstance(error, TooSlow | Disconnected | QueueFull)
         self.pinged.pop(peer, None)
         self.round_trips.pop(peer, None)
         self.hearsay.pop(peer, None)
@@ -223,7 +233,10 @@ class Membership:
         self.lost = [*(at for at in self.lost if now - at < LOST_WITHIN_S), now][-LINKS_ACCEPTED_MAX:]
         for known in self.known.values():
             if known.node == peer:
-                known.not_before = max(known.not_before, now + BACKOFF_S)
+                known.faults += is_fault
+                known.is_lost = isinstance(error, TooSlow)
+                wait_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(known.faults, 10))
+                known.not_before = max(known.not_before, now + wait_s)
         return self._dial(now)
 
     def on_bye(self, session: Session, now: float) -> list[Effect]:
@@ -265,7 +278,7 @@ class Membership:
             chosen = self.rng.choice(sorted(self.sharing.sessions))
             if self.sharing.sessions[chosen].ready:
                 effects += self._name_peers(self.sharing.sessions[chosen])
-        return effects + self._make_way(now) + self._dial(now)
+        return effects + self._make_way(now) + self._dial(now) + self._try_lost(now)
 
     def _next_in_turn(self, idle: list[NodeKey]) -> NodeKey:
         last = self.last_pinged
@@ -306,6 +319,23 @@ class Membership:
         """Anything from a peer shows that it lives: a long run may delay its answer to a ping."""
         if peer in self.pinged:
             self.pinged[peer].alive_at = now
+
+    def _try_lost(self, now: float) -> list[Effect]:
+        """Now and then dial somebody whose link ended in silence. After a split each side has links enough that lead to
+        all it follows, and would never look across once the network has healed."""
+        if now < self._try_lost_at or self.dialing:
+            return []
+        able = [
+            (known.not_before, endpoint)
+            for endpoint, known in self.known.items()
+            if known.is_lost and known.not_before <= now and known.node not in self.sharing.sessions
+        ]
+        if not able or len(self.sharing.sessions) >= LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX:
+            return []
+        self._try_lost_at = now + TRY_LOST_EVERY_S
+        endpoint = min(able)[1]
+        self.dialing[endpoint] = None
+        return [Dial(endpoint, DIAL_TIMEOUT_S)]
 
     def _is_suspect(self, peer: NodeKey, now: float) -> bool:
         return now >= self.pinged[peer].alive_at + self._patience_s(peer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from builders import person
 from gossip_scenes import Puppet, Scene, Table, node_key
@@ -19,6 +21,7 @@ from p2pblog.gossip.membership import (
     PING_EVERY_S,
     SETTLE_S,
     SUSPECT_AFTER_S,
+    TRY_LOST_EVERY_S,
     VISIT_S,
 )
 from p2pblog.gossip.messages import PEERS_MAX, Bye, Hello, Peers, Ping, Pong
@@ -80,6 +83,40 @@ def test_who_was_said_to_hold_our_own_log_is_dialed_even_with_links_enough(scene
     holder, stranger = places(2, "10.8")
     assert dialed(bob.feed(Candidates((stranger,), person("erin").hash))) == []
     assert dialed(bob.feed(Candidates((holder,), bob.person.hash)))[0] == holder
+
+
+def test_who_fell_silent_is_tried_again_even_with_links_enough(scene: Scene) -> None:
+    """After a split each side has links enough; it heals because somebody looks across."""
+    bob = scene.node("bob")
+    silent = fill(scene, bob, 1)[0]
+    fill(scene, bob, LINKS_ENOUGH)
+    puppet = scene.parties[silent]
+    assert isinstance(puppet, Puppet)
+    puppet.answer = lambda message: []
+    scene.until(lambda: not puppet.is_linked)
+    begun = len(bob.dials)
+    scene.run(TRY_LOST_EVERY_S + 2)
+    assert [endpoint for _at, endpoint in bob.dials[begun:]] == [puppet.endpoint]
+    bob.feed(DialFailed(puppet.endpoint))
+    scene.run(BACKOFF_S)
+    assert len(bob.dials) == begun + 1
+    scene.link("bob", silent)
+    scene.cut("bob", silent)
+    scene.run(BACKOFF_MAX_S)
+    assert len(bob.dials) == begun + 1, "who left in peace is not lost"
+
+
+def test_who_broke_a_rule_is_dialed_ever_more_seldom(scene: Scene) -> None:
+    bob = scene.node("bob")
+    liar = scene.puppet("liar")
+    waits = []
+    for _ in range(5):
+        scene.link("bob", "liar")
+        liar.say("bob", Hello(1, 4000, 5), Hello(1, 4000, 5))
+        assert not liar.is_linked
+        waits.append(bob.machine.membership.known[liar.endpoint].not_before - scene.now)
+        scene.run(1)
+    assert all(later > 1.5 * sooner for sooner, later in pairwise(waits))
 
 
 def test_a_failed_dial_is_tried_again_ever_later(scene: Scene) -> None:
