@@ -16,7 +16,7 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle, takewhile
+from itertools import cycle, islice, takewhile
 from typing import assert_never
 
 from p2pblog.config import MANY_PER_KEY_MAX
@@ -49,7 +49,10 @@ class Parameters:
     repairs_max: int = 4
     crowd: int = 3  # so many times nearer than k nodes should lie: somebody chose these ids
     crowd_reach: int = 3  # in times k, how far a walk then goes
-    region: int = 20  # nodes around a key that take a record while the walk still goes on; twofold in a crowd
+    region: int = (
+        40  # nodes around a key, half of them dead perhaps, that take a record during the walk; twofold in a crowd
+    )
+    copies: int = 32  # stores begun while the walk goes on; threefold in a crowd
 
 
 @dataclass(slots=True)
@@ -274,8 +277,15 @@ class Walk:
         """The nearest contacts that answered."""
         return [peer.contact for peer in self._living if peer.answered][: self.reach]
 
-    def is_among_closest(self, contact: Contact) -> bool:
-        return contact in [peer.contact for peer in self._living[: self.reach]]
+    def closest_so_far(self, now: float) -> list[Contact]:
+        """The contacts that answered among the k nearest, those left out that ought to have answered by now."""
+        hedge = self.round_trips.hedge_s(self.parameters.hedge)
+        hopeful = (
+            peer
+            for peer in self._living
+            if peer.answered or not peer.tries or (peer.tries == 1 and now - peer.sent_at < hedge)
+        )
+        return [peer.contact for peer in islice(hopeful, self.reach) if peer.answered]
 
     def next_wake(self, now: float) -> float | None:
         """When a call's hedge or deadline falls due."""
@@ -474,7 +484,8 @@ class Publish:
     """Stores `count` records of one key at the nodes nearest to it, the first of them while the walk still goes on.
 
     Optimistic store (probelab.io, "Optimistic Provide"): a node that lies where, by our estimate of `nodes` in all, the
-    nearest ones lie, gets the record as soon as it answers.
+    nearest ones lie, gets the record as soon as it has answered and is one of the nearest that are not late. Its answer
+    also turns the walk into a burst: most of the calls there go to the dead, and none has to wait for another.
     """
 
     walk: Walk
@@ -483,7 +494,7 @@ class Publish:
     done: bool = False
     _holders: dict[int, set[NodeId]] = field(default_factory=dict)
     _puts: dict[tuple[Contact, int], tuple[int, float]] = field(default_factory=dict)
-    _placed: list[Contact] = field(default_factory=list)
+    _placed: dict[Contact, None] = field(default_factory=dict)
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         if self.done:
@@ -494,8 +505,8 @@ class Publish:
                 pass
             case Answered(contact, contacts):
                 self.walk.answered(contact, contacts)
-                if self._lies_near(contact) and self.walk.is_among_closest(contact):
-                    effects += self._place(contact, now)
+                if self._lies_near(contact):
+                    self.walk.bursting = True
             case Failed(contact):
                 self.walk.failed(contact)
                 self._puts = {put: state for put, state in self._puts.items() if put[0] != contact}
@@ -516,11 +527,17 @@ class Publish:
         radius = SPACE * region // max(1, self.nodes)
         return distance(contact.id, self.walk.target) <= radius
 
-    def _place(self, contact: Contact, now: float) -> list[Effect]:
-        if contact in self._placed or len(self._placed) >= 2 * self.walk.reach:
-            return []
-        self._placed.append(contact)
-        return [self._put(contact, index, 1, now) for index in range(self.count)]
+    def _place_all(self, over: bool, now: float) -> list[Effect]:
+        """Store with those that are near enough by now and, when the walk is over, with the nearest in any case."""
+        if over:
+            chosen = [contact for contact in self.walk.closest() if contact not in self._placed]
+        else:
+            copies_max = self.walk.parameters.copies * self.walk.reach // self.walk.parameters.k
+            near = (contact for contact in self.walk.closest_so_far(now) if self._lies_near(contact))
+            new = [contact for contact in near if contact not in self._placed]
+            chosen = new[: copies_max - len(self._placed)]
+        self._placed |= dict.fromkeys(chosen)
+        return [self._put(contact, index, 1, now) for contact in chosen for index in range(self.count)]
 
     def _put(self, contact: Contact, index: int, tries: int, now: float) -> Effect:
         self._puts[contact, index] = (tries, now + self.walk.round_trips.timeout_s)
@@ -529,9 +546,7 @@ class Publish:
     def _go_on(self, now: float) -> list[Effect]:
         effects: list[Effect] = [*self.walk.advance(now)]
         over = self.walk.is_over
-        if over:
-            for contact in self.walk.closest():
-                effects += self._place(contact, now)
+        effects += self._place_all(over, now)
         effects += self._repeat_puts(now)
         if over and not self._puts:
             self.done = True

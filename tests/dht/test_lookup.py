@@ -290,6 +290,41 @@ def test_a_far_node_gets_it_only_when_the_walk_shows_nobody_nearer() -> None:
     assert Put(at(1), 0) in effects and Put(far, 0) in effects
 
 
+def test_a_contact_that_is_late_holds_no_place_among_the_nearest() -> None:
+    """The twenty-first answers while those before it are silent: once they are late it gets the record, long before
+    they are given up."""
+    machine = publish([at(n) for n in range(1, 23)], nodes=30)
+    machine.handle(Begin(), 0.0)
+    effects = machine.handle(Answered(at(1)), 0.01)
+    assert at(21) in asked(effects)
+    effects = machine.handle(Answered(at(21)), 0.02)
+    assert not any(isinstance(effect, Put) for effect in effects)
+    effects = machine.handle(Woke(), 0.115)
+    assert [effect for effect in effects if isinstance(effect, Put)] == [Put(at(21), 0)]
+
+
+def test_the_first_near_node_that_answers_turns_a_publish_into_a_burst() -> None:
+    machine = publish([at(n) for n in range(1, 40)], nodes=40)
+    assert len(asked(machine.handle(Begin(), 0.0))) == 6
+    assert len(asked(machine.handle(Answered(at(3)), 0.01))) == 15  # with the five that are awaited: twenty
+
+
+def test_a_walk_that_ends_stores_with_no_more_than_it_may() -> None:
+    """Nearer and nearer nodes answer, each is one of the nearest for a while: 32 get the record while the walk goes on,
+    and then the twenty nearest."""
+    machine = publish([at(100)], nodes=40)
+    waiting, now, puts = asked(machine.handle(Begin(), 0.0)), 0.0, set[Contact]()
+    for n in range(100, 20, -1):
+        now += 0.001
+        effects = machine.handle(Answered(at(n), contacts=(at(n - 1),)), now)
+        waiting = asked(effects)
+        puts |= {effect.contact for effect in effects if isinstance(effect, Put)}
+        assert len(puts) <= 32 and waiting == [at(n - 1)]
+    effects = machine.handle(Failed(at(20)), now)
+    puts |= {effect.contact for effect in effects if isinstance(effect, Put)}
+    assert len(puts) == 52 and {at(n) for n in range(21, 41)} <= puts
+
+
 def test_only_who_says_that_he_holds_it_is_counted() -> None:
     """Weakness 13 of the stock library: a set that nobody took is said to have worked."""
     machine = publish([at(1), at(2), at(3)], nodes=4)
