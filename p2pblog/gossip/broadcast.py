@@ -171,6 +171,8 @@ class Broadcast:
         if self.holdings.owners.get(message.device) not in session.shared:
             return []
         self.trees.setdefault(message.device, Tree()).eager_to[session.peer] = None
+        if message.first > 1:  # who asks from there on holds what is below; else he would only be told of the next one
+            mark_held(session, message.device, message.first - 1, message.first - 1)
         high = self.holdings.high(message.device)
         if not 0 < message.first <= high or session.loads >= LOADS_MAX:
             return []
@@ -253,15 +255,15 @@ class Broadcast:
     def _graft(self, device: DeviceKey, tree: Tree, peer: NodeKey, seq: int, now: float) -> list[Effect]:
         """Ask a peer for what is missing up to an entry; it becomes our eager peer."""
         tree.grafted.setdefault(seq, {})[peer] = None
-        effects = self._change_eager(device, tree, peer, self.holdings.high(device) + 1)
+        effects = self._change_eager(device, tree, peer)
         effects += self._wait_until(device, tree, seq, now + GRAFT_RETRY_S)
         return effects + [Send(follower, Wait(device, seq)) for follower in tree.eager_to]
 
-    def _change_eager(self, device: DeviceKey, tree: Tree, peer: NodeKey, first: int = 0) -> list[Effect]:
+    def _change_eager(self, device: DeviceKey, tree: Tree, peer: NodeKey) -> list[Effect]:
         left, tree.eager_from = tree.eager_from, peer
         tree.was_bare = tree.was_bare or left is None
         tree.eager_to.pop(peer, None)  # a tree has no loops of two
-        effects: list[Effect] = [Send(peer, Graft(device, first))]
+        effects: list[Effect] = [Send(peer, Graft(device, self._reached(device) + 1))]
         if left is not None and left != peer and left in self.sharing.sessions:
             effects.append(Send(left, Prune(device)))
         return effects

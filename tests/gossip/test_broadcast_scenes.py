@@ -95,8 +95,8 @@ class Rules:
             return None
         return self.bob._name(tree.eager_from)
 
-    def graft_by(self, name: str) -> None:
-        self.scene.send(name, "bob", Graft(self.alice.key, 0))
+    def graft_by(self, name: str, first: int = 0) -> None:
+        self.scene.send(name, "bob", Graft(self.alice.key, first))
         self.scene.run(LATENCY_S * 1.01)
 
     def make_eager(self, name: str) -> None:
@@ -170,9 +170,19 @@ def test_an_announcement_that_leads_by_much_changes_the_tree_without_a_request(r
     rules.have("frank", 3)
     rules.scene.run(SWITCH_LEAD_S)
     rules.push("erin")
-    assert rules.said("frank", since)[:1] == [Graft(rules.alice.key, 0)]
+    assert rules.said("frank", since)[:1] == [Graft(rules.alice.key, 4)]
     assert rules.said("erin", since)[:1] == [Prune(rules.alice.key)]
     assert rules.eager == "frank"
+
+
+def test_who_changes_to_another_is_pushed_the_next_entry(rules: Rules) -> None:
+    """Gina announced nothing of entry 2 to us, for we were first: that she holds it, her graft says."""
+    rules.make_eager("erin")
+    since = rules.scene.now
+    rules.graft_by("gina", first=3)
+    rules.alice.log.note("more")
+    rules.push("erin")
+    assert [type(message) for message in rules.said("gina", since)] == [Live]
 
 
 def test_an_announcement_that_leads_by_little_changes_nothing(rules: Rules) -> None:
