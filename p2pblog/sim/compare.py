@@ -11,7 +11,8 @@ from p2pblog.sim.folder import Result
 FIGURES = {
     "delivered_ratio": 1, "missed": -1,
     "latency_ms.p50": -1, "latency_ms.p90": -1, "latency_ms.p99": -1,
-    "latency_cold_ms.p50": -1, "latency_cold_ms.p99": -1, "latency_warm_ms.p50": -1, "latency_warm_ms.p99": -1,
+    "latency_cold_ms.p50": -1, "latency_cold_ms.p99": -1, "latency_cold_ms.max": -1,
+    "latency_warm_ms.p50": -1, "latency_warm_ms.p99": -1, "latency_warm_ms.max": -1,
     "catch_up_ms.p50": -1, "catch_up_ms.p99": -1,
     "rmr": -1, "rmr_cold": -1, "relay_share": -1, "lazy_bytes_ratio": -1, "last_hop": -1, "bytes_per_node_s": -1,
     "dht.success_ratio": 1, "dht.p50_ms": -1, "dht.p99_ms": -1, "dht.hops_p50": -1,
