@@ -101,7 +101,7 @@ def test_rewiring_ends_links_without_blame_and_others_take_their_place() -> None
     begun(world, 20)
     after = {(n.number, k) for n in world.nodes for k in n.lanes}
     assert len(before - after) > len(before) // 4 and len(after) > len(before) * 3 // 4
-    assert ran(scenario, nodes=40).violations == []
+    assert ran(scenario).violations == []
 
 
 def test_any_faults_are_drawn_from_the_seed_alone() -> None:
