@@ -32,7 +32,7 @@ HAVE_MAX = 120
 class Parameters:
     """What our model recommends, corrected by what the simulator showed (docs/decisions/0008)."""
 
-    alpha: int = 6
+    alpha: int = 8
     k: int = 20
     seeds: int = 60  # of one's own contacts, from which a walk begins
     hedge: float = 1.0  # in smoothed round trips

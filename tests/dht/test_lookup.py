@@ -71,15 +71,15 @@ def test_two_neighbours_without_the_record_end_it() -> None:
     assert look_up.found(NOW) == []
 
 
-def test_six_are_asked_at_once_the_nearest_first() -> None:
+def test_eight_are_asked_at_once_the_nearest_first() -> None:
     look_up = find([at(n) for n in range(30, 0, -1)])
-    assert asked(look_up.handle(Begin(), 0.0)) == [at(n) for n in range(1, 7)]
+    assert asked(look_up.handle(Begin(), 0.0)) == [at(n) for n in range(1, 9)]
 
 
 def test_a_late_answer_makes_room_for_another_call_before_the_time_out() -> None:
     look_up = find([at(n) for n in range(1, 30)])
     look_up.handle(Begin(), 0.0)
-    assert asked(look_up.handle(Woke(), 0.125)) == [at(n) for n in range(7, 13)]
+    assert asked(look_up.handle(Woke(), 0.125)) == [at(n) for n in range(9, 17)]
 
 
 def test_silence_is_met_with_one_repeat_and_then_given_up() -> None:
@@ -214,7 +214,7 @@ def test_the_first_valid_record_turns_the_walk_into_a_burst_and_it_is_over_at_fo
     look_up = find([at(n) for n in range(1, 40)])
     look_up.handle(Begin(), 0.0)
     effects = look_up.handle(Answered(at(3), records=(OLD,)), 0.05)
-    assert len(asked(effects)) == 15  # with the five that are awaited: twenty
+    assert len(asked(effects)) == 13  # with the seven that are awaited: twenty
     assert look_up.found(NOW) == [OLD]  # to be shown for the time being
     settle = 0.05 + look_up.walk.round_trips.timeout_s
     look_up.handle(Answered(at(9), records=(NEW,)), 0.1)
@@ -305,8 +305,8 @@ def test_a_contact_that_is_late_holds_no_place_among_the_nearest() -> None:
 
 def test_the_first_near_node_that_answers_turns_a_publish_into_a_burst() -> None:
     machine = publish([at(n) for n in range(1, 40)], nodes=40)
-    assert len(asked(machine.handle(Begin(), 0.0))) == 6
-    assert len(asked(machine.handle(Answered(at(3)), 0.01))) == 15  # with the five that are awaited: twenty
+    assert len(asked(machine.handle(Begin(), 0.0))) == 8
+    assert len(asked(machine.handle(Answered(at(3)), 0.01))) == 13  # with the seven that are awaited: twenty
 
 
 def test_a_walk_that_ends_stores_with_no_more_than_it_may() -> None:
