@@ -84,7 +84,8 @@ def times_of(name: str, scale_s: float, shape: str, median_s: float, sigma: str)
 
 
 def plan_churn(world: World, churn: Churn) -> set[int]:
-    """Plan the sessions of every node but the first `steady`; gives those that are off line at the beginning."""
+    """Plan the sessions of every node but the first `steady` and the newcomers; gives those that are off line at the
+    beginning."""
     if churn.trace:
         return _plan_trace(world, churn)
     sessions = times_of(churn.sessions, churn.scale_s, churn.shape, churn.median_s, churn.sigma)
@@ -92,7 +93,7 @@ def plan_churn(world: World, churn: Churn) -> set[int]:
     if churn.pauses:
         pauses = times_of(churn.pauses, churn.pause_scale_s, churn.pause_shape, churn.pause_median_s, churn.pause_sigma)
     asleep: set[int] = set()
-    for number in range(churn.steady, len(world.nodes)):
+    for number in range(churn.steady, world.settled):
         life = _Life(world, churn, number, sessions, pauses)
         if life.rng.random() < churn.online:
             life.plan_end(int(world.scenario.start.within_s * SECOND_US))
@@ -155,9 +156,9 @@ def draw_end(rng: Random, churn: Churn) -> tuple[End, Disk]:
 def _plan_trace(world: World, churn: Churn) -> set[int]:
     """Sessions from a file; a node that it does not name is never on line, except the steady ones."""
     until_us = int((churn.until_s or world.scenario.duration_s) * SECOND_US)
-    asleep = set(range(churn.steady, len(world.nodes)))
+    asleep = set(range(churn.steady, world.settled))
     for number, spells in sorted(read_trace(churn.trace).items()):
-        if not churn.steady <= number < len(world.nodes):
+        if not churn.steady <= number < world.settled:
             continue
         rng = generator(world.seed, "churn", number)
         for start_us, end_us in spells:

@@ -13,6 +13,8 @@ PAIRS_PER_LOOK = 500
 """Pairs drawn for each point: a share is off by 2% at most, and a look costs about a millisecond."""
 RECENT_US = 60_000_000
 """A curve tells of notices that are at most this old; how a night was caught up with would hide what happens now."""
+NEWEST = 50
+"""Notices of an author that a newcomer wants to read first: a page or two of a timeline."""
 RECENT_MIN = 20
 """Of so many at least, however old, so that there is a curve where little is written."""
 
@@ -46,6 +48,23 @@ def count_at_end(world: World) -> tuple[int, int]:
             pairs += len(followers)
             missed += len(followers) - having
     return pairs, missed
+
+
+def readable_by_newcomers(world: World) -> tuple[int, int]:
+    """(pairs, readable): the pairs of an honest newcomer and a notice among the last NEWEST of an author whom they
+    follow; and those of them that the newcomer holds. Here a notice that nobody holds any more counts, too: where it
+    went is what is asked."""
+    newest: dict[int, list[tuple[DeviceKey, int]]] = {}
+    for key, notice in world.meter.notices.items():
+        newest.setdefault(notice.author, []).append(key)
+    pairs = readable = 0
+    for number in range(world.settled, len(world.nodes)):
+        for author in world.follows[number] if number not in world.byzantine else ():
+            wanted = newest.get(author, [])[-NEWEST:]
+            pairs += len(wanted)
+            node = world.nodes[number]
+            readable += sum(node.is_up and holds(node, device, seq) for device, seq in wanted)
+    return pairs, readable
 
 
 class Curve:

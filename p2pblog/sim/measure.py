@@ -51,6 +51,10 @@ class Meter:
     """How long full nodes' look-ups in the DHT took."""
     bytes_by_kind: Counter[str] = field(default_factory=Counter)
     messages: Counter[str] = field(default_factory=Counter)
+    relinked: Counter[str] = field(default_factory=Counter)
+    """Bytes by kind, of both directions, on a link that was cut and made again, from the cut on."""
+    relinked_feeds: int = 0
+    """How many feeds the two ends of that link share again."""
     delivered_at_us: array[int] = field(default_factory=lambda: array("Q"))
     """When each first delivery was, for pictures of coverage over time."""
     _trace: hashlib.blake2b = field(default_factory=lambda: hashlib.blake2b(digest_size=16, person=b"p2pblog trace"))
@@ -62,6 +66,9 @@ class Meter:
         kind = type(message).__name__
         self.bytes_by_kind[kind] += size
         self.messages[kind] += 1
+
+    def on_relinked(self, message: Message, size: int) -> None:
+        self.relinked[type(message).__name__] += size
 
     def on_message(self, now_us: int, sender: int, receiver: int, data: bytes) -> None:
         self._trace.update(now_us.to_bytes(8, "big") + sender.to_bytes(4, "big") + receiver.to_bytes(4, "big") + data)

@@ -10,21 +10,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from p2pblog.errors import UsageError
+from p2pblog.gossip.messages import Clocks, Forget, Fork, Statements, Tokens
 from p2pblog.sim import aims
 from p2pblog.sim.chance import generator
 from p2pblog.sim.checkers import all_checkers
-from p2pblog.sim.coverage import Curve, count_at_end
+from p2pblog.sim.coverage import Curve, count_at_end, readable_by_newcomers
 from p2pblog.sim.faults import FAULTS
 from p2pblog.sim.faults.fault import Fault
 from p2pblog.sim.library import replaced
 from p2pblog.sim.loop import SECOND_US
-from p2pblog.sim.measure import quantile
+from p2pblog.sim.measure import Meter, quantile
 from p2pblog.sim.scenario import NODES_MIN, Scenario
 from p2pblog.sim.world import World
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 CURVE_STEPS = 500
 """Points of a distribution that are kept for pictures."""
+CLOCK_KINDS = {kind.__name__ for kind in (Tokens, Forget, Statements, Clocks, Fork)}
+"""Messages by which two nodes tell each other what they hold: a reconnect that saved clocks and spent tokens would have
+saved nothing."""
 NO_LOOKUPS = {"lookups": 0, "success_ratio": None, "p50_ms": None, "p99_ms": None, "hops_p50": None}
 
 Tick = Callable[[float], None]
@@ -155,8 +159,28 @@ def _gossip(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
         events=world.loop.events,
         violations_total=world.failed,
         episodes=[_episode(fault) for fault in world.faults],
+        **_relinked(meter),
+        **_newcomers(world),
     )
     return Outcome(document, _gossip_tables(world, curve))
+
+
+def _relinked(meter: Meter) -> dict[str, Any]:
+    """What a link that was made again cost, if one was."""
+    if not meter.relinked:
+        return {}
+    by_kind = dict(sorted(meter.relinked.items()))
+    clocks = sum(size for kind, size in by_kind.items() if kind in CLOCK_KINDS)
+    told = {"feeds": meter.relinked_feeds, "bytes": sum(by_kind.values()), "clock_bytes": clocks}
+    return {"relink": told | {"bytes_by_kind": by_kind}}
+
+
+def _newcomers(world: World) -> dict[str, Any]:
+    """What those who came last can read of the newest notices, if any came."""
+    pairs, readable = readable_by_newcomers(world)
+    if not pairs:
+        return {}
+    return {"newcomers": {"pairs": pairs, "readable": readable, "ratio": round(readable / pairs, 6)}}
 
 
 def _episode(fault: Fault) -> dict[str, Any]:

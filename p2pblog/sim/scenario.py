@@ -24,11 +24,17 @@ NODES_MIN = 20
 @dataclass(frozen=True, slots=True)
 class Follows:
     """Who follows whom. `one-author`: all follow the first `authors` nodes. `power-law`: each follows `mean` others on
-    average, the popular ones more often: the number with more than n followers falls with n squared."""
+    average, the popular ones more often: the number with more than n followers falls with n squared.
+
+    `absent`: so many more people have no node at all. The first `collectors` nodes follow them, too, and hold a notice
+    of each from the beginning.
+    """
 
     graph: str = "one-author"
     authors: int = 1
     mean: int = 75
+    absent: int = 0
+    collectors: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,10 @@ class Start:
     stale: bool = False
     """Whether the DHT still names holders that have gone: their records live for two days."""
     within_s: float = 1.0
+    newcomers: int = 0
+    """So many of the last nodes start at `newcomers_s` and not before, with empty stores and nobody remembered. They
+    neither come nor go after that."""
+    newcomers_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

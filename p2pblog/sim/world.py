@@ -8,6 +8,7 @@ from itertools import islice
 from p2pblog.core import payload as payloads
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry, write
+from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import LogStart, Note
@@ -27,7 +28,7 @@ from p2pblog.sim.loop import SECOND_US, VirtualLoop, done
 from p2pblog.sim.measure import Meter
 from p2pblog.sim.network import PORT, Network
 from p2pblog.sim.node import SimNode
-from p2pblog.sim.people import person, restored
+from p2pblog.sim.people import Person, person, restored
 from p2pblog.sim.scenario import Byzantine, Scenario
 from p2pblog.sim.sessions import Disk, End
 from p2pblog.sim.watch import Watcher
@@ -88,9 +89,13 @@ class World:
         """Who has been told of others once, and remembers them."""
         self._began: set[int] = set()
         """Who has written a notice."""
+        self.relinked: int | None = None
+        """A node whose link with node 0 has been cut, so that what making it again takes is counted."""
         self.retired: set[DeviceKey] = set()
         self.forked: set[DeviceKey] = set()
         """Logs on which a person who had put the disk back, out of reach of all who knew more, wrote a number twice."""
+        self.absent = [_last_words(person(seed, nodes + other)) for other in range(scenario.follows.absent)]
+        """People without a node, each with all that they ever wrote."""
         for home in self.nodes:
             self.furnish(home)
 
@@ -103,6 +108,15 @@ class World:
     @property
     def _authors(self) -> int:
         return min(self.scenario.posts.authors, len(self.nodes)) if self.scenario.posts.authors else 0
+
+    @property
+    def settled(self) -> int:
+        """The number of the first newcomer: all before it are there, or come and go, from the beginning."""
+        return max(0, len(self.nodes) - self.scenario.start.newcomers)
+
+    def collectors(self) -> range:
+        """Who follows the people without a node."""
+        return range(min(self.scenario.follows.collectors, len(self.nodes)) if self.absent else 0)
 
     def has(self, endpoint: Endpoint) -> bool:
         return endpoint.port == PORT and 0 <= self.network.node_at(endpoint) < len(self.nodes)
@@ -165,6 +179,15 @@ class World:
         self._note_written(node, entry)
         for author in self.follows[node.number]:
             done(node.store.put_follow(Follow(self.nodes[author].person.hash)))
+        if node.number in self.collectors():
+            self._collect(node)
+
+    def _collect(self, node: SimNode) -> None:
+        """Give a home what the people without a node left behind."""
+        for identity, entries in self.absent:
+            done(node.store.put_identity(identity))
+            done(node.store.append([Batch(identity.hash, entries, newest=True)], node.wall_ms(), durable=True))
+            done(node.store.put_follow(Follow(identity.hash)))
 
     def _note_written(self, node: SimNode, entry: Entry) -> None:
         if node.number in self.byzantine:
@@ -292,6 +315,9 @@ class World:
         """Everybody starts, and all that is written is planned."""
         scenario, chance = self.scenario, generator(self.seed, "start")
         asleep = plan_churn(self, scenario.churn) if scenario.churn is not None else set()
+        for newcomer in range(self.settled, len(self.nodes)):
+            asleep.add(newcomer)
+            self.loop.at(int(scenario.start.newcomers_s * SECOND_US), self.wake, newcomer, Disk.INTACT)
         begun_us = int(scenario.start.within_s * SECOND_US)
         for node in self.nodes:
             at_us = int(begun_us * chance.random())
@@ -325,6 +351,8 @@ class World:
 
     def on_sent(self, sender: SimNode, receiver: SimNode, message: Message, size: int) -> None:
         self.meter.on_sent(message, size)
+        if self.relinked is not None and {sender.number, receiver.number} == {0, self.relinked}:
+            self.meter.on_relinked(message, size)
         for watcher in self._readers:
             watcher.on_sent(self, sender, receiver, message)
 
@@ -376,6 +404,12 @@ class World:
         self.failed += 1
         if len(self.violations) < VIOLATIONS_MAX:
             self.violations.append(f"at {self.loop.now:.3f} s: {what}")
+
+
+def _last_words(who: Person) -> tuple[Identity, tuple[Entry, ...]]:
+    """What somebody left who is gone for good: who they were, the start of their log, and one notice."""
+    start = write(who.device, None, BEGUN_MS, payloads.encode(LogStart(who.hash)))
+    return who.identity, (start, write(who.device, start, BEGUN_MS, payloads.encode(Note("Farewell"))))
 
 
 def _liars(plan: Byzantine, nodes: int, seed: int) -> set[int]:

@@ -8,6 +8,7 @@ from p2pblog.sim.faults.crash import Crash
 from p2pblog.sim.faults.fault import Fault
 from p2pblog.sim.faults.leave import Leave
 from p2pblog.sim.faults.partition import Partition
+from p2pblog.sim.faults.relink import Relink
 from p2pblog.sim.faults.retire import Retire
 from p2pblog.sim.faults.rewire import Rewire
 from p2pblog.sim.faults.skew import Skew
@@ -18,6 +19,7 @@ FAULTS: dict[str, type[Fault]] = {
     "crash": Crash,
     "leave": Leave,
     "partition": Partition,
+    "relink": Relink,
     "retire": Retire,
     "rewire": Rewire,
     "skew": Skew,
