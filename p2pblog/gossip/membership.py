@@ -94,8 +94,6 @@ class Known:
     holds: dict[IdentityHash, None] = field(default_factory=dict)
     faults: int = 0
     """How often whoever is there broke a rule."""
-    is_lost: bool = False
-    """Whether a link with it ended in silence and none has stood since."""
 
 
 @dataclass(slots=True)
@@ -119,6 +117,8 @@ class Membership:
     crowds: Counter[bytes] = field(default_factory=Counter)
     """Address block -> known endpoints in it."""
     dialing: dict[Endpoint, None] = field(default_factory=dict)
+    silent: dict[Endpoint, None] = field(default_factory=dict)
+    """Those whose last link ended in silence: few, and looked at every second."""
     hearsay: dict[NodeKey, float] = field(default_factory=dict)
     """When each peer last named others."""
     pinged: dict[NodeKey, Pinged] = field(default_factory=dict)
@@ -173,6 +173,7 @@ class Membership:
 
     def _forget(self, endpoint: Endpoint) -> None:
         known = self.known.pop(endpoint, None)
+        self.silent.pop(endpoint, None)
         if known is not None:
             self.crowds[known.block] -= 1
             if not self.crowds[known.block]:
@@ -206,7 +207,8 @@ class Membership:
             return []
         self.dialing.pop(session.endpoint, None)
         known = self._know(session.endpoint)
-        known.node, known.failures, known.is_lost = session.peer, 0, False
+        known.node, known.failures = session.peer, 0
+        self.silent.pop(session.endpoint, None)
         return [RememberPeer(session.endpoint, session.peer, 0)]
 
     def on_hello(self, session: Session, now: float) -> list[Effect]:
@@ -215,7 +217,8 @@ class Membership:
         if not session.dialed and session.port:
             endpoint = Endpoint.of(session.endpoint.host, session.port)
             known = self._know(endpoint)
-            known.node, known.failures, known.is_lost = session.peer, 0, False
+            known.node, known.failures = session.peer, 0
+            self.silent.pop(endpoint, None)
             effects.append(RememberPeer(endpoint, session.peer, 0))
         effects += self._name_peers(session)
         accepted = sum(1 for other in self.sharing.sessions.values() if not other.dialed)
@@ -231,10 +234,12 @@ class Membership:
         self.hearsay.pop(peer, None)
         self.linked_at.pop(peer, None)
         self.lost = [*(at for at in self.lost if now - at < LOST_WITHIN_S), now][-LINKS_ACCEPTED_MAX:]
-        for known in self.known.values():
+        for endpoint, known in self.known.items():
             if known.node == peer:
                 known.faults += is_fault
-                known.is_lost = isinstance(error, TooSlow)
+                self.silent.pop(endpoint, None)
+                if isinstance(error, TooSlow):
+                    self.silent[endpoint] = None
                 wait_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(known.faults, 10))
                 known.not_before = max(known.not_before, now + wait_s)
         return self._dial(now)
@@ -327,8 +332,8 @@ class Membership:
             return []
         able = [
             (known.not_before, endpoint)
-            for endpoint, known in self.known.items()
-            if known.is_lost and known.not_before <= now and known.node not in self.sharing.sessions
+            for endpoint, known in ((endpoint, self.known[endpoint]) for endpoint in self.silent)
+            if known.not_before <= now and known.node not in self.sharing.sessions
         ]
         if not able or len(self.sharing.sessions) >= LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX:
             return []
