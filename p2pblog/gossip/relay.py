@@ -52,6 +52,10 @@ PASS_AFTER_S = 1.0
 RELAY_AGAIN_S = 5.0
 RELAY_AGAIN_MAX_S = 600.0
 """Asking again begins after 5 s and slows down to once in ten minutes."""
+RELAY_AWAY_S = 60.0
+RELAY_AWAY_MAX_S = 3600.0
+"""While links tell of a feed's entries and nobody knows a way, its author is most likely away: after the first round one
+neighbour is asked, a minute later, then ever more seldom (a thousand such feeds: 0.3 questions a second)."""
 ASKED_AT_ONCE = 3
 PASSED_ON_TO = 2
 """Neighbours asked at once by a follower, and by a relay: at most 3 + 6 + 12 hear of a feed nobody has."""
@@ -275,7 +279,7 @@ class Relaying:
                 quest.tries, quest.next_at = 0, now
             elif quest.next_at <= now and asks < ASKS_PER_CHECK_MAX:
                 asks += 1
-                effects += self._ask(identity, quest, load, now)
+                effects += self._ask(identity, quest, load, now, is_away=bool(givers))
         return effects
 
     def _near(self, identity: IdentityHash) -> list[NodeKey]:
@@ -326,7 +330,9 @@ class Relaying:
                 effects.append(Send(peer, Relay(identity, self._hops(identity))))
         return effects
 
-    def _ask(self, identity: IdentityHash, quest: Quest, load: Counter[NodeKey], now: float) -> list[Effect]:
+    def _ask(
+        self, identity: IdentityHash, quest: Quest, load: Counter[NodeKey], now: float, *, is_away: bool
+    ) -> list[Effect]:
         is_own = identity in self.holdings.interests
         able = [
             peer
@@ -339,13 +345,16 @@ class Relaying:
         if not untried:
             quest.tried.clear()
             untried = able
-        chosen = self.rng.sample(untried, min(len(untried), ASKED_AT_ONCE if is_own else PASSED_ON_TO))
-        hops = min(quest.tries, HOPS_MAX) if is_own else self._hops(identity)
+        most = 1 if is_away and quest.tries else ASKED_AT_ONCE if is_own else PASSED_ON_TO
+        chosen = self.rng.sample(untried, min(len(untried), most))
+        hops = 0 if is_away else min(quest.tries, HOPS_MAX) if is_own else self._hops(identity)
         for peer in chosen:
             load[peer] += quest.asked.get(peer, 0.0) <= now
             quest.tried[peer] = None
             quest.asked[peer] = now + RELAY_TRIAL_S
         wait = min(RELAY_AGAIN_MAX_S, RELAY_AGAIN_S * 2**quest.tries) if is_own else RELAY_TRIAL_S / 2
+        if is_away:
+            wait = min(RELAY_AWAY_MAX_S, RELAY_AWAY_S * 2**quest.tries)
         quest.tries = min(quest.tries + 1, 10) if chosen else quest.tries
         quest.next_at = now + wait
         return [Send(peer, Relay(identity, hops)) for peer in chosen]
