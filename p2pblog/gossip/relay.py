@@ -33,7 +33,7 @@ from p2pblog.gossip.events import DropLog, Effect, RelayDue, RememberRelayed, Se
 from p2pblog.gossip.holdings import Asker, Holdings, Lease
 from p2pblog.gossip.messages import HOPS_MAX, Relay
 from p2pblog.gossip.replication import Replication
-from p2pblog.gossip.sharing import HOPS_NEAR, Session, Sharing
+from p2pblog.gossip.sharing import Session, Sharing
 
 RELAYS_MAX = 100
 """Identities relayed at once (DESIGN); in our model a node relays 16, at most 98."""
@@ -54,8 +54,8 @@ RELAY_AGAIN_MAX_S = 600.0
 """Asking again begins after 5 s and slows down to once in ten minutes."""
 RELAY_AWAY_S = 60.0
 RELAY_AWAY_MAX_S = 3600.0
-"""While links tell of a feed's entries and nobody knows a way, its author is most likely away: after the first round one
-neighbour is asked, a minute later, then ever more seldom (a thousand such feeds: 0.3 questions a second)."""
+"""While links tell of a feed's entries and nobody knows a way, its author is most likely away: after the first round
+one neighbour is asked, 2 minutes later, then ever more seldom (a thousand such feeds: 0.3 questions a second)."""
 ASKED_AT_ONCE = 3
 PASSED_ON_TO = 2
 """Neighbours asked at once by a follower, and by a relay: at most 3 + 6 + 12 hear of a feed nobody has."""
@@ -279,16 +279,16 @@ class Relaying:
                 quest.tries, quest.next_at = 0, now
             elif quest.next_at <= now and asks < ASKS_PER_CHECK_MAX:
                 asks += 1
-                effects += self._ask(identity, quest, load, now, is_away=bool(givers))
+                effects += self._ask(identity, quest, load, now)
         return effects
 
     def _near(self, identity: IdentityHash) -> list[NodeKey]:
         """The links over which an identity's author is near, without those that may have it from us."""
-        sessions = self.sharing.sessions
+        sessions, reach = self.sharing.sessions, self.sharing.reach(identity)
         return sorted(
             peer
             for peer in self.sharing.sharers.get(identity, ())
-            if sessions[peer].near.get(identity, HOPS_NEAR) < HOPS_NEAR and self.holdings.takes(peer, identity)
+            if sessions[peer].near.get(identity, reach) < reach and self.holdings.takes(peer, identity)
         )
 
     def _load(self, now: float) -> Counter[NodeKey]:
@@ -312,15 +312,17 @@ class Relaying:
 
     def _givers(self, identity: IdentityHash) -> list[NodeKey]:
         """The links that have something of an identity, without those that may have it from us."""
+        return [peer for peer in self._holders(identity) if not self.holdings.is_asked_by(peer, identity)]
+
+    def _holders(self, identity: IdentityHash) -> list[NodeKey]:
+        """The links that have something of an identity, wherever from."""
         devices: list[DeviceKey] | None = None
-        givers: list[NodeKey] = []
+        holders: list[NodeKey] = []
         for session in self.sharing.sharing(identity):
-            if self.holdings.is_asked_by(session.peer, identity):
-                continue
             devices = self.holdings.devices(identity) if devices is None else devices
             if any(device in session.clocks and session.clocks[device].high for device in devices):
-                givers.append(session.peer)
-        return givers
+                holders.append(session.peer)
+        return holders
 
     def _renew(self, identity: IdentityHash, quest: Quest, givers: list[NodeKey], now: float) -> list[Effect]:
         effects: list[Effect] = []
@@ -330,14 +332,14 @@ class Relaying:
                 effects.append(Send(peer, Relay(identity, self._hops(identity))))
         return effects
 
-    def _ask(
-        self, identity: IdentityHash, quest: Quest, load: Counter[NodeKey], now: float, *, is_away: bool
-    ) -> list[Effect]:
-        is_own = identity in self.holdings.interests
+    def _ask(self, identity: IdentityHash, quest: Quest, load: Counter[NodeKey], now: float) -> list[Effect]:
+        is_own, holders = identity in self.holdings.interests, self._holders(identity)
+        is_away = bool(holders)
         able = [
             peer
             for peer, session in sorted(self.sharing.sessions.items())
             if session.ready
+            and (peer not in holders or peer in quest.asked)  # else it is no better off than we are
             and not self.holdings.is_asked_by(peer, identity)
             and (load[peer] < RELAYS_PER_PEER_MAX or quest.asked.get(peer, 0.0) > now)
         ]

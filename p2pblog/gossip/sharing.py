@@ -64,6 +64,9 @@ TOKENS_DELAY_S = 0.1
 HOPS_NEAR = 4
 """Links at most between us and an author for a feed to count as reached (our model: relays within 4 hops deliver all,
 warm within 290 ms)."""
+SHARED_WIDELY = 5
+"""Links that share a feed from which on it is large: as many as a node keeps. (10,000 followers of one author, with ten
+links each, are up to 7 links from him; as if they were cut off, each dialed 5 more.)"""
 CLOCKS_PER_MESSAGE = 512
 """Identities told of in one Clocks message: some 50 kB, so that the first feeds can start before the last are named."""
 CLOCK_NUMBERS_PER_MESSAGE = 32_768
@@ -239,10 +242,16 @@ class Sharing:
         sessions = [self.sessions[peer] for peer in self.sharers.get(identity, ())]
         near = [session.near[identity] for session in sessions if identity in session.near]
         if near:
-            return sum(hops < HOPS_NEAR for hops in near)
+            reach = self.reach(identity)
+            return sum(hops < reach for hops in near)
         devices = self.holdings.devices(identity)
         clocks = [session.clocks for session in sessions]
         return sum(any(device in told and told[device].high for device in devices) for told in clocks)
+
+    def reach(self, identity: IdentityHash) -> int:
+        """How far the author of a feed may be for it to count as reached. The feed that many links share is large, and
+        far is where most of its followers are; of a small one, far means that few links carry it."""
+        return HOPS_FAR if len(self.sharers.get(identity, ())) >= SHARED_WIDELY else HOPS_NEAR
 
     def hops(self, identity: IdentityHash) -> int | None:
         """How many links lie between us and an identity's author; None for no way."""

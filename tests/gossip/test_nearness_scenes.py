@@ -7,7 +7,7 @@ from itertools import pairwise
 from builders import person
 from gossip_scenes import Scene, Table
 
-from p2pblog.gossip.messages import HOPS_FAR, NO_WAY, Forget, Near
+from p2pblog.gossip.messages import HOPS_FAR, NO_WAY, Forget, Near, Relay
 from p2pblog.gossip.nearness import NEAR_DELAY_S
 
 ALICE = person("alice").hash
@@ -111,3 +111,32 @@ def test_a_distance_to_what_is_not_shared_is_ignored() -> None:
     assert mallory.is_linked and alice.session("mallory").near == {}
     mallory.say("alice", Near((mallory.token(person("bob").hash),), b"\x02"))
     assert alice.machine.nearness.hops(person("bob").hash) == 3
+
+
+def test_of_a_feed_that_many_share_far_is_near_enough() -> None:
+    """Frank is five links from alice: too far while one link shares her feed, near enough while five do."""
+    scene = Scene()
+    _alice, *_others, last = chain(scene, "alice", "bob", "carol", "dave", "erin")
+    assert last.machine.sharing.cover(ALICE) == 1
+    tail = scene.node("frank", "alice")
+    scene.link("frank", "erin")
+    scene.run(2)
+    assert hops(tail) == 5 and tail.machine.sharing.cover(ALICE) == 0
+    for number in range(4):
+        scene.node(f"also {number}", "alice")
+        scene.link("frank", f"also {number}")
+    scene.run(2)
+    assert tail.machine.sharing.cover(ALICE) == 1
+
+
+def test_while_the_author_is_away_neighbours_are_seldom_asked_to_relay() -> None:
+    scene = Scene()
+    _alice, bob, _carol = chain(scene, "alice", "bob", "carol")
+    for number in range(4):
+        scene.node(f"neighbour {number}")
+        scene.link("bob", f"neighbour {number}")
+    scene.cut("alice", "bob")
+    since = scene.now
+    scene.run(1800)
+    assert 3 <= len(scene.said(Relay, "bob", since=since)) <= 8
+    assert bob.numbers(person("alice")) == [1]
