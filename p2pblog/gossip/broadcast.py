@@ -319,12 +319,13 @@ class Broadcast:
         return [SetTimer(HavesDue(peer), now + HAVES_DELAY_S)] if len(batch) == 1 else []
 
     def on_haves_due(self, peer: NodeKey) -> list[Effect]:
-        """The batch goes out, less what the peer has announced or been sent since."""
+        """The batch goes out, less what the peer has announced or been sent since, and what we have dropped."""
         batch = self.batches.pop(peer, {})
         session = self.sharing.sessions.get(peer)
         if session is None:
             return []
-        news = [pair for pair in batch if session.clocks.get(pair[0], Clock()).high < pair[1]]
+        held = (pair for pair in batch if self.holdings.holds(*pair))
+        news = [pair for pair in held if session.clocks.get(pair[0], Clock()).high < pair[1]]
         return [Send(peer, Have(tuple(news[at : at + HAVES_MAX]))) for at in range(0, len(news), HAVES_MAX)]
 
     def _reached(self, device: DeviceKey) -> int:

@@ -16,6 +16,7 @@ from p2pblog.gossip.broadcast import (
     SWITCH_LEAD_S,
     WAIT_EXTRA_S,
 )
+from p2pblog.gossip.events import Dropped
 from p2pblog.gossip.messages import Forget, Graft, Have, Live, Prune, Run, Wait, Want
 
 
@@ -442,6 +443,16 @@ def test_repeated_messages_change_nothing() -> None:
         scene.run(2)
     assert everybody_has(readers, alice.person)
     assert scene.closed == []
+
+
+def test_what_was_dropped_in_the_meantime_is_not_announced(rules: Rules) -> None:
+    rules.make_eager("erin")
+    since = rules.scene.now
+    rules.alice.log.note("second")
+    rules.push("erin")
+    rules.bob.feed(Dropped(rules.alice.key))
+    rules.scene.run(HAVES_DELAY_S)
+    assert [message for message in rules.said("frank", since) if isinstance(message, Have)] == []
 
 
 def test_many_authors_in_one_batch(scene: Scene) -> None:
