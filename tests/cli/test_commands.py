@@ -574,6 +574,7 @@ def test_a_live_timeline_goes_on_until_ctrl_c(alice: Alice, node: FakeNode, word
         node.add(text="third")
         live = process.stdout.readline()
         while "third" not in live:
+            assert live, "the timeline ended before the third notice"
             live = process.stdout.readline()
         process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=30)

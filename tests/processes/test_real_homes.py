@@ -129,8 +129,8 @@ def test_the_demo_cleans_up_when_it_is_told_to_stop(tmp_path: Path) -> None:
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     assert demo.stdout is not None
-    while "listens on" not in demo.stdout.readline():
-        pass
+    while "listens on" not in (line := demo.stdout.readline()):
+        assert line, "the demo ended before a daemon listened"
     (folder,) = tmp_path.glob("p2pblog-demo-*")
     demo.terminate()
     demo.wait(timeout=30)

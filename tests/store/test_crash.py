@@ -34,6 +34,9 @@ from p2pblog.bridge import open_bridge
 from p2pblog.core.logs import Batch
 from p2pblog.store.sqlite import open_sqlite
 
+def say(*words):  # in one piece, also where Python does not buffer: a kill must not tear a line
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
 async def write_for_ever():
     alice = person("alice")
     async with open_bridge() as bridge:
@@ -44,16 +47,16 @@ async def write_for_ever():
         entry = alice.log.entries[-1]
         while True:
             await store.append([Batch(alice.hash, (entry,))], entry.time_ms, durable=True)
-            print(entry.seq, entry.id.hex(), flush=True)
+            say(entry.seq, entry.id.hex())
             entry = alice.log.note(f"by {os.getpid()}" + "n" * (entry.seq * 37 % 700))
 
 for _ in sys.stdin:  # one line, one writer
     child = os.fork()
     if not child:
         trio.run(write_for_ever)
-    print("started", child, flush=True)
+    say("started", child)
     _, status = os.waitpid(child, 0)
-    print("ended", status, flush=True)
+    say("ended", status)
 """
 """Forks a writer for each line of its input: a fork costs a hundredth of a start."""
 
@@ -68,12 +71,15 @@ def kill_one_writer(writers: subprocess.Popen[str], chance: random.Random) -> li
     pid = None
     while pid is None or len(told) <= acknowledgements_due:
         words = writers.stdout.readline().split()
-        if words[:1] == ["started"]:
+        assert words, "the parent of the writers is gone"
+        assert words[0] != "ended", f"a writer ended by itself, with status {words[1]}"
+        if words[0] == "started":
             pid = int(words[1])
         told.append(words)
     time.sleep(chance.uniform(0, 0.03))  # the moment of the kill, not a wait for something
     os.kill(pid, signal.SIGKILL)
     while (words := writers.stdout.readline().split())[:1] != ["ended"]:
+        assert words, "the parent of the writers is gone"
         told.append(words)
     assert words == ["ended", str(int(signal.SIGKILL))]
     return [(int(words[0]), words[1]) for words in told if words[0] != "started" and len(words) == 2]
