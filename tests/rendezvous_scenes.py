@@ -21,8 +21,9 @@ from p2pblog.dht.records import (
     sign_replica,
 )
 from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.memory import Memory
 from p2pblog.gossip.messages import Clock
-from p2pblog.gossip.sharing import Memory, Session, Sharing
+from p2pblog.gossip.sharing import Session, Sharing
 from p2pblog.rendezvous import events as ev
 from p2pblog.rendezvous.machine import (
     Rendezvous,

@@ -26,10 +26,12 @@ from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.runs import check_run, encode_run, run_device
 from p2pblog.errors import BadSignature
+from p2pblog.gossip.claims import check_start
 from p2pblog.gossip.events import Effect, GraftDue, HavesDue, Loaded, LoadRun, Send, SetTimer, Stored, StoreRun
+from p2pblog.gossip.gaps import mark_held
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import HAVES_MAX, Clock, Graft, Have, Live, Prune, Wait
-from p2pblog.gossip.replication import Replication, check_start, mark_held
+from p2pblog.gossip.replication import Replication
 from p2pblog.gossip.sharing import Session, Sharing
 
 GRAFT_WAIT_S = 0.3

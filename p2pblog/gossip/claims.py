@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from p2pblog.core import payload as payloads
 from p2pblog.core.entry import Entry
-from p2pblog.core.keys import EntryId
+from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.errors import BadChain
 from p2pblog.gossip.messages import tip_of
 
@@ -30,3 +31,13 @@ def check_claim(claim: Claim, entries: tuple[Entry, ...]) -> None:
         return
     if entry is None or claim.tip is not None or (entry.prev if claim.above else entry.id) != claim.id:
         raise BadChain("two runs of one log that don't fit each other")
+
+
+def check_start(identity: IdentityHash, entries: tuple[Entry, ...]) -> None:
+    """Entry 1 names the one identity that its device writes for. Raises BadChain."""
+    first = entries[0]
+    if first.seq != 1:
+        return
+    start = payloads.decode(first.payload) if first.payload is not None else None
+    if not isinstance(start, payloads.LogStart) or start.identity != identity:
+        raise BadChain("a log whose first entry does not name this identity")

@@ -47,3 +47,10 @@ def may_fill(holdings: Holdings, session: Session, identity: IdentityHash) -> bo
         if any(holdings.holds(device, seq) and seq not in state.missing for seq in theirs.missing):
             return True
     return False
+
+
+def mark_held(session: Session, device: DeviceKey, first: int, last: int) -> None:
+    """The peer holds these numbers too: it said so, or was sent them."""
+    clock = session.clocks.get(device)
+    if clock is None or not any(low <= first and last <= high for low, high in clock.spans):
+        session.clocks[device] = (clock or Clock()).extended(first, last)

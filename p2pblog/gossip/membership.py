@@ -53,6 +53,8 @@ LOST_WITHIN_S = 10.0
 """Links lost within this time count as one crash (a guess: our model's survivors were all back in ten seconds)."""
 KNOWN_MAX = 1_024
 """Endpoints remembered: the passive view, thirty times HyParView's 30, for they cost 100 bytes each."""
+SHUNNED_MAX = 1_024
+"""Nodes remembered that broke a rule, the latest ones: as many as endpoints. Who makes new keys needs no old one."""
 HOLDS_MAX = 64
 """Identities remembered of one endpoint: those for which it was found last."""
 HEARSAY_EVERY_S = 1.0
@@ -96,6 +98,14 @@ class Known:
     """How often whoever is there broke a rule."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shunned:
+    """A node that broke a rule: how often, and until when it is not let in."""
+
+    faults: int
+    until: float
+
+
 @dataclass(slots=True)
 class Pinged:
     """A ping that awaits its answer. `alive_at`: when the peer last said anything, or the time of the ping."""
@@ -119,6 +129,7 @@ class Membership:
     dialing: dict[Endpoint, None] = field(default_factory=dict)
     silent: dict[Endpoint, None] = field(default_factory=dict)
     """Those whose last link ended in silence: few, and looked at every second."""
+    shunned: dict[NodeKey, Shunned] = field(default_factory=dict)
     hearsay: dict[NodeKey, float] = field(default_factory=dict)
     """When each peer last named others."""
     pinged: dict[NodeKey, Pinged] = field(default_factory=dict)
@@ -196,12 +207,15 @@ class Membership:
             known.not_before = now + BACKOFF_S
             return [RememberPeer(endpoint, event.linked, 0), *self._dial(now)]
         known.failures += 1
-        known.not_before = now + min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(known.failures, 10))
+        known.not_before = now + _wait_s(known.failures)
         return [RememberPeer(endpoint, known.node, known.failures), *self._dial(now)]
 
     # --- links ---
 
     def on_link_up(self, session: Session, now: float) -> list[Effect]:
+        shunned = self.shunned.get(session.peer)
+        if shunned is not None and now < shunned.until and not session.dialed:
+            return [Send(session.peer, Bye()), Close(session.peer)]
         self.linked_at[session.peer] = now
         if not session.dialed:
             return []
@@ -227,22 +241,30 @@ class Membership:
         return effects + self._dial(now)
 
     def on_link_down(self, peer: NodeKey, error: RemoteProtocolError | None, now: float) -> list[Effect]:
-        """Who broke a rule is dialed ever more seldom; who fell silent is not forgotten."""
+        """Who broke a rule is dialed, and let in, ever more seldom; who fell silent is not forgotten."""
         is_fault = error is not None and not isinstance(error, TooSlow | Disconnected | QueueFull)
+        if is_fault:
+            self._shun(peer, now)
         self.pinged.pop(peer, None)
         self.round_trips.pop(peer, None)
         self.hearsay.pop(peer, None)
-        self.linked_at.pop(peer, None)
-        self.lost = [*(at for at in self.lost if now - at < LOST_WITHIN_S), now][-LINKS_ACCEPTED_MAX:]
+        if self.linked_at.pop(peer, None) is not None:
+            self.lost = [*(at for at in self.lost if now - at < LOST_WITHIN_S), now][-LINKS_ACCEPTED_MAX:]
         for endpoint, known in self.known.items():
             if known.node == peer:
                 known.faults += is_fault
                 self.silent.pop(endpoint, None)
                 if isinstance(error, TooSlow):
                     self.silent[endpoint] = None
-                wait_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(known.faults, 10))
-                known.not_before = max(known.not_before, now + wait_s)
+                known.not_before = max(known.not_before, now + _wait_s(known.faults))
         return self._dial(now)
+
+    def _shun(self, peer: NodeKey, now: float) -> None:
+        earlier = self.shunned.pop(peer, None)
+        faults = 1 if earlier is None else earlier.faults + 1
+        self.shunned[peer] = Shunned(faults, now + _wait_s(faults))
+        if len(self.shunned) > SHUNNED_MAX:
+            del self.shunned[next(iter(self.shunned))]
 
     def on_bye(self, session: Session, now: float) -> list[Effect]:
         for known in self.known.values():
@@ -455,3 +477,8 @@ def outranks(own: NodeKey, peer: NodeKey, is_dialed: bool, was_dialed: bool, sto
     other end would not have dialed, or let itself be dialed, if it still had the first.
     """
     return is_dialed == was_dialed or stood_s > STALE_AFTER_S or is_dialed == (own < peer)
+
+
+def _wait_s(times: int) -> float:
+    """How long nothing is tried with who has failed so often."""
+    return float(min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(times, 10)))

@@ -12,7 +12,8 @@ Rules.
   longer loops counts up to HOPS_FAR and ends.
 * What has changed is told together, NEAR_DELAY_S later. Nothing is remembered of it when the link ends.
 
-A liar may call himself near. He gains what any withholding neighbour has: that feeds are wished for twice bounds it.
+A liar may call himself near. He is believed until he does not give what his clock promises (replication.py); one whose
+clock promises nothing gains what any withholding neighbour has: that feeds are wished for twice bounds it.
 """
 
 from __future__ import annotations

@@ -288,7 +288,9 @@ class Relaying:
         return sorted(
             peer
             for peer in self.sharing.sharers.get(identity, ())
-            if sessions[peer].near.get(identity, reach) < reach and self.holdings.takes(peer, identity)
+            if sessions[peer].near.get(identity, reach) < reach
+            and identity not in sessions[peer].unkept
+            and self.holdings.takes(peer, identity)
         )
 
     def _load(self, now: float) -> Counter[NodeKey]:
@@ -315,10 +317,12 @@ class Relaying:
         return [peer for peer in self._holders(identity) if not self.holdings.is_asked_by(peer, identity)]
 
     def _holders(self, identity: IdentityHash) -> list[NodeKey]:
-        """The links that have something of an identity, wherever from."""
+        """The links that have something of an identity, wherever from, and give it."""
         devices: list[DeviceKey] | None = None
         holders: list[NodeKey] = []
         for session in self.sharing.sharing(identity):
+            if identity in session.unkept:
+                continue
             devices = self.holdings.devices(identity) if devices is None else devices
             if any(device in session.clocks and session.clocks[device].high for device in devices):
                 holders.append(session.peer)
@@ -339,6 +343,7 @@ class Relaying:
             peer
             for peer, session in sorted(self.sharing.sessions.items())
             if session.ready
+            and identity not in session.unkept
             and (peer not in holders or peer in quest.asked)  # else it is no better off than we are
             and not self.holdings.is_asked_by(peer, identity)
             and (load[peer] < RELAYS_PER_PEER_MAX or quest.asked.get(peer, 0.0) > now)

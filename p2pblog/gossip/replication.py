@@ -5,6 +5,7 @@ Rules:
 * A log is wanted from one peer at a time; a peer answers at most WANTS_PER_PEER of ours at once.
 * First the newest 50 of every shared log, then payloads that are missing, then everything below, from the top down.
 * A run counts only when it is stored; only then is the next piece of its log asked for.
+* Who does not give what its clock promised leads to nothing of that identity until it gives some of it.
 * A run that contradicts what we hold is followed to where the two histories part; that gives a fork proof. Meanwhile
   its sender is asked for no more of that log, and others are.
 * Of a feed that we only relay, nothing but the newest 50 are fetched, and no more than RELAYED_ENTRIES_MAX in all.
@@ -19,14 +20,13 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from p2pblog.config import FORK_BODIES_MAX, NEWEST_FIRST, RUN_ENTRIES_MAX
-from p2pblog.core import payload as payloads
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof, freezes, prove_fork
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.runs import check_run, encode_run, run_device
 from p2pblog.errors import BadChain, BadForkProof, BadMessage, TooSlow
-from p2pblog.gossip.claims import Claim, check_claim
+from p2pblog.gossip.claims import Claim, check_claim, check_start
 from p2pblog.gossip.events import (
     ClocksDue,
     Close,
@@ -45,7 +45,7 @@ from p2pblog.gossip.events import (
     StoreRun,
     WantDue,
 )
-from p2pblog.gossip.gaps import bare_entries, may_fill, note_lack, who_lacks
+from p2pblog.gossip.gaps import bare_entries, mark_held, may_fill, note_lack, who_lacks
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import (
     PAYLOADS_MAX,
@@ -150,7 +150,13 @@ class Replication:
                 if device in session.clocks:
                     effects += self._compare_tips(session, device, session.clocks[device])
                     queue.fresh[device] = None
+            if identity in session.unkept and not self._promises(session, identity):
+                self.sharing.on_word(session, identity, kept=True)
         return effects + self._pump(session)
+
+    def _promises(self, session: Session, identity: IdentityHash) -> bool:
+        """Whether a peer's clocks claim anything of this identity that we lack."""
+        return any(self._has_more(session, device) for device in self.holdings.devices(identity))
 
     def _compare_tips(self, session: Session, device: DeviceKey, theirs: Clock) -> list[Effect]:
         """Two histories of one length would never meet: neither side would ask for anything."""
@@ -285,6 +291,8 @@ class Replication:
         if session is None or timer.device not in self._queue(session).awaiting:
             return []  # its answer is being stored
         owner = self.holdings.owners.get(timer.device)
+        if self._queue(session).answered_at + PATIENCE_S <= self.now:
+            self.sharing.on_word(session, owner, kept=False)
         others = [] if owner is None else [other for other in self.sharing.sharing(owner) if other is not session]
         if not any(self._has_more(other, timer.device) for other in others):
             return [SetTimer(timer, self.now + PATIENCE_S)]
@@ -333,6 +341,7 @@ class Replication:
         identity = self.holdings.owners.get(device)
         if identity is None or not self.holdings.cares_for(identity) or self.holdings.is_frozen(device):
             return self._finish(session, fetch)
+        self.sharing.on_word(session, identity, kept=True)
         if fetch.claim is None and self.fetching.get(device) is not fetch:
             return self._finish(session, fetch)  # the log was taken from this peer in the meantime
         check_start(identity, entries)
@@ -371,6 +380,7 @@ class Replication:
         lacking = set(state.missing) if state is not None else set()
         useful = tuple(pair for pair in message.payloads if pair[0] in lacking)
         self._no_longer_offers(session, device, fetch, {seq for seq, _payload in message.payloads})
+        self.sharing.on_word(session, self.holdings.owners.get(device), kept=bool(message.payloads))
         if not useful:
             self._queue(session).lacks += 1
             return self._finish(session, fetch)
@@ -390,6 +400,7 @@ class Replication:
         fetch = self._answered(session, message.device)
         self._queue(session).doubted[message.device] = None
         self._queue(session).lacks += 1
+        self.sharing.on_word(session, self.holdings.owners.get(message.device), kept=False)
         return self._finish(session, fetch)
 
     def _answered(self, session: Session, device: DeviceKey) -> Fetching:
@@ -431,6 +442,8 @@ class Replication:
         if bare:
             note_lack(self.sharing.sessions.get(event.source) if event.source is not None else None, device, bare)
             return self.offer(device) + self.tell_later(identity)
+        if event.source in self.sharing.sessions:
+            self.sharing.on_word(self.sharing.sessions[event.source], identity, kept=True)
         lacking = who_lacks(self.sharing, event)
         return [effect for session in lacking for effect in self._due_later(session, identity)]
 
@@ -581,20 +594,3 @@ class Replication:
             return []
         session.memory.forks.add(proof.device)
         return self.convict(proof)
-
-
-def mark_held(session: Session, device: DeviceKey, first: int, last: int) -> None:
-    """The peer holds these numbers too: it said so, or was sent them."""
-    clock = session.clocks.get(device)
-    if clock is None or not any(low <= first and last <= high for low, high in clock.spans):
-        session.clocks[device] = (clock or Clock()).extended(first, last)
-
-
-def check_start(identity: IdentityHash, entries: tuple[Entry, ...]) -> None:
-    """Entry 1 names the one identity that its device writes for. Raises BadChain."""
-    first = entries[0]
-    if first.seq != 1:
-        return
-    start = payloads.decode(first.payload) if first.payload is not None else None
-    if not isinstance(start, payloads.LogStart) or start.identity != identity:
-        raise BadChain("a log whose first entry does not name this identity")

@@ -22,8 +22,8 @@ from p2pblog.config import HANDSHAKE_TIMEOUT_S
 from p2pblog.core import codec
 from p2pblog.core.address import Endpoint
 from p2pblog.core.identity import IDENTITY_BYTES_MAX, Identity, Inception
-from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey, digest
-from p2pblog.errors import BadMessage, RemoteProtocolError, TooLarge
+from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
+from p2pblog.errors import BadMessage, RemoteProtocolError, TooLarge, TooSlow
 from p2pblog.gossip.events import (
     ClocksHeard,
     Close,
@@ -38,6 +38,7 @@ from p2pblog.gossip.events import (
     TokensDue,
 )
 from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.memory import Memory, Shared, fold
 from p2pblog.gossip.messages import (
     CLOCKS_MAX,
     HOPS_FAR,
@@ -45,8 +46,6 @@ from p2pblog.gossip.messages import (
     TOKENS_MAX,
     Clock,
     Clocks,
-    Decoder,
-    Encoder,
     Forget,
     Fork,
     Hello,
@@ -73,20 +72,10 @@ CLOCK_NUMBERS_PER_MESSAGE = 32_768
 """Numbers in one Clocks message beside its identities: 160 kB; logs full of holes fill it before 512 identities do."""
 CLOCK_NUMBERS_MAX = 131_072
 """Numbers that the clocks of one peer may hold: 5 MB; three logs for each of 10,000 feeds take 90,000."""
-MEMORY_BYTES_MAX = 8 * 1024 * 1024
-"""What is kept of one peer: 10,000 shared feeds at under 200 bytes, with room."""
 
 assert CLOCKS_PER_MESSAGE <= CLOCKS_MAX
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Shared:
-    """One identity that both sides care about: what we told of it and what we heard."""
-
-    told: IdentityClock | None = None
-    heard: IdentityClock | None = None
 
 
 @dataclass(slots=True)
@@ -106,6 +95,8 @@ class Session:
     near: dict[IdentityHash, int] = field(default_factory=dict)
     """How many links lie between the peer and each author, as it says; what it has no way to is not in it."""
     near_told: dict[IdentityHash, int] = field(default_factory=dict)
+    unkept: dict[IdentityHash, None] = field(default_factory=dict)
+    """Identities of which it did not give what its clock promised: until it does, it leads to none of their authors."""
     port: int = 0
     links: int = 0
     offered: bytes | None = None
@@ -122,62 +113,6 @@ class Session:
     @property
     def shared(self) -> dict[IdentityHash, Shared]:
         return self.memory.shared
-
-
-@dataclass(slots=True)
-class Memory:
-    """What both ends know that the other was told; it outlives the link."""
-
-    said: bytes = bytes(8)
-    heard: bytes = bytes(8)
-    told: set[IdentityHash] = field(default_factory=set)
-    forks: set[DeviceKey] = field(default_factory=set)
-    """Logs whose fork proof passed this link, in either direction."""
-    shared: dict[IdentityHash, Shared] = field(default_factory=dict)
-
-    def hash(self, own_first: bool) -> bytes | None:
-        """The same 8 bytes on both sides, if both remember the same; None for nothing."""
-        if self.said == self.heard == bytes(8):
-            return None
-        return digest(self.said + self.heard if own_first else self.heard + self.said, size=8)
-
-    @property
-    def wire(self) -> bytes:
-        """Bytes for the store: our own form, read by nobody else."""
-        encoder = Encoder()
-        rows = [
-            [
-                identity,
-                None if row.told is None else encoder.encode(Clocks((row.told,))),
-                None if row.heard is None else encoder.encode(Clocks((row.heard,))),
-            ]
-            for identity, row in sorted(self.shared.items())
-        ]
-        return codec.pack([self.said, self.heard, sorted(self.told), sorted(self.forks), rows])
-
-    @classmethod
-    def from_wire(cls, data: bytes) -> Memory:
-        """Raises RemoteProtocolError for what we did not write."""
-        said, heard, told, forks, rows = codec.as_list(codec.unpack(data, bytes_max=MEMORY_BYTES_MAX), length=5)
-        decoder = Decoder()
-        shared: dict[IdentityHash, Shared] = {}
-        for row in codec.as_list(rows):
-            identity, told_clock, heard_clock = codec.as_list(row, length=3)
-            shared[IdentityHash(codec.as_bytes(identity, length=32))] = Shared(
-                _one_clock(decoder, told_clock), _one_clock(decoder, heard_clock)
-            )
-        told_set = {IdentityHash(codec.as_bytes(item, length=32)) for item in codec.as_list(told)}
-        fork_set = {DeviceKey(codec.as_bytes(item, length=32)) for item in codec.as_list(forks)}
-        return cls(codec.as_bytes(said, length=8), codec.as_bytes(heard, length=8), told_set, fork_set, shared)
-
-
-def _one_clock(decoder: Decoder, data: bytes | None) -> IdentityClock | None:
-    if data is None:
-        return None
-    message = decoder.decode(data)
-    if not isinstance(message, Clocks) or len(message.clocks) != 1:
-        raise BadMessage("not a memory")
-    return message.clocks[0]
 
 
 def token(binding: bytes, by_dialer: bool, identity: IdentityHash) -> bytes:
@@ -230,7 +165,7 @@ class Sharing:
         session = self.sessions.get(timer.peer)
         if session is None or session.ready or session.binding != timer.binding:
             return []
-        return [Close(timer.peer, BadMessage("no Hello in time"))]
+        return [Close(timer.peer, TooSlow("no Hello in time"))]
 
     def sharing(self, identity: IdentityHash) -> list[Session]:
         """The links on which this identity is shared, in the order of their keys."""
@@ -238,8 +173,9 @@ class Sharing:
 
     def cover(self, identity: IdentityHash) -> int:
         """How many links lead near this identity's author or, while there is no way to the author, how many tell of
-        entries; a link that shares it and has nothing leads nowhere."""
-        sessions = [self.sessions[peer] for peer in self.sharers.get(identity, ())]
+        entries; a link that shares it and has nothing, or does not give what it has, leads nowhere."""
+        sharing = [self.sessions[peer] for peer in self.sharers.get(identity, ())]
+        sessions = [session for session in sharing if identity not in session.unkept]
         near = [session.near[identity] for session in sessions if identity in session.near]
         if near:
             reach = self.reach(identity)
@@ -265,7 +201,9 @@ class Sharing:
         able = [
             (session.near[identity], session.peer)
             for session in sessions
-            if identity in session.near and self.holdings.takes(session.peer, identity)
+            if identity in session.near
+            and identity not in session.unkept
+            and self.holdings.takes(session.peer, identity)
         ]
         return sorted(able)[:2]
 
@@ -273,6 +211,16 @@ class Sharing:
         """The way to this identity's author, or what we tell of it, may have changed."""
         self.news[identity] = None
         self.changes += 1
+
+    def on_word(self, session: Session, identity: IdentityHash | None, kept: bool) -> None:
+        """A peer has given entries that its clock promised, or has not; nobody's logs promise nothing."""
+        if identity is None or identity not in session.shared or (identity not in session.unkept) == kept:
+            return
+        if kept:
+            del session.unkept[identity]
+        else:
+            session.unkept[identity] = None
+        self.touch(identity)
 
     # --- what peers say ---
 
@@ -472,11 +420,11 @@ class Sharing:
     # --- saying things: each fold keeps both ends' memories alike ---
 
     def _say(self, session: Session, message: Message) -> Effect:
-        session.memory.said = _fold(session.memory.said, message)
+        session.memory.said = fold(session.memory.said, message)
         return Send(session.peer, message)
 
     def fold_heard(self, session: Session, message: Message) -> None:
-        session.memory.heard = _fold(session.memory.heard, message)
+        session.memory.heard = fold(session.memory.heard, message)
 
     def _say_first_tokens(self, session: Session) -> list[Effect]:
         """All of them; one message at least, so that the other side knows that it has heard our first."""
@@ -504,6 +452,7 @@ class Sharing:
         session.due_clocks.pop(identity, None)
         session.near.pop(identity, None)
         session.near_told.pop(identity, None)
+        session.unkept.pop(identity, None)
         if row.heard is not None:
             session.clock_numbers -= count_numbers(row.heard)
         told = row.heard.logs if row.heard is not None else ()
@@ -566,11 +515,6 @@ def identity_of(wire: bytes) -> IdentityHash:
 def count_numbers(clock: IdentityClock) -> int:
     """The size of a clock: its logs, span ends and missing payloads."""
     return sum(1 + 2 * len(held.spans) + len(held.missing) for _device, held in clock.logs)
-
-
-def _fold(running: bytes, message: Message) -> bytes:
-    # A fresh encoder names every log in full, so that both ends fold the same bytes.
-    return digest(running + Encoder().encode(message), size=8, person=b"p2pblog memory")
 
 
 def _clock_messages(clocks: list[IdentityClock]) -> list[list[IdentityClock]]:

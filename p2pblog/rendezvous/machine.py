@@ -46,9 +46,9 @@ from p2pblog.dht.records import (
     sign_replica,
 )
 from p2pblog.errors import RemoteProtocolError
+from p2pblog.gossip.claims import check_start
 from p2pblog.gossip.events import Candidates, Learned
 from p2pblog.gossip.holdings import Holdings
-from p2pblog.gossip.replication import check_start
 from p2pblog.gossip.sharing import Sharing
 from p2pblog.rendezvous.events import (
     Crowd,

@@ -8,7 +8,7 @@ from itertools import islice
 from p2pblog.core import payload as payloads
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry, write
-from p2pblog.core.identity import Identity
+from p2pblog.core.identity import Identity, Standing
 from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import LogStart, Note
@@ -147,12 +147,16 @@ class World:
 
     def last_due(self, device: DeviceKey) -> int:
         """The last entry of a log that its identity vouches for, as its owner knows; 0 for a device of nobody's."""
+        standing = self.standing_of(device)
+        return 0 if standing is None else standing.seq
+
+    def standing_of(self, device: DeviceKey) -> Standing | None:
+        """What an identity says of one of its devices, as its owner knows."""
         owner = self.nodes[self.owner[device]]
         known = owner.person.identity
         if owner.is_up:
             known = owner.machine.holdings.identities.get(known.hash, known)
-        standing = known.devices.get(device)
-        return 0 if standing is None else standing.seq
+        return known.devices.get(device)
 
     def identity_of(self, device: DeviceKey) -> IdentityHash:
         return self.nodes[self.owner[device]].person.hash

@@ -313,13 +313,13 @@ async def test_memories_of_peers_are_bounded(autojump_clock: MockClock) -> None:
 async def test_garbage_ends_a_link_with_a_named_error(autojump_clock: MockClock) -> None:
     async with open_room() as room:
         alice = await room.station("alice")
-        mallory = room.net.transport(node_key("mallory"), Endpoint("10.1.1.1", 4000))
-        for garbage in (b"\xc1", b"\x91\x63", b"\x92\x13\xff", bytes(5_000)):
-            link = await mallory.dial(alice.transport.endpoint)
-            await until(lambda: node_key("mallory") in alice.driver.lanes)
-            lane = alice.driver.lanes[node_key("mallory")]
+        for number, garbage in enumerate((b"\xc1", b"\x91\x63", b"\x92\x13\xff", bytes(5_000))):
+            mallory = node_key(f"mallory {number}")
+            link = await room.net.transport(mallory, Endpoint("10.1.1.1", 4000 + number)).dial(alice.transport.endpoint)
+            await until(lambda: mallory in alice.driver.lanes)  # noqa: B023
+            lane = alice.driver.lanes[mallory]
             await link.send(garbage)
-            await until(lambda: node_key("mallory") not in alice.driver.lanes, 2.0)
+            await until(lambda: mallory not in alice.driver.lanes, 2.0)  # noqa: B023
             assert lane.error is not None
             assert lane.error.name in ("malformed", "bad-message", "not-canonical", "too-large")
         await trio.sleep(1)

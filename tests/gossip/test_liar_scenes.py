@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import pytest
 from builders import Log, Person, person
-from gossip_scenes import Scene, live, run_of
+from gossip_scenes import Puppet, Scene, Table, live, node_key, run_of
 
 from p2pblog.core.entry import Entry
-from p2pblog.gossip.messages import Have, Live, Payloads, Run, Statements, Want, WantPayloads
+from p2pblog.gossip.membership import BACKOFF_S
+from p2pblog.gossip.messages import (
+    Bye,
+    Have,
+    Lack,
+    Live,
+    Near,
+    Payloads,
+    Pong,
+    Relay,
+    Run,
+    Statements,
+    Want,
+    WantPayloads,
+)
+from p2pblog.gossip.relay import RELAY_AFTER_S, RELAY_AGAIN_S, RELAY_CHECK_S
+from p2pblog.gossip.replication import PATIENCE_S
 
 
 @pytest.fixture
@@ -123,3 +139,123 @@ def test_who_lacks_a_payload_says_so_and_hears_who_holds_it(scene: Scene, pushed
     scene.run(pushed_after_s)
     scene.send("generous", "bob", live(carol.log.run(4, 4)))
     scene.until(lambda: dave.state(carol).missing == () and len(dave.texts(carol)) == 3, within_s=5)
+
+
+# --- links that lead nowhere ---
+
+
+def promising(scene: Scene, name: str, carol: Person) -> Puppet:
+    """Somebody who is near carol and holds all that she wrote, as he says."""
+    puppet = scene.puppet(name)
+    puppet.greet("bob", carol)
+    puppet.claims("bob", carol, (1, carol.log.entries[-1].seq))
+    puppet.say("bob", Near((puppet.token(carol.hash),), bytes([1])))
+    return puppet
+
+
+def leads(bob: Table, carol: Person) -> tuple[int, int | None]:
+    return bob.machine.sharing.cover(carol.hash), bob.machine.nearness.hops(carol.hash)
+
+
+def test_who_lacks_what_his_clock_promised_leads_nowhere_until_he_gives_it(scene: Scene) -> None:
+    carol = author("carol", 20)
+    bob = scene.node("bob", "carol")
+    mallory = promising(scene, "mallory", carol)
+    assert leads(bob, carol) == (1, 2)
+    before = bob.machine.sharing.changes
+    mallory.say("bob", Lack(carol.key, 1))
+    assert leads(bob, carol) == (0, None)
+    assert bob.machine.sharing.changes > before
+    mallory.claims("bob", carol, (1, 21))
+    assert leads(bob, carol) == (0, None), "a new promise is not its fulfilment"
+    mallory.say("bob", run_of(carol.log.run()))
+    assert bob.numbers(carol) == list(range(1, 22)) and leads(bob, carol) == (1, 2)
+
+
+def test_who_says_nothing_where_he_was_asked_leads_nowhere_until_he_gives_it(scene: Scene) -> None:
+    carol = author("carol", 20)
+    bob = scene.node("bob", "carol")
+    mallory = promising(scene, "mallory", carol)
+    mallory.answer = lambda said: [Pong(said.number)] if hasattr(said, "number") else []
+    scene.run(PATIENCE_S + 0.5)
+    assert leads(bob, carol) == (0, None)
+    mallory.say("bob", run_of(carol.log.run()))
+    assert leads(bob, carol) == (1, 2)
+
+
+def test_who_promises_payloads_and_gives_none_leads_nowhere_until_nothing_is_lacking(scene: Scene) -> None:
+    carol = author("carol", 3)
+    bob = scene.node("bob", "carol")
+    bob.keep(carol, carol.log.run(1, 1))
+    miser = promising(scene, "miser", carol)
+    miser.say("bob", Run(bare(carol.log.run(2, 4)).value))
+    assert miser.told(WantPayloads) != []
+    assert leads(bob, carol) == (1, 2)
+    miser.say("bob", Payloads(carol.key, ()))
+    assert leads(bob, carol) == (0, None)
+    generous = promising(scene, "generous", carol)
+    for want in generous.told(WantPayloads):
+        generous.say("bob", Payloads(carol.key, tuple((s, carol.log.entries[s - 1].payload or b"") for s in want.seqs)))
+    assert bob.state(carol).missing == () and leads(bob, carol) == (1, 2)
+    miser.claims("bob", carol, (1, 4))
+    assert leads(bob, carol) == (2, 2)
+
+
+def test_a_liar_who_covers_a_feed_does_not_keep_others_from_being_asked_to_relay_it(scene: Scene) -> None:
+    carol = author("carol", 20)
+    scene.node("bob", "carol")
+    friend = scene.puppet("friend")
+    friend.answer = lambda said: [Pong(said.number)] if hasattr(said, "number") else []
+    friend.greet("bob")
+    mallory = promising(scene, "mallory", carol)
+    mallory.answer = lambda said: [Lack(carol.key, said.first)] if isinstance(said, Want) else friend.answer(said)
+    mallory.claims("bob", carol, (1, 19))
+    scene.run(RELAY_AFTER_S + 3 * RELAY_CHECK_S)
+    assert [said.identity for said in friend.told(Relay)][:1] == [carol.hash]
+
+
+def test_who_gives_nothing_is_not_asked_to_relay_and_does_not_make_the_author_seem_away(scene: Scene) -> None:
+    carol = author("carol", 20)
+    scene.node("bob", "carol")
+    friend, mallory = scene.puppet("friend"), scene.puppet("mallory")
+    friend.answer = lambda said: [Pong(said.number)] if hasattr(said, "number") else []
+    friend.greet("bob")
+    mallory.answer = lambda said: [Lack(carol.key, said.first)] if isinstance(said, Want) else friend.answer(said)
+    mallory.greet("bob", carol)
+    mallory.claims("bob", carol, (1, 20))
+    scene.run(RELAY_AFTER_S + RELAY_AGAIN_S + 3 * RELAY_CHECK_S)
+    assert [said.hops_left for said in friend.told(Relay)][:2] == [0, 1]
+    assert mallory.told(Relay) == []
+
+
+# --- who broke a rule ---
+
+
+def test_who_broke_a_rule_is_let_in_ever_more_seldom(scene: Scene) -> None:
+    bob = scene.node("bob")
+    membership = bob.machine.membership
+    for wait_s in (2 * BACKOFF_S, 4 * BACKOFF_S, 8 * BACKOFF_S):
+        mallory = scene.puppet("mallory")
+        mallory.greet("bob")
+        assert mallory.is_linked and mallory.told(Bye) == []
+        mallory.say("bob", Pong(99))
+        assert not mallory.is_linked
+        lost = len(membership.lost)
+        for _ in range(2):
+            scene.run(wait_s / 2 - 1)
+            again = scene.puppet("mallory")
+            scene.link("mallory", "bob")
+            scene.run(0.5)
+            assert again.told(Bye) == [Bye()] and not again.is_linked
+        assert len(membership.lost) <= lost, "nobody makes it look like a crash by coming back"
+        scene.run(2)
+
+
+def test_of_those_who_broke_a_rule_so_many_are_remembered(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2pblog.gossip.membership.SHUNNED_MAX", 3)
+    bob = scene.node("bob")
+    for number in range(5):
+        mallory = scene.puppet(f"mallory {number}")
+        mallory.greet("bob")
+        mallory.say("bob", Pong(99))
+    assert list(bob.machine.membership.shunned) == [node_key(f"mallory {number}") for number in (2, 3, 4)]

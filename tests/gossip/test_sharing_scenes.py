@@ -10,6 +10,7 @@ from gossip_scenes import Scene, Table
 
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.gossip.memory import Memory
 from p2pblog.gossip.messages import (
     Clock,
     Clocks,
@@ -28,7 +29,6 @@ from p2pblog.gossip.messages import (
 from p2pblog.gossip.sharing import (
     CLOCK_NUMBERS_PER_MESSAGE,
     COMPARE_PING,
-    Memory,
     _clock_messages,
     count_numbers,
     token,

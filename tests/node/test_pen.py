@@ -20,8 +20,9 @@ from p2pblog.core.logs import Batch, LogState, Span
 from p2pblog.core.payload import LogStart, Note, Payload, Profile
 from p2pblog.errors import LocalProtocolError
 from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.memory import Memory
 from p2pblog.gossip.messages import Clock, tip_of
-from p2pblog.gossip.sharing import Memory, Session, Sharing
+from p2pblog.gossip.sharing import Session, Sharing
 from p2pblog.pen import COMPARE_TIMEOUT_S, Admit, Append, NewDevice, Pen, Step
 
 

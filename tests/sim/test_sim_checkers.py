@@ -88,6 +88,23 @@ def test_a_follower_left_behind_is_seen(monkeypatch: pytest.MonkeyPatch) -> None
     assert 0 < watcher(world, Delivery).delivered_ratio < 1
 
 
+@pytest.mark.parametrize("is_held", [True, False])
+def test_of_a_retired_log_whose_named_entry_nobody_gives_a_newcomer_need_not_take_the_rest(is_held: bool) -> None:
+    """He could not know on which branch it is."""
+    world = ran(small({"kind": "retire", "at_s": 18.0, "count": 4}))
+    device = max(world.retired, key=world.last_due)
+    standing = world.standing_of(device)
+    assert standing is not None and standing.retired and standing.seq > 1
+    newcomer = min(world.followers[world.owner[device]])
+    for node in world.nodes:
+        log = node.store._logs.get(device)
+        if log is not None and (node.number == newcomer or not is_held):
+            for seq in [seq for seq in log.held if node.number == newcomer or seq == standing.seq]:
+                del log.held[seq]
+    Delivery().on_end(world)
+    assert blames(world, f"node {newcomer} lacks") == is_held and bool(world.violations) == is_held
+
+
 def test_a_table_beyond_its_limit_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(membership, "KNOWN_MAX", 5)
     monkeypatch.setattr(membership.Membership, "_forget", lambda self, endpoint: None)

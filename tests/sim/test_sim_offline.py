@@ -8,7 +8,7 @@ import pytest
 from sim_scenes import churning, small
 
 from p2pblog.errors import BadMessage
-from p2pblog.gossip.sharing import Memory
+from p2pblog.gossip.memory import Memory
 from p2pblog.sim.run import run
 from p2pblog.sim.scenario import Follows, Posts, Scenario, Start
 from p2pblog.sim.world import World

@@ -34,6 +34,8 @@ class Delivery(Watcher):
         for device, numbers in sorted(held.items()):
             if world.is_disputed(device):
                 continue  # frozen: everybody keeps what came before the proof
+            if not _is_open_to_newcomers(world, device):
+                continue
             author = world.owner[device]
             due = {seq for seq in numbers if seq <= world.last_due(device)}
             for number in sorted(world.followers[author]):
@@ -55,6 +57,19 @@ class Delivery(Watcher):
 def _read(held: object) -> set[int]:
     assert isinstance(held, dict)
     return {seq for seq, entry in held.items() if entry.payload is not None}
+
+
+def _is_open_to_newcomers(world: World, device: DeviceKey) -> bool:
+    """Whether a follower who has nothing of a log may begin to take it. Of a retired one he takes nothing before the
+    entry that the retirement names, lest he build on a branch that it did not pick; a liar may keep that to himself."""
+    standing = world.standing_of(device)
+    if standing is None or not standing.retired:
+        return True
+    circle = world.followers[world.owner[device]] | {world.owner[device]}
+    held = (
+        world.nodes[number].store.held(device).get(standing.seq) for number in circle if world.is_honest_online(number)
+    )
+    return any(entry is not None and entry.id == standing.entry for entry in held)
 
 
 def _held_by_somebody(world: World) -> dict[DeviceKey, set[int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from p2pblog.errors import BadMessage, RemoteProtocolError, TooSlow
+from p2pblog.errors import RemoteProtocolError, TooSlow
 from p2pblog.gossip.membership import LOST_AFTER_S
 from p2pblog.sim.loop import SECOND_US
 from p2pblog.sim.watch import Watcher
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from p2pblog.sim.links import Lane
     from p2pblog.sim.world import World
 
-NO_HELLO = "no Hello in time"
-"""What a link that never began ends with."""
 EXCUSED_US = int(3 * LOST_AFTER_S * SECOND_US)
 """How long after a cut silence is still its fault: the ping before it, the patience, and a resent packet on top."""
 
@@ -26,8 +24,7 @@ class JustEnds(Watcher):
         node, other = lane.node, lane.other.node
         if error is None or node.number in world.byzantine or other.number in world.byzantine:
             return
-        is_silence = isinstance(error, TooSlow) or (isinstance(error, BadMessage) and str(error) == NO_HELLO)
-        if is_silence and _has_cause(world, lane):
+        if isinstance(error, TooSlow) and _has_cause(world, lane):
             return
         world.fail(f"node {node.number} ended its link with honest node {other.number}: {error.name}: {error}")
 

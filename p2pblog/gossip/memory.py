@@ -1,0 +1,83 @@
+"""What both ends of a link know that the other was told: it outlives the link, so that a reconnect is short."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from p2pblog.core import codec
+from p2pblog.core.keys import DeviceKey, IdentityHash, digest
+from p2pblog.errors import BadMessage
+from p2pblog.gossip.messages import Clocks, Decoder, Encoder, IdentityClock, Message
+
+MEMORY_BYTES_MAX = 8 * 1024 * 1024
+"""What is kept of one peer: 10,000 shared feeds at under 200 bytes, with room."""
+
+
+@dataclass(slots=True)
+class Shared:
+    """One identity that both sides care about: what we told of it and what we heard."""
+
+    told: IdentityClock | None = None
+    heard: IdentityClock | None = None
+
+
+@dataclass(slots=True)
+class Memory:
+    """What both ends know that the other was told; it outlives the link."""
+
+    said: bytes = bytes(8)
+    heard: bytes = bytes(8)
+    told: set[IdentityHash] = field(default_factory=set)
+    forks: set[DeviceKey] = field(default_factory=set)
+    """Logs whose fork proof passed this link, in either direction."""
+    shared: dict[IdentityHash, Shared] = field(default_factory=dict)
+
+    def hash(self, own_first: bool) -> bytes | None:
+        """The same 8 bytes on both sides, if both remember the same; None for nothing."""
+        if self.said == self.heard == bytes(8):
+            return None
+        return digest(self.said + self.heard if own_first else self.heard + self.said, size=8)
+
+    @property
+    def wire(self) -> bytes:
+        """Bytes for the store: our own form, read by nobody else."""
+        encoder = Encoder()
+        rows = [
+            [
+                identity,
+                None if row.told is None else encoder.encode(Clocks((row.told,))),
+                None if row.heard is None else encoder.encode(Clocks((row.heard,))),
+            ]
+            for identity, row in sorted(self.shared.items())
+        ]
+        return codec.pack([self.said, self.heard, sorted(self.told), sorted(self.forks), rows])
+
+    @classmethod
+    def from_wire(cls, data: bytes) -> Memory:
+        """Raises RemoteProtocolError for what we did not write."""
+        said, heard, told, forks, rows = codec.as_list(codec.unpack(data, bytes_max=MEMORY_BYTES_MAX), length=5)
+        decoder = Decoder()
+        shared: dict[IdentityHash, Shared] = {}
+        for row in codec.as_list(rows):
+            identity, told_clock, heard_clock = codec.as_list(row, length=3)
+            shared[IdentityHash(codec.as_bytes(identity, length=32))] = Shared(
+                _one_clock(decoder, told_clock), _one_clock(decoder, heard_clock)
+            )
+        told_set = {IdentityHash(codec.as_bytes(item, length=32)) for item in codec.as_list(told)}
+        fork_set = {DeviceKey(codec.as_bytes(item, length=32)) for item in codec.as_list(forks)}
+        return cls(codec.as_bytes(said, length=8), codec.as_bytes(heard, length=8), told_set, fork_set, shared)
+
+
+def _one_clock(decoder: Decoder, data: bytes | None) -> IdentityClock | None:
+    if data is None:
+        return None
+    message = decoder.decode(data)
+    if not isinstance(message, Clocks) or len(message.clocks) != 1:
+        raise BadMessage("not a memory")
+    return message.clocks[0]
+
+
+def fold(running: bytes, message: Message) -> bytes:
+    """The running hash of one direction, 8 bytes, after one more message (docs/protocol/gossip.md, "Memory")."""
+    # A fresh encoder names every log in full, so that both ends fold the same bytes.
+    return digest(running + Encoder().encode(message), size=8, person=b"p2pblog memory")
