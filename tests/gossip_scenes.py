@@ -421,9 +421,6 @@ class Table:
                 self.feed(done(keeper.load(effect)))
             return
         for item in done(keeper.write([effect]))[1]:
-            if isinstance(item, ev.Close):
-                self.perform([item])
-                continue
             if isinstance(item, ev.Stored):
                 self.stored.append((self.scene.now, item.batch, item.live))
             self.feed(item)

@@ -108,9 +108,14 @@ def check_signed(entry: Entry, signature: bytes) -> Entry:
 
 def with_payload(entry: Entry, payload: bytes) -> Entry:
     """The entry with the payload it commits to. Raises BadChain if it is another's."""
-    if len(payload) != entry.payload_size or payload_hash(payload) != entry.payload_hash:
+    if not commits_to(entry, payload):
         raise BadChain("a payload that its entry does not commit to")
     return replace(entry, payload=payload)
+
+
+def commits_to(entry: Entry, payload: bytes) -> bool:
+    """Whether this is the payload of an entry."""
+    return len(payload) == entry.payload_size and payload_hash(payload) == entry.payload_hash
 
 
 def follow_one_another(entries: Sequence[Entry]) -> bool:

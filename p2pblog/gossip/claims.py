@@ -19,18 +19,26 @@ class Claim:
     id: EntryId | None = None
     above: bool = False
     tip: bytes | None = None
-    """Or: what its clock says of the entry. With neither, only that it has the entry."""
+    """Or: what its clock says of the entry."""
+    payload_hash: bytes | None = None
+    """Or: what the payload that it gave says of the entry. With none of them, only that it has the entry."""
 
 
 def check_claim(claim: Claim, entries: tuple[Entry, ...]) -> None:
-    """Whether a peer stands by what its run said of the entry beside it. Raises BadChain."""
-    if claim.tip is None and claim.id is None and not claim.above:
+    """Whether a peer stands by what it said of an entry before it showed it. Raises BadChain."""
+    if claim == Claim(claim.seq):
         return
     entry = next((entry for entry in entries if entry.seq == claim.seq), None)
-    if entry is not None and claim.tip is not None and tip_of(entry.id) == claim.tip:
-        return
-    if entry is None or claim.tip is not None or (entry.prev if claim.above else entry.id) != claim.id:
+    if entry is None or not _fits(claim, entry):
         raise BadChain("two runs of one log that don't fit each other")
+
+
+def _fits(claim: Claim, entry: Entry) -> bool:
+    if claim.payload_hash is not None:
+        return entry.payload_hash == claim.payload_hash
+    if claim.tip is not None:
+        return tip_of(entry.id) == claim.tip
+    return (entry.prev if claim.above else entry.id) == claim.id
 
 
 def check_start(identity: IdentityHash, entries: tuple[Entry, ...]) -> None:

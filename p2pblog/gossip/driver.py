@@ -386,9 +386,6 @@ class Driver:
         done, outcome = await self._keeper.write(self._writings)
         self._done(done)
         for item in outcome:
-            if isinstance(item, Close):
-                self._perform(item)
-                continue
             self.feed(item)
             if isinstance(item, Stored):
                 self._on_stored(item.batch, item.live)

@@ -84,6 +84,16 @@ class PayloadsStored:
 
 
 @dataclass(frozen=True, slots=True)
+class PayloadsUnfit:
+    """Nothing of a `StorePayloads` was stored: `unfit` is the number and hash of one that our entry does not commit to,
+    or None where the log is gone."""
+
+    source: NodeKey
+    device: DeviceKey
+    unfit: tuple[int, bytes] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """What `LoadRun` asked for; no entries where nothing is held."""
 
@@ -149,6 +159,7 @@ Event = (
     | Stored
     | Contradicted
     | PayloadsStored
+    | PayloadsUnfit
     | Loaded
     | LoadedOne
     | Dropped
@@ -285,6 +296,8 @@ class StoreRun:
 
 @dataclass(frozen=True, slots=True)
 class StorePayloads:
+    """Store them all, then say `PayloadsStored`, or none and say `PayloadsUnfit`."""
+
     source: NodeKey
     device: DeviceKey
     payloads: tuple[tuple[int, bytes], ...]

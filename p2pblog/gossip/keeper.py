@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from p2pblog.config import RUN_BYTES_MAX
-from p2pblog.core.entry import Entry
+from p2pblog.core.entry import Entry, commits_to, payload_hash
 from p2pblog.core.keys import IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.errors import BadChain
 from p2pblog.gossip.events import (
-    Close,
     Contradicted,
     DropIfOther,
     DropLog,
@@ -24,6 +23,7 @@ from p2pblog.gossip.events import (
     LoadOne,
     LoadRun,
     PayloadsStored,
+    PayloadsUnfit,
     Remember,
     RememberPeer,
     RememberRelayed,
@@ -72,7 +72,7 @@ class Keeper:
 
     # --- writing ---
 
-    async def write(self, waiting: Sequence[Writing]) -> tuple[int, list[Event | Close]]:
+    async def write(self, waiting: Sequence[Writing]) -> tuple[int, list[Event]]:
         """Store the first of what waits, or all the runs that stand in a row there, in one transaction.
 
         Gives how many are done, and what follows from it, in order. After a StoreError all still wait.
@@ -84,7 +84,7 @@ class Keeper:
             runs.append(writing)
         return await self._write_runs(runs) if runs else (1, await self._write_other(waiting[0]))
 
-    async def _write_runs(self, runs: list[StoreRun]) -> tuple[int, list[Event | Close]]:
+    async def _write_runs(self, runs: list[StoreRun]) -> tuple[int, list[Event]]:
         try:
             states = await self._store.append([run.batch for run in runs], self._wall_ms())
         except BadChain:
@@ -112,7 +112,7 @@ class Keeper:
                 low = some[-1].seq + 1
         return tuple(ours)
 
-    async def _write_other(self, writing: Writing) -> list[Event | Close]:
+    async def _write_other(self, writing: Writing) -> list[Event]:
         match writing:
             case StoreIdentity(identity):
                 await self._store.put_identity(identity)
@@ -140,12 +140,19 @@ class Keeper:
                 raise AssertionError("runs are stored together")
         return []
 
-    async def _write_payloads(self, writing: StorePayloads) -> Event | Close:
+    async def _write_payloads(self, writing: StorePayloads) -> Event:
         try:
             state = await self._store.put_payloads(writing.device, writing.payloads)
-        except BadChain as error:
-            return Close(writing.source, error)
+        except BadChain:
+            return PayloadsUnfit(writing.source, writing.device, await self._first_unfit(writing))
         return PayloadsStored(writing.source, state, tuple(seq for seq, _payload in writing.payloads))
+
+    async def _first_unfit(self, writing: StorePayloads) -> tuple[int, bytes] | None:
+        for seq, payload in writing.payloads:
+            held = await self._store.run(writing.device, seq, seq, RUN_BYTES_MAX)
+            if held and held[0].seq == seq and not commits_to(held[0], payload):
+                return seq, payload_hash(payload)
+        return None
 
     async def _remember(self, peer: NodeKey, memory: bytes | None) -> None:
         """Keep the memories of the peers that left last: node keys cost nothing, so their number must be bounded."""

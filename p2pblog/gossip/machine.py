@@ -37,6 +37,7 @@ from p2pblog.gossip.events import (
     OwnLogElsewhere,
     PatienceDue,
     PayloadsStored,
+    PayloadsUnfit,
     PingDue,
     PongDue,
     Received,
@@ -146,6 +147,9 @@ class Gossip:
             case PayloadsStored(_source, state):
                 self.holdings.take(state)
                 return self.replication.on_payloads_stored(event)
+            case PayloadsUnfit(source):
+                session = self.sharing.sessions.get(source)
+                return [] if session is None else self.replication.on_payloads_unfit(session, event)
             case Loaded(request):
                 return self._on_loaded(event, request.peer, request.live)
             case LoadedOne():

@@ -37,6 +37,7 @@ from p2pblog.gossip.events import (
     LoadRun,
     PatienceDue,
     PayloadsStored,
+    PayloadsUnfit,
     Send,
     SetTimer,
     Stored,
@@ -59,6 +60,7 @@ from p2pblog.gossip.messages import (
     tip_of,
 )
 from p2pblog.gossip.pieces import above, history_piece, missing_payloads, newest_piece
+from p2pblog.gossip.questions import Fetching, Queue
 from p2pblog.gossip.sharing import Session, Sharing
 
 WANTS_PER_PEER = 8
@@ -74,45 +76,6 @@ RELAYED_ENTRIES_MAX = 512
 """Entries held of one relayed feed, the newest of ten devices: 150 kB as people write, 8 MiB at worst."""
 CLOCKS_DELAY_S = 1.0
 """Changes of what we hold are told together (a guess; live entries are announced on their own, at once)."""
-
-
-@dataclass(eq=False, slots=True)
-class Fetching:
-    """A question to a peer: the numbers asked for. One with a `claim` looks for a fork, beside its log's own one."""
-
-    peer: NodeKey
-    device: DeviceKey
-    number: int
-    first: int
-    last: int
-    asked_at: float
-    payloads: bool = False
-    claim: Claim | None = None
-
-
-@dataclass(slots=True)
-class Queue:
-    """What one peer could give us: logs with newer entries, then logs with holes below. And what was asked of it."""
-
-    fresh: dict[DeviceKey, None] = field(default_factory=dict)
-    old: dict[DeviceKey, None] = field(default_factory=dict)
-    awaiting: dict[DeviceKey, Fetching] = field(default_factory=dict)
-    storing: dict[DeviceKey, Fetching] = field(default_factory=dict)
-    answered_at: float = 0.0
-    doubted: dict[DeviceKey, None] = field(default_factory=dict)
-    """Logs of which it did not keep its word, until it or their author says something new."""
-    kept_word: bool = False
-    """Whether anything that it gave was worth storing."""
-    lacks: int = 0
-    """Questions that it could not answer, or not in time, whatever its clock said."""
-    asked: int = 0
-
-    @property
-    def under_way(self) -> int:
-        return len(self.awaiting) + len(self.storing)
-
-    def is_busy(self, device: DeviceKey) -> bool:
-        return device in self.awaiting or device in self.storing
 
 
 @dataclass(slots=True)
@@ -418,6 +381,17 @@ class Replication:
             del self.fetching[fetch.device]
             effects += self.offer(fetch.device)
         return effects + self._pump(session)
+
+    def on_payloads_unfit(self, session: Session, event: PayloadsUnfit) -> list[Effect]:
+        """A payload that our entry does not commit to may belong to another history of its author's, in which an honest
+        peer believes. It is asked for the entry, and must stand by what it gave."""
+        device, effects = event.device, list[Effect]()
+        self._queue(session).doubted[device] = None
+        self._queue(session).lacks += 1
+        if event.unfit is not None:
+            seq, payload_hash = event.unfit
+            effects += self._inquire(session, device, seq, seq, Claim(seq, payload_hash=payload_hash))
+        return effects + self._finish_storing(session.peer, device)
 
     def _finish_storing(self, peer: NodeKey | None, device: DeviceKey) -> list[Effect]:
         session = self.sharing.sessions.get(peer) if peer is not None else None

@@ -255,9 +255,6 @@ class SimNode:
         for _ in range(count):
             self._writings.popleft()
         for item in outcome:
-            if isinstance(item, Close):
-                self._perform(item)
-                continue
             if isinstance(item, Stored):
                 self.world.on_stored(self, item)
             self.feed(item)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from builders import Log, Person, person
-from gossip_scenes import Puppet, Scene, Table, live, node_key, run_of
+from gossip_scenes import Puppet, Scene, Table, done, live, node_key, run_of
 
 from p2pblog.core.entry import Entry
 from p2pblog.gossip.membership import BACKOFF_S
@@ -117,6 +117,46 @@ def test_an_entry_pushed_without_its_payload_is_completed_by_whoever_announces_i
     assert bob.state(carol).missing == (4,) and dave.told(WantPayloads) == []
     dave.say("bob", Have(((carol.key, 4),)))
     assert dave.told(WantPayloads) == [WantPayloads(carol.key, (4,))]
+
+
+def wants_a_payload(scene: Scene, carol: Person) -> tuple[Table, Puppet]:
+    """Bob holds entry 12 bare, and has asked dave for its payload."""
+    bob = scene.node("bob", "carol")
+    bob.keep(carol, carol.log.run(1, 11))
+    miser, dave = scene.puppet("miser"), scene.puppet("dave")
+    for puppet in (miser, dave):
+        puppet.greet("bob", carol)
+    miser.say("bob", bare(carol.log.run(12, 12)))
+    dave.say("bob", Have(((carol.key, 12),)))
+    assert dave.told(WantPayloads) == [WantPayloads(carol.key, (12,))]
+    return bob, dave
+
+
+def test_a_peer_that_gives_the_payload_of_the_other_history_is_not_to_blame(scene: Scene) -> None:
+    carol, other = forked("carol", 10, 5, 6)
+    bob, dave = wants_a_payload(scene, carol)
+    dave.say("bob", Payloads(carol.key, ((12, other.entries[11].payload or b""),)))
+    assert dave.told(Want)[-1:] == [Want(carol.key, 12, 12)]
+    dave.say("bob", run_of(other.run(12, 12)))
+    assert bob.machine.holdings.is_frozen(carol.key)
+    assert dave.is_linked and scene.closed == []
+
+
+def test_a_liar_that_gives_the_payload_of_nothing_is_left_when_it_is_asked(scene: Scene) -> None:
+    carol = author("carol", 20)
+    bob, dave = wants_a_payload(scene, carol)
+    dave.say("bob", Payloads(carol.key, ((12, b"what carol never wrote"),)))
+    dave.say("bob", run_of(carol.log.run(12, 12)))
+    assert [error.name for _, _, error in scene.closed if error] == ["bad-chain"]
+    assert bob.state(carol).missing == (12,)
+
+
+def test_payloads_of_a_log_that_has_gone_meanwhile_are_nobodys_fault(scene: Scene) -> None:
+    carol = author("carol", 20)
+    bob, dave = wants_a_payload(scene, carol)
+    done(bob.store.drop_log(carol.key))
+    dave.say("bob", Payloads(carol.key, ((12, carol.log.entries[11].payload or b""),)))
+    assert dave.is_linked and scene.closed == [] and dave.told(Want) == []
 
 
 @pytest.mark.parametrize("pushed_after_s", [0.0, 0.05, 0.2])
