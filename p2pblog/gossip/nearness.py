@@ -75,9 +75,12 @@ class Nearness:
         news: dict[NodeKey, list[tuple[IdentityHash, int]]] = {}
         for identity in due:
             sessions = self.sharing.sharing(identity)
-            nearest = self.sharing.nearest(identity, sessions)
+            first, over, second = self._ways(identity, self.sharing.nearest(identity, sessions))
+            is_relayed = identity in self.holdings.relayed
             for session in sessions:
-                hops = self._hops_for(session, identity, nearest)
+                hops = second if session.peer == over else first
+                if is_relayed and not self.holdings.gives(session.peer, identity):
+                    hops = NO_WAY
                 if session.near_told.get(identity, NO_WAY) != hops:
                     session.near_told[identity] = hops
                     news.setdefault(session.peer, []).append((identity, hops))
@@ -90,11 +93,11 @@ class Nearness:
                 effects.append(Send(peer, Near(tokens, bytes(hops for _identity, hops in some))))
         return effects
 
-    def _hops_for(self, session: Session, identity: IdentityHash, nearest: list[tuple[int, NodeKey]]) -> int:
-        """What this peer is told: the way that does not lead over itself."""
+    def _ways(self, identity: IdentityHash, nearest: list[tuple[int, NodeKey]]) -> tuple[int, NodeKey | None, int]:
+        """(how far it is, over whom, how far it is otherwise): nobody is told the way that leads over himself."""
         if identity == self.holdings.own:
-            return 0
-        if not self.holdings.gives(session.peer, identity):
-            return NO_WAY
-        hops = next((hops + 1 for hops, peer in nearest if peer != session.peer), NO_WAY)
-        return hops if hops <= HOPS_FAR else NO_WAY
+            return 0, None, 0
+        if not nearest:
+            return NO_WAY, None, NO_WAY
+        told = [hops + 1 if hops < HOPS_FAR else NO_WAY for hops, _peer in nearest]
+        return told[0], nearest[0][1], told[1] if len(told) > 1 else NO_WAY

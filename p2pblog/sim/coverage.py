@@ -84,13 +84,13 @@ class Curve:
 
     def _look(self) -> None:
         world, drawn, held = self._world, 0, 0
-        recent = self._recent()
+        recent, chance = self._recent(), self._chance.random
         for _ in range(PAIRS_PER_LOOK if recent else 0):
-            device, seq = recent[self._chance.randrange(len(recent))]
+            device, seq = recent[int(chance() * len(recent))]
             followers = self._followers(world.meter.notices[device, seq].author)
             if not followers:
                 continue
-            node = followers[self._chance.randrange(len(followers))]
+            node = followers[int(chance() * len(followers))]
             if world.is_honest_online(node):
                 drawn += 1
                 held += holds(world.nodes[node], device, seq)

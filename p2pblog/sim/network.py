@@ -112,10 +112,10 @@ class Network:
         at = self.arrival_us(sender, receiver, size)
         if self.weather.loss:
             for _ in range(-(-size // SEGMENT_BYTES)):
-                wait = max(RESEND_US_MIN, 2 * self.rtt_us(sender, receiver))
+                wait = 0
                 while self._chance.random() < self.weather.loss:
+                    wait = 2 * wait or max(RESEND_US_MIN, 2 * self.rtt_us(sender, receiver))
                     at += wait
-                    wait *= 2
         return max(at, not_before_us)
 
     def dial_us(self, dialer: int, other: int) -> int:

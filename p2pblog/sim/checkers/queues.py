@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from p2pblog.config import KNOWN_PEERS_MAX, LINKS_ACCEPTED_MAX, MESSAGE_BYTES_MAX, QUEUE_BYTES_MAX, RUN_ENTRIES_MAX
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 NODES_PER_TICK = 50
 """Nodes looked at each time, in rotation: of 10,000 each comes up every other run, of 50 each every time."""
+
+PER_LINK = ("hearsay", "pinged", "round_trips", "linked_at")
+"""Tables of the membership with a row for each link at most."""
 
 Size = tuple[str, int, int]
 """(what, how many, how many at most)"""
@@ -46,94 +49,110 @@ class BoundedQueues(Watcher):
                 world.fail(f"node {node.number} holds {size} in {what}, which should hold at most {limit}")
 
 
-def sizes(node: SimNode) -> Iterator[Size]:
-    """Every table of a node that somebody else can make grow."""
-    yield from _links_and_dials(node.machine)
-    yield from _shared(node.machine)
-    yield from _fetched(node.machine)
-    yield from _trees(node.machine)
-    yield from _relayed(node.machine)
-    for lane in node.lanes.values():
-        yield from _lane(lane)
+def sizes(node: SimNode) -> list[Size]:
+    """Every table of a node that somebody else can make grow; of tables of one kind and one limit, the fullest."""
+    machine = node.machine
     links = membership.LINKS_MAX
-    yield "what waits for the writer", node.writing_bytes, STORE_WAITING_BYTES_MAX + links * MESSAGE_BYTES_MAX
-    yield "memories of peers kept", node.keeper.remembered, REMEMBERED_MAX
-    yield "peers kept", node.store.peers_kept, KNOWN_PEERS_MAX
+    found = _links_and_dials(machine) + _shared(machine) + _fetched(machine) + _trees(machine) + _relayed(machine)
+    return [
+        *found,
+        *_lanes(list(node.lanes.values())),
+        ("what waits for the writer", node.writing_bytes, STORE_WAITING_BYTES_MAX + links * MESSAGE_BYTES_MAX),
+        ("memories of peers kept", node.keeper.remembered, REMEMBERED_MAX),
+        ("peers kept", node.store.peers_kept, KNOWN_PEERS_MAX),
+    ]
 
 
-def _links_and_dials(machine: Gossip) -> Iterator[Size]:
+def _most(sizes: Iterable[int]) -> int:
+    return max(sizes, default=0)
+
+
+def _links_and_dials(machine: Gossip) -> list[Size]:
     members, links = machine.membership, len(machine.sharing.sessions)
-    yield "links", links, membership.LINKS_MAX
-    yield "known endpoints", len(members.known), membership.KNOWN_MAX
-    yield "blocks of known endpoints", len(members.crowds), len(members.known)
-    yield "what an endpoint holds", max((len(k.holds) for k in members.known.values()), default=0), membership.HOLDS_MAX
-    yield "dials", len(members.dialing), membership.DIALS_MAX
-    yield "endpoints of our own", len(members.own), membership.OWN_MAX
-    yield "links lost lately", len(members.lost), LINKS_ACCEPTED_MAX
-    for what in ("hearsay", "pinged", "round_trips", "linked_at"):
-        yield f"membership.{what}", len(getattr(members, what)), links
+    return [
+        ("links", links, membership.LINKS_MAX),
+        ("known endpoints", len(members.known), membership.KNOWN_MAX),
+        ("blocks of known endpoints", len(members.crowds), len(members.known)),
+        ("what an endpoint holds", _most([len(k.holds) for k in members.known.values()]), membership.HOLDS_MAX),
+        ("dials", len(members.dialing), membership.DIALS_MAX),
+        ("endpoints of our own", len(members.own), membership.OWN_MAX),
+        ("links lost lately", len(members.lost), LINKS_ACCEPTED_MAX),
+        ("those who fell silent", len(members.silent), len(members.known)),
+        ("nodes that broke a rule", len(members.shunned), membership.SHUNNED_MAX),
+        *((f"membership.{what}", len(getattr(members, what)), links) for what in PER_LINK),
+    ]
 
 
-def _shared(machine: Gossip) -> Iterator[Size]:
-    holdings, links = machine.holdings, len(machine.sharing.sessions)
+def _shared(machine: Gossip) -> list[Size]:
+    holdings, sessions = machine.holdings, list(machine.sharing.sessions.values())
     cared, logs = len(holdings.cared_for), len(holdings.owners)
-    yield "identities that are shared", len(machine.sharing.sharers), cared
-    yield "who shares one", max((len(peers) for peers in machine.sharing.sharers.values()), default=0), links
-    yield "stray entries asked for", len(machine.strays.asked), strays.ASKED_MAX
-    for session in machine.sharing.sessions.values():
-        if session.ready:  # before, it is what was remembered of the last link
-            yield "shared on a link", len(session.shared), cared
-        yield "numbers in clocks", session.clock_numbers, sharing.CLOCK_NUMBERS_MAX
-        yield "clocks", len(session.clocks), sharing.CLOCK_NUMBERS_MAX + logs
-        yield "tokens told", len(session.memory.told), messages.TOKENS_MAX
-        yield "forks told", len(session.memory.forks), logs
-        yield "clocks due", len(session.due_clocks), cared
-        yield "answers owed", session.loads, broadcast.LOADS_MAX + strays.LOADS_MAX
+    return [
+        ("identities that are shared", len(machine.sharing.sharers), cared),
+        ("who shares one", _most([len(peers) for peers in machine.sharing.sharers.values()]), len(sessions)),
+        ("stray entries asked for", len(machine.strays.asked), strays.ASKED_MAX),
+        # before a link is ready, it is what was remembered of the last one
+        ("shared on a link", _most([len(session.shared) for session in sessions if session.ready]), cared),
+        ("broken promises", _most([len(session.unkept) for session in sessions]), cared),
+        ("numbers in clocks", _most([session.clock_numbers for session in sessions]), sharing.CLOCK_NUMBERS_MAX),
+        ("clocks", _most([len(session.clocks) for session in sessions]), sharing.CLOCK_NUMBERS_MAX + logs),
+        ("tokens told", _most([len(session.memory.told) for session in sessions]), messages.TOKENS_MAX),
+        ("forks told", _most([len(session.memory.forks) for session in sessions]), logs),
+        ("clocks due", _most([len(session.due_clocks) for session in sessions]), cared),
+        ("answers owed", _most([session.loads for session in sessions]), broadcast.LOADS_MAX + strays.LOADS_MAX),
+    ]
 
 
-def _fetched(machine: Gossip) -> Iterator[Size]:
+def _fetched(machine: Gossip) -> list[Size]:
     logs, links = len(machine.holdings.owners), len(machine.sharing.sessions)
-    yield "logs being fetched", len(machine.replication.fetching), logs
-    yield "peers asked", len(machine.replication.queues), links
-    for queue in machine.replication.queues.values():
-        questions = replication.WANTS_PER_PEER + logs  # one that looks for a fork, at most, for each log
-        yield "questions under way", queue.under_way, questions
-        yield "questions of a peer", queue.asked, replication.ASKED_MAX
-        for what in ("fresh", "old", "doubted"):
-            yield f"logs {what}", len(getattr(queue, what)), logs
+    queues = list(machine.replication.queues.values())
+    questions = replication.WANTS_PER_PEER + logs  # one that looks for a fork, at most, for each log
+    return [
+        ("logs being fetched", len(machine.replication.fetching), logs),
+        ("peers asked", len(queues), links),
+        ("questions under way", _most([queue.under_way for queue in queues]), questions),
+        ("questions of a peer", _most([queue.asked for queue in queues]), replication.ASKED_MAX),
+        ("logs fresh", _most([len(queue.fresh) for queue in queues]), logs),
+        ("logs old", _most([len(queue.old) for queue in queues]), logs),
+        ("logs doubted", _most([len(queue.doubted) for queue in queues]), logs),
+    ]
 
 
-def _trees(machine: Gossip) -> Iterator[Size]:
+def _trees(machine: Gossip) -> list[Size]:
     logs, links = len(machine.holdings.owners), len(machine.sharing.sessions)
-    casts = machine.broadcast
-    yield "trees", len(casts.trees), logs
-    yield "entries on their way", len(casts.coming), logs
-    yield "batches of lazy notices", len(casts.batches), links
-    for batch in casts.batches.values():
-        yield "lazy notices in a batch", len(batch), max(messages.HAVES_MAX, logs)
-    for tree in casts.trees.values():
-        yield "eager links", len(tree.eager_to), links
-        for what in ("announced", "waited", "grafted", "due"):
-            yield f"entries {what}", len(getattr(tree, what)), broadcast.NEAR
-        for announcers in tree.announced.values():
-            yield "announcers", len(announcers), broadcast.ANNOUNCERS_MAX
+    casts, trees = machine.broadcast, list(machine.broadcast.trees.values())
+    announced = [announcers for tree in trees for announcers in tree.announced.values()]
+    return [
+        ("trees", len(trees), logs),
+        ("entries on their way", len(casts.coming), logs),
+        ("batches of lazy notices", len(casts.batches), links),
+        ("lazy notices in a batch", _most([len(b) for b in casts.batches.values()]), max(messages.HAVES_MAX, logs)),
+        ("eager links", _most([len(tree.eager_to) for tree in trees]), links),
+        ("entries announced", _most([len(tree.announced) for tree in trees]), broadcast.NEAR),
+        ("entries waited", _most([len(tree.waited) for tree in trees]), broadcast.NEAR),
+        ("entries grafted", _most([len(tree.grafted) for tree in trees]), broadcast.NEAR),
+        ("entries due", _most([len(tree.due) for tree in trees]), broadcast.NEAR),
+        ("announcers", _most([len(announcers) for announcers in announced]), broadcast.ANNOUNCERS_MAX),
+    ]
 
 
-def _relayed(machine: Gossip) -> Iterator[Size]:
+def _relayed(machine: Gossip) -> list[Size]:
     holdings, links = machine.holdings, len(machine.sharing.sessions)
-    yield "leases", len(holdings.leases), relay.RELAYS_MAX
-    yield "relayed identities", len(holdings.relayed), relay.RELAYS_MAX
-    yield "quests", len(machine.relaying.quests), len(holdings.cared_for)
-    yield "peers heeded", len(machine.relaying.heeded), links
-    for identity in holdings.relayed:
-        if holdings.is_borrowed(identity):
-            held = sum(holdings.entries(device) for device in holdings.devices(identity))
-            yield "entries of a borrowed feed", held, replication.RELAYED_ENTRIES_MAX + RUN_ENTRIES_MAX
+    borrowed = [identity for identity in holdings.relayed if holdings.is_borrowed(identity)]
+    held = [sum(holdings.entries(device) for device in holdings.devices(identity)) for identity in borrowed]
+    return [
+        ("leases", len(holdings.leases), relay.RELAYS_MAX),
+        ("relayed identities", len(holdings.relayed), relay.RELAYS_MAX),
+        ("quests", len(machine.relaying.quests), len(holdings.cared_for)),
+        ("peers heeded", len(machine.relaying.heeded), links),
+        ("entries of a borrowed feed", _most(held), replication.RELAYED_ENTRIES_MAX + RUN_ENTRIES_MAX),
+    ]
 
 
-def _lane(lane: Lane) -> Iterator[Size]:
+def _lanes(lanes: list[Lane]) -> list[Size]:
     asked = replication.ASKED_MAX + broadcast.LOADS_MAX + strays.LOADS_MAX
-    yield "bytes that wait for a peer", lane.queued_bytes, QUEUE_BYTES_MAX
-    yield "reads that wait for a peer", len(lane.loads), asked
-    yield "names said", len(lane.encoder._numbers), messages.NAMES_MAX
-    yield "names heard", len(lane.decoder._names), messages.NAMES_MAX
+    return [
+        ("bytes that wait for a peer", _most([lane.queued_bytes for lane in lanes]), QUEUE_BYTES_MAX),
+        ("reads that wait for a peer", _most([len(lane.loads) for lane in lanes]), asked),
+        ("names said", _most([len(lane.encoder._numbers) for lane in lanes]), messages.NAMES_MAX),
+        ("names heard", _most([len(lane.decoder._names) for lane in lanes]), messages.NAMES_MAX),
+    ]
