@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from random import Random
 
 import pytest
+from gossip_scenes import done
 from sim_scenes import ran, small
 
 from p2pblog.errors import RemoteProtocolError, UsageError
+from p2pblog.gossip.messages import Fetch, Have, Peers, Want
 from p2pblog.sim.byzantine import BEHAVIOURS
+from p2pblog.sim.byzantine.flood import Flood
+from p2pblog.sim.byzantine.node import LyingNode
 from p2pblog.sim.checkers import all_checkers
 from p2pblog.sim.links import Lane
 from p2pblog.sim.scenario import Byzantine, Posts
@@ -85,6 +90,15 @@ def test_liars_of_all_kinds_and_faults_of_all_kinds_together() -> None:
     first = ran(scenario, 3)
     assert first.violations == []
     assert ran(scenario, 3).meter.trace_hash == first.meter.trace_hash
+
+
+def test_who_has_lost_his_own_log_goes_on_flooding() -> None:
+    """Of his two histories he retired the one that he held."""
+    world = ran(small(byzantine=Byzantine(0.1, ("flood",)), duration_s=1.0, settle_s=1.0), 2)
+    liar = next(node for node in world.nodes if isinstance(node, LyingNode))
+    done(liar.store.drop_log(liar.person.log))
+    said = [message for seed in range(100) for message in Flood(Random(seed))._flood(liar)]
+    assert {Have, Fetch, Want, Peers} <= {type(message) for message in said}
 
 
 def test_a_behaviour_of_no_known_name_is_a_sentence() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from p2pblog.config import SEQ_MAX
 from p2pblog.core.address import Endpoint
-from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.payload import Ref
 from p2pblog.gossip.messages import (
     HAVES_MAX,
@@ -62,7 +62,8 @@ class Flood(Behaviour):
             case 6:
                 return [Wait(device, rng.randint(1, 30)) for _ in range(AT_ONCE)]
             case 7:
-                entry = node.store.held(node.person.log)[1].id
+                own = node.store.held(node.person.log)
+                entry = own[1].id if 1 in own else EntryId(rng.randbytes(32))  # a fork that it settled took its log
                 ref = Ref(node.person.hash, DeviceKey(node.person.log), 1, entry)
                 return [*([Fetch(ref)] * AT_ONCE), *([Want(device, 1, 3)] * 10)]
             case _:
