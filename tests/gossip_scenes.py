@@ -28,6 +28,7 @@ from p2pblog.gossip import events as ev
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.keeper import Keeper, Writing
 from p2pblog.gossip.machine import Gossip
+from p2pblog.gossip.memory import token
 from p2pblog.gossip.messages import (
     Clock,
     Clocks,
@@ -42,7 +43,7 @@ from p2pblog.gossip.messages import (
     Tokens,
     tip_of,
 )
-from p2pblog.gossip.sharing import Session, token
+from p2pblog.gossip.sharing import Session
 from p2pblog.store.memory import MemoryStore
 from p2pblog.transport.framing import wire_bytes
 

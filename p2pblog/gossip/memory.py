@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from p2pblog.core import codec
@@ -11,6 +13,8 @@ from p2pblog.gossip.messages import Clocks, Decoder, Encoder, IdentityClock, Mes
 
 MEMORY_BYTES_MAX = 8 * 1024 * 1024
 """What is kept of one peer: 10,000 shared feeds at under 200 bytes, with room."""
+TOKENS_HEARD_MAX = 16_384
+"""Tokens remembered of one peer, 1.2 MB: somebody who follows 10,000. Who says more is told all we care for."""
 
 
 @dataclass(slots=True)
@@ -23,14 +27,43 @@ class Shared:
 
 @dataclass(slots=True)
 class Memory:
-    """What both ends know that the other was told; it outlives the link."""
+    """What both ends know that the other was told; it outlives the link. `binding` and `dialed`: of the link that it
+    began with, for whose sake its tokens mean the same on all that go on from it."""
 
+    binding: bytes = bytes(32)
+    dialed: bool = False
     said: bytes = bytes(8)
     heard: bytes = bytes(8)
     told: set[IdentityHash] = field(default_factory=set)
     forks: set[DeviceKey] = field(default_factory=set)
     """Logs whose fork proof passed this link, in either direction."""
     shared: dict[IdentityHash, Shared] = field(default_factory=dict)
+    tokens: set[bytes] = field(default_factory=set)
+    """All that the peer said and did not take back, so that we can see at any time whether it cares for something."""
+
+    def own_token(self, identity: IdentityHash) -> bytes:
+        """By which we name an identity to this peer."""
+        return token(self.binding, self.dialed, identity)
+
+    def their_token(self, identity: IdentityHash) -> bytes:
+        """By which this peer names it to us."""
+        return token(self.binding, not self.dialed, identity)
+
+    def cares(self, identity: IdentityHash) -> bool:
+        """Whether the peer said that it cares for an identity."""
+        return self.their_token(identity) in self.tokens
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the peer may care for more than is remembered."""
+        return len(self.tokens) >= TOKENS_HEARD_MAX
+
+    def hear_tokens(self, tokens: Iterable[bytes]) -> None:
+        """Remember what a peer cares for."""
+        for item in tokens:
+            if self.is_full:
+                return
+            self.tokens.add(item)
 
     def hash(self, own_first: bool) -> bytes | None:
         """The same 8 bytes on both sides, if both remember the same; None for nothing."""
@@ -50,12 +83,15 @@ class Memory:
             ]
             for identity, row in sorted(self.shared.items())
         ]
-        return codec.pack([self.said, self.heard, sorted(self.told), sorted(self.forks), rows])
+        began = [self.binding, self.dialed, b"".join(sorted(self.tokens))]
+        return codec.pack([self.said, self.heard, sorted(self.told), sorted(self.forks), rows, began])
 
     @classmethod
     def from_wire(cls, data: bytes) -> Memory:
         """Raises RemoteProtocolError for what we did not write."""
-        said, heard, told, forks, rows = codec.as_list(codec.unpack(data, bytes_max=MEMORY_BYTES_MAX), length=5)
+        said, heard, told, forks, rows, began = codec.as_list(codec.unpack(data, bytes_max=MEMORY_BYTES_MAX), length=6)
+        binding, dialed, tokens = codec.as_list(began, length=3)
+        tokens = codec.as_bytes(tokens)
         decoder = Decoder()
         shared: dict[IdentityHash, Shared] = {}
         for row in codec.as_list(rows):
@@ -65,7 +101,22 @@ class Memory:
             )
         told_set = {IdentityHash(codec.as_bytes(item, length=32)) for item in codec.as_list(told)}
         fork_set = {DeviceKey(codec.as_bytes(item, length=32)) for item in codec.as_list(forks)}
-        return cls(codec.as_bytes(said, length=8), codec.as_bytes(heard, length=8), told_set, fork_set, shared)
+        return cls(
+            binding=codec.as_bytes(binding, length=32),
+            dialed=bool(dialed),
+            said=codec.as_bytes(said, length=8),
+            heard=codec.as_bytes(heard, length=8),
+            told=told_set,
+            forks=fork_set,
+            shared=shared,
+            tokens={tokens[at : at + 8] for at in range(0, len(tokens), 8)},
+        )
+
+
+def token(binding: bytes, by_dialer: bool, identity: IdentityHash) -> bytes:
+    """8 bytes that name an identity between two peers, in one direction, to who knows it."""
+    person = b"p2pblog token d" if by_dialer else b"p2pblog token a"
+    return hashlib.blake2b(identity, digest_size=8, key=binding, person=person).digest()
 
 
 def _one_clock(decoder: Decoder, data: bytes | None) -> IdentityClock | None:

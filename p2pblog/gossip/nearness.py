@@ -24,7 +24,7 @@ from p2pblog.core.keys import IdentityHash, NodeKey
 from p2pblog.gossip.events import Effect, NearDue, Send, SetTimer
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import HOPS_FAR, NO_WAY, TOKENS_MAX, Near
-from p2pblog.gossip.sharing import Session, Sharing, token
+from p2pblog.gossip.sharing import Session, Sharing
 
 NEAR_DELAY_S = 0.1
 """Changes told together: a new link changes the distances of all feeds that it shares (a guess: a round trip)."""
@@ -56,7 +56,7 @@ class Nearness:
 
     def on_near(self, session: Session, message: Near) -> list[Effect]:
         for named, hops in zip(message.tokens, message.hops, strict=True):
-            identity = None if session.expected is None else session.expected.get(named)
+            identity = self.sharing.expected(session).get(named)
             if identity is None or identity not in session.shared:
                 continue  # unfollowed in the meantime
             if hops == NO_WAY:
@@ -89,7 +89,7 @@ class Nearness:
             session = self.sharing.sessions[peer]
             for at in range(0, len(told), TOKENS_MAX):
                 some = told[at : at + TOKENS_MAX]
-                tokens = tuple(token(session.binding, session.dialed, identity) for identity, _hops in some)
+                tokens = tuple(session.memory.own_token(identity) for identity, _hops in some)
                 effects.append(Send(peer, Near(tokens, bytes(hops for _identity, hops in some))))
         return effects
 

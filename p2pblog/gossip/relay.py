@@ -1,12 +1,13 @@
 """Relaying on demand: a feed that no link of ours leads to is asked of neighbours, who take it up for a while.
 
 Theory. Links alone lead only 44 to 76% of followers to each author they follow (our model). Relaying is a temporary
-interest: who relays an identity says tokens for it to its links like for one it follows, so sharing, replication and
-the live tree do all the rest. It differs in that only the newest of each log is fetched, that nothing of it is shown,
+interest: who relays an identity shares it with those of its links that follow it, so sharing, replication and the live
+tree do all the rest. It differs in that only the newest of each log is fetched, that nothing of it is shown,
 announced or kept, and that it ends.
 
 Rules.
 
+* A relay shows itself only to who said a token for that identity, and to its askers.
 * A relay gives what it relays to its askers only, and takes nothing of it from them. So entries run one way, no two
   relays can each take the other for the source, and who holds nothing but its asker's own entries is seen to be dry.
 * A feed is reached while a link that shares it, askers left aside, is fewer than four hops from the author
@@ -56,6 +57,8 @@ RELAY_AWAY_S = 60.0
 RELAY_AWAY_MAX_S = 3600.0
 """While links tell of a feed's entries and nobody knows a way, its author is most likely away: after the first round
 one neighbour is asked, 2 minutes later, then ever more seldom (a thousand such feeds: 0.3 questions a second)."""
+ALONE_FOR = 2
+"""Rounds in which nobody is waited for who searches for the same feed: they come 5 and 10 s after the first."""
 ASKED_AT_ONCE = 3
 PASSED_ON_TO = 2
 """Neighbours asked at once by a follower, and by a relay: at most 3 + 6 + 12 hear of a feed nobody has."""
@@ -115,7 +118,7 @@ class Relaying:
     # --- what peers ask of us ---
 
     def on_relay(self, session: Session, message: Relay, now: float) -> list[Effect]:
-        """Begin or go on to relay, if there is room; who asks sees by our token that we do."""
+        """Begin or go on to relay, if there is room; who asks sees by our clock that we do."""
         identity = message.identity
         if not self._is_heeded(session.peer, now) or not self._is_welcome(session.peer, identity):
             return []
@@ -133,9 +136,7 @@ class Relaying:
         quest = self.quests.get(identity)
         if quest is not None and self._hops(identity) > allowed:
             quest.next_at = min(quest.next_at, now + PASS_AFTER_S)
-        if identity in session.shared:
-            return self.sharing.say_clock(session, identity)
-        return self.sharing.say_token(session, identity)
+        return self.sharing.answer(session, identity)
 
     def _take(self, identity: IdentityHash, now: float) -> list[Effect]:
         self.holdings.relayed[identity] = True
@@ -178,7 +179,7 @@ class Relaying:
             return self.sharing.on_interested(identity, now)
         self.holdings.interests[identity] = None
         self.sharing.touch(identity)
-        effects: list[Effect] = [self._remember()]
+        effects: list[Effect] = [self._remember(), *self.sharing.take_up(identity, now)]
         known = self.holdings.identities.get(identity)
         if known is not None:
             effects.append(StoreIdentity(known))
@@ -273,8 +274,9 @@ class Relaying:
             if any(peer not in quest.asked for peer in near):
                 del self.quests[identity]
                 continue
-            givers = near or self._givers(identity)
-            effects += self._renew(identity, quest, [peer for peer in givers if peer in quest.asked], now)
+            if quest.asked:
+                givers = near or self._givers(identity)
+                effects += self._renew(identity, quest, [peer for peer in givers if peer in quest.asked], now)
             if near:
                 quest.tries, quest.next_at = 0, now
             elif quest.next_at <= now and asks < ASKS_PER_CHECK_MAX:
@@ -359,9 +361,19 @@ class Relaying:
             load[peer] += quest.asked.get(peer, 0.0) <= now
             quest.tried[peer] = None
             quest.asked[peer] = now + RELAY_TRIAL_S
-        wait = min(RELAY_AGAIN_MAX_S, RELAY_AGAIN_S * 2**quest.tries) if is_own else RELAY_TRIAL_S / 2
-        if is_away:
-            wait = min(RELAY_AWAY_MAX_S, RELAY_AWAY_S * 2**quest.tries)
+        wait = self._wait(identity, quest, is_away, now)
         quest.tries = min(quest.tries + 1, 10) if chosen else quest.tries
         quest.next_at = now + wait
         return [Send(peer, Relay(identity, hops)) for peer in chosen]
+
+    def _wait(self, identity: IdentityHash, quest: Quest, is_away: bool, now: float) -> float:
+        """How long until others are asked. Neighbours who follow it too search as we do, and who finds it gives to all:
+        after the first rounds each takes its turn."""
+        is_own = identity in self.holdings.interests
+        if is_away:
+            return min(RELAY_AWAY_MAX_S, RELAY_AWAY_S * 2.0**quest.tries)
+        wait = min(RELAY_AGAIN_MAX_S, RELAY_AGAIN_S * 2.0**quest.tries) if is_own else RELAY_TRIAL_S / 2
+        if is_own and quest.tries < ALONE_FOR:
+            return wait
+        others = sum(quest.asked.get(peer, 0.0) <= now for peer in self.sharing.sharers.get(identity, ()))
+        return min(RELAY_AWAY_MAX_S, wait * (1.0 + others))

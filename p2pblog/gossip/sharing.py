@@ -13,7 +13,6 @@ Only what is folded may change what we remember; what is lost at a cut then show
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -103,22 +102,15 @@ class Session:
     """The hash of our memory, as our Hello gave it."""
     clocks: dict[DeviceKey, Clock] = field(default_factory=dict)
     clock_numbers: int = 0
-    first_tokens_due: bool = False
     due_clocks: dict[IdentityHash, None] = field(default_factory=dict)
     expected: dict[bytes, IdentityHash] | None = None
-    """The tokens by which the peer would name our interests; made when its first ones come."""
+    """The tokens by which the peer would name our interests; made when something is named first."""
     loads: int = 0
     """Answers that we owe this peer and that the store has not given yet."""
 
     @property
     def shared(self) -> dict[IdentityHash, Shared]:
         return self.memory.shared
-
-
-def token(binding: bytes, by_dialer: bool, identity: IdentityHash) -> bytes:
-    """8 bytes that name an identity on one link, in one direction, to who knows it."""
-    person = b"p2pblog token d" if by_dialer else b"p2pblog token a"
-    return hashlib.blake2b(identity, digest_size=8, key=binding, person=person).digest()
 
 
 @dataclass(slots=True)
@@ -231,8 +223,7 @@ class Sharing:
         self.changes += 1
         session.port, session.links = hello.port, hello.links
         if session.offered is None or session.offered != hello.memory:
-            session.memory = Memory()
-            session.first_tokens_due = True
+            session.memory = Memory(session.binding, session.dialed)
             return self._say_first_tokens(session)
         return self._resume(session)
 
@@ -247,8 +238,7 @@ class Sharing:
         gone = [identity for identity in sorted(memory.shared) if not self.holdings.cares_for(identity)]
         effects = self._say_forget(session, gone)
         memory.told = {identity for identity in memory.told if self.holdings.cares_for(identity)}
-        added = [identity for identity in self.holdings.cared_for if identity not in memory.told]
-        effects += self._say_tokens(session, added)
+        effects += self._make_known(session, self.holdings.cared_for)
         effects += self._say_clocks(session, sorted(memory.shared))
         for identity in sorted(memory.shared):
             effects += self.say_forks(session, identity)
@@ -258,21 +248,18 @@ class Sharing:
 
     def on_tokens(self, session: Session, message: Tokens) -> list[Effect]:
         self.fold_heard(session, message)
-        if session.expected is None:
-            session.expected = {token(session.binding, not session.dialed, i): i for i in self.holdings.cared_for}
-        matched = dict.fromkeys(session.expected[item] for item in message.tokens if item in session.expected)
+        session.memory.hear_tokens(message.tokens)
+        expected = self.expected(session)
+        matched = dict.fromkeys(expected[item] for item in message.tokens if item in expected)
         fresh = [identity for identity in matched if identity not in session.shared]
         for identity in fresh:
             self._share(session, identity)
-        # First tokens cross each other; later ones may match what we told before the peer cared, so they are answered.
-        answer = [] if session.first_tokens_due else fresh
-        session.first_tokens_due = False
-        effects = self._say_tokens(session, answer)
-        effects += self._say_clocks(session, fresh)
-        return effects
+        return self._say_clocks(session, fresh)
 
     def _share(self, session: Session, identity: IdentityHash) -> Shared:
+        """Both care for it: the clock that is to be said next tells the peer so, if no token has."""
         row = session.shared[identity] = Shared()
+        session.memory.told.add(identity)
         self.sharers.setdefault(identity, {})[session.peer] = None
         self.touch(identity)
         return row
@@ -280,6 +267,7 @@ class Sharing:
     def on_forget(self, session: Session, message: Forget) -> list[Effect]:
         self.fold_heard(session, message)
         for identity in message.identities:
+            session.memory.tokens.discard(session.memory.their_token(identity))
             self._unshare(session, identity)
         return []
 
@@ -303,10 +291,11 @@ class Sharing:
         for clock in message.clocks:
             row = session.shared.get(clock.identity)
             if row is None:
-                # It matched a token that we said before we lost interest, or gained it anew.
+                # It matched a token of ours, perhaps one that we said before we lost interest.
                 if not self.holdings.cares_for(clock.identity):
                     effects += self._say_forget(session, [clock.identity])
                     continue
+                session.memory.hear_tokens([session.memory.their_token(clock.identity)])
                 row = self._share(session, clock.identity)
                 effects += self._say_clocks(session, [clock.identity])
             self._take_clock(session, row, clock)
@@ -365,10 +354,10 @@ class Sharing:
         return self.take_up(identity, now)
 
     def take_up(self, identity: IdentityHash, now: float) -> list[Effect]:
-        """Say to all links that we care for an identity, in a moment: more may come together."""
+        """Say that we care for an identity, in a moment: more may come together."""
         for session in self.sessions.values():
             if session.expected is not None:
-                session.expected[token(session.binding, not session.dialed, identity)] = identity
+                session.expected[session.memory.their_token(identity)] = identity
         is_set = bool(self.due_tokens)
         self.due_tokens[identity] = None
         return [] if is_set else [SetTimer(TokensDue(), now + TOKENS_DELAY_S)]
@@ -379,10 +368,26 @@ class Sharing:
         effects: list[Effect] = []
         for peer in sorted(self.sessions):
             session = self.sessions[peer]
-            news = [identity for identity in due if identity not in session.memory.told]
-            if session.ready and news:
-                effects += self._say_tokens(session, news)
+            if session.ready:
+                effects += self._make_known(session, due)
         return effects
+
+    def _make_known(self, session: Session, identities: list[IdentityHash]) -> list[Effect]:
+        """Share what the peer said or asked for; name the rest. What we relay concerns only who follows it: others are
+        not bothered with it, for a relay gives to nobody but who asks, and who is about to follow will say so."""
+        memory = session.memory
+        unshared = [identity for identity in identities if identity not in session.shared]
+        mutual = [i for i in unshared if memory.cares(i) or self.holdings.is_asked_by(session.peer, i)]
+        for identity in mutual:
+            self._share(session, identity)
+        news = [i for i in unshared if i not in memory.told and (i in self.holdings.interests or memory.is_full)]
+        return self._say_tokens(session, news) + self._say_clocks(session, mutual)
+
+    def expected(self, session: Session) -> dict[bytes, IdentityHash]:
+        """What the peer's tokens mean."""
+        if session.expected is None:
+            session.expected = {session.memory.their_token(i): i for i in self.holdings.cared_for}
+        return session.expected
 
     def on_uninterested(self, identity: IdentityHash) -> list[Effect]:
         self.holdings.interests.pop(identity, None)
@@ -396,7 +401,7 @@ class Sharing:
             session = self.sessions[peer]
             for identity in identities:
                 if session.expected is not None:
-                    session.expected.pop(token(session.binding, not session.dialed, identity), None)
+                    session.expected.pop(session.memory.their_token(identity), None)
                 if session.ready:
                     session.memory.told.discard(identity)
             shared = [identity for identity in identities if identity in session.shared]
@@ -404,9 +409,11 @@ class Sharing:
                 effects += self._say_forget(session, shared)
         return effects
 
-    def say_token(self, session: Session, identity: IdentityHash) -> list[Effect]:
-        """Say once more that we care for an identity; who cares too answers."""
-        return self._say_tokens(session, [identity])
+    def answer(self, session: Session, identity: IdentityHash) -> list[Effect]:
+        """Tell who named an identity that we care for it, and what we hold."""
+        if identity not in session.shared:
+            self._share(session, identity)
+        return self._say_clocks(session, [identity])
 
     def say_clock(self, session: Session, identity: IdentityHash) -> list[Effect]:
         """Tell what we hold of an identity, if it is shared and we last told something else."""
@@ -428,12 +435,12 @@ class Sharing:
 
     def _say_first_tokens(self, session: Session) -> list[Effect]:
         """All of them; one message at least, so that the other side knows that it has heard our first."""
-        return self._say_tokens(session, self.holdings.cared_for) or [self._say(session, Tokens(()))]
+        return self._say_tokens(session, list(self.holdings.interests)) or [self._say(session, Tokens(()))]
 
     def _say_tokens(self, session: Session, identities: list[IdentityHash]) -> list[Effect]:
         effects: list[Effect] = []
         for chunk in _chunks(identities, TOKENS_MAX):
-            tokens = tuple(token(session.binding, session.dialed, identity) for identity in chunk)
+            tokens = tuple(session.memory.own_token(identity) for identity in chunk)
             effects.append(self._say(session, Tokens(tokens)))
             session.memory.told.update(chunk)
         return effects

@@ -20,6 +20,7 @@ from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip import messages as m
 from p2pblog.gossip.events import Ask, Received
 from p2pblog.gossip.membership import KNOWN_MAX
+from p2pblog.gossip.memory import TOKENS_HEARD_MAX
 
 CAROL = person("carol")
 CAROL.notes(200)
@@ -203,7 +204,7 @@ FLOODS: dict[str, Callable[[int], m.Message]] = {
 def test_a_flood_leaves_nothing_behind_that_grows(kind: str) -> None:
     stage = Stage()
     early, late = flood(stage, FLOODS[kind])
-    room = 6 * KNOWN_MAX if kind == "Peers" else 600
+    room = {"Peers": 6 * KNOWN_MAX, "Tokens": 2 * TOKENS_HEARD_MAX}.get(kind, 600)
     assert late <= early + room, (early, late)
     stage.honest_peers_notice_nothing()
 

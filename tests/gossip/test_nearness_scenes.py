@@ -7,7 +7,7 @@ from itertools import pairwise
 from builders import person
 from gossip_scenes import Scene, Table
 
-from p2pblog.gossip.messages import HOPS_FAR, NO_WAY, Forget, Near, Relay
+from p2pblog.gossip.messages import HOPS_FAR, NO_WAY, Forget, Near, Relay, Tokens
 from p2pblog.gossip.nearness import NEAR_DELAY_S
 
 ALICE = person("alice").hash
@@ -37,6 +37,18 @@ def test_a_shorter_way_is_told_to_all() -> None:
     scene.link("alice", "dave")
     scene.run(2)
     assert [hops(table) for table in tables] == [0, 1, 2, 1, 2]
+
+
+def test_a_way_is_known_again_after_a_reconnect_that_says_no_tokens() -> None:
+    scene = Scene()
+    _alice, bob, carol = chain(scene, "alice", "bob", "carol")
+    scene.relink("bob", "carol")
+    scene.run(2)
+    since = scene.now
+    scene.relink("bob", "carol")
+    scene.run(2)
+    assert scene.said(Tokens, since=since) == []
+    assert [hops(bob), hops(carol)] == [1, 2]
 
 
 def test_a_broken_way_is_soon_no_way_although_all_still_hold_the_feed() -> None:

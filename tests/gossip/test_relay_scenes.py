@@ -119,6 +119,41 @@ def test_near_relays_are_asked_before_far_ones_and_others_each_time() -> None:
     assert len(bob.machine.relaying.quests) == 1
 
 
+def test_a_relay_shows_itself_only_to_who_follows_the_feed_and_to_who_asked() -> None:
+    scene = Scene()
+    _alice, x, bob = line(scene, "alice", "x", "bob")
+    fan, stranger = scene.node("fan", "alice"), scene.node("stranger")
+    scene.link("fan", "x")
+    scene.link("stranger", "x")
+    scene.run(2)
+    since = scene.now
+    bob.follow("alice")
+    scene.until(lambda: bob.numbers(person("alice")) != [], within_s=60)
+    assert fan.shares("x") == bob.shares("x") == {person("alice").hash}
+    assert scene.said(Tokens, "x", since=since) == []  # each is told by a clock, which costs no second word
+    assert stranger.shares("x") == set()
+    assert relayed(x) == {person("alice").hash}
+    x.follow("alice")
+    scene.run(1)
+    assert len(scene.said(Tokens, "x", "stranger", since=since)) == 1  # from now on like all it follows
+
+
+def test_who_searches_beside_others_takes_turns_with_them() -> None:
+    def asked_by_one(fans: int) -> int:
+        scene = Scene()
+        scene.node("bob", "alice")
+        for number in range(9):
+            name = f"x{number}"
+            scene.node(name, *(["alice"] if number < fans else []))
+            scene.link(name, "bob")
+        scene.run(60)
+        since = scene.now
+        scene.run(3_600)
+        return len(scene.said(Relay, "bob", since=since))
+
+    assert asked_by_one(fans=6) <= asked_by_one(fans=0) * 2 / 3
+
+
 # --- bounds ---
 
 

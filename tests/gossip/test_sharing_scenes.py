@@ -10,7 +10,7 @@ from gossip_scenes import Scene, Table
 
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, IdentityHash
-from p2pblog.gossip.memory import Memory
+from p2pblog.gossip.memory import Memory, token
 from p2pblog.gossip.messages import (
     Clock,
     Clocks,
@@ -31,7 +31,6 @@ from p2pblog.gossip.sharing import (
     COMPARE_PING,
     _clock_messages,
     count_numbers,
-    token,
 )
 
 PINGS = {Ping, Pong, Peers}
