@@ -19,6 +19,7 @@ from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.messages import Live
 from p2pblog.sim.checkers import all_checkers
 from p2pblog.sim.checkers.delivery import Delivery
+from p2pblog.sim.checkers.entries import _is_shown
 from p2pblog.sim.checkers.queues import BoundedQueues
 from p2pblog.sim.loop import SECOND_US
 from p2pblog.sim.node import SimNode
@@ -165,3 +166,17 @@ def test_only_the_first_hundred_violations_are_kept_and_all_are_counted() -> Non
         world.fail(f"violation {number}")
     assert world.failed == 250 and len(world.violations) == 100
     assert world.violations[0] == "at 0.000 s: violation 0"
+
+
+def test_only_an_honest_follower_shows_an_author_what_he_wrote() -> None:
+    """A liar keeps it to himself, and a relay shows what it lends to its askers only."""
+    world = ran(small())
+    author = next(node for node in world.nodes if _is_shown(node, node.store.held(node.person.log)[1]))
+    entry = author.store.held(author.person.log)[1]
+    followers = set(world.followers[author.number])
+    world.followers[author.number].clear()
+    assert not _is_shown(author, entry)
+    world.followers[author.number].update(followers)
+    assert _is_shown(author, entry)
+    world.byzantine = frozenset(followers)
+    assert not _is_shown(author, entry)

@@ -101,10 +101,13 @@ class ValidEntries(Watcher):
 
 
 def _is_shown(node: SimNode, entry: Entry) -> bool:
-    """Whether somebody who has been linked for long enough holds an entry with that number."""
-    settled = node.network.loop.now - SETTLED_S
+    """Whether an honest follower who has been linked for long enough holds an entry with that number. A liar may keep
+    what he holds to himself, and a relay shows what it lends to its askers only."""
+    world, settled = node.world, node.network.loop.now - SETTLED_S
     lanes = [lane for lane in node.lanes.values() if lane.since < settled and lane.is_open and lane.other.is_open]
-    return any(lane.other.node.store.holds(entry.device, entry.seq) for lane in lanes)
+    others = [lane.other.node for lane in lanes if world.is_honest_online(lane.other.node.number)]
+    able = [other for other in others if other.number in world.followers[node.number]]
+    return any(other.store.holds(entry.device, entry.seq) for other in able)
 
 
 def _wrong_of_ours(entries: Sequence[Entry], written: Sequence[Entry]) -> str | None:
