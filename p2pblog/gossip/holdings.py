@@ -36,6 +36,8 @@ class Holdings:
     relayed: dict[IdentityHash, bool] = field(default_factory=dict)
     leases: dict[IdentityHash, Lease] = field(default_factory=dict)
     """Who asked us to relay what; what is followed may stand here too."""
+    asked: dict[IdentityHash, dict[NodeKey, float]] = field(default_factory=dict)
+    """Whom we asked to relay what, until when: relaying's own picture, for others to see what is a link of ours."""
     identities: dict[IdentityHash, Identity] = field(default_factory=dict)
     logs: dict[DeviceKey, LogState] = field(default_factory=dict)
     owners: dict[DeviceKey, IdentityHash] = field(default_factory=dict)

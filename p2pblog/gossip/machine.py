@@ -199,7 +199,7 @@ class Gossip:
             case PatienceDue():
                 return self.replication.on_patience_due(timer)
             case NearDue():
-                return self.nearness.on_near_due()
+                return self.nearness.on_near_due(now)
             case TokensDue():
                 return self.sharing.on_tokens_due()
             case HelloDue():

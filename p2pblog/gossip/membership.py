@@ -41,6 +41,9 @@ DIALS_MAX = 8
 """Dials at once after a crash (our model: serial dials leave 1.2% of survivors behind after 10 s)."""
 DIAL_TIMEOUT_S = 10.0
 """How long a dial may take: one lost packet costs a connection 1 s, two cost 3 s (RFC 6298)."""
+DIAL_FIRST_S = 3.0
+"""How long it may take with somebody who has not failed us yet: most who do not answer at once are away, and others
+wait to be dialed."""
 LINKS_MAX = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX + 16
 """Links of any kind, those being turned away included."""
 STALE_AFTER_S = DIAL_TIMEOUT_S
@@ -432,8 +435,12 @@ class Membership:
         chosen = self._worth_dialing(now, uncovered, beyond, spare)[:room]
         for endpoint in chosen:
             self.dialing[endpoint] = None
-        timeout_s = DIAL_IN_CRASH_S if is_crash else DIAL_TIMEOUT_S
-        return [*effects, *(Dial(endpoint, timeout_s) for endpoint in chosen)]
+        return [*effects, *(Dial(endpoint, self._dial_s(endpoint, is_crash)) for endpoint in chosen)]
+
+    def _dial_s(self, endpoint: Endpoint, is_crash: bool) -> float:
+        if is_crash:
+            return DIAL_IN_CRASH_S
+        return DIAL_TIMEOUT_S if self.known[endpoint].failures else DIAL_FIRST_S
 
     def _worth_dialing(self, now: float, uncovered: set[IdentityHash], beyond: int, spare: int) -> list[Endpoint]:
         """Those that hold what too few links lead to, most of it first, up to `beyond`; then any of the most reliable,
@@ -465,7 +472,7 @@ class Membership:
         if self._uncovered[0] != changes:
             followed = self.holdings.interests
             own = None if self._has_followers else self.holdings.own
-            few = {i for i in followed if i != own and self.sharing.cover(i) < COVER_TWICE}
+            few = {i for i in followed if i != own and self.sharing.cover(i, unasked=True) < COVER_TWICE}
             self._uncovered = changes, few
         return self._uncovered[1]
 

@@ -8,8 +8,10 @@ Rules.
 
 * Our own feed is 0 hops away. Any other is one hop farther than at the nearest link that gives it to us; beyond
   HOPS_FAR there is no way.
-* Nobody is told a way that leads back over him (split horizon with poisoned reverse, RFC 2453, 3.4.3). What is left of
-  longer loops counts up to HOPS_FAR and ends.
+* Nobody is told a way that leads back over him (split horizon with poisoned reverse, RFC 2453, 3.4.3).
+* A way is lost when the nearest link left is not nearer than we were: it may lead back over us (the feasibility
+  condition, RFC 8966, 2.4). Then there is no way for HOLD_S, time for that to be heard, so that neighbours do not take
+  each other's word in turn and count up to HOPS_FAR.
 * What has changed is told together, NEAR_DELAY_S later. Nothing is remembered of it when the link ends.
 
 A liar may call himself near. He is believed until he does not give what his clock promises (replication.py); one whose
@@ -28,16 +30,21 @@ from p2pblog.gossip.sharing import Session, Sharing
 
 NEAR_DELAY_S = 0.1
 """Changes told together: a new link changes the distances of all feeds that it shares (a guess: a round trip)."""
+HOLD_S = 1.0
+"""How long a lost way stays lost: half of HOPS_FAR links, at a delay and 150 ms each."""
 
 
 @dataclass(slots=True)
 class Nearness:
-    """The machine. `due`: feeds whose distance may have changed since it was told."""
+    """The machine. `due`: feeds whose distance may have changed since it was told. `ways`: the distances told last."""
 
     holdings: Holdings
     sharing: Sharing
     due: dict[IdentityHash, None] = field(default_factory=dict)
     is_set: bool = False
+    ways: dict[IdentityHash, int] = field(default_factory=dict)
+    held: dict[IdentityHash, float] = field(default_factory=dict)
+    """Until when a lost way stays lost."""
 
     def hops(self, identity: IdentityHash) -> int | None:
         """How many links lie between us and the author; None for no way."""
@@ -68,14 +75,18 @@ class Nearness:
                 self.sharing.touch(identity)
         return []
 
-    def on_near_due(self) -> list[Effect]:
+    def on_near_due(self, now: float) -> list[Effect]:
         """Tell every link what has changed for it."""
         self.is_set = False
-        due, self.due = self.due, {}
+        again = [identity for identity, until in self.held.items() if until <= now]
+        due, self.due = self.due | dict.fromkeys(again), {}
         news: dict[NodeKey, list[tuple[IdentityHash, int]]] = {}
+        effects: list[Effect] = []
         for identity in due:
             sessions = self.sharing.sharing(identity)
-            first, over, second = self._ways(identity, self.sharing.nearest(identity, sessions))
+            nearest = self.sharing.nearest(identity, sessions)
+            effects += self._settle_way(identity, nearest, now)
+            first, over, second = self._ways(identity, [] if identity in self.held else nearest)
             is_relayed = identity in self.holdings.relayed
             for session in sessions:
                 hops = second if session.peer == over else first
@@ -84,7 +95,6 @@ class Nearness:
                 if session.near_told.get(identity, NO_WAY) != hops:
                     session.near_told[identity] = hops
                     news.setdefault(session.peer, []).append((identity, hops))
-        effects: list[Effect] = []
         for peer, told in sorted(news.items()):
             session = self.sharing.sessions[peer]
             for at in range(0, len(told), TOKENS_MAX):
@@ -92,6 +102,21 @@ class Nearness:
                 tokens = tuple(session.memory.own_token(identity) for identity, _hops in some)
                 effects.append(Send(peer, Near(tokens, bytes(hops for _identity, hops in some))))
         return effects
+
+    def _settle_way(self, identity: IdentityHash, nearest: list[tuple[int, NodeKey]], now: float) -> list[Effect]:
+        """Take the nearest way, or lose the one there was for a while."""
+        until = self.held.get(identity)
+        if until is not None and now < until:
+            return []
+        self.held.pop(identity, None)
+        before = self.ways.pop(identity, None)
+        if not nearest or nearest[0][0] >= HOPS_FAR:
+            return []
+        if before is not None and nearest[0][0] >= before:
+            self.held[identity] = now + HOLD_S
+            return [SetTimer(NearDue(), now + HOLD_S)]
+        self.ways[identity] = nearest[0][0] + 1
+        return []
 
     def _ways(self, identity: IdentityHash, nearest: list[tuple[int, NodeKey]]) -> tuple[int, NodeKey | None, int]:
         """(how far it is, over whom, how far it is otherwise): nobody is told the way that leads over himself."""

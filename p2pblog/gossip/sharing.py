@@ -163,10 +163,12 @@ class Sharing:
         """The links on which this identity is shared, in the order of their keys."""
         return [self.sessions[peer] for peer in sorted(self.sharers.get(identity, ()))]
 
-    def cover(self, identity: IdentityHash) -> int:
+    def cover(self, identity: IdentityHash, unasked: bool = False) -> int:
         """How many links lead near this identity's author or, while there is no way to the author, how many tell of
-        entries; a link that shares it and has nothing, or does not give what it has, leads nowhere."""
-        sharing = [self.sessions[peer] for peer in self.sharers.get(identity, ())]
+        entries; a link that shares it and has nothing, or does not give what it has, leads nowhere. `unasked`: without
+        those that may only relay it for us."""
+        asked = self.holdings.asked.get(identity, ()) if unasked else ()
+        sharing = [self.sessions[peer] for peer in self.sharers.get(identity, ()) if peer not in asked]
         sessions = [session for session in sharing if identity not in session.unkept]
         near = [session.near[identity] for session in sessions if identity in session.near]
         if near:

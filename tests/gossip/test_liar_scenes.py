@@ -22,7 +22,7 @@ from p2pblog.gossip.messages import (
     Want,
     WantPayloads,
 )
-from p2pblog.gossip.relay import RELAY_AFTER_S, RELAY_AGAIN_S, RELAY_CHECK_S
+from p2pblog.gossip.relay import GRACE_S, RELAY_AFTER_S, RELAY_AGAIN_S, RELAY_CHECK_S
 from p2pblog.gossip.replication import PATIENCE_S
 
 
@@ -250,7 +250,7 @@ def test_a_liar_who_covers_a_feed_does_not_keep_others_from_being_asked_to_relay
     mallory = promising(scene, "mallory", carol)
     mallory.answer = lambda said: [Lack(carol.key, said.first)] if isinstance(said, Want) else friend.answer(said)
     mallory.claims("bob", carol, (1, 19))
-    scene.run(RELAY_AFTER_S + 3 * RELAY_CHECK_S)
+    scene.run(RELAY_AFTER_S + GRACE_S + 3 * RELAY_CHECK_S)
     assert [said.identity for said in friend.told(Relay)][:1] == [carol.hash]
 
 
@@ -263,7 +263,7 @@ def test_who_gives_nothing_is_not_asked_to_relay_and_does_not_make_the_author_se
     mallory.answer = lambda said: [Lack(carol.key, said.first)] if isinstance(said, Want) else friend.answer(said)
     mallory.greet("bob", carol)
     mallory.claims("bob", carol, (1, 20))
-    scene.run(RELAY_AFTER_S + RELAY_AGAIN_S + 3 * RELAY_CHECK_S)
+    scene.run(RELAY_AFTER_S + GRACE_S + RELAY_AGAIN_S + 3 * RELAY_CHECK_S)
     assert [said.hops_left for said in friend.told(Relay)][:2] == [0, 1]
     assert mallory.told(Relay) == []
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from builders import person
 from gossip_scenes import Scene, Table
 
 from p2pblog.gossip.messages import HOPS_FAR, NO_WAY, Forget, Near, Relay, Tokens
-from p2pblog.gossip.nearness import NEAR_DELAY_S
+from p2pblog.gossip.nearness import HOLD_S, NEAR_DELAY_S
 
 ALICE = person("alice").hash
 
@@ -60,6 +60,38 @@ def test_a_broken_way_is_soon_no_way_although_all_still_hold_the_feed() -> None:
     scene.run(HOPS_FAR * (NEAR_DELAY_S + 2 * scene.latency_s))
     assert [hops(table) for table in tables[1:]] == [None] * 4
     assert all(table.numbers(tables[0].person) == [1] for table in tables)
+
+
+def test_who_lost_the_way_says_so_once_instead_of_counting_up() -> None:
+    """Six followers, each linked with all others and one with alice: none takes another's old word for a way."""
+    scene = Scene()
+    names = [f"follower {number}" for number in range(6)]
+    scene.node("alice")
+    tables = [scene.node(name, "alice") for name in names]
+    for one, other in combinations(names, 2):
+        scene.link(one, other)
+    scene.link("alice", names[0])
+    scene.run(5)
+    assert [hops(table) for table in tables] == [1, 2, 2, 2, 2, 2]
+    scene.cut("alice", names[0])
+    since = scene.now
+    scene.run(10)
+    assert [hops(table) for table in tables] == [None] * 6
+    assert len(scene.said(Near, since=since)) <= 6 * 5  # at most once to each neighbour
+    scene.link("alice", names[3])
+    scene.run(HOLD_S + 1)
+    assert [hops(table) for table in tables] == [2, 2, 2, 1, 2, 2]
+
+
+def test_a_way_that_became_longer_is_taken_after_a_while() -> None:
+    scene = Scene()
+    tables = chain(scene, "alice", "bob", "carol", "dave")
+    scene.link("alice", "dave")
+    scene.run(2)
+    assert [hops(table) for table in tables] == [0, 1, 2, 1]
+    scene.cut("alice", "bob")
+    scene.run(2 * HOLD_S + 2)
+    assert [hops(table) for table in tables] == [0, 3, 2, 1]
 
 
 def test_nobody_is_told_a_way_over_himself() -> None:

@@ -12,7 +12,15 @@ from p2pblog.core.keys import IdentityHash
 from p2pblog.gossip import relay
 from p2pblog.gossip.events import DropLog
 from p2pblog.gossip.messages import HOPS_MAX, Forget, Relay, Tokens, WantPayloads
-from p2pblog.gossip.relay import RELAY_AFTER_S, RELAY_CHECK_S, RELAY_LEASE_S, RELAY_TRIAL_S
+from p2pblog.gossip.relay import (
+    GRACE_S,
+    RELAY_AFTER_S,
+    RELAY_AGAIN_S,
+    RELAY_CHECK_S,
+    RELAY_LEASE_S,
+    RELAY_TRIAL_S,
+    SETTLED_LINKS,
+)
 from p2pblog.gossip.replication import RELAYED_ENTRIES_MAX
 
 
@@ -94,7 +102,7 @@ def test_who_has_a_link_that_leads_there_asks_nobody() -> None:
     scene.run(RELAY_LEASE_S)
     assert scene.count(Relay) == 0
     scene.cut("bob", "alice")
-    scene.run(RELAY_AFTER_S + 2 * RELAY_CHECK_S)
+    scene.run(RELAY_AFTER_S + GRACE_S + 2 * RELAY_CHECK_S)
     assert scene.said(Relay, "bob", "x") == [Relay(person("alice").hash, 0)]
     assert bob.machine.relaying.quests.keys() == {person("alice").hash}
 
@@ -136,6 +144,27 @@ def test_a_relay_shows_itself_only_to_who_follows_the_feed_and_to_who_asked() ->
     x.follow("alice")
     scene.run(1)
     assert len(scene.said(Tokens, "x", "stranger", since=since)) == 1  # from now on like all it follows
+
+
+def test_a_relay_is_no_link_to_the_author_when_it_is_decided_whom_to_dial() -> None:
+    scene = Scene()
+    alice, _x, bob = line(scene, "alice", "x", "bob")
+    bob.follow("alice")
+    scene.until(lambda: bob.machine.sharing.cover(alice.person.hash) == 1, within_s=60)
+    assert bob.machine.sharing.cover(alice.person.hash, unasked=True) == 0
+    scene.link("bob", "alice")
+    scene.until(lambda: bob.machine.sharing.cover(alice.person.hash, unasked=True) == 1, within_s=60)
+
+
+def test_where_all_have_just_come_up_neighbours_are_asked_later() -> None:
+    def asked_after_s(links: int) -> float:
+        scene = Scene()
+        scene.node("bob", "alice")
+        for number in range(3):
+            scene.puppet(f"puppet {number}").greet("bob", links=links)
+        return scene.until(lambda: scene.count(Relay) > 0, within_s=60)
+
+    assert asked_after_s(SETTLED_LINKS - 1) - asked_after_s(SETTLED_LINKS) >= GRACE_S - RELAY_CHECK_S
 
 
 def test_who_searches_beside_others_takes_turns_with_them() -> None:
@@ -299,7 +328,7 @@ def test_a_lease_outlives_a_short_cut() -> None:
     alice.post("in between")
     scene.run(RELAY_TRIAL_S / 2)
     scene.link("bob", "x")
-    scene.until(lambda: "in between" in bob.texts(alice.person), within_s=3 * RELAY_CHECK_S)
+    scene.until(lambda: "in between" in bob.texts(alice.person), within_s=RELAY_AGAIN_S + 3 * RELAY_CHECK_S)
     scene.run(2 * RELAY_LEASE_S)
     assert not any(isinstance(effect, DropLog) for effect in x.effects)
 
