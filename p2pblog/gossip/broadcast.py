@@ -163,11 +163,15 @@ class Broadcast:
         return [Send(session.peer, Prune(device))]
 
     def _fill_gaps(self, device: DeviceKey, first: int, last: int) -> list[Effect]:
-        """Somebody has entries whose payloads we may lack."""
+        """Somebody has entries that we may lack, below what we hold, or whose payloads we may lack."""
         state = self.holdings.logs.get(device)
-        if state is None or not any(first <= seq <= last for seq in state.missing):
+        if state is None or not state.spans:
             return []
-        return self.replication.offer(device)
+        last = min(last, state.spans[-1].high)  # what is above is coming
+        if any(first <= seq <= last for seq in state.missing):
+            return self.replication.offer(device)
+        is_whole = any(span.low <= first and last <= span.high for span in state.spans)
+        return [] if is_whole or first > last else self.replication.offer(device)
 
     def on_graft(self, session: Session, message: Graft) -> list[Effect]:
         if self.holdings.owners.get(message.device) not in session.shared:

@@ -46,7 +46,7 @@ from p2pblog.gossip.events import (
     StoreRun,
     WantDue,
 )
-from p2pblog.gossip.gaps import bare_entries, mark_held, may_fill, note_lack, who_lacks
+from p2pblog.gossip.gaps import bare_entries, is_past_hole, mark_held, may_fill, note_lack, who_lacks
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import (
     PAYLOADS_MAX,
@@ -406,6 +406,9 @@ class Replication:
         if event.live:
             return self._on_gaps(event)
         effects = self._finish_storing(event.source, event.state.device)
+        source = self.sharing.sessions.get(event.source) if event.source is not None else None
+        if source is not None and is_past_hole(source, event):
+            return effects + self.tell_later(event.batch.identity)
         return effects + self.tell_later(event.batch.identity, except_peer=event.source)
 
     def _on_gaps(self, event: Stored) -> list[Effect]:

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 from builders import Person, person
-from gossip_scenes import LATENCY_S, Scene, Table, live
+from gossip_scenes import LATENCY_S, Scene, Table, live, run_of
 
 from p2pblog.gossip.broadcast import (
     GRAFT_RETRY_S,
@@ -17,7 +17,7 @@ from p2pblog.gossip.broadcast import (
     WAIT_EXTRA_S,
 )
 from p2pblog.gossip.events import Dropped
-from p2pblog.gossip.messages import Forget, Graft, Have, Live, Prune, Run, Wait, Want
+from p2pblog.gossip.messages import Clocks, Forget, Graft, Have, Live, Prune, Run, Wait, Want
 
 
 @pytest.fixture
@@ -305,6 +305,57 @@ def test_a_push_past_a_hole_is_fetched_as_history(rules: Rules) -> None:
     rules.scene.run(LATENCY_S)
     assert rules.bob.numbers(rules.alice) == [1]
     assert rules.puppets["erin"].told(Want) == [Want(rules.alice.key, 6, 6)]
+
+
+def test_who_holds_what_a_live_notice_skipped_says_so_once(rules: Rules) -> None:
+    for number in range(2):
+        rules.alice.log.note(f"more {number}")
+    rules.push("erin", first=2)
+    frank = rules.puppets["frank"]
+    rules.scene.run(1)
+    since = rules.scene.now
+    for _again in range(2):
+        frank.claims("bob", rules.alice, (3, 3), (1, 1))
+        (said,) = rules.scene.said(Clocks, "bob", "frank", since)
+        assert [clock.spans for _device, clock in said.clocks[0].logs] == [((1, 3),)]
+
+
+def test_who_was_told_what_fills_its_hole_is_not_told_again(rules: Rules) -> None:
+    rules.make_eager("erin")
+    since = rules.scene.now
+    rules.puppets["frank"].claims("bob", rules.alice, (2, 2))
+    assert rules.scene.said(Clocks, "bob", "frank", since) == []
+
+
+def test_an_entry_announced_below_what_is_held_is_asked_for(rules: Rules) -> None:
+    rules.make_eager("erin")
+    for number in range(30):
+        rules.alice.log.note(f"more {number}")
+    rules.have("frank", 32)
+    rules.scene.send("frank", "bob", run_of(rules.alice.log.run(32, 32)))
+    rules.scene.run(1)
+    assert rules.bob.numbers(rules.alice) == [1, 2, 32]
+    rules.have("gina", 3)
+    rules.have("gina", 2)
+    assert rules.puppets["gina"].told(Want) == [Want(rules.alice.key, 3, 3)]
+
+
+def test_what_is_fetched_past_a_hole_leaves_none_for_good(rules: Rules) -> None:
+    """A liar is Bob's eager peer and gives nothing; Carol, who was pushed many entries at once, announces the last."""
+    scene = rules.scene
+    carol, dave = scene.node("carol", "alice"), scene.puppet("dave")
+    carol.keep(rules.alice, rules.alice.log.run())
+    scene.link("carol", "bob")
+    dave.greet("carol", rules.alice)
+    rules.make_eager("erin")
+    scene.run(2)
+    for number in range(30):
+        rules.alice.log.note(f"more {number}")
+    dave.say("carol", live(rules.alice.log.run(3)))
+    scene.until(lambda: 32 in rules.bob.numbers(rules.alice))
+    assert 31 not in rules.bob.numbers(rules.alice)
+    scene.run(2)
+    assert rules.bob.numbers(rules.alice) == list(range(1, 33))
 
 
 def test_a_push_that_is_forged_ends_the_link(rules: Rules) -> None:
