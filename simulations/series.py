@@ -52,10 +52,9 @@ class Row:
     def size(self) -> int:
         return self.nodes or found(self.scenario).nodes
 
-    @property
-    def command(self) -> str:
-        """What runs all of it by hand."""
-        first, last = self.seeds
+    def command(self, seeds: Sequence[int]) -> str:
+        """What runs these seeds of it by hand."""
+        first, last = min(seeds), max(seeds)
         chosen = f"--seed {first}" if first == last else f"--seeds {first}-{last}"
         return f"p2pblog sim run {self.scenario} --nodes {self.size} {chosen}"
 
@@ -166,8 +165,11 @@ def _results(row: Row) -> list[Result]:
 
 def _write_manual(rows: Sequence[Row], wanted: Sequence[Picture]) -> None:
     """The table, and the pictures for which there are results."""
-    table = [(row.command, [aim.figure for aim in parse_all(found(row.scenario).aims)], _results(row))
-             for row in rows]  # fmt: skip
+    table = []
+    for row in rows:
+        if results := _results(row):
+            command = row.command([result.document["seed"] for result in results])
+            table.append((command, [aim.figure for aim in parse_all(found(row.scenario).aims)], results))
     text = MANUAL.read_text(encoding="utf-8")
     MANUAL.write_text(rewrite(text, table), encoding="utf-8")
     PICTURES.mkdir(exist_ok=True)

@@ -52,6 +52,10 @@ DIALS_CALM = 2
 """Dials at once in quiet times."""
 BACKOFF_S = 2.0
 BACKOFF_MAX_S = 600.0
+BYE_PAUSE_S = 5.0
+"""How long somebody with links enough dials nobody after a Bye: where many are full, all others are on their way."""
+TURNED_AWAY_S = 60.0
+"""How long who had no room for us is left alone at first."""
 LOST_WITHIN_S = 10.0
 """Links lost within this time count as one crash (a guess: our model's survivors were all back in ten seconds)."""
 KNOWN_MAX = 1_024
@@ -99,6 +103,9 @@ class Known:
     holds: dict[IdentityHash, None] = field(default_factory=dict)
     faults: int = 0
     """How often whoever is there broke a rule."""
+    turned_away: int = 0
+    closed_until: float = 0.0
+    """How often in turn it had no room for us, and until when it is not asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +155,7 @@ class Membership:
     _uncovered: tuple[int, set[IdentityHash]] = (-1, set())
     """What links lead to too seldom, as of which change of what is shared."""
     _try_lost_at: float = 0.0
+    _pause_until: float = 0.0
     _has_followers: bool = False
     """Whether somebody was said to hold our own log: then it is to be covered, too. A newcomer's own is nowhere."""
     _visit_at: float = 0.0
@@ -270,9 +278,13 @@ class Membership:
             del self.shunned[next(iter(self.shunned))]
 
     def on_bye(self, session: Session, now: float) -> list[Effect]:
+        """Who has no room is left alone, longer each time, whatever else we hear of it; and it is not lost."""
+        self._pause_until = now + BYE_PAUSE_S
+        stood_s = now - self.linked_at.pop(session.peer, now)
         for known in self.known.values():
             if known.node == session.peer:
-                known.not_before = now + BACKOFF_MAX_S / 10
+                known.turned_away = 1 if stood_s > TURNED_AWAY_S else known.turned_away + 1
+                known.closed_until = now + min(BACKOFF_MAX_S, TURNED_AWAY_S * 2 ** min(known.turned_away - 1, 10))
         return [Close(session.peer)]
 
     def on_peers(self, session: Session, message: Peers, now: float) -> list[Effect]:
@@ -402,7 +414,8 @@ class Membership:
     def _is_missed(self, now: float) -> bool:
         """Whether somebody whom we could dial holds a feed that no link leads to."""
         missed = {identity for identity in self.holdings.interests if not self.sharing.cover(identity)}
-        return any(missed & known.holds.keys() for known in self.known.values() if known.not_before <= now)
+        able = (known for known in self.known.values() if max(known.not_before, known.closed_until) <= now)
+        return any(missed & known.holds.keys() for known in able)
 
     def _is_needed(self, session: Session) -> bool:
         """Whether a feed that we follow would be without a link."""
@@ -420,6 +433,8 @@ class Membership:
         self._in_crash = is_crash
         room = (DIALS_MAX if is_crash or links < 2 else DIALS_CALM) - len(self.dialing)
         if room <= 0:
+            return effects
+        if not is_crash and links >= LINKS_ENOUGH and now < self._pause_until:
             return effects
         taken = links + len(self.dialing)
         uncovered = self._poorly_covered()
@@ -450,7 +465,7 @@ class Membership:
         free = [
             (-len(uncovered & known.holds.keys()), known.failures, self.rng.random(), endpoint)
             for endpoint, known in self.known.items()
-            if known.not_before <= now
+            if max(known.not_before, known.closed_until) <= now
             and known.node not in sessions
             and endpoint not in self.dialing
             and endpoint not in linked

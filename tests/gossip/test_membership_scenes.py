@@ -10,10 +10,22 @@ from gossip_scenes import Puppet, Scene, Table, node_key
 
 from p2pblog.config import LINKS_ACCEPTED_MAX, LINKS_CHOSEN_MAX
 from p2pblog.core.address import Endpoint
-from p2pblog.gossip.events import Candidates, Dial, DialFailed, Due, LinkUp, PingDue, Received, RememberPeer, Send
+from p2pblog.gossip.events import (
+    Candidates,
+    Dial,
+    DialFailed,
+    Due,
+    LinksLost,
+    LinkUp,
+    PingDue,
+    Received,
+    RememberPeer,
+    Send,
+)
 from p2pblog.gossip.membership import (
     BACKOFF_MAX_S,
     BACKOFF_S,
+    BYE_PAUSE_S,
     DIALS_CALM,
     DIALS_MAX,
     LINKS_ENOUGH,
@@ -22,6 +34,7 @@ from p2pblog.gossip.membership import (
     SETTLE_S,
     SUSPECT_AFTER_S,
     TRY_LOST_EVERY_S,
+    TURNED_AWAY_S,
     VISIT_S,
 )
 from p2pblog.gossip.messages import PEERS_MAX, Bye, Hello, Peers, Ping, Pong
@@ -193,11 +206,43 @@ def test_who_says_bye_is_left_in_peace_for_a_while(scene: Scene) -> None:
     (name,) = fill(scene, bob, 1)
     place = scene.parties[name].endpoint
     scene.send(name, "bob", Bye())
-    scene.run(BACKOFF_MAX_S / 10 - 1)
+    scene.run(1)
+    bob.feed(Candidates((place,), person("alice").hash))  # that it holds something makes no room there
+    scene.run(TURNED_AWAY_S - 2)
     assert scene.closed == [("bob", name, None)]
     assert place not in [endpoint for _, endpoint in bob.dials]
     scene.run(2)
     assert place in [endpoint for _, endpoint in bob.dials]
+
+
+def test_nodes_without_room_are_no_crash_and_left_alone_longer_each_time(scene: Scene) -> None:
+    """Where most nodes can't be dialed the others are full: whoever asks them all again and again drowns them."""
+    bob = scene.node("bob")
+    fill(scene, bob, 1)
+    full = scene.puppet("full")
+    full.reachable = scene.dialing = True
+    full.answer = lambda message: (Hello(1, 0, 48), Bye()) if isinstance(message, Hello) else ()
+    bob.feed(Candidates((full.endpoint,)))
+    scene.run(1_000)
+    times = [at for at, endpoint in bob.dials if endpoint == full.endpoint]
+    waits = [round(later - before) for before, later in pairwise(times)]
+    assert waits == pytest.approx([60, 120, 240, 480], abs=3)
+    assert LinksLost() not in bob.effects
+
+
+def test_who_has_links_enough_takes_its_time_among_nodes_without_room(scene: Scene) -> None:
+    bob = scene.node("bob", "alice")
+    fill(scene, bob, LINKS_ENOUGH)
+    scene.dialing = True
+    for number in range(3 * DIALS_CALM):
+        full = scene.puppet(f"full {number}")
+        full.reachable = True
+        full.answer = lambda message: (Hello(1, 0, 48), Bye()) if isinstance(message, Hello) else ()
+        bob.feed(Candidates((full.endpoint,), person("alice").hash))
+    begun = len(bob.dials) - len(bob.machine.membership.dialing)
+    scene.until(lambda: len(bob.dials) - begun == 3 * DIALS_CALM)
+    times = [at for at, _ in bob.dials[begun:]]
+    assert times[-1] - times[0] >= 2 * BYE_PAUSE_S
 
 
 def test_one_link_is_pinged_each_second_in_turn(scene: Scene) -> None:
