@@ -87,6 +87,8 @@ class Replication:
     fetching: dict[DeviceKey, Fetching] = field(default_factory=dict)
     queues: dict[NodeKey, Queue] = field(default_factory=dict)
     now: float = 0.0
+    afresh: dict[DeviceKey, None] = field(default_factory=dict)
+    """Retired logs begun afresh, once each: an author of two histories and a friend shall not make us do it again."""
     _numbers: int = 0
 
     # --- links and clocks ---
@@ -213,6 +215,7 @@ class Replication:
         """These logs concern us no more."""
         for device in devices:
             self.fetching.pop(device, None)
+            self.afresh.pop(device, None)
             for queue in self.queues.values():
                 for waiting in (queue.fresh, queue.old, queue.doubted):
                     waiting.pop(device, None)
@@ -494,8 +497,23 @@ class Replication:
         device = theirs[0].device
         self._queue(session).doubted[device] = None
         clock = session.clocks.get(device, Clock())
-        effects = self._weigh(session, device, clock, theirs, event.ours)
+        if device not in self.afresh and self._leads_to_named(device, theirs):
+            self.afresh[device] = None
+            effects: list[Effect] = [DropLog(device)]
+        else:
+            effects = self._weigh(session, device, clock, theirs, event.ours)
         return effects if event.live else effects + self._finish_storing(session.peer, device)
+
+    def _leads_to_named(self, device: DeviceKey, theirs: tuple[Entry, ...]) -> bool:
+        """Whether the entry that a retirement names, held above a hole, comes from this run by its hashes. What
+        it contradicts, below the hole, is then of the history that was not picked."""
+        standing, state = self.holdings.standing(device), self.holdings.logs.get(device)
+        if standing is None or not standing.retired or state is None:
+            return False
+        span = next((span for span in state.spans if span.low <= standing.seq <= span.high), None)
+        if span is None or theirs[0].seq >= span.low:
+            return False
+        return any((entry.seq, entry.id) == (span.low - 1, span.low_prev) for entry in theirs)
 
     def _weigh(
         self,

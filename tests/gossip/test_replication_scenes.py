@@ -506,6 +506,20 @@ def test_a_retirement_settles_a_fork_and_honest_nodes_agree(seed: int) -> None:
     assert scene.closed == []
 
 
+def test_the_named_entry_above_a_hole_shows_that_what_is_below_was_not_picked(scene: Scene) -> None:
+    carol, other = forked("carol", 10, 6, 6)
+    carol.retire(carol.key, 15, carol.log.entries[14].id)
+    bob, alice = scene.node("bob", "carol"), scene.node("alice", "carol")
+    bob.keep(carol, other.run(1, 12))
+    bob.keep(carol, carol.log.run(15, 15))
+    alice.keep(carol, carol.log.run())
+    scene.link("alice", "bob")
+    scene.run(5)
+    held = bob.store._logs[carol.key].held
+    assert [held[seq].entry.id for seq in sorted(held)][:15] == [entry.id for entry in carol.log.entries[:15]]
+    assert scene.closed == []
+
+
 def test_who_retired_a_device_is_not_held_up_by_proofs_of_old_forks(scene: Scene) -> None:
     carol, other = forked("carol", 10, 5, 5)
     bob = scene.node("bob", "carol")
