@@ -265,7 +265,7 @@ class Relaying:
     # --- whom we ask ---
 
     def _seek(self, now: float) -> list[Effect]:
-        load = self._load(now)
+        load, grace_s = self._load(now), self._grace_s()
         effects: list[Effect] = []
         asks = 0
         changes, self._checked = self._checked, self.sharing.changes
@@ -285,7 +285,7 @@ class Relaying:
                 effects += self._renew(identity, quest, [peer for peer in givers if peer in quest.asked], now)
             if near:
                 quest.tries, quest.next_at = 0, now
-            elif quest.next_at <= now - self._grace_s(quest) and asks < ASKS_PER_CHECK_MAX:
+            elif quest.next_at <= now - (0.0 if quest.tries else grace_s) and asks < ASKS_PER_CHECK_MAX:
                 asks += 1
                 effects += self._ask(identity, quest, load, now)
         return effects
@@ -298,11 +298,11 @@ class Relaying:
         self.quests.pop(identity, None)
         self.holdings.asked.pop(identity, None)
 
-    def _grace_s(self, quest: Quest) -> float:
-        """How much longer to wait for links. Among nodes that have just come up themselves most are still to be made,
-        and a relay that is asked too early takes the place of a link that would have led there."""
+    def _grace_s(self) -> float:
+        """How much longer to wait for links before anybody is asked. Among nodes that have just come up themselves most
+        are still to be made, and a relay asked too early takes the place of a link that would have led there."""
         settled = sum(session.links >= SETTLED_LINKS for session in self.sharing.sessions.values())
-        return 0.0 if quest.tries or 2 * settled >= len(self.sharing.sessions) else GRACE_S
+        return 0.0 if 2 * settled >= len(self.sharing.sessions) else GRACE_S
 
     def _near(self, identity: IdentityHash) -> list[NodeKey]:
         """The links over which an identity's author is near, without those that may have it from us."""
