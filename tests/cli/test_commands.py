@@ -548,7 +548,7 @@ def test_a_reader_that_goes_is_no_error(alice: Alice, node: FakeNode) -> None:
         assert (process.returncode, process.stderr) == (0, b"")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
 @pytest.mark.usefixtures("node")
 def test_a_full_disk_below_the_output_is_1(alice: Alice) -> None:
     with Path("/dev/full").open("wb") as full:

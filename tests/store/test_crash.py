@@ -76,7 +76,8 @@ def kill_one_writer(writers: subprocess.Popen[str], chance: random.Random) -> li
         if words[0] == "started":
             pid = int(words[1])
         told.append(words)
-    time.sleep(chance.uniform(0, 0.03))  # the moment of the kill, not a wait for something
+    # No condition is waited for: the kill shall come at any moment of the write, of which nothing outside could tell.
+    time.sleep(chance.uniform(0, 0.03))
     os.kill(pid, signal.SIGKILL)
     while (words := writers.stdout.readline().split())[:1] != ["ended"]:
         assert words, "the parent of the writers is gone"
