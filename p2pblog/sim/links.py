@@ -25,7 +25,7 @@ class Lane:
 
     __slots__ = (
         "binding", "decoder", "dialed", "encoder", "endpoint", "error", "held", "is_open", "key", "last_us", "loads",
-        "node", "other", "queued_bytes", "since",
+        "node", "other", "queued_bytes", "since", "under_way",
     )  # fmt: skip
 
     other: Lane
@@ -45,8 +45,10 @@ class Lane:
         self.last_us = 0
         """When the last thing that was sent arrives."""
         self.loads: deque[LoadRun | LoadOne] = deque()
-        self.held: list[bytes] = []
-        """What waits for a partition to heal."""
+        self.under_way: deque[bytes] = deque()
+        """What was sent and has not arrived, oldest first. A stream gives nothing out of its order (RFC 9293, 3.4)."""
+        self.held: list[int] = []
+        """The sizes of what waits for a partition to heal."""
         self.is_open = True
         self.error: RemoteProtocolError | None = None
 
@@ -54,24 +56,27 @@ class Lane:
         """Put a message on its way; gives its size on the wire."""
         size = wire_bytes(len(data))
         self.queued_bytes += len(data)
+        self.under_way.append(data)
         here, there = self.node.number, self.other.node.number
         if self.held or network.is_cut(here, there):
-            self.held.append(data)
+            self.held.append(size + TCP_BYTES)
         else:
-            self._carry(network, data, size + TCP_BYTES)
+            self._carry(network, size + TCP_BYTES)
         return size
 
-    def _carry(self, network: Network, data: bytes, size: int) -> None:
+    def _carry(self, network: Network, size: int) -> None:
         self.last_us = network.stream_arrival_us(self.node.number, self.other.node.number, size, self.last_us)
-        network.loop.at(self.last_us, self._arrive, network, data)
+        network.loop.at(self.last_us, self._arrive, network, size)
 
-    def _arrive(self, network: Network, data: bytes) -> None:
-        self.queued_bytes -= len(data)
+    def _arrive(self, network: Network, size: int) -> None:
+        """A message got through, and the oldest that waits for that is read: what was cut off may be older."""
         other = self.other
         if network.is_cut(self.node.number, other.node.number):
-            self.queued_bytes += len(data)
-            self.held.append(data)
-        elif other.is_open:
+            self.held.append(size)
+            return
+        data = self.under_way.popleft()
+        self.queued_bytes -= len(data)
+        if other.is_open:
             other.node.on_message(other, data)
         elif other.node.is_up:
             self._later(network, self.reset)  # nobody knows this connection there (RFC 9293, 3.5.2)
@@ -81,8 +86,8 @@ class Lane:
     def heal(self, network: Network) -> None:
         """The partition is over: TCP sends again what was not acknowledged."""
         held, self.held = self.held, []
-        for data in held:
-            self._carry(network, data, wire_bytes(len(data)) + TCP_BYTES)
+        for size in held:
+            self._carry(network, size)
 
     def hang_up(self, network: Network) -> None:
         """End the link at this end; the other hears of it after all that was sent."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 from sim_scenes import ran, small
 
 from p2pblog.errors import UsageError
 from p2pblog.sim.faults import FAULTS, faults_of
+from p2pblog.sim.links import Lane
 from p2pblog.sim.loop import SECOND_US
 from p2pblog.sim.world import World
 
@@ -17,6 +20,18 @@ def begun(world: World, seconds: float) -> World:
         world.begin()
     world.loop.run_until(int(seconds * SECOND_US))
     return world
+
+
+@dataclass
+class Reader:
+    """Stands where a node stood, and notes what is sent to it."""
+
+    number: int
+    read: list[bytes]
+    is_up: bool = True
+
+    def on_message(self, _lane: Lane, data: bytes) -> None:
+        self.read.append(data)
 
 
 def on_line(world: World) -> list[int]:
@@ -81,6 +96,24 @@ def test_a_partition_lets_nothing_through_until_it_heals() -> None:
     assert world.network.sides == {}
     world = ran(small({"kind": "partition", "at_s": 5.0, "share": 0.5, "heal_after_s": 8.0}), 2)
     assert world.violations == []
+
+
+def test_what_a_partition_held_up_arrives_in_the_order_it_was_sent() -> None:
+    """Some of it was on its way when the partition began, some was sent meanwhile, some arrives after it healed."""
+    world = begun(World(small(), 20, 2), 5)
+    lane = next(lane for lane in world.nodes[1].lanes.values() if lane.is_open)
+    read: list[bytes] = []
+    lane.other.node = Reader(lane.other.node.number, read)  # type: ignore[assignment]
+    way_us = world.network.rtt_us(1, lane.other.node.number) // 2
+    for number, wait_us in enumerate((way_us // 2, way_us // 4, way_us, way_us // 8, 0)):
+        lane.send(world.network, bytes([number]))
+        if number == 1:
+            world.split([1])
+        if number == 3:
+            world.heal()
+        world.loop.run_until(world.loop.now_us + wait_us)
+    world.loop.run_until(lane.last_us)
+    assert [data for data in read if len(data) == 1] == [bytes([number]) for number in range(5)]
 
 
 def test_a_wrong_clock_shows_in_what_is_written_and_hurts_nobody() -> None:
