@@ -124,20 +124,21 @@ class Gossip:
         """What to do about an event; `now` is in seconds and never goes back."""
         self.replication.now = now
         effects = self._on_event(event, now)
-        return effects + self.nearness.settle(now)
+        settling = self.nearness.settle(now)
+        return effects + settling if settling else effects
 
     def _on_event(self, event: Event, now: float) -> list[Effect]:
         match event:
             case Received(peer, message):
                 return self._on_received(peer, message, now)
+            case Due(timer):
+                return self._on_due(timer, now)
             case LinkUp():
                 return self._on_link_up(event, now)
             case LinkDown(peer, error):
                 return self._on_link_down(peer, error, now)
             case DialFailed():
                 return self.membership.on_dial_failed(event, now)
-            case Due(timer):
-                return self._on_due(timer, now)
             case Stored():
                 return self._on_stored(event, now)
             case Contradicted(source):
@@ -250,6 +251,12 @@ class Gossip:
 
     def _on_message(self, session: Session, message: Message, now: float) -> list[Effect]:
         match message:
+            case Ping():  # the two that come every second, so looked for first
+                return self.membership.on_ping(session, message)
+            case Pong(number):
+                if number == COMPARE_PING:
+                    return self.sharing.on_compared(session)
+                return self.membership.on_pong(session, message, now)
             case Hello():
                 return self._on_hello(session, message, now)
             case Tokens():
@@ -302,12 +309,6 @@ class Gossip:
                 return self.strays.on_found(session, message)
             case Peers():
                 return self.membership.on_peers(session, message, now)
-            case Ping():
-                return self.membership.on_ping(session, message)
-            case Pong(number) if number == COMPARE_PING:
-                return self.sharing.on_compared(session)
-            case Pong():
-                return self.membership.on_pong(session, message, now)
             case Near():
                 return self.nearness.on_near(session, message)
             case Relay():

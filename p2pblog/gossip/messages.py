@@ -325,6 +325,10 @@ class Encoder:
 
     def _value(self, message: Message) -> list[Any]:
         match message:
+            case Ping(number):  # said every second, so looked for first
+                return [19, number]
+            case Pong(number):
+                return [20, number]
             case Hello(version, port, links, memory):
                 return [0, version, port, links, memory]
             case Tokens(tokens):
@@ -363,10 +367,6 @@ class Encoder:
                 return [17, ref.value, identity, list(bodies), signature, payload]
             case Peers(endpoints):
                 return [18, [[endpoint.host, endpoint.port] for endpoint in endpoints]]
-            case Ping(number):
-                return [19, number]
-            case Pong(number):
-                return [20, number]
             case Bye():
                 return [21]
             case Relay(identity, hops_left):

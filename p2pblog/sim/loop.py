@@ -86,7 +86,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def at(self, when_us: int, do: Callable[..., object], *args: Any) -> None:
         """Call it then; at once, but after what is due already, for a time that has passed."""
         self._tie += 1
-        heapq.heappush(self._heap, (max(when_us, self.now_us), self._tie, do, args))
+        due_us = when_us if when_us > self.now_us else self.now_us
+        heapq.heappush(self._heap, (due_us, self._tie, do, args))
 
     def run_until(self, end_us: int) -> None:
         """Let time pass up to and including that moment. Raises what an event raised."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from array import array
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +14,11 @@ from p2pblog.core.keys import DeviceKey
 from p2pblog.core.runs import run_device
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.messages import Have, Live, Message, Run
+
+TRACE_ROW = struct.Struct(">QII")
+"""What the trace says of a message before its bytes: when it came, from which node, to which."""
+CARRIERS = (Live, Run)
+"""The messages that carry payloads."""
 
 
 def quantile(values: Sequence[int], share: float) -> int:
@@ -71,11 +77,11 @@ class Meter:
         self.relinked[type(message).__name__] += size
 
     def on_message(self, now_us: int, sender: int, receiver: int, data: bytes) -> None:
-        self._trace.update(now_us.to_bytes(8, "big") + sender.to_bytes(4, "big") + receiver.to_bytes(4, "big") + data)
+        self._trace.update(TRACE_ROW.pack(now_us, sender, receiver) + data)
 
     def copies_of(self, message: Message) -> list[Notice]:
         """The notices whose payloads a message carries."""
-        if not isinstance(message, Live | Run):
+        if not isinstance(message, CARRIERS):
             return []
         try:
             device, first = run_device(message.value)

@@ -161,6 +161,12 @@ def test_what_we_cannot_say_is_our_own_fault(value: Any) -> None:
         codec.pack(value)
 
 
+def test_a_value_that_failed_half_way_leaves_nothing_in_the_next() -> None:
+    with pytest.raises(LocalProtocolError):
+        codec.pack([b"the half that went well", object()])
+    assert codec.pack([1]) == b"\x91\x01"
+
+
 def test_sorted_keys_are_canonical_and_nils_take_no_bytes() -> None:
     data = codec.pack(codec.sort_keys({"z": 1, "é": 2, "a": None, "aa": 3}))
     assert codec.unpack(data, bytes_max=100) == {"aa": 3, "z": 1, "é": 2}

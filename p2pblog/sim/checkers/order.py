@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from p2pblog.sim.node import SimNode
     from p2pblog.sim.world import World
 
+TELLING = frozenset({Live, Run, Have, Payloads, Clocks})
+"""The messages that say something of entries; most others are pings."""
+
 
 class StoreBeforeSend(Watcher):
     """Looks at every message of an honest node."""
 
     def on_sent(self, world: World, sender: SimNode, receiver: SimNode, message: Message) -> None:
-        if sender.number in world.byzantine:
+        if type(message) not in TELLING or sender.number in world.byzantine:
             return
         for device, seq in _told(message):
             if not sender.store.holds(device, seq):
