@@ -129,10 +129,10 @@ class Gossip:
 
     def _on_event(self, event: Event, now: float) -> list[Effect]:
         match event:
-            case Received(peer, message):
-                return self._on_received(peer, message, now)
-            case Due(timer):
-                return self._on_due(timer, now)
+            case Received():  # nearly all events are messages and timers
+                return self._on_received(event.peer, event.message, now)
+            case Due():
+                return self._on_due(event.timer, now)
             case LinkUp():
                 return self._on_link_up(event, now)
             case LinkDown(peer, error):
@@ -189,6 +189,8 @@ class Gossip:
         match timer:
             case PingDue():
                 return self.membership.on_ping_due(now)
+            case RelayDue():
+                return self.relaying.on_relay_due(now)
             case PongDue():
                 return self.membership.on_pong_due(timer, now)
             case GraftDue():
@@ -205,8 +207,6 @@ class Gossip:
                 return self.sharing.on_tokens_due()
             case HelloDue():
                 return self.sharing.on_hello_due(timer)
-            case RelayDue():
-                return self.relaying.on_relay_due(now)
             case ClocksDue(peer):
                 session = self.sharing.sessions.get(peer)
                 return [] if session is None else self.sharing.tell_clocks(session)
@@ -253,8 +253,8 @@ class Gossip:
         match message:
             case Ping():  # the two that come every second, so looked for first
                 return self.membership.on_ping(session, message)
-            case Pong(number):
-                if number == COMPARE_PING:
+            case Pong():
+                if message.number == COMPARE_PING:
                     return self.sharing.on_compared(session)
                 return self.membership.on_pong(session, message, now)
             case Hello():

@@ -325,10 +325,10 @@ class Encoder:
 
     def _value(self, message: Message) -> list[Any]:
         match message:
-            case Ping(number):  # said every second, so looked for first
-                return [19, number]
-            case Pong(number):
-                return [20, number]
+            case Ping():  # said every second, so looked for first
+                return [19, message.number]
+            case Pong():
+                return [20, message.number]
             case Hello(version, port, links, memory):
                 return [0, version, port, links, memory]
             case Tokens(tokens):

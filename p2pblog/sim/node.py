@@ -208,12 +208,12 @@ class SimNode:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Send(peer):
-                lane = self.lanes.get(peer)
+            case Send():
+                lane = self.lanes.get(effect.peer)
                 if lane is not None and lane.is_open:
                     self._send(lane, effect)
-            case SetTimer(timer, at):
-                self.network.loop.at(micros(at), self._due, self._life, timer)
+            case SetTimer():
+                self.network.loop.at(micros(effect.at), self._due, self._life, effect.timer)
             case Close(peer, error):
                 lane = self.lanes.get(peer)
                 if lane is not None and lane.is_open:
