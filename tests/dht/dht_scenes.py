@@ -72,6 +72,12 @@ class Person:
     def head(self, counter: int = 1, seq: int = 7, expires_ms: int = NOW + DAY) -> Head:
         return must(sign_head(self.identity, self.laptop, counter, seq, EntryId(bytes([seq % 256]) * 32), expires_ms))
 
+    def phone_head(self) -> Head:
+        """The head of a second device under the same key."""
+        known = self.identity
+        both = known.merge([state_device(self.roots[0], self.phone, known.hash, 0, known.next_counter)])
+        return must(sign_head(both, self.phone, 1, 1, EntryId(b"1" * 32), NOW + DAY))
+
     def retired(self) -> Retired:
         return must(retired_record(self.retiring(), self.laptop.public))
 

@@ -103,7 +103,7 @@ def test_nodes_that_check_no_signature_are_caught(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_look_up_that_takes_the_first_answer_is_seen_to_miss_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory, "Parameters", lambda: Parameters(answers_enough=1))
+    monkeypatch.setattr(directory, "Parameters", lambda: Parameters(answers_enough=1, agreed_enough=1))
     assert world(nodes=40, lookups=40).json["success_ratio"] < 0.9
 
 
