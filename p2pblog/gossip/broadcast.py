@@ -92,7 +92,7 @@ class Broadcast:
         owner = self.holdings.owners.get(device)
         if owner is None or owner not in session.shared or not self.holdings.takes(session.peer, owner):
             return []  # unfollowed in the meantime, or a device whose statement is still on its way
-        mark_held(session, device, seq, seq)
+        mark_held(self.sharing, session, device, seq, seq)
         if seq <= self.holdings.high(device):
             return self._fill_gaps(device, seq, seq)
         if seq <= self._reached(device) or seq > self.holdings.last_wanted(device):
@@ -122,7 +122,7 @@ class Broadcast:
         if not self.holdings.takes(session.peer, identity):
             return [Send(session.peer, Prune(device))]
         high = first + len(message.value[3]) - 1
-        mark_held(session, device, first, high)
+        mark_held(self.sharing, session, device, first, high)
         if high <= self._reached(device):
             return self._on_duplicate(session, device) + self._fill_gaps(device, first, high)
         before = self.holdings.id_before(device, first)
@@ -178,7 +178,7 @@ class Broadcast:
             return []
         self.trees.setdefault(message.device, Tree()).eager_to[session.peer] = None
         if message.first > 1:  # who asks from there on holds what is below; else he would only be told of the next one
-            mark_held(session, message.device, message.first - 1, message.first - 1)
+            mark_held(self.sharing, session, message.device, message.first - 1, message.first - 1)
         high = self.holdings.high(message.device)
         if not 0 < message.first <= high or session.loads >= LOADS_MAX:
             return []
@@ -282,7 +282,7 @@ class Broadcast:
         session.loads = max(0, session.loads - 1)
         if not event.entries or self.holdings.owners.get(device) not in session.shared:
             return []
-        mark_held(session, device, event.entries[0].seq, event.entries[-1].seq)
+        mark_held(self.sharing, session, device, event.entries[0].seq, event.entries[-1].seq)
         return [Send(session.peer, Live(encode_run(event.entries)))]
 
     def on_stored(self, event: Stored, now: float) -> list[Effect]:
@@ -314,7 +314,7 @@ class Broadcast:
 
     def _push(self, session: Session, device: DeviceKey, entries: Sequence[Entry], their_high: int) -> Effect:
         news = [entry for entry in entries if entry.seq > their_high]
-        mark_held(session, device, news[0].seq, news[-1].seq)
+        mark_held(self.sharing, session, device, news[0].seq, news[-1].seq)
         return Send(session.peer, Live(encode_run(news, prev_known=news[0].seq > 1)))
 
     def _announce(self, peer: NodeKey, device: DeviceKey, seq: int, at_once: bool, now: float) -> list[Effect]:

@@ -33,10 +33,9 @@ def note_lack(session: Session | None, device: DeviceKey, bare: Set[int]) -> Non
 def who_lacks(sharing: Sharing, event: Stored) -> list[Session]:
     """The links whose other end lacks a payload that this batch has brought, in the order of their keys."""
     given = {entry.seq for entry in event.batch.entries}
-    sessions = (sharing.sessions[peer] for peer in sharing.sharers.get(event.batch.identity, ()))
+    sessions = sharing.sharing(event.batch.identity)
     device = event.state.device
-    lacking = [s for s in sessions if not given.isdisjoint(s.clocks.get(device, _NOTHING).missing)]
-    return sorted(lacking, key=lambda session: session.peer)
+    return [s for s in sessions if not given.isdisjoint(s.clocks.get(device, _NOTHING).missing)]
 
 
 def may_fill(holdings: Holdings, session: Session, identity: IdentityHash) -> bool:
@@ -83,8 +82,10 @@ def is_past_hole(session: Session, event: Stored) -> bool:
     return first > 1 and not any(span.low < first <= span.high for span in event.state.spans)
 
 
-def mark_held(session: Session, device: DeviceKey, first: int, last: int) -> None:
+def mark_held(sharing: Sharing, session: Session, device: DeviceKey, first: int, last: int) -> None:
     """The peer holds these numbers too: it said so, or was sent them."""
-    clock = session.clocks.get(device)
-    if clock is None or not any(low <= first and last <= high for low, high in clock.spans):
-        session.clocks[device] = (clock or Clock()).extended(first, last)
+    clock, owner = session.clocks.get(device, _NOTHING), sharing.holdings.owners.get(device)
+    if not any(low <= first and last <= high for low, high in clock.spans):
+        session.clocks[device] = clock.extended(first, last)
+        if not clock.spans and owner is not None:
+            sharing.note(owner)

@@ -152,7 +152,7 @@ class Membership:
     linked_at: dict[NodeKey, float] = field(default_factory=dict)
     _shuffle_at: float = 0.0
     _in_crash: bool = False
-    _uncovered: tuple[int, set[IdentityHash]] = (-1, set())
+    _uncovered: tuple[int, set[IdentityHash]] = field(default_factory=lambda: (-1, set()))
     """What links lead to too seldom, as of which change of what is shared."""
     _try_lost_at: float = 0.0
     _pause_until: float = 0.0
@@ -482,14 +482,19 @@ class Membership:
         return bool(self.dialing) or any(now - at < SETTLE_S for at in self.linked_at.values())
 
     def _poorly_covered(self) -> set[IdentityHash]:
-        """What is followed and has fewer links than we wish for; counted anew only when something has changed."""
-        changes = self.sharing.changes
-        if self._uncovered[0] != changes:
-            followed = self.holdings.interests
-            own = None if self._has_followers else self.holdings.own
-            few = {i for i in followed if i != own and self.sharing.cover(i, unasked=True) < COVER_TWICE}
-            self._uncovered = changes, few
-        return self._uncovered[1]
+        """What is followed and has fewer links than we wish for; counted anew only where something has changed."""
+        (as_of, few), followed = self._uncovered, self.holdings.interests
+        if as_of == self.sharing.changes:
+            return few
+        few &= followed.keys()
+        for identity in followed if as_of < 0 else self.sharing.changed_since(as_of):
+            is_wished_for = identity in followed and (self._has_followers or identity != self.holdings.own)
+            if is_wished_for and self.sharing.cover(identity, unasked=True) < COVER_TWICE:
+                few.add(identity)
+            else:
+                few.discard(identity)
+        self._uncovered = self.sharing.changes, few
+        return few
 
 
 def outranks(own: NodeKey, peer: NodeKey, is_dialed: bool, was_dialed: bool, stood_s: float) -> bool:

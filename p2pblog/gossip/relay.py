@@ -24,8 +24,8 @@ Rules.
 
 from __future__ import annotations
 
+import math
 import random
-from collections import Counter
 from dataclasses import dataclass, field
 
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
@@ -86,6 +86,19 @@ class Quest:
     asked: dict[NodeKey, float] = field(default_factory=dict)
     tried: dict[NodeKey, None] = field(default_factory=dict)
     """Who was asked in this round; once all have been, the next round begins."""
+    due: float = 0.0
+    """When it is to be looked at, if nothing changes before."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """What all that is asked in one check goes by: the time, how many may still be asked for, and our neighbours."""
+
+    now: float
+    neighbours: list[Session]
+    load: dict[NodeKey, int]
+    """How many feeds each neighbour relays for us, as far as we know."""
+    asks_left: int = ASKS_PER_CHECK_MAX
 
 
 @dataclass(slots=True)
@@ -98,13 +111,18 @@ class Relaying:
     broadcast: Broadcast
     rng: random.Random
     quests: dict[IdentityHash, Quest] = field(default_factory=dict)
-    _checked: int = -1
+    _checked: int = 0
     """As of which change of what is shared all feeds were looked at."""
+    _quests_due: float = 0.0
+    _leases_due: float = 0.0
+    """When a quest, and a lease, is to be looked at, if nothing changes before."""
     heeded: dict[NodeKey, tuple[float, float]] = field(default_factory=dict)
     """How many more messages of a peer are heeded, as of when."""
 
     def start(self, now: float) -> list[Effect]:
         """Whatever was relayed when the last run ended is forgotten."""
+        for identity in self.holdings.interests:
+            self.sharing.note(identity)
         effects: list[Effect] = [SetTimer(RelayDue(), now + RELAY_CHECK_S)]
         return effects + self._leave(list(self.holdings.relayed))
 
@@ -117,9 +135,11 @@ class Relaying:
             if asker is not None:
                 self.sharing.touch(identity)
                 lease.until = max(lease.until, min(asker.until, now + RELAY_TRIAL_S))
-        for quest in self.quests.values():
-            quest.asked.pop(peer, None)
+                self._leases_due = now
+        for identity, quest in self.quests.items():
             quest.tried.pop(peer, None)
+            if quest.asked.pop(peer, None) is not None:
+                self.sharing.note(identity)
 
     # --- what peers ask of us ---
 
@@ -133,15 +153,17 @@ class Relaying:
         lease = self.holdings.leases.setdefault(identity, Lease())
         is_known = session.peer in lease.askers
         lease.askers[session.peer] = Asker(now + RELAY_TRIAL_S, message.hops_left)
+        self._leases_due = min(self._leases_due, now + RELAY_TRIAL_S)
         if not is_known:
             self.sharing.touch(identity)
         if is_known and self._givers(identity):
             lease.askers[session.peer] = Asker(now + RELAY_LEASE_S, message.hops_left)
         if is_new:
             return self._take(identity, now)
-        quest = self.quests.get(identity)
-        if quest is not None and self._hops(identity) > allowed:
-            quest.next_at = min(quest.next_at, now + PASS_AFTER_S)
+        if self._hops(identity) > allowed:
+            self.sharing.note(identity)
+            if identity in self.quests:
+                self.quests[identity].next_at = min(self.quests[identity].next_at, now + PASS_AFTER_S)
         return self.sharing.answer(session, identity)
 
     def _take(self, identity: IdentityHash, now: float) -> list[Effect]:
@@ -174,6 +196,7 @@ class Relaying:
             if lease is not None:
                 lease.askers.pop(peer, None)
                 self.sharing.touch(identity)
+                self._leases_due = 0.0
 
     # --- what the person wants ---
 
@@ -223,8 +246,14 @@ class Relaying:
     # --- time ---
 
     def on_relay_due(self, now: float) -> list[Effect]:
-        """End what is over, then look which feeds are not reached."""
+        """End what is over, then look at the feeds that may not be reached any more."""
         effects: list[Effect] = [SetTimer(RelayDue(), now + RELAY_CHECK_S)]
+        if self._leases_due <= now:
+            effects += self._end_leases(now)
+        return effects + self._seek(now)
+
+    def _end_leases(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
         left: list[IdentityHash] = []
         for identity, lease in list(self.holdings.leases.items()):
             over = [peer for peer, asker in lease.askers.items() if asker.until <= now]
@@ -239,7 +268,8 @@ class Relaying:
             for peer in over:
                 if identity in self.sharing.sessions[peer].shared:
                     effects += self._settle(self.sharing.sessions[peer], identity)
-        return effects + self._leave(left) + self._seek(now)
+        self._leases_due = min((_next_end(lease) for lease in self.holdings.leases.values()), default=math.inf)
+        return effects + self._leave(left)
 
     def _leave(self, identities: list[IdentityHash]) -> list[Effect]:
         """Relay no more. The logs go, unless the person has followed them once."""
@@ -265,38 +295,62 @@ class Relaying:
     # --- whom we ask ---
 
     def _seek(self, now: float) -> list[Effect]:
-        load, grace_s = self._load(now), self._grace_s()
+        """Look at each feed to which the way may have changed, and at each whose quest is due."""
+        changed, self._checked = self.sharing.changed_since(self._checked), self.sharing.changes
+        if not changed and now < self._quests_due:
+            return []
+        due = [identity for identity, quest in self.quests.items() if quest.due <= now]
+        turn = self._turn(now)
         effects: list[Effect] = []
-        asks = 0
-        changes, self._checked = self._checked, self.sharing.changes
-        for identity in self.holdings.cared_for if self._checked != changes else list(self.quests):
-            if identity == self.holdings.own or self._hops(identity) < 0:
-                continue
-            quest, near = self.quests.get(identity), self._near(identity)
-            if quest is None:
-                if not near:
-                    self._begin(identity, now + RELAY_AFTER_S)
-                continue
-            if any(peer not in quest.asked for peer in near):
-                self._end(identity)
-                continue
-            if quest.asked:
-                givers = near or self._givers(identity)
-                effects += self._renew(identity, quest, [peer for peer in givers if peer in quest.asked], now)
-            if near:
-                quest.tries, quest.next_at = 0, now
-            elif quest.next_at <= now - (0.0 if quest.tries else grace_s) and asks < ASKS_PER_CHECK_MAX:
-                asks += 1
-                effects += self._ask(identity, quest, load, now)
+        for identity in dict.fromkeys([*reversed(changed), *due]):
+            effects += self._look(identity, turn)
+        self._quests_due = min((quest.due for quest in self.quests.values()), default=math.inf)
+        return effects
+
+    def _look(self, identity: IdentityHash, turn: Turn) -> list[Effect]:
+        """Whether a feed is reached: begin, go on with or end the search for relays of it."""
+        quest = self.quests.get(identity)
+        if identity == self.holdings.own or not self.holdings.cares_for(identity):
+            self._end(identity)
+            return []
+        if self._hops(identity) < 0:
+            if quest is not None:
+                quest.due = math.inf
+            return []
+        near = self._near(identity)
+        if quest is None:
+            if not near:
+                self._begin(identity, turn.now + RELAY_AFTER_S)
+            return []
+        for peer in [peer for peer, until in quest.asked.items() if until + RELAY_LEASE_S <= turn.now]:
+            del quest.asked[peer]
+        if any(peer not in quest.asked for peer in near):
+            self._end(identity)
+            return []
+        return self._go_on(identity, quest, near, turn)
+
+    def _go_on(self, identity: IdentityHash, quest: Quest, near: list[NodeKey], turn: Turn) -> list[Effect]:
+        """Renew what leads to the feed or, where nothing does, ask on."""
+        now = turn.now
+        kept = self._kept(quest, near or self._givers(identity), now) if quest.asked else []
+        effects = self._renew(identity, quest, kept, now)
+        if near:
+            quest.tries, quest.next_at = 0, now
+        elif quest.next_at <= now - (0.0 if quest.tries else self._grace_s()) and turn.asks_left:
+            turn.asks_left -= 1
+            effects += self._ask(identity, quest, turn)
+        renewals = [quest.asked[peer] - RELAY_LEASE_S / 2 for peer in kept]
+        ends = [until + RELAY_LEASE_S for until in quest.asked.values()]
+        quest.due = min([*renewals, *ends, math.inf if near else quest.next_at])
         return effects
 
     def _begin(self, identity: IdentityHash, at: float) -> None:
-        quest = self.quests[identity] = Quest(at)
+        quest = self.quests[identity] = Quest(at, due=at)
         self.holdings.asked[identity] = quest.asked
 
     def _end(self, identity: IdentityHash) -> None:
-        self.quests.pop(identity, None)
-        self.holdings.asked.pop(identity, None)
+        if self.quests.pop(identity, None) is not None and self.holdings.asked.pop(identity):
+            self.sharing.note(identity)
 
     def _grace_s(self) -> float:
         """How much longer to wait for links before anybody is asked. Among nodes that have just come up themselves most
@@ -306,26 +360,24 @@ class Relaying:
 
     def _near(self, identity: IdentityHash) -> list[NodeKey]:
         """The links over which an identity's author is near, without those that may have it from us."""
-        sessions, reach = self.sharing.sessions, self.sharing.reach(identity)
-        return sorted(
-            peer
-            for peer in self.sharing.sharers.get(identity, ())
-            if sessions[peer].near.get(identity, reach) < reach
-            and identity not in sessions[peer].unkept
-            and self.holdings.takes(peer, identity)
-        )
+        reach = self.sharing.reach(identity)
+        return [
+            session.peer
+            for session in self.sharing.sharing(identity)
+            if session.near.get(identity, reach) < reach
+            and identity not in session.unkept
+            and self.holdings.takes(session.peer, identity)
+        ]
 
-    def _load(self, now: float) -> Counter[NodeKey]:
-        """How many feeds each neighbour relays for us, as far as we know. A lease that has run out is remembered for as
-        long as it could have been renewed: until then that neighbour may still tell us of entries."""
-        load: Counter[NodeKey] = Counter()
-        for identity in [identity for identity in self.quests if not self.holdings.cares_for(identity)]:
-            self._end(identity)
+    def _turn(self, now: float) -> Turn:
+        """A lease that has run out is remembered for as long as it could have been renewed: until then that neighbour
+        may still tell us of entries, but it counts as free."""
+        neighbours = [session for _peer, session in sorted(self.sharing.sessions.items()) if session.ready]
+        load = dict.fromkeys(self.sharing.sessions, 0)
         for quest in self.quests.values():
-            for peer in [peer for peer, until in quest.asked.items() if until + RELAY_LEASE_S <= now]:
-                del quest.asked[peer]
-            load.update(peer for peer, until in quest.asked.items() if until > now)
-        return load
+            for peer, until in quest.asked.items():
+                load[peer] += until > now
+        return Turn(now, neighbours, load)
 
     def _hops(self, identity: IdentityHash) -> int:
         """How many relays may stand behind whom we ask; below 0: we may ask nobody."""
@@ -350,26 +402,23 @@ class Relaying:
                 holders.append(session.peer)
         return holders
 
-    def _renew(self, identity: IdentityHash, quest: Quest, givers: list[NodeKey], now: float) -> list[Effect]:
+    def _kept(self, quest: Quest, givers: list[NodeKey], now: float) -> list[NodeKey]:
+        """The relays that are worth their lease, those first that still have it."""
+        asked = [peer for peer in givers if peer in quest.asked]
+        return sorted(asked, key=lambda peer: (quest.asked[peer] <= now, peer))[:RELAYS_KEPT]
+
+    def _renew(self, identity: IdentityHash, quest: Quest, kept: list[NodeKey], now: float) -> list[Effect]:
         effects: list[Effect] = []
-        for peer in sorted(givers, key=lambda peer: (quest.asked[peer] <= now, peer))[:RELAYS_KEPT]:
+        for peer in kept:
             if quest.asked[peer] - now <= RELAY_LEASE_S / 2:
                 quest.asked[peer] = now + RELAY_LEASE_S
                 effects.append(Send(peer, Relay(identity, self._hops(identity))))
         return effects
 
-    def _ask(self, identity: IdentityHash, quest: Quest, load: Counter[NodeKey], now: float) -> list[Effect]:
-        is_own, holders = identity in self.holdings.interests, self._holders(identity)
+    def _ask(self, identity: IdentityHash, quest: Quest, turn: Turn) -> list[Effect]:
+        is_own, holders, now = identity in self.holdings.interests, self._holders(identity), turn.now
         is_away = bool(holders)
-        able = [
-            peer
-            for peer, session in sorted(self.sharing.sessions.items())
-            if session.ready
-            and identity not in session.unkept
-            and (peer not in holders or peer in quest.asked)  # else it is no better off than we are
-            and not self.holdings.is_asked_by(peer, identity)
-            and (load[peer] < RELAYS_PER_PEER_MAX or quest.asked.get(peer, 0.0) > now)
-        ]
+        able = self._able(identity, quest, set(holders) - quest.asked.keys(), turn)
         untried = [peer for peer in able if peer not in quest.tried]
         if not untried:
             quest.tried.clear()
@@ -378,13 +427,27 @@ class Relaying:
         chosen = self.rng.sample(untried, min(len(untried), most))
         hops = 0 if is_away else min(quest.tries, HOPS_MAX) if is_own else self._hops(identity)
         for peer in chosen:
-            load[peer] += quest.asked.get(peer, 0.0) <= now
+            turn.load[peer] += quest.asked.get(peer, 0.0) <= now
             quest.tried[peer] = None
             quest.asked[peer] = now + RELAY_TRIAL_S
+        if chosen:
+            self.sharing.note(identity)
         wait = self._wait(identity, quest, is_away, now)
         quest.tries = min(quest.tries + 1, 10) if chosen else quest.tries
         quest.next_at = now + wait
         return [Send(peer, Relay(identity, hops)) for peer in chosen]
+
+    def _able(self, identity: IdentityHash, quest: Quest, no_better: set[NodeKey], turn: Turn) -> list[NodeKey]:
+        """Whom we could ask: nobody who asked us, who is no better off than we are, or who relays enough for us."""
+        lease = self.holdings.leases.get(identity)
+        apart = no_better if lease is None else no_better | lease.askers.keys()
+        return [
+            session.peer
+            for session in turn.neighbours
+            if session.peer not in apart
+            and identity not in session.unkept
+            and (turn.load[session.peer] < RELAYS_PER_PEER_MAX or quest.asked.get(session.peer, 0.0) > turn.now)
+        ]
 
     def _wait(self, identity: IdentityHash, quest: Quest, is_away: bool, now: float) -> float:
         """How long until others are asked. Neighbours who follow it too search as we do, and who finds it gives to all:
@@ -397,3 +460,8 @@ class Relaying:
             return wait
         others = sum(quest.asked.get(peer, 0.0) <= now for peer in self.sharing.sharers.get(identity, ()))
         return min(RELAY_AWAY_MAX_S, wait * (1.0 + others))
+
+
+def _next_end(lease: Lease) -> float:
+    """When the first of its askers' times is over or, without askers, the lease itself."""
+    return min((asker.until for asker in lease.askers.values()), default=lease.until)

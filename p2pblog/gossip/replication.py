@@ -486,7 +486,7 @@ class Replication:
             return [Send(session.peer, Payloads(device, tuple((s, p) for s, p in given if p is not None)))]
         if not shared or not entries:
             return [Send(session.peer, Lack(device, request.first))]
-        mark_held(session, device, entries[0].seq, entries[-1].seq)
+        mark_held(self.sharing, session, device, entries[0].seq, entries[-1].seq)
         return [Send(session.peer, Run(encode_run(entries)))]
 
     # --- forks ---

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import TypeVar
 
 from p2pblog.config import HANDSHAKE_TIMEOUT_S
@@ -65,6 +66,8 @@ warm within 290 ms)."""
 SHARED_WIDELY = 5
 """Links that share a feed from which on it is large: as many as a node keeps. (10,000 followers of one author, with ten
 links each, are up to 7 links from him; as if they were cut off, each dialed 5 more.)"""
+CHANGED_SPARE = 64
+"""Feeds beyond twice those we care for after which the changes of those that we care for no more are forgotten."""
 CLOCKS_PER_MESSAGE = 512
 """Identities told of in one Clocks message: some 50 kB, so that the first feeds can start before the last are named."""
 CLOCK_NUMBERS_PER_MESSAGE = 32_768
@@ -115,20 +118,23 @@ class Session:
 
 @dataclass(slots=True)
 class Sharing:
-    """The machine; `sessions` holds every link that stands. `sharers`: who of them shares an identity with us."""
+    """The machine; `sessions` holds every link that stands. `sharers`: those of them that share an identity with us, in
+    the order of their keys."""
 
     node: NodeKey
     holdings: Holdings
     port: int = 0
     sessions: dict[NodeKey, Session] = field(default_factory=dict)
     links_so_far: int = 0
-    sharers: dict[IdentityHash, dict[NodeKey, None]] = field(default_factory=dict)
+    sharers: dict[IdentityHash, dict[NodeKey, Session]] = field(default_factory=dict)
     news: dict[IdentityHash, None] = field(default_factory=dict)
     """Feeds to whose authors the way may have changed."""
     due_tokens: dict[IdentityHash, None] = field(default_factory=dict)
     """What we have come to care for and not said yet."""
     changes: int = 0
     """Grows whenever another link may lead to a feed, or one fewer."""
+    changed: dict[IdentityHash, int] = field(default_factory=dict)
+    """As of which change each feed was concerned last, in that order."""
 
     # --- links ---
 
@@ -161,15 +167,15 @@ class Sharing:
 
     def sharing(self, identity: IdentityHash) -> list[Session]:
         """The links on which this identity is shared, in the order of their keys."""
-        return [self.sessions[peer] for peer in sorted(self.sharers.get(identity, ()))]
+        return list(self.sharers.get(identity, {}).values())
 
     def cover(self, identity: IdentityHash, unasked: bool = False) -> int:
         """How many links lead near this identity's author or, while there is no way to the author, how many tell of
         entries; a link that shares it and has nothing, or does not give what it has, leads nowhere. `unasked`: without
         those that may only relay it for us."""
         asked = self.holdings.asked.get(identity, ()) if unasked else ()
-        sharing = [self.sessions[peer] for peer in self.sharers.get(identity, ()) if peer not in asked]
-        sessions = [session for session in sharing if identity not in session.unkept]
+        sharing = self.sharers.get(identity, {})
+        sessions = [s for peer, s in sharing.items() if peer not in asked and identity not in s.unkept]
         near = [session.near[identity] for session in sessions if identity in session.near]
         if near:
             reach = self.reach(identity)
@@ -204,7 +210,19 @@ class Sharing:
     def touch(self, identity: IdentityHash) -> None:
         """The way to this identity's author, or what we tell of it, may have changed."""
         self.news[identity] = None
+        self.note(identity)
+
+    def note(self, identity: IdentityHash) -> None:
+        """Another link may lead to this feed, or one fewer."""
         self.changes += 1
+        self.changed.pop(identity, None)
+        self.changed[identity] = self.changes
+        if len(self.changed) > CHANGED_SPARE + 2 * (len(self.holdings.interests) + len(self.holdings.relayed)):
+            self.changed = {i: at for i, at in self.changed.items() if self.holdings.cares_for(i)}
+
+    def changed_since(self, change: int) -> list[IdentityHash]:
+        """The feeds that were concerned after that change, the latest first; what nobody cares for may be left out."""
+        return [i for i, _at in takewhile(lambda row: row[1] > change, reversed(self.changed.items()))]
 
     def on_word(self, session: Session, identity: IdentityHash | None, kept: bool) -> None:
         """A peer has given entries that its clock promised, or has not; nobody's logs promise nothing."""
@@ -222,7 +240,6 @@ class Sharing:
         if session.ready:
             raise BadMessage("a second Hello")
         session.ready = True
-        self.changes += 1
         session.port, session.links = hello.port, hello.links
         if session.offered is None or session.offered != hello.memory:
             session.memory = Memory(session.binding, session.dialed)
@@ -232,8 +249,7 @@ class Sharing:
     def _resume(self, session: Session) -> list[Effect]:
         memory = session.memory
         for identity, row in memory.shared.items():
-            self.touch(identity)
-            self.sharers.setdefault(identity, {})[session.peer] = None
+            self._join(session, identity)
             if row.heard is not None:
                 session.clocks.update(row.heard.logs)
                 session.clock_numbers += count_numbers(row.heard)
@@ -262,9 +278,13 @@ class Sharing:
         """Both care for it: the clock that is to be said next tells the peer so, if no token has."""
         row = session.shared[identity] = Shared()
         session.memory.told.add(identity)
-        self.sharers.setdefault(identity, {})[session.peer] = None
-        self.touch(identity)
+        self._join(session, identity)
         return row
+
+    def _join(self, session: Session, identity: IdentityHash) -> None:
+        sharers = {**self.sharers.get(identity, {}), session.peer: session}
+        self.sharers[identity] = dict(sorted(sharers.items()))
+        self.touch(identity)
 
     def on_forget(self, session: Session, message: Forget) -> list[Effect]:
         self.fold_heard(session, message)
@@ -330,7 +350,7 @@ class Sharing:
             raise TooLarge("clocks of more numbers than a peer may fill")
         row.heard = clock
         session.clocks.update(clock.logs)
-        self.changes += 1
+        self.note(clock.identity)
 
     # --- what changes here ---
 
@@ -341,7 +361,7 @@ class Sharing:
         if merged is known:
             return []
         self.holdings.learn(merged)
-        self.changes += 1
+        self.note(merged.hash)
         effects: list[Effect] = [StoreIdentity(merged)]
         for device, standing in merged.devices.items():
             if standing.retired and standing.entry is not None and device in self.holdings.logs:
@@ -352,7 +372,7 @@ class Sharing:
 
     def on_interested(self, identity: IdentityHash, now: float) -> list[Effect]:
         self.holdings.interests[identity] = None
-        self.changes += 1
+        self.note(identity)
         return self.take_up(identity, now)
 
     def take_up(self, identity: IdentityHash, now: float) -> list[Effect]:
@@ -393,7 +413,7 @@ class Sharing:
 
     def on_uninterested(self, identity: IdentityHash) -> list[Effect]:
         self.holdings.interests.pop(identity, None)
-        self.changes += 1
+        self.note(identity)
         return self.leave([identity])
 
     def leave(self, identities: list[IdentityHash]) -> list[Effect]:
