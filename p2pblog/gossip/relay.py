@@ -92,13 +92,13 @@ class Quest:
 
 @dataclass(slots=True)
 class Turn:
-    """What all that is asked in one check goes by: the time, how many may still be asked for, and our neighbours."""
+    """What all that is asked in one check goes by: the time, for how many feeds somebody may still be asked and, once
+    somebody is, our neighbours and how many feeds each relays for us, as far as we know."""
 
     now: float
-    neighbours: list[Session]
-    load: dict[NodeKey, int]
-    """How many feeds each neighbour relays for us, as far as we know."""
     asks_left: int = ASKS_PER_CHECK_MAX
+    neighbours: list[Session] = field(default_factory=list)
+    load: dict[NodeKey, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -300,7 +300,7 @@ class Relaying:
         if not changed and now < self._quests_due:
             return []
         due = [identity for identity, quest in self.quests.items() if quest.due <= now]
-        turn = self._turn(now)
+        turn = Turn(now)
         effects: list[Effect] = []
         for identity in dict.fromkeys([*reversed(changed), *due]):
             effects += self._look(identity, turn)
@@ -369,15 +369,14 @@ class Relaying:
             and self.holdings.takes(session.peer, identity)
         ]
 
-    def _turn(self, now: float) -> Turn:
+    def _look_round(self, turn: Turn) -> None:
         """A lease that has run out is remembered for as long as it could have been renewed: until then that neighbour
         may still tell us of entries, but it counts as free."""
-        neighbours = [session for _peer, session in sorted(self.sharing.sessions.items()) if session.ready]
-        load = dict.fromkeys(self.sharing.sessions, 0)
+        turn.neighbours = [session for _peer, session in sorted(self.sharing.sessions.items()) if session.ready]
+        turn.load = dict.fromkeys(self.sharing.sessions, 0)
         for quest in self.quests.values():
             for peer, until in quest.asked.items():
-                load[peer] += until > now
-        return Turn(now, neighbours, load)
+                turn.load[peer] += until > turn.now
 
     def _hops(self, identity: IdentityHash) -> int:
         """How many relays may stand behind whom we ask; below 0: we may ask nobody."""
@@ -418,6 +417,8 @@ class Relaying:
     def _ask(self, identity: IdentityHash, quest: Quest, turn: Turn) -> list[Effect]:
         is_own, holders, now = identity in self.holdings.interests, self._holders(identity), turn.now
         is_away = bool(holders)
+        if not turn.neighbours:
+            self._look_round(turn)
         able = self._able(identity, quest, set(holders) - quest.asked.keys(), turn)
         untried = [peer for peer in able if peer not in quest.tried]
         if not untried:
