@@ -14,7 +14,8 @@ Rules.
   (nearness.py). If we asked that neighbour, it may relay for our sake, so it is asked to go on; so it is while the
   author is away, if it tells of entries.
 * A followed feed not reached for RELAY_AFTER_S is asked of three neighbours; first they may not ask on, next time once,
-  then twice: three relays in a row at most, and the near ones first. Others are asked each time, ever more seldom.
+  then twice: three relays in a row at most, and the near ones first. Others are asked each time; after that one at a
+  time, ever more seldom.
 * A relay that doesn't reach the feed either asks on while its askers allow it, with one hop less than was allowed to
   it, so that no two relays can keep each other at it once nobody wants the feed any more.
 * A lease is short at first; renewed while the relay reaches the feed it is long, and renewed again at its half. Two
@@ -68,6 +69,8 @@ ALONE_FOR = 2
 ASKED_AT_ONCE = 3
 PASSED_ON_TO = 2
 """Neighbours asked at once by a follower, and by a relay: at most 3 + 6 + 12 hear of a feed nobody has."""
+WIDE_ROUNDS = 3
+"""Rounds in which so many are asked; after those the author is most likely away, and one is asked: 1 + 2 + 4 hear."""
 RELAYS_KEPT = 2
 """Relays renewed for one feed: DESIGN has each followed identity covered twice."""
 ASKS_PER_CHECK_MAX = 32
@@ -424,7 +427,9 @@ class Relaying:
         if not untried:
             quest.tried.clear()
             untried = able
-        most = 1 if is_away and quest.tries else ASKED_AT_ONCE if is_own else PASSED_ON_TO
+        most = ASKED_AT_ONCE if is_own else PASSED_ON_TO
+        if quest.tries >= (1 if is_away else WIDE_ROUNDS):
+            most = 1
         chosen = self.rng.sample(untried, min(len(untried), most))
         hops = 0 if is_away else min(quest.tries, HOPS_MAX) if is_own else self._hops(identity)
         for peer in chosen:
