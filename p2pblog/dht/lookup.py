@@ -341,14 +341,17 @@ class Walk:
         return next((peer for peer in allowed if peer.rank[0] >= self._crowd_radius), nearest)
 
     def _near(self) -> list[Peer]:
-        """Among whom the next to ask is chosen."""
-        return self._living[: self.parameters.width + self.reach - self.parameters.k]
+        """Among whom the next to ask is chosen. Who may not be asked yet takes no place: three liars who name sixty
+        invented ids beside the target would fill them all, and the holders behind would never be asked."""
+        open_to_us = (peer for peer in self._living if peer.tries or self._may_ask(peer))
+        return list(islice(open_to_us, self.parameters.width + self.reach - self.parameters.k))
 
     def _nearest_answered(self) -> bool:
         return all(peer.answered for peer in self._living[: self.reach])
 
     def _untried_remain(self) -> bool:
-        return self._calls < self.parameters.calls_max and any(not peer.tries for peer in self._near())
+        near = self._living[: self.parameters.width + self.reach - self.parameters.k]
+        return self._calls < self.parameters.calls_max and any(not peer.tries for peer in [*near, *self._near()])
 
     def _may_ask(self, peer: Peer) -> bool:
         if peer.sources is None or len(peer.sources) > 1:

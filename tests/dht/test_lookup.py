@@ -160,6 +160,21 @@ def test_of_the_contacts_that_one_stranger_names_three_are_tried_until_one_answe
     assert set(named[3:]) & set(asked(effects))
 
 
+def test_inventions_of_three_liars_do_not_hide_the_nodes_behind_them() -> None:
+    """Sixty ids beside the key, of which nine may be tried: they are more than the walk looks at, and ten holders
+    behind them were never asked (dht-liars, seed 1)."""
+    liars, honest = [at(n) for n in range(1_000, 1_003)], [at(n) for n in range(2_000, 2_020)]
+    look_up = find([*liars, *honest])
+    called = asked(look_up.handle(Begin(), 0.0))
+    for number, liar in enumerate(liars):
+        inventions = tuple(at(20 * number + n) for n in range(1, 21))
+        called += asked(look_up.handle(Answered(liar, contacts=inventions), 0.01))
+    for now in (0.15, 0.3):
+        called += asked(look_up.handle(Woke(), now))
+    assert set(honest) <= set(called)
+    assert len({contact for contact in called if contact.id < liars[0].id}) == 9
+
+
 def test_who_is_named_by_two_is_asked_at_once() -> None:
     one, other = at(1_000), at(1_001)
     named = tuple(at(n) for n in range(1, 7))
