@@ -50,6 +50,10 @@ STALE_AFTER_S = DIAL_TIMEOUT_S
 """A link that stands for longer was not made at the same time as another that arrives: its other end has lost it."""
 DIALS_CALM = 2
 """Dials at once in quiet times."""
+DIALS_BUSY = 4
+UNCOVERED_MANY = 8
+"""Dials at once while so many feeds have too few links: each dial is likely to lead to one of them, so none waits for
+what the last has led to."""
 BACKOFF_S = 2.0
 BACKOFF_MAX_S = 600.0
 BYE_PAUSE_S = 5.0
@@ -431,17 +435,18 @@ class Membership:
         is_crash = gone > 0 and gone >= links
         effects: list[Effect] = [LinksLost()] if is_crash and not self._in_crash else []
         self._in_crash = is_crash
-        room = (DIALS_MAX if is_crash or links < 2 else DIALS_CALM) - len(self.dialing)
+        uncovered = self._poorly_covered()
+        calm = DIALS_BUSY if len(uncovered) >= UNCOVERED_MANY else DIALS_CALM
+        room = (DIALS_MAX if is_crash or links < 2 else calm) - len(self.dialing)
         if room <= 0:
             return effects
         if not is_crash and links >= LINKS_ENOUGH and now < self._pause_until:
             return effects
         taken = links + len(self.dialing)
-        uncovered = self._poorly_covered()
         beyond = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX - taken
         if is_crash and links < LINKS_ENOUGH:
             spare = room  # most of those we know are gone too, so more are dialed than there are places
-        elif uncovered and not self._is_settling(now):
+        elif len(uncovered) >= UNCOVERED_MANY or (uncovered and not self._is_settling(now)):
             spare = LINKS_CHOSEN_MAX - taken
         else:
             spare = beyond = LINKS_ENOUGH - taken

@@ -26,6 +26,7 @@ from p2pblog.gossip.membership import (
     BACKOFF_MAX_S,
     BACKOFF_S,
     BYE_PAUSE_S,
+    DIALS_BUSY,
     DIALS_CALM,
     DIALS_MAX,
     LINKS_ENOUGH,
@@ -35,6 +36,7 @@ from p2pblog.gossip.membership import (
     SUSPECT_AFTER_S,
     TRY_LOST_EVERY_S,
     TURNED_AWAY_S,
+    UNCOVERED_MANY,
     VISIT_S,
 )
 from p2pblog.gossip.messages import PEERS_MAX, Bye, Hello, Peers, Ping, Pong
@@ -86,6 +88,17 @@ def test_who_holds_what_nobody_shares_is_dialed_first(scene: Scene) -> None:
     bob.feed(Candidates((wanted,), person("carol").hash))
     bob.machine.membership.dialing.clear()
     assert dialed(bob.feed(Due(PingDue())))[0] == wanted
+
+
+@pytest.mark.parametrize("follows", [UNCOVERED_MANY - 1, UNCOVERED_MANY])
+def test_who_misses_many_feeds_dials_on_without_waiting(scene: Scene, follows: int) -> None:
+    bob = scene.node("bob", *[f"author {number}" for number in range(follows)])
+    fill(scene, bob, LINKS_ENOUGH)
+    missed = follows == UNCOVERED_MANY
+    assert len(dialed(bob.feed(Candidates(places(20))))) == (DIALS_BUSY if missed else 0)
+    scene.run(SETTLE_S + 1)
+    bob.machine.membership.dialing.clear()
+    assert len(dialed(bob.feed(Candidates(places(20, "10.8"))))) == (DIALS_BUSY if missed else DIALS_CALM)
 
 
 def test_who_was_said_to_hold_our_own_log_is_dialed_even_with_links_enough(scene: Scene) -> None:
