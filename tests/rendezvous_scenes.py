@@ -59,7 +59,7 @@ class Desk:
         key = NodeKey(key_pair(peer).public)
         session = self.sharing.sessions.setdefault(key, Session(key, HOME, True, b"", Memory()))
         session.clocks[whom.key] = Clock(((1, 1),))
-        self.sharing.sharers.setdefault(whom.hash, {})[key] = None
+        self.sharing.sharers.setdefault(whom.hash, {})[key] = session
         self.holdings.learn(whom.identity)
 
     def uncover(self, whom: Person) -> None:
