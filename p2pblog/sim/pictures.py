@@ -268,11 +268,13 @@ def _percent(axes: Any, from_zero: bool = True) -> None:
 
 
 def _one_two_five(axes: Any) -> None:
-    """A logarithmic axis across, with numbers that a person reads."""
+    """A logarithmic axis across what is drawn, with numbers that a person reads: 1, 10 and 100 alone beyond a factor of
+    200, where the others would stand in each other's way."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    least, most = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if most < 200 * least else (1.0,)))
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
 
