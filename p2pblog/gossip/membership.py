@@ -52,8 +52,8 @@ DIALS_CALM = 2
 """Dials at once in quiet times."""
 DIALS_BUSY = 4
 UNCOVERED_MANY = 8
-"""Dials at once while so many feeds have too few links: each dial is likely to lead to one of them, so none waits for
-what the last has led to."""
+"""Dials at once while so many feeds have too few links: each dial is likely to lead to one of them, so up to
+LINKS_CHOSEN_MAX links none waits for what the last has led to. (Beyond, those who came first took all the places.)"""
 BACKOFF_S = 2.0
 BACKOFF_MAX_S = 600.0
 BYE_PAUSE_S = 5.0
@@ -446,8 +446,10 @@ class Membership:
         beyond = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX - taken
         if is_crash and links < LINKS_ENOUGH:
             spare = room  # most of those we know are gone too, so more are dialed than there are places
-        elif len(uncovered) >= UNCOVERED_MANY or (uncovered and not self._is_settling(now)):
+        elif uncovered and not self._is_settling(now):
             spare = LINKS_CHOSEN_MAX - taken
+        elif len(uncovered) >= UNCOVERED_MANY:
+            spare = beyond = LINKS_CHOSEN_MAX - taken
         else:
             spare = beyond = LINKS_ENOUGH - taken
         if spare <= 0 and (beyond <= 0 or not uncovered):
