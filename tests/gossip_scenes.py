@@ -30,6 +30,7 @@ from p2pblog.gossip.keeper import Keeper, Writing
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.memory import token
 from p2pblog.gossip.messages import (
+    HOPS_FAR,
     Clock,
     Clocks,
     Decoder,
@@ -343,6 +344,14 @@ class Table:
 
     def state(self, log: Person | Log) -> LogState:
         return self.machine.holdings.logs.get(log.key, LogState(log.key, person(self.name).hash))
+
+    def hops(self, identity: IdentityHash) -> int | None:
+        """How many links lie between this node and an identity's author; None for no way."""
+        if identity == self.person.hash:
+            return 0
+        sharing = self.machine.sharing
+        nearest = sharing.nearest(identity, sharing.sharing(identity))
+        return nearest[0][0] + 1 if nearest and nearest[0][0] < HOPS_FAR else None
 
     def numbers(self, log: Person | Log) -> list[int]:
         return [seq for span in self.state(log).spans for seq in range(span.low, span.high + 1)]

@@ -46,10 +46,6 @@ class Nearness:
     held: dict[IdentityHash, float] = field(default_factory=dict)
     """Until when a lost way stays lost."""
 
-    def hops(self, identity: IdentityHash) -> int | None:
-        """How many links lie between us and the author; None for no way."""
-        return self.sharing.hops(identity)
-
     def settle(self, now: float) -> list[Effect]:
         """Take up what has changed while the last event was handled."""
         if not self.sharing.news:

@@ -189,13 +189,6 @@ class Sharing:
         far is where most of its followers are; of a small one, far means that few links carry it."""
         return HOPS_FAR if len(self.sharers.get(identity, ())) >= SHARED_WIDELY else HOPS_NEAR
 
-    def hops(self, identity: IdentityHash) -> int | None:
-        """How many links lie between us and an identity's author; None for no way."""
-        if identity == self.holdings.own:
-            return 0
-        nearest = self.nearest(identity, self.sharing(identity))
-        return nearest[0][0] + 1 if nearest and nearest[0][0] < HOPS_FAR else None
-
     def nearest(self, identity: IdentityHash, sessions: list[Session]) -> list[tuple[int, NodeKey]]:
         """The two links nearest to an identity's author, of those that give us its entries."""
         able = [

@@ -26,8 +26,7 @@ LENGTH_BYTES_MAX = 4
 
 def wire_bytes(message_bytes: int) -> int:
     """Bytes on the wire of one message sent alone."""
-    length_bytes = -(-message_bytes.bit_length() // 7) or 1  # as many as _spell_length gives
-    plain = length_bytes + message_bytes
+    plain = len(_spell_length(message_bytes)) + message_bytes
     frames = -(-plain // PLAIN_BYTES_MAX)
     return plain + frames * (2 + TAG_BYTES)
 

@@ -194,7 +194,7 @@ def promising(scene: Scene, name: str, carol: Person) -> Puppet:
 
 
 def leads(bob: Table, carol: Person) -> tuple[int, int | None]:
-    return bob.machine.sharing.cover(carol.hash), bob.machine.nearness.hops(carol.hash)
+    return bob.machine.sharing.cover(carol.hash), bob.hops(carol.hash)
 
 
 def test_who_lacks_what_his_clock_promised_leads_nowhere_until_he_gives_it(scene: Scene) -> None:

@@ -23,7 +23,7 @@ def chain(scene: Scene, *names: str) -> list[Table]:
 
 
 def hops(table: Table) -> int | None:
-    return table.machine.nearness.hops(ALICE)
+    return table.hops(ALICE)
 
 
 def test_every_follower_knows_how_far_the_author_is() -> None:
@@ -154,7 +154,7 @@ def test_a_distance_to_what_is_not_shared_is_ignored() -> None:
     mallory.say("alice", Near((mallory.token(person("carol").hash), bytes(8)), b"\x00\x01"))
     assert mallory.is_linked and alice.session("mallory").near == {}
     mallory.say("alice", Near((mallory.token(person("bob").hash),), b"\x02"))
-    assert alice.machine.nearness.hops(person("bob").hash) == 3
+    assert alice.hops(person("bob").hash) == 3
 
 
 def test_of_a_feed_that_many_share_far_is_near_enough() -> None:
