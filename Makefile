@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run demo test sim sim-long lint lock clean
+.PHONY: run demo test sim sim-long bench lint lock clean
 
 run: .venv/ready
 	@$(BIN)/p2pblog id >/dev/null 2>&1 || $(BIN)/p2pblog init || $(BIN)/p2pblog id
@@ -21,6 +21,10 @@ sim: .venv/ready-dev
 # All of them at full size, in hours; it goes on where it was, and writes the table and pictures of docs/simulating.md.
 sim-long: .venv/ready-dev
 	$(BIN)/python -m simulations.series long
+
+# Every benchmark, beside what users would pick instead; minutes each, best on a quiet machine.
+bench: .venv/ready-dev
+	$(BIN)/python -m benchmarks --all
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check .
