@@ -1,0 +1,49 @@
+"""Software of others that benchmarks run beside ours: where it lies, and how it gets there."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from benchmarks.kit.report import Say
+
+PEERS = Path(__file__).parents[1] / "peers"
+"""A folder for each, with a lock file and scripts of our own; what is installed there is not kept in git."""
+INSTALL_TIMEOUT_S = 600
+"""330 packages took 26 s over a fast line."""
+
+
+def node() -> str | None:
+    """The Node.js that runs them, if this machine has one."""
+    return shutil.which("node")
+
+
+def installed(name: str, say: Say) -> Path | None:
+    """The folder of a peer that runs on Node.js, with the packages that its lock file names installed.
+
+    None, after telling why, where that can't be: the figure then stands without a ratio.
+    """
+    folder, npm = PEERS / name, shutil.which("npm")
+    if node() is None or npm is None:
+        say(f"no Node.js here, so nothing to measure {name} with")
+        return None
+    if _is_current(folder):
+        return folder
+    say(f"installing {name} into {folder / 'node_modules'}")
+    command = [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
+    try:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S)
+    except subprocess.CalledProcessError as error:
+        say(f"{name} could not be installed: {error.stderr.strip()[-500:]}")
+        return None
+    except subprocess.TimeoutExpired:
+        say(f"{name} could not be installed within {INSTALL_TIMEOUT_S} s")
+        return None
+    return folder
+
+
+def _is_current(folder: Path) -> bool:
+    """Whether what the lock file names was installed after it was last changed; npm writes the marker last."""
+    marker, lock = folder / "node_modules" / ".package-lock.json", folder / "package-lock.json"
+    return marker.exists() and marker.stat().st_mtime >= lock.stat().st_mtime
