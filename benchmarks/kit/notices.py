@@ -65,7 +65,7 @@ def text(rng: random.Random, number: int) -> str:
 def write_log(of: Author, notices: int, sign_all: bool = True) -> list[Entry]:
     """The log of an author: its first entry, which names the identity, and then so many notices.
 
-    `sign_all`: each entry carries its signature, as where it was written. Otherwise checkpoints, the ends of the longest
+    `sign_all`: each entry carries its signature, as where it was written. Otherwise checkpoints, ends of the longest
     runs and the last one do, as at whoever received them.
     """
     rng = random.Random(f"pauses of {of.name}")
