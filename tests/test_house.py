@@ -157,7 +157,12 @@ def test_the_command_line_starts_without_the_server(module: str) -> None:
 # --- how a file looks -------------------------------------------------------------------------------------------------
 
 FOLDERS = ("p2pblog", "tests", "simulations", "benchmarks")
-SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+SOURCES = sorted(
+    path
+    for folder in FOLDERS
+    for path in (ROOT / folder).rglob("*.py")
+    if "node_modules" not in path.parts  # of others, where a benchmark installed them
+)
 
 
 def name_of(path: Path) -> str:
