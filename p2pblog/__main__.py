@@ -1,5 +1,18 @@
-"""`python -m p2pblog`."""
+"""The program: the installed command `p2pblog`, and `python -m p2pblog`."""
 
-from p2pblog.cli import main
+import gc
 
-main()
+
+def start() -> None:
+    """Run the command line. The collector rests while it is imported, and passes that by for good: importing makes no
+    garbage, and looking for some then and at the exit takes longer than asking the daemon."""
+    gc.disable()
+    from p2pblog.cli import main
+
+    gc.freeze()
+    gc.enable()
+    main()
+
+
+if __name__ == "__main__":
+    start()

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
 from p2pblog import __version__, pages
 from p2pblog.config import NOTE_BYTES_MAX, TIMELINE_ROWS_MAX, Home, find_home
 from p2pblog.control import client, words
-from p2pblog.control.api import FollowDocument, IdDocument, NoticeDocument, told
 from p2pblog.errors import NotFound, NotRunning, TimedOut, UsageError, UserError
-from p2pblog.terminal import Page, Piece, Style, line, write
+from p2pblog.terminal import Page, Piece, Style, columns, line, write
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import FollowDocument, IdDocument, NoticeDocument
 
 INTERRUPTED = 130
 """What shells expect of a command that ended by Ctrl-C: 128 and the number of SIGINT."""
@@ -53,7 +52,7 @@ class Session:
     def command(self) -> str:
         """What to type, here and now, to call this p2pblog with this home."""
         folder = self.folder or os.environ.get("P2PBLOG_HOME")
-        return self.program + (f" --home {shlex.quote(folder)}" if folder else "")
+        return self.program + (f" --home {_quoted(folder)}" if folder else "")
 
     @property
     def program(self) -> str:
@@ -62,7 +61,7 @@ class Session:
 
     @property
     def columns(self) -> int:
-        return max(40, shutil.get_terminal_size().columns)
+        return columns()
 
     def ask(self, route: str, **arguments: Any) -> Any:
         """The daemon's answer. Raises UserError."""
@@ -104,11 +103,20 @@ class Session:
 
 def _program(called: str) -> str:
     """How the person can call this program again: by name where the shell finds it, else by its path."""
+    import shutil
+    from pathlib import Path
+
     path = Path(called)
     if path.name == "__main__.py":
-        return f"{shlex.quote(sys.executable)} -m p2pblog"
+        return f"{_quoted(sys.executable)} -m p2pblog"
     found = shutil.which(path.name)
-    return path.name if found is not None and Path(found) == path.absolute() else shlex.quote(called)
+    return path.name if found is not None and Path(found) == path.absolute() else _quoted(called)
+
+
+def _quoted(word: str) -> str:
+    import shlex
+
+    return shlex.quote(word)
 
 
 def _wants_colour(stream: Any) -> bool:
@@ -148,6 +156,8 @@ def _exit_code(session: Session, error: Exception) -> int:
         return INTERRUPTED
     if isinstance(error, click.ClickException):
         return _usage(session, error)
+    from p2pblog.control.api import told
+
     refused = told(error)
     if os.environ.get("P2PBLOG_DEBUG"):
         import traceback

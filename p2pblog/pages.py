@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
-from urllib.parse import parse_qs
+from typing import TYPE_CHECKING
 
 from p2pblog.config import RECORD_BYTES_MAX
-from p2pblog.control.api import (
-    EntryDocument,
-    FollowDocument,
-    IdDocument,
-    InviteDocument,
-    NoticeDocument,
-    PeerDocument,
-    ProfileDocument,
-    StatusDocument,
-    ThreadDocument,
-    WrittenDocument,
-)
 from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_name, clean_text, fit, line, width, wrap
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from p2pblog.control.api import (
+        EntryDocument,
+        FollowDocument,
+        IdDocument,
+        InviteDocument,
+        NoticeDocument,
+        PeerDocument,
+        ProfileDocument,
+        StatusDocument,
+        ThreadDocument,
+        WrittenDocument,
+    )
 
 ID_DIGITS = 10
 """Digits of an id on a page: unique among a million notices at odds of 2 to 1, and short enough to type."""
@@ -66,6 +68,8 @@ def ago(time_ms: int, now_ms: int, zone: tzinfo | None = None) -> str:
         return f"{seconds // 3600} h ago"
     if 0 < seconds < 7 * 86_400:
         return f"{seconds // 86_400} d ago"
+    from datetime import datetime
+
     try:
         return datetime.fromtimestamp(time_ms / 1000, zone).strftime("%Y-%m-%d")
     except (OverflowError, ValueError, OSError):
@@ -317,12 +321,16 @@ def peers_page(peers: Sequence[PeerDocument], now_ms: int, columns: int) -> Page
 
 def invite_page(invite: InviteDocument) -> Page:
     """The link, and whether it leads anywhere from another machine."""
+    from urllib.parse import parse_qs
+
     peers = parse_qs(invite["uri"].partition("?")[2]).get("peer", [])
     here_only = bool(peers) and all(_is_loopback(peer) for peer in peers)
     return [line(invite["uri"]), *([line("This link works on this machine only.")] if here_only else [])]
 
 
 def _is_loopback(endpoint: str) -> bool:
+    import ipaddress
+
     try:
         return ipaddress.ip_address(endpoint.rpartition(":")[0].strip("[]")).is_loopback
     except ValueError:

@@ -6,15 +6,22 @@ output has no control character but the line feed (and our own colours), no bidi
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import TextIO
 
 TAB = " " * 4
 EMOJI_VARIANT = "\ufe0f"
+COLUMNS = 80
+"""Of what is no terminal, such as a file."""
+COLUMNS_MIN = 40
+"""A page is laid out for at least so many: narrower ones have no room for a name and a time."""
 COMBINING_MAX = 4
 """Combining marks on one letter: Vietnamese and Hebrew need three; a tower of them paints over other lines."""
 
@@ -72,40 +79,54 @@ def _dressed(piece: Piece, colour: bool) -> str:
 
 
 # --- cleaning ---------------------------------------------------------------------------------------------------------
+# Patterns are kept as text: most pages need none of them, and compiling all takes longer than writing a page.
 
-_SEQUENCES = re.compile(
+_SEQUENCES = (
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # control sequences: colours, cursor, reports (ECMA-48, 5.4)
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f]*(?:\x07|\x1b\\|\x9c)"  # OSC, DCS, SOS, PM, APC (5.6)
     r"|\x1b[ -/]*[0-~]"  # the other escape sequences
 )
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_BIDI = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_UNSEEN = re.compile(
+_CONTROLS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+_BIDI = r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+_UNSEEN = (
     r"[\u00ad\u034f\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff0-\ufffb\U0001d173-\U0001d17a"
     r"\U000e0000-\U000e0fff]"
 )
-_UNSEEN_IN_NAMES = re.compile(r"[\u115f\u1160\u17b4\u17b5\u200c\u200d\u2800\u3164\uffa0]")
+_UNSEEN_IN_NAMES = r"[\u115f\u1160\u17b4\u17b5\u200c\u200d\u2800\u3164\uffa0]"
 """What joins letters in a text, and blanks that are letters: in a name they make two that look alike."""
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
-_BREAKS = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+_SURROGATES = r"[\ud800-\udfff]"
+_BREAKS = r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]"
 _MARKS = (
     "[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u0655\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff"
     "\u20d0-\u20ff\ufe20-\ufe2f]"
 )
-_TOWERS = re.compile(f"({_MARKS}{{{COMBINING_MAX}}}){_MARKS}+")
-_PLAIN = re.compile(r"[\n -~]*")
+_TOWERS = f"({_MARKS}{{{COMBINING_MAX}}}){_MARKS}+"
 
 
 def clean_text(text: str) -> str:
     """Text of several lines without anything that a terminal obeys, reorders or can't encode; tabs become spaces."""
-    if _PLAIN.fullmatch(text):
-        return text
-    text = _SEQUENCES.sub("", text)
-    text = _BREAKS.sub("\n", text).replace("\t", TAB)
-    text = _SURROGATES.sub("\ufffd", text)
+    return text if _is_harmless(text) else _cleaned(text)
+
+
+def _cleaned(text: str) -> str:
+    text = re.sub(_SEQUENCES, "", text)
+    text = re.sub(_BREAKS, "\n", text).replace("\t", TAB)
+    text = re.sub(_SURROGATES, "\ufffd", text)
     for unwanted in (_CONTROLS, _BIDI, _UNSEEN):
-        text = unwanted.sub("", text)
-    return _TOWERS.sub(r"\1", text)
+        text = re.sub(unwanted, "", text)
+    return re.sub(_TOWERS, r"\1", text)
+
+
+def _is_harmless(text: str) -> bool:
+    """Whether there is nothing to clean: every character can be printed, and none is a mark on another. What Python
+    calls printable is no control, no format character, no separator but the space, no surrogate."""
+    if not text.replace("\n", "").isprintable():
+        return False
+    if text.isascii():
+        return True
+    return not any(
+        unicodedata.category(character) in ("Mn", "Me") for character in set(text) if character != EMOJI_VARIANT
+    )
 
 
 def clean_line(text: str) -> str:
@@ -115,11 +136,23 @@ def clean_line(text: str) -> str:
 
 def clean_name(text: str | None) -> str | None:
     """A name as it is shown: composed (NFC), without invisible characters, single spaces; None if nothing is left."""
-    cleaned = _UNSEEN_IN_NAMES.sub("", clean_line(text or ""))
-    return " ".join(unicodedata.normalize("NFC", cleaned).split()) or None
+    cleaned = clean_line(text or "")
+    if not cleaned.isascii():
+        cleaned = unicodedata.normalize("NFC", re.sub(_UNSEEN_IN_NAMES, "", cleaned))
+    return " ".join(cleaned.split()) or None
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
+
+
+def columns() -> int:
+    """How wide a page may be: as shutil.get_terminal_size says it, but that module brings every archive format along.
+    Never less than COLUMNS_MIN."""
+    chosen = os.environ.get("COLUMNS", "")
+    found = int(chosen) if chosen.strip().isdecimal() else 0
+    with suppress(AttributeError, ValueError, OSError):  # closed, or no terminal
+        found = found or os.get_terminal_size(sys.__stdout__.fileno()).columns  # type: ignore[union-attr]
+    return max(COLUMNS_MIN, found or COLUMNS)
 
 
 def width(text: str) -> int:

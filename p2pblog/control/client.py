@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import errno
-import http.client
 import json
 import os
 import socket
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from p2pblog.config import CONTROL_ANSWER_TIMEOUT_S, Home
 from p2pblog.errors import USER_ERRORS, NotRunning, TimedOut, UserError
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 GONE = {errno.ENOENT, errno.ECONNREFUSED, errno.ENOTSOCK, errno.ENOTDIR}
 """What connecting says where no daemon listens: no socket, one left by kill -9, or something else under its name."""
+HEAD_BYTES_MAX = 64 * 1024
+"""Status line and headers of an answer: what the standard library allows for one line."""
+
+
+class _NoAnswer(Exception):
+    """What came is no HTTP answer, or only a part of one."""
 
 
 def call(home: Home, route: str, *, timeout_s: float = CONTROL_ANSWER_TIMEOUT_S, **arguments: Any) -> Any:
@@ -25,8 +32,10 @@ def call(home: Home, route: str, *, timeout_s: float = CONTROL_ANSWER_TIMEOUT_S,
 
     Raises NotRunning, TimedOut after `timeout_s` without a byte, or the UserError that the daemon answered.
     """
-    with closing(_UnixConnection(home, timeout_s)) as connection:
-        return _document(*_ask(connection, route, arguments))
+    with closing(_Connection(home, timeout_s)) as connection:
+        with connection.translated():
+            status, data = connection.ask(route, arguments), connection.body()
+        return _document(status, data)
 
 
 @contextmanager
@@ -35,35 +44,22 @@ def watch(home: Home, author: str | None = None) -> Iterator[Iterator[Any]]:
 
     Iterating raises NotRunning when the daemon stops, or the UserError that ended it.
     """
-    with closing(_UnixConnection(home, CONTROL_ANSWER_TIMEOUT_S)) as connection:
+    with closing(_Connection(home, CONTROL_ANSWER_TIMEOUT_S)) as connection:
         with connection.translated():
-            response = _request(connection, "watch", {"author": author})
-            if response.status != 200:
-                _document(response.status, response.read())
-            if connection.sock is not None:
-                connection.sock.settimeout(None)
-        yield _lines(connection, response)
+            status = connection.ask("watch", {"author": author})
+            if status != 200:
+                _document(status, connection.body())
+            connection.wait_for_ever()
+        yield _lines(connection)
 
 
-def _lines(connection: _UnixConnection, response: http.client.HTTPResponse) -> Iterator[Any]:
+def _lines(connection: _Connection) -> Iterator[Any]:
     while True:
         with connection.translated():
-            line = response.readline()
+            line = connection.line()
         if not line.endswith(b"\n"):
             raise not_running(connection.home, "the daemon stopped")
         yield _document(200, line)
-
-
-def _ask(connection: _UnixConnection, route: str, arguments: dict[str, Any]) -> tuple[int, bytes]:
-    with connection.translated():
-        response = _request(connection, route, arguments)
-        return response.status, response.read()
-
-
-def _request(connection: _UnixConnection, route: str, arguments: dict[str, Any]) -> http.client.HTTPResponse:
-    body = json.dumps({name: value for name, value in arguments.items() if value is not None})
-    connection.request("POST", f"/{route}", body.encode(), {"Content-Type": "application/json"})
-    return connection.getresponse()
 
 
 def _document(status: int, data: bytes) -> Any:
@@ -82,12 +78,16 @@ def not_running(home: Home, sentence: str = "the daemon is not running") -> NotR
     return NotRunning(sentence, "p2pblog run" if os.path.lexists(home.keys) else "p2pblog init")
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over the control socket of a home."""
+class _Connection:
+    """One question over the control socket of a home, as HTTP/1.0: its answer is never in chunks, and ends with the
+    connection. The standard library's client would take longer to import than the daemon to answer."""
 
     def __init__(self, home: Home, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
         self.home = home
+        self._timeout_s = timeout_s
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._stream = self._socket.makefile("rb")
+        self._size: int | None = None
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -95,21 +95,62 @@ class _UnixConnection(http.client.HTTPConnection):
         try:
             yield
         except TimeoutError as error:
-            raise TimedOut(f"the daemon did not answer within {self.timeout:.0f} seconds") from error
-        except (http.client.HTTPException, ConnectionError) as error:
+            raise TimedOut(f"the daemon did not answer within {self._timeout_s:.0f} seconds") from error
+        except (_NoAnswer, ConnectionError) as error:
             raise not_running(self.home, "the daemon stopped before it answered") from error
         except OSError as error:
             raise UserError(f"the daemon cannot be reached: {os.strerror(error.errno or 0)}") from error
 
-    def connect(self) -> None:
-        """Raises NotRunning, TimedOut or UserError."""
+    def ask(self, route: str, arguments: dict[str, Any]) -> int:
+        """Connect and ask; gives the status of the answer. Raises NotRunning, UserError, OSError or _NoAnswer."""
+        self._connect()
+        body = json.dumps({name: value for name, value in arguments.items() if value is not None}).encode()
+        head = f"POST /{route} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        self._socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        return self._read_head()
+
+    def _read_head(self) -> int:
+        """The status; how long the body is, if the answer says it, is kept for `body`."""
+        version, _, rest = self._stream.readline(HEAD_BYTES_MAX).partition(b" ")
+        if not version.startswith(b"HTTP/") or not rest[:3].isdigit():
+            raise _NoAnswer
+        left = HEAD_BYTES_MAX
+        while (header := self._stream.readline(left)) not in (b"\r\n", b"\n"):
+            left -= len(header)
+            name, _, value = header.partition(b":")
+            if left <= 0 or not header.endswith(b"\n"):
+                raise _NoAnswer
+            if name.lower() == b"content-length" and value.strip().isdigit():
+                self._size = int(value)
+        return int(rest[:3])
+
+    def body(self) -> bytes:
+        """All of the answer. Raises OSError, or _NoAnswer where it is cut short."""
+        data = self._stream.read() if self._size is None else self._stream.read(self._size)
+        if self._size is not None and len(data) < self._size:
+            raise _NoAnswer
+        return data
+
+    def line(self) -> bytes:
+        """The next line with its line feed; without one at the end."""
+        return self._stream.readline()
+
+    def wait_for_ever(self) -> None:
+        """A live timeline may be quiet for as long as it likes."""
+        self._socket.settimeout(None)
+
+    def close(self) -> None:
+        self._stream.close()
+        self._socket.close()
+
+    def _connect(self) -> None:
+        """Raises NotRunning, UserError or OSError."""
         path = self.home.control
         if path.parent != self.home.folder:
             _check_own(path.parent)
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
+        self._socket.settimeout(self._timeout_s)
         try:
-            self.sock.connect(os.fspath(path))
+            self._socket.connect(os.fspath(path))
         except BlockingIOError as error:  # the queue of those that wait to be accepted is full
             raise TimeoutError from error
         except OSError as error:

@@ -469,6 +469,8 @@ def ok(body: bytes) -> bytes:
         (b"", NotRunning, "stopped before it answered"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", NotRunning, "stopped before it answered"),
         (b"what?\r\n\r\n", NotRunning, "stopped before it answered"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", NotRunning, "stopped before it answered"),
+        (b"HTTP/1.1 200 OK\r\nX: " + bytes(100_000) + b"\r\n\r\n{}", NotRunning, "stopped before it answered"),
         (ok(b"{"), UserError, "cannot be read"),
         (ok(b'{"error": "no", "hint": null, "exit_code": 99}'), UserError, "cannot be read"),
         (b"HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\n[]", UserError, "cannot be read"),
@@ -485,8 +487,7 @@ def test_a_daemon_that_misbehaves_is_a_sentence(
 
 
 def test_a_daemon_that_stops_ends_a_live_timeline(home: Home) -> None:
-    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    daemon = answering(home.control, head + b"4\r\n[1]\n\r\n2\r\n[2")
+    daemon = answering(home.control, b"HTTP/1.1 200 OK\r\n\r\n[1]\n[2")
     with client.watch(home) as notices:
         assert next(notices) == [1]
         with pytest.raises(NotRunning, match="the daemon stopped"):

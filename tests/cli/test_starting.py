@@ -1,0 +1,82 @@
+"""Alice's commands answer at once: what each of them imports and asks is counted, for time depends on the machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import platformdirs
+import pytest
+from fake_node import BOB, FakeNode
+from terminal_scene import Alice
+
+from p2pblog import terminal
+from p2pblog.config import find_home
+
+DEAR = {"asyncio", "concurrent", "email", "hashlib", "http", "multiprocessing", "nacl", "platformdirs", "shutil",
+        "ssl", "subprocess", "tempfile", "trio"}  # fmt: skip
+"""What earlier versions imported, or would be easy to import again; each costs more than asking the daemon."""
+
+
+def modules(*words: str) -> set[str]:
+    """Every module that a Python process imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *words], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(re.findall(r"^import time:.*\|\s+(\S+)$", done.stderr, re.MULTILINE))
+
+
+@pytest.mark.parametrize(("command", "more_max"), [(("post", "hello"), 45), (("timeline",), 45)])
+def test_a_command_imports_little_more_than_click(
+    alice: Alice, node: FakeNode, command: tuple[str, ...], more_max: int
+) -> None:
+    node.add(text="a dash – and a face 🙂")
+    needed = modules("-c", "import click")
+
+    more = modules(*map(str, alice.argv(*command)[1:])) - needed
+
+    assert not {name.partition(".")[0] for name in more} & (DEAR - {name.partition(".")[0] for name in needed})
+    assert {name for name in more if name.startswith("p2pblog")} <= {
+        "p2pblog", "p2pblog.__main__", "p2pblog.cli", "p2pblog.config", "p2pblog.control", "p2pblog.control.client",
+        "p2pblog.control.words", "p2pblog.errors", "p2pblog.pages", "p2pblog.terminal",
+    }  # fmt: skip
+    assert len(more) <= more_max, sorted(more)
+
+
+def test_a_post_is_one_question_and_a_timeline_two(alice: Alice, node: FakeNode) -> None:
+    alice.types("follow", BOB, "--petname", "bob")
+    node.calls.clear()
+
+    alice.types("post", "hello")
+    assert [route for route, _ in node.calls] == ["post"]
+
+    alice.types("timeline")
+    assert [route for route, _ in node.calls[1:]] == ["timeline", "following"]
+
+
+@pytest.mark.parametrize("data", [None, "", "/somewhere", "relative", " "])
+@pytest.mark.parametrize("home", ["/home/alice", "relative"])
+def test_a_home_that_nobody_names_lies_where_the_platform_keeps_it(
+    data: str | None, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("P2PBLOG_HOME", raising=False)
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    if data is not None:
+        monkeypatch.setenv("XDG_DATA_HOME", data)
+
+    assert find_home(None).folder == Path(platformdirs.user_data_dir("p2pblog")).resolve()
+
+
+def test_what_is_not_cleaned_needs_no_cleaning() -> None:
+    """Most pages skip the patterns, so whatever may skip them has to pass them unchanged, piled up as well."""
+    every = map(chr, range(sys.maxunicode + 1))
+    skipping = [character for character in every if terminal._is_harmless(5 * character)]
+    assert len(skipping) > 100_000
+    piled = "".join(5 * character for character in skipping)
+    assert terminal._cleaned(piled) == piled
+    assert os.linesep in terminal.clean_text("two\nlines")
