@@ -7,8 +7,9 @@ edited: what it got wrong, the next one mends. docs/store.md tells why each tabl
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 from p2pblog.errors import StoreError
@@ -52,7 +53,47 @@ CREATE INDEX peer_by_age ON peer (seen, endpoint);
 CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1,)
+_VERSION_2 = """
+CREATE TABLE generation (no INTEGER PRIMARY KEY, register INTEGER NOT NULL, records INTEGER NOT NULL,
+                         hot INTEGER NOT NULL, target INTEGER);
+CREATE TABLE page (generation INTEGER, first BLOB, records BLOB NOT NULL,
+                   PRIMARY KEY (generation, first)) WITHOUT ROWID;
+"""
+
+
+def _to_version_2(db: sqlite3.Connection) -> None:
+    """The ids and the two timelines move from rows of their own into registers (store/register.py): an identity's
+    number in 4 bytes, every other number in 8, highest byte first."""
+    for statement in statements(_VERSION_2):
+        db.execute(statement)
+    ids = db.execute("SELECT prefix, key FROM entry_id ORDER BY prefix, key")
+    _pack(db, 1, 16, (prefix + key.to_bytes(8, "big") for prefix, key in ids))
+    home = db.execute("SELECT sort, key FROM home ORDER BY sort, key")
+    _pack(db, 2, 16, (sort.to_bytes(8, "big") + key.to_bytes(8, "big") for sort, key in home))
+    feed = db.execute("SELECT author, sort, key FROM feed ORDER BY author, sort, key")
+    _pack(
+        db, 3, 20,
+        (author.to_bytes(4, "big") + sort.to_bytes(8, "big") + key.to_bytes(8, "big") for author, sort, key in feed),
+    )  # fmt: skip
+    for table in ("entry_id", "home", "feed"):
+        db.execute(f"DROP TABLE {table}")
+
+
+def _pack(db: sqlite3.Connection, register: int, width: int, records: Iterable[bytes]) -> None:
+    """Records in ascending order as one generation, in pages of at most 896 bytes."""
+    cursor = db.execute("INSERT INTO generation (register, records, hot) VALUES (?, 0, 0)", (register,))
+    rest, count = iter(records), 0
+    while page := list(islice(rest, 896 // width)):
+        db.execute("INSERT INTO page VALUES (?, ?, ?)", (cursor.lastrowid, page[0], b"".join(page)))
+        count += len(page)
+    db.execute("UPDATE generation SET records = ? WHERE no = ?", (count, cursor.lastrowid))
+    if not count:
+        db.execute("DELETE FROM generation WHERE no = ?", (cursor.lastrowid,))
+
+
+Step = str | Callable[[sqlite3.Connection], None]
+"""Statements, or a function that runs them, inside a transaction that others end."""
+MIGRATIONS: tuple[Step, ...] = (_VERSION_1, _to_version_2)
 """Step n brings a database of version n - 1 to version n."""
 
 
@@ -100,15 +141,19 @@ def _read_state(path: Path, header: bytes) -> tuple[int, int, bool]:
     return application, version, bool(tables)
 
 
-def migrate(db: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
+def migrate(db: sqlite3.Connection, migrations: Sequence[Step] = MIGRATIONS) -> None:
     """Bring an open database (autocommit) to the newest version, step by step. Raises sqlite3.Error; a step that fails
     leaves the version before it."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     for number in range(version + 1, len(migrations) + 1):
         db.execute("BEGIN IMMEDIATE")
         try:
-            for statement in statements(migrations[number - 1]):
-                db.execute(statement)
+            step = migrations[number - 1]
+            if callable(step):
+                step(db)
+            else:
+                for statement in statements(step):
+                    db.execute(statement)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {number}")
             db.execute("COMMIT")

@@ -7,20 +7,43 @@ store/sqlite.py opens and ends. An entry's key is `log << 32 | seq`: a log lies 
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 from p2pblog.core.entry import Entry, payload_hash
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import LogState, Span
+from p2pblog.store.register import Register
+
+T = TypeVar("T")
 
 SEQ_MASK = 0xFFFF_FFFF
 PREFIX_BYTES = 8
 """Of an id in the index of ids: half of its bytes are saved; the full id, beside the entry, decides."""
 ROWS_PER_STEP = 2_000
 """Rows held in memory at once where a whole log is gone through."""
+
+IDS, HOME, FEED = Register(1, 16), Register(2, 16), Register(3, 20)
+"""What grows without order: (first 8 bytes of an id, key) of every entry, (place, key) of the home timeline, (author,
+place, key) of each author's. These numbers and forms are in databases: a change of them is a migration."""
+place_record = struct.Struct(">QQ").pack
+"""A record of HOME, from (sort, key)."""
+read_place = struct.Struct(">QQ").unpack
+feed_record = struct.Struct(">IQQ").pack
+"""A record of FEED, from (author, sort, key)."""
+read_feed = struct.Struct(">IQQ").unpack
+
+LAST_PLACE = (2**63 - 1, 2**63 - 1)
+"""Above every place in a timeline: (sort, key)."""
+
+
+def id_record(entry: EntryId, key: int) -> bytes:
+    """A record of IDS."""
+    return entry[:PREFIX_BYTES] + key.to_bytes(8, "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +88,20 @@ def identity_no(db: sqlite3.Connection, identity: IdentityHash) -> int | None:
 
 def key_of_id(db: sqlite3.Connection, entry: EntryId) -> int | None:
     """The key of an entry held, by its full id."""
-    row = db.execute(
-        "SELECT e.key FROM entry_id x JOIN entry e ON e.key = x.key WHERE x.prefix = ? AND e.id = ?",
-        (entry[:PREFIX_BYTES], entry),
-    ).fetchone()
-    return None if row is None else int(row[0])
+    for record in IDS.beginning_with(db, entry[:PREFIX_BYTES]):
+        key = int.from_bytes(record[PREFIX_BYTES:], "big")
+        if db.execute("SELECT 1 FROM entry WHERE key = ? AND id = ?", (key, entry)).fetchone():
+            return key
+    return None
+
+
+def feed_of(db: sqlite3.Connection, author: int, before: tuple[int, int] = LAST_PLACE) -> Iterator[tuple[int, int]]:
+    """(sort, key) of an author's notices and boosts as they are shown, newest first, from below that place."""
+    for record in FEED.below(db, feed_record(author, *before)):
+        whose, sort, key = read_feed(record)
+        if whose != author:
+            return
+        yield sort, key
 
 
 def id_at(db: sqlite3.Connection, key: int) -> EntryId:
@@ -118,7 +150,7 @@ def read_entries(db: sqlite3.Connection, log: LogRow, first: int, last: int, fir
     return entries
 
 
-def in_steps(rows: Iterable[int], size: int = ROWS_PER_STEP) -> Iterator[Sequence[int]]:
+def in_steps(rows: Iterable[T], size: int = ROWS_PER_STEP) -> Iterator[Sequence[T]]:
     """The rows in lists of at most `size`."""
     iterator = iter(rows)
     while step := list(islice(iterator, size)):

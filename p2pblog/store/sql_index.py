@@ -8,11 +8,26 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 
 from p2pblog.core.keys import EntryId
 from p2pblog.store.meaning import IN_TIMELINES, REACTIONS, Kind, is_retractable, meaning_of
-from p2pblog.store.sql_base import ROWS_PER_STEP, SEQ_MASK, LogRow, in_steps, key_of_id, log_of_key
+from p2pblog.store.sql_base import (
+    FEED,
+    HOME,
+    IDS,
+    ROWS_PER_STEP,
+    SEQ_MASK,
+    LogRow,
+    feed_of,
+    feed_record,
+    id_record,
+    in_steps,
+    key_of_id,
+    log_of_key,
+    place_record,
+)
 
 IDS_PER_QUESTION = 500
 """Values in one IN (…); SQLite's own limit was 999 until 3.32."""
@@ -52,8 +67,30 @@ def _read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
 # --- into the indexes and out again -----------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class Harvest:
+    """Records on their way into the registers: the runs of one transaction go in as one batch."""
+
+    ids: list[bytes] = field(default_factory=list)
+    home: list[bytes] = field(default_factory=list)
+    feed: list[bytes] = field(default_factory=list)
+
+    def bring_in(self, db: sqlite3.Connection) -> None:
+        """Put them in. Due before anything else looks at the indexes."""
+        for register, records in ((IDS, self.ids), (HOME, self.home), (FEED, self.feed)):
+            register.add(db, sorted(records))
+            records.clear()
+
+
 def enter(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     """Enter what may be shown, and note what is retracted; for items that are in no index."""
+    harvest = Harvest()
+    reap(db, log, items, harvest)
+    harvest.bring_in(db)
+
+
+def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Harvest) -> None:
+    """As `enter`, but what goes into the registers is left in `harvest`."""
     retracted = _retracted_ids(db, log.owner, items)
     _enter_gaps(db, items, retracted)
     gone = [(item.key, retracted[item.id]) for item in items if item.held and item.id in retracted]
@@ -62,10 +99,10 @@ def enter(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     replies = sorted((item.of, item.sort, item.key) for item in vouched if item.kind == Kind.NOTE and item.of)
     db.executemany("INSERT OR IGNORE INTO reply VALUES (?, ?, ?)", replies)
     shown = [item for item in vouched if item.held and item.id not in retracted]
-    listed = sorted((item.sort, item.key) for item in shown if item.kind in IN_TIMELINES and not item.stray)
-    db.executemany("INSERT OR IGNORE INTO feed VALUES (?, ?, ?)", [(log.owner, *place) for place in listed])
+    listed = [item for item in shown if item.kind in IN_TIMELINES and not item.stray]
+    harvest.feed += [feed_record(log.owner, item.sort, item.key) for item in listed]
     if listed and is_at_home(db, log.owner):
-        db.executemany("INSERT OR IGNORE INTO home VALUES (?, ?)", listed)
+        harvest.home += [place_record(item.sort, item.key) for item in listed]
     profiles = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PROFILE]
     db.executemany("INSERT OR IGNORE INTO profile VALUES (?, ?, ?)", profiles)
     reactions = sorted((item.of, item.kind, log.owner, item.key) for item in shown if item.kind in REACTIONS)
@@ -80,12 +117,13 @@ def _enter_gaps(db: sqlite3.Connection, items: Sequence[Item], retracted: dict[E
 def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     """Take items out of every index but the one of ids."""
     keys = [(item.key,) for item in items]
-    listed = [(item.sort, item.key) for item in items if item.kind in IN_TIMELINES]
+    listed = [item for item in items if item.kind in IN_TIMELINES and item.held and not item.stray]
     db.executemany("DELETE FROM retracted WHERE key = ?", keys)
-    db.executemany("DELETE FROM home WHERE sort = ? AND key = ?", listed)
-    authored = [(log.owner, item.sort, item.key) for item in items]
-    db.executemany("DELETE FROM feed WHERE author = ? AND sort = ? AND key = ?", authored)
-    db.executemany("DELETE FROM profile WHERE author = ? AND sort = ? AND key = ?", authored)
+    if is_at_home(db, log.owner):
+        HOME.discard(db, sorted(place_record(item.sort, item.key) for item in listed))
+    FEED.discard(db, sorted(feed_record(log.owner, item.sort, item.key) for item in listed))
+    profiles = [(log.owner, item.sort, item.key) for item in items if item.kind == Kind.PROFILE]
+    db.executemany("DELETE FROM profile WHERE author = ? AND sort = ? AND key = ?", profiles)
     replies = [(item.of, item.sort, item.key) for item in items if item.kind == Kind.NOTE and item.of]
     db.executemany("DELETE FROM reply WHERE parent = ? AND sort = ? AND key = ?", replies)
     reactions = [(item.of, item.kind, log.owner, item.key) for item in items if item.kind in REACTIONS]
@@ -142,11 +180,12 @@ def lift(db: sqlite3.Connection, log: LogRow, deletes: Sequence[tuple[int, Seque
 def _settle_targets(db: sqlite3.Connection, owner: int, targets: Iterable[EntryId]) -> None:
     found = (key_of_id(db, target) for target in dict.fromkeys(targets))
     for step in in_steps(sorted(key for key in found if key is not None)):
-        for item in read_items(db, step):
-            log = log_of_key(db, item.key)
+        for _, same_log in groupby(read_items(db, step), key=lambda item: item.key >> 32):
+            items = list(same_log)
+            log = log_of_key(db, items[0].key)
             if log.owner == owner:  # somebody else's delete means nothing
-                leave(db, log, [item])
-                enter(db, log, [item])
+                leave(db, log, items)
+                enter(db, log, items)
 
 
 def deletes_within(db: sqlite3.Connection, low: int, high: int) -> list[tuple[int, tuple[EntryId, ...]]]:
@@ -183,8 +222,7 @@ def forget(db: sqlite3.Connection, log: LogRow, low: int, high: int) -> None:
     start = low
     while items := _read_range(db, start, high):
         leave(db, log, items)
-        ids = [(item.id[:8], item.key) for item in items]
-        db.executemany("DELETE FROM entry_id WHERE prefix = ? AND key = ?", ids)
+        IDS.discard(db, sorted(id_record(item.id, item.key) for item in items))
         start = items[-1].key + 1
     for table in ("entry", "signature", "gap", "deletion", "stray"):
         db.execute(f"DELETE FROM {table} WHERE key BETWEEN ? AND ?", (low, high))  # noqa: S608 - names from above
@@ -195,7 +233,9 @@ def set_at_home(db: sqlite3.Connection, owner: int, at_home: bool) -> None:
     if is_at_home(db, owner) == at_home:
         return
     db.execute("UPDATE identity SET at_home = ? WHERE no = ?", (at_home, owner))
-    if at_home:
-        db.execute("INSERT OR IGNORE INTO home SELECT sort, key FROM feed WHERE author = ?", (owner,))
-    else:
-        db.execute("DELETE FROM home WHERE (sort, key) IN (SELECT sort, key FROM feed WHERE author = ?)", (owner,))
+    for step in in_steps(feed_of(db, owner)):
+        places = [place_record(sort, key) for sort, key in reversed(step)]
+        if at_home:
+            HOME.add(db, places)
+        else:
+            HOME.discard(db, places)

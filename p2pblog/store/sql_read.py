@@ -6,7 +6,7 @@ Every query walks an index made for it; tests/store/test_plans.py asks the plann
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from heapq import merge
 from itertools import islice
 
@@ -22,22 +22,24 @@ from p2pblog.store import Follow, FollowRow, KnownPeer, Loaded, Thread, Timeline
 from p2pblog.store.meaning import IN_TIMELINES, Kind, Node, Shown, compose, profile_of, walk_thread
 from p2pblog.store.spans import cut_run, span_of
 from p2pblog.store.sql_base import (
+    HOME,
+    IDS,
+    LAST_PLACE,
     PREFIX_BYTES,
     SEQ_MASK,
     LogRow,
+    feed_of,
     id_at,
     identity_no,
     key_of_id,
     log_of_device,
     log_of_key,
+    place_record,
     read_entries,
     read_log_state,
+    read_place,
     read_spans,
 )
-
-FIRST_PLACE = (2**63 - 1, 2**63 - 1)
-"""Above every place in a timeline: (sort, key)."""
-
 
 # --- at the start -----------------------------------------------------------------------------------------------------
 
@@ -116,21 +118,18 @@ def _read_chain(packed: bytes) -> tuple[Entry, ...]:
 
 
 def timeline(db: sqlite3.Connection, query: TimelineQuery) -> list[Row]:
-    place = FIRST_PLACE if query.before is None else _place_of(db, query.before)
+    place = LAST_PLACE if query.before is None else _place_of(db, query.before)
     limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
+    places: Iterator[tuple[int, ...]]
     if query.identities is None:
-        found = db.execute(HOME_PAGE, (*place, limit)).fetchall()
+        places = (read_place(record) for record in HOME.below(db, place_record(*place)))
     else:
         owners = (identity_no(db, identity) for identity in dict.fromkeys(query.identities))
-        pages = [db.execute(FEED_PAGE, (owner, *place, limit)).fetchall() for owner in owners if owner is not None]
-        found = list(islice(merge(*pages, reverse=True), limit))
+        feeds = (feed_of(db, owner, place) for owner in owners if owner is not None)
+        places = merge(*feeds, reverse=True)
+    found = list(islice(places, limit))
     reader = _RowReader(db)
-    return [reader.row(reader.shown(_SHOWN_BY_KEY, key)) for _, key in found]
-
-
-HOME_PAGE = "SELECT sort, key FROM home WHERE (sort, key) < (?, ?) ORDER BY sort DESC, key DESC LIMIT ?"
-FEED_PAGE = """SELECT sort, key FROM feed WHERE author = ? AND (sort, key) < (?, ?)
-               ORDER BY sort DESC, key DESC LIMIT ?"""
+    return [reader.row(reader.shown(key)) for _, key in found]
 
 
 def _place_of(db: sqlite3.Connection, entry: EntryId) -> tuple[int, int]:
@@ -143,36 +142,44 @@ def _place_of(db: sqlite3.Connection, entry: EntryId) -> tuple[int, int]:
 
 def rows(db: sqlite3.Connection, ids: Sequence[EntryId]) -> list[Row]:
     reader = _RowReader(db)
+    return _rows(reader, ids)
+
+
+def _rows(reader: _RowReader, ids: Sequence[EntryId]) -> list[Row]:
     found = (reader.shown_by_id(entry) for entry in ids)
     return [reader.row(shown) for shown in found if shown is not None and shown.kind in IN_TIMELINES]
 
 
-_SHOWN = """SELECT e.id, i.hash, e.kind, e."of", e.time, e.payload FROM {source}
-            JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
-            WHERE {where} AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to
-            AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)"""
-_SHOWN_BY_KEY = _SHOWN.format(source="entry e", where="e.key = ?")
-SHOWN_BY_ID = _SHOWN.format(source="entry_id x JOIN entry e ON e.key = x.key", where="x.prefix = ? AND e.id = ?")
+SHOWN = """SELECT e.id, i.hash, e.kind, e."of", e.time, e.payload FROM entry e
+           JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
+           WHERE e.key = ? AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to
+           AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)"""
 COUNT = "SELECT count(*) FROM (SELECT 1 FROM reaction WHERE target = ? AND kind = ? GROUP BY author)"
 
 
 class _RowReader:
-    """Rows of one answer; an author's name is looked up once."""
+    """Rows of one answer; an author's name, and where an id stands, is looked up once."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._names: dict[bytes, str | None] = {}
+        self._keys: dict[EntryId, int | None] = {}
 
-    def shown(self, sql: str, *found_by: object) -> Shown:
-        shown = self._shown(sql, *found_by)
+    def shown(self, key: int) -> Shown:
+        shown = self._shown(key)
         assert shown is not None, "an index of what is shown holds something hidden"
         return shown
 
     def shown_by_id(self, entry: EntryId) -> Shown | None:
-        return self._shown(SHOWN_BY_ID, entry[:PREFIX_BYTES], entry)
+        return self._shown(self._key(entry))
 
-    def _shown(self, sql: str, *found_by: object) -> Shown | None:
-        found = self._db.execute(sql, found_by).fetchone()
+    def _key(self, entry: EntryId) -> int | None:
+        if entry not in self._keys:
+            self._keys[entry] = key_of_id(self._db, entry)
+        return self._keys[entry]
+
+    def _shown(self, key: int | None) -> Shown | None:
+        found = None if key is None else self._db.execute(SHOWN, (key,)).fetchone()
         if found is None:
             return None
         identifier, author, kind, of, time_ms, payload = found
@@ -198,30 +205,31 @@ class _RowReader:
             self._names[author] = profile(self._db, IdentityHash(author))[0]
         return self._names[author]
 
+    def node(self, entry: EntryId) -> Node | None:
+        """An entry held, as a conversation sees it."""
+        key = self._key(entry)
+        if key is None:
+            return None
+        kind, of, lacking, sort = self._db.execute(NODE, (key,)).fetchone()
+        return Node(Kind(kind), of, bool(lacking), (sort, key))
+
+    def replies(self, parent: EntryId, most: int) -> list[EntryId]:
+        found = self._db.execute(REPLIES, (parent, most)).fetchall()
+        self._keys.update(found)
+        return [identifier for identifier, _ in found]
+
+
+NODE = """SELECT e.kind, e."of", coalesce(g.wanted, 0), e.sort FROM entry e
+          LEFT JOIN gap g ON g.key = e.key WHERE e.key = ?"""
+REPLIES = """SELECT e.id, e.key FROM reply r JOIN entry e ON e.key = r.key
+             WHERE r.parent = ? ORDER BY r.sort, r.key LIMIT ?"""
+
 
 def thread(db: sqlite3.Connection, notice: EntryId) -> Thread:
-    walk = walk_thread(
-        notice, lambda entry: _node(db, entry), lambda parent, most: _replies(db, parent, most), THREAD_NOTICES_MAX
-    )
-    notices = [row for row in rows(db, walk.held) if row.type == "note"]
+    reader = _RowReader(db)
+    walk = walk_thread(notice, reader.node, reader.replies, THREAD_NOTICES_MAX)
+    notices = [row for row in _rows(reader, walk.held) if row.type == "note"]
     return Thread(walk.root, tuple(notices), walk.missing)
-
-
-def _node(db: sqlite3.Connection, entry: EntryId) -> Node | None:
-    found = db.execute(NODE, (entry[:PREFIX_BYTES], entry)).fetchone()
-    if found is None:
-        return None
-    kind, of, lacking, sort, key = found
-    return Node(Kind(kind), of, bool(lacking), (sort, key))
-
-
-NODE = """SELECT e.kind, e."of", coalesce(g.wanted, 0), e.sort, e.key FROM entry_id x JOIN entry e ON e.key = x.key
-          LEFT JOIN gap g ON g.key = e.key WHERE x.prefix = ? AND e.id = ?"""
-REPLIES = "SELECT e.id FROM reply r JOIN entry e ON e.key = r.key WHERE r.parent = ? ORDER BY r.sort, r.key LIMIT ?"
-
-
-def _replies(db: sqlite3.Connection, parent: EntryId, most: int) -> list[EntryId]:
-    return [identifier for (identifier,) in db.execute(REPLIES, (parent, most)).fetchall()]
 
 
 def find_ids(db: sqlite3.Connection, prefix: str) -> list[EntryId]:
@@ -232,12 +240,16 @@ def find_ids(db: sqlite3.Connection, prefix: str) -> list[EntryId]:
         return []
     if len(low) != 32:
         return []
-    found = db.execute(FIND_IDS, (low[:PREFIX_BYTES], high[:PREFIX_BYTES], low, high)).fetchall()
-    return [identifier for (identifier,) in found]
+    return list(islice(_ids_between(db, low, high), 2))
 
 
-FIND_IDS = """SELECT e.id FROM entry_id x JOIN entry e ON e.key = x.key
-              WHERE x.prefix BETWEEN ? AND ? AND e.id BETWEEN ? AND ? ORDER BY x.prefix LIMIT 2"""
+def _ids_between(db: sqlite3.Connection, low: bytes, high: bytes) -> Iterator[EntryId]:
+    for record in IDS.above(db, low[:PREFIX_BYTES]):
+        if record[:PREFIX_BYTES] > high[:PREFIX_BYTES]:
+            return
+        identifier = id_at(db, int.from_bytes(record[PREFIX_BYTES:], "big"))
+        if low <= identifier <= high:
+            yield identifier
 
 
 def profile(db: sqlite3.Connection, identity: IdentityHash) -> tuple[str | None, str | None]:
@@ -266,10 +278,8 @@ def _follow_row(db: sqlite3.Connection, follow: Follow) -> FollowRow:
         """SELECT coalesce(sum(s.high - s.low + 1), 0) FROM log l JOIN span s ON s.log = l.no WHERE l.owner = ?""",
         (owner,),
     ).fetchone()
-    newest = db.execute(NEWEST_NOTICE, (owner,)).fetchone()
+    newest = None
+    for _, key in islice(feed_of(db, owner), 1):
+        (newest,) = db.execute("SELECT time FROM entry WHERE key = ?", (key,)).fetchone()
     name = profile(db, follow.identity)[0]
-    return FollowRow(follow.identity, name, follow.petname, entries, None if newest is None else newest[0])
-
-
-NEWEST_NOTICE = """SELECT e.time FROM feed f JOIN entry e ON e.key = f.key WHERE f.author = ?
-                   ORDER BY f.sort DESC, f.key DESC LIMIT 1"""
+    return FollowRow(follow.identity, name, follow.petname, entries, newest)

@@ -18,10 +18,10 @@ from p2pblog.store import OWN_IDENTITY, Follow, KnownPeer
 from p2pblog.store.meaning import Meaning, meaning_of, places, vouched_to
 from p2pblog.store.spans import check_newest, fit, neighbours, span_of
 from p2pblog.store.sql_base import (
-    PREFIX_BYTES,
     SEQ_MASK,
     LogRow,
     id_at,
+    id_record,
     identity_no,
     in_steps,
     log_of_device,
@@ -30,14 +30,26 @@ from p2pblog.store.sql_base import (
     read_log_state,
     read_spans,
 )
-from p2pblog.store.sql_index import Item, enter, enter_deletes, forget, read_items, restand, set_at_home
+from p2pblog.store.sql_index import (
+    Harvest,
+    Item,
+    enter,
+    enter_deletes,
+    forget,
+    read_items,
+    reap,
+    restand,
+    set_at_home,
+)
 
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
 def append(db: sqlite3.Connection, batches: Sequence[Batch], now_ms: int) -> list[LogState]:
+    harvest = Harvest()
     for batch in batches:
-        _append_run(db, batch, now_ms)
+        _append_run(db, batch, now_ms, harvest)
+    harvest.bring_in(db)
     return [_state_of(db, batch.entries[0].device) for batch in batches]
 
 
@@ -47,32 +59,45 @@ def _state_of(db: sqlite3.Connection, device: DeviceKey) -> LogState:
     return read_log_state(db, log)
 
 
-def _append_run(db: sqlite3.Connection, batch: Batch, now_ms: int) -> None:
+def _append_run(db: sqlite3.Connection, batch: Batch, now_ms: int, harvest: Harvest) -> None:
     if not batch.entries:
         raise LocalProtocolError("an empty run to be stored")
     run, device = batch.entries, batch.entries[0].device
     log = log_of_device(db, device) or _add_log(db, device, batch.identity, holds_run=True)
     spans = read_spans(db, log.no)
-    log = _claim_for_run(db, log, batch.identity, spans)
+    log = _claim_for_run(db, log, batch.identity, spans, harvest)
     check_newest(spans, batch)
     fitted = fit(spans, run, lambda seq: id_at(db, log.key(seq)))
     for stretch in fitted.fresh:
-        forget(db, log, log.key(stretch[0].seq), log.key(stretch[-1].seq))  # strays that are now of the log
-        _insert(db, log, stretch, _stretch_places(db, log, spans, stretch, now_ms), now_ms, False)
+        _forget_strays(db, log, stretch, harvest)
+        _insert(db, log, stretch, _stretch_places(db, log, spans, stretch, now_ms), now_ms, False, harvest)
     _write_spans(db, log, spans, fitted.spans)
     signatures = [(log.key(entry.seq), entry.signature) for entry in run if entry.signature is not None]
     db.executemany("INSERT OR IGNORE INTO signature VALUES (?, ?)", signatures)
     known = {entry.seq for stretch in fitted.fresh for entry in stretch}
     overlap = [(entry.seq, entry.payload) for entry in run if entry.seq not in known and entry.payload is not None]
-    _fill(db, log, overlap)
+    if overlap:
+        harvest.bring_in(db)
+        _fill(db, log, overlap)
 
 
-def _claim_for_run(db: sqlite3.Connection, log: LogRow, identity: IdentityHash, spans: Sequence[Span]) -> LogRow:
+def _forget_strays(db: sqlite3.Connection, log: LogRow, stretch: Sequence[Entry], harvest: Harvest) -> None:
+    """Strays that are now of the log make room for it."""
+    keys = log.key(stretch[0].seq), log.key(stretch[-1].seq)
+    if db.execute("SELECT 1 FROM stray WHERE key BETWEEN ? AND ? LIMIT 1", keys).fetchone():
+        harvest.bring_in(db)
+        forget(db, log, *keys)
+
+
+def _claim_for_run(
+    db: sqlite3.Connection, log: LogRow, identity: IdentityHash, spans: Sequence[Span], harvest: Harvest
+) -> LogRow:
     """The log as its first run finds it: a stray may have named another owner, and a run stands under other rules."""
     if spans:
         if log.identity != identity:
             raise BadChain("a run under another identity than the log that is held")
         return log
+    harvest.bring_in(db)
     if log.identity != identity:
         forget(db, log, *log.keys)
     return _reclaim(db, log, identity, holds_run=True)
@@ -98,23 +123,24 @@ def _insert(
     sorts: Sequence[int],
     now_ms: int,
     stray: bool,
+    harvest: Harvest,
 ) -> None:
     """Entries that the database does not have, with all that follows from them."""
-    rows, items, ids, gaps, deletes = [], [], [], [], []
+    rows, items, gaps, deletes = [], [], [], []
     for entry, sort in zip(stretch, sorts, strict=True):
         key, meaning = log.key(entry.seq), meaning_of(entry.payload)
         rows.append((key, entry.time_ms, sort, int(meaning.kind), entry.id, meaning.of, entry.payload))
         items.append(Item(key, sort, entry.id, int(meaning.kind), meaning.of, entry.payload is not None, stray))
-        ids.append((entry.id[:PREFIX_BYTES], key))
+        harvest.ids.append(id_record(entry.id, key))
         if entry.payload is None:
             gaps.append((key, entry.payload_size, entry.payload_hash, now_ms, 0))
         if meaning.deletes:
             deletes.append((key, now_ms, meaning.deletes))
     db.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     db.executemany("INSERT INTO gap VALUES (?, ?, ?, ?, ?)", gaps)
-    db.executemany("INSERT INTO entry_id VALUES (?, ?)", sorted(ids))
-    enter(db, log, items)
+    reap(db, log, items, harvest)
     if deletes:
+        harvest.bring_in(db)
         enter_deletes(db, log, deletes)
 
 
@@ -202,7 +228,9 @@ def put_stray(db: sqlite3.Connection, located: Located, now_ms: int) -> None:
         forget(db, log, key, key)  # now it comes with its payload
     chain = [] if entry.signature is not None else [[after.body for after in located.chain], last.signature]
     db.execute("INSERT INTO stray VALUES (?, ?, ?, ?)", (key, entry.prev, now_ms, codec.pack(chain)))
-    _insert(db, log, [entry], [min(entry.time_ms, now_ms)], now_ms, True)
+    harvest = Harvest()
+    _insert(db, log, [entry], [min(entry.time_ms, now_ms)], now_ms, True, harvest)
+    harvest.bring_in(db)
     if entry.signature is not None:
         db.execute("INSERT OR IGNORE INTO signature VALUES (?, ?)", (key, entry.signature))
     _make_room(db)

@@ -177,11 +177,18 @@ async def test_a_database_of_version_1_opens(tmp_path: Path) -> None:
     alice = person("alice")
     async with open_bridge() as bridge:
         store = await open_sqlite(bridge, path)
-        assert await texts(store) == ["from version 1"]
+        assert await texts(store) == await texts(store, alice) == ["from version 1"]
+        (notice,) = await store.timeline(TimelineQuery(9))
+        assert await store.find_ids(notice.id.hex()[:20]) == [notice.id]
+        assert (await store.thread(notice.id)).notices == (notice,)
         alice.log.note("from version 1")
         alice.log.note("and on")
         await add(store, alice.log)
-        assert await texts(store) == ["and on", "from version 1"]
+        assert await texts(store) == await texts(store, alice) == ["and on", "from version 1"]
+        assert [len(await store.find_ids(entry.id.hex())) for entry in alice.log.entries] == [1, 1, 1]
+        await store.drop_follow(alice.hash)
+        assert await texts(store) == []
+        assert len(await texts(store, alice)) == 2
         await store.aclose()
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (len(migrations.MIGRATIONS),)

@@ -1,0 +1,251 @@
+"""Registers: sorted sets of short records, packed by the page and written in generations. For indexes.
+
+An index with a row for each entry rewrites a leaf of the database for nearly every entry once it is large: what comes
+in sorts anywhere. So new records are not put among the old ones. A batch becomes a *generation*, written once, in
+order; whoever looks something up asks every generation. When GENERATIONS_MERGED_AT of about one size stand there, they
+are merged into one, a slice with each later batch, so that no write waits for a whole merge (the log-structured
+merge-tree of O'Neil, Cheng, Gawlick and O'Neil, 1996, with its tiers kept apart). Few records at a time, as notices
+that are written live, go into a small generation in place.
+
+A record stands in exactly one generation at any moment: each step is part of the transaction that its caller ends, and
+so a crash, or a reader beside the writer, finds all of them, and none twice. A row holds a page of records, one after
+the other, under the first of them: 50 times fewer rows to insert, to look through and to keep.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from heapq import merge
+
+PAGE_BYTES_MAX = 896
+"""Records in one row: SQLite keeps up to 1,002 bytes of such a row in the leaf itself (4 KiB pages,
+https://www.sqlite.org/fileformat2.html#b_tree_pages); beyond that each row takes pages of its own."""
+BATCH_MIN = 256
+"""A batch of at least so many records becomes a generation at once."""
+HOT_RECORDS_MAX = 4_096
+"""The generation that few records go into in place is left at this size: about 20 leaves of the database."""
+GENERATIONS_MERGED_AT = 12
+"""Generations of one size before they become one. A record is then rewritten 3 times among a million, and a look-up
+asks some 20 generations; with 8 it would be 4 times, with 24 twice and some 40."""
+SIZES_APART = 8
+"""Generations are of one size if none has so many times as many records as another."""
+SLICE_PAGES = 16
+"""Pages of each generation that one slice of a merge reads: some 10,000 records in all, 5 ms."""
+MERGED_PER_RECORD = 6
+"""Records merged for each that comes in: more than are due in the long run, so no debt grows."""
+
+PAGES_AT_ONCE = 8
+"""Rows of one answer while a generation is walked through; the first answer has one, which is enough for most."""
+
+PAGE_AT = "SELECT first, records FROM page WHERE generation = ? AND first <= ? ORDER BY first DESC LIMIT 1"
+PAGES_DOWN = "SELECT first, records FROM page WHERE generation = ? AND first < ? ORDER BY first DESC LIMIT ?"
+PAGES_UP = "SELECT first, records FROM page WHERE generation = ? AND first >= ? ORDER BY first LIMIT ?"
+LAST_PAGES = """SELECT (SELECT records FROM page WHERE page.generation = generation.no AND first <= ?
+                        ORDER BY first DESC LIMIT 1) FROM generation WHERE register = ?"""
+GENERATIONS = "SELECT no, records, hot, target FROM generation WHERE register = ? ORDER BY no"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """`records`: how many. `hot`: takes few at a time in place. `target`: the generation it is being merged into."""
+
+    no: int
+    records: int
+    hot: bool
+    target: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """One sorted set in the tables `generation` and `page`: number `no`, of records of `width` bytes each.
+
+    Everything runs inside the caller's transaction, in a database thread.
+    """
+
+    no: int
+    width: int
+
+    # --- looking up ---
+
+    def below(self, db: sqlite3.Connection, bound: bytes) -> Iterator[bytes]:
+        """The records below `bound`, from the highest down; as far as they are asked for."""
+        return merge(*(self._down(db, each.no, bound) for each in self.generations(db)), reverse=True)
+
+    def _down(self, db: sqlite3.Connection, generation: int, bound: bytes) -> Iterator[bytes]:
+        at_once = 1
+        while pages := db.execute(PAGES_DOWN, (generation, bound, at_once)).fetchall():
+            for first, page in pages:
+                records = self._split(page)
+                if records[-1] >= bound:
+                    del records[bisect_left(records, bound) :]
+                yield from reversed(records)
+                bound = first
+            at_once = PAGES_AT_ONCE
+
+    def above(self, db: sqlite3.Connection, bound: bytes) -> Iterator[bytes]:
+        """The records from `bound` up; as far as they are asked for."""
+        return merge(*(self._up(db, each.no, bound) for each in self.generations(db)))
+
+    def _up(self, db: sqlite3.Connection, generation: int, bound: bytes) -> Iterator[bytes]:
+        at = db.execute(PAGE_AT, (generation, bound)).fetchone()
+        start, at_once = bound if at is None else at[0], 1
+        while pages := db.execute(PAGES_UP, (generation, start, at_once)).fetchall():
+            for first, page in pages:
+                records = self._split(page)
+                yield from records[bisect_left(records, bound) :]
+                start = first + b"\0"
+            at_once = PAGES_AT_ONCE
+
+    def beginning_with(self, db: sqlite3.Connection, start: bytes) -> list[bytes]:
+        """The records that begin so, in order."""
+        highest = start.ljust(self.width, b"\xff")
+        found = []
+        for (page,) in db.execute(LAST_PAGES, (highest, self.no)):
+            if page is None or start not in page:
+                continue
+            if page.startswith(start):  # those before may stand on the page before
+                return [*_while_beginning(self.above(db, start.ljust(self.width, b"\0")), start)]
+            found += [record for record in self._split(page) if record.startswith(start)]
+        return sorted(found)
+
+    def generations(self, db: sqlite3.Connection) -> list[Generation]:
+        return [Generation(*row) for row in db.execute(GENERATIONS, (self.no,)).fetchall()]
+
+    # --- changing ---
+
+    def add(self, db: sqlite3.Connection, records: Sequence[bytes]) -> None:
+        """Add records that are not held, in ascending order; and get on with merging in proportion."""
+        if not records:
+            return
+        generations = self.generations(db)
+        if len(records) >= BATCH_MIN:
+            self._write(db, self._begin(db, hot=False), records)
+        else:
+            hot = next((each.no for each in generations if each.hot), None)
+            self._put(db, self._begin(db, hot=True) if hot is None else hot, records)
+        self.tend(db, MERGED_PER_RECORD * len(records))
+
+    def discard(self, db: sqlite3.Connection, records: Sequence[bytes]) -> None:
+        """Take records out; ascending, and those that are not held do not matter."""
+        for each in self.generations(db) if records else ():
+            removed, start = 0, 0
+            while start < len(records):
+                start, gone = self._discard_on_page(db, each.no, records, start)
+                removed += gone
+            self._count(db, each.no, -removed)
+
+    def _discard_on_page(
+        self, db: sqlite3.Connection, generation: int, records: Sequence[bytes], start: int
+    ) -> tuple[int, int]:
+        """Take those out that stand on the page where `records[start]` belongs. Gives where to go on, and how many."""
+        at = db.execute(PAGE_AT, (generation, records[start])).fetchone()
+        if at is None:
+            (first,) = db.execute("SELECT min(first) FROM page WHERE generation = ?", (generation,)).fetchone()
+            return (len(records) if first is None else bisect_left(records, first, start)), 0
+        first, held = at[0], self._split(at[1])
+        end = bisect_left(records, held[-1] + b"\0", start)
+        doomed = set(records[start:end])
+        kept = [record for record in held if record not in doomed]
+        if len(kept) < len(held):
+            db.execute("DELETE FROM page WHERE generation = ? AND first = ?", (generation, first))
+            self._insert_pages(db, generation, kept)
+        return max(end, start + 1), len(held) - len(kept)
+
+    def _put(self, db: sqlite3.Connection, generation: int, records: Sequence[bytes]) -> None:
+        """Put records among those of a generation."""
+        start = 0
+        while start < len(records):
+            at = db.execute(PAGE_AT, (generation, records[start])).fetchone()
+            at = at or next(iter(db.execute(PAGES_UP, (generation, b"", 1)).fetchall()), None)
+            end, held = len(records), []
+            if at is not None:
+                held = self._split(at[1])
+                following = db.execute(PAGES_UP, (generation, at[0] + b"\0", 1)).fetchone()
+                end = len(records) if following is None else bisect_left(records, following[0], start)
+                db.execute("DELETE FROM page WHERE generation = ? AND first = ?", (generation, at[0]))
+            self._insert_pages(db, generation, sorted([*held, *records[start:end]]))
+            start = end
+        self._count(db, generation, len(records))
+        db.execute("UPDATE generation SET hot = records < ? WHERE no = ?", (HOT_RECORDS_MAX, generation))
+
+    def _write(self, db: sqlite3.Connection, generation: int, records: Sequence[bytes]) -> None:
+        """Append records to a generation that holds none above the first of them."""
+        self._insert_pages(db, generation, records)
+        self._count(db, generation, len(records))
+
+    def _begin(self, db: sqlite3.Connection, hot: bool) -> int:
+        cursor = db.execute("INSERT INTO generation (register, records, hot) VALUES (?, 0, ?)", (self.no, hot))
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def _count(self, db: sqlite3.Connection, generation: int, more: int) -> None:
+        if more:
+            db.execute("UPDATE generation SET records = records + ? WHERE no = ?", (more, generation))
+
+    def _insert_pages(self, db: sqlite3.Connection, generation: int, records: Sequence[bytes]) -> None:
+        size = PAGE_BYTES_MAX // self.width
+        if size < len(records) < 2 * size:
+            size = (len(records) + 1) // 2  # a full page that takes one more becomes two halves
+        pages = [(generation, records[at], b"".join(records[at : at + size])) for at in range(0, len(records), size)]
+        db.executemany("INSERT INTO page VALUES (?, ?, ?)", pages)
+
+    def _split(self, page: bytes) -> list[bytes]:
+        width = self.width
+        return [page[at : at + width] for at in range(0, len(page), width)]
+
+    # --- merging ---
+
+    def tend(self, db: sqlite3.Connection, records: int) -> None:
+        """Merge about so many records, if so many are due; at least one slice."""
+        while records > 0:
+            generations = self.generations(db)
+            merging = [each for each in generations if each.target is not None] or self._start_merge(db, generations)
+            if not merging:
+                return
+            records -= self._merge_slice(db, merging)
+
+    def _start_merge(self, db: sqlite3.Connection, generations: Sequence[Generation]) -> list[Generation]:
+        """The smallest generations, if there are enough of about one size; they are told where they go."""
+        sizes = sorted((each for each in generations if not each.hot), key=lambda each: (each.records, each.no))
+        for start in range(len(sizes) - GENERATIONS_MERGED_AT + 1):
+            smallest = max(sizes[start].records, BATCH_MIN)
+            alike = [each for each in sizes[start:] if each.records < SIZES_APART * smallest]
+            if len(alike) >= GENERATIONS_MERGED_AT:
+                target = self._begin(db, hot=False)
+                db.executemany("UPDATE generation SET target = ? WHERE no = ?", [(target, each.no) for each in alike])
+                return [Generation(each.no, each.records, False, target) for each in alike]
+        return []
+
+    def _merge_slice(self, db: sqlite3.Connection, merging: Sequence[Generation]) -> int:
+        """Move the lowest records of those that are being merged; gives how many."""
+        target = merging[0].target
+        assert target is not None
+        read = {each.no: db.execute(PAGES_UP, (each.no, b"", SLICE_PAGES + 1)).fetchall() for each in merging}
+        bounds = [pages[SLICE_PAGES][0] for pages in read.values() if len(pages) > SLICE_PAGES]
+        bound = min(bounds, default=b"\xff" * (self.width + 1))
+        moved: list[bytes] = []
+        for generation, pages in read.items():
+            lowest = [page for page in pages if page[0] < bound]
+            if not lowest:
+                continue
+            taken = [record for _, page in lowest for record in self._split(page)]
+            end = bisect_left(taken, bound)
+            db.execute("DELETE FROM page WHERE generation = ? AND first < ?", (generation, bound))
+            self._insert_pages(db, generation, taken[end:])
+            self._count(db, generation, -end)
+            moved += taken[:end]
+        moved.sort()
+        self._write(db, target, moved)
+        empty = [generation for generation, pages in read.items() if not pages or (not bounds and pages)]
+        db.executemany("DELETE FROM generation WHERE no = ?", [(generation,) for generation in empty])
+        return max(len(moved), 1)
+
+
+def _while_beginning(records: Iterator[bytes], start: bytes) -> Iterator[bytes]:
+    for record in records:
+        if not record.startswith(start):
+            return
+        yield record
