@@ -6,6 +6,8 @@ cancellation comes back as a whole:
 * `run` waits until the asyncio side has really ended, also when the trio side is cancelled. So a cancelled caller never
   leaves a transaction or a socket behind that still works for it. What finishes in spite of the cancellation counts.
 * The asyncio task is cancelled once, as asyncio does it: it may await in its `finally` to clean up.
+* Neither thread ever waits for the other while it could work: a call is left at the other side, and its end wakes the
+  caller. Waiting in place, even for the start of a task, costs a turn of the interpreter lock, 5 ms under load.
 * Under trio's virtual clock the loop keeps real time: tests that move the clock use in-memory twins instead.
 """
 
@@ -13,9 +15,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Generic, NoReturn, TypeVar, TypeVarTuple
+from contextvars import Context, copy_context
+from typing import Any, Generic, NoReturn, TypeVar, TypeVarTuple, cast
 
 import trio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -29,10 +31,14 @@ async def open_bridge() -> AsyncIterator[Bridge]:
     """A bridge for the length of the block. Leaving it cancels whatever still runs on the asyncio side and waits."""
     manager = start_blocking_portal(backend="asyncio", name="p2pblog asyncio")
     portal = await trio.to_thread.run_sync(manager.__enter__)
+    bridge: Bridge | None = None
     try:
-        yield await Bridge.across(portal)
+        bridge = await Bridge.across(portal)
+        yield bridge
     finally:
         with trio.CancelScope(shield=True):
+            if bridge is not None:
+                bridge.close()
             await trio.to_thread.run_sync(_stop, portal)
             await trio.to_thread.run_sync(manager.__exit__, None, None, None)
 
@@ -45,15 +51,22 @@ def _stop(portal: BlockingPortal) -> None:
 class Bridge:
     """Both directions between the trio task that made it and one asyncio loop."""
 
-    def __init__(self, portal: BlockingPortal, loop: asyncio.AbstractEventLoop, token: trio.lowlevel.TrioToken) -> None:
-        self._portal = portal
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, token: trio.lowlevel.TrioToken) -> None:
         self._loop = loop
+        self._context = context
         self._token = token
+        self._is_closed = False
+        self.crossings = 0
+        """Calls that went across so far: what one use case costs can be counted."""
 
     @classmethod
     async def across(cls, portal: BlockingPortal) -> Bridge:
-        loop = await trio.to_thread.run_sync(portal.call, asyncio.get_running_loop)
-        return cls(portal, loop, trio.lowlevel.current_trio_token())
+        loop, context = await trio.to_thread.run_sync(portal.call, _surroundings)
+        return cls(loop, context, trio.lowlevel.current_trio_token())
+
+    def close(self) -> None:
+        """Take no more calls. Those under way end with the loop."""
+        self._is_closed = True
 
     async def run(self, function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
         """What `function(*args)`, an asyncio coroutine function, gives; its exceptions come across with their type.
@@ -62,12 +75,16 @@ class Bridge:
         bridge was closed, or the task ended by a cancellation that was not ours.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        call = _Call(function, args)
+        if self._is_closed:
+            raise trio.ClosedResourceError("the bridge is closed")
+        task = trio.lowlevel.current_task()
+        call = _Call(function, args, lambda: self.to_trio(trio.lowlevel.reschedule, task))
         try:
-            future: Future[T] = self._portal.start_task_soon(call.aio_run)
+            self._loop.call_soon_threadsafe(call.aio_start, context=self._context)
         except RuntimeError as error:
             raise trio.ClosedResourceError("the bridge is closed") from error
-        return await self._wait(call, future)
+        self.crossings += 1
+        return await self._wait(call)
 
     def to_trio(self, callback: Callable[[*Args], object], *args: *Args) -> None:
         """Call a plain function on the trio side, soon and in order; for the asyncio side, which goes on at once.
@@ -83,45 +100,63 @@ class Bridge:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *args)
 
-    async def _wait(self, call: _Call[T], future: Future[T]) -> T:
-        task = trio.lowlevel.current_task()
+    async def _wait(self, call: _Call[T]) -> T:
         raise_cancelled: Callable[[], NoReturn] | None = None
-
-        def wake(_: Future[T]) -> None:
-            self.to_trio(trio.lowlevel.reschedule, task)
 
         def abort(raise_cancel: Callable[[], NoReturn]) -> trio.lowlevel.Abort:
             nonlocal raise_cancelled
             raise_cancelled = raise_cancel
-            self.to_asyncio(call.cancel)
+            self.to_asyncio(call.aio_cancel)  # comes after its start, as all that one thread leaves there
             return trio.lowlevel.Abort.FAILED  # we wake when the asyncio side has ended
 
-        future.add_done_callback(wake)
         await trio.lowlevel.wait_task_rescheduled(abort)
-        if future.cancelled():
+        if call.was_cancelled:
             if raise_cancelled is not None:
                 raise_cancelled()
             raise trio.ClosedResourceError("the asyncio side ended first")
-        return future.result()
+        return call.result()
+
+
+async def _surroundings() -> tuple[asyncio.AbstractEventLoop, Context]:
+    """The loop, and the context of a task of it: calls must not inherit what belongs to a trio task."""
+    return asyncio.get_running_loop(), copy_context()
 
 
 class _Call(Generic[T]):
-    """One call in flight. Its methods run on the asyncio side only."""
+    """One call in flight. `aio_` methods run on the asyncio side only, the others once `wake` was called."""
 
-    def __init__(self, function: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> None:
+    def __init__(
+        self, function: Callable[..., Awaitable[T]], args: tuple[Any, ...], wake: Callable[[], object]
+    ) -> None:
         self._function = function
         self._args = args
-        self._task: asyncio.Task[Any] | None = None
-        self._cancelled = False
+        self._wake = wake
+        self._task: asyncio.Task[None] | None = None
+        self._value: T | None = None
+        self._error: BaseException | None = None
 
-    async def aio_run(self) -> T:
-        if self._cancelled:
-            raise asyncio.CancelledError
-        self._task = asyncio.current_task()
-        return await self._function(*self._args)
+    def aio_start(self) -> None:
+        self._task = asyncio.ensure_future(self._aio_run())
+        self._task.add_done_callback(lambda _: self._wake())
 
-    def cancel(self) -> None:
+    async def _aio_run(self) -> None:
+        try:
+            self._value = await self._function(*self._args)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # the caller's, whatever it is: nothing of it may end the loop
+            self._error = error
+
+    def aio_cancel(self) -> None:
         """Once, natively: an anyio scope would cancel again at every await of the clean-up."""
-        self._cancelled = True
         if self._task is not None:
             self._task.cancel()
+
+    @property
+    def was_cancelled(self) -> bool:
+        return self._task is None or self._task.cancelled()
+
+    def result(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return cast(T, self._value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,11 +16,11 @@ from trio.testing import MockClock, trio_test
 from p2pblog.config import QUEUE_BYTES_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry
-from p2pblog.core.keys import NodeKey
+from p2pblog.core.keys import DeviceKey, NodeKey
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.errors import StoreError, StoreFull, UserError
 from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX, Driver
-from p2pblog.gossip.events import Candidates, Remember, Send, Stored
+from p2pblog.gossip.events import Candidates, Effect, Remember, Send, Stored
 from p2pblog.gossip.keeper import REMEMBERED, REMEMBERED_MAX, memory_name
 from p2pblog.gossip.messages import Encoder, Hello, Statements
 from p2pblog.store.memory import MemoryStore
@@ -35,13 +36,20 @@ class WilfulStore(MemoryStore):
         self.unreadable = False
         self.delay_s = 0.0
         self.refused = 0
+        self.appends = self.batches = self.runs = 0
 
     async def append(self, batches: Sequence[Batch], now_ms: int, durable: bool = False) -> list[LogState]:
+        self.appends += 1
+        self.batches += len(batches)
         await trio.sleep(self.delay_s)
         if self.full:
             self.refused += 1
             raise StoreFull("no room")
         return await super().append(batches, now_ms, durable)
+
+    async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> list[Entry]:
+        self.runs += 1
+        return await super().run(device, first, last, bytes_max)
 
     async def settings(self, prefix: str) -> dict[str, bytes]:
         if self.unreadable:
@@ -127,6 +135,41 @@ async def test_a_follower_gets_all_and_then_each_notice_as_it_comes(autojump_clo
         await until(lambda: bob.high(alice.person) == 101)
         await alice.post("live")
         await until(lambda: bob.high(alice.person) == 102, 1.0)
+
+
+@trio_test
+async def test_a_run_costs_a_question_an_answer_and_one_call_of_either_store(autojump_clock: MockClock) -> None:
+    async with open_room() as room:
+        authors = [person(f"author {number}") for number in range(4)]
+        dave = await room.station("dave", *(who.name for who in authors))
+        for who in authors:
+            who.notes(500)
+            dave.driver.machine.holdings.learn(who.identity)
+            (state,) = await MemoryStore.append(dave.store, [Batch(who.hash, who.log.run())], NOON)
+            dave.driver.machine.holdings.take(state)
+        bob = await room.station("bob", *(who.name for who in authors))
+        said, asked = sends_of(dave), sends_of(bob)
+        await bob.driver.connect(dave.transport.endpoint)
+        await until(lambda: all(bob.driver.machine.holdings.entries(who.key) == 501 for who in authors))
+        runs = 2 * len(authors)  # of each log the newest 50, then all the rest
+        assert said["Run"] == asked["Want"] == runs
+        assert dave.store.runs == runs
+        assert bob.store.appends <= runs
+        assert bob.store.batches == runs
+
+
+def sends_of(station: Station) -> Counter[str]:
+    """How many messages of each kind a node has sent, as it goes on."""
+    sent: Counter[str] = Counter()
+    perform = station.driver._perform
+
+    def count(effect: Effect) -> None:
+        if isinstance(effect, Send):
+            sent[type(effect.message).__name__] += 1
+        perform(effect)
+
+    station.driver._perform = count  # type: ignore[method-assign]
+    return sent
 
 
 @trio_test

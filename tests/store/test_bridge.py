@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
+from builders import person
+from store_kit import keep
 from trio.testing import trio_test
 
-from p2pblog.bridge import open_bridge
+from p2pblog.bridge import Bridge, open_bridge
+from p2pblog.config import RUN_BYTES_MAX
+from p2pblog.core.logs import Batch
 from p2pblog.errors import Malformed
+from p2pblog.store import TimelineQuery
+from p2pblog.store.sqlite import open_sqlite
 
 
 async def _double(number: int) -> int:
@@ -163,3 +170,69 @@ async def test_a_cancellation_that_is_not_ours_is_a_closed_resource() -> None:
         with pytest.raises(trio.ClosedResourceError):
             await bridge.run(cancels_itself)
         assert await bridge.run(_double, 2) == 4
+
+
+@trio_test
+async def test_a_busy_asyncio_side_holds_up_no_other_trio_task() -> None:
+    freed = threading.Event()
+    begun = trio.Event()
+    done: list[int] = []
+
+    async with open_bridge() as bridge, trio.open_nursery() as nursery:
+
+        async def block() -> None:
+            bridge.to_trio(begun.set)
+            assert freed.wait(10), "the trio side was held up"
+
+        async def ask() -> None:
+            done.append(await bridge.run(_double, 4))
+
+        nursery.start_soon(bridge.run, block)
+        await begun.wait()
+        nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()  # the second call was left at the other side, and nobody waits here
+        assert done == []
+        freed.set()
+    assert done == [8]
+
+
+@trio_test
+async def test_calls_that_are_left_when_the_bridge_closes_end_as_closed() -> None:
+    begun = trio.Event()
+    refused: list[str] = []
+
+    async with trio.open_nursery() as nursery:
+
+        async def forever(bridge: Bridge) -> None:
+            bridge.to_trio(begun.set)
+            await asyncio.Event().wait()
+
+        async def ask(bridge: Bridge) -> None:
+            try:
+                await bridge.run(forever, bridge)
+            except trio.ClosedResourceError as error:
+                refused.append(str(error))
+
+        async with open_bridge() as bridge:
+            nursery.start_soon(ask, bridge)
+            await begun.wait()
+    assert refused == ["the asyncio side ended first"]
+
+
+@trio_test
+async def test_a_use_case_of_the_store_crosses_once(tmp_path: Path) -> None:
+    alice = person("alice")
+    alice.notes(300)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, tmp_path / "store.sqlite3")
+        await keep(store, alice)
+        for crossing in (
+            lambda: store.append([Batch(alice.hash, alice.log.run(1, 150)), Batch(alice.hash, alice.log.run(151))], 0),
+            lambda: store.run(alice.key, 1, 300, RUN_BYTES_MAX),
+            lambda: store.timeline(TimelineQuery(50)),
+            lambda: store.load(),
+        ):
+            before = bridge.crossings
+            await crossing()
+            assert bridge.crossings == before + 1
+        await store.aclose()
