@@ -82,6 +82,13 @@ class Rules:
         self.scene.send(name, "bob", live(self.alice.log.run(chosen[0].seq), prev_known=True))
         self.scene.run(LATENCY_S * 1.01)
 
+    def have_and_push(self, lead_s: float) -> None:
+        """Frank announces the newest entry so long before erin pushes it."""
+        entry = self.alice.log.entries[-1]
+        self.scene.send("frank", "bob", Have(((self.alice.key, entry.seq),)))
+        self.scene.run(lead_s)
+        self.push("erin")
+
     def said(self, name: str, since: float = 0.0) -> list[object]:
         return [
             message
@@ -136,8 +143,7 @@ def test_an_entry_that_comes_in_time_is_asked_of_nobody(rules: Rules) -> None:
     rules.make_eager("erin")
     since = rules.scene.now
     rules.alice.log.note("more")
-    rules.have("frank", 3)
-    rules.push("erin")
+    rules.have_and_push(lead_s=SWITCH_LEAD_S / 2)
     rules.scene.run(2)
     assert [message for message in rules.said("frank", since) if not isinstance(message, Have)] == []
     assert rules.eager == "erin"
@@ -168,9 +174,7 @@ def test_an_announcement_that_leads_by_much_changes_the_tree_without_a_request(r
     rules.make_eager("erin")
     since = rules.scene.now
     rules.alice.log.note("more")
-    rules.have("frank", 3)
-    rules.scene.run(SWITCH_LEAD_S)
-    rules.push("erin")
+    rules.have_and_push(lead_s=1.1 * SWITCH_LEAD_S)
     assert rules.said("frank", since)[:1] == [Graft(rules.alice.key, 4)]
     assert rules.said("erin", since)[:1] == [Prune(rules.alice.key)]
     assert rules.eager == "frank"
@@ -189,8 +193,7 @@ def test_who_changes_to_another_is_pushed_the_next_entry(rules: Rules) -> None:
 def test_an_announcement_that_leads_by_little_changes_nothing(rules: Rules) -> None:
     rules.make_eager("erin")
     rules.alice.log.note("more")
-    rules.have("frank", 3)
-    rules.push("erin")
+    rules.have_and_push(lead_s=0.9 * SWITCH_LEAD_S)
     assert rules.eager == "erin"
 
 

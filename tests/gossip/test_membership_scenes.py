@@ -29,6 +29,7 @@ from p2pblog.gossip.membership import (
     DIALS_BUSY,
     DIALS_CALM,
     DIALS_MAX,
+    LINKS_AT_ONCE_MAX,
     LINKS_ENOUGH,
     LOST_AFTER_S,
     PING_EVERY_S,
@@ -99,6 +100,18 @@ def test_who_misses_many_feeds_dials_on_without_waiting(scene: Scene, follows: i
     scene.run(SETTLE_S + 1)
     bob.machine.membership.dialing.clear()
     assert len(dialed(bob.feed(Candidates(places(20, "10.8"))))) == (DIALS_BUSY if missed else DIALS_CALM)
+
+
+def test_links_made_without_waiting_leave_places_to_those_who_come_later(scene: Scene) -> None:
+    authors = [f"author {number}" for number in range(UNCOVERED_MANY)]
+    bob = scene.node("bob", *authors)
+    fill(scene, bob, LINKS_AT_ONCE_MAX - 1)
+    first, *others = places(UNCOVERED_MANY)
+    assert dialed(bob.feed(Candidates((first,), person(authors[0]).hash))) == [first]
+    fill(scene, bob, 1)
+    bob.machine.membership.dialing.clear()
+    for author, other in zip(authors[1:], others, strict=True):
+        assert dialed(bob.feed(Candidates((other,), person(author).hash))) == []
 
 
 def test_who_was_said_to_hold_our_own_log_is_dialed_even_with_links_enough(scene: Scene) -> None:
