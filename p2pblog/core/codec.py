@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgpack
 
 from p2pblog.config import MSGPACK_DEPTH_MAX, MSGPACK_ITEMS_MAX
-from p2pblog.errors import LocalProtocolError, Malformed, NotCanonical, TooLarge
+from p2pblog.errors import LocalProtocolError, Malformed, NotCanonical, RemoteProtocolError, TooLarge
 
 _PACKER = msgpack.Packer(use_bin_type=True)
 """One for all that is encoded: each would bring a buffer of 256 KiB of its own. It begins anew after an error, too, and
@@ -18,13 +20,17 @@ SMALL_BYTES_MAX = 512
 under 1 MB for a moment. Live notices and most other messages are smaller."""
 
 
+pack_plain: Callable[[Any], bytes] = _PACKER.pack
+"""The same within loops, for what surely can be said: integers that were checked, byte strings, tuples of them."""
+
+
 def pack(value: Any) -> bytes:
     """The canonical encoding of `value`: shortest forms, map keys as given (see `sort_keys`).
 
     Raises LocalProtocolError for what msgpack can't say.
     """
     try:
-        return _PACKER.pack(value)  # type: ignore[no-any-return]
+        return pack_plain(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise LocalProtocolError(f"unencodable value: {error}") from error
 
@@ -40,12 +46,33 @@ def unpack(data: bytes, bytes_max: int, depth_max: int = MSGPACK_DEPTH_MAX, item
     if len(data) > bytes_max:
         raise TooLarge(f"{len(data)} bytes where at most {bytes_max} are allowed")
     if len(data) > SMALL_BYTES_MAX or items_max < SMALL_BYTES_MAX:
-        _scan(data, depth_max, items_max)
+        if len(data) <= items_max and _is_whole(data):
+            with suppress(RemoteProtocolError):
+                return _canonical(data, depth_max)
+        _scan(data, depth_max, items_max)  # which names the first fault, or counts
+    return _canonical(data, depth_max)
+
+
+def _canonical(data: bytes, depth_max: int) -> Any:
     value = _decode(data)
     _check(value, depth_max)
     if _PACKER.pack(value) != data:
         raise NotCanonical("another encoding of the same value")
     return value
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether these bytes hold all that they promise, so that decoding makes no room for more values than bytes.
+
+    msgpack's own walk over the tokens makes nothing, and takes a hundredth of the time of ours.
+    """
+    walk = msgpack.Unpacker(max_buffer_size=len(data))
+    walk.feed(data)
+    try:
+        walk.skip()
+    except (ValueError, msgpack.exceptions.UnpackException):
+        return False
+    return bool(walk.tell() == len(data))
 
 
 def _decode(data: bytes) -> Any:
@@ -137,6 +164,8 @@ def _check(value: Any, depth_left: int) -> None:
     if kind is list:
         if not depth_left:
             raise TooLarge("nested too deeply")
+        if _DEEPER.isdisjoint(map(type, value)):
+            return
         for item in value:
             if type(item) in _DEEPER:
                 _check(item, depth_left - 1)

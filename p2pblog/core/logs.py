@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p2pblog.core.entry import Entry
@@ -42,7 +43,7 @@ class Batch:
     """
 
     identity: IdentityHash
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
     newest: bool = False
 
 

@@ -7,13 +7,22 @@ if it verified it, and holds nothing of a run until its last signature was check
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, repeat
+from typing import Any, overload
 
-from p2pblog.config import PAYLOAD_BYTES_MAX, RUN_BYTES_MAX, RUN_ENTRIES_MAX, SEQ_MAX, TIME_MS_MAX
+from p2pblog.config import (
+    CHECKPOINT_EVERY,
+    PAYLOAD_BYTES_MAX,
+    RUN_BYTES_MAX,
+    RUN_ENTRIES_MAX,
+    SEQ_MAX,
+    TIME_MS_MAX,
+)
 from p2pblog.core import codec
-from p2pblog.core.entry import Entry, body_bytes, entry_id, is_checkpoint, payload_hash
+from p2pblog.core.entry import Entry, chain_ids, entries_of, is_checkpoint, payload_hash, payload_hashes
 from p2pblog.core.keys import ENTRY_DOMAIN, DeviceKey, EntryId, check_key, verify
 from p2pblog.errors import BadChain, BadSignature, LocalProtocolError, Malformed, TooLarge
 
@@ -47,16 +56,84 @@ def encode_run(entries: Sequence[Entry], prev_known: bool = False) -> list[Any]:
     return [first.device, first.seq, prev, times, payloads, b"".join(signatures)]
 
 
-def check_run(value: Any, before: EntryId | None = None) -> tuple[Entry, ...]:
+@dataclass(frozen=True, eq=False)
+class VerifiedRun(Sequence[Entry]):
+    """Consecutive entries of one log, every one vouched for, in columns; each entry is made when it is asked for.
+
+    Equal to any sequence of equal entries. Columns are as long as the run and are never changed. `payloads` holds None
+    for gaps, `signatures` for entries whose signature did not travel.
+    """
+
+    device: DeviceKey
+    first: int
+    prev: EntryId | None
+    times: Sequence[int]
+    payloads: Sequence[bytes | None]
+    sizes: Sequence[int]
+    hashes: Sequence[bytes]
+    ids: Sequence[EntryId]
+    signatures: Sequence[bytes | None]
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """All of them, made once."""
+        numbers, before = range(self.first, self.first + len(self)), [self.prev, *self.ids[:-1]]
+        told = (self.times, self.sizes, self.hashes, self.ids, self.payloads, self.signatures)
+        return entries_of(repeat(self.device), numbers, before, *told)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, at: int) -> Entry: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Entry, ...]: ...
+    def __getitem__(self, at: int | slice) -> Entry | tuple[Entry, ...]:
+        if isinstance(at, slice) or "entries" in vars(self):
+            return self.entries[at]
+        at = range(len(self))[at]  # from the end, too
+        return Entry(
+            self.device,
+            self.first + at,
+            self.ids[at - 1] if at else self.prev,
+            self.times[at],
+            self.sizes[at],
+            self.hashes[at],
+            self.ids[at],
+            self.payloads[at],
+            self.signatures[at],
+        )
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __eq__(self, other: object) -> bool:
+        return self.entries == tuple(other) if isinstance(other, Sequence) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.entries)
+
+
+def check_run(value: Any, before: EntryId | None = None) -> VerifiedRun:
     """The entries of a run from outside, every one vouched for. Signatures that travelled are on their entries.
 
     `before` is the id of the entry before the first, where we hold it: it stands in for an absent `prev` and must equal
     a present one. Raises Malformed, TooLarge, BadKey, BadChain or BadSignature.
     """
-    device, first, prev, times, payloads, signatures = _shape(value)
+    device, first, prev, steps, carried, signatures = _shape(value)
     prev = _settle_prev(first, prev, before)
-    entries = _build(device, first, prev, times, payloads)
-    return _verify(device, entries, signatures)
+    times, payloads, sizes, hashes = _read_whole(steps, carried) or _read_one_by_one(steps, carried)
+    check_key(device)
+    signed = _signed(first, len(times))
+    if len(signatures) != 64 * len(signed):
+        raise BadSignature(f"{len(signatures)} bytes of signatures where {64 * len(signed)} are due")
+    ids = chain_ids(device, first, prev, times, sizes, hashes)
+    verified: list[bytes | None] = [None] * len(ids)
+    for number, at in enumerate(signed):
+        signature = signatures[64 * number : 64 * number + 64]
+        verify(device, ENTRY_DOMAIN, ids[at], signature)
+        verified[at] = signature
+    return VerifiedRun(device, first, prev, times, payloads, sizes, hashes, ids, verified)
 
 
 def run_device(value: Any) -> tuple[DeviceKey, int]:
@@ -89,22 +166,40 @@ def _settle_prev(first: int, prev: EntryId | None, before: EntryId | None) -> En
     return prev or before
 
 
-def _build(device: DeviceKey, first: int, prev: EntryId | None, times: list[Any], payloads: list[Any]) -> list[Entry]:
-    entries: list[Entry] = []
+_Columns = tuple[list[int], Sequence[bytes | None], list[int], list[bytes]]
+"""Times, payloads (None in a gap), their sizes and their hashes."""
+
+
+def _read_whole(steps: list[Any], carried: list[Any]) -> _Columns | None:
+    """The columns of a run without a gap or a fault, by a few passes over all of it; None for any other run.
+
+    Times within the limits have steps within theirs.
+    """
+    if set(map(type, steps)) != {int} or set(map(type, carried)) != {bytes}:
+        return None
+    times, sizes = list(accumulate(steps)), list(map(len, carried))
+    if min(times) < 0 or max(times) > TIME_MS_MAX or max(sizes) > PAYLOAD_BYTES_MAX or sum(sizes) > RUN_BYTES_MAX:
+        return None
+    return times, carried, sizes, payload_hashes(carried)
+
+
+def _read_one_by_one(steps: list[Any], carried: list[Any]) -> _Columns:
+    """The columns of any run. Raises for the first fault in it: Malformed or TooLarge."""
+    times, payloads, sizes, hashes = [], [], [], []
     time_ms, total = 0, 0
-    for position, (step, carried) in enumerate(zip(times, payloads, strict=True)):
+    for step, value in zip(steps, carried, strict=True):
         time_ms += codec.as_int(step, -TIME_STEP_MAX, TIME_STEP_MAX)
         if not 0 <= time_ms <= TIME_MS_MAX:
             raise Malformed("a time outside the limits")
-        payload, size, hashed = _carried(carried)
+        payload, size, hashed = _carried(value)
         total += len(payload or b"")
         if total > RUN_BYTES_MAX:
             raise TooLarge("a run of over 2 MiB")
-        seq = first + position
-        identifier = entry_id(body_bytes(device, seq, prev, time_ms, size, hashed))
-        entries.append(Entry(device, seq, prev, time_ms, size, hashed, identifier, payload))
-        prev = identifier
-    return entries
+        times.append(time_ms)
+        payloads.append(payload)
+        sizes.append(size)
+        hashes.append(hashed)
+    return times, payloads, sizes, hashes
 
 
 def _carried(value: Any) -> tuple[bytes | None, int, bytes]:
@@ -116,13 +211,7 @@ def _carried(value: Any) -> tuple[bytes | None, int, bytes]:
     return None, codec.as_int(size, 0, PAYLOAD_BYTES_MAX), codec.as_bytes(hashed, length=32)
 
 
-def _verify(device: DeviceKey, entries: list[Entry], signatures: bytes) -> tuple[Entry, ...]:
-    check_key(device)
-    signed = [at for at, entry in enumerate(entries) if is_checkpoint(entry.seq) or at == len(entries) - 1]
-    if len(signatures) != 64 * len(signed):
-        raise BadSignature(f"{len(signatures)} bytes of signatures where {64 * len(signed)} are due")
-    for number, at in enumerate(signed):
-        signature = signatures[64 * number : 64 * number + 64]
-        verify(device, ENTRY_DOMAIN, entries[at].id, signature)
-        entries[at] = replace(entries[at], signature=signature)
-    return tuple(entries)
+def _signed(first: int, length: int) -> list[int]:
+    """The places in a run whose signatures travel: the checkpoints and the last one."""
+    checkpoints = range(-first % CHECKPOINT_EVERY, length, CHECKPOINT_EVERY)
+    return [*checkpoints] if is_checkpoint(first + length - 1) else [*checkpoints, length - 1]

@@ -131,13 +131,13 @@ class Broadcast:
         if first > 1 and before is None and message.value[2] is None:
             return self.replication.offer(device)  # pushed past a hole of ours: that is history first
         try:
-            entries = check_run(message.value, before if message.value[2] is None else None)
+            run = check_run(message.value, before if message.value[2] is None else None)
         except BadSignature:
             if message.value[2] is not None or first == 1:
                 raise
             return self.replication.ask_whole(session, device, first, high)
-        check_start(identity, entries)
-        entries = tuple(entry for entry in entries if entry.seq <= self.holdings.last_wanted(device))
+        check_start(identity, run)
+        entries = tuple(entry for entry in run if entry.seq <= self.holdings.last_wanted(device))
         if not entries or entries[-1].signature is None:
             return []  # it ends beyond a retirement
         self.coming[device] = max(entries[-1].seq, self.coming.get(device, 0))

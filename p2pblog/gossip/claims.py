@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p2pblog.core import payload as payloads
@@ -24,7 +25,7 @@ class Claim:
     """Or: what the payload that it gave says of the entry. With none of them, only that it has the entry."""
 
 
-def check_claim(claim: Claim, entries: tuple[Entry, ...]) -> None:
+def check_claim(claim: Claim, entries: Sequence[Entry]) -> None:
     """Whether a peer stands by what it said of an entry before it showed it. Raises BadChain."""
     if claim == Claim(claim.seq):
         return
@@ -41,7 +42,7 @@ def _fits(claim: Claim, entry: Entry) -> bool:
     return (entry.prev if claim.above else entry.id) == claim.id
 
 
-def check_start(identity: IdentityHash, entries: tuple[Entry, ...]) -> None:
+def check_start(identity: IdentityHash, entries: Sequence[Entry]) -> None:
     """Entry 1 names the one identity that its device writes for. Raises BadChain."""
     first = entries[0]
     if first.seq != 1:

@@ -15,7 +15,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -317,7 +317,7 @@ class Replication:
         self._queue(session).storing[device] = fetch
         return [StoreRun(session.peer, Batch(identity, entries), live=False)]
 
-    def _stands_by(self, session: Session, claim: Claim, entries: tuple[Entry, ...]) -> bool:
+    def _stands_by(self, session: Session, claim: Claim, entries: Sequence[Entry]) -> bool:
         """Whether a peer stands by what it claimed. Of a retired log it may have begun afresh since: then its claim is
         forgotten. Otherwise raises BadChain."""
         try:
@@ -330,7 +330,7 @@ class Replication:
             return False
         return True
 
-    def _is_other_branch(self, device: DeviceKey, entries: tuple[Entry, ...]) -> bool:
+    def _is_other_branch(self, device: DeviceKey, entries: Sequence[Entry]) -> bool:
         """Whether a run contradicts the retirement of its log. Its sender may not have heard of that yet."""
         standing = self.holdings.standing(device)
         if standing is None or not standing.retired:
@@ -504,7 +504,7 @@ class Replication:
             effects = self._weigh(session, device, clock, theirs, event.ours)
         return effects if event.live else effects + self._finish_storing(session.peer, device)
 
-    def _leads_to_named(self, device: DeviceKey, theirs: tuple[Entry, ...]) -> bool:
+    def _leads_to_named(self, device: DeviceKey, theirs: Sequence[Entry]) -> bool:
         """Whether the entry that a retirement names, held above a hole, comes from this run by its hashes. What
         it contradicts, below the hole, is then of the history that was not picked."""
         standing, state = self.holdings.standing(device), self.holdings.logs.get(device)
@@ -520,7 +520,7 @@ class Replication:
         session: Session,
         device: DeviceKey,
         clock: Clock,
-        theirs: tuple[Entry, ...],
+        theirs: Sequence[Entry],
         ours: tuple[Entry, ...],
     ) -> list[Effect]:
         """Two histories: where they differ at a common number there is a proof; else ask for what is beside it."""

@@ -16,12 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import cast
 
 from p2pblog.config import SEQ_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId
-from p2pblog.core.payload import Boost, Delete, Like, Note, Profile, decode
+from p2pblog.core.payload import Boost, Delete, Like, Note, Profile, decode, plain_texts
 from p2pblog.core.timelines import Row, is_shown, sort_time
 
 
@@ -72,6 +73,16 @@ def meaning_of(payload: bytes | None) -> Meaning:
             return _PROFILE
         case _:
             return _OTHER
+
+
+def meanings_of(payloads: Sequence[bytes | None]) -> list[Meaning]:
+    """`meaning_of` each, as fast as whole runs need it."""
+    if None in payloads:
+        return [meaning_of(payload) for payload in payloads]
+    held = cast(Sequence[bytes], payloads)
+    return [
+        meaning_of(payload) if text is None else _PLAIN for payload, text in zip(held, plain_texts(held), strict=True)
+    ]
 
 
 def is_retractable(kind: int, seq: int) -> bool:
