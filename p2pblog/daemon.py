@@ -62,6 +62,12 @@ STATE_EVERY_S = 300.0
 """How often the DHT's contacts are saved, beside at the end."""
 
 
+INTERPRETER_TURN_S = 0.0005
+"""How long a thread that computes keeps the interpreter from one that waits for it. The store's threads read a page in
+some twenty steps and give the interpreter away at each: with Python's own 5 ms a turn, a busy gossip thread made that a
+tenth of a second. The shorter turns cost a first sync nothing that could be measured."""
+
+
 def run(home: Home, listen: str | None, bootstrap: list[str], json: bool, command: str) -> None:
     """Run the node of a home in the foreground until Ctrl-C or SIGTERM.
 
@@ -73,6 +79,7 @@ def run(home: Home, listen: str | None, bootstrap: list[str], json: bool, comman
     if listen is not None:
         names.check(listen)
     _log_to_stderr()
+    sys.setswitchinterval(INTERPRETER_TURN_S)
     with installation.sole_daemon(home):
         trio.run(_main, home, own, listen, bootstrap, json, command)
 

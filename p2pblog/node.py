@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import trio
@@ -272,7 +273,7 @@ class Node:
         try:
             only = None if author is None else self._resolve(author).identity
             async for entry in receive:
-                for row in await self._store.rows([entry]):
+                for row in await self._store.rows([entry, *_waiting(receive)]):
                     if only is None or row.author == only:
                         yield _notice(row)
         finally:
@@ -409,6 +410,15 @@ class Node:
         if not isinstance(said, Note | Boost) or not await self._store.rows([located.entry.id]):
             raise NotFound("that is no notice, or it was deleted")
         return said.of if isinstance(said, Boost) else _ref(located)
+
+
+def _waiting(receive: trio.MemoryReceiveChannel[EntryId]) -> list[EntryId]:
+    """What more waits already: one look at the store for all of it, so that who watches keeps up with any rate."""
+    more: list[EntryId] = []
+    with suppress(trio.WouldBlock, trio.EndOfChannel):
+        while len(more) < CONTROL_WATCH_LAG_MAX:
+            more.append(receive.receive_nowait())
+    return more
 
 
 def _said(entry: Entry) -> Payload | None:

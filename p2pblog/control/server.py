@@ -189,6 +189,10 @@ def _encode(document: Any) -> bytes:
 # --- live timelines ---------------------------------------------------------------------------------------------------
 
 
+WATCH_LINES_MAX = 64
+"""Lines of a live timeline that share a flush: some 30 kB."""
+
+
 class _Watches:
     """Hands out live timelines, so many at a time."""
 
@@ -212,7 +216,7 @@ class _Watches:
 
 
 class _Watch(Response):
-    """Notices as lines of JSON, one flush each, until the reader goes."""
+    """Notices as lines of JSON, until the reader goes: at once, and several in one flush where several wait."""
 
     def __init__(
         self, notices: AsyncIterator[NoticeDocument], counted: Callable[[], AbstractContextManager[None]]
@@ -222,7 +226,7 @@ class _Watch(Response):
         self._notices, self._counted = notices, counted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        outgoing, incoming = trio.open_memory_channel[Any](0)
+        outgoing, incoming = trio.open_memory_channel[Any](WATCH_LINES_MAX)
         with self._counted():
             async with incoming, trio.open_nursery() as nursery:
                 nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
@@ -231,7 +235,8 @@ class _Watch(Response):
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 await send({"type": "http.response.body", "body": b"", "more_body": True})
                 async for document in incoming:
-                    await send({"type": "http.response.body", "body": _encode(document) + b"\n", "more_body": True})
+                    lines = b"".join(_encode(each) + b"\n" for each in (document, *_waiting(incoming)))
+                    await send({"type": "http.response.body", "body": lines, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 nursery.cancel_scope.cancel()
 
@@ -252,6 +257,13 @@ class _Watch(Response):
                 if isinstance(self._notices, AsyncGenerator):
                     with trio.move_on_after(1, shield=True):
                         await self._notices.aclose()
+
+
+def _waiting(incoming: trio.MemoryReceiveChannel[Any]) -> Iterator[Any]:
+    """What waits already."""
+    with suppress(trio.WouldBlock, trio.EndOfChannel):
+        while True:
+            yield incoming.receive_nowait()
 
 
 async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:

@@ -325,7 +325,9 @@ class Encoder:
 
     def _value(self, message: Message) -> list[Any]:
         match message:
-            case Ping():  # said every second, so looked for first
+            case Live(value):  # said most often, to everybody; then what is said every second
+                return [8, *self._live(value)]
+            case Ping():
                 return [19, message.number]
             case Pong():
                 return [20, message.number]
@@ -345,8 +347,6 @@ class Encoder:
                 return [6, self._run(value)]
             case Lack(device, first):
                 return [7, self._log(device), first]
-            case Live(value):
-                return [8, *self._live(value)]
             case WantPayloads(device, seqs):
                 return [9, self._log(device), list(seqs)]
             case Payloads(device, payloads):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import pytest
 import trio
@@ -11,9 +12,11 @@ from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
 from p2pblog.control.api import WrittenDocument
-from p2pblog.core.keys import IdentityHash
+from p2pblog.core.keys import EntryId, IdentityHash
+from p2pblog.core.timelines import Row
 from p2pblog.dht.records import Head, head_key
 from p2pblog.errors import StoreFull
+from p2pblog.node import Node
 
 
 @pytest.fixture
@@ -83,6 +86,49 @@ async def test_the_newest_fifty_come_before_history(autojump_clock: MockClock) -
             await watch()
         assert seen[0] == 302 - 50 + 1
         assert await bob.timeline(limit=1000) == await alice.timeline(limit=1000)
+
+
+@trio_test
+async def test_who_watches_is_shown_what_waits_by_one_look_at_the_store(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        store, looks = world.home("alice").store, list[int]()
+        rows = store.rows
+
+        async def counted(ids: Sequence[EntryId]) -> list[Row]:
+            looks.append(len(ids))
+            return await rows(ids)
+
+        shown: list[str] = []
+
+        async def watch(task_status: trio.TaskStatus[None]) -> None:
+            async for notice in alice.watch():
+                shown.append(notice["text"])
+                if notice["text"] == "ready":
+                    task_status.started()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_say_until, alice, shown)
+            await nursery.start(watch)
+            store.rows = counted  # type: ignore[method-assign]
+            log = person("somebody").log
+            for number in range(40):
+                log.note(f"{number}")
+                alice._tell_watchers(log.entries[-1].id)
+            await alice.post("last")
+            with trio.fail_after(60):
+                while shown[-1] != "last":  # noqa: ASYNC110 - a list signals nothing
+                    await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+        assert sum(looks) == 41
+        assert len(looks) <= 2
+
+
+async def _say_until(node: Node, shown: list[str]) -> None:
+    """Post until the watcher listens, which nothing else tells."""
+    while "ready" not in shown:
+        await node.post("ready")
+        await trio.sleep(0.01)
 
 
 @trio_test
