@@ -25,6 +25,7 @@ from p2pblog.config import (
     DHT_RESTORES_PER_TURN,
     DHT_STATE_CONTACTS_MAX,
     DHT_UPKEEP_EVERY_S,
+    MANY_PER_KEY_MAX,
 )
 from p2pblog.core import codec
 from p2pblog.core.address import Endpoint
@@ -69,6 +70,10 @@ DETOURS = 4
 DETOUR_REGION = 40
 """They lie where the 40 nodes nearest to the target should be, but not among the 10 nearest: an answer names 20, and
 around such a point these are others than the crowd."""
+
+
+VERIFIED_MAX = 2 * MANY_PER_KEY_MAX
+"""Records of one look-up that are not verified twice: as many as it keeps."""
 
 
 class GuardedServer(Server):  # type: ignore[misc]
@@ -150,7 +155,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         for repair in machine.repairs(self._clock()):
             store = wire.Store(key, encode(repair.record))
             self.protocol.call(repair.contact.endpoint, repair.contact.id, store, _ignore)
-        local = self._verified(key, [item.wire for item in self.protocol.storage.held(key)])
+        local = self._verified(key, {}, [item.wire for item in self.protocol.storage.held(key)])
         found = newest([*machine.found(self._clock()), *local], self._clock())
         return [record for record in found if self._is_usable(record)]
 
@@ -167,13 +172,18 @@ class GuardedServer(Server):  # type: ignore[misc]
             return True
         return may_call(record.address, self._test_network)
 
-    def _verified(self, key: DhtKey, wires: Iterable[bytes]) -> list[Record]:
+    def _verified(self, key: DhtKey, lately: dict[bytes, Record], wires: Iterable[bytes]) -> list[Record]:
+        """The records that hold. Those of `lately` did before in this look-up: all holders give the same bytes."""
         records = []
         for data in wires:
             try:
-                records.append(decode(key, data, self._clock()))
+                record = lately.get(data) or decode(key, data, self._clock())
             except RemoteProtocolError as error:
                 self.protocol.refused[error.name] += 1
+                continue
+            if len(lately) < VERIFIED_MAX:
+                lately[data] = record
+            records.append(record)
         return records
 
     # --- publishing ---
@@ -232,6 +242,7 @@ class GuardedServer(Server):  # type: ignore[misc]
 
     async def _drive(self, machine: Find | Publish, key: DhtKey | None, stores: Sequence[wire.Store] = ()) -> None:
         """Carry out what the machine wants until it is done."""
+        verified: dict[bytes, Record] = {}
         inbox: asyncio.Queue[Event] = asyncio.Queue()  # bounded by the calls that the machine makes
         inbox.put_nowait(Begin())
         wake_at: float | None = None
@@ -240,7 +251,7 @@ class GuardedServer(Server):  # type: ignore[misc]
             for effect in machine.handle(event, self._loop.time()):
                 match effect:
                     case Ask(contact, target, have):
-                        self._send_find(contact, target, key, have, inbox)
+                        self._send_find(contact, wire.Find(target, key, have), verified, inbox)
                     case Put(contact, index):
                         self._send_store(contact, index, stores[index], inbox)
                     case Wake(at):
@@ -258,27 +269,28 @@ class GuardedServer(Server):  # type: ignore[misc]
             return Woke()
 
     def _send_find(
-        self, contact: Contact, target: bytes, key: DhtKey | None, have: tuple[bytes, ...], inbox: asyncio.Queue[Event]
+        self, contact: Contact, call: wire.Find, verified: dict[bytes, Record], inbox: asyncio.Queue[Event]
     ) -> None:
         def end(heard: Heard | None) -> None:
             if heard is not None:
-                inbox.put_nowait(self._answered(contact, key, heard))
+                inbox.put_nowait(self._answered(contact, call.key, verified, heard))
 
-        if not self.protocol.call(contact.endpoint, contact.id, wire.Find(target, key, have), end):
+        if not self.protocol.call(contact.endpoint, contact.id, call, end):
             inbox.put_nowait(Failed(contact))
 
-    def _answered(self, contact: Contact, key: DhtKey | None, heard: Heard) -> Event:
+    def _answered(self, contact: Contact, key: bytes | None, verified: dict[bytes, Record], heard: Heard) -> Event:
         match heard.answer:
             case wire.Found(contacts, wires, more):
-                named = tuple(item for item in contacts if self._is_worth_hearing(item.endpoint, contact.endpoint))
-                records = [] if key is None else self._verified(key, wires)
+                by_public = contact.endpoint.is_public
+                named = tuple(item for item in contacts if self._is_worth_hearing(item.endpoint, by_public))
+                records = [] if key is None else self._verified(DhtKey(key), verified, wires)
                 return Answered(contact, named, tuple(records), more)
             case _:
                 return Failed(contact)
 
-    def _is_worth_hearing(self, named: Endpoint, by: Endpoint) -> bool:
+    def _is_worth_hearing(self, named: Endpoint, by_public: bool) -> bool:
         """Who speaks from a public address has no business naming private ones."""
-        return may_call(named, self._test_network) and (named.is_public or not by.is_public)
+        return may_call(named, self._test_network) and (not by_public or named.is_public)
 
     def _send_store(self, contact: Contact, index: int, store: wire.Store, inbox: asyncio.Queue[Event]) -> None:
         def end(heard: Heard | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NewType
 
@@ -34,16 +34,25 @@ class Contact:
 
     id: NodeId
     endpoint: Endpoint
+    wire: bytes = field(init=False, repr=False, compare=False)
+    """id 20 | IPv4 address 4 or IPv6 address 16 | port 2, big-endian."""
 
-    @property
-    def wire(self) -> bytes:
-        """id 20 | IPv4 address 4 or IPv6 address 16 | port 2, big-endian."""
-        return self.id + pack_endpoint(self.endpoint)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wire", self.id + pack_endpoint(self.endpoint))
+
+    def __hash__(self) -> int:
+        return hash(self.wire)  # which remembers it
 
     @classmethod
     def from_wire(cls, data: bytes) -> Contact:
         """Raises Malformed."""
-        return cls(NodeId(data[:ID_BYTES]), unpack_endpoint(data[ID_BYTES:]))
+        return _read_contact(data)
+
+
+@lru_cache(HOSTS_REMEMBERED)
+def _read_contact(data: bytes) -> Contact:
+    """Remembered: the answers of one walk name the same contacts again and again."""
+    return Contact(NodeId(data[:ID_BYTES]), unpack_endpoint(data[ID_BYTES:]))
 
 
 @lru_cache(HOSTS_REMEMBERED)

@@ -16,6 +16,7 @@ import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from p2pblog.config import (
@@ -142,7 +143,7 @@ class Reply:
 def encode_request(request: Request, bytes_min: int = 0) -> bytes:
     """The datagram, padded to at least `bytes_min`. Raises LocalProtocolError over DATAGRAM_BYTES_MAX."""
     bare = _request_bytes(request, b"")
-    return _bounded(_request_bytes(request, bytes(max(0, bytes_min - len(bare)))))
+    return _bounded(bare if len(bare) >= bytes_min else _request_bytes(request, bytes(bytes_min - len(bare))))
 
 
 def _request_bytes(request: Request, padding: bytes) -> bytes:
@@ -311,9 +312,10 @@ def fit_found(
     """
     known = set(have)
     wanted = [item for item in held if item.tag not in known]
-    wanted.sort(key=lambda item: digest(salt + item.tag, size=8))
+    if len(wanted) > 1:
+        wanted.sort(key=lambda item: digest(salt + item.tag, size=8))
     near = list(contacts[:DHT_REPLY_CONTACTS_MAX])
-    size = len(_reply_bytes(_with(reply, Found()))) + 4  # the two arrays may need longer counts
+    size = _found_bytes_min(len(reply.token), len(pack_endpoint(reply.you)), reply.proof is not None) + 4
     if size > bytes_max:
         return None
     room = bytes_max - size - sum(len(contact.wire) + 2 for contact in near[:CONTACTS_BESIDE_RECORDS])
@@ -329,6 +331,13 @@ def fit_found(
             listed.append(contact)
             room -= len(contact.wire) + 2
     return _with(reply, Found(tuple(listed), tuple(chosen), len(chosen) < len(wanted)))
+
+
+@lru_cache(16)
+def _found_bytes_min(token_bytes: int, you_bytes: int, is_proof: bool) -> int:
+    """Bytes of a reply that found nothing; the two arrays of a fuller one may need counts longer by two each."""
+    proof = [bytes(32), bytes(64)] if is_proof else None
+    return HEADER_BYTES + len(codec.pack([bytes(token_bytes), bytes(you_bytes), proof, _answer_value(Found())]))
 
 
 def _with(reply: Reply, answer: Answer) -> Reply:
@@ -374,7 +383,7 @@ class Tokens:
     def is_valid(self, token: bytes | None, source: Endpoint, now: float) -> bool:
         """Whether we sent this token there within the last one to two lifetimes."""
         turn = int(now // DHT_TOKEN_LIFETIME_S)
-        return token is not None and token in (self._token(source, turn), self._token(source, turn - 1))
+        return token is not None and (token == self._token(source, turn) or token == self._token(source, turn - 1))
 
     def _token(self, source: Endpoint, turn: int) -> bytes:
         message = turn.to_bytes(8, "big", signed=True) + pack_endpoint(source)

@@ -88,10 +88,10 @@ class Held:
     wire: bytes
     block: bytes | None
     stored_ms: int
+    tag: bytes = field(init=False)
 
-    @property
-    def tag(self) -> bytes:
-        return record_tag(self.wire)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tag", record_tag(self.wire))
 
     @property
     def expires_ms(self) -> int:

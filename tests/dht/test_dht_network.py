@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import trio
 from dht_scenes import DAY, MINUTE, NOW, alice, bob, key_of, mallory
 from dht_world import LOOPBACK, Stranger, stranger, world_of
@@ -12,11 +13,11 @@ from test_dht_guard import MALFORMED
 from trio.testing import trio_test
 
 from p2pblog.config import DHT_NEIGHBOURS_EVERY_MS, DHT_RESTORE_EVERY_MS
-from p2pblog.dht import Directory, Published
+from p2pblog.dht import Directory, Published, adapter, records
 from p2pblog.dht import guard as wire
 from p2pblog.dht.adapter import Dht, read_state
 from p2pblog.dht.contacts import Contact, NodeId, node_id
-from p2pblog.dht.records import Head, Replica, encode, head_key, replica_key, sign_replica
+from p2pblog.dht.records import DhtKey, Head, Record, Replica, encode, head_key, replica_key, sign_replica
 from p2pblog.dht.shelf import Limits
 
 REJECTED = [
@@ -107,6 +108,23 @@ async def test_the_dead_leave_the_routing_table() -> None:
                 await node.find(alice.head().key)
                 world.clock.ms += DHT_NEIGHBOURS_EVERY_MS
                 await node.upkeep()
+
+
+@trio_test
+async def test_what_many_hold_alike_is_verified_once_in_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world_of(20) as world:
+        await world.nodes[0].publish([alice.head()])
+        reader = await world.add("reader")
+        await reader.add_contacts([world.nodes[3].endpoint])
+        verified: list[bytes] = []
+
+        def decode(key: DhtKey, data: bytes, now_ms: int) -> Record:
+            verified.append(data)
+            return records.decode(key, data, now_ms)
+
+        monkeypatch.setattr(adapter, "decode", decode)
+        assert await reader.find(alice.head().key) == [alice.head()]
+        assert verified == [encode(alice.head())]
 
 
 # --- forged, stale, oversized -----------------------------------------------------------------------------------------
