@@ -24,7 +24,8 @@ LAYERS: list[tuple[str, set[str]]] = [
         {
             "control", "control.api", "control.words", "dht", "dht.contacts", "dht.guard", "dht.kinds", "dht.lookup",
             "dht.records", "dht.shelf", "gossip.*", "installation", "keyring", "pen", "rendezvous.*", "store",
-            "store.meaning", "store.spans", "transport", "transport.framing", "transport.handshake", "transport.lobby",
+            "store.meaning", "store.spans",
+            "store.stretch", "transport", "transport.framing", "transport.handshake", "transport.lobby",
         },
     ),
     (

@@ -51,7 +51,9 @@ class Meaning:
     deletes: tuple[EntryId, ...] = ()
 
 
-_GAP, _PROFILE, _OTHER, _PLAIN = Meaning(Kind.GAP), Meaning(Kind.PROFILE), Meaning(Kind.OTHER), Meaning(Kind.NOTE)
+_GAP, _PROFILE, _OTHER = Meaning(Kind.GAP), Meaning(Kind.PROFILE), Meaning(Kind.OTHER)
+PLAIN = Meaning(Kind.NOTE)
+"""Of every notice that refers to nothing, which nearly all are: this one object."""
 
 
 def meaning_of(payload: bytes | None) -> Meaning:
@@ -60,7 +62,7 @@ def meaning_of(payload: bytes | None) -> Meaning:
         return _GAP
     match decode(payload):
         case Note(_, None):
-            return _PLAIN
+            return PLAIN
         case Note(_, parent) if parent is not None:
             return Meaning(Kind.NOTE, parent.id)
         case Boost(of):
@@ -81,7 +83,7 @@ def meanings_of(payloads: Sequence[bytes | None]) -> list[Meaning]:
         return [meaning_of(payload) for payload in payloads]
     held = cast(Sequence[bytes], payloads)
     return [
-        meaning_of(payload) if text is None else _PLAIN for payload, text in zip(held, plain_texts(held), strict=True)
+        meaning_of(payload) if text is None else PLAIN for payload, text in zip(held, plain_texts(held), strict=True)
     ]
 
 

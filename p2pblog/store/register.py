@@ -20,6 +20,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
 
+from p2pblog.store.rows import insert_rows
+
 PAGE_BYTES_MAX = 896
 """Records in one row: SQLite keeps up to 1,002 bytes of such a row in the leaf itself (4 KiB pages,
 https://www.sqlite.org/fileformat2.html#b_tree_pages); beyond that each row takes pages of its own."""
@@ -130,29 +132,33 @@ class Register:
 
     def discard(self, db: sqlite3.Connection, records: Sequence[bytes]) -> None:
         """Take records out; ascending, and those that are not held do not matter."""
-        for each in self.generations(db) if records else ():
-            removed, start = 0, 0
-            while start < len(records):
-                start, gone = self._discard_on_page(db, each.no, records, start)
-                removed += gone
-            self._count(db, each.no, -removed)
+        left = list(records)
+        for each in sorted(self.generations(db), key=lambda each: -each.records):
+            if not left:  # each stands in one generation; most of them in the largest
+                return
+            gone: set[bytes] = set()
+            start = 0
+            while start < len(left):
+                start = self._discard_on_page(db, each.no, left, start, gone)
+            self._count(db, each.no, -len(gone))
+            left = [record for record in left if record not in gone]
 
     def _discard_on_page(
-        self, db: sqlite3.Connection, generation: int, records: Sequence[bytes], start: int
-    ) -> tuple[int, int]:
-        """Take those out that stand on the page where `records[start]` belongs. Gives where to go on, and how many."""
+        self, db: sqlite3.Connection, generation: int, records: Sequence[bytes], start: int, gone: set[bytes]
+    ) -> int:
+        """Take those out that stand on the page where `records[start]` belongs, into `gone`. Gives where to go on."""
         at = db.execute(PAGE_AT, (generation, records[start])).fetchone()
         if at is None:
             (first,) = db.execute("SELECT min(first) FROM page WHERE generation = ?", (generation,)).fetchone()
-            return (len(records) if first is None else bisect_left(records, first, start)), 0
+            return len(records) if first is None else bisect_left(records, first, start)
         first, held = at[0], self._split(at[1])
         end = bisect_left(records, held[-1] + b"\0", start)
-        doomed = set(records[start:end])
-        kept = [record for record in held if record not in doomed]
-        if len(kept) < len(held):
+        doomed = set(records[start:end]).intersection(held)
+        if doomed:
+            gone |= doomed
             db.execute("DELETE FROM page WHERE generation = ? AND first = ?", (generation, first))
-            self._insert_pages(db, generation, kept)
-        return max(end, start + 1), len(held) - len(kept)
+            self._insert_pages(db, generation, [record for record in held if record not in doomed])
+        return max(end, start + 1)
 
     def _put(self, db: sqlite3.Connection, generation: int, records: Sequence[bytes]) -> None:
         """Put records among those of a generation."""
@@ -190,7 +196,7 @@ class Register:
         if size < len(records) < 2 * size:
             size = (len(records) + 1) // 2  # a full page that takes one more becomes two halves
         pages = [(generation, records[at], b"".join(records[at : at + size])) for at in range(0, len(records), size)]
-        db.executemany("INSERT INTO page VALUES (?, ?, ?)", pages)
+        insert_rows(db, "page", 3, pages)
 
     def _split(self, page: bytes) -> list[bytes]:
         width = self.width

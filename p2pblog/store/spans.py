@@ -17,15 +17,17 @@ from itertools import pairwise
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch, Span
+from p2pblog.core.runs import VerifiedRun
 from p2pblog.errors import BadChain, LocalProtocolError
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A run among the spans of its log: the spans as they will be, and the stretches of the run not held so far."""
+    """A run among the spans of its log: the spans as they will be, and the stretches of the run not held so far (the
+    run itself, where nothing of it is held)."""
 
     spans: tuple[Span, ...]
-    fresh: tuple[tuple[Entry, ...], ...]
+    fresh: tuple[Sequence[Entry], ...]
 
 
 def fit(spans: Sequence[Span], run: Sequence[Entry], held_id: Callable[[int], EntryId]) -> Fit:
@@ -46,6 +48,8 @@ def fit(spans: Sequence[Span], run: Sequence[Entry], held_id: Callable[[int], En
 def _check_verified(run: Sequence[Entry]) -> None:
     if not run or run[-1].signature is None:
         raise LocalProtocolError("a run to be stored ends on an entry with a verified signature")
+    if isinstance(run, VerifiedRun):
+        return  # its entries follow one another by construction
     for before, after in pairwise(run):
         if after.device != before.device or after.seq != before.seq + 1 or after.prev != before.id:
             raise LocalProtocolError("a run to be stored has entries that follow one another")
@@ -77,9 +81,13 @@ def _merge(touching: Sequence[Span], run: Sequence[Entry]) -> Span:
     return merged
 
 
-def _fresh(touching: Sequence[Span], run: Sequence[Entry]) -> list[tuple[Entry, ...]]:
-    base = run[0].seq
-    stretches, start = [], base
+def _fresh(touching: Sequence[Span], run: Sequence[Entry]) -> list[Sequence[Entry]]:
+    first, last = run[0].seq, run[-1].seq
+    if all(span.high < first or span.low > last for span in touching):
+        return [run]
+    base = first
+    stretches: list[Sequence[Entry]] = []
+    start = base
     for span in touching:
         if start < span.low:
             stretches.append(tuple(run[start - base : span.low - base]))

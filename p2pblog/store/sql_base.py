@@ -30,6 +30,8 @@ ROWS_PER_STEP = 2_000
 IDS, HOME, FEED = Register(1, 16), Register(2, 16), Register(3, 20)
 """What grows without order: (first 8 bytes of an id, key) of every entry, (place, key) of the home timeline, (author,
 place, key) of each author's. These numbers and forms are in databases: a change of them is a migration."""
+id_record = struct.Struct(f">{PREFIX_BYTES}sQ").pack
+"""A record of IDS, from (id, key): of the id its first bytes."""
 place_record = struct.Struct(">QQ").pack
 """A record of HOME, from (sort, key)."""
 read_place = struct.Struct(">QQ").unpack
@@ -39,11 +41,6 @@ read_feed = struct.Struct(">IQQ").unpack
 
 LAST_PLACE = (2**63 - 1, 2**63 - 1)
 """Above every place in a timeline: (sort, key)."""
-
-
-def id_record(entry: EntryId, key: int) -> bytes:
-    """A record of IDS."""
-    return entry[:PREFIX_BYTES] + key.to_bytes(8, "big")
 
 
 @dataclass(frozen=True, slots=True)

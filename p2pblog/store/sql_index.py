@@ -89,6 +89,21 @@ def enter(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     harvest.bring_in(db)
 
 
+def reap_plain(
+    db: sqlite3.Connection, log: LogRow, keys: range, sorts: Sequence[int], but: Sequence[int], harvest: Harvest
+) -> None:
+    """As `reap`, for consecutive entries that are notices, held, and refer to nothing, `but` for those at these
+    positions; nothing of their author is retracted."""
+    shown = max(0, min(len(keys), log.key(log.shown_to) + 1 - keys[0]))
+    places = list(map(place_record, sorts[:shown], keys))
+    if but:
+        left_out = set(but)
+        places = [place for at, place in enumerate(places) if at not in left_out]
+    harvest.feed += map(log.owner.to_bytes(4, "big").__add__, places)
+    if is_at_home(db, log.owner):
+        harvest.home += places
+
+
 def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Harvest) -> None:
     """As `enter`, but what goes into the registers is left in `harvest`."""
     retracted = _retracted_ids(db, log.owner, items)
@@ -135,9 +150,14 @@ def is_at_home(db: sqlite3.Connection, owner: int) -> bool:
     return bool(db.execute("SELECT at_home FROM identity WHERE no = ?", (owner,)).fetchone()[0])
 
 
+def has_retractions(db: sqlite3.Connection, owner: int) -> bool:
+    """Whether any delete of this identity is in force."""
+    return db.execute("SELECT 1 FROM retraction WHERE author = ? LIMIT 1", (owner,)).fetchone() is not None
+
+
 def _retracted_ids(db: sqlite3.Connection, owner: int, items: Sequence[Item]) -> dict[EntryId, int]:
     """Those that a delete in force names, with the time when we first saw one."""
-    if db.execute("SELECT 1 FROM retraction WHERE author = ? LIMIT 1", (owner,)).fetchone() is None:
+    if not has_retractions(db, owner):
         return {}
     ids = [item.id for item in items if is_retractable(item.kind, item.seq)]
     found: dict[EntryId, int] = {}

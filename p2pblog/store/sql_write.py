@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import repeat
 
 from p2pblog.config import KNOWN_PEERS_MAX, STRAYS_MAX
 from p2pblog.core import codec
@@ -15,7 +16,8 @@ from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
 from p2pblog.errors import BadChain, LocalProtocolError
 from p2pblog.store import OWN_IDENTITY, Follow, KnownPeer
-from p2pblog.store.meaning import Meaning, meaning_of, places, vouched_to
+from p2pblog.store.meaning import PLAIN, Meaning, meaning_of, meanings_of, vouched_to
+from p2pblog.store.rows import insert_rows
 from p2pblog.store.spans import check_newest, fit, neighbours, span_of
 from p2pblog.store.sql_base import (
     SEQ_MASK,
@@ -36,11 +38,14 @@ from p2pblog.store.sql_index import (
     enter,
     enter_deletes,
     forget,
+    has_retractions,
     read_items,
     reap,
+    reap_plain,
     restand,
     set_at_home,
 )
+from p2pblog.store.stretch import Stretch, places, signatures_of, stretch_of
 
 # --- runs -------------------------------------------------------------------------------------------------------------
 
@@ -68,22 +73,23 @@ def _append_run(db: sqlite3.Connection, batch: Batch, now_ms: int, harvest: Harv
     log = _claim_for_run(db, log, batch.identity, spans, harvest)
     check_newest(spans, batch)
     fitted = fit(spans, run, lambda seq: id_at(db, log.key(seq)))
-    for stretch in fitted.fresh:
+    for fresh in fitted.fresh:
+        stretch = stretch_of(fresh)
         _forget_strays(db, log, stretch, harvest)
         _insert(db, log, stretch, _stretch_places(db, log, spans, stretch, now_ms), now_ms, False, harvest)
     _write_spans(db, log, spans, fitted.spans)
-    signatures = [(log.key(entry.seq), entry.signature) for entry in run if entry.signature is not None]
+    signatures = [(log.key(seq), signature) for seq, signature in signatures_of(run)]
     db.executemany("INSERT OR IGNORE INTO signature VALUES (?, ?)", signatures)
-    known = {entry.seq for stretch in fitted.fresh for entry in stretch}
-    overlap = [(entry.seq, entry.payload) for entry in run if entry.seq not in known and entry.payload is not None]
-    if overlap:
+    if sum(map(len, fitted.fresh)) < len(run):
         harvest.bring_in(db)
+        known = {entry.seq for fresh in fitted.fresh for entry in fresh}
+        overlap = [(entry.seq, entry.payload) for entry in run if entry.seq not in known and entry.payload is not None]
         _fill(db, log, overlap)
 
 
-def _forget_strays(db: sqlite3.Connection, log: LogRow, stretch: Sequence[Entry], harvest: Harvest) -> None:
+def _forget_strays(db: sqlite3.Connection, log: LogRow, stretch: Stretch, harvest: Harvest) -> None:
     """Strays that are now of the log make room for it."""
-    keys = log.key(stretch[0].seq), log.key(stretch[-1].seq)
+    keys = log.key(stretch.first), log.key(stretch.last)
     if db.execute("SELECT 1 FROM stray WHERE key BETWEEN ? AND ? LIMIT 1", keys).fetchone():
         harvest.bring_in(db)
         forget(db, log, *keys)
@@ -104,10 +110,10 @@ def _claim_for_run(
 
 
 def _stretch_places(
-    db: sqlite3.Connection, log: LogRow, spans: Sequence[Span], stretch: Sequence[Entry], now_ms: int
+    db: sqlite3.Connection, log: LogRow, spans: Sequence[Span], stretch: Stretch, now_ms: int
 ) -> list[int]:
-    below, above = neighbours(spans, stretch[0].seq, stretch[-1].seq)
-    return places(stretch, now_ms, _place_at(db, log, below), _place_at(db, log, above))
+    below, above = neighbours(spans, stretch.first, stretch.last)
+    return places(stretch.times, now_ms, _place_at(db, log, below), _place_at(db, log, above))
 
 
 def _place_at(db: sqlite3.Connection, log: LogRow, seq: int | None) -> int | None:
@@ -119,24 +125,56 @@ def _place_at(db: sqlite3.Connection, log: LogRow, seq: int | None) -> int | Non
 def _insert(
     db: sqlite3.Connection,
     log: LogRow,
-    stretch: Sequence[Entry],
+    stretch: Stretch,
     sorts: Sequence[int],
     now_ms: int,
     stray: bool,
     harvest: Harvest,
 ) -> None:
     """Entries that the database does not have, with all that follows from them."""
-    rows, items, gaps, deletes = [], [], [], []
-    for entry, sort in zip(stretch, sorts, strict=True):
-        key, meaning = log.key(entry.seq), meaning_of(entry.payload)
-        rows.append((key, entry.time_ms, sort, int(meaning.kind), entry.id, meaning.of, entry.payload))
-        items.append(Item(key, sort, entry.id, int(meaning.kind), meaning.of, entry.payload is not None, stray))
-        harvest.ids.append(id_record(entry.id, key))
-        if entry.payload is None:
-            gaps.append((key, entry.payload_size, entry.payload_hash, now_ms, 0))
+    keys = range(log.key(stretch.first), log.key(stretch.last) + 1)
+    meanings = meanings_of(stretch.payloads)
+    other = [at for at, meaning in enumerate(meanings) if meaning is not PLAIN]
+    harvest.ids += map(id_record, stretch.ids, keys)
+    _insert_rows(db, stretch, keys, sorts, meanings if other else None)
+    if not stray and not has_retractions(db, log.owner):
+        reap_plain(db, log, keys, sorts, other, harvest)
+    else:
+        other = list(range(len(stretch)))
+    if other:
+        _insert_other(db, log, stretch, sorts, [(at, meanings[at]) for at in other], now_ms, stray, harvest)
+
+
+def _insert_rows(
+    db: sqlite3.Connection, stretch: Stretch, keys: range, sorts: Sequence[int], meanings: Sequence[Meaning] | None
+) -> None:
+    """The rows of `entry`; without `meanings` all are plain notices."""
+    kinds = repeat(int(PLAIN.kind)) if meanings is None else [int(meaning.kind) for meaning in meanings]
+    targets = repeat(None) if meanings is None else [meaning.of for meaning in meanings]
+    rows = zip(keys, stretch.times, sorts, kinds, stretch.ids, targets, stretch.payloads, strict=False)
+    insert_rows(db, "entry", 7, rows)
+
+
+def _insert_other(
+    db: sqlite3.Connection,
+    log: LogRow,
+    stretch: Stretch,
+    sorts: Sequence[int],
+    meanings: Sequence[tuple[int, Meaning]],
+    now_ms: int,
+    stray: bool,
+    harvest: Harvest,
+) -> None:
+    """What follows from entries that are not plain, or not plainly shown."""
+    base = log.key(stretch.first)
+    items, gaps, deletes = [], [], []
+    for at, meaning in meanings:
+        held = stretch.payloads[at] is not None
+        items.append(Item(base + at, sorts[at], stretch.ids[at], int(meaning.kind), meaning.of, held, stray))
+        if not held:
+            gaps.append((base + at, stretch.sizes[at], stretch.hashes[at], now_ms, 0))
         if meaning.deletes:
-            deletes.append((key, now_ms, meaning.deletes))
-    db.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            deletes.append((base + at, now_ms, meaning.deletes))
     db.executemany("INSERT INTO gap VALUES (?, ?, ?, ?, ?)", gaps)
     reap(db, log, items, harvest)
     if deletes:
@@ -229,7 +267,7 @@ def put_stray(db: sqlite3.Connection, located: Located, now_ms: int) -> None:
     chain = [] if entry.signature is not None else [[after.body for after in located.chain], last.signature]
     db.execute("INSERT INTO stray VALUES (?, ?, ?, ?)", (key, entry.prev, now_ms, codec.pack(chain)))
     harvest = Harvest()
-    _insert(db, log, [entry], [min(entry.time_ms, now_ms)], now_ms, True, harvest)
+    _insert(db, log, stretch_of([entry]), [min(entry.time_ms, now_ms)], now_ms, True, harvest)
     harvest.bring_in(db)
     if entry.signature is not None:
         db.execute("INSERT OR IGNORE INTO signature VALUES (?, ?)", (key, entry.signature))

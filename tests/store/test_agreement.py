@@ -16,6 +16,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.forks import prove_fork
 from p2pblog.core.identity import Identity
 from p2pblog.core.logs import Batch, Located
+from p2pblog.core.runs import check_run, encode_run
 from p2pblog.errors import BadChain, NotFound
 from p2pblog.store import OWN_IDENTITY, Follow, TimelineQuery, migrations, sql_read, sql_write
 from p2pblog.store.memory import MemoryStore
@@ -87,7 +88,8 @@ def draw_step(data: st.DataObject, world: World) -> tuple[str, tuple[Any, ...]]:
             last = data.draw(st.integers(first, len(log.entries)), "last")
             gaps = data.draw(st.sets(st.integers(first, last), max_size=3), "gaps")
             run = tuple(entry.without_payload() if entry.seq in gaps else entry for entry in log.run(first, last))
-            return "append", ([Batch(log.identity, run)], now)
+            came = check_run(encode_run(run)) if data.draw(st.booleans(), "from a peer") else run
+            return "append", ([Batch(log.identity, came)], now)
         case 5:
             entries = [entry for entry in log.entries[first - 1 :] if entry.payload is not None]
             return "put_payloads", (log.key, [(entry.seq, entry.payload) for entry in entries])

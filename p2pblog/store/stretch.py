@@ -1,0 +1,66 @@
+"""A stretch: consecutive entries of one log in columns, as a store takes them in. Pure.
+
+A run from outside arrives in columns (core/runs.py) and is stored from them: a loop for each column costs a tenth of
+making an object for each entry and asking it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from p2pblog.core.entry import Entry
+from p2pblog.core.keys import EntryId
+from p2pblog.core.runs import VerifiedRun
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Columns of equal length, from number `first` up. `payloads` holds None in gaps."""
+
+    first: int
+    times: Sequence[int]
+    ids: Sequence[EntryId]
+    payloads: Sequence[bytes | None]
+    sizes: Sequence[int]
+    hashes: Sequence[bytes]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self) - 1
+
+
+def stretch_of(entries: Sequence[Entry]) -> Stretch:
+    """Entries that follow one another, at least one."""
+    if isinstance(entries, VerifiedRun):
+        return Stretch(entries.first, entries.times, entries.ids, entries.payloads, entries.sizes, entries.hashes)
+    return Stretch(
+        entries[0].seq,
+        [entry.time_ms for entry in entries],
+        [entry.id for entry in entries],
+        [entry.payload for entry in entries],
+        [entry.payload_size for entry in entries],
+        [entry.payload_hash for entry in entries],
+    )
+
+
+def signatures_of(entries: Sequence[Entry]) -> list[tuple[int, bytes]]:
+    """(number, signature) of those that carry one."""
+    if isinstance(entries, VerifiedRun):
+        found = enumerate(entries.signatures, entries.first)
+        return [(seq, signature) for seq, signature in found if signature is not None]
+    return [(entry.seq, entry.signature) for entry in entries if entry.signature is not None]
+
+
+def places(times: Sequence[int], now_ms: int, before: int | None, after: int | None) -> list[int]:
+    """Where consecutive new entries stand, in ms, by the times that they claim: each by `core.timelines.sort_time`,
+    never falling along the log. `before`, `after`: the places of the nearest entries held below and above."""
+    seen = times if max(times) <= now_ms else [min(time_ms, now_ms) for time_ms in times]
+    found = list(accumulate(seen if before is None else [before, *seen], max))
+    if before is not None:
+        del found[0]
+    return found if after is None or found[-1] <= after else [min(place, after) for place in found]

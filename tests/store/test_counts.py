@@ -1,0 +1,101 @@
+"""What a run costs, in counts that no machine changes: statements to store it, crossings to read a page."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from builders import NOON, Person, person
+from hypothesis import given
+from hypothesis import strategies as st
+from store_kit import LATER, keep
+from trio.testing import trio_test
+
+from p2pblog.bridge import Bridge, open_bridge
+from p2pblog.core.logs import Batch
+from p2pblog.core.runs import check_run, encode_run
+from p2pblog.core.timelines import sort_time
+from p2pblog.store import Follow, TimelineQuery, migrations, sql_write
+from p2pblog.store.sqlite import open_sqlite
+from p2pblog.store.stretch import places
+
+RUN = 1_000
+
+
+@pytest.fixture(scope="module")
+def writer() -> Person:
+    """Somebody with two full runs of plain notices."""
+    someone = person("writer")
+    someone.notes(2 * RUN - 1)
+    return someone
+
+
+def statements_of(db: sqlite3.Connection, writer: Person, first: int, last: int) -> list[str]:
+    """What one append runs."""
+    run = check_run(encode_run(writer.log.run(first, last)), writer.log.entries[first - 2].id if first > 1 else None)
+    ran: list[str] = []
+    db.set_trace_callback(lambda statement: ran.append(" ".join(statement.split()[:3])))
+    sql_write.append(db, [Batch(writer.hash, run)], LATER)
+    db.set_trace_callback(None)
+    return ran
+
+
+def test_a_run_is_stored_with_few_statements(writer: Person) -> None:
+    """20 bring 1,000 entries, the others some 60 pages of the registers; it does not depend on what is held."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_identity(db, writer.identity)
+        sql_write.put_follow(db, Follow(writer.hash))
+        first, second = statements_of(db, writer, 1, RUN), statements_of(db, writer, RUN + 1, 2 * RUN)
+    assert first.count("INSERT INTO entry") == RUN // 50
+    assert len(first) <= 80
+    assert len(second) <= 80
+    assert "INSERT INTO page" in first
+
+
+def test_an_own_notice_is_stored_with_few_statements(writer: Person) -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_identity(db, writer.identity)
+        sql_write.put_follow(db, Follow(writer.hash))
+        statements_of(db, writer, 1, RUN)
+        assert len(statements_of(db, writer, RUN + 1, RUN + 1)) <= 60
+
+
+@trio_test
+async def test_a_page_crosses_the_bridge_once(writer: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crossings = 0
+    run = Bridge.run
+
+    async def counted(self: Bridge, *args: object) -> object:
+        nonlocal crossings
+        crossings += 1
+        return await run(self, *args)  # type: ignore[arg-type]
+
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, tmp_path / "store.sqlite3")
+        await keep(store, writer)
+        monkeypatch.setattr(Bridge, "run", counted)
+        page = await store.timeline(TimelineQuery(50))
+        assert (len(page), crossings) == (50, 1)
+        await store.timeline(TimelineQuery(50, page[-1].id, (writer.hash,)))
+        await store.thread(page[0].id)
+        assert crossings == 3
+        monkeypatch.undo()
+        await store.aclose()
+
+
+MOMENTS = st.integers(NOON - 5, NOON + 5)
+
+
+@given(st.lists(MOMENTS, min_size=1, max_size=9), MOMENTS, st.none() | MOMENTS, st.none() | MOMENTS)
+def test_places_of_a_stretch_are_those_of_its_entries(
+    times: list[int], now: int, before: int | None, after: int | None
+) -> None:
+    found, below = [], before
+    for time_ms in times:
+        below = sort_time(time_ms, now, below, after)
+        found.append(below)
+    assert places(times, now, before, after) == found
