@@ -35,6 +35,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.payload import Boost, Delete, Like, Note, Payload, Profile, Ref
+from p2pblog.core.runs import VerifiedRun
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadAddress, Malformed, NotFound, NotPermitted, UsageError, UserError
 from p2pblog.gossip.driver import Driver, Lane
@@ -344,11 +345,18 @@ class Node:
         if batch.identity != self._author.identity_hash and batch.identity not in self._follows:
             return
         self._meeting.on_stored(batch)
-        for entry in batch.entries:
-            if live or entry.time_ms >= self._started_ms:
-                self._tell_watchers(entry.id)
+        if live or self._is_news(batch):
+            for entry in batch.entries:
+                if live or entry.time_ms >= self._started_ms:
+                    self._tell_watchers(entry.id)
         if len(batch.entries) <= LOOK_FOR_STRAYS_BELOW:
             self._look_for_strays(batch)
+
+    def _is_news(self, batch: Batch) -> bool:
+        """Whether any of it claims to be written since we started; of a run of history no entry is made for that."""
+        run = batch.entries
+        times = run.times if isinstance(run, VerifiedRun) else [entry.time_ms for entry in run]
+        return max(times) >= self._started_ms
 
     def _tell_watchers(self, entry: EntryId) -> None:
         for watcher in list(self._watchers):

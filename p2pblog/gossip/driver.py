@@ -130,6 +130,7 @@ class Driver:
         self._timer_set = Signal()
         self._tie = count()
         self._writings: deque[Writing] = deque()
+        self._weights: deque[int] = deque()  # of each of them
         self._waiting_bytes = 0
         self._write_signal = Signal()
         self._room_signal = Signal()
@@ -218,7 +219,8 @@ class Driver:
                 self._on_effect(effect)
             case _:
                 self._writings.append(effect)
-                self._waiting_bytes += weight(effect)
+                self._weights.append(weight(effect))
+                self._waiting_bytes += self._weights[-1]
                 self._write_signal.set()
 
     def _enqueue(self, lane: Lane, data: bytes) -> None:
@@ -392,7 +394,8 @@ class Driver:
 
     def _done(self, number: int) -> None:
         for _ in range(number):
-            self._waiting_bytes -= weight(self._writings.popleft())
+            self._writings.popleft()
+            self._waiting_bytes -= self._weights.popleft()
         self._room_signal.set()
 
 

@@ -11,6 +11,7 @@ from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.core.entry import Entry, commits_to, payload_hash
 from p2pblog.core.keys import IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
+from p2pblog.core.runs import VerifiedRun
 from p2pblog.errors import BadChain
 from p2pblog.gossip.events import (
     Contradicted,
@@ -217,7 +218,9 @@ def memory_name(peer: NodeKey) -> str:
 def weight(writing: Writing) -> int:
     """About how many bytes wait with it."""
     if isinstance(writing, StoreRun):
-        return sum(200 + len(entry.payload or b"") for entry in writing.batch.entries)
+        run = writing.batch.entries
+        payloads = run.payloads if isinstance(run, VerifiedRun) else [entry.payload for entry in run]
+        return 200 * len(payloads) + sum(map(len, filter(None, payloads)))
     if isinstance(writing, StorePayloads):
         return sum(len(payload) for _seq, payload in writing.payloads)
     if isinstance(writing, StoreIdentity):

@@ -18,10 +18,11 @@ from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey, NodeKey
 from p2pblog.core.logs import Batch, LogState
+from p2pblog.core.runs import check_run, encode_run
 from p2pblog.errors import StoreError, StoreFull, UserError
 from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX, Driver
-from p2pblog.gossip.events import Candidates, Effect, Remember, Send, Stored
-from p2pblog.gossip.keeper import REMEMBERED, REMEMBERED_MAX, memory_name
+from p2pblog.gossip.events import Candidates, Effect, Remember, Send, Stored, StoreRun
+from p2pblog.gossip.keeper import REMEMBERED, REMEMBERED_MAX, memory_name, weight
 from p2pblog.gossip.messages import Encoder, Hello, Statements
 from p2pblog.store.memory import MemoryStore
 from p2pblog.transport.memory import MemoryNetwork, MemoryTransport
@@ -156,6 +157,16 @@ async def test_a_run_costs_a_question_an_answer_and_one_call_of_either_store(aut
         assert dave.store.runs == runs
         assert bob.store.appends <= runs
         assert bob.store.batches == runs
+
+
+def test_weighing_a_run_makes_no_entries() -> None:
+    alice = person("alice")
+    alice.notes(200)
+    run = check_run(encode_run(alice.log.run()))
+    payloads = sum(len(entry.payload or b"") for entry in alice.log.entries)
+    assert weight(StoreRun(None, Batch(alice.hash, run), live=False)) == 200 * 201 + payloads
+    assert "entries" not in vars(run)
+    assert weight(StoreRun(None, Batch(alice.hash, alice.log.run()), live=False)) == 200 * 201 + payloads
 
 
 def sends_of(station: Station) -> Counter[str]:
