@@ -56,8 +56,8 @@ CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 _VERSION_2 = """
 CREATE TABLE generation (no INTEGER PRIMARY KEY, register INTEGER NOT NULL, records INTEGER NOT NULL,
                          hot INTEGER NOT NULL, target INTEGER);
-CREATE TABLE page (generation INTEGER, first BLOB, records BLOB NOT NULL,
-                   PRIMARY KEY (generation, first)) WITHOUT ROWID;
+CREATE TABLE page (no INTEGER PRIMARY KEY, generation INTEGER NOT NULL, first BLOB NOT NULL, records BLOB NOT NULL);
+CREATE UNIQUE INDEX page_by_first ON page (generation, first);
 """
 
 
@@ -80,11 +80,11 @@ def _to_version_2(db: sqlite3.Connection) -> None:
 
 
 def _pack(db: sqlite3.Connection, register: int, width: int, records: Iterable[bytes]) -> None:
-    """Records in ascending order as one generation, in pages of at most 896 bytes."""
+    """Records in ascending order as one generation, in pages of at most 1,984 bytes."""
     cursor = db.execute("INSERT INTO generation (register, records, hot) VALUES (?, 0, 0)", (register,))
     rest, count = iter(records), 0
-    while page := list(islice(rest, 896 // width)):
-        db.execute("INSERT INTO page VALUES (?, ?, ?)", (cursor.lastrowid, page[0], b"".join(page)))
+    while page := list(islice(rest, 1_984 // width)):
+        db.execute("INSERT INTO page VALUES (NULL, ?, ?, ?)", (cursor.lastrowid, page[0], b"".join(page)))
         count += len(page)
     db.execute("UPDATE generation SET records = ? WHERE no = ?", (count, cursor.lastrowid))
     if not count:

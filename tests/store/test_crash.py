@@ -110,6 +110,85 @@ def test_nothing_acknowledged_is_lost_and_no_number_is_used_twice(tmp_path: Path
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+HISTORY_WRITERS = """
+import os, sys, trio
+from pathlib import Path
+from builders import person
+from p2pblog.bridge import open_bridge
+from p2pblog.core.logs import Batch
+from p2pblog.store import Follow
+from p2pblog.store.sqlite import open_sqlite
+
+people = [person(f"writer {number}") for number in range(PEOPLE)]
+for someone in people:
+    someone.notes(RUNS * RUN - 1)
+
+async def take_in():
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, Path(sys.argv[1]))
+        for someone in people:
+            await store.put_identity(someone.identity)
+            await store.put_follow(Follow(someone.hash))
+        held = {state.device: state.spans[-1].high for state in (await store.load()).logs}
+        for run in range(RUNS):
+            for someone in people:
+                first = run * RUN + 1
+                if held.get(someone.key, 0) < first:
+                    await store.append([Batch(someone.hash, someone.log.run(first, first + RUN - 1))], 2**53)
+                    os.write(1, b"stored\\n")
+        await store.aclose()
+
+for _ in sys.stdin:  # one line, one writer
+    child = os.fork()
+    if not child:
+        trio.run(take_in)
+        os._exit(0)
+    os.write(1, f"started {child}\\n".encode())
+    os.waitpid(child, 0)
+    os.write(1, b"ended\\n")
+"""
+"""Take in history, in batches that are generations of their own and are merged on the way."""
+PEOPLE, RUNS, RUN = 6, 5, 300
+
+
+def test_every_entry_is_found_after_kills_while_registers_are_merged(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    script = f"PEOPLE, RUNS, RUN = {PEOPLE}, {RUNS}, {RUN}\n{HISTORY_WRITERS}"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "store.sqlite3")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1],
+    ) as writers:  # fmt: skip
+        assert writers.stdin is not None
+        assert writers.stdout is not None
+        is_done = False
+        while not is_done:
+            print("go", file=writers.stdin, flush=True)
+            pid = int(writers.stdout.readline().split()[1])
+            due = chance.randint(1, 5)
+            while (line := writers.stdout.readline()) == "stored\n":
+                due -= 1
+                if not due:
+                    time.sleep(chance.uniform(0, 0.02))  # as above: at any moment of the next write
+                    os.kill(pid, signal.SIGKILL)
+            assert line == "ended\n"
+            is_done = due > 0  # it ended by itself: all is stored
+            trio.run(find_all, tmp_path, PEOPLE * RUNS * RUN if is_done else 0)
+
+
+async def find_all(folder: Path, least: int) -> None:
+    """Each entry is found by its id, and each notice once in the home timeline; at least so many."""
+    async with open_kind("sqlite", folder) as store:
+        held = (await store.load()).logs
+        for state in held:
+            entries = await store.run(state.device, 1, state.spans[-1].high, RUN_BYTES_MAX)
+            for entry in entries[:: RUN // 10]:
+                assert await store.find_ids(entry.id.hex()) == [entry.id]
+        shown, before = 0, None
+        while page := await store.timeline(TimelineQuery(1_000, before)):
+            shown, before = shown + len(page), page[-1].id
+        assert shown == await store.entry_count() - len(held) >= least - len(held)
+
+
 async def read_all(folder: Path) -> list[Entry]:
     """The whole log after the last crash, which also goes on: one more notice is written and shown."""
     alice = person("alice")

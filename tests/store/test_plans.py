@@ -82,7 +82,7 @@ def test_pages_of_timelines(db: sqlite3.Connection, people: list[Person]) -> Non
         assert not complaints(plans)
         walks = [steps for statement, steps in plans.items() if "FROM page" in statement and "first <" in statement]
         assert walks
-        assert all(steps[-1] == "SEARCH page USING PRIMARY KEY (generation=? AND first<?)" for steps in walks)
+        assert all(steps[-1] == "SEARCH page USING INDEX page_by_first (generation=? AND first<?)" for steps in walks)
 
 
 def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Person]) -> None:
