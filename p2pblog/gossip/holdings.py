@@ -42,6 +42,8 @@ class Holdings:
     logs: dict[DeviceKey, LogState] = field(default_factory=dict)
     owners: dict[DeviceKey, IdentityHash] = field(default_factory=dict)
     _by_identity: dict[IdentityHash, dict[DeviceKey, None]] = field(default_factory=dict)
+    _clocks: dict[IdentityHash, IdentityClock] = field(default_factory=dict)
+    """The last clock told of each identity, so that all links keep one and the same."""
 
     @property
     def cared_for(self) -> list[IdentityHash]:
@@ -96,6 +98,7 @@ class Holdings:
     def forget_identity(self, identity: IdentityHash) -> None:
         """Forget the statements; its logs are forgotten one by one, as the store drops them."""
         self.identities.pop(identity, None)
+        self._clocks.pop(identity, None)
 
     def devices(self, identity: IdentityHash) -> list[DeviceKey]:
         """The devices whose logs we would take, in the order of their keys."""
@@ -154,4 +157,7 @@ class Holdings:
         known = self.identities.get(identity)
         held = [device for device in self.devices(identity) if device in self.logs]
         logs = tuple((device, self.clock(device)) for device in held[:LOGS_PER_CLOCK_MAX])
-        return IdentityClock(identity, known.digest if known is not None else None, logs)
+        clock = IdentityClock(identity, known.digest if known is not None else None, logs)
+        if self._clocks.get(identity) != clock:
+            self._clocks[identity] = clock
+        return self._clocks[identity]

@@ -341,8 +341,8 @@ class Sharing:
         session.clock_numbers += count_numbers(clock)
         if session.clock_numbers > CLOCK_NUMBERS_MAX:
             raise TooLarge("clocks of more numbers than a peer may fill")
-        row.heard = clock
-        session.clocks.update(clock.logs)
+        row.heard = clock if clock != row.told else row.told  # who holds what we hold: one clock in memory, not two
+        session.clocks.update(row.heard.logs)
         self.note(clock.identity)
 
     # --- what changes here ---

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 from builders import person
-from gossip_scenes import Scene, Table
+from gossip_scenes import Scene, Table, node_key
 
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, IdentityHash
@@ -363,3 +363,23 @@ def hashes_agree(one: Table, other: Table) -> bool:
     mine = one.session(other.name).memory.hash(one.key < other.key)
     theirs = other.session(one.name).memory.hash(other.key < one.key)
     return mine == theirs and mine is not None
+
+
+def test_links_that_hold_the_same_keep_one_clock_in_memory() -> None:
+    scene = Scene()
+    alice = scene.node("alice")
+    for number in range(10):
+        alice.post(f"{number}")
+    carol, friends = scene.node("carol", "alice"), ("bob", "dave", "erin")
+    for name in ("carol", *friends):
+        if name != "carol":
+            scene.node(name, "alice")
+        scene.link("alice", name)
+        scene.run(5)
+    for name in friends:
+        scene.link("carol", name)
+        scene.run(5)
+    sessions = carol.machine.sharing.sessions
+    rows = [sessions[node_key(name)].shared[person("alice").hash] for name in friends]
+    assert all(row.told == row.heard for row in rows)
+    assert len({id(clock) for row in rows for clock in (row.told, row.heard)}) == 1
