@@ -53,6 +53,32 @@ const tasks = {
       peer.connect(address, (error) => error && reject(error))
     })
   },
+  // Connect, without waiting for what comes of it.
+  async meet({ authors, address }) {
+    for (let a = 0; a < authors; a++) peer.ebt.request(author(a).id, true)
+    await promisify(peer.connect)(address)
+    return {}
+  },
+  // These authors write one more notice each.
+  async say({ by, text }) {
+    const create = promisify(peer.db.create)
+    for (const a of by) await create({ keys: author(a), content: { type: 'post', text: text.padEnd(140, ` as ${a} writes,`) } })
+    return {}
+  },
+  // Resolve once so many more messages were added; the one added last is told at once, and does not count.
+  hear({ messages }) {
+    return new Promise((resolve) => {
+      let left = messages
+      let listens = false
+      const stop = peer.db.onMsgAdded(() => {
+        if (!listens) return
+        if (--left > 0) return
+        stop()
+        resolve({})
+      })
+      listens = true
+    })
+  },
   async quit() {
     setImmediate(() => process.exit(0))
     return {}
@@ -65,4 +91,5 @@ process.on('message', ({ task, ...about }) => {
     (error) => process.send({ failed: String(error && error.stack) }),
   )
 })
+process.on('disconnect', () => process.exit(0)) // nobody is left to ask
 process.send({ done: {} })
