@@ -64,8 +64,9 @@ LOAD_BELOW_BYTES = 1024 * 1024
 """Runs are read for a peer while less than this waits to be sent to it: one full run ahead, not eight."""
 SEND_BYTES = 64 * 1024
 """What is sent in one go, so that many small messages share packets."""
-STORE_WAITING_BYTES_MAX = 8 * 1024 * 1024
-"""Bodies and payloads that may wait for the writer before readers pause."""
+STORE_WAITING_BYTES_MAX = 1024 * 1024
+"""Bodies and payloads that may wait for the writer before readers pause: three runs of common notices, so that the next
+is verified while one is written; more would only be read before the newest of somebody else are stored."""
 STORE_RETRY_S = 5.0
 """How soon a full disk is tried again."""
 LAST_WORDS_S = 1.0
