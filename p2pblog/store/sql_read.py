@@ -154,7 +154,8 @@ SHOWN = """SELECT e.id, i.hash, e.kind, e."of", e.time, e.payload FROM entry e
            JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
            WHERE e.key = ? AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to
            AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)"""
-COUNT = "SELECT count(*) FROM (SELECT 1 FROM reaction WHERE target = ? AND kind = ? GROUP BY author)"
+_COUNT = "(SELECT count(*) FROM (SELECT 1 FROM reaction WHERE target = ?1 AND kind = {} GROUP BY author))"
+COUNTS = f"SELECT {_COUNT.format(int(Kind.LIKE))}, {_COUNT.format(int(Kind.BOOST))}"
 
 
 class _RowReader:
@@ -189,16 +190,14 @@ class _RowReader:
         boosted = None
         if shown.kind == Kind.BOOST and shown.of is not None:
             boosted = self.shown_by_id(shown.of)
+        likes, boosts = self._db.execute(COUNTS, (shown.counted,)).fetchone()
         return compose(
             shown,
             self._name(shown.author),
             None if boosted is None else boosted.payload,
-            self._count(shown.counted, Kind.LIKE),
-            self._count(shown.counted, Kind.BOOST),
+            likes,
+            boosts,
         )
-
-    def _count(self, target: EntryId, kind: Kind) -> int:
-        return int(self._db.execute(COUNT, (target, int(kind))).fetchone()[0])
 
     def _name(self, author: bytes) -> str | None:
         if author not in self._names:
@@ -253,13 +252,12 @@ def _ids_between(db: sqlite3.Connection, low: bytes, high: bytes) -> Iterator[En
 
 
 def profile(db: sqlite3.Connection, identity: IdentityHash) -> tuple[str | None, str | None]:
-    owner = identity_no(db, identity)
-    found = None if owner is None else db.execute(NEWEST_PROFILE, (owner,)).fetchone()
+    found = db.execute(NEWEST_PROFILE, (identity,)).fetchone()
     return profile_of(None if found is None else found[0])
 
 
-NEWEST_PROFILE = """SELECT e.payload FROM profile p JOIN entry e ON e.key = p.key WHERE p.author = ?
-                    ORDER BY p.sort DESC, p.key DESC LIMIT 1"""
+NEWEST_PROFILE = """SELECT e.payload FROM identity i JOIN profile p ON p.author = i.no JOIN entry e ON e.key = p.key
+                    WHERE i.hash = ? ORDER BY p.sort DESC, p.key DESC LIMIT 1"""
 
 
 def entry_count(db: sqlite3.Connection) -> int:
