@@ -127,8 +127,13 @@ class Register:
         if len(records) >= BATCH_MIN:
             self._write(db, self._begin(db, hot=False), records)
         else:
-            hot = next((each.no for each in generations if each.hot), None)
-            self._put(db, self._begin(db, hot=True) if hot is None else hot, records)
+            hot = next((each for each in generations if each.hot), None)
+            no, before = (self._begin(db, hot=True), 0) if hot is None else (hot.no, hot.records)
+            self._put(db, no, records)
+            if before + len(records) >= HOT_RECORDS_MAX:
+                db.execute("UPDATE generation SET hot = 0 WHERE no = ?", (no,))
+            elif all(each.target is None for each in generations):
+                return  # nothing is being merged, and no generation more is there
         self.tend(db, MERGED_PER_RECORD * len(records))
 
     def discard(self, db: sqlite3.Connection, records: Sequence[bytes]) -> None:
@@ -152,10 +157,11 @@ class Register:
         if at is None:
             (first,) = db.execute("SELECT min(first) FROM page WHERE generation = ?", (generation,)).fetchone()
             return len(records) if first is None else bisect_left(records, first, start)
-        first, held = at[0], self._split(at[1])
-        end = bisect_left(records, held[-1] + b"\0", start)
-        doomed = set(records[start:end]).intersection(held)
-        if doomed:
+        first, page = at
+        end = bisect_left(records, page[-self.width :] + b"\0", start)
+        if any(record in page for record in records[start:end]):
+            held = self._split(page)
+            doomed = set(records[start:end]).intersection(held)
             gone |= doomed
             db.execute("DELETE FROM page WHERE generation = ? AND first = ?", (generation, first))
             self._insert_pages(db, generation, [record for record in held if record not in doomed])
@@ -176,7 +182,6 @@ class Register:
             self._insert_pages(db, generation, sorted([*held, *records[start:end]]))
             start = end
         self._count(db, generation, len(records))
-        db.execute("UPDATE generation SET hot = records < ? WHERE no = ?", (HOT_RECORDS_MAX, generation))
 
     def _write(self, db: sqlite3.Connection, generation: int, records: Sequence[bytes]) -> None:
         """Append records to a generation that holds none above the first of them."""
