@@ -77,14 +77,13 @@ class Signal:
     """Something that tasks wait for again and again; setting it wakes all who wait now."""
 
     def __init__(self) -> None:
-        self._event = trio.Event()
+        self._lot = trio.lowlevel.ParkingLot()
 
     def set(self) -> None:
-        event, self._event = self._event, trio.Event()
-        event.set()
+        self._lot.unpark_all()
 
     async def wait(self) -> None:
-        await self._event.wait()
+        await self._lot.park()
 
 
 @dataclass(slots=True)
@@ -98,7 +97,8 @@ class Lane:
     outgoing: deque[bytes] = field(default_factory=deque)
     queued_bytes: int = 0
     loads: deque[LoadRun | LoadOne] = field(default_factory=deque)
-    moved: Signal = field(default_factory=Signal)
+    to_send: Signal = field(default_factory=Signal)
+    to_load: Signal = field(default_factory=Signal)
     closing: bool = False
     error: RemoteProtocolError | None = None
     done: trio.Event = field(default_factory=trio.Event)
@@ -212,7 +212,7 @@ class Driver:
                 lane = self.lanes.get(peer)
                 if lane is not None:
                     lane.loads.append(effect)
-                    lane.moved.set()
+                    lane.to_load.set()
             case Dial(endpoint, timeout_s):
                 if self._nursery is not None:
                     self._nursery.start_soon(self._dial, endpoint, timeout_s)
@@ -230,7 +230,7 @@ class Driver:
             return
         lane.outgoing.append(data)
         lane.queued_bytes += len(data)
-        lane.moved.set()
+        lane.to_send.set()
 
     def _close(self, lane: Lane, error: RemoteProtocolError | None) -> None:
         lane.closing = True
@@ -239,7 +239,7 @@ class Driver:
             lane.scope.cancel()
         else:
             lane.scope.deadline = trio.current_time() + LAST_WORDS_S
-        lane.moved.set()
+        lane.to_send.set()
 
     # --- links ---
 
@@ -337,13 +337,14 @@ class Driver:
                     if lane.closing:
                         lane.scope.cancel()
                         return
-                    await lane.moved.wait()
+                    await lane.to_send.wait()
                 messages = _some(lane.outgoing)
                 await lane.link.send_many(messages)
                 for data in messages:
                     lane.outgoing.popleft()
                     lane.queued_bytes -= len(data)
-                lane.moved.set()
+                if lane.loads:
+                    lane.to_load.set()
         except RemoteProtocolError as error:
             if not isinstance(error, Disconnected):
                 lane.error = lane.error or error
@@ -353,7 +354,7 @@ class Driver:
         """Read what this peer asked for, one thing at a time, while it keeps up with reading."""
         while True:
             while not lane.loads or lane.queued_bytes > LOAD_BELOW_BYTES:
-                await lane.moved.wait()
+                await lane.to_load.wait()
             request = lane.loads.popleft()
             try:
                 self.feed(await self._keeper.load(request))

@@ -75,13 +75,20 @@ class StreamLink:
 
     async def send_many(self, messages: Iterable[bytes]) -> None:
         """Send messages in as few frames as can be: cheaper than one by one, and as `send` otherwise."""
-        async with self._sending:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self._sending.acquire_nowait()  # mostly free; `async with` would let everybody else run first
+        except trio.WouldBlock:
+            await self._sending.acquire()
+        try:
             if self._cut_short:
                 raise Disconnected("an earlier message could not be sent whole")
             self._cut_short = True
             for frame in self._writer.frames(messages):
                 await self._send_frame(frame)
             self._cut_short = False
+        finally:
+            self._sending.release()
 
     async def _send_frame(self, frame: bytes) -> None:
         # A bare scope: `fail_after` costs as much again, and a busy node sends ten thousand frames a second.
@@ -101,7 +108,8 @@ class StreamLink:
 
         One task at a time; nothing is lost if it is cancelled. The messages before a fault come first.
         """
-        await trio.lowlevel.checkpoint()
+        if self._inbox or self._reader.fault:
+            await trio.lowlevel.checkpoint()  # nothing else lets others run here
         while not self._inbox:
             self._take(b"" if self._reader.fault else await self._receive_some())
         return self._inbox.popleft()
