@@ -35,8 +35,8 @@ from p2pblog.store.sqlite import open_sqlite
 AUTHORS, RUNS_EACH = 20, 2
 """40,000 entries: a second of the loop for each round."""
 UNIT = "entries/CPU s"
-WAITING_MAX = 22
-"""Runs that may wait for the store: as many as the daemon's 8 MiB hold."""
+WAITING_MAX = 3
+"""Runs that may wait for the store: as many as the 1 MiB of the daemon hold."""
 
 
 @dataclass(frozen=True, slots=True)

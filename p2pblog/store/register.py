@@ -29,12 +29,12 @@ BATCH_MIN = 256
 """A batch of at least so many records becomes a generation at once."""
 HOT_RECORDS_MAX = 4_096
 """The generation that few records go into in place is left at this size: about 20 leaves of the database."""
-GENERATIONS_MERGED_AT = 12
-"""Generations of one size before they become one. A record is then rewritten 3 times among a million, and a look-up
-asks some 20 generations; with 8 it would be 4 times, with 24 twice and some 40."""
+GENERATIONS_MERGED_AT = 24
+"""Generations of one size before they become one. A record that comes in a batch of three runs is rewritten twice among
+a million, and a look-up asks some 35 generations; with 12 it would be three times and 20."""
 SIZES_APART = 8
 """Generations are of one size if none has so many times as many records as another."""
-SLICE_PAGES = 8
+SLICE_PAGES = 4
 """Pages of each generation that one slice of a merge reads: some 10,000 records in all, 5 ms."""
 MERGED_PER_RECORD = 6
 """Records merged for each that comes in: more than are due in the long run, so no debt grows."""
