@@ -26,6 +26,7 @@ const open = () => createLibp2p({
   connectionEncrypters: [noise()],
   streamMuxers: [yamux()],
   connectionMonitor: { enabled: false },
+  connectionManager: { inboundConnectionThreshold: crowd.nodes }, // all come from one address: 5 a second were too few
   services: {
     identify: identify(),
     ping: ping(),
