@@ -313,9 +313,12 @@ class Sharing:
                 session.memory.hear_tokens([session.memory.their_token(clock.identity)])
                 row = self._share(session, clock.identity)
                 effects += self._say_clocks(session, [clock.identity])
+            is_first = row.heard is None
             self._take_clock(session, row, clock)
             effects += self._say_statements(session, clock.identity)
             effects += self.say_forks(session, clock.identity)
+            if is_first:  # what was announced since ours went out came before our statements, and meant nothing there
+                effects += self._say_clocks(session, [clock.identity])
         if any(clock.identity == self.holdings.own for clock in message.clocks) and not session.compare_asked:
             effects.append(self._ask_what_follows(session))
         return effects

@@ -10,11 +10,15 @@ from p2pblog.core.entry import Entry
 from p2pblog.gossip.membership import BACKOFF_S
 from p2pblog.gossip.messages import (
     Bye,
+    Clocks,
     Have,
+    IdentityClock,
     Lack,
     Live,
+    Message,
     Near,
     Payloads,
+    Ping,
     Pong,
     Relay,
     Run,
@@ -258,9 +262,14 @@ def test_who_gives_nothing_is_not_asked_to_relay_and_does_not_make_the_author_se
     carol = author("carol", 20)
     scene.node("bob", "carol")
     friend, mallory = scene.puppet("friend"), scene.puppet("mallory")
-    friend.answer = lambda said: [Pong(said.number)] if hasattr(said, "number") else []
+
+    def pong(said: Message) -> list[Message]:
+        return [Pong(said.number)] if isinstance(said, Ping) else []
+
+    taken_up = [Clocks((IdentityClock(carol.hash, None),))]
+    friend.answer = lambda said: taken_up if isinstance(said, Relay) else pong(said)
     friend.greet("bob")
-    mallory.answer = lambda said: [Lack(carol.key, said.first)] if isinstance(said, Want) else friend.answer(said)
+    mallory.answer = lambda said: [Lack(carol.key, said.first)] if isinstance(said, Want) else pong(said)
     mallory.greet("bob", carol)
     mallory.claims("bob", carol, (1, 20))
     scene.run(RELAY_AFTER_S + GRACE_S + RELAY_AGAIN_S + 3 * RELAY_CHECK_S)

@@ -11,14 +11,16 @@ from gossip_scenes import Puppet, Scene, Table, done, node_key
 from p2pblog.core.keys import IdentityHash
 from p2pblog.gossip import relay
 from p2pblog.gossip.events import DropLog
-from p2pblog.gossip.messages import HOPS_MAX, Forget, Relay, Tokens, WantPayloads
+from p2pblog.gossip.messages import HOPS_MAX, Forget, Ping, Pong, Relay, Tokens, WantPayloads
 from p2pblog.gossip.relay import (
     ASKED_AT_ONCE,
     GRACE_S,
+    REFUSED_FOR_S,
     RELAY_AFTER_S,
     RELAY_AGAIN_S,
     RELAY_CHECK_S,
     RELAY_LEASE_S,
+    RELAY_SOON_S,
     RELAY_TRIAL_S,
     SETTLED_LINKS,
     WIDE_ROUNDS,
@@ -130,6 +132,26 @@ def test_near_relays_are_asked_before_far_ones_and_others_each_time() -> None:
     assert len(bob.machine.relaying.quests) == 1
 
 
+def test_who_has_no_room_is_left_alone_and_was_no_try() -> None:
+    scene = Scene()
+    scene.node("alice")
+    bob = scene.node("bob", "alice")
+    full = [scene.puppet(f"full{number}") for number in range(ASKED_AT_ONCE)]
+    for puppet in full:
+        puppet.answer = lambda said: [Pong(said.number)] if isinstance(said, Ping) else ()  # and nothing else
+        puppet.greet("bob", links=SETTLED_LINKS)
+    scene.until(lambda: all(puppet.told(Relay) for puppet in full))
+    scene.run(REFUSED_FOR_S - 2 * RELAY_CHECK_S)
+    assert [len(puppet.told(Relay)) for puppet in full] == [1] * ASKED_AT_ONCE
+
+    scene.node("x")
+    scene.link("x", "alice")
+    scene.link("x", "bob")
+
+    took_s = scene.until(lambda: scene.parties["alice"].person.hash in bob.machine.holdings.identities)
+    assert took_s <= RELAY_SOON_S + 2 * RELAY_CHECK_S
+
+
 def test_a_relay_shows_itself_only_to_who_follows_the_feed_and_to_who_asked() -> None:
     scene = Scene()
     _alice, x, bob = line(scene, "alice", "x", "bob")
@@ -178,7 +200,7 @@ def test_who_searches_beside_others_takes_turns_with_them() -> None:
             name = f"x{number}"
             scene.node(name, *(["alice"] if number < fans else []))
             scene.link(name, "bob")
-        scene.run(60)
+        scene.run(600)  # the rounds in which several are asked at once are over
         since = scene.now
         scene.run(3_600)
         return len(scene.said(Relay, "bob", since=since))

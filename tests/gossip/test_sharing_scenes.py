@@ -16,6 +16,7 @@ from p2pblog.gossip.messages import (
     Clock,
     Clocks,
     Encoder,
+    Have,
     Hello,
     IdentityClock,
     Message,
@@ -179,6 +180,25 @@ def test_statements_arrive_before_any_entry(scene: Scene) -> None:
     scene.run(2)
     kinds = [type(message) for _, sender, _, message, _ in scene.sent if sender == "alice"]
     assert kinds.index(Statements) < kinds.index(Run)
+
+
+def test_what_was_announced_to_who_knew_no_such_device_is_told_once_he_does(scene: Scene) -> None:
+    """Bob announces an entry while dora's clock, and so that she lacks the statements, is still on its way to him."""
+    alice, bob, dora = scene.node("alice"), scene.node("bob", "alice"), scene.puppet("dora")
+    scene.link("alice", "bob")
+    scene.run(2)
+    scene.link("dora", "bob")
+    dora.say("bob", Hello(1, 0, 5), Tokens((dora.token(alice.person.hash),)))
+    alice.post("said too soon")
+    scene.until(lambda: bool(dora.told(Have)))
+    assert not dora.told(Statements)
+    before = len(dora.told(Clocks))
+
+    dora.say("bob", Clocks((IdentityClock(alice.person.hash, None),)))
+
+    assert [message.identity for message in dora.told(Statements)] == [alice.person.identity.wire]
+    (told,) = [clock for message in dora.told(Clocks)[before:] for clock in message.clocks]
+    assert dict(told.logs)[alice.person.log.key].high == bob.numbers(alice.person)[-1]
 
 
 def test_two_halves_of_an_identity_become_one_on_both_sides(scene: Scene) -> None:
