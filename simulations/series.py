@@ -167,9 +167,9 @@ def _write_manual(rows: Sequence[Row], wanted: Sequence[Picture]) -> None:
     """The table, and the pictures for which there are results."""
     table = []
     for row in rows:
-        if results := _results(row):
-            command = row.command([result.document["seed"] for result in results])
-            table.append((command, [aim.figure for aim in parse_all(found(row.scenario).aims)], results))
+        results = _results(row)
+        command = row.command([result.document["seed"] for result in results]) if results else ""
+        table.append((row.scenario, command, [aim.figure for aim in parse_all(found(row.scenario).aims)], results))
     text = MANUAL.read_text(encoding="utf-8")
     MANUAL.write_text(rewrite(text, table), encoding="utf-8")
     PICTURES.mkdir(exist_ok=True)

@@ -11,22 +11,34 @@ from p2pblog.sim.pages import lasting, number
 BEGIN = "<!-- figures: written by `make sim-long`, not by hand -->"
 END = "<!-- end of the figures -->"
 
-Measured = tuple[str, Sequence[str], Sequence[Result]]
-"""The command of a row, the figures it has aims for, and its runs."""
+Measured = tuple[str, str, Sequence[str], Sequence[Result]]
+"""A row: its scenario, the command that runs it, the figures it has aims for, and its runs."""
 
 
 def rewrite(page: str, rows: Sequence[Measured]) -> str:
-    """The page with a new table; the page must have both marks."""
+    """The page with a new table; the page must have both marks. A row without runs stays as the page has it: they lie
+    on another machine."""
     before, _, rest = page.partition(BEGIN)
-    _, mark, after = rest.partition(END)
+    table, mark, after = rest.partition(END)
     assert mark, "the page has lost the marks of its table"
+    figures_before, notes_before = _kept(table)
     lines = ["| scenario | nodes | figure | aim | measured | |", "|---|---|---|---|---|---|"]
     notes = ["", "| scenario | command | took | memory | violations |", "|---|---|---|---|---|"]
-    for command, figures, results in rows:
-        if results:
-            lines += _lines(figures, results)
-            notes.append(_note(command, results))
+    for scenario, command, figures, results in rows:
+        lines += _lines(figures, results) if results else figures_before.get(scenario, [])
+        notes += [_note(command, results)] if results else notes_before.get(scenario, [])
     return f"{before}{BEGIN}\n" + "\n".join(lines + notes) + f"\n{END}{after}"
+
+
+def _kept(table: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The lines of each scenario in both halves of a table that was written before."""
+    halves: tuple[dict[str, list[str]], dict[str, list[str]]] = ({}, {})
+    for half, text in zip(halves, table.strip().split("\n\n"), strict=False):
+        scenario = ""
+        for line in text.splitlines()[2:]:
+            scenario = line.split("|")[1].strip(" `") or scenario
+            half.setdefault(scenario, []).append(line)
+    return halves
 
 
 def _lines(figures: Sequence[str], results: Sequence[Result]) -> list[str]:

@@ -123,11 +123,24 @@ def test_the_table_shows_the_range_of_all_seeds(tmp_path: Path) -> None:
     for seed, aim in ((1, aims[0]), (3, aims[1])):
         folder.write(tmp_path / str(seed), Outcome(document(seed, aims=[aim])))
 
-    page = table.rewrite(f"{table.BEGIN}{table.END}", [("the command", ["rmr"], folder.results(str(tmp_path)))])
+    row = ("steady", "the command", ["rmr"], folder.results(str(tmp_path)))
+    page = table.rewrite(f"{table.BEGIN}{table.END}", [row])
 
     assert "| `steady` | 20 | `rmr` | <= 0.005 | 0.002 to 0.006 | **missed** |" in page
     assert "| `steady` | `the command` | 2 seeds, 2 s at most | 50 MiB | 0 |" in page
-    assert table.rewrite(page, [("the command", ["rmr"], folder.results(str(tmp_path)))]) == page
+    assert table.rewrite(page, [row]) == page
+
+
+def test_a_row_whose_runs_are_on_another_machine_stays_as_it_was(tmp_path: Path) -> None:
+    aims = [{"figure": figure, "aim": "<= 0.005", "value": 0.002, "met": True} for figure in ("rmr", "missed")]
+    folder.write(tmp_path, Outcome(document(1, aims=aims)))
+    page = table.rewrite(
+        f"{table.BEGIN}{table.END}", [("steady", "the command", ["rmr", "missed"], folder.results(str(tmp_path)))]
+    )
+    assert "| `steady` | `the command` |" in page
+
+    assert table.rewrite(page, [("rewire", "", ["rmr"], []), ("steady", "", ["rmr", "missed"], [])]) == page
+    assert "steady" not in table.rewrite(page, [("rewire", "", ["rmr"], [])])
 
 
 @pytest.mark.parametrize("path", sorted(series.SERIES.glob("*.toml")), ids=lambda path: path.stem)
