@@ -366,7 +366,7 @@ class Relaying:
 
     def _note_refusals(self, identity: IdentityHash, quest: Quest, now: float) -> None:
         """Who relays a feed shares it with us within a round trip; who does not has no room. That was no try."""
-        if not quest.answer_at <= now < quest.answer_at + RELAY_TRIAL_S / 2:
+        if now < quest.answer_at:
             return
         quest.answer_at = math.inf
         asked = [peer for peer, until in quest.asked.items() if now < until <= now + RELAY_TRIAL_S]
@@ -462,10 +462,7 @@ class Relaying:
         if not untried:
             quest.tried.clear()
             untried = able
-        most = ASKED_AT_ONCE if is_own else 0 if is_away else PASSED_ON_TO
-        if quest.tries >= (1 if is_away else WIDE_ROUNDS):
-            most = min(most, 1)
-        chosen = self._choose(identity, quest, untried, most)
+        chosen = self._choose(identity, quest, untried, _asked_at_once(quest, is_own, is_away))
         hops = 0 if is_away else min(quest.tries, HOPS_MAX) if is_own else self._hops(identity)
         for peer in chosen:
             turn.load[peer] += quest.asked.get(peer, 0.0) <= now
@@ -480,8 +477,8 @@ class Relaying:
         return [Send(peer, Relay(identity, hops)) for peer in chosen]
 
     def _choose(self, identity: IdentityHash, quest: Quest, untried: list[NodeKey], most: int) -> list[NodeKey]:
-        """Whom to ask of these: by chance, but one each second time that cares for the feed and gives nothing. It may
-        relay it for others, and costs nobody anything; or it follows it and searches, too."""
+        """Whom to ask of these: by chance, but first one that shares the feed and gives nothing, each second time where
+        only one is asked. It may relay it for others, and costs nobody anything; or it follows it and searches, too."""
         mixed = self.rng.sample(untried, len(untried))
         sharers = self.sharing.sharers.get(identity, {})
         others = [peer for peer in mixed if peer not in sharers]
@@ -514,6 +511,15 @@ class Relaying:
             return wait
         others = sum(quest.asked.get(peer, 0.0) <= now for peer in self.sharing.sharers.get(identity, ()))
         return min(RELAY_AWAY_MAX_S, wait * (1.0 + others))
+
+
+def _asked_at_once(quest: Quest, is_own: bool, is_away: bool) -> int:
+    """How many are asked in this round; a relay asks nobody where it is told of entries."""
+    if is_away and not is_own:
+        return 0
+    if quest.tries >= (1 if is_away else WIDE_ROUNDS):
+        return 1
+    return ASKED_AT_ONCE if is_own else PASSED_ON_TO
 
 
 def _next_end(lease: Lease) -> float:
