@@ -132,6 +132,21 @@ def test_near_relays_are_asked_before_far_ones_and_others_each_time() -> None:
     assert len(bob.machine.relaying.quests) == 1
 
 
+def test_who_relays_the_feed_for_others_is_asked_before_those_who_would_have_to_begin() -> None:
+    scene = Scene()
+    scene.node("bob", "alice")
+    for number in range(12):
+        scene.node(f"x{number}")
+        scene.link(f"x{number}", "bob")
+    relays = scene.puppet("relays")
+    relays.answer = lambda said: [Pong(said.number)] if isinstance(said, Ping) else ()
+    relays.greet("bob", person("alice"))
+
+    scene.until(lambda: scene.count(Relay) >= ASKED_AT_ONCE)
+
+    assert len(scene.said(Relay, "bob", "relays")) == 1
+
+
 def test_who_has_no_room_is_left_alone_and_was_no_try() -> None:
     scene = Scene()
     scene.node("alice")
