@@ -147,6 +147,24 @@ def test_who_relays_the_feed_for_others_is_asked_before_those_who_would_have_to_
     assert len(scene.said(Relay, "bob", "relays")) == 1
 
 
+def test_a_relay_whose_links_tell_of_entries_asks_nobody_on() -> None:
+    scene = Scene()
+    x, fan = scene.node("x"), scene.node("fan", "alice")
+    fan.keep(person("alice"), person("alice").log.run())
+    asker, stranger = scene.puppet("asker"), scene.puppet("stranger")
+    for puppet in (asker, stranger):
+        puppet.answer = lambda said: [Pong(said.number)] if isinstance(said, Ping) else ()
+        puppet.greet("x")
+    scene.link("fan", "x")
+    scene.run(1)
+
+    asker.say("x", Relay(person("alice").hash, HOPS_MAX))
+    scene.run(RELAY_TRIAL_S / 2)
+
+    assert x.numbers(person("alice"))  # it has what the fan holds, though the author is away
+    assert scene.said(Relay, "x", "stranger") == []
+
+
 def test_who_has_no_room_is_left_alone_and_was_no_try() -> None:
     scene = Scene()
     scene.node("alice")
