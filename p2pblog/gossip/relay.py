@@ -15,10 +15,12 @@ Rules.
   author is away, if it tells of entries.
 * A followed feed not reached for RELAY_AFTER_S is asked of three neighbours; first they may not ask on, next time once,
   then twice: three relays in a row at most, and the near ones first. Others are asked each time; after that one at a
-  time, ever more seldom.
+  time, ever more seldom, and seldom far. Each link that shares the feed without having it saves one round of several:
+  it searches, too.
 * A relay that doesn't reach the feed either, and whose links tell of no entries, asks on while its askers allow it,
   with one hop less than was allowed to it, so that no two relays can keep each other at it once nobody wants the feed
-  any more. Where they tell of entries, whoever asked sees them, and looks on himself.
+  any more. Where they tell of entries, whoever asked sees them, and looks on himself; where enough of them share it,
+  they search themselves.
 * Who has no room says nothing, which shows by when others would be asked. He is left alone for a while, and asking him
   was no try.
 * A lease is short at first; renewed while the relay reaches the feed it is long, and renewed again at its half. Two
@@ -38,7 +40,7 @@ from p2pblog.gossip.events import DropLog, Effect, RelayDue, RememberRelayed, Se
 from p2pblog.gossip.holdings import Asker, Holdings, Lease
 from p2pblog.gossip.messages import HOPS_MAX, Relay
 from p2pblog.gossip.replication import Replication
-from p2pblog.gossip.sharing import Session, Sharing
+from p2pblog.gossip.sharing import Session, Sharing, tells
 
 RELAYS_MAX = 100
 """Identities relayed at once (DESIGN); in our model a node relays 16, at most 98."""
@@ -78,7 +80,15 @@ PASSED_ON_TO = 2
 """Neighbours asked at once by a follower, and by a relay: at most 3 + 6 + 12 hear of a feed nobody has."""
 WIDE_ROUNDS = 5
 """Rounds in which so many are asked, within half a minute; after those the author is most likely away, and one is
-asked: 1 + 2 + 4 hear. (With 3, three of 500 nodes, of which 70% can't be dialed, lacked a feed after two minutes.)"""
+asked. (With 3, three of 500 nodes, of which 70% can't be dialed, lacked a feed after two minutes.)"""
+HOPS_LATER = 1
+FAR_EACH = 4
+"""How far is asked on in the rounds after those, all but each fourth one: 1 + 2 hear, not 1 + 2 + 4 + 8."""
+SLOWER_MAX = 10
+"""How often the wait doubles: the longest waits are reached before."""
+FELLOWS_ENOUGH = 3
+"""Links that share a feed without having it, who asked among them, where a relay of it asks nobody on: they search, and
+give what they find to all."""
 RELAYS_KEPT = 2
 """Relays renewed for one feed: DESIGN has each followed identity covered twice."""
 ASKS_PER_CHECK_MAX = 32
@@ -435,7 +445,7 @@ class Relaying:
             if identity in session.unkept:
                 continue
             devices = self.holdings.devices(identity) if devices is None else devices
-            if any(device in session.clocks and session.clocks[device].high for device in devices):
+            if tells(session, devices):
                 holders.append(session.peer)
         return holders
 
@@ -462,8 +472,9 @@ class Relaying:
         if not untried:
             quest.tried.clear()
             untried = able
-        chosen = self._choose(identity, quest, untried, _asked_at_once(quest, is_own, is_away))
-        hops = 0 if is_away else min(quest.tries, HOPS_MAX) if is_own else self._hops(identity)
+        fellows = self._fellows(identity, quest, now)
+        chosen = self._choose(identity, quest, untried, _asked_at_once(quest, is_own, is_away, fellows))
+        hops = 0 if is_away else _hops_in_round(quest.tries) if is_own else self._hops(identity)
         for peer in chosen:
             turn.load[peer] += quest.asked.get(peer, 0.0) <= now
             quest.tried[peer] = None
@@ -471,8 +482,8 @@ class Relaying:
         if chosen:
             quest.answer_at = now + RELAY_SOON_S
             self.sharing.note(identity)
-        wait = self._wait(identity, quest, is_away, now)
-        quest.tries = min(quest.tries + 1, 10) if chosen else quest.tries
+        wait = self._wait(quest, is_own, is_away, fellows)
+        quest.tries += bool(chosen)
         quest.next_at = now + wait
         return [Send(peer, Relay(identity, hops)) for peer in chosen]
 
@@ -499,27 +510,38 @@ class Relaying:
             and (turn.load[session.peer] < RELAYS_PER_PEER_MAX or quest.asked.get(session.peer, 0.0) > turn.now)
         ]
 
-    def _wait(self, identity: IdentityHash, quest: Quest, is_away: bool, now: float) -> float:
+    def _fellows(self, identity: IdentityHash, quest: Quest, now: float) -> int:
+        """How many links share the feed and don't relay it for us: where none of them leads to it, they search, too."""
+        sharers = self.sharing.sharers.get(identity, ())
+        return sum(quest.asked.get(peer, 0.0) <= now for peer in sharers)
+
+    def _wait(self, quest: Quest, is_own: bool, is_away: bool, fellows: int) -> float:
         """How long until others are asked. Neighbours who follow it too search as we do, and who finds it gives to all:
         after the first rounds each takes its turn."""
-        is_own = identity in self.holdings.interests
         if is_away:
-            return min(RELAY_AWAY_MAX_S, RELAY_AWAY_S * 2.0**quest.tries)
+            return min(RELAY_AWAY_MAX_S, RELAY_AWAY_S * 2.0 ** min(quest.tries, SLOWER_MAX))
         first = RELAY_AGAIN_S if self._are_all_new() else RELAY_SOON_S
-        wait = min(RELAY_AGAIN_MAX_S, first * 2.0**quest.tries) if is_own else RELAY_TRIAL_S
+        slower = 2.0 ** min(quest.tries, SLOWER_MAX)
+        wait = min(RELAY_AGAIN_MAX_S, first * slower) if is_own else RELAY_TRIAL_S
         if is_own and quest.tries < ALONE_FOR:
             return wait
-        others = sum(quest.asked.get(peer, 0.0) <= now for peer in self.sharing.sharers.get(identity, ()))
-        return min(RELAY_AWAY_MAX_S, wait * (1.0 + others))
+        return min(RELAY_AWAY_MAX_S, wait * (1.0 + fellows))
 
 
-def _asked_at_once(quest: Quest, is_own: bool, is_away: bool) -> int:
-    """How many are asked in this round; a relay asks nobody where it is told of entries."""
-    if is_away and not is_own:
-        return 0
-    if quest.tries >= (1 if is_away else WIDE_ROUNDS):
-        return 1
-    return ASKED_AT_ONCE if is_own else PASSED_ON_TO
+def _asked_at_once(quest: Quest, is_own: bool, is_away: bool, fellows: int) -> int:
+    """How many are asked in this round; a relay asks nobody where it is told of entries, or where others search."""
+    if not is_own:
+        return 0 if is_away or fellows >= FELLOWS_ENOUGH else 1 if quest.tries >= WIDE_ROUNDS else PASSED_ON_TO
+    if is_away:
+        return 1 if quest.tries else max(1, ASKED_AT_ONCE - fellows)
+    return ASKED_AT_ONCE if quest.tries < max(1, WIDE_ROUNDS - fellows) else 1
+
+
+def _hops_in_round(tries: int) -> int:
+    """How many relays may stand behind whom a follower asks: none, one, and so on; far seldom, once that was in vain."""
+    if tries < WIDE_ROUNDS or tries % FAR_EACH == 0:
+        return min(tries, HOPS_MAX)
+    return min(HOPS_LATER, HOPS_MAX)
 
 
 def _next_end(lease: Lease) -> float:

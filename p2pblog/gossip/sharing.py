@@ -170,19 +170,23 @@ class Sharing:
         return list(self.sharers.get(identity, {}).values())
 
     def cover(self, identity: IdentityHash, unasked: bool = False) -> int:
-        """How many links lead near this identity's author or, while there is no way to the author, how many tell of
-        entries; a link that shares it and has nothing, or does not give what it has, leads nowhere. `unasked`: without
-        those that may only relay it for us."""
+        """How many links lead to an identity. `unasked`: without those that may only relay it for us."""
+        return len(self.leading(identity, unasked))
+
+    def leading(self, identity: IdentityHash, unasked: bool = False) -> list[Session]:
+        """The links that lead near this identity's author or, while there is no way to the author, that tell of
+        entries; a link that shares it and has nothing, or does not give what it has, leads nowhere."""
+        sharing = self.sharers.get(identity)
+        if not sharing:
+            return []
         asked = self.holdings.asked.get(identity, ()) if unasked else ()
-        sharing = self.sharers.get(identity, {})
         sessions = [s for peer, s in sharing.items() if peer not in asked and identity not in s.unkept]
-        near = [session.near[identity] for session in sessions if identity in session.near]
-        if near:
+        ways = [session for session in sessions if identity in session.near]
+        if ways:
             reach = self.reach(identity)
-            return sum(hops < reach for hops in near)
+            return [session for session in ways if session.near[identity] < reach]
         devices = self.holdings.devices(identity)
-        clocks = [session.clocks for session in sessions]
-        return sum(any(device in told and told[device].high for device in devices) for told in clocks)
+        return [session for session in sessions if tells(session, devices)]
 
     def reach(self, identity: IdentityHash) -> int:
         """How far the author of a feed may be for it to count as reached. The feed that many links share is large, and
@@ -529,6 +533,16 @@ class Sharing:
                 session.memory.forks.add(device)
                 effects.append(self._say(session, Fork(state.fork.wire)))
         return effects
+
+
+def tells(session: Session, devices: list[DeviceKey]) -> bool:
+    """Whether a peer has said that it holds entries of one of these logs."""
+    clocks = session.clocks
+    for device in devices:
+        held = clocks.get(device)
+        if held is not None and held.high:
+            return True
+    return False
 
 
 def identity_of(wire: bytes) -> IdentityHash:

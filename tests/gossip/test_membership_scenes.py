@@ -38,6 +38,8 @@ from p2pblog.gossip.membership import (
     TRY_LOST_EVERY_S,
     TURNED_AWAY_S,
     UNCOVERED_MANY,
+    VISIT_EVERY_MAX_S,
+    VISIT_EVERY_S,
     VISIT_S,
 )
 from p2pblog.gossip.messages import PEERS_MAX, Bye, Hello, Peers, Ping, Pong
@@ -216,6 +218,29 @@ def test_a_link_makes_way_for_a_feed_that_no_link_leads_to(scene: Scene) -> None
     assert [type(message) for message in scene.parties[first].heard][-1] is Bye
     assert wanted in [place for _, place in bob.dials]
     assert sum(scene.wire_of("bob", name) is None for name in scene.parties if name != "bob") == 1
+
+
+def test_visits_in_vain_are_made_ever_more_seldom_until_another_holder_is_named(scene: Scene) -> None:
+    scene.dialing = True
+    bob = scene.node("bob", "carol")
+    fill(scene, bob, LINKS_CHOSEN_MAX)
+    fill(scene, bob, LINKS_ACCEPTED_MAX, dialed_by_us=False)
+    for number in range(LINKS_CHOSEN_MAX):
+        name = f"holder{number}"  # so it was said; it has nothing
+        scene.node(name, port=4000)
+        bob.feed(Candidates((scene.parties[name].endpoint,), person("carol").hash))
+
+    def visits() -> list[float]:
+        return [at for at, sender, _, message, _ in scene.sent if sender == "bob" and isinstance(message, Bye)]
+
+    scene.until(lambda: len(visits()) == 5, within_s=600)
+    waits = [round(later - earlier) for earlier, later in pairwise(visits())]
+    assert waits == [2 * VISIT_EVERY_S, 4 * VISIT_EVERY_S, 8 * VISIT_EVERY_S, VISIT_EVERY_MAX_S]
+
+    before = scene.now
+    bob.feed(Candidates((Endpoint("10.202.1.1", 4000),), person("carol").hash))
+    scene.run(2)
+    assert visits()[-1] >= before
 
 
 def test_no_link_makes_way_where_nothing_is_missed(scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -14,7 +15,9 @@ from p2pblog.gossip.events import DropLog
 from p2pblog.gossip.messages import HOPS_MAX, Forget, Ping, Pong, Relay, Tokens, WantPayloads
 from p2pblog.gossip.relay import (
     ASKED_AT_ONCE,
+    FELLOWS_ENOUGH,
     GRACE_S,
+    HOPS_LATER,
     REFUSED_FOR_S,
     RELAY_AFTER_S,
     RELAY_AGAIN_S,
@@ -126,7 +129,8 @@ def test_near_relays_are_asked_before_far_ones_and_others_each_time() -> None:
     before = scene.now
     scene.run(3_600)
     later = scene.said(Relay, "bob", since=before)
-    assert {message.hops_left for message in later} == {HOPS_MAX}
+    assert {message.hops_left for message in later} == {HOPS_LATER, HOPS_MAX}
+    assert sum(message.hops_left == HOPS_MAX for message in later[ASKED_AT_ONCE:]) <= len(later) / 2
     wide, narrow = ASKED_AT_ONCE * (WIDE_ROUNDS - 2), 3_600 / relay.RELAY_AGAIN_MAX_S + 5
     assert len(later) <= wide + narrow  # ever more seldom, and one at a time
     assert len(bob.machine.relaying.quests) == 1
@@ -163,6 +167,47 @@ def test_a_relay_whose_links_tell_of_entries_asks_nobody_on() -> None:
 
     assert x.numbers(person("alice"))  # it has what the fan holds, though the author is away
     assert scene.said(Relay, "x", "stranger") == []
+
+
+@pytest.mark.parametrize("fellows", [FELLOWS_ENOUGH - 2, FELLOWS_ENOUGH - 1])
+def test_a_relay_asks_nobody_on_where_enough_others_search(fellows: int) -> None:
+    scene = Scene()
+    scene.node("x")
+    asker, stranger = scene.puppet("asker"), scene.puppet("stranger")
+    for puppet in (asker, stranger):
+        puppet.answer = lambda said: [Pong(said.number)] if isinstance(said, Ping) else ()
+        puppet.greet("x")
+    for number in range(fellows):
+        scene.node(f"fan{number}", "alice")
+        scene.link(f"fan{number}", "x")
+    scene.run(1)
+
+    asker.say("x", Relay(person("alice").hash, HOPS_MAX))
+    scene.run(RELAY_TRIAL_S / 2)
+
+    assert person("alice").hash in scene.parties["x"].machine.holdings.relayed
+    assert bool(scene.said(Relay, "x", "stranger")) == (fellows + 1 < FELLOWS_ENOUGH)  # who asked searches, too
+
+
+def test_fewer_are_asked_where_others_search() -> None:
+    """Each link that shares the feed in vain saves its followers a round of several."""
+    scene = Scene()
+    scene.node("bob", "alice")
+    for number in range(2 * WIDE_ROUNDS):
+        fan = scene.puppet(f"fan{number}")
+        fan.answer = lambda said: [Pong(said.number)] if isinstance(said, Ping) else ()
+        fan.greet("bob", person("alice"))
+    names = [f"x{number}" for number in range(3 * ASKED_AT_ONCE)]
+    for name in names:
+        scene.node(name)
+        scene.link(name, "bob")
+    scene.until(lambda: scene.count(Relay) > 0)
+    scene.run(2 * RELAY_TRIAL_S)
+
+    rounds = Counter(at for at, _, _, message, _ in scene.sent if isinstance(message, Relay))
+    sizes = [size for _at, size in sorted(rounds.items())]
+    assert sizes[0] == ASKED_AT_ONCE
+    assert set(sizes[1:]) == {1}
 
 
 def test_who_has_no_room_is_left_alone_and_was_no_try() -> None:
