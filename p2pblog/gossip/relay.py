@@ -538,10 +538,9 @@ def _asked_at_once(quest: Quest, is_own: bool, is_away: bool, fellows: int) -> i
 
 
 def _hops_in_round(tries: int) -> int:
-    """How many relays may stand behind whom a follower asks: none, one, and so on; far seldom, once that was in vain."""
-    if tries < WIDE_ROUNDS or tries % FAR_EACH == 0:
-        return min(tries, HOPS_MAX)
-    return min(HOPS_LATER, HOPS_MAX)
+    """How many relays may stand behind whom a follower asks: none, then one and so on; later seldom many."""
+    is_far = tries < WIDE_ROUNDS or tries % FAR_EACH == 0
+    return min(tries, HOPS_MAX if is_far else HOPS_LATER)
 
 
 def _next_end(lease: Lease) -> float:
