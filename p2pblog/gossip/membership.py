@@ -481,15 +481,24 @@ class Membership:
         sessions = self.sharing.sessions
         busy = {session.endpoint for session in sessions.values()} | self.dialing.keys()
         free = [
-            (-len(uncovered & known.holds.keys()), known.failures, self.rng.random(), endpoint)
+            (endpoint, known)
             for endpoint, known in self.known.items()
             if known.not_before <= now and known.closed_until <= now and known.node not in sessions
             if endpoint not in busy
         ]
-        free.sort()
-        needed = [row[3] for row in free if row[0] < 0]
-        others = [row[3] for row in free if row[0] == 0]
-        return [*needed[: max(0, beyond)], *others[: max(0, spare - len(needed))]]
+        holders = [row for row in free if not uncovered.isdisjoint(row[1].holds)] if uncovered else []
+        needed = sorted(
+            (-len(uncovered & known.holds.keys()), known.failures, self.rng.random(), endpoint)
+            for endpoint, known in holders
+        )
+        chosen = [endpoint for *_rank, endpoint in needed[: max(0, beyond)]]
+        if spare > len(needed):
+            named = {endpoint for endpoint, _known in holders}
+            others = sorted(
+                (known.failures, self.rng.random(), endpoint) for endpoint, known in free if endpoint not in named
+            )
+            chosen += [endpoint for *_rank, endpoint in others[: spare - len(needed)]]
+        return chosen
 
     def _is_settling(self, now: float) -> bool:
         """Whether what we have may yet turn out to lead to all that we follow."""
