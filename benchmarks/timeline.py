@@ -1,4 +1,4 @@
-"""Pages at a million notices and 300 follows: the newest, one deep down, one author's, one conversation.
+"""Pages at a million notices and 300 follows: the newest, one deep down, one author's, one conversation, one tag's.
 
 Each question is asked of our store, as the node asks it, and of a textbook's (benchmarks/kit/textbook.py) in turn; then
 of a daemon over its control socket, as the command line asks it. Figures are the time that 99 of 100 questions stay
@@ -42,6 +42,8 @@ QUESTIONS = 400
 IN_A_ROW = 40
 STORE_MS_MAX, HTTP_MS_MAX = 5, 15
 LAST_PLACE = 2**62
+TAGS = 20
+"""Each answer has one of so many tags, and one that all have."""
 
 
 @dataclass(slots=True)
@@ -63,7 +65,7 @@ class Times:
     http: list[float] = field(default_factory=list)
 
 
-KINDS = ("first page", "deep page", "one author", "one thread")
+KINDS = ("first page", "deep page", "one author", "one thread", "one tag")
 
 
 def measure(say: Say) -> Report:
@@ -86,7 +88,7 @@ def measure(say: Say) -> Report:
     cpu = {kind: round(quantile(found.cpu, 0.99), 3) for kind, found in times.items()}
     return Report(
         tuple(figures),
-        {"median_ms": _medians(times), "cpu_ms_p99": cpu, "page": PAGE, "one tag": "tags are not built yet"},
+        {"median_ms": _medians(times), "cpu_ms_p99": cpu, "page": PAGE},
     )
 
 
@@ -160,7 +162,7 @@ def _converse(repliers: Sequence[Author], subjects: Sequence[Ref], rng: random.R
     for number in range(REPLIERS * REPLIES_EACH):
         who, told = number % REPLIERS, rng.choice(conversations)
         about = rng.choice(told)
-        reply = say(who, Note(f"answer {number}", about))
+        reply = say(who, Note(f"answer {number} #tag{number % TAGS} #Answers", about))
         say(who, Like(about))
         told.append(Ref(repliers[who].hash, reply.device, reply.seq, reply.id))
     return logs
@@ -194,9 +196,16 @@ async def _ask_ours(store: Store, kind: str, world: World, number: int) -> None:
             found = await store.timeline(TimelineQuery(PAGE, world.places[number][0]))
         case "one author":
             found = await store.timeline(TimelineQuery(PAGE, None, (world.authors[number].hash,)))
+        case "one tag":
+            found = await store.timeline(TimelineQuery(PAGE, tag=_tag(number)))
         case _:
             found = list((await store.thread(world.conversations[number])).notices)
     assert len(found) >= (2 if kind == "one thread" else 1)
+
+
+def _tag(number: int) -> str:
+    """One that many notices have, or all of them, in turn."""
+    return f"tag{number // 2 % TAGS}" if number % 2 else "answers"
 
 
 def _ask_textbook(db: sqlite3.Connection, kind: str, world: World, number: int) -> None:
@@ -208,6 +217,8 @@ def _ask_textbook(db: sqlite3.Connection, kind: str, world: World, number: int) 
         case "one author":
             no = textbook.author_no(db, world.authors[number].device.public)
             rows = db.execute(textbook.AUTHOR, (no, LAST_PLACE, PAGE)).fetchall()
+        case "one tag":
+            rows = db.execute(textbook.TAGGED, (_tag(number), LAST_PLACE, PAGE)).fetchall()
         case _:
             root = world.conversations[number]
             while (above := db.execute(textbook.PARENT, (root,)).fetchone()) and above[0] is not None:
@@ -225,6 +236,7 @@ def _ask_daemon(ask: Callable[..., Any], world: World, times: dict[str, Times]) 
             "first page": ("timeline", {"limit": PAGE}),
             "deep page": ("timeline", {"limit": PAGE, "before": world.places[number][0].hex()}),
             "one author": ("timeline", {"limit": PAGE, "author": spell(world.authors[number].hash)}),
+            "one tag": ("timeline", {"limit": PAGE, "tag": _tag(number)}),
             "one thread": ("thread", {"notice": world.conversations[number].hex()}),
         }
         for kind, (route, arguments) in questions.items():

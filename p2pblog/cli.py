@@ -5,202 +5,31 @@ What a command needs beyond click and a socket it imports itself, so that `p2pbl
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from p2pblog import __version__, pages
-from p2pblog.config import NOTE_BYTES_MAX, TIMELINE_ROWS_MAX, Home, find_home
+from p2pblog.config import NOTE_BYTES_MAX, TIMELINE_ROWS_MAX, Home
 from p2pblog.control import client, words
 from p2pblog.errors import NotFound, NotRunning, TimedOut, UsageError, UserError
-from p2pblog.terminal import Page, Piece, Style, columns, line, write
+from p2pblog.session import Commands, Session, json_option, this
+from p2pblog.terminal import Page, line
 
 if TYPE_CHECKING:
     from p2pblog.control.api import FollowDocument, IdDocument, NoticeDocument
 
-INTERRUPTED = 130
-"""What shells expect of a command that ended by Ctrl-C: 128 and the number of SIGINT."""
 BOOSTED_MAX = 100
 """Boosted notices looked up for one page, a question each; of more a page shows the id alone."""
 ID_TIMEOUT_S = 5.0
 """`id` asks the daemon, which knows a new name first, and reads the key file if it does not answer at once."""
 
 
-class Session:
-    """One invocation: how it was called, and the way out for what it says."""
-
-    def __init__(self) -> None:
-        self.json = False
-        self.folder: str | None = None
-
-    @property
-    def home(self) -> Home:
-        """Raises UsageError for a folder that can't be one."""
-        if self.folder == "":
-            raise UsageError("the home is empty: give a folder after --home")
-        try:
-            return find_home(self.folder)
-        except (RuntimeError, OSError, ValueError) as error:  # unknown ~user, a loop of links, a null byte
-            raise UsageError(f"{self.folder or os.environ.get('P2PBLOG_HOME')} cannot be a home: {error}") from error
-
-    @property
-    def command(self) -> str:
-        """What to type, here and now, to call this p2pblog with this home."""
-        folder = self.folder or os.environ.get("P2PBLOG_HOME")
-        return self.program + (f" --home {_quoted(folder)}" if folder else "")
-
-    @property
-    def program(self) -> str:
-        """The same without a home, for what needs none."""
-        return _program(sys.argv[0])
-
-    @property
-    def columns(self) -> int:
-        return columns()
-
-    def ask(self, route: str, **arguments: Any) -> Any:
-        """The daemon's answer. Raises UserError."""
-        return client.call(self.home, route, **arguments)
-
-    def show(self, document: Any, page: Callable[[], Page]) -> None:
-        """The one document or the page; nobody listening any more is no error."""
-        if sys.stdout is None:  # it was closed before we began
-            return
-        try:
-            if self.json:
-                sys.stdout.write(json.dumps(document, ensure_ascii=True) + "\n")
-                sys.stdout.flush()
-            else:
-                write(sys.stdout, page(), _wants_colour(sys.stdout))
-        except BrokenPipeError:
-            _hush(sys.stdout)
-            raise click.exceptions.Exit(0) from None
-
-    def tell(self, page: Page) -> None:
-        """An aside to the person, beside the output."""
-        if sys.stderr is None:
-            return
-        try:
-            write(sys.stderr, page, _wants_colour(sys.stderr))
-        except OSError:
-            _hush(sys.stderr)
-
-    def fail(self, sentence: str, hint: str | None = None) -> None:
-        """One sentence, and the command that helps."""
-        sentence = sentence.rstrip(". ")
-        end = "" if sentence.endswith(("?", "!")) else "."
-        page = [line(Piece("p2pblog:", Style.ERROR), f" {sentence}{end}")]
-        if hint:
-            helps = hint.replace("p2pblog", self.command, 1) if hint.split()[0] == "p2pblog" else hint
-            page.append(line("Try: ", Piece(helps, Style.BOLD)))
-        self.tell(page)
-
-
-def _program(called: str) -> str:
-    """How the person can call this program again: by name where the shell finds it, else by its path."""
-    import shutil
-    from pathlib import Path
-
-    path = Path(called)
-    if path.name == "__main__.py":
-        return f"{_quoted(sys.executable)} -m p2pblog"
-    found = shutil.which(path.name)
-    return path.name if found is not None and Path(found) == path.absolute() else _quoted(called)
-
-
-def _quoted(word: str) -> str:
-    import shlex
-
-    return shlex.quote(word)
-
-
-def _wants_colour(stream: Any) -> bool:
-    """On a terminal, unless NO_COLOR is set to anything (no-color.org) or the terminal is a dumb one."""
-    return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _hush(stream: Any) -> None:
-    """Nobody reads this stream any more: let what is left in it go nowhere, without a word at the exit."""
-    try:
-        void = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(void, stream.fileno())
-        os.close(void)
-    except (OSError, ValueError):  # a stream of a test has no descriptor
-        return
-
-
-# --- errors become exit codes -----------------------------------------------------------------------------------------
-
-
-class Commands(click.Group):
-    """The group whose errors are one sentence on stderr and whose exit codes are the contract's."""
-
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> NoReturn:
-        session, inner = Session(), cast("Callable[..., Any]", super().main)
-        extra = {**extra, "prog_name": "p2pblog", "obj": session}
-        try:
-            code = inner(*args, standalone_mode=False, **extra)
-        except Exception as error:
-            code = _exit_code(session, error)
-        sys.exit(code if isinstance(code, int) else 0)
-
-
-def _exit_code(session: Session, error: Exception) -> int:
-    """Say what went wrong and give the code for it."""
-    if isinstance(error, click.Abort):
-        return INTERRUPTED
-    if isinstance(error, click.ClickException):
-        return _usage(session, error)
-    from p2pblog.control.api import told
-
-    refused = told(error)
-    if os.environ.get("P2PBLOG_DEBUG"):
-        import traceback
-
-        session.tell([line(text) for text in "".join(traceback.format_exception(error)).splitlines()])
-    if refused is not None:
-        session.fail(refused.sentence, refused.hint)
-        return refused.exit_code
-    if isinstance(error, OSError) and error.errno:
-        session.fail(f"the system says: {os.strerror(error.errno)}")
-        return 1
-    session.fail(f"internal error ({type(error).__name__}): please report it; P2PBLOG_DEBUG=1 shows where it happened")
-    return 1
-
-
-def _usage(session: Session, error: click.ClickException) -> int:
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "p2pblog"
-    if type(error).__name__ == "NoArgsIsHelpError":  # since click 8.2
-        session.tell([line(text) for text in error.format_message().splitlines()])
-    else:
-        session.fail(" ".join(_lower(error.format_message()).split()), f"{path} --help")
-    return error.exit_code
-
-
-def _lower(message: str) -> str:
-    return message[:1].lower() + message[1:]
-
-
 # --- the group --------------------------------------------------------------------------------------------------------
-
-this = click.make_pass_decorator(Session)
-
-
-def _set_json(context: click.Context, _: click.Parameter, chosen: bool) -> None:
-    session = context.find_object(Session)
-    assert session is not None
-    session.json = session.json or chosen
-
-
-json_option = click.option(
-    "--json", is_flag=True, expose_value=False, callback=_set_json, help="Print one JSON document."
-)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -464,7 +293,7 @@ def _rows(context: click.Context, _: click.Parameter, typed: str) -> int:
     return number
 
 
-@command("timeline", "p2pblog timeline -n 50\np2pblog timeline --author bob -f")
+@command("timeline", "p2pblog timeline -n 50\np2pblog timeline --author bob -f\np2pblog timeline --tag bees")
 @click.option(
     "-n",
     "limit",
@@ -477,36 +306,38 @@ def _rows(context: click.Context, _: click.Parameter, typed: str) -> int:
 )
 @click.option("--before", metavar="ID", help="Only what stands below this one.")
 @click.option("--author", metavar="ADDRESS", help="Only notices of this one person.")
+@click.option("--tag", metavar="T", help="Only notices with this tag, of everybody whose notices are here.")
 @click.option("-f", "--follow", "live", is_flag=True, help="Go on with new ones as they come, until Ctrl-C.")
-def timeline(session: Session, limit: int, before: str | None, author: str | None, live: bool) -> None:
+def timeline(session: Session, limit: int, before: str | None, author: str | None, tag: str | None, live: bool) -> None:
     """What you and those you follow have said, newest first. With -f, newest last, then what comes."""
     author = None if author is None else words.check_utf8(author, "the address")
     before = None if before is None else words.check_id(before)
+    tag = None if tag is None else words.check_tag(tag)
     if not live:
-        document = session.ask("timeline", limit=limit, before=before, author=author)
-        session.show(document, lambda: _timeline_page(session, document, before is not None, author is not None))
+        document = session.ask("timeline", limit=limit, before=before, author=author, tag=tag)
+        session.show(document, lambda: _timeline_page(session, document, before is not None, author is not None, tag))
     elif before is not None:
         raise UsageError("-f and --before do not go together", "p2pblog timeline --help")
     else:
         try:
-            _follow_live(session, limit, author)
+            _follow_live(session, limit, author, tag)
         except KeyboardInterrupt:  # the way to end it
             return
 
 
-def _timeline_page(session: Session, notices: list[NoticeDocument], older: bool, of_one: bool) -> Page:
+def _timeline_page(session: Session, notices: list[NoticeDocument], older: bool, of_one: bool, tag: str | None) -> Page:
     if not notices:
-        return pages.empty_timeline_page(older, of_one, session.command)
+        return pages.empty_timeline_page(older, of_one, tag, session.command)
     return pages.timeline_page(notices, _now_ms(), session.columns, _known(session, notices))
 
 
-def _follow_live(session: Session, limit: int, author: str | None) -> None:
-    with client.watch(session.home, author) as notices:
+def _follow_live(session: Session, limit: int, author: str | None, tag: str | None) -> None:
+    with client.watch(session.home, author, tag) as notices:
         shown: set[str] = set()
         if not session.json:
-            document = session.ask("timeline", limit=limit, author=author)
+            document = session.ask("timeline", limit=limit, author=author, tag=tag)
             shown = {notice["id"] for notice in document}
-            session.show(document, lambda: _timeline_page(session, document[::-1], False, author is not None))
+            session.show(document, lambda: _timeline_page(session, document[::-1], False, author is not None, tag))
         petnames: dict[str, str | None] = {}
         for notice in notices:
             if notice["id"] in shown:

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from p2pblog.cli import Session, json_option, this
 from p2pblog.errors import UsageError
+from p2pblog.session import Session, json_option, this
 from p2pblog.sim import folder, pages, scenario
 from p2pblog.sim.aims import parse_all
 from p2pblog.sim.compare import compare

@@ -17,6 +17,10 @@ NOTE_CHARACTERS_MAX = 5_000
 """One notice's text, counted in code points: ten times Mastodon's default; beyond it people want a page."""
 NOTE_BYTES_MAX = 15_000
 """One notice's text in UTF-8: leaves 1,384 bytes of a payload for the rest of the map."""
+TAG_CHARACTERS_MAX = 64
+"""A tag without its #: the longest German word in a newspaper has 67 letters, and nobody reads it twice."""
+TAGS_MAX = 32
+"""Tags of one notice that are indexed: more than a notice that says something has."""
 NAME_CHARACTERS_MAX = 50
 """A display name: fits a line of a terminal beside the text."""
 BIO_CHARACTERS_MAX = 1_000

@@ -28,7 +28,7 @@ from p2pblog.control.api import (
     ThreadDocument,
     WrittenDocument,
 )
-from p2pblog.control.words import check_bio, check_id, check_name, check_petname, check_text
+from p2pblog.control.words import check_bio, check_id, check_name, check_petname, check_tag, check_text
 from p2pblog.core import address, payload
 from p2pblog.core.address import Endpoint, Link
 from p2pblog.core.entry import Entry
@@ -247,7 +247,7 @@ class Node:
     # --- reading ---
 
     async def timeline(
-        self, limit: int = 20, before: str | None = None, author: str | None = None
+        self, limit: int = 20, before: str | None = None, author: str | None = None, tag: str | None = None
     ) -> list[NoticeDocument]:
         if not 1 <= limit <= TIMELINE_ROWS_MAX:
             raise UsageError(f"a timeline has 1 to {TIMELINE_ROWS_MAX:,} lines")
@@ -255,6 +255,7 @@ class Node:
             limit,
             None if before is None else await self._find(before),
             None if author is None else (self._resolve(author).identity,),
+            None if tag is None else check_tag(tag),
         )
         rows = await self._store.timeline(query)
         await self._ask_for_texts(rows)
@@ -268,14 +269,15 @@ class Node:
             if isinstance(said, Boost):
                 self._driver.feed(Ask(said.of))
 
-    async def watch(self, author: str | None = None) -> AsyncIterator[NoticeDocument]:
+    async def watch(self, author: str | None = None, tag: str | None = None) -> AsyncIterator[NoticeDocument]:
         send, receive = trio.open_memory_channel[EntryId](CONTROL_WATCH_LAG_MAX)
         self._watchers.add(send)
         try:
             only = None if author is None else self._resolve(author).identity
+            under = None if tag is None else check_tag(tag)
             async for entry in receive:
                 for row in await self._store.rows([entry, *_waiting(receive)]):
-                    if only is None or row.author == only:
+                    if (only is None or row.author == only) and (under is None or _stands_under(row, under)):
                         yield _notice(row)
         finally:
             self._watchers.discard(send)
@@ -429,6 +431,11 @@ def _waiting(receive: trio.MemoryReceiveChannel[EntryId]) -> list[EntryId]:
     return more
 
 
+def _stands_under(row: Row, tag: str) -> bool:
+    """A boost stands under no tag: the notice that it boosts does."""
+    return row.type == Note.type and tag in row.tags
+
+
 def _said(entry: Entry) -> Payload | None:
     return None if entry.payload is None else payload.decode(entry.payload)
 
@@ -449,4 +456,5 @@ def _notice(row: Row) -> NoticeDocument:
         boost_of=None if row.boost_of is None else row.boost_of.hex(),
         likes=row.likes,
         boosts=row.boosts,
+        tags=list(row.tags),
     )

@@ -179,10 +179,12 @@ def timeline_page(notices: Sequence[NoticeDocument], now_ms: int, columns: int, 
     return page
 
 
-def empty_timeline_page(older: bool, of_one: bool, command: str) -> Page:
-    """Why nothing stands here: what was asked for lay below a notice (`older`), or was one person's (`of_one`)."""
+def empty_timeline_page(older: bool, of_one: bool, tag: str | None, command: str) -> Page:
+    """Why nothing stands here: what was asked for lay below a notice (`older`), had a tag, or was one person's."""
     if older:
         return [line("Nothing older.")]
+    if tag is not None:
+        return [line(f"Nothing with #{clean_line(tag)} is here yet.")]
     if of_one:
         return [line("Nothing of theirs is here yet.")]
     return [line("Nothing here yet. Post something, or follow somebody."), _try(f"{command} follow ADDRESS")]

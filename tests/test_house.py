@@ -38,7 +38,7 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("node", {"author", "node", "rendezvous.driver"}),
     ("control", {"control.server", "control.client"}),
     ("daemon and simulator", {"daemon", "sim.*", "sim"}),
-    ("command line", {"cli", "cli_sim", "pages", "__main__"}),
+    ("command line", {"cli", "cli_sim", "pages", "session", "__main__"}),
 ]  # fmt: skip
 
 UNTOUCHED = {"control.client": {"config", "errors"}, "control.api": {"errors"}, "errors": set[str]()}
@@ -145,7 +145,7 @@ def test_some_things_live_in_one_place(module: str) -> None:
         assert module in ONLY.get(top, {module}), f"{module} imports {top}"
 
 
-@pytest.mark.parametrize("module", ["cli", "control.client"])
+@pytest.mark.parametrize("module", ["cli", "session", "control.client"])
 def test_the_command_line_starts_without_the_server(module: str) -> None:
     if module not in MODULES:
         pytest.skip("not built yet")

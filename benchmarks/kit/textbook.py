@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +21,17 @@ CREATE TABLE entry (id BLOB PRIMARY KEY, author INTEGER NOT NULL, seq INTEGER NO
 CREATE INDEX entry_by_time ON entry (time);
 CREATE INDEX entry_by_author ON entry (author, time);
 CREATE INDEX entry_by_reference ON entry (refers, time) WHERE refers IS NOT NULL;
+CREATE TABLE tag (tag TEXT, time INTEGER, id BLOB, PRIMARY KEY (tag, time, id)) WITHOUT ROWID;
 """
+TAG = re.compile(r"(?<!\w)#(\w+)")
 INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 HOME = """SELECT e.id, e.time, e.payload, e.author FROM entry e INDEXED BY entry_by_time
           JOIN author a ON a.no = e.author WHERE e.time < ? AND a.followed ORDER BY e.time DESC LIMIT ?"""
 """With the index that a person would choose after measuring; left alone, SQLite takes another and needs 50 times as
 long."""
 AUTHOR = "SELECT id, time, payload, author FROM entry WHERE author = ? AND time < ? ORDER BY time DESC LIMIT ?"
+TAGGED = """SELECT e.id, e.time, e.payload, e.author FROM tag t JOIN entry e ON e.id = t.id
+            WHERE t.tag = ? AND t.time < ? ORDER BY t.time DESC LIMIT ?"""
 THREAD = """WITH RECURSIVE below (id) AS
                 (SELECT ? UNION SELECT e.id FROM below b JOIN entry e ON e.refers = b.id AND e.type = 'note')
             SELECT e.id, e.time, e.payload, e.author FROM below b JOIN entry e ON e.id = b.id ORDER BY e.time"""
@@ -55,11 +60,15 @@ def ingest(db: sqlite3.Connection, packed: Sequence[bytes], check_all: bool) -> 
     `check_all`: check every signature; otherwise those at the checkpoints and at the end.
     """
     db.execute("BEGIN")
-    db.executemany(INSERT, _rows(db, packed, check_all))
+    tags: list[tuple[str, int, bytes]] = []
+    db.executemany(INSERT, _rows(db, packed, check_all, tags))
+    db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", tags)
     db.execute("COMMIT")
 
 
-def _rows(db: sqlite3.Connection, packed: Sequence[bytes], check_all: bool) -> list[tuple[Any, ...]]:
+def _rows(
+    db: sqlite3.Connection, packed: Sequence[bytes], check_all: bool, tags: list[tuple[str, int, bytes]]
+) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     last, device, key, no, prev = len(packed) - 1, b"", None, 0, None
     for position, data in enumerate(packed):
@@ -78,6 +87,9 @@ def _rows(db: sqlite3.Connection, packed: Sequence[bytes], check_all: bool) -> l
         if is_checked:
             assert key is not None
             key.verify(b"p2pblog entry 1\0" + prev, signature)
+        text = said.get("text", "")
+        if "#" in text:
+            tags += [(tag.lower(), time_ms, prev) for tag in TAG.findall(text)]
         refers = said.get("reply_to") or said.get("of")
         reference = refers[3] if refers else None
         rows.append((prev, no, seq, time_ms, said["type"], reference, payload, signature if is_checked else None))

@@ -75,6 +75,7 @@ class NoticeDocument(TypedDict):
     boost_of: str | None
     likes: int
     boosts: int
+    tags: list[str]
 
 
 class ThreadDocument(TypedDict):
@@ -122,10 +123,10 @@ class NodeApi(Protocol):
     async def following(self) -> list[FollowDocument]: ...
     async def invite(self) -> InviteDocument: ...
     async def timeline(
-        self, limit: int = 20, before: str | None = None, author: str | None = None
+        self, limit: int = 20, before: str | None = None, author: str | None = None, tag: str | None = None
     ) -> list[NoticeDocument]: ...
 
-    def watch(self, author: str | None = None) -> AsyncIterator[NoticeDocument]:
+    def watch(self, author: str | None = None, tag: str | None = None) -> AsyncIterator[NoticeDocument]:
         """Notices and boosts as they come to stand in the timeline, from now on.
 
         It listens from its first step, before it waits for anything, so that nothing falls between a page read after
@@ -181,8 +182,13 @@ ROUTES: dict[str, dict[str, Argument]] = {
     "unfollow": {"address": Argument.TEXT},
     "following": {},
     "invite": {},
-    "timeline": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT, "author": Argument.OPTIONAL_TEXT},
-    "watch": {"author": Argument.OPTIONAL_TEXT},
+    "timeline": {
+        "limit": Argument.ROWS,
+        "before": Argument.OPTIONAL_TEXT,
+        "author": Argument.OPTIONAL_TEXT,
+        "tag": Argument.OPTIONAL_TEXT,
+    },
+    "watch": {"author": Argument.OPTIONAL_TEXT, "tag": Argument.OPTIONAL_TEXT},
     "show": {"notice": Argument.TEXT},
     "thread": {"notice": Argument.TEXT},
     "peers": {},

@@ -12,6 +12,7 @@ from p2pblog.config import (
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
     PETNAME_CHARACTERS_MAX,
+    TAG_CHARACTERS_MAX,
 )
 from p2pblog.errors import UsageError
 from p2pblog.terminal import clean_name
@@ -49,6 +50,16 @@ def check_bio(bio: str) -> str:
     """A bio, as it is; an empty one takes the old one away. Raises UsageError."""
     check_utf8(bio, "the bio")
     return _check_length(bio, "the bio", BIO_CHARACTERS_MAX)
+
+
+def check_tag(text: str) -> str:
+    """A tag, with or without its #, as notices have it. Raises UsageError."""
+    from p2pblog.core.tags import as_tag  # few commands need it
+
+    tag = as_tag(check_utf8(text, "the tag"))
+    if tag is None:
+        raise UsageError(f"a tag is one word of at most {TAG_CHARACTERS_MAX} letters, digits and _, not digits alone")
+    return tag
 
 
 def check_id(text: str) -> str:

@@ -38,3 +38,4 @@ class Row:
     boost_of: EntryId | None
     likes: int
     boosts: int
+    tags: tuple[str, ...] = ()

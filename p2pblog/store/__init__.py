@@ -62,11 +62,13 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class TimelineQuery:
-    """`identities`: whose notices (None: of self and all follows). `before`: an id in the timeline, exclusive."""
+    """`identities`: whose notices (None: of self and all follows, or with a tag of everybody). `before`: an id in the
+    timeline, exclusive. `tag`: only notices with it, as `core.tags` has it; boosts have none of their own."""
 
     limit: int
     before: EntryId | None = None
     identities: tuple[IdentityHash, ...] | None = None
+    tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ what hides what never runs in a circle and does not depend on the order of arriv
 * Of an identity that isn't kept, a run is hidden until it is; a stray is shown, since whoever handed it in checked it.
 * A retracted entry's payload is not *missing*: nobody asks for it again.
 * A like or boost counts while it is shown, once for each identity.
+* A notice stands under each tag of its text wherever its author's timeline shows it.
 * A reply ties its parent and its children together even when it is retracted itself, so a conversation stays whole.
 """
 
@@ -23,6 +24,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId
 from p2pblog.core.payload import Boost, Delete, Like, Note, Profile, decode, plain_texts
+from p2pblog.core.tags import tags_of
 from p2pblog.core.timelines import Row, is_shown, sort_time
 
 
@@ -44,16 +46,17 @@ REACTIONS = (Kind.BOOST, Kind.LIKE)
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """`of`: the id replied to, boosted or liked. `deletes`: the ids taken back, ascending."""
+    """`of`: the id replied to, boosted or liked. `deletes`: the ids taken back, ascending. `tags`: a notice's."""
 
     kind: Kind
     of: EntryId | None = None
     deletes: tuple[EntryId, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 _GAP, _PROFILE, _OTHER = Meaning(Kind.GAP), Meaning(Kind.PROFILE), Meaning(Kind.OTHER)
 PLAIN = Meaning(Kind.NOTE)
-"""Of every notice that refers to nothing, which nearly all are: this one object."""
+"""Of every notice that refers to nothing and has no tag, which nearly all are: this one object."""
 
 
 def meaning_of(payload: bytes | None) -> Meaning:
@@ -61,10 +64,11 @@ def meaning_of(payload: bytes | None) -> Meaning:
     if payload is None:
         return _GAP
     match decode(payload):
-        case Note(_, None):
-            return PLAIN
-        case Note(_, parent) if parent is not None:
-            return Meaning(Kind.NOTE, parent.id)
+        case Note(text, parent):
+            tags = tags_of(text)
+            if parent is None and not tags:
+                return PLAIN
+            return Meaning(Kind.NOTE, None if parent is None else parent.id, tags=tags)
         case Boost(of):
             return Meaning(Kind.BOOST, of.id)
         case Like(of):
@@ -83,7 +87,8 @@ def meanings_of(payloads: Sequence[bytes | None]) -> list[Meaning]:
         return [meaning_of(payload) for payload in payloads]
     held = cast(Sequence[bytes], payloads)
     return [
-        meaning_of(payload) if text is None else PLAIN for payload, text in zip(held, plain_texts(held), strict=True)
+        meaning_of(payload) if text is None or "#" in text else PLAIN
+        for payload, text in zip(held, plain_texts(held), strict=True)
     ]
 
 
@@ -144,17 +149,19 @@ class Shown:
 def compose(shown: Shown, name: str | None, boosted: bytes | None, likes: int, boosts: int) -> Row:
     """The row of a shown note or boost. `boosted`: the payload of the shown notice that it boosts, if held."""
     is_boost = shown.kind == Kind.BOOST
+    text = text_of(boosted if is_boost else shown.payload)
     return Row(
         id=shown.id,
         type="boost" if is_boost else "note",
         author=shown.author,
         name=name,
-        text=text_of(boosted if is_boost else shown.payload),
+        text=text,
         time_ms=shown.time_ms,
         reply_to=None if is_boost else shown.of,
         boost_of=shown.of if is_boost else None,
         likes=likes,
         boosts=boosts,
+        tags=tags_of(text),
     )
 
 

@@ -406,8 +406,12 @@ class MemoryStore:
             if query.before not in self._by_id:
                 raise NotFound(f"there is no notice {query.before.hex()} here")
             before = self._by_id[query.before].place
-        whose = self._at_home() if query.identities is None else dict.fromkeys(query.identities)
-        listed = (held for identity in whose for held in self._listed.get(identity, {}).values())
+        whose: Iterable[IdentityHash] = query.identities or ()
+        if query.identities is None:
+            whose = self._at_home() if query.tag is None else self._listed
+        listed = (held for identity in dict.fromkeys(whose) for held in self._listed.get(identity, {}).values())
+        if query.tag is not None:
+            listed = (held for held in listed if query.tag in held.meaning.tags)
         shown = (held for held in listed if (before is None or held.place < before) and self._is_shown(held))
         limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
         return [self._row(held) for held in nlargest(limit, shown, key=lambda held: held.place)]

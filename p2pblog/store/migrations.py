@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from p2pblog.errors import StoreError
+from p2pblog.store.meaning import meaning_of
 
 APPLICATION_ID = int.from_bytes(b"p2pb", "big")
 """SQLite's header field that says whose file this is (https://www.sqlite.org/pragma.html#pragma_application_id)."""
@@ -91,9 +92,28 @@ def _pack(db: sqlite3.Connection, register: int, width: int, records: Iterable[b
         db.execute("DELETE FROM generation WHERE no = ?", (cursor.lastrowid,))
 
 
+_VERSION_3 = "CREATE TABLE tag (tag TEXT, sort INTEGER, key INTEGER, PRIMARY KEY (tag, sort, key)) WITHOUT ROWID"
+_MAY_HAVE_TAGS = """
+SELECT e.sort, e.key, e.payload FROM entry e JOIN log l ON l.no = e.key >> 32
+WHERE e.kind = 1 AND instr(e.payload, X'23') AND (e.key & 4294967295) <= l.shown_to
+AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)
+AND NOT EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key)
+"""
+
+
+def _to_version_3(db: sqlite3.Connection) -> None:
+    """Notices that are shown come to stand under their tags."""
+    db.execute(_VERSION_3)
+    rows = db.execute(_MAY_HAVE_TAGS)
+    db.executemany(
+        "INSERT INTO tag VALUES (?, ?, ?)",
+        ((tag, sort, key) for sort, key, payload in rows for tag in meaning_of(payload).tags),
+    )
+
+
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
-MIGRATIONS: tuple[Step, ...] = (_VERSION_1, _to_version_2)
+MIGRATIONS: tuple[Step, ...] = (_VERSION_1, _to_version_2, _to_version_3)
 """Step n brings a database of version n - 1 to version n."""
 
 

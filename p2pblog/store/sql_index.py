@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 from p2pblog.core.keys import EntryId
 from p2pblog.store.meaning import IN_TIMELINES, REACTIONS, Kind, is_retractable, meaning_of
@@ -44,6 +45,7 @@ class Item:
     of: EntryId | None
     held: bool
     stray: bool = False
+    tags: tuple[str, ...] = ()
 
     @property
     def seq(self) -> int:
@@ -51,17 +53,24 @@ class Item:
 
 
 _ITEM = """SELECT e.key, e.sort, e.id, e.kind, e."of", e.payload IS NOT NULL,
-           EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key) FROM entry e"""
+           EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key),
+           CASE WHEN e.kind = 1 AND instr(e.payload, X'23') THEN e.payload END FROM entry e"""
+"""With the payload of a notice that may have tags."""
 
 
 def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
-    return [Item(*row) for key in keys for row in db.execute(f"{_ITEM} WHERE e.key = ?", (key,)).fetchall()]
+    return [_item(row) for key in keys for row in db.execute(f"{_ITEM} WHERE e.key = ?", (key,)).fetchall()]
+
+
+def _item(row: Sequence[Any]) -> Item:
+    key, sort, identifier, kind, of, held, stray, tagged = row
+    return Item(key, sort, identifier, kind, of, held, stray, () if tagged is None else meaning_of(tagged).tags)
 
 
 def _read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
     """The first items of a range of keys, at most ROWS_PER_STEP."""
     rows = db.execute(f"{_ITEM} WHERE e.key BETWEEN ? AND ? ORDER BY e.key LIMIT ?", (low, high, ROWS_PER_STEP))
-    return [Item(*row) for row in rows.fetchall()]
+    return [_item(row) for row in rows.fetchall()]
 
 
 # --- into the indexes and out again -----------------------------------------------------------------------------------
@@ -92,8 +101,8 @@ def enter(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
 def reap_plain(
     db: sqlite3.Connection, log: LogRow, keys: range, sorts: Sequence[int], but: Sequence[int], harvest: Harvest
 ) -> None:
-    """As `reap`, for consecutive entries that are notices, held, and refer to nothing, `but` for those at these
-    positions; nothing of their author is retracted."""
+    """As `reap`, for consecutive entries that are notices, held, refer to nothing and have no tag, `but` for those at
+    these positions; nothing of their author is retracted."""
     shown = max(0, min(len(keys), log.key(log.shown_to) + 1 - keys[0]))
     places = list(map(place_record, sorts[:shown], keys))
     if but:
@@ -115,6 +124,8 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     db.executemany("INSERT OR IGNORE INTO reply VALUES (?, ?, ?)", replies)
     shown = [item for item in vouched if item.held and item.id not in retracted]
     listed = [item for item in shown if item.kind in IN_TIMELINES and not item.stray]
+    tagged = sorted((tag, item.sort, item.key) for item in listed for tag in item.tags)
+    db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", tagged)
     harvest.feed += [feed_record(log.owner, item.sort, item.key) for item in listed]
     if listed and is_at_home(db, log.owner):
         harvest.home += [place_record(item.sort, item.key) for item in listed]
@@ -137,6 +148,8 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     if is_at_home(db, log.owner):
         HOME.discard(db, sorted(place_record(item.sort, item.key) for item in listed))
     FEED.discard(db, sorted(feed_record(log.owner, item.sort, item.key) for item in listed))
+    tagged = [(tag, item.sort, item.key) for item in listed for tag in item.tags]
+    db.executemany("DELETE FROM tag WHERE tag = ? AND sort = ? AND key = ?", tagged)
     profiles = [(log.owner, item.sort, item.key) for item in items if item.kind == Kind.PROFILE]
     db.executemany("DELETE FROM profile WHERE author = ? AND sort = ? AND key = ?", profiles)
     replies = [(item.of, item.sort, item.key) for item in items if item.kind == Kind.NOTE and item.of]

@@ -34,6 +34,7 @@ from p2pblog.store.sql_base import (
     key_of_id,
     log_of_device,
     log_of_key,
+    logs_of_owner,
     place_record,
     read_entries,
     read_log_state,
@@ -121,7 +122,9 @@ def timeline(db: sqlite3.Connection, query: TimelineQuery) -> list[Row]:
     place = LAST_PLACE if query.before is None else _place_of(db, query.before)
     limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
     places: Iterator[tuple[int, ...]]
-    if query.identities is None:
+    if query.tag is not None:
+        places = _tagged(db, query.tag, place, query.identities)
+    elif query.identities is None:
         places = (read_place(record) for record in HOME.below(db, place_record(*place)))
     else:
         owners = (identity_no(db, identity) for identity in dict.fromkeys(query.identities))
@@ -130,6 +133,21 @@ def timeline(db: sqlite3.Connection, query: TimelineQuery) -> list[Row]:
     found = list(islice(places, limit))
     reader = _RowReader(db)
     return [reader.row(reader.shown(key)) for _, key in found]
+
+
+def _tagged(
+    db: sqlite3.Connection, tag: str, before: tuple[int, int], identities: Sequence[IdentityHash] | None
+) -> Iterator[tuple[int, int]]:
+    """(sort, key) of notices with a tag, newest first, from below that place; all, or of these people."""
+    found: Iterator[tuple[int, int]] = db.execute(TAGGED, (tag, *before))
+    if identities is None:
+        return found
+    owners = (identity_no(db, identity) for identity in dict.fromkeys(identities))
+    logs = {log.no for owner in owners if owner is not None for log in logs_of_owner(db, owner)}
+    return (place for place in found if place[1] >> 32 in logs)
+
+
+TAGGED = "SELECT sort, key FROM tag WHERE tag = ? AND (sort, key) < (?, ?) ORDER BY sort DESC, key DESC"
 
 
 def _place_of(db: sqlite3.Connection, entry: EntryId) -> tuple[int, int]:

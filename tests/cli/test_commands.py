@@ -23,6 +23,7 @@ from p2pblog import cli, keyring
 from p2pblog.control import api
 from p2pblog.core import address, keys
 from p2pblog.errors import USER_ERRORS, StoreError, UserError
+from p2pblog.session import INTERRUPTED, Session, _program
 
 NEEDS_A_DAEMON = [
     ["status"],
@@ -174,12 +175,12 @@ def test_lists_are_lists(alice: Alice, node: FakeNode) -> None:
 def test_arguments_reach_the_node_as_they_were_typed(alice: Alice, node: FakeNode) -> None:
     notice = node.add()
     alice.gets("post", "--reply-to", "5FECEB66", "  two\n lines ☼ ")
-    alice.gets("timeline", "-n", "7", "--before", notice["id"], "--author", "bob")
+    alice.gets("timeline", "-n", "7", "--before", notice["id"], "--author", "bob", "--tag", "#Bees")
     alice.gets("profile", "--bio", "")
 
     assert node.calls == [
         ("post", {"text": "  two\n lines ☼ ", "reply_to": "5feceb66"}),
-        ("timeline", {"limit": 7, "before": notice["id"], "author": "bob"}),
+        ("timeline", {"limit": 7, "before": notice["id"], "author": "bob", "tag": "bees"}),
         ("profile", {"name": None, "bio": ""}),
     ]
 
@@ -244,7 +245,7 @@ def test_a_page_calls_people_as_the_reader_does_and_says_whose_words_a_boost_sho
 
 
 def test_an_empty_page_says_why(alice: Alice, node: FakeNode) -> None:
-    hint = f"Try: {cli.Session().command} --home {alice.home.folder} follow ADDRESS\n"
+    hint = f"Try: {Session().command} --home {alice.home.folder} follow ADDRESS\n"
     assert alice.types("timeline").stdout == f"Nothing here yet. Post something, or follow somebody.\n{hint}"
     assert alice.types("following").stdout == f"You follow nobody yet.\n{hint}"
     notice = node.add()
@@ -365,7 +366,7 @@ def test_every_error_of_the_node_is_one_sentence_and_a_command(alice: Alice, nod
     result = alice.types("status")
 
     assert result.exit_code == code
-    helps = f"{cli.Session().command} --home {alice.home.folder} peers"
+    helps = f"{Session().command} --home {alice.home.folder} peers"
     assert result.stderr == f"p2pblog: something  happened.\nTry: {helps}\n"
 
 
@@ -423,7 +424,7 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 def test_run_hands_everything_to_the_daemon(alice: Alice, daemon: list[tuple[Any, ...]]) -> None:
     result = alice.types("run", "--listen", "127.0.0.1:0", "--bootstrap", "a:1", "--bootstrap", "b:2", "--json")
 
-    command = f"{cli._program(sys.argv[0])} --home {alice.home.folder}"
+    command = f"{_program(sys.argv[0])} --home {alice.home.folder}"
     assert result.exit_code == 0
     assert daemon == [(alice.home, "127.0.0.1:0", ["a:1", "b:2"], True, command)]
 
@@ -458,12 +459,12 @@ def test_hints_can_be_typed_as_they_stand(monkeypatch: pytest.MonkeyPatch, tmp_p
     (tmp_path / "p2pblog").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert cli._program(str(tmp_path / "p2pblog")) == "p2pblog"
-    assert cli._program(".venv/bin/p2pblog") == ".venv/bin/p2pblog"
-    assert cli._program("/some where/p2pblog") == "'/some where/p2pblog'"
-    assert cli._program("/x/p2pblog/__main__.py") == f"{sys.executable} -m p2pblog"
+    assert _program(str(tmp_path / "p2pblog")) == "p2pblog"
+    assert _program(".venv/bin/p2pblog") == ".venv/bin/p2pblog"
+    assert _program("/some where/p2pblog") == "'/some where/p2pblog'"
+    assert _program("/x/p2pblog/__main__.py") == f"{sys.executable} -m p2pblog"
 
-    session = cli.Session()
+    session = Session()
     monkeypatch.setattr(sys, "argv", [".venv/bin/p2pblog"])
     monkeypatch.delenv("P2PBLOG_HOME", raising=False)
     assert session.command == ".venv/bin/p2pblog"
@@ -591,4 +592,4 @@ def test_ctrl_c_ends_a_command_without_a_traceback(alice: Alice, node: FakeNode)
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=30)
-    assert (process.returncode, out, errors.strip()) == (cli.INTERRUPTED, b"", b"")
+    assert (process.returncode, out, errors.strip()) == (INTERRUPTED, b"", b"")

@@ -33,6 +33,7 @@ def a_notice(number: int, text: str = "hello", **more: Any) -> Any:
         "boost_of": None,
         "likes": 0,
         "boosts": 0,
+        "tags": [],
         **more,
     }
 
@@ -129,7 +130,7 @@ def test_a_boost_says_what_it_boosts_and_the_nameless_have_letters() -> None:
 
 
 def test_an_empty_timeline_says_what_to_do() -> None:
-    assert text_of(pages.empty_timeline_page(False, False, "./p2pblog --home x"))[1] == (
+    assert text_of(pages.empty_timeline_page(False, False, None, "./p2pblog --home x"))[1] == (
         "Try: ./p2pblog --home x follow ADDRESS"
     )
 

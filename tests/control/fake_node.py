@@ -54,6 +54,7 @@ class FakeNode:
             "boost_of": None,
             "likes": 0,
             "boosts": 0,
+            "tags": [],
             **more,
         }
         self.notices.append(notice)
@@ -167,16 +168,16 @@ class FakeNode:
         return {"uri": f"p2pblog:{ALICE}?peer=127.0.0.1:4711"}
 
     async def timeline(
-        self, limit: int = 20, before: str | None = None, author: str | None = None
+        self, limit: int = 20, before: str | None = None, author: str | None = None, tag: str | None = None
     ) -> list[dict[str, Any]]:
-        self._called("timeline", limit=limit, before=before, author=author)
+        self._called("timeline", limit=limit, before=before, author=author, tag=tag)
         rows = list(reversed(self.notices))
         if before is not None:
             rows = rows[rows.index(self._find(before)) + 1 :]
         return [row for row in rows if author in (None, row["author"])][:limit]
 
-    async def watch(self, author: str | None = None) -> AsyncIterator[dict[str, Any]]:
-        self._called("watch", author=author)
+    async def watch(self, author: str | None = None, tag: str | None = None) -> AsyncIterator[dict[str, Any]]:
+        self._called("watch", author=author, tag=tag)
         outgoing, incoming = trio.open_memory_channel[dict[str, Any]](100)
         self.watchers.append(outgoing)
         self.watching += 1

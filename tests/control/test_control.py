@@ -189,7 +189,7 @@ async def test_absent_arguments_are_left_to_the_node(home: Home, served: Served)
     node = FakeNode()
     async with served(home, node) as path:
         await ask_raw(path, posted("timeline", b'{"before": null}'))
-    assert node.calls == [("timeline", {"limit": 20, "before": None, "author": None})]
+    assert node.calls == [("timeline", {"limit": 20, "before": None, "author": None, "tag": None})]
 
 
 @trio_test

@@ -6,10 +6,12 @@ import copy
 
 import pytest
 import trio
+import trio.testing
 from builders import NOON, person
 from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
+from p2pblog.control.api import NoticeDocument
 from p2pblog.core.logs import Batch
 from p2pblog.errors import NotFound, NotPermitted, UsageError
 from p2pblog.gossip.events import Learned
@@ -52,6 +54,33 @@ async def test_likes_and_boosts_count_people_not_clicks(autojump_clock: MockCloc
         await world.home("bob").node.boost(written["id"][:8])
         await has_row(world, "alice", "tea?", type="note", likes=2, boosts=1)
         await has_row(world, "carol", "tea?", type="boost", boost_of=written["id"])
+
+
+@trio_test
+async def test_a_tag_is_read_by_whoever_follows_and_watched(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await friends(world, "alice", "bob")
+        node = world.home("bob").node
+        seen: list[NoticeDocument] = []
+
+        async def watch() -> None:
+            async for notice in node.watch(tag="bees"):
+                seen.append(notice)  # noqa: PERF401 - it does not end
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            await trio.testing.wait_all_tasks_blocked()
+            for text in ("nothing", "of #Bees", "more of #bees and #honey"):
+                await world.home("alice").node.post(text)
+            await world.reads("bob", "more of #bees and #honey")
+            rows = await node.timeline(tag="#BEES")
+            nursery.cancel_scope.cancel()
+        assert [row["text"] for row in rows] == ["more of #bees and #honey", "of #Bees"]
+        assert rows[0]["tags"] == ["bees", "honey"]
+        assert [row["text"] for row in await node.timeline(tag="bees", author=world.home("bob").address)] == []
+        assert [notice["text"] for notice in seen] == ["of #Bees", "more of #bees and #honey"]
+        with pytest.raises(UsageError):
+            await node.timeline(tag="two words")
 
 
 @trio_test

@@ -60,7 +60,9 @@ def draw_world(data: st.DataObject) -> World:
 
 def draw_entry(data: st.DataObject, log: Log, before: list[Entry]) -> None:
     target = before[data.draw(st.integers(0, len(before) - 1), "about")]
-    match data.draw(st.integers(0, 7), "kind"):
+    match data.draw(st.integers(0, 8), "kind"):
+        case 8:
+            log.note("#bees" + data.draw(st.sampled_from(["", " #Honey"]), "tags"))
         case 0 | 1:
             log.note(f"{len(log.entries)}", time_ms=data.draw(st.sampled_from(TIMES), "time"))
         case 2:
@@ -148,6 +150,7 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         ("load", ()),
         ("timeline", (TimelineQuery(1_000),)),
         ("timeline", (TimelineQuery(1_000, None, hashes),)),
+        ("timeline", (TimelineQuery(1_000, tag="bees"),)),
         ("rows", (ids,)),
         ("follow_rows", ()),
         ("entry_count", ()),
@@ -156,6 +159,8 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
     if thorough:
         asked += [("profile", (identity,)) for identity in hashes]
         asked += [("timeline", (TimelineQuery(3, identifier),)) for identifier in ids[::3]]
+        asked += [("timeline", (TimelineQuery(3, identifier, None, "bees"),)) for identifier in ids[::3]]
+        asked += [("timeline", (TimelineQuery(9, None, hashes[:1], "honey"),))]
         asked += [("thread", (identifier,)) for identifier in ids]
         asked += [("locate", (identifier,)) for identifier in ids]
         asked += [("run", (log.key, seq, seq + 3, RUN_BYTES_MAX)) for log in world.logs for seq in (1, 3, 6)]

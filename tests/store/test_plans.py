@@ -25,6 +25,7 @@ def people() -> list[Person]:
     people = [person("alice"), person("bob")]
     alice, bob = people
     alice.log.profile("Alice")
+    bob.log.note("#bees")
     notes = alice.notes(70)
     bob.log.note("reply", reply_to=notes[0])
     bob.log.boost(notes[1])
@@ -85,6 +86,20 @@ def test_pages_of_timelines(db: sqlite3.Connection, people: list[Person]) -> Non
         assert all(steps[-1] == "SEARCH page USING INDEX page_by_first (generation=? AND first<?)" for steps in walks)
 
 
+def test_pages_of_tags(db: sqlite3.Connection, people: list[Person]) -> None:
+    deep = people[0].log.entries[40].id
+    whose = (people[0].hash, people[1].hash)
+    for query in (
+        TimelineQuery(20, tag="bees"),
+        TimelineQuery(20, deep, tag="bees"),
+        TimelineQuery(20, deep, whose, "bees"),
+    ):
+        plans = plans_of(db, lambda: sql_read.timeline(db, query))  # noqa: B023 - asked at once
+        assert not complaints(plans)
+        (walk,) = (steps for statement, steps in plans.items() if "FROM tag" in statement)
+        assert walk == ["SEARCH tag USING PRIMARY KEY (tag=? AND (sort,key)<(?,?))"]
+
+
 def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Person]) -> None:
     alice, bob = people
     note = alice.log.entries[2]
@@ -105,7 +120,7 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
 def test_writing(db: sqlite3.Connection, people: list[Person]) -> None:
     alice, bob = people
     doomed = alice.log.entries[9]
-    alice.log.note("new")
+    alice.log.note("new #bees")
     alice.log.delete(doomed)
     use_cases: list[Callable[[], Any]] = [
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run(70))], LATER),

@@ -20,9 +20,9 @@ from store_kit import LATER, add, keep, open_kind, texts
 from trio.testing import trio_test
 
 from p2pblog.bridge import open_bridge
-from p2pblog.core.logs import Batch
+from p2pblog.core.logs import Batch, Located
 from p2pblog.errors import BadChain, StoreError, StoreFull
-from p2pblog.store import TimelineQuery, migrations, sqlite
+from p2pblog.store import TimelineQuery, migrations, sql_write, sqlite
 from p2pblog.store.sqlite import SqliteStore, open_sqlite
 
 VERSION_1 = Path(__file__).with_name("version_1.sql")
@@ -209,6 +209,27 @@ def test_a_new_database_and_a_migrated_one_have_one_schema() -> None:
             assert schema(old) == schema(new)
 
 
+def test_notices_of_version_2_come_to_stand_under_their_tags() -> None:
+    alice, bob = person("alice"), person("bob")
+    tagged = [alice.log.note("#bees"), alice.log.note("#Bees and #honey"), alice.log.note("none")]
+    alice.log.note("#bees", reply_to=tagged[2])
+    alice.log.delete(tagged[0])
+    alice.log.boost(bob.log.note("#bees, a stray"))
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_identity(db, alice.identity)
+        sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER)
+        sql_write.put_stray(db, Located(bob.hash, bob.log.entries[-1], ()), LATER)
+        stands = db.execute("SELECT * FROM tag").fetchall()
+        assert [tag for tag, _sort, _key in stands] == ["bees", "bees", "honey"]
+
+        db.execute("DROP TABLE tag")
+        db.execute("PRAGMA user_version = 2")
+        migrations.migrate(db)
+
+        assert db.execute("SELECT * FROM tag").fetchall() == stands
+
+
 def test_a_step_that_fails_leaves_the_version_before_it() -> None:
     good = "CREATE TABLE added (x);\nINSERT INTO added VALUES (1);\n"
     bad = "CREATE TABLE more (x);\nINSERT INTO nowhere VALUES (1);\n"
@@ -299,7 +320,7 @@ FULL_DISK_CHILD = """
 import resource, sys, trio
 from builders import person
 from p2pblog.bridge import open_bridge
-from p2pblog.core.logs import Batch
+from p2pblog.core.logs import Batch, Located
 from p2pblog.errors import StoreFull
 from p2pblog.store.sqlite import open_sqlite
 from pathlib import Path

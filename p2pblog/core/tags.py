@@ -1,0 +1,66 @@
+"""Tags: what `#word` in a text names, alike on every node whatever the writer's capitals and composition."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from p2pblog.config import TAG_CHARACTERS_MAX, TAGS_MAX
+
+_BEFORE = "/&#"
+"""Before a `#` these make it part of an address, of a character reference or of a row of signs."""
+_JOINERS = "\u200c\u200d"
+"""Zero-width joiners, which stand inside words of Persian and of Indian languages (UAX #31, 2.3)."""
+_WITHOUT_JOINERS = dict.fromkeys(map(ord, _JOINERS))
+_SIGN = re.compile("#")
+
+
+def tags_of(text: str) -> tuple[str, ...]:
+    """The tags of a text in the order in which they come first, normal, each once; at most TAGS_MAX.
+
+    A tag is a `#` that follows neither a word nor one of `/&#`, and then letters, marks, digits, connecting
+    punctuation such as `_`, and joiners between them; not digits alone, nor over TAG_CHARACTERS_MAX characters when
+    normal. (What counts as a word is that of UTS #18, annex C, `\\w`.)
+    """
+    if "#" not in text:
+        return ()
+    found: dict[str, None] = {}
+    for sign in _SIGN.finditer(text):
+        at = sign.start()
+        if at and (text[at - 1] in _BEFORE or _is_of_word(text[at - 1])):
+            continue
+        tag = _normal(_word(text, at + 1))
+        if tag is not None:
+            found.setdefault(tag)
+            if len(found) == TAGS_MAX:
+                break
+    return tuple(found)
+
+
+def as_tag(typed: str) -> str | None:
+    """What a person typed as a tag, with or without its `#`, as `tags_of` gives it; None for what can't be one."""
+    word = typed.strip().removeprefix("#")
+    return _normal(word) if word and _word(word, 0) == word else None
+
+
+def _word(text: str, start: int) -> str:
+    """The longest word that begins here; no more of it than could be a tag, and one character."""
+    end, most = start, start + TAG_CHARACTERS_MAX + 1
+    while end < len(text) and end < most and (_is_of_word(text[end]) or text[end] in _JOINERS):
+        end += 1
+    return text[start:end].rstrip(_JOINERS)
+
+
+def _is_of_word(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category[0] in "LMN" or category == "Pc"
+
+
+def _normal(word: str) -> str | None:
+    """Caseless and composed (Unicode, 3.13, D146: compatibility caseless matching), without joiners."""
+    if not word or len(word) > TAG_CHARACTERS_MAX:
+        return None
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", word).casefold())
+    normal = unicodedata.normalize("NFKC", folded.casefold()).translate(_WITHOUT_JOINERS)
+    is_word = any(unicodedata.category(each) not in ("Nd", "Pc") for each in normal)
+    return normal if is_word and len(normal) <= TAG_CHARACTERS_MAX else None

@@ -1,0 +1,191 @@
+"""One invocation of the command line: how it was called, the way out for what it says, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, cast
+
+import click
+
+from p2pblog.config import Home, find_home
+from p2pblog.control import client
+from p2pblog.errors import UsageError
+from p2pblog.terminal import Page, Piece, Style, columns, line, write
+
+INTERRUPTED = 130
+"""What shells expect of a command that ended by Ctrl-C: 128 and the number of SIGINT."""
+
+
+class Session:
+    """One invocation: how it was called, and the way out for what it says."""
+
+    def __init__(self) -> None:
+        self.json = False
+        self.folder: str | None = None
+
+    @property
+    def home(self) -> Home:
+        """Raises UsageError for a folder that can't be one."""
+        if self.folder == "":
+            raise UsageError("the home is empty: give a folder after --home")
+        try:
+            return find_home(self.folder)
+        except (RuntimeError, OSError, ValueError) as error:  # unknown ~user, a loop of links, a null byte
+            raise UsageError(f"{self.folder or os.environ.get('P2PBLOG_HOME')} cannot be a home: {error}") from error
+
+    @property
+    def command(self) -> str:
+        """What to type, here and now, to call this p2pblog with this home."""
+        folder = self.folder or os.environ.get("P2PBLOG_HOME")
+        return self.program + (f" --home {_quoted(folder)}" if folder else "")
+
+    @property
+    def program(self) -> str:
+        """The same without a home, for what needs none."""
+        return _program(sys.argv[0])
+
+    @property
+    def columns(self) -> int:
+        return columns()
+
+    def ask(self, route: str, **arguments: Any) -> Any:
+        """The daemon's answer. Raises UserError."""
+        return client.call(self.home, route, **arguments)
+
+    def show(self, document: Any, page: Callable[[], Page]) -> None:
+        """The one document or the page; nobody listening any more is no error."""
+        if sys.stdout is None:  # it was closed before we began
+            return
+        try:
+            if self.json:
+                sys.stdout.write(json.dumps(document, ensure_ascii=True) + "\n")
+                sys.stdout.flush()
+            else:
+                write(sys.stdout, page(), _wants_colour(sys.stdout))
+        except BrokenPipeError:
+            _hush(sys.stdout)
+            raise click.exceptions.Exit(0) from None
+
+    def tell(self, page: Page) -> None:
+        """An aside to the person, beside the output."""
+        if sys.stderr is None:
+            return
+        try:
+            write(sys.stderr, page, _wants_colour(sys.stderr))
+        except OSError:
+            _hush(sys.stderr)
+
+    def fail(self, sentence: str, hint: str | None = None) -> None:
+        """One sentence, and the command that helps."""
+        sentence = sentence.rstrip(". ")
+        end = "" if sentence.endswith(("?", "!")) else "."
+        page = [line(Piece("p2pblog:", Style.ERROR), f" {sentence}{end}")]
+        if hint:
+            helps = hint.replace("p2pblog", self.command, 1) if hint.split()[0] == "p2pblog" else hint
+            page.append(line("Try: ", Piece(helps, Style.BOLD)))
+        self.tell(page)
+
+
+def _program(called: str) -> str:
+    """How the person can call this program again: by name where the shell finds it, else by its path."""
+    import shutil
+    from pathlib import Path
+
+    path = Path(called)
+    if path.name == "__main__.py":
+        return f"{_quoted(sys.executable)} -m p2pblog"
+    found = shutil.which(path.name)
+    return path.name if found is not None and Path(found) == path.absolute() else _quoted(called)
+
+
+def _quoted(word: str) -> str:
+    import shlex
+
+    return shlex.quote(word)
+
+
+def _wants_colour(stream: Any) -> bool:
+    """On a terminal, unless NO_COLOR is set to anything (no-color.org) or the terminal is a dumb one."""
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _hush(stream: Any) -> None:
+    """Nobody reads this stream any more: let what is left in it go nowhere, without a word at the exit."""
+    try:
+        void = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(void, stream.fileno())
+        os.close(void)
+    except (OSError, ValueError):  # a stream of a test has no descriptor
+        return
+
+
+# --- errors become exit codes -----------------------------------------------------------------------------------------
+
+
+class Commands(click.Group):
+    """The group whose errors are one sentence on stderr and whose exit codes are the contract's."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> NoReturn:
+        session, inner = Session(), cast("Callable[..., Any]", super().main)
+        extra = {**extra, "prog_name": "p2pblog", "obj": session}
+        try:
+            code = inner(*args, standalone_mode=False, **extra)
+        except Exception as error:
+            code = _exit_code(session, error)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _exit_code(session: Session, error: Exception) -> int:
+    """Say what went wrong and give the code for it."""
+    if isinstance(error, click.Abort):
+        return INTERRUPTED
+    if isinstance(error, click.ClickException):
+        return _usage(session, error)
+    from p2pblog.control.api import told
+
+    refused = told(error)
+    if os.environ.get("P2PBLOG_DEBUG"):
+        import traceback
+
+        session.tell([line(text) for text in "".join(traceback.format_exception(error)).splitlines()])
+    if refused is not None:
+        session.fail(refused.sentence, refused.hint)
+        return refused.exit_code
+    if isinstance(error, OSError) and error.errno:
+        session.fail(f"the system says: {os.strerror(error.errno)}")
+        return 1
+    session.fail(f"internal error ({type(error).__name__}): please report it; P2PBLOG_DEBUG=1 shows where it happened")
+    return 1
+
+
+def _usage(session: Session, error: click.ClickException) -> int:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "p2pblog"
+    if type(error).__name__ == "NoArgsIsHelpError":  # since click 8.2
+        session.tell([line(text) for text in error.format_message().splitlines()])
+    else:
+        session.fail(" ".join(_lower(error.format_message()).split()), f"{path} --help")
+    return error.exit_code
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+# --- what commands take ---------------------------------------------------------------------------------------------
+
+this = click.make_pass_decorator(Session)
+
+
+def _set_json(context: click.Context, _: click.Parameter, chosen: bool) -> None:
+    session = context.find_object(Session)
+    assert session is not None
+    session.json = session.json or chosen
+
+
+json_option = click.option(
+    "--json", is_flag=True, expose_value=False, callback=_set_json, help="Print one JSON document."
+)
