@@ -140,14 +140,13 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
     def nearest(self, target: bytes, k: int, exclude: NodeId | None = None) -> list[Contact]:
         """The k contacts nearest to a target, which may be one of them."""
         point = int.from_bytes(target, "big")
-        listed = [
-            (node.long_id ^ point, node.contact)
-            for bucket in self.buckets
-            for node in bucket.nodes.values()
-            if node.id != exclude
-        ]
-        listed.sort()  # a few hundred at most, and quicker than a heap with a key
-        return [contact for _, contact in listed[:k]]
+        found: list[Contact] = []
+        for bucket in sorted(self.buckets, key=lambda bucket: _distance_of_range(bucket.range, point)):
+            near = [(node.long_id ^ point, node.contact) for node in bucket.nodes.values() if node.id != exclude]
+            found += [contact for _, contact in sorted(near)]  # all nearer than any of the buckets to come
+            if len(found) >= k:
+                break
+        return found[:k]
 
     def touch(self, target: bytes, now_ms: int) -> None:
         """A walk went into this bucket."""
@@ -168,3 +167,11 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
 def _of_block(bucket: KBucket, block: bytes) -> int:
     listed = chain(bucket.nodes.values(), bucket.replacement_nodes.values())  # nobody is in both
     return sum(node.block == block for node in listed)
+
+
+def _distance_of_range(span: tuple[int, int], point: int) -> int:
+    """How far the nearest id of a bucket's range is. A range is a subtree, so all of one are nearer than all of the
+    next; the library's ranges begin with 1, where a subtree begins with 0, and the first has one id too many."""
+    low, high = span
+    bits = (high - low - (low == 0)).bit_length()
+    return ((point ^ low) >> bits) << bits

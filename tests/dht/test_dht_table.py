@@ -117,6 +117,8 @@ def test_the_nearest_are_the_nearest() -> None:
         target = rng.randbytes(20)
         expected = sorted(mine.contacts(), key=lambda one: distance(one.id, target))[:20]
         assert mine.nearest(target, 20) == expected
+        assert mine.nearest(target, 20, exclude=expected[3].id)[:19] == expected[:3] + expected[4:]
+        assert mine.nearest(target, 1_000) == sorted(mine.contacts(), key=lambda one: distance(one.id, target))
         assert [node.contact for node in mine.find_neighbors(Node(target))] == expected
 
 
