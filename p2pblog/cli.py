@@ -146,13 +146,17 @@ def status(session: Session) -> None:
 @command("post", 'p2pblog post "Hello, everybody"\nfortune | p2pblog post -')
 @click.argument("text")
 @click.option("--reply-to", metavar="ID", help="The notice that this one answers.")
-def post(session: Session, text: str, reply_to: str | None) -> None:
+@click.option("--cw", metavar="TEXT", help="A content warning: what readers see before they ask for the text.")
+@click.option("--lang", metavar="TAG", help="The language of the text, as en or pt-BR.")
+def post(session: Session, text: str, reply_to: str | None, cw: str | None, lang: str | None) -> None:
     """Publish a notice. TEXT is one argument: quote it. `-` reads it from the standard input."""
     text = words.check_text(_from_stdin() if text == "-" else text)
     reply_to = None if reply_to is None else words.check_id(reply_to)
-    document = session.ask("post", text=text, reply_to=reply_to)
+    cw = None if cw is None else words.check_warning(cw)
+    lang = None if lang is None else words.check_language(lang)
+    document = session.ask("post", text=text, reply_to=reply_to, cw=cw, lang=lang)
     session.show(document, lambda: pages.written_page(document))
-    if not session.json and pages.is_too_long_for_dht(text, reply_to is not None):
+    if not session.json and pages.is_too_long_for_dht(text + (cw or "") + (lang or ""), reply_to is not None):
         session.tell(
             [line("It is too long for the DHT: while you are offline, only nodes that follow you pass it on.")]
         )
@@ -361,7 +365,10 @@ def show(session: Session, notice: str) -> None:
     """One notice."""
     document = session.ask("show", notice=words.check_id(notice))
     session.show(
-        document, lambda: pages.notice_lines(document, _now_ms(), session.columns, _known(session, [document]))
+        document,
+        lambda: pages.notice_lines(
+            document, _now_ms(), session.columns, _known(session, [document]), is_asked_for=True
+        ),
     )
 
 

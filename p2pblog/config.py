@@ -17,6 +17,10 @@ NOTE_CHARACTERS_MAX = 5_000
 """One notice's text, counted in code points: ten times Mastodon's default; beyond it people want a page."""
 NOTE_BYTES_MAX = 15_000
 """One notice's text in UTF-8: leaves 1,384 bytes of a payload for the rest of the map."""
+WARNING_CHARACTERS_MAX = 200
+"""A content warning: one line that says what the text is about."""
+LANGUAGE_CHARACTERS_MAX = 35
+"""A language tag: what RFC 5646, 4.4.1, asks everybody to have room for."""
 TAG_CHARACTERS_MAX = 64
 """A tag without its #: the longest German word in a newspaper has 67 letters, and nobody reads it twice."""
 TAGS_MAX = 32

@@ -28,7 +28,16 @@ from p2pblog.control.api import (
     ThreadDocument,
     WrittenDocument,
 )
-from p2pblog.control.words import check_bio, check_id, check_name, check_petname, check_tag, check_text
+from p2pblog.control.words import (
+    check_bio,
+    check_id,
+    check_language,
+    check_name,
+    check_petname,
+    check_tag,
+    check_text,
+    check_warning,
+)
 from p2pblog.core import address, payload
 from p2pblog.core.address import Endpoint, Link
 from p2pblog.core.entry import Entry
@@ -120,10 +129,14 @@ class Node:
 
     # --- writing ---
 
-    async def post(self, text: str, reply_to: str | None = None) -> WrittenDocument:
+    async def post(
+        self, text: str, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+    ) -> WrittenDocument:
         check_text(text)
+        warning = None if cw is None else check_warning(cw)
+        language = None if lang is None else check_language(lang)
         ref = None if reply_to is None else await self._notice_ref(reply_to)
-        return self._written(await self._author.write(Note(text, ref)), Note.type)
+        return self._written(await self._author.write(Note(text, ref, warning, language)), Note.type)
 
     async def boost(self, notice: str) -> WrittenDocument:
         """Boosting twice gives the first boost again: a timeline shows it once."""
@@ -457,4 +470,6 @@ def _notice(row: Row) -> NoticeDocument:
         likes=row.likes,
         boosts=row.boosts,
         tags=list(row.tags),
+        cw=row.warning,
+        lang=row.language,
     )

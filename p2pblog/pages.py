@@ -129,12 +129,21 @@ def notice_lines(
     known: Known = NOTHING_KNOWN,
     indent: str = "",
     mark: str = "",
+    *,
+    is_asked_for: bool = False,
 ) -> Page:
-    """A notice: who, when and which id; its text; what it answers and what it got. `indent` leads every line."""
+    """A notice: who, when and which id; its text; what it answers and what it got. `indent` leads every line.
+    `is_asked_for`: the text is shown although a content warning stands before it."""
     inner = indent + " " * len(mark) + "  "
     text_columns = min(columns - len(inner), TEXT_COLUMNS_MAX)
     # Every line of the text is set in, so that no text can draw what looks like the head of another notice.
     body = [line(inner, text) if text else line() for text in wrap(clean_text(notice["text"]).rstrip(), text_columns)]
+    if notice["cw"]:
+        warned = [
+            line(inner, Piece(text, Style.BOLD)) for text in wrap(f"CW: {clean_line(notice['cw'])}", text_columns)
+        ]
+        hidden = fit(f"(text hidden; p2pblog show {short_id(notice['boost_of'] or notice['id'])})", text_columns)
+        body = [*warned, *(body if is_asked_for else [line(inner, Piece(hidden, Style.DIM))])]
     if notice["type"] == "boost" and not notice["text"]:
         body = [line(inner, Piece(fit("(not here: deleted, or not fetched yet)", text_columns), Style.DIM))]
     return [

@@ -76,6 +76,8 @@ class NoticeDocument(TypedDict):
     likes: int
     boosts: int
     tags: list[str]
+    cw: str | None
+    lang: str | None
 
 
 class ThreadDocument(TypedDict):
@@ -113,7 +115,9 @@ class NodeApi(Protocol):
 
     async def id(self) -> IdDocument: ...
     async def status(self) -> StatusDocument: ...
-    async def post(self, text: str, reply_to: str | None = None) -> WrittenDocument: ...
+    async def post(
+        self, text: str, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+    ) -> WrittenDocument: ...
     async def boost(self, notice: str) -> WrittenDocument: ...
     async def like(self, notice: str) -> WrittenDocument: ...
     async def delete(self, notice: str) -> WrittenDocument: ...
@@ -173,7 +177,12 @@ class Argument(Enum):
 ROUTES: dict[str, dict[str, Argument]] = {
     "id": {},
     "status": {},
-    "post": {"text": Argument.TEXT, "reply_to": Argument.OPTIONAL_TEXT},
+    "post": {
+        "text": Argument.TEXT,
+        "reply_to": Argument.OPTIONAL_TEXT,
+        "cw": Argument.OPTIONAL_TEXT,
+        "lang": Argument.OPTIONAL_TEXT,
+    },
     "boost": {"notice": Argument.TEXT},
     "like": {"notice": Argument.TEXT},
     "delete": {"notice": Argument.TEXT},

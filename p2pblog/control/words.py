@@ -13,6 +13,7 @@ from p2pblog.config import (
     NOTE_CHARACTERS_MAX,
     PETNAME_CHARACTERS_MAX,
     TAG_CHARACTERS_MAX,
+    WARNING_CHARACTERS_MAX,
 )
 from p2pblog.errors import UsageError
 from p2pblog.terminal import clean_name
@@ -50,6 +51,20 @@ def check_bio(bio: str) -> str:
     """A bio, as it is; an empty one takes the old one away. Raises UsageError."""
     check_utf8(bio, "the bio")
     return _check_length(bio, "the bio", BIO_CHARACTERS_MAX)
+
+
+def check_warning(text: str) -> str:
+    """A content warning, without space around it; one line. Raises UsageError."""
+    return _one_line(text, "the content warning", WARNING_CHARACTERS_MAX)
+
+
+def check_language(text: str) -> str:
+    """A language tag, as it is. Raises UsageError."""
+    from p2pblog.core.payload import is_language  # few commands need it
+
+    if not is_language(check_utf8(text, "the language")):
+        raise UsageError("a language is written as a tag like en, pt-BR or zh-Hant")
+    return text
 
 
 def check_tag(text: str) -> str:

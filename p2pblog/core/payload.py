@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,11 +10,13 @@ from typing import Any, ClassVar
 
 from p2pblog.config import (
     BIO_CHARACTERS_MAX,
+    LANGUAGE_CHARACTERS_MAX,
     NAME_CHARACTERS_MAX,
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
     PAYLOAD_BYTES_MAX,
     SEQ_MAX,
+    WARNING_CHARACTERS_MAX,
 )
 from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
@@ -57,11 +60,15 @@ class LogStart:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A notice."""
+    """A notice. A field but its text that is not there or empty is None."""
 
     type: ClassVar[str] = "note"
     text: str
     reply_to: Ref | None = None
+    warning: str | None = None
+    """What is shown before the text is asked for."""
+    language: str | None = None
+    """A language tag (RFC 5646, 2.1, by its form alone)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +120,9 @@ def encode(payload: Payload) -> bytes:
     match payload:
         case LogStart(identity):
             fields = {"identity": identity}
-        case Note(text, reply_to):
-            fields = {"text": text, "reply_to": None if reply_to is None else reply_to.value}
+        case Note(text, reply_to, warning, language):
+            reference = None if reply_to is None else reply_to.value
+            fields = {"text": text, "reply_to": reference, "cw": warning, "lang": language}
         case Boost(of) | Like(of):
             fields = {"of": of.value}
         case Delete(of, replaces):
@@ -203,6 +211,8 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
             return Note(
                 _text(fields.get("text"), NOTE_CHARACTERS_MAX, NOTE_BYTES_MAX),
                 None if reply_to is None else Ref.from_value(reply_to),
+                _text(fields.get("cw", ""), WARNING_CHARACTERS_MAX, 4 * WARNING_CHARACTERS_MAX) or None,
+                _language(fields.get("lang", "")) or None,
             )
         case "boost":
             return Boost(Ref.from_value(fields.get("of")))
@@ -220,6 +230,22 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
             )
         case _:
             return Unknown(kind)
+
+
+_LANGUAGE = re.compile(r"([a-z]{2,8}|[xi](?=-))(-[a-z0-9]{1,8})*", re.IGNORECASE | re.ASCII)
+
+
+def _language(value: Any) -> str:
+    text = _text(value, LANGUAGE_CHARACTERS_MAX, LANGUAGE_CHARACTERS_MAX)
+    if text and not is_language(text):
+        raise Malformed("no language tag")
+    return text
+
+
+def is_language(text: str) -> bool:
+    """Whether this has the form of a language tag, as `en`, `pt-BR` or `zh-Hant-TW` (RFC 5646, 2.1: letters and digits
+    in parts of at most 8, the first of letters; whether it is registered is not looked at)."""
+    return len(text) <= LANGUAGE_CHARACTERS_MAX and _LANGUAGE.fullmatch(text) is not None
 
 
 def _text(value: Any, characters_max: int, bytes_max: int) -> str:

@@ -39,3 +39,5 @@ class Row:
     likes: int
     boosts: int
     tags: tuple[str, ...] = ()
+    warning: str | None = None
+    language: str | None = None

@@ -64,7 +64,7 @@ def meaning_of(payload: bytes | None) -> Meaning:
     if payload is None:
         return _GAP
     match decode(payload):
-        case Note(text, parent):
+        case Note(text=text, reply_to=parent):
             tags = tags_of(text)
             if parent is None and not tags:
                 return PLAIN
@@ -117,10 +117,10 @@ def places(stretch: Sequence[Entry], now_ms: int, before: int | None, after: int
     return found
 
 
-def text_of(payload: bytes | None) -> str:
-    """A note's text as it was signed; empty for anything else."""
+def note_of(payload: bytes | None) -> Note:
+    """A note as it was signed; one that says nothing for anything else."""
     read = None if payload is None else decode(payload)
-    return read.text if isinstance(read, Note) else ""
+    return read if isinstance(read, Note) else Note("")
 
 
 def profile_of(payload: bytes | None) -> tuple[str | None, str | None]:
@@ -149,19 +149,21 @@ class Shown:
 def compose(shown: Shown, name: str | None, boosted: bytes | None, likes: int, boosts: int) -> Row:
     """The row of a shown note or boost. `boosted`: the payload of the shown notice that it boosts, if held."""
     is_boost = shown.kind == Kind.BOOST
-    text = text_of(boosted if is_boost else shown.payload)
+    note = note_of(boosted if is_boost else shown.payload)
     return Row(
         id=shown.id,
         type="boost" if is_boost else "note",
         author=shown.author,
         name=name,
-        text=text,
+        text=note.text,
         time_ms=shown.time_ms,
         reply_to=None if is_boost else shown.of,
         boost_of=shown.of if is_boost else None,
         likes=likes,
         boosts=boosts,
-        tags=tags_of(text),
+        tags=tags_of(note.text),
+        warning=note.warning,
+        language=note.language,
     )
 
 

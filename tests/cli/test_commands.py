@@ -174,12 +174,12 @@ def test_lists_are_lists(alice: Alice, node: FakeNode) -> None:
 
 def test_arguments_reach_the_node_as_they_were_typed(alice: Alice, node: FakeNode) -> None:
     notice = node.add()
-    alice.gets("post", "--reply-to", "5FECEB66", "  two\n lines ☼ ")
+    alice.gets("post", "--reply-to", "5FECEB66", "--cw", " the end ", "--lang", "pt-BR", "  two\n lines ☼ ")
     alice.gets("timeline", "-n", "7", "--before", notice["id"], "--author", "bob", "--tag", "#Bees")
     alice.gets("profile", "--bio", "")
 
     assert node.calls == [
-        ("post", {"text": "  two\n lines ☼ ", "reply_to": "5feceb66"}),
+        ("post", {"text": "  two\n lines ☼ ", "reply_to": "5feceb66", "cw": "the end", "lang": "pt-BR"}),
         ("timeline", {"limit": 7, "before": notice["id"], "author": "bob", "tag": "bees"}),
         ("profile", {"name": None, "bio": ""}),
     ]
@@ -208,7 +208,7 @@ def test_timeline_shows_20_unless_told(alice: Alice, node: FakeNode) -> None:
 )
 def test_post_reads_stdin_and_drops_one_final_newline(alice: Alice, node: FakeNode, typed: bytes, posted: str) -> None:
     alice.gets("post", "-", stdin=typed)
-    assert node.calls == [("post", {"text": posted, "reply_to": None})]
+    assert node.calls == [("post", {"text": posted, "reply_to": None, "cw": None, "lang": None})]
 
 
 def test_a_text_like_an_option_is_posted_after_two_dashes(alice: Alice, node: FakeNode) -> None:

@@ -34,6 +34,8 @@ def a_notice(number: int, text: str = "hello", **more: Any) -> Any:
         "likes": 0,
         "boosts": 0,
         "tags": [],
+        "cw": None,
+        "lang": None,
         **more,
     }
 
@@ -226,3 +228,12 @@ def test_no_colour_unless_asked() -> None:
     page = pages.notice_lines(a_notice(0), NOW_MS, 80)
     assert "\x1b" not in render(page, colour=False)
     assert "\x1b[1;36malice\x1b[0m" in render(page, colour=True)
+
+
+def test_a_text_behind_a_content_warning_is_shown_to_who_asks_for_it() -> None:
+    notice = a_notice(0, "She dies.", cw="the \x1b[31mend\nof it", time=NOW_MS - HOUR)
+    page = text_of(pages.notice_lines(notice, NOW_MS, 80))
+    assert "She dies" not in "".join(page)
+    assert page[1:] == ["  CW: the end of it", f"  (text hidden; p2pblog show {an_id(0)[:10]})"]
+    asked = text_of(pages.notice_lines(notice, NOW_MS, 80, is_asked_for=True))
+    assert asked[1:] == ["  CW: the end of it", "  She dies."]

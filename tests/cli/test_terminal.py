@@ -173,14 +173,17 @@ hostile_notice = st.fixed_dictionaries(
         "boost_of": st.just("b" * 64),
         "likes": st.integers(0, 10**6),
         "boosts": st.integers(0, 10**6),
+        "tags": st.just([]),
+        "cw": st.none() | anything,
+        "lang": st.none(),
     }
 )
 
 
 @settings(max_examples=200)
-@given(hostile_notice, st.integers(40, 130))
-def test_no_notice_can_forge_the_head_of_another(notice: Any, columns: int) -> None:
-    page = pages.notice_lines(notice, 1_760_000_000_000, columns)
+@given(hostile_notice, st.integers(40, 130), st.booleans())
+def test_no_notice_can_forge_the_head_of_another(notice: Any, columns: int, is_asked_for: bool) -> None:
+    page = pages.notice_lines(notice, 1_760_000_000_000, columns, is_asked_for=is_asked_for)
     shown = render(page, colour=False).splitlines()
 
     assert not any(FORBIDDEN.search(text) for text in shown)

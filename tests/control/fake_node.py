@@ -55,6 +55,8 @@ class FakeNode:
             "likes": 0,
             "boosts": 0,
             "tags": [],
+            "cw": None,
+            "lang": None,
             **more,
         }
         self.notices.append(notice)
@@ -114,8 +116,10 @@ class FakeNode:
             "pending": [address for address, row in self.follows.items() if row["state"] == "searching"],
         }
 
-    async def post(self, text: str, reply_to: str | None = None) -> dict[str, Any]:
-        self._called("post", text=text, reply_to=reply_to)
+    async def post(
+        self, text: str, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+    ) -> dict[str, Any]:
+        self._called("post", text=text, reply_to=reply_to, cw=cw, lang=lang)
         parent = None if reply_to is None else self._find(reply_to)["id"]
         return self._written(self.add(name=self.name, text=text, reply_to=parent), "note")
 

@@ -10,7 +10,13 @@ from core_scenes import VALUES, tampered
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pblog.config import NAME_CHARACTERS_MAX, NOTE_BYTES_MAX, NOTE_CHARACTERS_MAX, PAYLOAD_BYTES_MAX
+from p2pblog.config import (
+    NAME_CHARACTERS_MAX,
+    NOTE_BYTES_MAX,
+    NOTE_CHARACTERS_MAX,
+    PAYLOAD_BYTES_MAX,
+    WARNING_CHARACTERS_MAX,
+)
 from p2pblog.core import codec
 from p2pblog.core.payload import (
     REPLACES_MAX,
@@ -33,9 +39,10 @@ NOTICE = ref(BOB.log.note("Hello, everybody."))
 
 HASHES = st.binary(min_size=32, max_size=32)
 REFS: st.SearchStrategy[Ref] = st.builds(Ref, HASHES, HASHES, st.integers(1, 2**32 - 1), HASHES)
+LANGUAGES = st.sampled_from([None, "en", "pt-BR", "zh-Hant-TW", "x-private", "de-1996"])
 PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
     st.builds(LogStart, HASHES),
-    st.builds(Note, st.text(max_size=200), st.none() | REFS),
+    st.builds(Note, st.text(max_size=200), st.none() | REFS, st.none() | st.text(min_size=1, max_size=50), LANGUAGES),
     st.builds(Boost, REFS),
     st.builds(Like, REFS),
     st.builds(Delete, REFS, st.lists(HASHES, max_size=REPLACES_MAX).map(tuple)),
@@ -62,7 +69,9 @@ def test_any_accident_leaves_a_payload(payload: Payload, data: st.DataObject) ->
 
 @given(
     st.sampled_from(["log", "note", "boost", "like", "delete", "profile", "poll"]),
-    st.dictionaries(st.sampled_from(["identity", "text", "reply_to", "of", "replaces", "name", "bio", "new"]), VALUES),
+    st.dictionaries(
+        st.sampled_from(["identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "new"]), VALUES
+    ),
 )
 def test_any_fields_are_a_payload(kind: str, fields: dict[str, Any]) -> None:
     try:
@@ -76,7 +85,7 @@ def test_any_fields_are_a_payload(kind: str, fields: dict[str, Any]) -> None:
 @given(PAYLOADS, st.text(min_size=1, max_size=8), st.integers())
 def test_a_field_that_we_do_not_know_changes_nothing(payload: Payload, name: str, value: int) -> None:
     fields = codec.unpack(encode(payload), PAYLOAD_BYTES_MAX)
-    known = {"type", "identity", "text", "reply_to", "of", "replaces", "name", "bio"}
+    known = {"type", "identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang"}
     if name in known or not -(2**63) <= value < 2**64:
         return
     assert decode(codec.pack(codec.sort_keys({**fields, name: value}))) == payload
@@ -111,3 +120,21 @@ def test_the_longest_notes_are_understood_and_no_longer_ones() -> None:
 def test_we_never_say_what_nobody_understands(payload: Payload) -> None:
     with pytest.raises(LocalProtocolError):
         encode(payload)
+
+
+@pytest.mark.parametrize(
+    "tag", ["e", "x", "en_GB", "toolonglang", "en-", "-en", "en--us", "énglish", "en-" + "a" * 9, "a" * 36]
+)
+def test_what_is_no_language(tag: str) -> None:
+    with pytest.raises(LocalProtocolError):
+        encode(Note("text", None, None, tag))
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_content_warning_has_a_length(over: int) -> None:
+    note = Note("text", None, "w" * (WARNING_CHARACTERS_MAX + over))
+    if over:
+        with pytest.raises(LocalProtocolError):
+            encode(note)
+    else:
+        assert decode(encode(note)) == note

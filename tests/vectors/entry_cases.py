@@ -24,6 +24,7 @@ from vectors.parts import (
 )
 from vectors.readers import read_entry_case, read_payload_case
 
+from p2pblog.config import WARNING_CHARACTERS_MAX
 from p2pblog.core import codec
 from p2pblog.core.entry import entry_id, payload_hash
 from p2pblog.core.keys import ENTRY_DOMAIN, STATEMENT_DOMAIN, DeviceKey, EntryId, KeyPair
@@ -154,13 +155,21 @@ def payloads() -> list[Case]:
         "a note of 5,000 characters": encode(Note("x" * 5_000)),
         "a note with a terminal escape, kept as it is": encode(Note("\x1b]52;c;aGk=\x07\u202e")),
         "a reply": encode(Note("Indeed.", ref)),
+        "a note with a content warning": encode(Note("She dies.", None, "The end of the book")),
+        "a note with the longest content warning": encode(Note("x", None, "w" * WARNING_CHARACTERS_MAX)),
+        "a note in a language": encode(Note("Olá!", None, None, "pt-BR")),
+        "a note with an empty content warning, which is none": raw({"cw": "", "text": "x", "type": "note"}),
+        "a note with too long a content warning": raw(
+            {"cw": "w" * (WARNING_CHARACTERS_MAX + 1), "text": "x", "type": "note"}
+        ),
+        "a note in what is no language": raw({"lang": "en_GB", "text": "x", "type": "note"}),
         "boost": encode(Boost(ref)),
         "like": encode(Like(ref)),
         "delete": encode(Delete(ref)),
         "delete with versions": encode(Delete(ref, (EntryId(b"\x01" * 32), EntryId(b"\x02" * 32)))),
         "profile": encode(Profile("Alice", "Writes here.")),
         "profile without a bio": encode(Profile("Alice")),
-        "a known type with a field that we don't know": raw({"lang": "en", "text": "Hi", "type": "note"}),
+        "a known type with a field that we don't know": raw({"mood": "calm", "text": "Hi", "type": "note"}),
         "a known type with nil for what is absent": raw({"reply_to": None, "text": "Hi", "type": "note"}),
         "a type of tomorrow": raw({"options": ["yes", "no"], "type": "poll"}),
         "no bytes": b"",
