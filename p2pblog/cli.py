@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 BOOSTED_MAX = 100
 """Boosted notices looked up for one page, a question each; of more a page shows the id alone."""
+UNDONE = {"unboost": "boost", "unlike": "like"}
+"""Command -> what it takes back."""
 ID_TIMEOUT_S = 5.0
 """`id` asks the daemon, which knows a new name first, and reads the key file if it does not answer at once."""
 
@@ -179,7 +181,7 @@ def _write_about(session: Session, route: str, notice: str) -> None:
     typed = words.check_id(notice)
     about = typed if session.json else _meant(session, route, typed)
     document = session.ask(route, notice=typed)
-    session.show(document, lambda: pages.written_page(document, about))
+    session.show(document, lambda: pages.written_page(document, about, undone=UNDONE.get(route)))
 
 
 def _meant(session: Session, route: str, typed: str) -> str:
@@ -203,6 +205,20 @@ def boost(session: Session, notice: str) -> None:
 def like(session: Session, notice: str) -> None:
     """Like a notice."""
     _write_about(session, "like", notice)
+
+
+@command("unboost", "p2pblog unboost 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def unboost(session: Session, notice: str) -> None:
+    """Take back your boost of a notice."""
+    _write_about(session, "unboost", notice)
+
+
+@command("unlike", "p2pblog unlike 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def unlike(session: Session, notice: str) -> None:
+    """Take back your like of a notice."""
+    _write_about(session, "unlike", notice)
 
 
 @command("delete", "p2pblog delete 5feceb66ff")

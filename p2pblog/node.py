@@ -43,7 +43,7 @@ from p2pblog.core.address import Endpoint, Link
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located
-from p2pblog.core.payload import Boost, Delete, Like, Note, Payload, Profile, Ref
+from p2pblog.core.payload import REPLACES_MAX, Boost, Delete, Like, Note, Payload, Profile, Ref
 from p2pblog.core.runs import VerifiedRun
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadAddress, Malformed, NotFound, NotPermitted, UsageError, UserError
@@ -51,6 +51,7 @@ from p2pblog.gossip.driver import Driver, Lane
 from p2pblog.gossip.events import Ask, Candidates, Interested, Uninterested
 from p2pblog.rendezvous.driver import Meeting
 from p2pblog.store import Follow, FollowRow, Store, TimelineQuery
+from p2pblog.store.meaning import Kind
 
 LOOK_FOR_STRAYS_BELOW = 64
 """Batches up to this size are searched for boosts of what we don't hold; history is not, it would fetch old things."""
@@ -90,7 +91,7 @@ class Node:
         self._wall_ms = wall_ms
         self._started_ms = wall_ms()
         self._following = trio.Lock()
-        self._boosting = trio.Lock()
+        self._reacting = trio.Lock()
         self._watchers: set[trio.MemorySendChannel[EntryId]] = set()
 
     # --- who and how ---
@@ -140,21 +141,39 @@ class Node:
 
     async def boost(self, notice: str) -> WrittenDocument:
         """Boosting twice gives the first boost again: a timeline shows it once."""
-        ref = await self._notice_ref(notice)
-        async with self._boosting:
-            earlier = await self._own_boost(ref)
-            return self._written(earlier or await self._author.write(Boost(ref)), Boost.type)
-
-    async def _own_boost(self, ref: Ref) -> Entry | None:
-        own = TimelineQuery(TIMELINE_ROWS_MAX, identities=(self._author.identity_hash,))
-        for row in await self._store.timeline(own):
-            if row.boost_of == ref.id:
-                located = await self._store.locate(row.id)
-                return None if located is None else located.entry
-        return None
+        return await self._react(Boost(await self._notice_ref(notice)), Kind.BOOST)
 
     async def like(self, notice: str) -> WrittenDocument:
-        return self._written(await self._author.write(Like(await self._notice_ref(notice))), Like.type)
+        """Liking twice gives the first like again."""
+        return await self._react(Like(await self._notice_ref(notice)), Kind.LIKE)
+
+    async def unboost(self, notice: str) -> WrittenDocument:
+        return await self._unreact(await self._notice_ref(notice), Kind.BOOST, "boosted")
+
+    async def unlike(self, notice: str) -> WrittenDocument:
+        return await self._unreact(await self._notice_ref(notice), Kind.LIKE, "liked")
+
+    async def _react(self, payload: Boost | Like, kind: Kind) -> WrittenDocument:
+        async with self._reacting:
+            for earlier in await self._own_reactions(payload.of, kind):
+                return self._written(earlier.entry, payload.type)
+            return self._written(await self._author.write(payload), payload.type)
+
+    async def _unreact(self, of: Ref, kind: Kind, done: str) -> WrittenDocument:
+        """Another device of ours, or an older version, may have said it more than once: all of it is taken back."""
+        async with self._reacting:
+            own = await self._own_reactions(of, kind)
+            if not own:
+                raise NotFound(f"you have not {done} that notice")
+            for at in range(0, len(own), 1 + REPLACES_MAX):
+                first, *others = own[at : at + 1 + REPLACES_MAX]
+                written = await self._author.write(Delete(_ref(first), tuple(each.entry.id for each in others)))
+            return self._written(written, Delete.type)
+
+    async def _own_reactions(self, of: Ref, kind: Kind) -> list[Located]:
+        ids = await self._store.reactions(self._author.identity_hash, of.id, kind)
+        found = [await self._store.locate(each) for each in ids]
+        return [located for located in found if located is not None]
 
     async def delete(self, notice: str) -> WrittenDocument:
         located = await self._locate(notice)

@@ -231,13 +231,16 @@ def _tree(notices: Sequence[NoticeDocument]) -> list[tuple[NoticeDocument, int]]
     return found
 
 
-def written_page(written: WrittenDocument, about: str | None = None) -> Page:
-    """What became of a command that writes; `about` is the id of the notice that it meant, or its beginning."""
+def written_page(written: WrittenDocument, about: str | None = None, undone: str | None = None) -> Page:
+    """What became of a command that writes; `about` is the id of the notice that it meant, or its beginning. `undone`:
+    what it took back of what one had said of that notice."""
     done = {"note": "Posted", "boost": "Boosted", "like": "Liked", "delete": "Deleted"}.get(written["type"], "Written")
     entry = Piece(short_id(written["id"]), Style.ID)
     if about is None:
         return [line(f"{done}: ", entry)]
-    way_back = ")" if written["type"] == "delete" else "; delete that to take it back)"
+    if undone is not None:
+        return [line(f"Took back your {undone} of ", Piece(short_id(about), Style.ID), " (entry ", entry, ")")]
+    way_back = ")" if written["type"] == "delete" else f"; un{written['type']} takes it back)"
     return [line(f"{done} ", Piece(short_id(about), Style.ID), " (entry ", entry, way_back)]
 
 

@@ -19,6 +19,7 @@ from p2pblog.core.logs import Located as Located
 from p2pblog.core.logs import LogState as LogState
 from p2pblog.core.logs import Span as Span
 from p2pblog.core.timelines import Row
+from p2pblog.store.meaning import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,9 @@ class Store(Protocol):
         likes and boosts of what it boosts; the text is empty while that is not held, or hidden."""
 
     async def thread(self, notice: EntryId) -> Thread: ...
+
+    async def reactions(self, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
+        """The likes or boosts of a notice by one identity that count, oldest first in each log."""
 
     async def find_ids(self, prefix: str) -> list[EntryId]:
         """At most two ids that begin with these hex digits."""

@@ -445,6 +445,11 @@ class MemoryStore:
         held = self._reactions.get((target, kind), {}).values()
         return len({reaction.log.identity for reaction in held if self._is_shown(reaction)})
 
+    async def reactions(self, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
+        held = self._reactions.get((notice, kind), {}).values()
+        mine = [each for each in held if each.log.identity == identity and self._is_shown(each)]
+        return [each.entry.id for each in sorted(mine, key=lambda each: (each.log.no, each.entry.seq))]
+
     def _profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         shown = (held for held in self._profiles.get(identity, {}).values() if self._is_shown(held))
         newest = max(shown, key=lambda held: held.place, default=None)

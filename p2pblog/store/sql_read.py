@@ -249,6 +249,14 @@ def thread(db: sqlite3.Connection, notice: EntryId) -> Thread:
     return Thread(walk.root, tuple(notices), walk.missing)
 
 
+def reactions(db: sqlite3.Connection, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
+    return [EntryId(found) for (found,) in db.execute(REACTIONS, (identity, notice, int(kind))).fetchall()]
+
+
+REACTIONS = """SELECT e.id FROM identity i JOIN reaction r ON r.author = i.no JOIN entry e ON e.key = r.key
+               WHERE i.hash = ?1 AND r.target = ?2 AND r.kind = ?3 ORDER BY r.key"""
+
+
 def find_ids(db: sqlite3.Connection, prefix: str) -> list[EntryId]:
     try:
         low = bytes.fromhex(prefix.ljust(64, "0"))

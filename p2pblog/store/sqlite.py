@@ -31,6 +31,7 @@ from p2pblog.core.logs import Batch, Located, LogState
 from p2pblog.core.timelines import Row
 from p2pblog.errors import P2pblogError, RemoteProtocolError, StoreError, StoreFull
 from p2pblog.store import Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.store.meaning import Kind
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -331,6 +332,9 @@ class SqliteStore:
 
     async def thread(self, notice: EntryId) -> Thread:
         return await self._read(sql_read.thread, notice)
+
+    async def reactions(self, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
+        return await self._read(sql_read.reactions, identity, notice, kind)
 
     async def find_ids(self, prefix: str) -> list[EntryId]:
         return await self._read(sql_read.find_ids, prefix)

@@ -30,6 +30,8 @@ NEEDS_A_DAEMON = [
     ["post", "hello"],
     ["boost", "5feceb66"],
     ["like", "5feceb66"],
+    ["unlike", "5feceb66"],
+    ["unboost", "5feceb66"],
     ["delete", "5feceb66"],
     ["profile", "--name", "alice"],
     ["follow", BOB],
@@ -144,6 +146,8 @@ def test_every_command_answers_its_document_wherever_json_stands(alice: Alice, n
         (["post", "hello"], api.WrittenDocument),
         (["boost", "5feceb66"], api.WrittenDocument),
         (["like", "5feceb66"], api.WrittenDocument),
+        (["unlike", "5feceb66"], api.WrittenDocument),
+        (["unboost", "5feceb66"], api.WrittenDocument),
         (["profile"], api.ProfileDocument),
         (["follow", BOB], api.FollowDocument),
         (["invite"], api.InviteDocument),
@@ -256,12 +260,14 @@ def test_an_empty_page_says_why(alice: Alice, node: FakeNode) -> None:
 
 def test_likes_boosts_and_deletes_say_which_notice_was_meant(alice: Alice, node: FakeNode) -> None:
     first = node.add()["id"][:10]
-    assert alice.types("like", first[:6]).stdout == f"Liked {first} (entry {first}; delete that to take it back)\n"
+    assert alice.types("like", first[:6]).stdout == f"Liked {first} (entry {first}; unlike takes it back)\n"
     boost = an_id(1)[:10]
-    assert alice.types("boost", first).stdout == f"Boosted {first} (entry {boost}; delete that to take it back)\n"
+    assert alice.types("boost", first).stdout == f"Boosted {first} (entry {boost}; unboost takes it back)\n"
     assert alice.types("like", boost).stdout.startswith(f"Liked {first} ")  # a boost stands for what it boosts
     assert alice.types("delete", boost[:6]).stdout == f"Deleted {boost} (entry {boost})\n"
     assert alice.types("delete", boost).exit_code == 4
+    assert alice.types("unlike", first).stdout.startswith(f"Took back your like of {first} (entry ")
+    assert alice.types("unboost", first).stdout.startswith(f"Took back your boost of {first} (entry ")
     node.calls.clear()
     alice.gets("like", first)
     assert [route for route, _ in node.calls] == ["like"]
@@ -506,29 +512,6 @@ def test_the_manual_names_every_command_field_and_exit_code() -> None:
 
 
 # --- real processes ---------------------------------------------------------------------------------------------------
-
-HEAVY = ("trio", "starlette", "hypercorn", "nacl", "kademlia", "asyncio", "aiosqlite", "p2pblog.core", "segno")
-
-WHAT_POST_IMPORTS = """
-import sys
-from p2pblog.cli import main
-sys.argv = ["p2pblog", *sys.argv[1:]]
-try:
-    main()
-finally:
-    print(",".join(sorted(sys.modules)), file=sys.stderr)
-"""
-
-
-def test_post_imports_nothing_heavy(alice: Alice, node: FakeNode) -> None:
-    words = ["--home", str(alice.home.folder), "post", "hello"]
-    done = subprocess.run([sys.executable, "-c", WHAT_POST_IMPORTS, *words], capture_output=True, text=True, timeout=30)
-
-    assert done.returncode == 0, done.stderr
-    assert node.notices[0]["text"] == "hello"
-    imported = done.stderr.split(",")
-    assert "p2pblog.control.client" in imported
-    assert [name for name in imported if name.startswith(HEAVY)] == []
 
 
 def test_bytes_that_are_not_utf8_are_2(alice: Alice, node: FakeNode) -> None:

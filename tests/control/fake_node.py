@@ -128,6 +128,14 @@ class FakeNode:
         found = self._find(notice)
         return self._written(self.add(type="boost", text=found["text"], boost_of=found["id"]), "boost")
 
+    async def unboost(self, notice: str) -> dict[str, Any]:
+        self._called("unboost", notice=notice)
+        return self._written(self.add(type="delete", text=self._find(notice)["text"]), "delete")
+
+    async def unlike(self, notice: str) -> dict[str, Any]:
+        self._called("unlike", notice=notice)
+        return self._written(self.add(type="delete", text=self._find(notice)["text"]), "delete")
+
     async def like(self, notice: str) -> dict[str, Any]:
         self._called("like", notice=notice)
         found = self._find(notice)

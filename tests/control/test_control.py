@@ -71,6 +71,8 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "post": ({"text": "hello"}, api.WrittenDocument),
     "boost": ({"notice": "5feceb66"}, api.WrittenDocument),
     "like": ({"notice": "5feceb66"}, api.WrittenDocument),
+    "unlike": ({"notice": "5feceb66"}, api.WrittenDocument),
+    "unboost": ({"notice": "5feceb66"}, api.WrittenDocument),
     "delete": ({"notice": "5feceb66"}, api.WrittenDocument),
     "profile": ({"name": "alice", "bio": None}, api.ProfileDocument),
     "follow": ({"address": ALICE, "petname": "me"}, api.FollowDocument),

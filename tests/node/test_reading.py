@@ -13,6 +13,7 @@ from worlds import World, open_world
 
 from p2pblog.control.api import NoticeDocument
 from p2pblog.core.logs import Batch
+from p2pblog.core.payload import REPLACES_MAX, Like
 from p2pblog.errors import NotFound, NotPermitted, UsageError
 from p2pblog.gossip.events import Learned
 
@@ -54,6 +55,41 @@ async def test_likes_and_boosts_count_people_not_clicks(autojump_clock: MockCloc
         await world.home("bob").node.boost(written["id"][:8])
         await has_row(world, "alice", "tea?", type="note", likes=2, boosts=1)
         await has_row(world, "carol", "tea?", type="boost", boost_of=written["id"])
+
+
+@trio_test
+async def test_a_like_or_boost_is_taken_back_and_can_be_said_again(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await friends(world, "alice", "bob")
+        written = await world.home("alice").node.post("tea?")
+        await world.reads("bob", "tea?")
+        node = world.home("bob").node
+        for verb, undo, counted in ((node.like, node.unlike, "likes"), (node.boost, node.unboost, "boosts")):
+            with pytest.raises(NotFound):
+                await undo(written["id"])
+            first = await verb(written["id"])
+            assert await verb(written["id"]) == first
+            await has_row(world, "alice", "tea?", type="note", **{counted: 1})
+            assert (await undo(written["id"]))["type"] == "delete"
+            await has_row(world, "alice", "tea?", type="note", **{counted: 0})
+            with pytest.raises(NotFound):
+                await undo(written["id"])
+            assert (await verb(written["id"]))["id"] != first["id"]
+            await has_row(world, "alice", "tea?", type="note", **{counted: 1})
+
+
+@trio_test
+async def test_likes_that_were_said_more_than_once_are_all_taken_back(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await friends(world, "alice", "bob")
+        written = await world.home("alice").node.post("tea?")
+        await world.reads("bob", "tea?")
+        bob = world.home("bob").node
+        ref = await bob._notice_ref(written["id"])
+        for _ in range(REPLACES_MAX + 3):  # as a version that did not look would
+            await bob._author.write(Like(ref))
+        await bob.unlike(written["id"])
+        await has_row(world, "alice", "tea?", type="note", likes=0)
 
 
 @trio_test

@@ -19,6 +19,7 @@ from p2pblog.core.logs import Batch, Located
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.errors import BadChain, NotFound
 from p2pblog.store import OWN_IDENTITY, Follow, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.store.meaning import Kind
 from p2pblog.store.memory import MemoryStore
 
 ENTRIES_A_LOG = 7
@@ -158,6 +159,7 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
     ]
     if thorough:
         asked += [("profile", (identity,)) for identity in hashes]
+        asked += [("reactions", (identity, entry, Kind.LIKE)) for identity in hashes for entry in ids[::4]]
         asked += [("timeline", (TimelineQuery(3, identifier),)) for identifier in ids[::3]]
         asked += [("timeline", (TimelineQuery(3, identifier, None, "bees"),)) for identifier in ids[::3]]
         asked += [("timeline", (TimelineQuery(9, None, hashes[:1], "honey"),))]

@@ -15,6 +15,7 @@ from store_kit import LATER
 from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.core.logs import Batch
 from p2pblog.store import OWN_IDENTITY, Follow, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.store.meaning import Kind
 
 SMALL = {"follow", "setting", "peer", "generation"}
 """Tables that are read whole on purpose; they are bounded."""
@@ -106,6 +107,7 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
     use_cases: list[Callable[[], Any]] = [
         lambda: sql_read.thread(db, note.id),
         lambda: sql_read.rows(db, [note.id, bob.log.entries[2].id]),
+        lambda: sql_read.reactions(db, bob.hash, note.id, Kind.LIKE),
         lambda: sql_read.find_ids(db, note.id.hex()[:6]),
         lambda: sql_read.find_ids(db, note.id.hex()),
         lambda: sql_read.locate(db, note.id),
