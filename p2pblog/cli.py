@@ -228,6 +228,22 @@ def delete(session: Session, notice: str) -> None:
     _write_about(session, "delete", notice)
 
 
+@command("bookmark", "p2pblog bookmark 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def bookmark(session: Session, notice: str) -> None:
+    """Remember a notice. Nobody else hears of it."""
+    document = session.ask("bookmark", notice=words.check_id(notice))
+    session.show(document, lambda: pages.bookmark_page(document, is_kept=True))
+
+
+@command("unbookmark", "p2pblog unbookmark 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def unbookmark(session: Session, notice: str) -> None:
+    """Remember a notice no longer."""
+    document = session.ask("unbookmark", notice=words.check_id(notice))
+    session.show(document, lambda: pages.bookmark_page(document, is_kept=False))
+
+
 @command("profile", 'p2pblog profile --name alice --bio "Bees and bicycles"')
 @click.option("--name", metavar="N", help="How you want to be called.")
 @click.option("--bio", metavar="T", help="A few words about yourself; an empty text takes them away.")
@@ -313,8 +329,7 @@ def _rows(context: click.Context, _: click.Parameter, typed: str) -> int:
     return number
 
 
-@command("timeline", "p2pblog timeline -n 50\np2pblog timeline --author bob -f\np2pblog timeline --tag bees")
-@click.option(
+rows_option = click.option(
     "-n",
     "limit",
     metavar="N",
@@ -324,6 +339,10 @@ def _rows(context: click.Context, _: click.Parameter, typed: str) -> int:
     show_default=True,
     help=f"How many notices at most, 1 to {TIMELINE_ROWS_MAX}.",
 )
+
+
+@command("timeline", "p2pblog timeline -n 50\np2pblog timeline --author bob -f\np2pblog timeline --tag bees")
+@rows_option
 @click.option("--before", metavar="ID", help="Only what stands below this one.")
 @click.option("--author", metavar="ADDRESS", help="Only notices of this one person.")
 @click.option("--tag", metavar="T", help="Only notices with this tag, of everybody whose notices are here.")
@@ -373,6 +392,19 @@ def _show_one(session: Session, notice: NoticeDocument, petnames: dict[str, str 
         return [line(), *pages.notice_lines(notice, _now_ms(), session.columns, known)]
 
     session.show(notice, page)
+
+
+@command("bookmarks", "p2pblog bookmarks -n 50")
+@rows_option
+@click.option("--before", metavar="ID", help="Only what was bookmarked before this one.")
+def bookmarks(session: Session, limit: int, before: str | None) -> None:
+    """The notices that you remember, the last one first."""
+    before = None if before is None else words.check_id(before)
+    document = session.ask("bookmarks", limit=limit, before=before)
+    known = pages.NOTHING_KNOWN if session.json else _known(session, document)
+    session.show(
+        document, lambda: pages.bookmarks_page(document, before is not None, _now_ms(), session.columns, known)
+    )
 
 
 @command("show", "p2pblog show 5feceb66ff")

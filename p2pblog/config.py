@@ -155,6 +155,8 @@ NEWEST_FIRST = 50
 FOLLOWS_MAX = 10_000
 """Followed identities: ten times what the busiest tenth of people follow."""
 TIMELINE_ROWS_MAX = 1_000
+BOOKMARKS_MAX = 10_000
+"""Bookmarks: a thousand pages of them."""
 ID_PREFIX_MIN = 6
 """Hex digits of a shortened id: one in 16 million."""
 

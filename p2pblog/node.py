@@ -12,6 +12,7 @@ import trio
 from p2pblog import __version__, names
 from p2pblog.author import Author
 from p2pblog.config import (
+    BOOKMARKS_MAX,
     CONTROL_WATCH_LAG_MAX,
     FOLLOWS_MAX,
     TIMELINE_ROWS_MAX,
@@ -205,6 +206,28 @@ class Node:
             seq=entry.seq,
             time=entry.time_ms,
         )
+
+    # --- bookmarks: nobody else hears of them ---
+
+    async def bookmark(self, notice: str) -> NoticeDocument:
+        ref = await self._notice_ref(notice)
+        rows = await self._store.rows([ref.id])
+        if not rows:
+            raise NotFound("the boosted notice is not here yet")
+        if not await self._store.put_bookmark(ref.id, self._wall_ms()):
+            raise UserError(f"you have {BOOKMARKS_MAX:,} bookmarks already", hint="p2pblog unbookmark ID")
+        return _notice(rows[0])
+
+    async def unbookmark(self, notice: str) -> NoticeDocument:
+        ref = await self._notice_ref(notice)
+        rows = await self._store.rows([ref.id])
+        if not await self._store.drop_bookmark(ref.id) or not rows:
+            raise NotFound("that notice is not bookmarked")
+        return _notice(rows[0])
+
+    async def bookmarks(self, limit: int = 20, before: str | None = None) -> list[NoticeDocument]:
+        below = None if before is None else await self._find(before)
+        return [_notice(row) for row in await self._store.bookmarks(limit, below)]
 
     # --- following ---
 

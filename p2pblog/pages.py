@@ -244,6 +244,19 @@ def written_page(written: WrittenDocument, about: str | None = None, undone: str
     return [line(f"{done} ", Piece(short_id(about), Style.ID), " (entry ", entry, way_back)]
 
 
+def bookmark_page(notice: NoticeDocument, *, is_kept: bool) -> Page:
+    word = "Bookmarked" if is_kept else "No longer bookmarked:"
+    return [line(f"{word} ", Piece(short_id(notice["id"]), Style.ID))]
+
+
+def bookmarks_page(
+    notices: Sequence[NoticeDocument], older: bool, now_ms: int, columns: int, known: Known = NOTHING_KNOWN
+) -> Page:
+    if not notices:
+        return [line("Nothing older." if older else "You have no bookmarks.")]
+    return timeline_page(notices, now_ms, columns, known)
+
+
 def is_too_long_for_dht(text: str, is_reply: bool) -> bool:
     """Whether a notice with this text can't be a DHT record, so that only replicas carry it; said a few bytes early."""
     overhead = NOTICE_RECORD_OVERHEAD + (REPLY_OVERHEAD if is_reply else 0)

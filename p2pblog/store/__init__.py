@@ -157,7 +157,17 @@ class Store(Protocol):
 
     async def entry_count(self) -> int: ...
 
-    # --- follows, peers, settings ---
+    # --- bookmarks, follows, peers, settings ---
+
+    async def put_bookmark(self, notice: EntryId, now_ms: int) -> bool:
+        """Remember a notice; gives whether there was room. One that is remembered already keeps its place."""
+
+    async def drop_bookmark(self, notice: EntryId) -> bool:
+        """Gives whether it was remembered."""
+
+    async def bookmarks(self, limit: int, before: EntryId | None = None) -> list[Row]:
+        """The bookmarked notices that are here and shown, the one bookmarked last first; `before`: only those that
+        were bookmarked before this one. Raises NotFound for a `before` that is no bookmark."""
 
     async def put_follow(self, follow: Follow) -> None: ...
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from heapq import nlargest
 
 from p2pblog.config import (
+    BOOKMARKS_MAX,
     CHECKPOINT_EVERY,
     KNOWN_PEERS_MAX,
     RUN_BYTES_MAX,
@@ -91,6 +92,7 @@ class MemoryStore:
         self._follows: dict[IdentityHash, Follow] = {}
         self._peers: dict[str, KnownPeer] = {}
         self._settings: dict[str, bytes] = {}
+        self._bookmarks: dict[EntryId, int] = {}
         self._strays: dict[EntryId, _Held] = {}
 
     async def aclose(self) -> None:
@@ -105,6 +107,7 @@ class MemoryStore:
         twin._follows.update(self._follows)
         twin._peers.update(self._peers)
         twin._settings.update(self._settings)
+        twin._bookmarks.update(self._bookmarks)
         for log in self._logs.values():  # in the order in which they were met, which settles ties
             new = twin._add_log(log.device, log.identity)
             new.spans, new.fork = log.spans, log.fork
@@ -481,7 +484,24 @@ class MemoryStore:
     async def entry_count(self) -> int:
         return sum(len(log.held) for log in self._logs.values())
 
-    # --- follows, peers, settings ---
+    # --- bookmarks, follows, peers, settings ---
+
+    async def put_bookmark(self, notice: EntryId, now_ms: int) -> bool:
+        if notice not in self._bookmarks and len(self._bookmarks) >= BOOKMARKS_MAX:
+            return False
+        self._bookmarks.setdefault(notice, now_ms)
+        return True
+
+    async def drop_bookmark(self, notice: EntryId) -> bool:
+        return self._bookmarks.pop(notice, None) is not None
+
+    async def bookmarks(self, limit: int, before: EntryId | None = None) -> list[Row]:
+        if before is not None and before not in self._bookmarks:
+            raise NotFound("that notice is not bookmarked")
+        places = sorted(((since, notice) for notice, since in self._bookmarks.items()), reverse=True)
+        below = None if before is None else (self._bookmarks[before], before)
+        wanted = [notice for since, notice in places if below is None or (since, notice) < below]
+        return (await self.rows(wanted))[: max(0, limit)]
 
     def _sorted_follows(self) -> list[Follow]:
         return sorted(self._follows.values(), key=lambda follow: (follow.since_ms, follow.identity))

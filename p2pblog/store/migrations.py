@@ -92,7 +92,11 @@ def _pack(db: sqlite3.Connection, register: int, width: int, records: Iterable[b
         db.execute("DELETE FROM generation WHERE no = ?", (cursor.lastrowid,))
 
 
-_VERSION_3 = "CREATE TABLE tag (tag TEXT, sort INTEGER, key INTEGER, PRIMARY KEY (tag, sort, key)) WITHOUT ROWID"
+_VERSION_3 = """
+CREATE TABLE tag (tag TEXT, sort INTEGER, key INTEGER, PRIMARY KEY (tag, sort, key)) WITHOUT ROWID;
+CREATE TABLE bookmark (id BLOB PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX bookmark_by_age ON bookmark (since, id);
+"""
 _MAY_HAVE_TAGS = """
 SELECT e.sort, e.key, e.payload FROM entry e JOIN log l ON l.no = e.key >> 32
 WHERE e.kind = 1 AND instr(e.payload, X'23') AND (e.key & 4294967295) <= l.shown_to
@@ -102,8 +106,9 @@ AND NOT EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key)
 
 
 def _to_version_3(db: sqlite3.Connection) -> None:
-    """Notices that are shown come to stand under their tags."""
-    db.execute(_VERSION_3)
+    """Notices that are shown come to stand under their tags; bookmarks begin."""
+    for statement in statements(_VERSION_3):
+        db.execute(statement)
     rows = db.execute(_MAY_HAVE_TAGS)
     db.executemany(
         "INSERT INTO tag VALUES (?, ?, ?)",

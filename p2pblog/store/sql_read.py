@@ -286,6 +286,22 @@ NEWEST_PROFILE = """SELECT e.payload FROM identity i JOIN profile p ON p.author 
                     WHERE i.hash = ? ORDER BY p.sort DESC, p.key DESC LIMIT 1"""
 
 
+def bookmarks(db: sqlite3.Connection, limit: int, before: EntryId | None = None) -> list[Row]:
+    place = (LAST_PLACE[0], b"")
+    if before is not None:
+        found = db.execute("SELECT since, id FROM bookmark WHERE id = ?", (before,)).fetchone()
+        if found is None:
+            raise NotFound("that notice is not bookmarked")
+        place = found
+    reader = _RowReader(db)
+    ids = (EntryId(notice) for (notice,) in db.execute(BOOKMARKS, place))
+    rows = (row for notice in ids for row in _rows(reader, [notice]))
+    return list(islice(rows, max(0, limit)))
+
+
+BOOKMARKS = "SELECT id FROM bookmark WHERE (since, id) < (?, ?) ORDER BY since DESC, id DESC"
+
+
 def entry_count(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT coalesce(sum(high - low + 1), 0) FROM span").fetchone()[0])
 

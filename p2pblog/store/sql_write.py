@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import repeat
 
-from p2pblog.config import KNOWN_PEERS_MAX, STRAYS_MAX
+from p2pblog.config import BOOKMARKS_MAX, KNOWN_PEERS_MAX, STRAYS_MAX
 from p2pblog.core import codec
 from p2pblog.core.entry import Entry, payload_hash, with_payload
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
-from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
 from p2pblog.errors import BadChain, LocalProtocolError
 from p2pblog.store import OWN_IDENTITY, Follow, KnownPeer
@@ -369,6 +369,23 @@ def drop_log(db: sqlite3.Connection, device: DeviceKey) -> None:
     db.execute("DELETE FROM span WHERE log = ?", (log.no,))
     db.execute("UPDATE log SET fork = NULL WHERE no = ?", (log.no,))
     _reclaim(db, log, log.identity, holds_run=False)
+
+
+# --- bookmarks --------------------------------------------------------------------------------------------------------
+
+
+def put_bookmark(db: sqlite3.Connection, notice: EntryId, now_ms: int) -> bool:
+    if db.execute("SELECT 1 FROM bookmark WHERE id = ?", (notice,)).fetchone():
+        return True
+    (count,) = db.execute("SELECT count(*) FROM bookmark").fetchone()
+    if count >= BOOKMARKS_MAX:
+        return False
+    db.execute("INSERT INTO bookmark VALUES (?, ?)", (notice, now_ms))
+    return True
+
+
+def drop_bookmark(db: sqlite3.Connection, notice: EntryId) -> bool:
+    return db.execute("DELETE FROM bookmark WHERE id = ?", (notice,)).rowcount > 0
 
 
 # --- follows, peers, settings -----------------------------------------------------------------------------------------

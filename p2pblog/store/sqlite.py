@@ -348,6 +348,15 @@ class SqliteStore:
     async def entry_count(self) -> int:
         return await self._read(sql_read.entry_count)
 
+    async def put_bookmark(self, notice: EntryId, now_ms: int) -> bool:
+        return await self._write(sql_write.put_bookmark, notice, now_ms)
+
+    async def drop_bookmark(self, notice: EntryId) -> bool:
+        return await self._write(sql_write.drop_bookmark, notice)
+
+    async def bookmarks(self, limit: int, before: EntryId | None = None) -> list[Row]:
+        return await self._read(sql_read.bookmarks, limit, before)
+
     async def put_follow(self, follow: Follow) -> None:
         await self._write(sql_write.put_follow, follow)
 

@@ -34,6 +34,7 @@ class FakeNode:
         self.gate: trio.Event | None = None
         self.watchers: list[trio.MemorySendChannel[dict[str, Any]]] = []
         self.watching = 0
+        self.bookmarked: list[dict[str, Any]] = []
         self.token: trio.lowlevel.TrioToken | None = None  # where the node runs in another thread than the test
 
     def _called(self, route: str, **arguments: Any) -> None:
@@ -127,6 +128,20 @@ class FakeNode:
         self._called("boost", notice=notice)
         found = self._find(notice)
         return self._written(self.add(type="boost", text=found["text"], boost_of=found["id"]), "boost")
+
+    async def bookmark(self, notice: str) -> dict[str, Any]:
+        self._called("bookmark", notice=notice)
+        self.bookmarked.insert(0, self._find(notice))
+        return self.bookmarked[0]
+
+    async def unbookmark(self, notice: str) -> dict[str, Any]:
+        self._called("unbookmark", notice=notice)
+        self.bookmarked.remove(found := self._find(notice))
+        return found
+
+    async def bookmarks(self, limit: int = 20, before: str | None = None) -> list[dict[str, Any]]:
+        self._called("bookmarks", limit=limit, before=before)
+        return self.bookmarked[:limit]
 
     async def unboost(self, notice: str) -> dict[str, Any]:
         self._called("unboost", notice=notice)

@@ -71,6 +71,9 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "post": ({"text": "hello"}, api.WrittenDocument),
     "boost": ({"notice": "5feceb66"}, api.WrittenDocument),
     "like": ({"notice": "5feceb66"}, api.WrittenDocument),
+    "bookmark": ({"notice": "5feceb66"}, api.NoticeDocument),
+    "bookmarks": ({}, api.NoticeDocument),
+    "unbookmark": ({"notice": "5feceb66"}, api.NoticeDocument),
     "unlike": ({"notice": "5feceb66"}, api.WrittenDocument),
     "unboost": ({"notice": "5feceb66"}, api.WrittenDocument),
     "delete": ({"notice": "5feceb66"}, api.WrittenDocument),
@@ -93,7 +96,7 @@ async def test_every_route_answers_its_document(home: Home, served: Served) -> N
     assert set(CALLS) == set(api.ROUTES) - {"watch"}
     for route, (arguments, shape) in CALLS.items():
         node = FakeNode()
-        node.add()
+        node.bookmarked.append(node.add())
         await node.follow("c" * 56, "carol")
         await node.add_peer("192.0.2.1:1000")
         async with served(home, node):

@@ -16,6 +16,7 @@ from p2pblog.core.logs import Batch
 from p2pblog.core.payload import REPLACES_MAX, Like
 from p2pblog.errors import NotFound, NotPermitted, UsageError
 from p2pblog.gossip.events import Learned
+from p2pblog.node import Node
 
 YEAR_MS = 365 * 24 * 3600 * 1000
 
@@ -76,6 +77,34 @@ async def test_a_like_or_boost_is_taken_back_and_can_be_said_again(autojump_cloc
                 await undo(written["id"])
             assert (await verb(written["id"]))["id"] != first["id"]
             await has_row(world, "alice", "tea?", type="note", **{counted: 1})
+
+
+@trio_test
+async def test_bookmarks_are_ones_own(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await friends(world, "alice", "bob")
+        posted = [await world.home("alice").node.post(text) for text in ("one", "two", "three")]
+        await world.reads("bob", "three")
+        node = world.home("bob").node
+        entries = (await node.status())["entries"]
+        for written in (posted[2], posted[0], posted[2]):
+            assert (await node.bookmark(written["id"]))["id"] == written["id"]
+            await trio.sleep(1)
+        assert [notice["text"] for notice in await node.bookmarks()] == ["one", "three"]
+        assert [notice["text"] for notice in await node.bookmarks(9, posted[0]["id"])] == ["three"]
+        with pytest.raises(NotFound):
+            await node.bookmarks(9, posted[1]["id"])
+        await world.home("alice").node.delete(posted[0]["id"])
+        await world.until("the deleted one goes", lambda: _is_alone(node))
+        await node.unbookmark(posted[2]["id"])
+        with pytest.raises(NotFound):
+            await node.unbookmark(posted[2]["id"])
+        assert await node.bookmarks() == []
+        assert (await node.status())["entries"] == entries + 1  # the delete: bookmarks are no entries
+
+
+async def _is_alone(node: Node) -> bool:
+    return len(await node.bookmarks()) == 1
 
 
 @trio_test

@@ -86,7 +86,7 @@ def draw_step(data: st.DataObject, world: World) -> tuple[str, tuple[Any, ...]]:
     someone = world.people[data.draw(st.integers(0, 2), "who")]
     now = data.draw(st.sampled_from(NOWS), "now")
     first = data.draw(st.integers(1, len(log.entries)), "first")
-    match data.draw(st.integers(0, 13), "step"):
+    match data.draw(st.integers(0, 15), "step"):
         case 0 | 1 | 2 | 3 | 4:
             last = data.draw(st.integers(first, len(log.entries)), "last")
             gaps = data.draw(st.sets(st.integers(first, last), max_size=3), "gaps")
@@ -108,6 +108,10 @@ def draw_step(data: st.DataObject, world: World) -> tuple[str, tuple[Any, ...]]:
             return "drop_log", (log.key,)
         case 12:
             return "drop_retracted", (now,)
+        case 13:
+            return "put_bookmark", (log.entries[first - 1].id, now)
+        case 14:
+            return "drop_bookmark", (log.entries[first - 1].id,)
         case _:
             entry = log.entries[first - 1]
             claimed = data.draw(st.sampled_from([log.identity, someone.hash]), "claimed")
@@ -153,12 +157,14 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         ("timeline", (TimelineQuery(1_000, None, hashes),)),
         ("timeline", (TimelineQuery(1_000, tag="bees"),)),
         ("rows", (ids,)),
+        ("bookmarks", (9,)),
         ("follow_rows", ()),
         ("entry_count", ()),
         ("find_ids", ("",)),
     ]
     if thorough:
         asked += [("profile", (identity,)) for identity in hashes]
+        asked += [("bookmarks", (2, identifier)) for identifier in ids]
         asked += [("reactions", (identity, entry, Kind.LIKE)) for identity in hashes for entry in ids[::4]]
         asked += [("timeline", (TimelineQuery(3, identifier),)) for identifier in ids[::3]]
         asked += [("timeline", (TimelineQuery(3, identifier, None, "bees"),)) for identifier in ids[::3]]

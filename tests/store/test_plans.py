@@ -104,9 +104,12 @@ def test_pages_of_tags(db: sqlite3.Connection, people: list[Person]) -> None:
 def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Person]) -> None:
     alice, bob = people
     note = alice.log.entries[2]
+    sql_write.put_bookmark(db, note.id, LATER)
     use_cases: list[Callable[[], Any]] = [
         lambda: sql_read.thread(db, note.id),
         lambda: sql_read.rows(db, [note.id, bob.log.entries[2].id]),
+        lambda: sql_read.bookmarks(db, 20),
+        lambda: sql_read.bookmarks(db, 20, note.id),
         lambda: sql_read.reactions(db, bob.hash, note.id, Kind.LIKE),
         lambda: sql_read.find_ids(db, note.id.hex()[:6]),
         lambda: sql_read.find_ids(db, note.id.hex()),
