@@ -15,8 +15,7 @@ Rules.
   author is away, if it tells of entries.
 * A followed feed not reached for RELAY_AFTER_S is asked of three neighbours; first they may not ask on, next time once,
   then twice: three relays in a row at most, and the near ones first. Others are asked each time; after that one at a
-  time, ever more seldom. Each link that shares the feed without having it saves one round of several:
-  it searches, too.
+  time, ever more seldom, and seldom far where links share the feed without having it: they search, too.
 * A relay that doesn't reach the feed either, and whose links tell of no entries, asks on while its askers allow it,
   with one hop less than was allowed to it, so that no two relays can keep each other at it once nobody wants the feed
   any more. Where they tell of entries, whoever asked sees them, and looks on himself; where enough of them share it,
@@ -536,7 +535,7 @@ def _asked_at_once(quest: Quest, is_own: bool, is_away: bool, fellows: int) -> i
         return 0 if is_away or fellows >= FELLOWS_ENOUGH else 1 if quest.tries >= WIDE_ROUNDS else PASSED_ON_TO
     if is_away:
         return 1 if quest.tries else max(1, ASKED_AT_ONCE - fellows)
-    return ASKED_AT_ONCE if quest.tries < max(1, WIDE_ROUNDS - fellows) else 1
+    return ASKED_AT_ONCE if quest.tries < WIDE_ROUNDS else 1
 
 
 def _hops_in_round(tries: int, fellows: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -188,8 +187,7 @@ def test_a_relay_asks_nobody_on_where_enough_others_search(fellows: int) -> None
     assert bool(scene.said(Relay, "x", "stranger")) == (fellows + 1 < FELLOWS_ENOUGH)  # who asked searches, too
 
 
-def test_fewer_are_asked_where_others_search() -> None:
-    """Each link that shares the feed in vain saves its followers a round of several."""
+def test_late_questions_seldom_go_far_where_others_search() -> None:
     scene = Scene()
     scene.node("bob", "alice")
     for number in range(2 * WIDE_ROUNDS):
@@ -200,13 +198,7 @@ def test_fewer_are_asked_where_others_search() -> None:
     for name in names:
         scene.node(name)
         scene.link(name, "bob")
-    scene.until(lambda: scene.count(Relay) > 0)
-    scene.run(2 * RELAY_TRIAL_S)
-
-    rounds = Counter(at for at, _, _, message, _ in scene.sent if isinstance(message, Relay))
-    sizes = [size for _at, size in sorted(rounds.items())]
-    assert sizes[0] == ASKED_AT_ONCE
-    assert set(sizes[1:]) == {1}
+    scene.run(3_600)
 
     before = scene.now
     scene.run(12 * 3_600)
