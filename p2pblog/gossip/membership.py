@@ -181,8 +181,9 @@ class Membership:
             if identity is not None:
                 if identity == self.holdings.own and not self._has_followers:
                     self._has_followers, self._uncovered = True, (-1, set())
-                if identity not in known.holds and self._visit_wait_s > VISIT_EVERY_S:
-                    self._visit_wait_s, self._visit_at = VISIT_EVERY_S, now
+                if identity not in known.holds:  # a visit may be worth it again, but no sooner than others were
+                    self._visit_at -= self._visit_wait_s - VISIT_EVERY_S
+                    self._visit_wait_s = VISIT_EVERY_S
                 known.holds[identity] = None
                 known.not_before = min(known.not_before, now)
                 if len(known.holds) > HOLDS_MAX:

@@ -83,8 +83,7 @@ asked. (With 3, three of 500 nodes, of which 70% can't be dialed, lacked a feed 
 HOPS_LATER = 1
 FAR_EACH = 4
 """How far is asked on in the rounds after those where others search as well, all but each fourth one: 1 + 2 hear, not
-1 + 2 + 4. (Where nobody else searches, too: of 500 nodes, of which 70% can't be dialed, one lacked a feed in two of
-four runs.)"""
+1 + 2 + 4."""
 SLOWER_MAX = 10
 """How often the wait doubles: the longest waits are reached before."""
 FELLOWS_ENOUGH = 3
