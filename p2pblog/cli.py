@@ -233,7 +233,7 @@ def delete(session: Session, notice: str) -> None:
 def bookmark(session: Session, notice: str) -> None:
     """Remember a notice. Nobody else hears of it."""
     document = session.ask("bookmark", notice=words.check_id(notice))
-    session.show(document, lambda: pages.bookmark_page(document, is_kept=True))
+    session.show(document, lambda: pages.bookmark_page(document))
 
 
 @command("unbookmark", "p2pblog unbookmark 5feceb66ff")
@@ -241,7 +241,7 @@ def bookmark(session: Session, notice: str) -> None:
 def unbookmark(session: Session, notice: str) -> None:
     """Remember a notice no longer."""
     document = session.ask("unbookmark", notice=words.check_id(notice))
-    session.show(document, lambda: pages.bookmark_page(document, is_kept=False))
+    session.show(document, lambda: pages.bookmark_page(document))
 
 
 @command("profile", 'p2pblog profile --name alice --bio "Bees and bicycles"')

@@ -18,6 +18,7 @@ from p2pblog.config import (
     TIMELINE_ROWS_MAX,
 )
 from p2pblog.control.api import (
+    BookmarkDocument,
     EntryDocument,
     FollowDocument,
     IdDocument,
@@ -209,21 +210,22 @@ class Node:
 
     # --- bookmarks: nobody else hears of them ---
 
-    async def bookmark(self, notice: str) -> NoticeDocument:
+    async def bookmark(self, notice: str) -> BookmarkDocument:
         ref = await self._notice_ref(notice)
-        rows = await self._store.rows([ref.id])
-        if not rows:
+        if not await self._store.rows([ref.id]):
             raise NotFound("the boosted notice is not here yet")
         if not await self._store.put_bookmark(ref.id, self._wall_ms()):
             raise UserError(f"you have {BOOKMARKS_MAX:,} bookmarks already", hint="p2pblog unbookmark ID")
-        return _notice(rows[0])
+        return BookmarkDocument(id=ref.id.hex(), bookmarked=True)
 
-    async def unbookmark(self, notice: str) -> NoticeDocument:
-        ref = await self._notice_ref(notice)
-        rows = await self._store.rows([ref.id])
-        if not await self._store.drop_bookmark(ref.id) or not rows:
+    async def unbookmark(self, notice: str) -> BookmarkDocument:
+        """Also of a notice that its author deleted meanwhile: it would hold its place for ever."""
+        located = await self._locate(notice)
+        said = _said(located.entry)
+        wanted = said.of.id if isinstance(said, Boost) else located.entry.id
+        if not await self._store.drop_bookmark(wanted):
             raise NotFound("that notice is not bookmarked")
-        return _notice(rows[0])
+        return BookmarkDocument(id=wanted.hex(), bookmarked=False)
 
     async def bookmarks(self, limit: int = 20, before: str | None = None) -> list[NoticeDocument]:
         below = None if before is None else await self._find(before)

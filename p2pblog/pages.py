@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from p2pblog.control.api import (
+        BookmarkDocument,
         EntryDocument,
         FollowDocument,
         IdDocument,
@@ -244,9 +245,9 @@ def written_page(written: WrittenDocument, about: str | None = None, undone: str
     return [line(f"{done} ", Piece(short_id(about), Style.ID), " (entry ", entry, way_back)]
 
 
-def bookmark_page(notice: NoticeDocument, *, is_kept: bool) -> Page:
-    word = "Bookmarked" if is_kept else "No longer bookmarked:"
-    return [line(f"{word} ", Piece(short_id(notice["id"]), Style.ID))]
+def bookmark_page(bookmark: BookmarkDocument) -> Page:
+    word = "Bookmarked" if bookmark["bookmarked"] else "No longer bookmarked:"
+    return [line(f"{word} ", Piece(short_id(bookmark["id"]), Style.ID))]
 
 
 def bookmarks_page(

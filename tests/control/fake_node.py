@@ -131,13 +131,13 @@ class FakeNode:
 
     async def bookmark(self, notice: str) -> dict[str, Any]:
         self._called("bookmark", notice=notice)
-        self.bookmarked.insert(0, self._find(notice))
-        return self.bookmarked[0]
+        self.bookmarked.insert(0, found := self._find(notice))
+        return {"id": found["id"], "bookmarked": True}
 
     async def unbookmark(self, notice: str) -> dict[str, Any]:
         self._called("unbookmark", notice=notice)
         self.bookmarked.remove(found := self._find(notice))
-        return found
+        return {"id": found["id"], "bookmarked": False}
 
     async def bookmarks(self, limit: int = 20, before: str | None = None) -> list[dict[str, Any]]:
         self._called("bookmarks", limit=limit, before=before)

@@ -96,7 +96,8 @@ async def test_bookmarks_are_ones_own(autojump_clock: MockClock) -> None:
             await node.bookmarks(9, posted[1]["id"])
         await world.home("alice").node.delete(posted[0]["id"])
         await world.until("the deleted one goes", lambda: _is_alone(node))
-        await node.unbookmark(posted[2]["id"])
+        for written in (posted[0], posted[2]):  # the deleted one, too
+            assert await node.unbookmark(written["id"]) == {"id": written["id"], "bookmarked": False}
         with pytest.raises(NotFound):
             await node.unbookmark(posted[2]["id"])
         assert await node.bookmarks() == []

@@ -1,4 +1,4 @@
-"""What every store must answer about tags."""
+"""What every store must answer about tags and bookmarks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 from builders import NOON, person
 from store_kit import add, keep, on_both_stores
 
+from p2pblog.config import BOOKMARKS_MAX
+from p2pblog.core.keys import EntryId
 from p2pblog.store import Store, TimelineQuery
 
 
@@ -36,3 +38,14 @@ async def test_notices_with_a_tag_of_everybody_or_of_one(store: Store) -> None:
     assert await under("bees") == ["6", "5", "3", "2", "1", "0"]
     await store.drop_log(carol.key)
     assert await under("honey") == []
+
+
+@on_both_stores
+async def test_bookmarks_have_a_limit(store: Store) -> None:
+    notices = [EntryId(number.to_bytes(32, "big")) for number in range(BOOKMARKS_MAX + 1)]
+    assert all([await store.put_bookmark(notice, NOON) for notice in notices[:-1]])
+    assert not await store.put_bookmark(notices[-1], NOON)
+    assert await store.put_bookmark(notices[0], NOON)  # it has its place
+    assert await store.drop_bookmark(notices[0])
+    assert not await store.drop_bookmark(notices[0])
+    assert await store.put_bookmark(notices[-1], NOON)
