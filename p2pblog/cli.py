@@ -158,7 +158,7 @@ def post(session: Session, text: str, reply_to: str | None, cw: str | None, lang
     lang = None if lang is None else words.check_language(lang)
     document = session.ask("post", text=text, reply_to=reply_to, cw=cw, lang=lang)
     session.show(document, lambda: pages.written_page(document))
-    if not session.json and pages.is_too_long_for_dht(text + (cw or "") + (lang or ""), reply_to is not None):
+    if not session.json and pages.is_too_long_for_dht(text, reply_to is not None, cw, lang):
         session.tell(
             [line("It is too long for the DHT: while you are offline, only nodes that follow you pass it on.")]
         )

@@ -34,6 +34,8 @@ TEXT_COLUMNS_MAX = 100
 """Longer lines are hard to read."""
 NOTICE_RECORD_OVERHEAD = 230
 """Bytes of a DHT notice record beside the text: body 115 to 140, signature 66, frames and the payload's names."""
+FIELD_OVERHEAD = 8
+"""What a content warning or a language adds beside its own bytes: its name, and two lengths."""
 REPLY_OVERHEAD = 117
 """What naming the answered notice adds: three hashes, a number and a name."""
 NAME_COLUMNS_MIN = 8
@@ -258,9 +260,11 @@ def bookmarks_page(
     return timeline_page(notices, now_ms, columns, known)
 
 
-def is_too_long_for_dht(text: str, is_reply: bool) -> bool:
-    """Whether a notice with this text can't be a DHT record, so that only replicas carry it; said a few bytes early."""
+def is_too_long_for_dht(text: str, is_reply: bool, *extras: str | None) -> bool:
+    """Whether a notice with this text, content warning and language can't be a DHT record, so that only replicas carry
+    it; said a few bytes early."""
     overhead = NOTICE_RECORD_OVERHEAD + (REPLY_OVERHEAD if is_reply else 0)
+    overhead += sum(FIELD_OVERHEAD + len(extra.encode()) for extra in extras if extra)
     return len(text.encode()) > RECORD_BYTES_MAX - overhead
 
 

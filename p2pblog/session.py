@@ -175,7 +175,7 @@ def _lower(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-# --- what commands take ---------------------------------------------------------------------------------------------
+# --- what commands take -----------------------------------------------------------------------------------------------
 
 this = click.make_pass_decorator(Session)
 

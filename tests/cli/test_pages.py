@@ -202,8 +202,11 @@ def test_a_qr_code_is_dark_on_light_with_a_quiet_zone() -> None:
     assert rows[1].startswith("  █▀▀▀▀▀█ ")  # the finder pattern, its two quiet modules before it
 
 
+@pytest.mark.parametrize("extras", [(None, None), ("w" * 60, "zh-Hant-TW")])
 @pytest.mark.parametrize("is_reply", [False, True])
-def test_a_person_is_told_where_a_notice_no_longer_fits_the_dht(is_reply: bool) -> None:
+def test_a_person_is_told_where_a_notice_no_longer_fits_the_dht(
+    is_reply: bool, extras: tuple[str | None, str | None]
+) -> None:
     device = KeyPair.from_seed(bytes(32))
     ref = Ref(IdentityHash(bytes(32)), DeviceKey(bytes(32)), SEQ_MAX, EntryId(bytes(32))) if is_reply else None
     before = write(device, None, TIME_MS_MAX, b"")
@@ -211,9 +214,10 @@ def test_a_person_is_told_where_a_notice_no_longer_fits_the_dht(is_reply: bool) 
 
     for length in range(500, 900):
         text = "x" * length
-        record = notice_record(write(device, before, TIME_MS_MAX, payload.encode(payload.Note(text, ref))))
-        assert record is not None or pages.is_too_long_for_dht(text, is_reply)  # never kept back
-    assert not pages.is_too_long_for_dht("x" * (640 if is_reply else 760), is_reply)  # and not cried too early
+        record = notice_record(write(device, before, TIME_MS_MAX, payload.encode(payload.Note(text, ref, *extras))))
+        assert record is not None or pages.is_too_long_for_dht(text, is_reply, *extras)  # never kept back
+    fits = (640 if is_reply else 760) - sum(10 + len(extra) for extra in extras if extra)
+    assert not pages.is_too_long_for_dht("x" * fits, is_reply, *extras)  # and not cried too early
 
 
 def test_raw_entries_are_whole() -> None:
