@@ -25,6 +25,10 @@ TAG_CHARACTERS_MAX = 64
 """A tag without its #: the longest German word in a newspaper has 67 letters, and nobody reads it twice."""
 TAGS_MAX = 32
 """Tags of one notice that are indexed: more than a notice that says something has."""
+VERSIONS_MAX = 100
+"""Edits of one notice in its history, the newest: far more than anybody makes."""
+MENTIONS_MAX = 16
+"""People whom one notice mentions: more than a conversation has, and few enough that a notice is no megaphone."""
 NAME_CHARACTERS_MAX = 50
 """A display name: fits a line of a terminal beside the text."""
 BIO_CHARACTERS_MAX = 1_000
