@@ -64,6 +64,15 @@ class InviteDocument(TypedDict):
     uri: str
 
 
+class QuoteDocument(TypedDict):
+    """`version`: of the words that were quoted, an edit's id or `id` itself; `text` is null until they are here."""
+
+    id: str
+    version: str
+    author: str
+    text: str | None
+
+
 class NoticeDocument(TypedDict):
     id: str
     type: str
@@ -78,6 +87,31 @@ class NoticeDocument(TypedDict):
     tags: list[str]
     cw: str | None
     lang: str | None
+    edited: int | None
+    quote: QuoteDocument | None
+    mentions: list[str]
+
+
+class VersionDocument(TypedDict):
+    """A notice's words at one time; `id` is the entry that says them."""
+
+    id: str
+    time: int
+    text: str
+    cw: str | None
+    lang: str | None
+
+
+NotificationDocument = TypedDict(
+    "NotificationDocument", {"id": str, "type": str, "from": str, "notice": str, "time": int, "read": bool}
+)
+"""`type` is "reply", "mention", "boost" or "like"; `notice` is yours that it is about, or the one that mentions you."""
+
+
+class ReadDocument(TypedDict):
+    """How many notifications were not read before."""
+
+    read: int
 
 
 class BookmarkDocument(TypedDict):
@@ -125,6 +159,10 @@ class NodeApi(Protocol):
     async def post(
         self, text: str, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
     ) -> WrittenDocument: ...
+    async def edit(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> WrittenDocument: ...
+    async def quote(
+        self, notice: str, text: str, cw: str | None = None, lang: str | None = None
+    ) -> WrittenDocument: ...
     async def boost(self, notice: str) -> WrittenDocument: ...
     async def like(self, notice: str) -> WrittenDocument: ...
     async def unboost(self, notice: str) -> WrittenDocument: ...
@@ -151,6 +189,11 @@ class NodeApi(Protocol):
         """
 
     async def show(self, notice: str) -> NoticeDocument: ...
+    async def versions(self, notice: str) -> list[VersionDocument]: ...
+    async def notifications(
+        self, limit: int = 20, before: str | None = None, unread: bool = False
+    ) -> list[NotificationDocument]: ...
+    async def read_notifications(self) -> ReadDocument: ...
     async def thread(self, notice: str) -> ThreadDocument: ...
     async def peers(self) -> list[PeerDocument]: ...
     async def add_peer(self, endpoint: str) -> PeerDocument: ...
@@ -184,6 +227,7 @@ class Argument(Enum):
     TEXT = "text"
     OPTIONAL_TEXT = "text, or null"
     ROWS = "a number from 1 to 1,000"
+    YES_OR_NO = "true or false"
 
 
 ROUTES: dict[str, dict[str, Argument]] = {
@@ -192,6 +236,18 @@ ROUTES: dict[str, dict[str, Argument]] = {
     "post": {
         "text": Argument.TEXT,
         "reply_to": Argument.OPTIONAL_TEXT,
+        "cw": Argument.OPTIONAL_TEXT,
+        "lang": Argument.OPTIONAL_TEXT,
+    },
+    "edit": {
+        "notice": Argument.TEXT,
+        "text": Argument.TEXT,
+        "cw": Argument.OPTIONAL_TEXT,
+        "lang": Argument.OPTIONAL_TEXT,
+    },
+    "quote": {
+        "notice": Argument.TEXT,
+        "text": Argument.TEXT,
         "cw": Argument.OPTIONAL_TEXT,
         "lang": Argument.OPTIONAL_TEXT,
     },
@@ -216,6 +272,9 @@ ROUTES: dict[str, dict[str, Argument]] = {
     },
     "watch": {"author": Argument.OPTIONAL_TEXT, "tag": Argument.OPTIONAL_TEXT},
     "show": {"notice": Argument.TEXT},
+    "versions": {"notice": Argument.TEXT},
+    "notifications": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT, "unread": Argument.YES_OR_NO},
+    "read_notifications": {},
     "thread": {"notice": Argument.TEXT},
     "peers": {},
     "add_peer": {"endpoint": Argument.TEXT},

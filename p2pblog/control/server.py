@@ -151,6 +151,9 @@ def _argument(name: str, kind: Argument, value: Any) -> str | int | None:
     if kind is Argument.ROWS:
         if type(value) is int and 1 <= value <= TIMELINE_ROWS_MAX:
             return value
+    elif kind is Argument.YES_OR_NO:
+        if isinstance(value, bool):
+            return value
     elif isinstance(value, str):
         return check_utf8(value, f"the {name}")
     raise UsageError(f"{name} must be {kind.value}")

@@ -69,6 +69,11 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "id": ({}, api.IdDocument),
     "status": ({}, api.StatusDocument),
     "post": ({"text": "hello"}, api.WrittenDocument),
+    "edit": ({"notice": "5feceb66", "text": "other"}, api.WrittenDocument),
+    "quote": ({"notice": "5feceb66", "text": "look"}, api.WrittenDocument),
+    "versions": ({"notice": "5feceb66"}, api.VersionDocument),
+    "notifications": ({"unread": True}, api.NotificationDocument),
+    "read_notifications": ({}, api.ReadDocument),
     "boost": ({"notice": "5feceb66"}, api.WrittenDocument),
     "like": ({"notice": "5feceb66"}, api.WrittenDocument),
     "bookmark": ({"notice": "5feceb66"}, api.BookmarkDocument),
@@ -97,6 +102,9 @@ async def test_every_route_answers_its_document(home: Home, served: Served) -> N
     for route, (arguments, shape) in CALLS.items():
         node = FakeNode()
         node.bookmarked.append(node.add())
+        node.news.append(
+            {"id": "5" * 64, "type": "like", "from": "b" * 56, "notice": "6" * 64, "time": 1, "read": False}
+        )
         await node.follow("c" * 56, "carol")
         await node.add_peer("192.0.2.1:1000")
         async with served(home, node):
