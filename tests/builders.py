@@ -10,7 +10,8 @@ from p2pblog.core.address import spell
 from p2pblog.core.entry import Entry, is_checkpoint, write
 from p2pblog.core.identity import Identity, state_device, state_retire
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair, hash32
-from p2pblog.core.payload import Boost, Delete, Like, LogStart, Note, Payload, Profile, Ref, encode
+from p2pblog.core.payload import Boost, Delete, Like, LogStart, Note, Payload, Profile, Ref, Vote, encode
+from p2pblog.core.polls import Poll
 
 NOON = 1_700_000_000_000
 """A moment for tests that need one, in ms; entries of a built log follow each other by a second from here."""
@@ -56,6 +57,12 @@ class Log:
 
     def like(self, of: Entry | Ref) -> Entry:
         return self.write(Like(ref(of)))
+
+    def poll(self, *options: str, closes_ms: int = NOON + 86_400_000) -> Entry:
+        return self.write(Note("which one?", poll=Poll(options, closes_ms)))
+
+    def vote(self, of: Entry | Ref, choice: int, time_ms: int | None = None) -> Entry:
+        return self.write(Vote(ref(of), choice), time_ms)
 
     def boost(self, of: Entry | Ref, time_ms: int | None = None) -> Entry:
         return self.write(Boost(ref(of)), time_ms)

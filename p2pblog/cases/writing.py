@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from p2pblog.cases.desk import Desk, ref_to, said_in
+from p2pblog.cases.desk import ref_to, said_in
+from p2pblog.cases.polling import Polling
 from p2pblog.control.api import WrittenDocument
 from p2pblog.control.words import check_language, check_text, check_warning
 from p2pblog.core.logs import Located
@@ -11,17 +12,24 @@ from p2pblog.errors import NotFound, NotPermitted
 from p2pblog.store.meaning import Kind
 
 
-class Writing(Desk):
+class Writing(Polling):
     """Of `Node`: what writes."""
 
     async def post(
-        self, text: str, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+        self,
+        text: str,
+        reply_to: str | None = None,
+        cw: str | None = None,
+        lang: str | None = None,
+        poll: list[str] | None = None,
+        closes: str | None = None,
     ) -> WrittenDocument:
         check_text(text)
         warning = None if cw is None else check_warning(cw)
         language = None if lang is None else check_language(lang)
+        asked = self._poll(text, poll, closes)
         ref = None if reply_to is None else await self._notice_ref(reply_to)
-        return self._written(await self._author.write(Note(text, ref, warning, language)), Note.type)
+        return self._written(await self._author.write(Note(text, ref, warning, language, asked)), Note.type)
 
     async def boost(self, notice: str) -> WrittenDocument:
         """Boosting twice gives the first boost again: a timeline shows it once."""

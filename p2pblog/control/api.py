@@ -64,6 +64,21 @@ class InviteDocument(TypedDict):
     uri: str
 
 
+class OptionDocument(TypedDict):
+    text: str
+    votes: int
+
+
+class PollDocument(TypedDict):
+    """`closes` is a time; `voters` are those whose votes count; `own` is what oneself chose, counted from 1."""
+
+    options: list[OptionDocument]
+    closes: int
+    closed: bool
+    voters: int
+    own: int | None
+
+
 class NoticeDocument(TypedDict):
     id: str
     type: str
@@ -78,6 +93,7 @@ class NoticeDocument(TypedDict):
     tags: list[str]
     cw: str | None
     lang: str | None
+    poll: PollDocument | None
 
 
 class BookmarkDocument(TypedDict):
@@ -123,8 +139,15 @@ class NodeApi(Protocol):
     async def id(self) -> IdDocument: ...
     async def status(self) -> StatusDocument: ...
     async def post(
-        self, text: str, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+        self,
+        text: str,
+        reply_to: str | None = None,
+        cw: str | None = None,
+        lang: str | None = None,
+        poll: list[str] | None = None,
+        closes: str | None = None,
     ) -> WrittenDocument: ...
+    async def vote(self, notice: str, choice: int) -> WrittenDocument: ...
     async def boost(self, notice: str) -> WrittenDocument: ...
     async def like(self, notice: str) -> WrittenDocument: ...
     async def unboost(self, notice: str) -> WrittenDocument: ...
@@ -183,8 +206,13 @@ class Argument(Enum):
 
     TEXT = "text"
     OPTIONAL_TEXT = "text, or null"
+    OPTIONAL_TEXTS = "a list of texts, or null"
     ROWS = "a number from 1 to 1,000"
+    CHOICE = "a number from 1 to 255"
 
+
+REQUIRED = {Argument.TEXT, Argument.CHOICE}
+"""What can't be left out."""
 
 ROUTES: dict[str, dict[str, Argument]] = {
     "id": {},
@@ -194,7 +222,10 @@ ROUTES: dict[str, dict[str, Argument]] = {
         "reply_to": Argument.OPTIONAL_TEXT,
         "cw": Argument.OPTIONAL_TEXT,
         "lang": Argument.OPTIONAL_TEXT,
+        "poll": Argument.OPTIONAL_TEXTS,
+        "closes": Argument.OPTIONAL_TEXT,
     },
+    "vote": {"notice": Argument.TEXT, "choice": Argument.CHOICE},
     "boost": {"notice": Argument.TEXT},
     "like": {"notice": Argument.TEXT},
     "unboost": {"notice": Argument.TEXT},

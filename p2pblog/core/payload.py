@@ -16,10 +16,12 @@ from p2pblog.config import (
     NOTE_CHARACTERS_MAX,
     PAYLOAD_BYTES_MAX,
     SEQ_MAX,
+    VOTE_CHOICE_MAX,
     WARNING_CHARACTERS_MAX,
 )
 from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.polls import Poll
 from p2pblog.errors import LocalProtocolError, Malformed, RemoteProtocolError
 
 REPLACES_MAX = 16
@@ -69,6 +71,7 @@ class Note:
     """What is shown before the text is asked for."""
     language: str | None = None
     """A language tag (RFC 5646, 2.1, by its form alone)."""
+    poll: Poll | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,15 @@ class Boost:
 class Like:
     type: ClassVar[str] = "like"
     of: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One's choice in somebody's poll, counted from 1."""
+
+    type: ClassVar[str] = "vote"
+    of: Ref
+    choice: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +122,7 @@ class Unknown:
     type: str | None
 
 
-Payload = LogStart | Note | Boost | Like | Delete | Profile | Unknown
+Payload = LogStart | Note | Boost | Like | Vote | Delete | Profile | Unknown
 
 
 def encode(payload: Payload) -> bytes:
@@ -120,11 +132,14 @@ def encode(payload: Payload) -> bytes:
     match payload:
         case LogStart(identity):
             fields = {"identity": identity}
-        case Note(text, reply_to, warning, language):
+        case Note(text, reply_to, warning, language, poll):
             reference = None if reply_to is None else reply_to.value
-            fields = {"text": text, "reply_to": reference, "cw": warning, "lang": language}
+            asked = None if poll is None else poll.value
+            fields = {"text": text, "reply_to": reference, "cw": warning, "lang": language, "poll": asked}
         case Boost(of) | Like(of):
             fields = {"of": of.value}
+        case Vote(of, choice):
+            fields = {"of": of.value, "choice": choice}
         case Delete(of, replaces):
             fields = {"of": of.value, "replaces": list(replaces) or None}
         case Profile(name, bio):
@@ -207,17 +222,20 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
         case "log":
             return LogStart(IdentityHash(codec.as_bytes(fields.get("identity"), length=32)))
         case "note":
-            reply_to = fields.get("reply_to")
+            reply_to, poll = fields.get("reply_to"), fields.get("poll")
             return Note(
                 _text(fields.get("text"), NOTE_CHARACTERS_MAX, NOTE_BYTES_MAX),
                 None if reply_to is None else Ref.from_value(reply_to),
                 _text(fields.get("cw", ""), WARNING_CHARACTERS_MAX, 4 * WARNING_CHARACTERS_MAX) or None,
                 _language(fields.get("lang", "")) or None,
+                None if poll is None else Poll.from_value(poll),
             )
         case "boost":
             return Boost(Ref.from_value(fields.get("of")))
         case "like":
             return Like(Ref.from_value(fields.get("of")))
+        case "vote":
+            return Vote(Ref.from_value(fields.get("of")), codec.as_int(fields.get("choice"), 1, VOTE_CHOICE_MAX))
         case "delete":
             named = codec.as_list(fields.get("replaces", []), length_max=REPLACES_MAX)
             return Delete(

@@ -17,6 +17,10 @@ NOTICE_RECORD_OVERHEAD = 230
 """Bytes of a DHT notice record beside the text: body 115 to 140, signature 66, frames and the payload's names."""
 FIELD_OVERHEAD = 8
 """What a content warning or a language adds beside its own bytes: its name, and two lengths."""
+POLL_OVERHEAD = 36
+"""What a poll adds beside its options: three names, a time and two lengths."""
+OPTION_OVERHEAD = 3
+"""What an option adds beside its own bytes: a length."""
 REPLY_OVERHEAD = 117
 """What naming the answered notice adds: three hashes, a number and a name."""
 
@@ -49,6 +53,10 @@ def notice_lines(
     text_columns = min(columns - len(inner), TEXT_COLUMNS_MAX)
     # Every line of the text is set in, so that no text can draw what looks like the head of another notice.
     body = [line(inner, text) if text else line() for text in wrap(clean_text(notice["text"]).rstrip(), text_columns)]
+    if notice["poll"] is not None:
+        from p2pblog.pages.polls import poll_lines  # few notices are polls
+
+        body += poll_lines(notice["poll"], now_ms, len(inner) + text_columns, inner)
     if notice["cw"]:
         warned = [
             line(inner, Piece(text, Style.BOLD)) for text in wrap(f"CW: {clean_line(notice['cw'])}", text_columns)
@@ -164,11 +172,12 @@ def bookmarks_page(
     return timeline_page(notices, now_ms, columns, known)
 
 
-def is_too_long_for_dht(text: str, is_reply: bool, *extras: str | None) -> bool:
-    """Whether a notice with this text, content warning and language can't be a DHT record, so that only replicas carry
-    it; said a few bytes early."""
+def is_too_long_for_dht(text: str, is_reply: bool, *extras: str | None, poll: Sequence[str] = ()) -> bool:
+    """Whether a notice with this text, content warning, language and options can't be a DHT record, so that only
+    replicas carry it; said a few bytes early."""
     overhead = NOTICE_RECORD_OVERHEAD + (REPLY_OVERHEAD if is_reply else 0)
     overhead += sum(FIELD_OVERHEAD + len(extra.encode()) for extra in extras if extra)
+    overhead += POLL_OVERHEAD + sum(OPTION_OVERHEAD + len(option.encode()) for option in poll) if poll else 0
     return len(text.encode()) > RECORD_BYTES_MAX - overhead
 
 

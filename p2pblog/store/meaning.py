@@ -8,13 +8,14 @@ what hides what never runs in a circle and does not depend on the order of arriv
 * Of an identity that isn't kept, a run is hidden until it is; a stray is shown, since whoever handed it in checked it.
 * A retracted entry's payload is not *missing*: nobody asks for it again.
 * A like or boost counts while it is shown, once for each identity.
+* A vote counts while it is shown, by the rule of `core.polls.tally`.
 * A notice stands under each tag of its text wherever its author's timeline shows it.
 * A reply ties its parent and its children together even when it is retracted itself, so a conversation stays whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import cast
@@ -23,7 +24,8 @@ from p2pblog.config import SEQ_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId
-from p2pblog.core.payload import Boost, Delete, Like, Note, Profile, decode, plain_texts
+from p2pblog.core.payload import Boost, Delete, Like, Note, Profile, Vote, decode, plain_texts
+from p2pblog.core.polls import Ballot, tally
 from p2pblog.core.tags import tags_of
 from p2pblog.core.timelines import Row, is_shown, sort_time
 
@@ -38,20 +40,25 @@ class Kind(IntEnum):
     DELETE = 4
     PROFILE = 5
     OTHER = 6
+    VOTE = 8
 
 
 IN_TIMELINES = (Kind.NOTE, Kind.BOOST)
 REACTIONS = (Kind.BOOST, Kind.LIKE)
+STAND_FOR = (*REACTIONS, Kind.VOTE)
+"""What stands for the notice that it refers to where somebody asks for a conversation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """`of`: the id replied to, boosted or liked. `deletes`: the ids taken back, ascending. `tags`: a notice's."""
+    """`of`: the id replied to, boosted, liked or voted on. `deletes`: the ids taken back, ascending. `tags`: a
+    notice's. `choice`: a vote's."""
 
     kind: Kind
     of: EntryId | None = None
     deletes: tuple[EntryId, ...] = ()
     tags: tuple[str, ...] = ()
+    choice: int = 0
 
 
 _GAP, _PROFILE, _OTHER = Meaning(Kind.GAP), Meaning(Kind.PROFILE), Meaning(Kind.OTHER)
@@ -73,6 +80,8 @@ def meaning_of(payload: bytes | None) -> Meaning:
             return Meaning(Kind.BOOST, of.id)
         case Like(of):
             return Meaning(Kind.LIKE, of.id)
+        case Vote(of, choice):
+            return Meaning(Kind.VOTE, of.id, choice=choice)
         case Delete(of, replaces):
             return Meaning(Kind.DELETE, None, tuple(sorted({of.id, *replaces})))
         case Profile():
@@ -146,8 +155,16 @@ class Shown:
         return self.of if self.kind == Kind.BOOST and self.of is not None else self.id
 
 
-def compose(shown: Shown, name: str | None, boosted: bytes | None, likes: int, boosts: int) -> Row:
-    """The row of a shown note or boost. `boosted`: the payload of the shown notice that it boosts, if held."""
+def compose(
+    shown: Shown,
+    name: str | None,
+    boosted: bytes | None,
+    likes: int,
+    boosts: int,
+    ballots: Callable[[EntryId], Iterable[Ballot]],
+) -> Row:
+    """The row of a shown note or boost. `boosted`: the payload of the shown notice that it boosts, if held. `ballots`:
+    the shown votes on a notice, asked for where it is a poll."""
     is_boost = shown.kind == Kind.BOOST
     note = note_of(boosted if is_boost else shown.payload)
     return Row(
@@ -164,6 +181,7 @@ def compose(shown: Shown, name: str | None, boosted: bytes | None, likes: int, b
         tags=tags_of(note.text),
         warning=note.warning,
         language=note.language,
+        poll=None if note.poll is None else tally(note.poll, ballots(shown.counted)),
     )
 
 
@@ -198,11 +216,11 @@ def walk_thread(
 ) -> Walk:
     """Up from `notice` to the topmost ancestor known, then down through all replies held, level by level.
 
-    `look_up` gives an entry held; `replies` gives at most so many replies to an id, oldest first. A boost or like
-    stands for what it refers to. At most `notices_max` entries, those between `notice` and the root in any case.
+    `look_up` gives an entry held; `replies` gives at most so many replies to an id, oldest first. A boost, like or
+    vote stands for what it refers to. At most `notices_max` entries, those between `notice` and the root in any case.
     """
     found = look_up(notice)
-    if found is not None and found.kind in REACTIONS and found.of is not None:
+    if found is not None and found.kind in STAND_FOR and found.of is not None:
         notice = found.of
         found = look_up(notice)
     if found is None and not replies(notice, 1):

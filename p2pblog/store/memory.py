@@ -6,7 +6,7 @@ statement of what the SQL must answer: tests/store compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 
@@ -23,6 +23,7 @@ from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
+from p2pblog.core.polls import Ballot
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadChain, LocalProtocolError, NotFound
 from p2pblog.store import OWN_IDENTITY, Follow, FollowRow, Loaded, Thread, TimelineQuery
@@ -88,6 +89,7 @@ class MemoryStore(MemoryDesk):
         self._profiles: dict[IdentityHash, dict[EntryId, _Held]] = {}
         self._replies: dict[EntryId, dict[EntryId, _Held]] = {}
         self._reactions: dict[tuple[EntryId, Kind], dict[EntryId, _Held]] = {}
+        self._votes: dict[EntryId, dict[EntryId, _Held]] = {}
         self._deletes: dict[EntryId, dict[EntryId, _Held]] = {}
         self._strays: dict[EntryId, _Held] = {}
 
@@ -241,6 +243,8 @@ class MemoryStore(MemoryDesk):
             self._replies.setdefault(held.meaning.of, {})[identifier] = held
         if kind in REACTIONS and held.meaning.of is not None:
             self._reactions.setdefault((held.meaning.of, kind), {})[identifier] = held
+        if kind == Kind.VOTE and held.meaning.of is not None:
+            self._votes.setdefault(held.meaning.of, {})[identifier] = held
         for target in held.meaning.deletes:
             self._deletes.setdefault(target, {})[identifier] = held
 
@@ -257,6 +261,7 @@ class MemoryStore(MemoryDesk):
             if meaning.of is not None:
                 self._replies.get(meaning.of, {}).pop(identifier, None)
                 self._reactions.get((meaning.of, meaning.kind), {}).pop(identifier, None)
+                self._votes.get(meaning.of, {}).pop(identifier, None)
             for target in meaning.deletes:
                 self._deletes[target].pop(identifier)
 
@@ -435,7 +440,16 @@ class MemoryStore(MemoryDesk):
             boosted.entry.payload if boosted is not None and self._is_shown(boosted) else None,
             self._count(shown.counted, Kind.LIKE),
             self._count(shown.counted, Kind.BOOST),
+            self._ballots,
         )
+
+    def _ballots(self, notice: EntryId) -> Iterator[Ballot]:
+        own = self._settings.get(OWN_IDENTITY)
+        for held in self._votes.get(notice, {}).values():
+            if self._is_shown(held):
+                voter, entry = held.log.identity, held.entry
+                place, choice = held.place, held.meaning.choice
+                yield Ballot(voter, held.log.no, entry.seq, place[0], entry.id, choice, voter == own)
 
     def _count(self, target: EntryId, kind: Kind) -> int:
         held = self._reactions.get((target, kind), {}).values()

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from p2pblog.errors import StoreError
-from p2pblog.store.meaning import meaning_of
+from p2pblog.store.meaning import Kind, meaning_of
 
 APPLICATION_ID = int.from_bytes(b"p2pb", "big")
 """SQLite's header field that says whose file this is (https://www.sqlite.org/pragma.html#pragma_application_id)."""
@@ -116,9 +116,32 @@ def _to_version_3(db: sqlite3.Connection) -> None:
     )
 
 
+_VERSION_9 = """
+CREATE TABLE vote (target BLOB, author INTEGER, key INTEGER, choice INTEGER NOT NULL,
+                   PRIMARY KEY (target, author, key)) WITHOUT ROWID;
+"""
+_NOT_UNDERSTOOD = "SELECT key, payload FROM entry WHERE kind = 6 AND instr(payload, ?)"
+_WHOSE_IF_SHOWN = """
+SELECT l.owner FROM log l WHERE l.no = ?1 >> 32 AND (?1 & 4294967295) <= l.shown_to
+AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = ?1)
+"""
+
+
+def _to_version_9(db: sqlite3.Connection) -> None:
+    """Votes that came before this version understood them are counted."""
+    for statement in statements(_VERSION_9):
+        db.execute(statement)
+    for key, payload in db.execute(_NOT_UNDERSTOOD, (b"vote",)).fetchall():
+        meaning = meaning_of(payload)
+        if meaning.kind == Kind.VOTE:
+            db.execute('UPDATE entry SET kind = 8, "of" = ? WHERE key = ?', (meaning.of, key))
+            for (author,) in db.execute(_WHOSE_IF_SHOWN, (key,)).fetchall():
+                db.execute("INSERT INTO vote VALUES (?, ?, ?, ?)", (meaning.of, author, key, meaning.choice))
+
+
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
-MIGRATIONS: tuple[Step, ...] = (_VERSION_1, _to_version_2, _to_version_3)
+MIGRATIONS: tuple[Step, ...] = (_VERSION_1, _to_version_2, _to_version_3, _to_version_9)
 """Step n brings a database of version n - 1 to version n."""
 
 

@@ -46,6 +46,7 @@ class Item:
     held: bool
     stray: bool = False
     tags: tuple[str, ...] = ()
+    choice: int = 0
 
     @property
     def seq(self) -> int:
@@ -54,8 +55,8 @@ class Item:
 
 _ITEM = """SELECT e.key, e.sort, e.id, e.kind, e."of", e.payload IS NOT NULL,
            EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key),
-           CASE WHEN e.kind = 1 AND instr(e.payload, X'23') THEN e.payload END FROM entry e"""
-"""With the payload of a notice that may have tags."""
+           CASE WHEN e.kind = 8 OR e.kind = 1 AND instr(e.payload, X'23') THEN e.payload END FROM entry e"""
+"""With the payload of a vote, and of a notice that may have tags."""
 
 
 def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
@@ -63,8 +64,11 @@ def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
 
 
 def _item(row: Sequence[Any]) -> Item:
-    key, sort, identifier, kind, of, held, stray, tagged = row
-    return Item(key, sort, identifier, kind, of, held, stray, () if tagged is None else meaning_of(tagged).tags)
+    key, sort, identifier, kind, of, held, stray, payload = row
+    if payload is None:
+        return Item(key, sort, identifier, kind, of, held, stray)
+    meaning = meaning_of(payload)
+    return Item(key, sort, identifier, kind, of, held, stray, meaning.tags, meaning.choice)
 
 
 def _read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
@@ -133,6 +137,8 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     db.executemany("INSERT OR IGNORE INTO profile VALUES (?, ?, ?)", profiles)
     reactions = sorted((item.of, item.kind, log.owner, item.key) for item in shown if item.kind in REACTIONS)
     db.executemany("INSERT OR IGNORE INTO reaction VALUES (?, ?, ?, ?)", reactions)
+    votes = sorted((item.of, log.owner, item.key, item.choice) for item in shown if item.kind == Kind.VOTE)
+    db.executemany("INSERT OR IGNORE INTO vote VALUES (?, ?, ?, ?)", votes)
 
 
 def _enter_gaps(db: sqlite3.Connection, items: Sequence[Item], retracted: dict[EntryId, int]) -> None:
@@ -156,6 +162,8 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     db.executemany("DELETE FROM reply WHERE parent = ? AND sort = ? AND key = ?", replies)
     reactions = [(item.of, item.kind, log.owner, item.key) for item in items if item.kind in REACTIONS]
     db.executemany("DELETE FROM reaction WHERE target = ? AND kind = ? AND author = ? AND key = ?", reactions)
+    votes = [(item.of, log.owner, item.key) for item in items if item.kind == Kind.VOTE]
+    db.executemany("DELETE FROM vote WHERE target = ? AND author = ? AND key = ?", votes)
 
 
 def is_at_home(db: sqlite3.Connection, owner: int) -> bool:

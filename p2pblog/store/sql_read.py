@@ -16,9 +16,10 @@ from p2pblog.core.entry import Entry, check_signed, decode_body
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Located
+from p2pblog.core.polls import Ballot
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound
-from p2pblog.store import Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery
+from p2pblog.store import OWN_IDENTITY, Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery
 from p2pblog.store.meaning import IN_TIMELINES, Kind, Node, Shown, compose, profile_of, walk_thread
 from p2pblog.store.spans import cut_run, span_of
 from p2pblog.store.sql_base import (
@@ -215,7 +216,13 @@ class _RowReader:
             None if boosted is None else boosted.payload,
             likes,
             boosts,
+            self._ballots,
         )
+
+    def _ballots(self, notice: EntryId) -> Iterator[Ballot]:
+        (own,) = self._db.execute(OWN, (OWN_IDENTITY,)).fetchone()
+        for author, key, place, identifier, choice in self._db.execute(VOTES, (notice,)):
+            yield Ballot(author, key >> 32, key & SEQ_MASK, place, identifier, choice, author == own)
 
     def _name(self, author: bytes) -> str | None:
         if author not in self._names:
@@ -236,6 +243,9 @@ class _RowReader:
         return [identifier for identifier, _ in found]
 
 
+OWN = "SELECT max(i.no) FROM setting s JOIN identity i ON i.hash = s.value WHERE s.name = ?"
+VOTES = """SELECT v.author, v.key, e.sort, e.id, v.choice FROM vote v JOIN entry e ON e.key = v.key
+           WHERE v.target = ?"""
 NODE = """SELECT e.kind, e."of", coalesce(g.wanted, 0), e.sort FROM entry e
           LEFT JOIN gap g ON g.key = e.key WHERE e.key = ?"""
 REPLIES = """SELECT e.id, e.key FROM reply r JOIN entry e ON e.key = r.key

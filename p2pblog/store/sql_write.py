@@ -170,9 +170,8 @@ def _insert_other(
     items, gaps, deletes = [], [], []
     for at, meaning in meanings:
         held = stretch.payloads[at] is not None
-        items.append(
-            Item(base + at, sorts[at], stretch.ids[at], int(meaning.kind), meaning.of, held, stray, meaning.tags)
-        )
+        said = int(meaning.kind), meaning.of, held, stray, meaning.tags, meaning.choice
+        items.append(Item(base + at, sorts[at], stretch.ids[at], *said))
         if not held:
             gaps.append((base + at, stretch.sizes[at], stretch.hashes[at], now_ms, 0))
         if meaning.deletes:

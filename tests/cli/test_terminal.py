@@ -8,7 +8,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from fake_node import FakeNode
+from fake_node import FakeNode, a_poll
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -162,6 +162,13 @@ def test_wrapping_breaks_at_spaces_and_keeps_indents() -> None:
     assert wrap("", 10) == [""]
 
 
+hostile_poll = st.builds(
+    a_poll,
+    *[st.tuples(anything, st.integers(0, 10**4)) for _ in range(4)],
+    own=st.none() | st.integers(1, 4),
+    closes=st.integers(0, 2**53 - 1),
+    closed=st.booleans(),
+)
 hostile_notice = st.fixed_dictionaries(
     {
         "id": st.just("5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9"),
@@ -177,6 +184,7 @@ hostile_notice = st.fixed_dictionaries(
         "tags": st.just([]),
         "cw": st.none() | anything,
         "lang": st.none(),
+        "poll": st.none() | hostile_poll,
     }
 )
 

@@ -19,6 +19,13 @@ def an_id(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
+def a_poll(*options: tuple[str, int], **more: Any) -> dict[str, Any]:
+    """A poll of (text, votes)."""
+    rows = [{"text": text, "votes": votes} for text, votes in options]
+    voters = sum(votes for _, votes in options)
+    return {"options": rows, "closes": NOW_MS + 86_400_000, "closed": False, "voters": voters, "own": None, **more}
+
+
 class FakeNode:
     """Alice's node. `faults` maps a method to what it raises; `gate` holds `status` back until it is set."""
 
@@ -58,6 +65,7 @@ class FakeNode:
             "tags": [],
             "cw": None,
             "lang": None,
+            "poll": None,
             **more,
         }
         self.notices.append(notice)
@@ -118,11 +126,22 @@ class FakeNode:
         }
 
     async def post(
-        self, text: str, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+        self,
+        text: str,
+        reply_to: str | None = None,
+        cw: str | None = None,
+        lang: str | None = None,
+        poll: list[str] | None = None,
+        closes: str | None = None,
     ) -> dict[str, Any]:
-        self._called("post", text=text, reply_to=reply_to, cw=cw, lang=lang)
+        self._called("post", text=text, reply_to=reply_to, cw=cw, lang=lang, poll=poll, closes=closes)
         parent = None if reply_to is None else self._find(reply_to)["id"]
-        return self._written(self.add(name=self.name, text=text, reply_to=parent), "note")
+        asked = None if poll is None else a_poll(*((option, 0) for option in poll))
+        return self._written(self.add(name=self.name, text=text, reply_to=parent, poll=asked), "note")
+
+    async def vote(self, notice: str, choice: int) -> dict[str, Any]:
+        self._called("vote", notice=notice, choice=choice)
+        return self._written(self._find(notice), "vote")
 
     async def boost(self, notice: str) -> dict[str, Any]:
         self._called("boost", notice=notice)

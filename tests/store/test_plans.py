@@ -31,6 +31,7 @@ def people() -> list[Person]:
     bob.log.note("reply", reply_to=notes[0])
     bob.log.boost(notes[1])
     bob.log.like(notes[1])
+    bob.log.vote(alice.log.poll("yes", "no"), 2)
     return people
 
 
@@ -122,11 +123,21 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
         assert not complaints(plans_of(db, use_case))
 
 
+def test_votes_on_a_poll(db: sqlite3.Connection, people: list[Person]) -> None:
+    alice, bob = people
+    sql_write.put_setting(db, OWN_IDENTITY, bob.hash)
+    plans = plans_of(db, lambda: sql_read.rows(db, [alice.log.entries[-1].id]))
+    assert not complaints(plans)
+    (walk,) = (steps for statement, steps in plans.items() if "FROM vote" in statement)
+    assert walk == ["SEARCH v USING PRIMARY KEY (target=?)", "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)"]
+
+
 def test_writing(db: sqlite3.Connection, people: list[Person]) -> None:
     alice, bob = people
     doomed = alice.log.entries[9]
     alice.log.note("new #bees")
     alice.log.delete(doomed)
+    alice.log.vote(alice.log.entries[72], 1)
     use_cases: list[Callable[[], Any]] = [
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run(70))], LATER),
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER),

@@ -223,12 +223,35 @@ def test_notices_of_version_2_come_to_stand_under_their_tags() -> None:
         stands = db.execute("SELECT * FROM tag").fetchall()
         assert [tag for tag, _sort, _key in stands] == ["bees", "bees", "honey"]
 
-        for later in ("tag", "bookmark"):
+        for later in ("tag", "bookmark", "vote"):
             db.execute(f"DROP TABLE {later}")
         db.execute("PRAGMA user_version = 2")
         migrations.migrate(db)
 
         assert db.execute("SELECT * FROM tag").fetchall() == stands
+
+
+def test_votes_that_came_before_they_were_understood_are_counted() -> None:
+    alice, bob, carol = person("alice"), person("bob"), person("carol")
+    poll = alice.log.poll("yes", "no")
+    bob.log.vote(poll, 1)
+    bob.log.delete(carol.log.vote(poll, 2))  # which means nothing
+    alice.log.delete(alice.log.vote(poll, 1))
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        for someone in (alice, bob, carol):
+            sql_write.put_identity(db, someone.identity)
+            sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
+        tables = [db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in ("vote", "entry")]
+        assert len(tables[0]) == 2
+
+        db.execute("DROP TABLE vote")
+        db.execute('UPDATE entry SET kind = 6, "of" = NULL WHERE kind = 8')
+        db.execute(f"PRAGMA user_version = {migrations.MIGRATIONS.index(migrations._to_version_9)}")
+        migrations.migrate(db)
+
+        again = [db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in ("vote", "entry")]
+        assert again == tables
 
 
 def test_a_step_that_fails_leaves_the_version_before_it() -> None:
@@ -332,7 +355,8 @@ async def main():
     async with open_bridge() as bridge:
         store = await open_sqlite(bridge, Path(sys.argv[1]))
         await store.append([Batch(alice.hash, alice.log.run(1, 1))], 1, True)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+        journal = Path(sys.argv[1] + "-wal").stat().st_size  # which holds the schema so far
+        resource.setrlimit(resource.RLIMIT_FSIZE, (journal + 200_000, resource.RLIM_INFINITY))
         stored = 1
         try:
             for first in range(2, 1000, 50):

@@ -14,7 +14,7 @@ from p2pblog.core.entry import Entry, check_signed, decode_body, with_payload
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import STATEMENT_BYTES_MAX, Device, Identity, Inception, Retire, Statement
 from p2pblog.core.keys import EntryId
-from p2pblog.core.payload import Boost, Delete, Like, LogStart, Note, Profile, Ref, Unknown, decode
+from p2pblog.core.payload import Boost, Delete, Like, LogStart, Note, Profile, Ref, Unknown, Vote, decode
 from p2pblog.core.runs import check_run, encode_run
 
 
@@ -93,13 +93,17 @@ def read_payload_case(given: str) -> Any:
             return {"understood": False, "type": kind}
         case LogStart(identity):
             return {"understood": True, "type": "log", "identity": identity}
-        case Note(text, reply_to, warning, language):
+        case Note(text, reply_to, warning, language, poll):
             said = {"text": text, "reply_to": _ref_fields(reply_to), "cw": warning, "lang": language}
+            if poll is not None:
+                said["poll"] = {"options": list(poll.options), "closes": poll.closes_ms}
             return {"understood": True, "type": "note", **said}
         case Boost(of):
             return {"understood": True, "type": "boost", "of": _ref_fields(of)}
         case Like(of):
             return {"understood": True, "type": "like", "of": _ref_fields(of)}
+        case Vote(of, choice):
+            return {"understood": True, "type": "vote", "of": _ref_fields(of), "choice": choice}
         case Delete(of, replaces):
             return {"understood": True, "type": "delete", "of": _ref_fields(of), "replaces": list(replaces)}
         case Profile(name, bio):
