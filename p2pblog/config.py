@@ -37,6 +37,10 @@ POLL_OPEN_MS_MAX = 30 * 24 * 3600 * 1000
 """How long a poll is open at most: after a month nobody scrolls back to vote."""
 POLL_OPEN_MS = 24 * 3600 * 1000
 """How long a poll is open unless its author says otherwise: everybody's evening falls into it."""
+PINS_MAX = 5
+"""Notices that one person pins: a screen of them."""
+PINS_READ_MAX = 1_000
+"""Pins of one person that are looked at to find those that count, the newest first: what they name may be gone."""
 VOTE_CHOICE_MAX = 255
 """What a vote may choose: beyond POLL_OPTIONS_MAX, so that later versions may have longer polls."""
 NAME_CHARACTERS_MAX = 50

@@ -10,7 +10,7 @@ from p2pblog.core.address import spell
 from p2pblog.core.entry import Entry, is_checkpoint, write
 from p2pblog.core.identity import Identity, state_device, state_retire
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair, hash32
-from p2pblog.core.payload import Boost, Delete, Like, LogStart, Note, Payload, Profile, Ref, Vote, encode
+from p2pblog.core.payload import Boost, Delete, Like, LogStart, Note, Payload, Pin, Profile, Ref, Vote, encode
 from p2pblog.core.polls import Poll
 
 NOON = 1_700_000_000_000
@@ -57,6 +57,9 @@ class Log:
 
     def like(self, of: Entry | Ref) -> Entry:
         return self.write(Like(ref(of)))
+
+    def pin(self, of: Entry | Ref) -> Entry:
+        return self.write(Pin(ref(of)))
 
     def poll(self, *options: str, closes_ms: int = NOON + 86_400_000) -> Entry:
         return self.write(Note("which one?", poll=Poll(options, closes_ms)))

@@ -41,7 +41,10 @@ class People(Desk):
             await self._author.write(Profile(chosen or "", told or ""))
             self._author.rename(chosen or None)
             known_name, known_bio = chosen, told
-        return ProfileDocument(address=address.spell(own), name=known_name or None, bio=known_bio or None)
+        pinned = [notice.hex() for notice in await self._store.pins(own)]
+        return ProfileDocument(
+            address=address.spell(own), name=known_name or None, bio=known_bio or None, pinned=pinned
+        )
 
     async def follow(self, address: str, petname: str | None = None) -> FollowDocument:
         async with self._following:

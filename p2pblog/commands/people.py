@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
 import click
 
 from p2pblog.commands import command, now_ms, qr_lines
 from p2pblog.control import words
-from p2pblog.pages import people
+from p2pblog.errors import UserError
+from p2pblog.pages import notices, people
 from p2pblog.session import Session
-from p2pblog.terminal import line
+from p2pblog.terminal import Page, line
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import NoticeDocument, ProfileDocument
 
 
 @command("profile", 'p2pblog profile --name alice --bio "Bees and bicycles"')
@@ -19,7 +26,15 @@ def profile(session: Session, name: str | None, bio: str | None) -> None:
     name = None if name is None else words.check_name(name)
     bio = None if bio is None else words.check_bio(bio)
     document = session.ask("profile", name=name, bio=bio)
-    session.show(document, lambda: people.profile_page(document, session.columns))
+    session.show(document, lambda: _profile_page(session, document))
+
+
+def _profile_page(session: Session, profile: ProfileDocument) -> Page:
+    pinned: list[NoticeDocument] = []
+    for notice in profile["pinned"]:
+        with suppress(UserError):  # taken back meanwhile
+            pinned.append(session.ask("show", notice=notice))
+    return people.profile_page(profile, pinned, now_ms(), session.columns, notices.NOTHING_KNOWN)
 
 
 @command("follow", "p2pblog follow p2pblog:ADDRESS --petname bob")

@@ -18,7 +18,7 @@ from p2pblog.terminal import line
 if TYPE_CHECKING:
     from p2pblog.control.api import NoticeDocument
 
-UNDONE = {"unboost": "boost", "unlike": "like"}
+UNDONE = {"unboost": "boost", "unlike": "like", "unpin": "pin"}
 """Command -> what it takes back."""
 
 
@@ -115,6 +115,20 @@ def unboost(session: Session, notice: str) -> None:
 def unlike(session: Session, notice: str) -> None:
     """Take back your like of a notice."""
     _write_about(session, "unlike", notice)
+
+
+@command("pin", "p2pblog pin 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def pin(session: Session, notice: str) -> None:
+    """Show a notice of your own beside your profile, to everybody; at most 5 at a time."""
+    _write_about(session, "pin", notice)
+
+
+@command("unpin", "p2pblog unpin 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def unpin(session: Session, notice: str) -> None:
+    """Pin a notice no longer."""
+    _write_about(session, "unpin", notice)
 
 
 @command("delete", "p2pblog delete 5feceb66ff")

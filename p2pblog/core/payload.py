@@ -89,6 +89,14 @@ class Like:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """An own notice that others are to read first."""
+
+    type: ClassVar[str] = "pin"
+    of: Ref
+
+
+@dataclass(frozen=True, slots=True)
 class Vote:
     """One's choice in somebody's poll, counted from 1."""
 
@@ -122,7 +130,7 @@ class Unknown:
     type: str | None
 
 
-Payload = LogStart | Note | Boost | Like | Vote | Delete | Profile | Unknown
+Payload = LogStart | Note | Boost | Like | Pin | Vote | Delete | Profile | Unknown
 
 
 def encode(payload: Payload) -> bytes:
@@ -136,7 +144,7 @@ def encode(payload: Payload) -> bytes:
             reference = None if reply_to is None else reply_to.value
             asked = None if poll is None else poll.value
             fields = {"text": text, "reply_to": reference, "cw": warning, "lang": language, "poll": asked}
-        case Boost(of) | Like(of):
+        case Boost(of) | Like(of) | Pin(of):
             fields = {"of": of.value}
         case Vote(of, choice):
             fields = {"of": of.value, "choice": choice}
@@ -234,6 +242,8 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
             return Boost(Ref.from_value(fields.get("of")))
         case "like":
             return Like(Ref.from_value(fields.get("of")))
+        case "pin":
+            return Pin(Ref.from_value(fields.get("of")))
         case "vote":
             return Vote(Ref.from_value(fields.get("of")), codec.as_int(fields.get("choice"), 1, VOTE_CHOICE_MAX))
         case "delete":

@@ -146,10 +146,14 @@ def _tree(notices: Sequence[NoticeDocument]) -> list[tuple[NoticeDocument, int]]
     return found
 
 
+DONE = {"note": "Posted", "boost": "Boosted", "like": "Liked", "pin": "Pinned", "delete": "Deleted"}
+"""Type of an entry -> what a person did with it."""
+
+
 def written_page(written: WrittenDocument, about: str | None = None, undone: str | None = None) -> Page:
     """What became of a command that writes; `about` is the id of the notice that it meant, or its beginning. `undone`:
     what it took back of what one had said of that notice."""
-    done = {"note": "Posted", "boost": "Boosted", "like": "Liked", "delete": "Deleted"}.get(written["type"], "Written")
+    done = DONE.get(written["type"], "Written")
     entry = Piece(short_id(written["id"]), Style.ID)
     if about is None:
         return [line(f"{done}: ", entry)]

@@ -145,7 +145,11 @@ class Store(Protocol):
     async def thread(self, notice: EntryId) -> Thread: ...
 
     async def reactions(self, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
-        """The likes or boosts of a notice by one identity that count, oldest first in each log."""
+        """The likes, boosts or pins of a notice by one identity that count, oldest first in each log."""
+
+    async def pins(self, identity: IdentityHash) -> list[EntryId]:
+        """The notices that an identity has pinned, each once, the one pinned last first: at most PINS_MAX of those that
+        are its own and shown; only its newest PINS_READ_MAX pins are looked at."""
 
     async def find_ids(self, prefix: str) -> list[EntryId]:
         """At most two ids that begin with these hex digits."""

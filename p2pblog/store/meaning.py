@@ -8,6 +8,7 @@ what hides what never runs in a circle and does not depend on the order of arriv
 * Of an identity that isn't kept, a run is hidden until it is; a stray is shown, since whoever handed it in checked it.
 * A retracted entry's payload is not *missing*: nobody asks for it again.
 * A like or boost counts while it is shown, once for each identity.
+* A notice is pinned while it is shown and so is a pin by its own author that names it; the newest PINS_MAX count.
 * A vote counts while it is shown, by the rule of `core.polls.tally`.
 * A notice stands under each tag of its text wherever its author's timeline shows it.
 * A reply ties its parent and its children together even when it is retracted itself, so a conversation stays whole.
@@ -24,7 +25,7 @@ from p2pblog.config import SEQ_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId
-from p2pblog.core.payload import Boost, Delete, Like, Note, Profile, Vote, decode, plain_texts
+from p2pblog.core.payload import Boost, Delete, Like, Note, Pin, Profile, Vote, decode, plain_texts
 from p2pblog.core.polls import Ballot, tally
 from p2pblog.core.tags import tags_of
 from p2pblog.core.timelines import Row, is_shown, sort_time
@@ -41,17 +42,19 @@ class Kind(IntEnum):
     PROFILE = 5
     OTHER = 6
     VOTE = 8
+    PIN = 9
 
 
 IN_TIMELINES = (Kind.NOTE, Kind.BOOST)
-REACTIONS = (Kind.BOOST, Kind.LIKE)
+REACTIONS = (Kind.BOOST, Kind.LIKE, Kind.PIN)
+"""What is found by the notice that it refers to, and by whose it is."""
 STAND_FOR = (*REACTIONS, Kind.VOTE)
 """What stands for the notice that it refers to where somebody asks for a conversation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """`of`: the id replied to, boosted, liked or voted on. `deletes`: the ids taken back, ascending. `tags`: a
+    """`of`: the id replied to, boosted, liked, pinned or voted on. `deletes`: the ids taken back, ascending. `tags`: a
     notice's. `choice`: a vote's."""
 
     kind: Kind
@@ -80,6 +83,8 @@ def meaning_of(payload: bytes | None) -> Meaning:
             return Meaning(Kind.BOOST, of.id)
         case Like(of):
             return Meaning(Kind.LIKE, of.id)
+        case Pin(of):
+            return Meaning(Kind.PIN, of.id)
         case Vote(of, choice):
             return Meaning(Kind.VOTE, of.id, choice=choice)
         case Delete(of, replaces):
@@ -216,7 +221,7 @@ def walk_thread(
 ) -> Walk:
     """Up from `notice` to the topmost ancestor known, then down through all replies held, level by level.
 
-    `look_up` gives an entry held; `replies` gives at most so many replies to an id, oldest first. A boost, like or
+    `look_up` gives an entry held; `replies` gives at most so many replies to an id, oldest first. A boost, like, pin or
     vote stands for what it refers to. At most `notices_max` entries, those between `notice` and the root in any case.
     """
     found = look_up(notice)

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
+from itertools import islice
 
 from p2pblog.config import (
     CHECKPOINT_EVERY,
+    PINS_MAX,
+    PINS_READ_MAX,
     RUN_BYTES_MAX,
     RUN_ENTRIES_MAX,
     STRAYS_MAX,
@@ -89,6 +92,7 @@ class MemoryStore(MemoryDesk):
         self._profiles: dict[IdentityHash, dict[EntryId, _Held]] = {}
         self._replies: dict[EntryId, dict[EntryId, _Held]] = {}
         self._reactions: dict[tuple[EntryId, Kind], dict[EntryId, _Held]] = {}
+        self._pins: dict[IdentityHash, dict[EntryId, _Held]] = {}
         self._votes: dict[EntryId, dict[EntryId, _Held]] = {}
         self._deletes: dict[EntryId, dict[EntryId, _Held]] = {}
         self._strays: dict[EntryId, _Held] = {}
@@ -243,6 +247,8 @@ class MemoryStore(MemoryDesk):
             self._replies.setdefault(held.meaning.of, {})[identifier] = held
         if kind in REACTIONS and held.meaning.of is not None:
             self._reactions.setdefault((held.meaning.of, kind), {})[identifier] = held
+        if kind == Kind.PIN:
+            self._pins.setdefault(held.log.identity, {})[identifier] = held
         if kind == Kind.VOTE and held.meaning.of is not None:
             self._votes.setdefault(held.meaning.of, {})[identifier] = held
         for target in held.meaning.deletes:
@@ -258,6 +264,7 @@ class MemoryStore(MemoryDesk):
             self._strays.pop(identifier, None)
             self._listed.get(log.identity, {}).pop(identifier, None)
             self._profiles.get(log.identity, {}).pop(identifier, None)
+            self._pins.get(log.identity, {}).pop(identifier, None)
             if meaning.of is not None:
                 self._replies.get(meaning.of, {}).pop(identifier, None)
                 self._reactions.get((meaning.of, meaning.kind), {}).pop(identifier, None)
@@ -459,6 +466,20 @@ class MemoryStore(MemoryDesk):
         held = self._reactions.get((notice, kind), {}).values()
         mine = [each for each in held if each.log.identity == identity and self._is_shown(each)]
         return [each.entry.id for each in sorted(mine, key=lambda each: (each.log.no, each.entry.seq))]
+
+    async def pins(self, identity: IdentityHash) -> list[EntryId]:
+        pins = (pin for pin in self._pins.get(identity, {}).values() if self._is_shown(pin))
+        newest = nlargest(PINS_READ_MAX, pins, key=lambda pin: pin.place)
+        targets = (self._by_id.get(pin.meaning.of) for pin in newest if pin.meaning.of is not None)
+        found = (
+            held.entry.id
+            for held in targets
+            if held is not None
+            and held.log.identity == identity
+            and held.meaning.kind == Kind.NOTE
+            and self._is_shown(held)
+        )
+        return list(islice(dict.fromkeys(found), PINS_MAX))
 
     def _profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         shown = (held for held in self._profiles.get(identity, {}).values() if self._is_shown(held))

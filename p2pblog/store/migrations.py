@@ -119,8 +119,11 @@ def _to_version_3(db: sqlite3.Connection) -> None:
 _VERSION_9 = """
 CREATE TABLE vote (target BLOB, author INTEGER, key INTEGER, choice INTEGER NOT NULL,
                    PRIMARY KEY (target, author, key)) WITHOUT ROWID;
+CREATE TABLE pin (author INTEGER, sort INTEGER, key INTEGER, PRIMARY KEY (author, sort, key)) WITHOUT ROWID;
 """
-_NOT_UNDERSTOOD = "SELECT key, payload FROM entry WHERE kind = 6 AND instr(payload, ?)"
+_NOT_UNDERSTOOD = """
+SELECT key, sort, payload FROM entry WHERE kind = 6 AND (instr(payload, ?1) OR instr(payload, ?2))
+"""
 _WHOSE_IF_SHOWN = """
 SELECT l.owner FROM log l WHERE l.no = ?1 >> 32 AND (?1 & 4294967295) <= l.shown_to
 AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = ?1)
@@ -128,15 +131,21 @@ AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = ?1)
 
 
 def _to_version_9(db: sqlite3.Connection) -> None:
-    """Votes that came before this version understood them are counted."""
+    """Votes and pins that came before this version understood them are entered."""
     for statement in statements(_VERSION_9):
         db.execute(statement)
-    for key, payload in db.execute(_NOT_UNDERSTOOD, (b"vote",)).fetchall():
+    for key, sort, payload in db.execute(_NOT_UNDERSTOOD, (b"vote", b"pin")).fetchall():
         meaning = meaning_of(payload)
-        if meaning.kind == Kind.VOTE:
-            db.execute('UPDATE entry SET kind = 8, "of" = ? WHERE key = ?', (meaning.of, key))
-            for (author,) in db.execute(_WHOSE_IF_SHOWN, (key,)).fetchall():
-                db.execute("INSERT INTO vote VALUES (?, ?, ?, ?)", (meaning.of, author, key, meaning.choice))
+        kind, of = int(meaning.kind), meaning.of
+        if kind not in (Kind.VOTE, Kind.PIN):
+            continue
+        db.execute('UPDATE entry SET kind = ?, "of" = ? WHERE key = ?', (kind, of, key))
+        for (author,) in db.execute(_WHOSE_IF_SHOWN, (key,)).fetchall():
+            if kind == Kind.VOTE:
+                db.execute("INSERT INTO vote VALUES (?, ?, ?, ?)", (of, author, key, meaning.choice))
+            else:
+                db.execute("INSERT INTO pin VALUES (?, ?, ?)", (author, sort, key))
+                db.execute("INSERT INTO reaction VALUES (?, ?, ?, ?)", (of, kind, author, key))
 
 
 Step = str | Callable[[sqlite3.Connection], None]

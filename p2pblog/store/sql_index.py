@@ -135,6 +135,8 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
         harvest.home += [place_record(item.sort, item.key) for item in listed]
     profiles = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PROFILE]
     db.executemany("INSERT OR IGNORE INTO profile VALUES (?, ?, ?)", profiles)
+    pins = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PIN]
+    db.executemany("INSERT OR IGNORE INTO pin VALUES (?, ?, ?)", pins)
     reactions = sorted((item.of, item.kind, log.owner, item.key) for item in shown if item.kind in REACTIONS)
     db.executemany("INSERT OR IGNORE INTO reaction VALUES (?, ?, ?, ?)", reactions)
     votes = sorted((item.of, log.owner, item.key, item.choice) for item in shown if item.kind == Kind.VOTE)
@@ -158,6 +160,8 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     db.executemany("DELETE FROM tag WHERE tag = ? AND sort = ? AND key = ?", tagged)
     profiles = [(log.owner, item.sort, item.key) for item in items if item.kind == Kind.PROFILE]
     db.executemany("DELETE FROM profile WHERE author = ? AND sort = ? AND key = ?", profiles)
+    pins = [(log.owner, item.sort, item.key) for item in items if item.kind == Kind.PIN]
+    db.executemany("DELETE FROM pin WHERE author = ? AND sort = ? AND key = ?", pins)
     replies = [(item.of, item.sort, item.key) for item in items if item.kind == Kind.NOTE and item.of]
     db.executemany("DELETE FROM reply WHERE parent = ? AND sort = ? AND key = ?", replies)
     reactions = [(item.of, item.kind, log.owner, item.key) for item in items if item.kind in REACTIONS]

@@ -10,7 +10,15 @@ from collections.abc import Iterator, Sequence
 from heapq import merge
 from itertools import islice
 
-from p2pblog.config import CHECKPOINT_EVERY, RUN_BYTES_MAX, RUN_ENTRIES_MAX, THREAD_NOTICES_MAX, TIMELINE_ROWS_MAX
+from p2pblog.config import (
+    CHECKPOINT_EVERY,
+    PINS_MAX,
+    PINS_READ_MAX,
+    RUN_BYTES_MAX,
+    RUN_ENTRIES_MAX,
+    THREAD_NOTICES_MAX,
+    TIMELINE_ROWS_MAX,
+)
 from p2pblog.core import codec
 from p2pblog.core.entry import Entry, check_signed, decode_body
 from p2pblog.core.identity import Identity
@@ -265,6 +273,18 @@ def reactions(db: sqlite3.Connection, identity: IdentityHash, notice: EntryId, k
 
 REACTIONS = """SELECT e.id FROM identity i JOIN reaction r ON r.author = i.no JOIN entry e ON e.key = r.key
                WHERE i.hash = ?1 AND r.target = ?2 AND r.kind = ?3 ORDER BY r.key"""
+
+
+def pins(db: sqlite3.Connection, identity: IdentityHash) -> list[EntryId]:
+    reader = _RowReader(db)
+    targets = db.execute(PINS, (identity, PINS_READ_MAX)).fetchall()
+    shown = (reader.shown_by_id(EntryId(target)) for (target,) in targets)
+    found = (each.id for each in shown if each is not None and each.kind == Kind.NOTE and each.author == identity)
+    return list(islice(dict.fromkeys(found), PINS_MAX))
+
+
+PINS = """SELECT e."of" FROM identity i JOIN pin p ON p.author = i.no JOIN entry e ON e.key = p.key
+          WHERE i.hash = ? ORDER BY p.sort DESC, p.key DESC LIMIT ?"""
 
 
 def find_ids(db: sqlite3.Connection, prefix: str) -> list[EntryId]:

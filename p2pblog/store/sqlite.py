@@ -336,6 +336,9 @@ class SqliteStore:
     async def reactions(self, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
         return await self._read(sql_read.reactions, identity, notice, kind)
 
+    async def pins(self, identity: IdentityHash) -> list[EntryId]:
+        return await self._read(sql_read.pins, identity)
+
     async def find_ids(self, prefix: str) -> list[EntryId]:
         return await self._read(sql_read.find_ids, prefix)
 

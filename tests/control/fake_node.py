@@ -41,6 +41,7 @@ class FakeNode:
         self.gate: trio.Event | None = None
         self.watchers: list[trio.MemorySendChannel[dict[str, Any]]] = []
         self.watching = 0
+        self.pinned: list[str] = []
         self.bookmarked: list[dict[str, Any]] = []
         self.token: trio.lowlevel.TrioToken | None = None  # where the node runs in another thread than the test
 
@@ -176,6 +177,20 @@ class FakeNode:
         found["likes"] += 1
         return self._written(found, "like")
 
+    async def pin(self, notice: str) -> dict[str, Any]:
+        self._called("pin", notice=notice)
+        found = self._find(notice)
+        if found["author"] != ALICE:
+            raise NotPermitted("that notice is somebody else's")
+        self.pinned.insert(0, found["id"])
+        return self._written(found, "pin")
+
+    async def unpin(self, notice: str) -> dict[str, Any]:
+        self._called("unpin", notice=notice)
+        if (found := self._find(notice))["id"] in self.pinned:
+            self.pinned.remove(found["id"])
+        return self._written(self.add(type="delete", text=found["text"]), "delete")
+
     async def delete(self, notice: str) -> dict[str, Any]:
         self._called("delete", notice=notice)
         found = self._find(notice)
@@ -188,7 +203,7 @@ class FakeNode:
         self._called("profile", name=name, bio=bio)
         self.name = self.name if name is None else name
         self.bio = self.bio if bio is None else bio
-        return {"address": ALICE, "name": self.name, "bio": self.bio}
+        return {"address": ALICE, "name": self.name, "bio": self.bio, "pinned": list(self.pinned)}
 
     async def follow(self, address: str, petname: str | None = None) -> dict[str, Any]:
         self._called("follow", address=address, petname=petname)

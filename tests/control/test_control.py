@@ -77,6 +77,8 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "unbookmark": ({"notice": "5feceb66"}, api.BookmarkDocument),
     "unlike": ({"notice": "5feceb66"}, api.WrittenDocument),
     "unboost": ({"notice": "5feceb66"}, api.WrittenDocument),
+    "pin": ({"notice": "5feceb66"}, api.WrittenDocument),
+    "unpin": ({"notice": "5feceb66"}, api.WrittenDocument),
     "delete": ({"notice": "5feceb66"}, api.WrittenDocument),
     "profile": ({"name": "alice", "bio": None}, api.ProfileDocument),
     "follow": ({"address": ALICE, "petname": "me"}, api.FollowDocument),

@@ -29,6 +29,7 @@ from p2pblog.core.payload import (
     LogStart,
     Note,
     Payload,
+    Pin,
     Profile,
     Ref,
     Unknown,
@@ -60,6 +61,7 @@ PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
     ),
     st.builds(Boost, REFS),
     st.builds(Like, REFS),
+    st.builds(Pin, REFS),
     st.builds(Vote, REFS, st.integers(1, VOTE_CHOICE_MAX)),
     st.builds(Delete, REFS, st.lists(HASHES, max_size=REPLACES_MAX).map(tuple)),
     st.builds(Profile, st.text(max_size=50), st.text(max_size=100)),
@@ -84,7 +86,7 @@ def test_any_accident_leaves_a_payload(payload: Payload, data: st.DataObject) ->
 
 
 @given(
-    st.sampled_from(["log", "note", "boost", "like", "delete", "profile", "vote", "poll"]),
+    st.sampled_from(["log", "note", "boost", "like", "delete", "profile", "vote", "pin", "poll"]),
     st.dictionaries(
         st.sampled_from(
             ["identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "poll", "choice", "new"]

@@ -61,7 +61,9 @@ def draw_world(data: st.DataObject) -> World:
 
 def draw_entry(data: st.DataObject, log: Log, before: list[Entry]) -> None:
     target = before[data.draw(st.integers(0, len(before) - 1), "about")]
-    match data.draw(st.integers(0, 11), "kind"):
+    match data.draw(st.integers(0, 12), "kind"):
+        case 12:
+            log.pin(log.entries[data.draw(st.integers(0, len(log.entries) - 1), "pinned")])
         case 9:
             log.poll("yes", "no", closes_ms=data.draw(st.sampled_from(TIMES), "closes"))
         case 10 | 11:
@@ -170,6 +172,8 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
     ]
     if thorough:
         asked += [("profile", (identity,)) for identity in hashes]
+        asked += [("pins", (identity,)) for identity in hashes]
+        asked += [("reactions", (identity, entry, Kind.PIN)) for identity in hashes for entry in ids[::4]]
         asked += [("bookmarks", (2, identifier)) for identifier in ids]
         asked += [("reactions", (identity, entry, Kind.LIKE)) for identity in hashes for entry in ids[::4]]
         asked += [("timeline", (TimelineQuery(3, identifier),)) for identifier in ids[::3]]

@@ -31,6 +31,7 @@ def people() -> list[Person]:
     bob.log.note("reply", reply_to=notes[0])
     bob.log.boost(notes[1])
     bob.log.like(notes[1])
+    alice.log.pin(notes[1])
     bob.log.vote(alice.log.poll("yes", "no"), 2)
     return people
 
@@ -112,6 +113,8 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
         lambda: sql_read.bookmarks(db, 20),
         lambda: sql_read.bookmarks(db, 20, note.id),
         lambda: sql_read.reactions(db, bob.hash, note.id, Kind.LIKE),
+        lambda: sql_read.reactions(db, alice.hash, note.id, Kind.PIN),
+        lambda: sql_read.pins(db, alice.hash),
         lambda: sql_read.find_ids(db, note.id.hex()[:6]),
         lambda: sql_read.find_ids(db, note.id.hex()),
         lambda: sql_read.locate(db, note.id),
@@ -132,12 +135,22 @@ def test_votes_on_a_poll(db: sqlite3.Connection, people: list[Person]) -> None:
     assert walk == ["SEARCH v USING PRIMARY KEY (target=?)", "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)"]
 
 
+def test_pins_are_walked_newest_first(db: sqlite3.Connection, people: list[Person]) -> None:
+    alice, _ = people
+    assert sql_read.pins(db, alice.hash) == [alice.log.entries[3].id]
+    plans = plans_of(db, lambda: sql_read.pins(db, alice.hash))
+    assert not complaints(plans)
+    (walk,) = (steps for statement, steps in plans.items() if "JOIN pin" in statement)
+    assert walk[1] == "SEARCH p USING PRIMARY KEY (author=?)"
+
+
 def test_writing(db: sqlite3.Connection, people: list[Person]) -> None:
     alice, bob = people
     doomed = alice.log.entries[9]
     alice.log.note("new #bees")
     alice.log.delete(doomed)
-    alice.log.vote(alice.log.entries[72], 1)
+    alice.log.vote(alice.log.entries[73], 1)
+    alice.log.pin(alice.log.entries[5])
     use_cases: list[Callable[[], Any]] = [
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run(70))], LATER),
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER),

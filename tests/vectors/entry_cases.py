@@ -28,7 +28,7 @@ from p2pblog.config import WARNING_CHARACTERS_MAX
 from p2pblog.core import codec
 from p2pblog.core.entry import entry_id, payload_hash
 from p2pblog.core.keys import ENTRY_DOMAIN, STATEMENT_DOMAIN, DeviceKey, EntryId, KeyPair
-from p2pblog.core.payload import Boost, Delete, Like, LogStart, Note, Profile, Ref, Vote, encode
+from p2pblog.core.payload import Boost, Delete, Like, LogStart, Note, Pin, Profile, Ref, Vote, encode
 from p2pblog.core.polls import Poll
 
 HELLO = payload_hash(b"hello")
@@ -166,6 +166,8 @@ def payloads() -> list[Case]:
         "a note in what is no language": raw({"lang": "en_GB", "text": "x", "type": "note"}),
         "boost": encode(Boost(ref)),
         "like": encode(Like(ref)),
+        "pin": encode(Pin(ref)),
+        "a pin of nothing": raw({"type": "pin"}),
         "delete": encode(Delete(ref)),
         "delete with versions": encode(Delete(ref, (EntryId(b"\x01" * 32), EntryId(b"\x02" * 32)))),
         "profile": encode(Profile("Alice", "Writes here.")),

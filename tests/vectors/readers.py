@@ -14,7 +14,7 @@ from p2pblog.core.entry import Entry, check_signed, decode_body, with_payload
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import STATEMENT_BYTES_MAX, Device, Identity, Inception, Retire, Statement
 from p2pblog.core.keys import EntryId
-from p2pblog.core.payload import Boost, Delete, Like, LogStart, Note, Profile, Ref, Unknown, Vote, decode
+from p2pblog.core.payload import Boost, Delete, Like, LogStart, Note, Pin, Profile, Ref, Unknown, Vote, decode
 from p2pblog.core.runs import check_run, encode_run
 
 
@@ -102,6 +102,8 @@ def read_payload_case(given: str) -> Any:
             return {"understood": True, "type": "boost", "of": _ref_fields(of)}
         case Like(of):
             return {"understood": True, "type": "like", "of": _ref_fields(of)}
+        case Pin(of):
+            return {"understood": True, "type": "pin", "of": _ref_fields(of)}
         case Vote(of, choice):
             return {"understood": True, "type": "vote", "of": _ref_fields(of), "choice": choice}
         case Delete(of, replaces):
