@@ -47,6 +47,10 @@ NAME_CHARACTERS_MAX = 50
 """A display name: fits a line of a terminal beside the text."""
 BIO_CHARACTERS_MAX = 1_000
 """A profile's bio: a paragraph."""
+LINKS_MAX = 8
+"""Links of a profile: more than that is a page of one's own, and one link."""
+LINK_CHARACTERS_MAX = 200
+"""One link, in code points: two lines of a terminal; a `p2pblog:` link with its peers fits."""
 PETNAME_CHARACTERS_MAX = 50
 """A petname: as a display name."""
 CHECKPOINT_EVERY = 64

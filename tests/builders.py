@@ -73,8 +73,8 @@ class Log:
     def delete(self, of: Entry | Ref, replaces: Sequence[Entry] = ()) -> Entry:
         return self.write(Delete(ref(of), tuple(entry.id for entry in replaces)))
 
-    def profile(self, name: str, bio: str = "") -> Entry:
-        return self.write(Profile(name, bio))
+    def profile(self, name: str, bio: str = "", links: Sequence[str] = ()) -> Entry:
+        return self.write(Profile(name, bio, tuple(links)))
 
     def run(self, first: int = 1, last: int = SEQ_MAX) -> tuple[Entry, ...]:
         """Entries `first` to `last` as a peer would have verified them: signed at checkpoints and at the end only."""

@@ -46,7 +46,9 @@ class ProfileDocument(TypedDict):
     address: str
     name: str | None
     bio: str | None
+    links: list[str]
     pinned: list[str]
+    petname: str | None
 
 
 class FollowDocument(TypedDict):
@@ -156,7 +158,13 @@ class NodeApi(Protocol):
     async def pin(self, notice: str) -> WrittenDocument: ...
     async def unpin(self, notice: str) -> WrittenDocument: ...
     async def delete(self, notice: str) -> WrittenDocument: ...
-    async def profile(self, name: str | None = None, bio: str | None = None) -> ProfileDocument: ...
+    async def profile(
+        self,
+        name: str | None = None,
+        bio: str | None = None,
+        links: list[str] | None = None,
+        address: str | None = None,
+    ) -> ProfileDocument: ...
     async def bookmark(self, notice: str) -> BookmarkDocument: ...
     async def unbookmark(self, notice: str) -> BookmarkDocument: ...
     async def bookmarks(self, limit: int = 20, before: str | None = None) -> list[NoticeDocument]: ...
@@ -236,7 +244,12 @@ ROUTES: dict[str, dict[str, Argument]] = {
     "pin": {"notice": Argument.TEXT},
     "unpin": {"notice": Argument.TEXT},
     "delete": {"notice": Argument.TEXT},
-    "profile": {"name": Argument.OPTIONAL_TEXT, "bio": Argument.OPTIONAL_TEXT},
+    "profile": {
+        "name": Argument.OPTIONAL_TEXT,
+        "bio": Argument.OPTIONAL_TEXT,
+        "links": Argument.OPTIONAL_TEXTS,
+        "address": Argument.OPTIONAL_TEXT,
+    },
     "bookmark": {"notice": Argument.TEXT},
     "unbookmark": {"notice": Argument.TEXT},
     "bookmarks": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT},

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from p2pblog.config import (
     BIO_CHARACTERS_MAX,
     ID_PREFIX_MIN,
+    LINK_CHARACTERS_MAX,
+    LINKS_MAX,
     NAME_CHARACTERS_MAX,
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
@@ -60,6 +62,20 @@ def check_bio(bio: str) -> str:
     """A bio, as it is; an empty one takes the old one away. Raises UsageError."""
     check_utf8(bio, "the bio")
     return _check_length(bio, "the bio", BIO_CHARACTERS_MAX)
+
+
+def check_links(links: Sequence[str]) -> list[str]:
+    """The links of a profile, each without space around it and once; empty ones are none. Raises UsageError."""
+    from p2pblog.core.links import is_link  # few commands need it
+
+    found = dict.fromkeys(link for given in links if (link := check_utf8(given, "the link").strip()))
+    if len(found) > LINKS_MAX:
+        raise UsageError(f"a profile has at most {LINKS_MAX} links, and these are {len(found)}")
+    for link in found:
+        _check_length(link, "the link", LINK_CHARACTERS_MAX)
+        if not is_link(link):
+            raise UsageError("a link begins with http://, https://, gemini://, mailto: or p2pblog:, and has no spaces")
+    return list(found)
 
 
 def check_warning(text: str) -> str:

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 from p2pblog.config import (
     BIO_CHARACTERS_MAX,
     LANGUAGE_CHARACTERS_MAX,
+    LINK_CHARACTERS_MAX,
+    LINKS_MAX,
     NAME_CHARACTERS_MAX,
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
@@ -21,6 +23,7 @@ from p2pblog.config import (
 )
 from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.links import is_link
 from p2pblog.core.polls import Poll
 from p2pblog.errors import LocalProtocolError, Malformed, RemoteProtocolError
 
@@ -116,11 +119,12 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How a person wants to be called; the newest one counts."""
+    """How a person wants to be called and found elsewhere; the newest one counts."""
 
     type: ClassVar[str] = "profile"
     name: str
     bio: str = ""
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +154,8 @@ def encode(payload: Payload) -> bytes:
             fields = {"of": of.value, "choice": choice}
         case Delete(of, replaces):
             fields = {"of": of.value, "replaces": list(replaces) or None}
-        case Profile(name, bio):
-            fields = {"name": name, "bio": bio or None}
+        case Profile(name, bio, links):
+            fields = {"name": name, "bio": bio or None, "links": list(links) or None}
         case Unknown():
             raise LocalProtocolError("an unknown payload is passed on as it came, never encoded")
     data = codec.pack(codec.sort_keys({"type": payload.type, **fields}))
@@ -255,9 +259,18 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
             return Profile(
                 _text(fields.get("name"), NAME_CHARACTERS_MAX, 4 * NAME_CHARACTERS_MAX),
                 _text(fields.get("bio", ""), BIO_CHARACTERS_MAX, 4 * BIO_CHARACTERS_MAX),
+                _links(fields.get("links", [])),
             )
         case _:
             return Unknown(kind)
+
+
+def _links(value: Any) -> tuple[str, ...]:
+    """Those that a reader may be shown: a later version may know more kinds, and its profile still has a name."""
+    texts = (
+        _text(item, LINK_CHARACTERS_MAX, 4 * LINK_CHARACTERS_MAX) for item in codec.as_list(value, length_max=LINKS_MAX)
+    )
+    return tuple(text for text in texts if is_link(text))
 
 
 _LANGUAGE = re.compile(r"([a-z]{2,8}|[xi](?=-))(-[a-z0-9]{1,8})*", re.IGNORECASE | re.ASCII)

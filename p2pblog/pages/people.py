@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from p2pblog.pages.notices import Known, notice_lines
 from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, fields, short_id, table, try_line, who
-from p2pblog.terminal import Page, Piece, Style, clean_name, clean_text, line, wrap
+from p2pblog.terminal import Page, Piece, Style, clean_line, clean_name, clean_text, line, wrap
 
 if TYPE_CHECKING:
     from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument, NoticeDocument, ProfileDocument
@@ -38,9 +38,13 @@ def profile_page(
     profile: ProfileDocument, pinned: Sequence[NoticeDocument], now_ms: int, columns: int, known: Known
 ) -> Page:
     """Somebody's profile and what they pinned; `pinned`: of those notices the ones that could be had."""
-    page = fields([("name", clean_name(profile["name"]) or "(none)"), ("address", profile["address"])])
+    petname = [("petname", clean_name(profile["petname"]) or "")] if profile["petname"] else []
+    rows = [*petname, ("name", clean_name(profile["name"]) or "(none)"), ("address", profile["address"])]
+    page = fields(rows)
     bio = wrap(clean_text(profile["bio"] or ""), min(columns, TEXT_COLUMNS_MAX) - 2) if profile["bio"] else []
     page += [line("  ", text) for text in bio]
+    for link in profile["links"]:  # cut where it is too long: what wraps to the first column could be anything
+        page += [line("  ", part) for part in wrap(clean_line(link), columns - 2)]
     if profile["pinned"]:
         page += [line(), line(Piece(f"Pinned ({len(profile['pinned'])}):", Style.DIM))]
     for notice in pinned:

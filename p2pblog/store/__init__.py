@@ -18,6 +18,7 @@ from p2pblog.core.logs import Batch as Batch
 from p2pblog.core.logs import Located as Located
 from p2pblog.core.logs import LogState as LogState
 from p2pblog.core.logs import Span as Span
+from p2pblog.core.payload import Profile
 from p2pblog.core.timelines import Row
 from p2pblog.store.meaning import Kind
 
@@ -158,6 +159,9 @@ class Store(Protocol):
 
     async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         """(name, bio) by the newest profile entry held."""
+
+    async def whole_profile(self, identity: IdentityHash) -> Profile | None:
+        """All that this entry says; None where none is held."""
 
     async def entry_count(self) -> int: ...
 

@@ -137,10 +137,15 @@ def note_of(payload: bytes | None) -> Note:
     return read if isinstance(read, Note) else Note("")
 
 
-def profile_of(payload: bytes | None) -> tuple[str | None, str | None]:
-    """(name, bio) that a profile entry's payload gives."""
+def profile_of(payload: bytes | None) -> Profile | None:
+    """What a profile entry's payload says; None for anything else."""
     read = None if payload is None else decode(payload)
-    return (read.name, read.bio) if isinstance(read, Profile) else (None, None)
+    return read if isinstance(read, Profile) else None
+
+
+def called(profile: Profile | None) -> tuple[str | None, str | None]:
+    """(name, bio) of a profile."""
+    return (None, None) if profile is None else (profile.name, profile.bio)
 
 
 @dataclass(frozen=True, slots=True)

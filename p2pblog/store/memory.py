@@ -26,6 +26,7 @@ from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
+from p2pblog.core.payload import Profile
 from p2pblog.core.polls import Ballot
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadChain, LocalProtocolError, NotFound
@@ -37,6 +38,7 @@ from p2pblog.store.meaning import (
     Meaning,
     Node,
     Shown,
+    called,
     compose,
     is_retractable,
     meaning_of,
@@ -481,10 +483,16 @@ class MemoryStore(MemoryDesk):
         )
         return list(islice(dict.fromkeys(found), PINS_MAX))
 
-    def _profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
+    def _whole_profile(self, identity: IdentityHash) -> Profile | None:
         shown = (held for held in self._profiles.get(identity, {}).values() if self._is_shown(held))
         newest = max(shown, key=lambda held: held.place, default=None)
         return profile_of(None if newest is None else newest.entry.payload)
+
+    def _profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
+        return called(self._whole_profile(identity))
+
+    async def whole_profile(self, identity: IdentityHash) -> Profile | None:
+        return self._whole_profile(identity)
 
     async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         return self._profile(identity)

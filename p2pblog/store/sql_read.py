@@ -24,11 +24,12 @@ from p2pblog.core.entry import Entry, check_signed, decode_body
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Located
+from p2pblog.core.payload import Profile
 from p2pblog.core.polls import Ballot
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound
 from p2pblog.store import OWN_IDENTITY, Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery
-from p2pblog.store.meaning import IN_TIMELINES, Kind, Node, Shown, compose, profile_of, walk_thread
+from p2pblog.store.meaning import IN_TIMELINES, Kind, Node, Shown, called, compose, profile_of, walk_thread
 from p2pblog.store.spans import cut_run, span_of
 from p2pblog.store.sql_base import (
     HOME,
@@ -308,6 +309,10 @@ def _ids_between(db: sqlite3.Connection, low: bytes, high: bytes) -> Iterator[En
 
 
 def profile(db: sqlite3.Connection, identity: IdentityHash) -> tuple[str | None, str | None]:
+    return called(whole_profile(db, identity))
+
+
+def whole_profile(db: sqlite3.Connection, identity: IdentityHash) -> Profile | None:
     found = db.execute(NEWEST_PROFILE, (identity,)).fetchone()
     return profile_of(None if found is None else found[0])
 

@@ -197,7 +197,7 @@ def test_arguments_reach_the_node_as_they_were_typed(alice: Alice, node: FakeNod
     assert node.calls == [
         ("post", {"text": "  two\n lines ☼ ", "reply_to": "5feceb66", "cw": "the end", "lang": "pt-BR", **nothing}),
         ("timeline", {"limit": 7, "before": notice["id"], "author": "bob", "tag": "bees"}),
-        ("profile", {"name": None, "bio": ""}),
+        ("profile", {"name": None, "bio": "", "links": None, "address": None}),
     ]
 
 

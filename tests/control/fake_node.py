@@ -33,6 +33,7 @@ class FakeNode:
         self.clock_ms = clock_ms
         self.name: str | None = "alice"
         self.bio: str | None = None
+        self.links: list[str] = []
         self.notices: list[dict[str, Any]] = []
         self.follows: dict[str, dict[str, Any]] = {}
         self.peer_rows: list[dict[str, Any]] = []
@@ -199,11 +200,25 @@ class FakeNode:
         self.notices.remove(found)
         return self._written(found, "delete")
 
-    async def profile(self, name: str | None = None, bio: str | None = None) -> dict[str, Any]:
-        self._called("profile", name=name, bio=bio)
+    async def profile(
+        self,
+        name: str | None = None,
+        bio: str | None = None,
+        links: list[str] | None = None,
+        address: str | None = None,
+    ) -> dict[str, Any]:
+        self._called("profile", name=name, bio=bio, links=links, address=address)
+        if address is not None:
+            row = next((row for row in self.follows.values() if address in (row["address"], row["petname"])), None)
+            if row is None:
+                raise NotFound("nothing of theirs is here")
+            empty = {"bio": None, "links": [], "pinned": []}
+            return {"address": row["address"], "name": row["name"], **empty, "petname": row["petname"]}
+        self.links = self.links if links is None else links
         self.name = self.name if name is None else name
         self.bio = self.bio if bio is None else bio
-        return {"address": ALICE, "name": self.name, "bio": self.bio, "pinned": list(self.pinned)}
+        told = {"address": ALICE, "name": self.name, "bio": self.bio, "links": self.links}
+        return {**told, "pinned": list(self.pinned), "petname": None}
 
     async def follow(self, address: str, petname: str | None = None) -> dict[str, Any]:
         self._called("follow", address=address, petname=petname)

@@ -46,6 +46,8 @@ NOTICE = ref(BOB.log.note("Hello, everybody."))
 HASHES = st.binary(min_size=32, max_size=32)
 REFS: st.SearchStrategy[Ref] = st.builds(Ref, HASHES, HASHES, st.integers(1, 2**32 - 1), HASHES)
 LANGUAGES = st.sampled_from([None, "en", "pt-BR", "zh-Hant-TW", "x-private", "de-1996"])
+FIELDS = ("identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "poll", "choice", "links")
+LINKS = st.sampled_from(["https://example.org/ä?b#c", "mailto:a@example.org", f"p2pblog:{'a' * 56}"])
 POLLS = st.builds(
     Poll, st.lists(st.text(min_size=1, max_size=20), min_size=2, max_size=10).map(tuple), st.integers(0, 2**53 - 1)
 )
@@ -64,7 +66,7 @@ PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
     st.builds(Pin, REFS),
     st.builds(Vote, REFS, st.integers(1, VOTE_CHOICE_MAX)),
     st.builds(Delete, REFS, st.lists(HASHES, max_size=REPLACES_MAX).map(tuple)),
-    st.builds(Profile, st.text(max_size=50), st.text(max_size=100)),
+    st.builds(Profile, st.text(max_size=50), st.text(max_size=100), st.lists(LINKS, max_size=8).map(tuple)),
 )
 
 
@@ -88,9 +90,7 @@ def test_any_accident_leaves_a_payload(payload: Payload, data: st.DataObject) ->
 @given(
     st.sampled_from(["log", "note", "boost", "like", "delete", "profile", "vote", "pin", "poll"]),
     st.dictionaries(
-        st.sampled_from(
-            ["identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "poll", "choice", "new"]
-        ),
+        st.sampled_from([*FIELDS, "new"]),
         VALUES,
     ),
 )
@@ -106,8 +106,7 @@ def test_any_fields_are_a_payload(kind: str, fields: dict[str, Any]) -> None:
 @given(PAYLOADS, st.text(min_size=1, max_size=8), st.integers())
 def test_a_field_that_we_do_not_know_changes_nothing(payload: Payload, name: str, value: int) -> None:
     fields = codec.unpack(encode(payload), PAYLOAD_BYTES_MAX)
-    known = {"type", "identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "poll", "choice"}
-    if name in known or not -(2**63) <= value < 2**64:
+    if name in (*FIELDS, "type") or not -(2**63) <= value < 2**64:
         return
     assert decode(codec.pack(codec.sort_keys({**fields, name: value}))) == payload
 

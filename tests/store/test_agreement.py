@@ -172,6 +172,7 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
     ]
     if thorough:
         asked += [("profile", (identity,)) for identity in hashes]
+        asked += [("whole_profile", (identity,)) for identity in hashes]
         asked += [("pins", (identity,)) for identity in hashes]
         asked += [("reactions", (identity, entry, Kind.PIN)) for identity in hashes for entry in ids[::4]]
         asked += [("bookmarks", (2, identifier)) for identifier in ids]

@@ -119,6 +119,7 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
         lambda: sql_read.find_ids(db, note.id.hex()),
         lambda: sql_read.locate(db, note.id),
         lambda: sql_read.profile(db, alice.hash),
+        lambda: sql_read.whole_profile(db, alice.hash),
         lambda: sql_read.follow_rows(db),
         lambda: sql_read.run(db, alice.key, 5, 20, RUN_BYTES_MAX),
     ]

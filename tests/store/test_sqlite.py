@@ -231,35 +231,6 @@ def test_notices_of_version_2_come_to_stand_under_their_tags() -> None:
         assert db.execute("SELECT * FROM tag").fetchall() == stands
 
 
-def test_votes_and_pins_that_came_before_they_were_understood_are_entered() -> None:
-    alice, bob, carol = person("alice"), person("bob"), person("carol")
-    poll = alice.log.poll("yes", "no")
-    bob.log.vote(poll, 1)
-    bob.log.delete(carol.log.vote(poll, 2))  # which means nothing
-    alice.log.delete(alice.log.vote(poll, 1))
-    alice.log.pin(poll)
-    alice.log.delete(alice.log.pin(poll))
-    bob.log.like(poll)
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        migrations.migrate(db)
-        for someone in (alice, bob, carol):
-            sql_write.put_identity(db, someone.identity)
-            sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
-        kept = ("vote", "pin", "reaction", "entry")
-        tables = [db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in kept]
-        assert list(map(len, tables)) == [2, 1, 2, 13]
-
-        for later in ("vote", "pin"):
-            db.execute(f"DROP TABLE {later}")
-        db.execute("DELETE FROM reaction WHERE kind = 9")
-        db.execute('UPDATE entry SET kind = 6, "of" = NULL WHERE kind IN (8, 9)')
-        db.execute(f"PRAGMA user_version = {migrations.MIGRATIONS.index(migrations._to_version_9)}")
-        migrations.migrate(db)
-
-        again = [db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in kept]
-        assert again == tables
-
-
 def test_a_step_that_fails_leaves_the_version_before_it() -> None:
     good = "CREATE TABLE added (x);\nINSERT INTO added VALUES (1);\n"
     bad = "CREATE TABLE more (x);\nINSERT INTO nowhere VALUES (1);\n"

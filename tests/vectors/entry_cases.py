@@ -166,8 +166,6 @@ def payloads() -> list[Case]:
         "a note in what is no language": raw({"lang": "en_GB", "text": "x", "type": "note"}),
         "boost": encode(Boost(ref)),
         "like": encode(Like(ref)),
-        "pin": encode(Pin(ref)),
-        "a pin of nothing": raw({"type": "pin"}),
         "delete": encode(Delete(ref)),
         "delete with versions": encode(Delete(ref, (EntryId(b"\x01" * 32), EntryId(b"\x02" * 32)))),
         "profile": encode(Profile("Alice", "Writes here.")),
@@ -198,12 +196,27 @@ def payloads() -> list[Case]:
         "a name of 51 characters": raw({"name": "x" * 51, "type": "profile"}),
         "a log of nobody": raw({"identity": b"", "type": "log"}),
     }  # fmt: skip
-    told.update(_polls(ref))
+    told.update(_later(ref))
     return [accept(name, data, read_payload_case(data.hex())) for name, data in told.items()]
 
 
-def _polls(ref: Ref) -> dict[str, bytes]:
+def _later(ref: Ref) -> dict[str, bytes]:
+    """Polls, votes, pins and links."""
     return {
+        "profile with links": encode(Profile("Alice", "", ("https://example.org/~alice", "mailto:alice@example.org"))),
+        "profile with links of kinds that we don't know, which are left out": raw(
+            {
+                "links": ["javascript:x()", "ftp://example.org", "https://example.org"],
+                "name": "A",
+                "type": "profile",
+            }
+        ),
+        "profile with nine links": raw({"links": ["https://example.org"] * 9, "name": "A", "type": "profile"}),
+        "profile with a link of 201 characters": raw(
+            {"links": ["https://" + "x" * 193], "name": "A", "type": "profile"}
+        ),
+        "pin": encode(Pin(ref)),
+        "a pin of nothing": raw({"type": "pin"}),
         "a poll": encode(Note("Tea or coffee?", poll=Poll(("tea", "coffee"), NOON))),
         "a poll of ten options of 100 characters": encode(Note("", poll=Poll(("x" * 100,) * 10, 0))),
         "a poll with a field that we don't know": _poll({"closes": 1, "many": True, "options": ["a", "b"]}),

@@ -108,8 +108,9 @@ def read_payload_case(given: str) -> Any:
             return {"understood": True, "type": "vote", "of": _ref_fields(of), "choice": choice}
         case Delete(of, replaces):
             return {"understood": True, "type": "delete", "of": _ref_fields(of), "replaces": list(replaces)}
-        case Profile(name, bio):
-            return {"understood": True, "type": "profile", "name": name, "bio": bio}
+        case Profile(name, bio, links):
+            told = {"name": name, "bio": bio, **({"links": list(links)} if links else {})}
+            return {"understood": True, "type": "profile", **told}
 
 
 def _ref_fields(ref: Ref | None) -> Any:
