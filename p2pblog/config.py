@@ -43,6 +43,10 @@ PINS_READ_MAX = 1_000
 """Pins of one person that are looked at to find those that count, the newest first: what they name may be gone."""
 VOTE_CHOICE_MAX = 255
 """What a vote may choose: beyond POLL_OPTIONS_MAX, so that later versions may have longer polls."""
+VERSIONS_MAX = 100
+"""Edits of one notice in its history, the newest: far more than anybody makes."""
+MENTIONS_MAX = 16
+"""People whom one notice mentions: more than a conversation has, and few enough that a notice is no megaphone."""
 NAME_CHARACTERS_MAX = 50
 """A display name: fits a line of a terminal beside the text."""
 BIO_CHARACTERS_MAX = 1_000

@@ -29,7 +29,7 @@ class Writing(Polling):
         language = None if lang is None else check_language(lang)
         asked = self._poll(text, poll, closes)
         ref = None if reply_to is None else await self._notice_ref(reply_to)
-        return self._written(await self._author.write(Note(text, ref, warning, language, asked)), Note.type)
+        return self._written(await self._author.write(Note(text, ref, warning, language, poll=asked)), Note.type)
 
     async def boost(self, notice: str) -> WrittenDocument:
         """Boosting twice gives the first boost again: a timeline shows it once."""

@@ -56,6 +56,23 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """Somebody's notice, in the version that was read: an edit of it, or None for its first words."""
+
+    of: Ref
+    version: Ref | None = None
+
+    @property
+    def value(self) -> list[Any]:
+        return [self.of.value, None if self.version is None else self.version.value]
+
+    @classmethod
+    def from_value(cls, value: Any) -> Quote:
+        of, version = codec.as_list(value, length=2)
+        return cls(Ref.from_value(of), None if version is None else Ref.from_value(version))
+
+
+@dataclass(frozen=True, slots=True)
 class LogStart:
     """Entry 1 of every log: the one identity that this device writes for."""
 
@@ -74,7 +91,21 @@ class Note:
     """What is shown before the text is asked for."""
     language: str | None = None
     """A language tag (RFC 5646, 2.1, by its form alone)."""
+    quote: Quote | None = None
     poll: Poll | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Other words for an own notice, which keeps its id and what it answers or quotes. `of`: the notice; `replaces`:
+    the edits that its writer knew and means to replace."""
+
+    type: ClassVar[str] = "edit"
+    of: Ref
+    text: str
+    replaces: tuple[EntryId, ...] = ()
+    warning: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +165,7 @@ class Unknown:
     type: str | None
 
 
-Payload = LogStart | Note | Boost | Like | Pin | Vote | Delete | Profile | Unknown
+Payload = LogStart | Note | Edit | Boost | Like | Pin | Vote | Delete | Profile | Unknown
 
 
 def encode(payload: Payload) -> bytes:
@@ -144,16 +175,23 @@ def encode(payload: Payload) -> bytes:
     match payload:
         case LogStart(identity):
             fields = {"identity": identity}
-        case Note(text, reply_to, warning, language, poll):
-            reference = None if reply_to is None else reply_to.value
-            asked = None if poll is None else poll.value
-            fields = {"text": text, "reply_to": reference, "cw": warning, "lang": language, "poll": asked}
+        case Note(text, reply_to, warning, language, quote, poll):
+            fields = {
+                "text": text,
+                "reply_to": None if reply_to is None else reply_to.value,
+                "cw": warning,
+                "lang": language,
+                "quote": None if quote is None else quote.value,
+                "poll": None if poll is None else poll.value,
+            }
+        case Edit(of, text, replaces, warning, language):
+            fields = {"of": of.value, "text": text, "replaces": _ids(replaces), "cw": warning, "lang": language}
         case Boost(of) | Like(of) | Pin(of):
             fields = {"of": of.value}
         case Vote(of, choice):
             fields = {"of": of.value, "choice": choice}
         case Delete(of, replaces):
-            fields = {"of": of.value, "replaces": list(replaces) or None}
+            fields = {"of": of.value, "replaces": _ids(replaces)}
         case Profile(name, bio, links):
             fields = {"name": name, "bio": bio or None, "links": list(links) or None}
         case Unknown():
@@ -234,13 +272,20 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
         case "log":
             return LogStart(IdentityHash(codec.as_bytes(fields.get("identity"), length=32)))
         case "note":
-            reply_to, poll = fields.get("reply_to"), fields.get("poll")
+            reply_to, quote, poll = fields.get("reply_to"), fields.get("quote"), fields.get("poll")
             return Note(
                 _text(fields.get("text"), NOTE_CHARACTERS_MAX, NOTE_BYTES_MAX),
                 None if reply_to is None else Ref.from_value(reply_to),
-                _text(fields.get("cw", ""), WARNING_CHARACTERS_MAX, 4 * WARNING_CHARACTERS_MAX) or None,
-                _language(fields.get("lang", "")) or None,
+                *_beside(fields),
+                None if quote is None else Quote.from_value(quote),
                 None if poll is None else Poll.from_value(poll),
+            )
+        case "edit":
+            return Edit(
+                Ref.from_value(fields.get("of")),
+                _text(fields.get("text"), NOTE_CHARACTERS_MAX, NOTE_BYTES_MAX),
+                _replaced(fields),
+                *_beside(fields),
             )
         case "boost":
             return Boost(Ref.from_value(fields.get("of")))
@@ -251,10 +296,7 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
         case "vote":
             return Vote(Ref.from_value(fields.get("of")), codec.as_int(fields.get("choice"), 1, VOTE_CHOICE_MAX))
         case "delete":
-            named = codec.as_list(fields.get("replaces", []), length_max=REPLACES_MAX)
-            return Delete(
-                Ref.from_value(fields.get("of")), tuple(EntryId(codec.as_bytes(item, length=32)) for item in named)
-            )
+            return Delete(Ref.from_value(fields.get("of")), _replaced(fields))
         case "profile":
             return Profile(
                 _text(fields.get("name"), NAME_CHARACTERS_MAX, 4 * NAME_CHARACTERS_MAX),
@@ -271,6 +313,21 @@ def _links(value: Any) -> tuple[str, ...]:
         _text(item, LINK_CHARACTERS_MAX, 4 * LINK_CHARACTERS_MAX) for item in codec.as_list(value, length_max=LINKS_MAX)
     )
     return tuple(text for text in texts if is_link(text))
+
+
+def _ids(ids: tuple[EntryId, ...]) -> list[EntryId] | None:
+    return list(ids) or None
+
+
+def _replaced(fields: dict[str, Any]) -> tuple[EntryId, ...]:
+    named = codec.as_list(fields.get("replaces", []), length_max=REPLACES_MAX)
+    return tuple(EntryId(codec.as_bytes(item, length=32)) for item in named)
+
+
+def _beside(fields: dict[str, Any]) -> tuple[str | None, str | None]:
+    """What stands beside the text of a notice or an edit: (content warning, language)."""
+    warning = _text(fields.get("cw", ""), WARNING_CHARACTERS_MAX, 4 * WARNING_CHARACTERS_MAX)
+    return warning or None, _language(fields.get("lang", "")) or None
 
 
 _LANGUAGE = re.compile(r"([a-z]{2,8}|[xi](?=-))(-[a-z0-9]{1,8})*", re.IGNORECASE | re.ASCII)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from p2pblog.core.identity import Standing
-from p2pblog.core.keys import EntryId
+from p2pblog.core.keys import EntryId, IdentityHash
+from p2pblog.core.payload import Quote
 from p2pblog.core.polls import Tally
 
 
@@ -42,4 +43,7 @@ class Row:
     tags: tuple[str, ...] = ()
     warning: str | None = None
     language: str | None = None
+    edited_ms: int | None = None
+    quote: Quote | None = None
+    mentions: tuple[IdentityHash, ...] = ()
     poll: Tally | None = None

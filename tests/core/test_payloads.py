@@ -59,7 +59,7 @@ PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
         st.none() | REFS,
         st.none() | st.text(min_size=1, max_size=50),
         LANGUAGES,
-        st.none() | POLLS,
+        poll=st.none() | POLLS,
     ),
     st.builds(Boost, REFS),
     st.builds(Like, REFS),

@@ -147,6 +147,18 @@ async def test_a_vote_held_alone_counts(store: Store) -> None:
 
 
 @on_both_stores
+async def test_an_edit_changes_the_question_and_leaves_the_options_and_the_votes(store: Store) -> None:
+    alice, bob, _, poll = asked()
+    alice.log.edit(poll, "which one, then?")
+    bob.log.vote(poll, 2)
+    await keep(store, alice, bob)
+    (row,) = await store.rows([poll.id])
+    assert row.text == "which one, then?"
+    assert row.poll is not None
+    assert (row.poll.options, row.poll.votes) == (("tea", "coffee"), (0, 1))
+
+
+@on_both_stores
 async def test_votes_before_their_poll_wait_for_it(store: Store) -> None:
     alice, bob, carol, poll = asked()
     bob.log.vote(poll, 2)

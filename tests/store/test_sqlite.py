@@ -220,15 +220,15 @@ def test_notices_of_version_2_come_to_stand_under_their_tags() -> None:
         sql_write.put_identity(db, alice.identity)
         sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER)
         sql_write.put_stray(db, Located(bob.hash, bob.log.entries[-1], ()), LATER)
-        stands = db.execute("SELECT * FROM tag").fetchall()
+        stands = db.execute("SELECT * FROM tag ORDER BY tag, sort, key").fetchall()
         assert [tag for tag, _sort, _key in stands] == ["bees", "bees", "honey"]
 
-        for later in ("tag", "bookmark"):
+        for later in ("tag", "bookmark", "edit", "news"):
             db.execute(f"DROP TABLE {later}")
         db.execute("PRAGMA user_version = 2")
         migrations.migrate(db, migrations.MIGRATIONS[:3])  # this step alone
 
-        assert db.execute("SELECT * FROM tag").fetchall() == stands
+        assert db.execute("SELECT * FROM tag ORDER BY tag, sort, key").fetchall() == stands
 
 
 def test_a_step_that_fails_leaves_the_version_before_it() -> None:

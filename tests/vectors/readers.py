@@ -93,7 +93,7 @@ def read_payload_case(given: str) -> Any:
             return {"understood": False, "type": kind}
         case LogStart(identity):
             return {"understood": True, "type": "log", "identity": identity}
-        case Note(text, reply_to, warning, language, poll):
+        case Note(text, reply_to, warning, language, poll=poll):
             said = {"text": text, "reply_to": _ref_fields(reply_to), "cw": warning, "lang": language}
             if poll is not None:
                 said["poll"] = {"options": list(poll.options), "closes": poll.closes_ms}
