@@ -25,6 +25,24 @@ TAG_CHARACTERS_MAX = 64
 """A tag without its #: the longest German word in a newspaper has 67 letters, and nobody reads it twice."""
 TAGS_MAX = 32
 """Tags of one notice that are indexed: more than a notice that says something has."""
+POLL_OPTIONS_MIN = 2
+"""Options of a poll: with fewer there is nothing to choose."""
+POLL_OPTIONS_MAX = 10
+"""Options of a poll: as many as a person compares, and a page that still fits a screen."""
+POLL_OPTION_CHARACTERS_MAX = 100
+"""One option: a line of a wide terminal."""
+POLL_OPEN_MS_MIN = 5 * 60 * 1000
+"""How long a poll is open at least: votes travel in seconds, people take minutes."""
+POLL_OPEN_MS_MAX = 30 * 24 * 3600 * 1000
+"""How long a poll is open at most: after a month nobody scrolls back to vote."""
+POLL_OPEN_MS = 24 * 3600 * 1000
+"""How long a poll is open unless its author says otherwise: everybody's evening falls into it."""
+PINS_MAX = 5
+"""Notices that one person pins: a screen of them."""
+PINS_READ_MAX = 1_000
+"""Pins of one person that are looked at to find those that count, the newest first: what they name may be gone."""
+VOTE_CHOICE_MAX = 255
+"""What a vote may choose: beyond POLL_OPTIONS_MAX, so that later versions may have longer polls."""
 VERSIONS_MAX = 100
 """Edits of one notice in its history, the newest: far more than anybody makes."""
 MENTIONS_MAX = 16
@@ -33,6 +51,10 @@ NAME_CHARACTERS_MAX = 50
 """A display name: fits a line of a terminal beside the text."""
 BIO_CHARACTERS_MAX = 1_000
 """A profile's bio: a paragraph."""
+LINKS_MAX = 8
+"""Links of a profile: more than that is a page of one's own, and one link."""
+LINK_CHARACTERS_MAX = 200
+"""One link, in code points: two lines of a terminal; a `p2pblog:` link with its peers fits."""
 PETNAME_CHARACTERS_MAX = 50
 """A petname: as a display name."""
 CHECKPOINT_EVERY = 64

@@ -10,7 +10,22 @@ from p2pblog.core.address import spell
 from p2pblog.core.entry import Entry, is_checkpoint, write
 from p2pblog.core.identity import Identity, state_device, state_retire
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair, hash32
-from p2pblog.core.payload import Boost, Delete, Edit, Like, LogStart, Note, Payload, Profile, Quote, Ref, encode
+from p2pblog.core.payload import (
+    Boost,
+    Delete,
+    Edit,
+    Like,
+    LogStart,
+    Note,
+    Payload,
+    Pin,
+    Profile,
+    Quote,
+    Ref,
+    Vote,
+    encode,
+)
+from p2pblog.core.polls import Poll
 
 NOON = 1_700_000_000_000
 """A moment for tests that need one, in ms; entries of a built log follow each other by a second from here."""
@@ -57,6 +72,15 @@ class Log:
     def like(self, of: Entry | Ref) -> Entry:
         return self.write(Like(ref(of)))
 
+    def pin(self, of: Entry | Ref) -> Entry:
+        return self.write(Pin(ref(of)))
+
+    def poll(self, *options: str, closes_ms: int = NOON + 86_400_000) -> Entry:
+        return self.write(Note("which one?", poll=Poll(options, closes_ms)))
+
+    def vote(self, of: Entry | Ref, choice: int, time_ms: int | None = None) -> Entry:
+        return self.write(Vote(ref(of), choice), time_ms)
+
     def boost(self, of: Entry | Ref, time_ms: int | None = None) -> Entry:
         return self.write(Boost(ref(of)), time_ms)
 
@@ -69,8 +93,8 @@ class Log:
     def edit(self, of: Entry | Ref, text: str, replaces: Sequence[Entry] = ()) -> Entry:
         return self.write(Edit(ref(of), text, tuple(entry.id for entry in replaces)))
 
-    def profile(self, name: str, bio: str = "") -> Entry:
-        return self.write(Profile(name, bio))
+    def profile(self, name: str, bio: str = "", links: Sequence[str] = ()) -> Entry:
+        return self.write(Profile(name, bio, tuple(links)))
 
     def run(self, first: int = 1, last: int = SEQ_MAX) -> tuple[Entry, ...]:
         """Entries `first` to `last` as a peer would have verified them: signed at checkpoints and at the end only."""

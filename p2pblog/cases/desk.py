@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import trio
 
 from p2pblog.author import Author
-from p2pblog.control.api import NoticeDocument, QuoteDocument, WrittenDocument
+from p2pblog.control.api import NoticeDocument, OptionDocument, PollDocument, QuoteDocument, WrittenDocument
 from p2pblog.control.words import check_id
 from p2pblog.core import address, payload
 from p2pblog.core.address import Endpoint, Link
@@ -16,6 +16,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Located
 from p2pblog.core.payload import Boost, Edit, Note, Payload, Quote, Ref
+from p2pblog.core.polls import Tally
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadAddress, Malformed, NotFound, UsageError
 from p2pblog.gossip.driver import Driver
@@ -113,7 +114,8 @@ def ref_to(located: Located) -> Ref:
     return Ref(located.identity, located.entry.device, located.entry.seq, located.entry.id)
 
 
-def notice_document(row: Row) -> NoticeDocument:
+def notice_document(row: Row, now_ms: int) -> NoticeDocument:
+    """A row as it is handed out. `now_ms`: by the node's clock, which says whether a poll is closed."""
     return NoticeDocument(
         id=row.id.hex(),
         type=row.type,
@@ -131,6 +133,7 @@ def notice_document(row: Row) -> NoticeDocument:
         edited=row.edited_ms,
         quote=None if row.quote is None else quote_document(row.quote, row.quoted_text),
         mentions=[address.spell(identity) for identity in row.mentions],
+        poll=None if row.poll is None else poll_document(row.poll, now_ms),
     )
 
 
@@ -140,4 +143,14 @@ def quote_document(quote: Quote, text: str | None) -> QuoteDocument:
         version=(quote.version or quote.of).id.hex(),
         author=address.spell(quote.of.identity),
         text=text,
+    )
+
+
+def poll_document(poll: Tally, now_ms: int) -> PollDocument:
+    return PollDocument(
+        options=[OptionDocument(text=text, votes=votes) for text, votes in zip(poll.options, poll.votes, strict=True)],
+        closes=poll.closes_ms,
+        closed=now_ms > poll.closes_ms,
+        voters=poll.voters,
+        own=poll.own,
     )

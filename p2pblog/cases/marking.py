@@ -31,4 +31,5 @@ class Marking(Desk):
 
     async def bookmarks(self, limit: int = 20, before: str | None = None) -> list[NoticeDocument]:
         below = None if before is None else await self._find(before)
-        return [notice_document(row) for row in await self._store.bookmarks(limit, below)]
+        now_ms = self._wall_ms()
+        return [notice_document(row, now_ms) for row in await self._store.bookmarks(limit, below)]

@@ -1,15 +1,14 @@
-"""Use cases about people: one's own profile, whom one follows, and how others find one."""
+"""Use cases about people: who one is, whom one follows, and how others find one."""
 
 from __future__ import annotations
 
 from p2pblog.cases.desk import Desk
 from p2pblog.config import FOLLOWS_MAX
-from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument, ProfileDocument
-from p2pblog.control.words import check_bio, check_name, check_petname
+from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument
+from p2pblog.control.words import check_petname
 from p2pblog.core import address
 from p2pblog.core.address import Link
 from p2pblog.core.keys import IdentityHash
-from p2pblog.core.payload import Profile
 from p2pblog.errors import NotFound, UsageError, UserError
 from p2pblog.gossip.events import Candidates, Interested, Uninterested
 from p2pblog.store import Follow, FollowRow
@@ -31,17 +30,6 @@ class People(Desk):
             node=self._author.keyring.node.public.hex(),
             uri=Link(own).uri,
         )
-
-    async def profile(self, name: str | None = None, bio: str | None = None) -> ProfileDocument:
-        own = self._author.identity_hash
-        known_name, known_bio = await self._store.profile(own)
-        if name is not None or bio is not None:
-            chosen = check_name(name) if name is not None else known_name
-            told = check_bio(bio) if bio is not None else known_bio
-            await self._author.write(Profile(chosen or "", told or ""))
-            self._author.rename(chosen or None)
-            known_name, known_bio = chosen, told
-        return ProfileDocument(address=address.spell(own), name=known_name or None, bio=known_bio or None)
 
     async def follow(self, address: str, petname: str | None = None) -> FollowDocument:
         async with self._following:

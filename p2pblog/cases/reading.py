@@ -41,7 +41,8 @@ class Reading(Desk):
         )
         rows = await self._store.timeline(query)
         await self._ask_for_texts(rows)
-        return [notice_document(row) for row in rows]
+        now_ms = self._wall_ms()
+        return [notice_document(row, now_ms) for row in rows]
 
     async def _ask_for_texts(self, rows: list[Row]) -> None:
         """Boosts and quotes of what is not here yet: ask whoever is linked now, for the next look."""
@@ -63,7 +64,7 @@ class Reading(Desk):
             async for entry in receive:
                 for row in await self._store.rows([entry, *_waiting(receive)]):
                     if (only is None or row.author == only) and (under is None or _stands_under(row, under)):
-                        yield notice_document(row)
+                        yield notice_document(row, self._wall_ms())
         finally:
             self._watchers.discard(send)
 
@@ -71,17 +72,17 @@ class Reading(Desk):
         found = await self._find(notice)
         rows = await self._store.rows([found]) or await self._store.rows([(await self._notice_ref(notice)).id])
         await self._ask_for_texts(rows)
-        return notice_document(rows[0])
+        return notice_document(rows[0], self._wall_ms())
 
     async def versions(self, notice: str) -> list[VersionDocument]:
         of = await self._notice_ref(notice)
         return [_version_document(each) for each in await self._store.versions(of.id)]
 
     async def thread(self, notice: str) -> ThreadDocument:
-        found = await self._store.thread(await self._find(notice))
+        found, now_ms = await self._store.thread(await self._find(notice)), self._wall_ms()
         return ThreadDocument(
             root=None if found.root is None else found.root.hex(),
-            notices=[notice_document(row) for row in found.notices],
+            notices=[notice_document(row, now_ms) for row in found.notices],
             missing=found.missing,
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from p2pblog.cases.desk import Desk, ref_to, said_in
+from p2pblog.cases.desk import ref_to, said_in
+from p2pblog.cases.polling import Polling
 from p2pblog.control.api import WrittenDocument
 from p2pblog.control.words import check_language, check_text, check_warning
 from p2pblog.core.keys import IdentityHash
@@ -13,15 +14,22 @@ from p2pblog.errors import NotFound, NotPermitted
 from p2pblog.store.meaning import Kind, current
 
 
-class Writing(Desk):
+class Writing(Polling):
     """Of `Node`: what writes."""
 
     async def post(
-        self, text: str, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+        self,
+        text: str,
+        reply_to: str | None = None,
+        cw: str | None = None,
+        lang: str | None = None,
+        poll: list[str] | None = None,
+        closes: str | None = None,
     ) -> WrittenDocument:
         signed, warning, language = self._as_signed(text), *_beside(cw, lang)
+        asked = self._poll(signed, poll, closes)
         ref = None if reply_to is None else await self._notice_ref(reply_to)
-        return self._written(await self._author.write(Note(signed, ref, warning, language)), Note.type)
+        return self._written(await self._author.write(Note(signed, ref, warning, language, poll=asked)), Note.type)
 
     async def quote(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> WrittenDocument:
         """The words as they stand here now are those that are quoted, whatever their author makes of them later."""

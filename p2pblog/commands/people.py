@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
 import click
 
 from p2pblog.commands import command, now_ms, qr_lines
 from p2pblog.control import words
-from p2pblog.pages import people
+from p2pblog.errors import UserError
+from p2pblog.pages import notices, people
 from p2pblog.session import Session
-from p2pblog.terminal import line
+from p2pblog.terminal import Page, line
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import NoticeDocument, ProfileDocument
 
 
-@command("profile", 'p2pblog profile --name alice --bio "Bees and bicycles"')
+@command(
+    "profile",
+    'p2pblog profile --name alice --bio "Bees and bicycles" --link https://example.org/alice\np2pblog profile bob',
+)
+@click.argument("address", required=False)
 @click.option("--name", metavar="N", help="How you want to be called.")
 @click.option("--bio", metavar="T", help="A few words about yourself; an empty text takes them away.")
-def profile(session: Session, name: str | None, bio: str | None) -> None:
-    """Show your profile, or change it."""
+@click.option(
+    "--link",
+    "links",
+    metavar="URL",
+    multiple=True,
+    help='Where you are found elsewhere, up to 8 times; "" for nowhere.',
+)
+def profile(session: Session, address: str | None, name: str | None, bio: str | None, links: tuple[str, ...]) -> None:
+    """Show a profile: your own, or that of ADDRESS; or change your own. What you do not name stays as it is."""
+    address = None if address is None else words.check_utf8(address, "the address")
     name = None if name is None else words.check_name(name)
     bio = None if bio is None else words.check_bio(bio)
-    document = session.ask("profile", name=name, bio=bio)
-    session.show(document, lambda: people.profile_page(document, session.columns))
+    chosen = words.check_links(links) if links else None
+    document = session.ask("profile", name=name, bio=bio, links=chosen, address=address)
+    session.show(document, lambda: _profile_page(session, document))
+
+
+def _profile_page(session: Session, profile: ProfileDocument) -> Page:
+    pinned: list[NoticeDocument] = []
+    for notice in profile["pinned"]:
+        with suppress(UserError):  # taken back meanwhile
+            pinned.append(session.ask("show", notice=notice))
+    known = notices.Known({profile["address"]: profile["petname"]})
+    return people.profile_page(profile, pinned, now_ms(), session.columns, known)
 
 
 @command("follow", "p2pblog follow p2pblog:ADDRESS --petname bob")

@@ -18,24 +18,43 @@ from p2pblog.terminal import line
 if TYPE_CHECKING:
     from p2pblog.control.api import NoticeDocument
 
-UNDONE = {"unboost": "boost", "unlike": "like"}
+UNDONE = {"unboost": "boost", "unlike": "like", "unpin": "pin"}
 """Command -> what it takes back."""
 
 
-@command("post", 'p2pblog post "Hello, everybody"\nfortune | p2pblog post -')
+@command(
+    "post",
+    'p2pblog post "Hello, everybody"\nfortune | p2pblog post -\n'
+    'p2pblog post "What to drink?" --poll tea --poll coffee --closes 2h',
+)
 @click.argument("text")
 @click.option("--reply-to", metavar="ID", help="The notice that this one answers.")
 @click.option("--cw", metavar="TEXT", help="A content warning: what readers see before they ask for the text.")
 @click.option("--lang", metavar="TAG", help="The language of the text, as en or pt-BR.")
-def post(session: Session, text: str, reply_to: str | None, cw: str | None, lang: str | None) -> None:
+@click.option("--poll", metavar="OPTION", multiple=True, help="Something to choose from; give it 2 to 10 times.")
+@click.option("--closes", metavar="TIME", help="How long the poll is open, as 90min, 24h or 7d; else 24h.")
+def post(
+    session: Session,
+    text: str,
+    reply_to: str | None,
+    cw: str | None,
+    lang: str | None,
+    poll: tuple[str, ...],
+    closes: str | None,
+) -> None:
     """Publish a notice. TEXT is one argument: quote it. `-` reads it from the standard input."""
     text = words.check_text(_from_stdin() if text == "-" else text)
     reply_to = None if reply_to is None else words.check_id(reply_to)
     cw = None if cw is None else words.check_warning(cw)
     lang = None if lang is None else words.check_language(lang)
-    document = session.ask("post", text=text, reply_to=reply_to, cw=cw, lang=lang)
+    options = words.check_poll(poll, text) if poll else None
+    if closes is not None:
+        if options is None:
+            raise UsageError("only a poll closes: give its options with --poll", "p2pblog post --help")
+        words.check_lasting(closes)
+    document = session.ask("post", text=text, reply_to=reply_to, cw=cw, lang=lang, poll=options, closes=closes)
     session.show(document, lambda: pages.written_page(document))
-    if not session.json and pages.is_too_long_for_dht(text, reply_to is not None, cw, lang):
+    if not session.json and pages.is_too_long_for_dht(text, reply_to is not None, cw, lang, poll=poll):
         session.tell(
             [line("It is too long for the DHT: while you are offline, only nodes that follow you pass it on.")]
         )
@@ -124,6 +143,20 @@ def unboost(session: Session, notice: str) -> None:
 def unlike(session: Session, notice: str) -> None:
     """Take back your like of a notice."""
     _write_about(session, "unlike", notice)
+
+
+@command("pin", "p2pblog pin 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def pin(session: Session, notice: str) -> None:
+    """Show a notice of your own beside your profile, to everybody; at most 5 at a time."""
+    _write_about(session, "pin", notice)
+
+
+@command("unpin", "p2pblog unpin 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def unpin(session: Session, notice: str) -> None:
+    """Pin a notice no longer."""
+    _write_about(session, "unpin", notice)
 
 
 @command("delete", "p2pblog delete 5feceb66ff")

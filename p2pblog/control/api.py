@@ -46,6 +46,9 @@ class ProfileDocument(TypedDict):
     address: str
     name: str | None
     bio: str | None
+    links: list[str]
+    pinned: list[str]
+    petname: str | None
 
 
 class FollowDocument(TypedDict):
@@ -73,6 +76,21 @@ class QuoteDocument(TypedDict):
     text: str | None
 
 
+class OptionDocument(TypedDict):
+    text: str
+    votes: int
+
+
+class PollDocument(TypedDict):
+    """`closes` is a time; `voters` are those whose votes count; `own` is what oneself chose, counted from 1."""
+
+    options: list[OptionDocument]
+    closes: int
+    closed: bool
+    voters: int
+    own: int | None
+
+
 class NoticeDocument(TypedDict):
     id: str
     type: str
@@ -90,6 +108,7 @@ class NoticeDocument(TypedDict):
     edited: int | None
     quote: QuoteDocument | None
     mentions: list[str]
+    poll: PollDocument | None
 
 
 class VersionDocument(TypedDict):
@@ -157,18 +176,33 @@ class NodeApi(Protocol):
     async def id(self) -> IdDocument: ...
     async def status(self) -> StatusDocument: ...
     async def post(
-        self, text: str, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+        self,
+        text: str,
+        reply_to: str | None = None,
+        cw: str | None = None,
+        lang: str | None = None,
+        poll: list[str] | None = None,
+        closes: str | None = None,
     ) -> WrittenDocument: ...
     async def edit(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> WrittenDocument: ...
     async def quote(
         self, notice: str, text: str, cw: str | None = None, lang: str | None = None
     ) -> WrittenDocument: ...
+    async def vote(self, notice: str, choice: int) -> WrittenDocument: ...
     async def boost(self, notice: str) -> WrittenDocument: ...
     async def like(self, notice: str) -> WrittenDocument: ...
     async def unboost(self, notice: str) -> WrittenDocument: ...
     async def unlike(self, notice: str) -> WrittenDocument: ...
+    async def pin(self, notice: str) -> WrittenDocument: ...
+    async def unpin(self, notice: str) -> WrittenDocument: ...
     async def delete(self, notice: str) -> WrittenDocument: ...
-    async def profile(self, name: str | None = None, bio: str | None = None) -> ProfileDocument: ...
+    async def profile(
+        self,
+        name: str | None = None,
+        bio: str | None = None,
+        links: list[str] | None = None,
+        address: str | None = None,
+    ) -> ProfileDocument: ...
     async def bookmark(self, notice: str) -> BookmarkDocument: ...
     async def unbookmark(self, notice: str) -> BookmarkDocument: ...
     async def bookmarks(self, limit: int = 20, before: str | None = None) -> list[NoticeDocument]: ...
@@ -226,9 +260,14 @@ class Argument(Enum):
 
     TEXT = "text"
     OPTIONAL_TEXT = "text, or null"
+    OPTIONAL_TEXTS = "a list of texts, or null"
     ROWS = "a number from 1 to 1,000"
     YES_OR_NO = "true or false"
+    CHOICE = "a number from 1 to 255"
 
+
+REQUIRED = {Argument.TEXT, Argument.CHOICE}
+"""What can't be left out."""
 
 ROUTES: dict[str, dict[str, Argument]] = {
     "id": {},
@@ -238,6 +277,8 @@ ROUTES: dict[str, dict[str, Argument]] = {
         "reply_to": Argument.OPTIONAL_TEXT,
         "cw": Argument.OPTIONAL_TEXT,
         "lang": Argument.OPTIONAL_TEXT,
+        "poll": Argument.OPTIONAL_TEXTS,
+        "closes": Argument.OPTIONAL_TEXT,
     },
     "edit": {
         "notice": Argument.TEXT,
@@ -251,12 +292,20 @@ ROUTES: dict[str, dict[str, Argument]] = {
         "cw": Argument.OPTIONAL_TEXT,
         "lang": Argument.OPTIONAL_TEXT,
     },
+    "vote": {"notice": Argument.TEXT, "choice": Argument.CHOICE},
     "boost": {"notice": Argument.TEXT},
     "like": {"notice": Argument.TEXT},
     "unboost": {"notice": Argument.TEXT},
     "unlike": {"notice": Argument.TEXT},
+    "pin": {"notice": Argument.TEXT},
+    "unpin": {"notice": Argument.TEXT},
     "delete": {"notice": Argument.TEXT},
-    "profile": {"name": Argument.OPTIONAL_TEXT, "bio": Argument.OPTIONAL_TEXT},
+    "profile": {
+        "name": Argument.OPTIONAL_TEXT,
+        "bio": Argument.OPTIONAL_TEXT,
+        "links": Argument.OPTIONAL_TEXTS,
+        "address": Argument.OPTIONAL_TEXT,
+    },
     "bookmark": {"notice": Argument.TEXT},
     "unbookmark": {"notice": Argument.TEXT},
     "bookmarks": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT},

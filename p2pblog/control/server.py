@@ -39,9 +39,10 @@ from p2pblog.config import (
     CONTROL_WATCHES_MAX,
     CONTROL_WRITE_TIMEOUT_S,
     TIMELINE_ROWS_MAX,
+    VOTE_CHOICE_MAX,
     Home,
 )
-from p2pblog.control.api import ROUTES, Argument, ErrorDocument, NodeApi, NoticeDocument, told
+from p2pblog.control.api import REQUIRED, ROUTES, Argument, ErrorDocument, NodeApi, NoticeDocument, told
 from p2pblog.control.words import check_utf8
 from p2pblog.errors import TimedOut, UsageError, UserError
 from p2pblog.keyring import make_private, reason
@@ -145,15 +146,21 @@ def _arguments(route: str, body: bytes) -> dict[str, Any]:
     return {name: value for name, value in checked.items() if value is not None}
 
 
-def _argument(name: str, kind: Argument, value: Any) -> str | int | None:
-    if value is None and kind is not Argument.TEXT:
+NUMBERS_MAX = {Argument.ROWS: TIMELINE_ROWS_MAX, Argument.CHOICE: VOTE_CHOICE_MAX}
+
+
+def _argument(name: str, kind: Argument, value: Any) -> str | int | list[str] | None:
+    if value is None and kind not in REQUIRED:
         return None
-    if kind is Argument.ROWS:
-        if type(value) is int and 1 <= value <= TIMELINE_ROWS_MAX:
+    if kind in NUMBERS_MAX:
+        if type(value) is int and 1 <= value <= NUMBERS_MAX[kind]:
             return value
     elif kind is Argument.YES_OR_NO:
         if isinstance(value, bool):
             return value
+    elif kind is Argument.OPTIONAL_TEXTS:
+        if isinstance(value, list) and all(isinstance(text, str) for text in value):
+            return [check_utf8(text, f"the {name}") for text in value]
     elif isinstance(value, str):
         return check_utf8(value, f"the {name}")
     raise UsageError(f"{name} must be {kind.value}")

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from p2pblog.config import (
     BIO_CHARACTERS_MAX,
     ID_PREFIX_MIN,
+    LINK_CHARACTERS_MAX,
+    LINKS_MAX,
     NAME_CHARACTERS_MAX,
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
     PETNAME_CHARACTERS_MAX,
+    POLL_OPEN_MS_MAX,
+    POLL_OPEN_MS_MIN,
+    POLL_OPTION_CHARACTERS_MAX,
+    POLL_OPTIONS_MAX,
+    POLL_OPTIONS_MIN,
     TAG_CHARACTERS_MAX,
+    VOTE_CHOICE_MAX,
     WARNING_CHARACTERS_MAX,
 )
 from p2pblog.errors import UsageError
 from p2pblog.terminal import clean_name
 
 ID_DIGITS = 64
+UNITS_MS = {"m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+"""How long a unit of time is."""
 
 
 def check_text(text: str) -> str:
@@ -53,6 +64,20 @@ def check_bio(bio: str) -> str:
     return _check_length(bio, "the bio", BIO_CHARACTERS_MAX)
 
 
+def check_links(links: Sequence[str]) -> list[str]:
+    """The links of a profile, each without space around it and once; empty ones are none. Raises UsageError."""
+    from p2pblog.core.links import is_link  # few commands need it
+
+    found = dict.fromkeys(link for given in links if (link := check_utf8(given, "the link").strip()))
+    if len(found) > LINKS_MAX:
+        raise UsageError(f"a profile has at most {LINKS_MAX} links, and these are {len(found)}")
+    for link in found:
+        _check_length(link, "the link", LINK_CHARACTERS_MAX)
+        if not is_link(link):
+            raise UsageError("a link begins with http://, https://, gemini://, mailto: or p2pblog:, and has no spaces")
+    return list(found)
+
+
 def check_warning(text: str) -> str:
     """A content warning, without space around it; one line. Raises UsageError."""
     return _one_line(text, "the content warning", WARNING_CHARACTERS_MAX)
@@ -75,6 +100,39 @@ def check_tag(text: str) -> str:
     if tag is None:
         raise UsageError(f"a tag is one word of at most {TAG_CHARACTERS_MAX} letters, digits and _, not digits alone")
     return tag
+
+
+def check_poll(options: Sequence[str], text: str) -> list[str]:
+    """The options of a poll, each without space around it, one line, unlike the others; `text` is that of its notice.
+    Raises UsageError."""
+    if not POLL_OPTIONS_MIN <= len(options) <= POLL_OPTIONS_MAX:
+        raise UsageError(f"a poll has {POLL_OPTIONS_MIN} to {POLL_OPTIONS_MAX} options, and this has {len(options)}")
+    checked = [_one_line(option, "an option", POLL_OPTION_CHARACTERS_MAX) for option in options]
+    if len(set(map(clean_name, checked))) < len(checked):
+        raise UsageError("two options of the poll are the same")
+    size = sum(len(part.encode()) for part in (text, *checked))
+    if size > NOTE_BYTES_MAX:
+        raise UsageError(f"the text and the options have {size:,} bytes, and together at most {NOTE_BYTES_MAX:,}")
+    return checked
+
+
+def check_lasting(text: str) -> int:
+    """How long a poll is open, as `90min`, `24h` or `7d`, in ms. Raises UsageError."""
+    found = re.fullmatch(r"([0-9]{1,6}) ?(m|min|h|d)", check_utf8(text, "the time").strip())
+    if found is None:
+        raise UsageError("how long a poll is open is written as 90min, 24h or 7d")
+    lasting_ms = int(found[1]) * UNITS_MS[found[2]]
+    if not POLL_OPEN_MS_MIN <= lasting_ms <= POLL_OPEN_MS_MAX:
+        raise UsageError("a poll is open for 5 minutes to 30 days")
+    return lasting_ms
+
+
+def check_choice(text: str) -> int:
+    """The number of an option, counted from 1. Raises UsageError."""
+    digits = check_utf8(text, "the choice").strip()
+    if not re.fullmatch(r"[0-9]{1,3}", digits) or not 1 <= int(digits) <= VOTE_CHOICE_MAX:
+        raise UsageError("a choice is the number of an option, counted from 1")
+    return int(digits)
 
 
 def check_id(text: str) -> str:

@@ -11,15 +11,20 @@ from typing import Any, ClassVar
 from p2pblog.config import (
     BIO_CHARACTERS_MAX,
     LANGUAGE_CHARACTERS_MAX,
+    LINK_CHARACTERS_MAX,
+    LINKS_MAX,
     NAME_CHARACTERS_MAX,
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
     PAYLOAD_BYTES_MAX,
     SEQ_MAX,
+    VOTE_CHOICE_MAX,
     WARNING_CHARACTERS_MAX,
 )
 from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.links import is_link
+from p2pblog.core.polls import Poll
 from p2pblog.errors import LocalProtocolError, Malformed, RemoteProtocolError
 
 REPLACES_MAX = 16
@@ -87,6 +92,7 @@ class Note:
     language: str | None = None
     """A language tag (RFC 5646, 2.1, by its form alone)."""
     quote: Quote | None = None
+    poll: Poll | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,23 @@ class Like:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """An own notice that others are to read first."""
+
+    type: ClassVar[str] = "pin"
+    of: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One's choice in somebody's poll, counted from 1."""
+
+    type: ClassVar[str] = "vote"
+    of: Ref
+    choice: int
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """An own entry, and all its versions named here, is taken back."""
 
@@ -127,11 +150,12 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How a person wants to be called; the newest one counts."""
+    """How a person wants to be called and found elsewhere; the newest one counts."""
 
     type: ClassVar[str] = "profile"
     name: str
     bio: str = ""
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +165,7 @@ class Unknown:
     type: str | None
 
 
-Payload = LogStart | Note | Edit | Boost | Like | Delete | Profile | Unknown
+Payload = LogStart | Note | Edit | Boost | Like | Pin | Vote | Delete | Profile | Unknown
 
 
 def encode(payload: Payload) -> bytes:
@@ -151,22 +175,25 @@ def encode(payload: Payload) -> bytes:
     match payload:
         case LogStart(identity):
             fields = {"identity": identity}
-        case Note(text, reply_to, warning, language, quote):
+        case Note(text, reply_to, warning, language, quote, poll):
             fields = {
                 "text": text,
                 "reply_to": None if reply_to is None else reply_to.value,
                 "cw": warning,
                 "lang": language,
                 "quote": None if quote is None else quote.value,
+                "poll": None if poll is None else poll.value,
             }
         case Edit(of, text, replaces, warning, language):
             fields = {"of": of.value, "text": text, "replaces": _ids(replaces), "cw": warning, "lang": language}
-        case Boost(of) | Like(of):
+        case Boost(of) | Like(of) | Pin(of):
             fields = {"of": of.value}
+        case Vote(of, choice):
+            fields = {"of": of.value, "choice": choice}
         case Delete(of, replaces):
             fields = {"of": of.value, "replaces": _ids(replaces)}
-        case Profile(name, bio):
-            fields = {"name": name, "bio": bio or None}
+        case Profile(name, bio, links):
+            fields = {"name": name, "bio": bio or None, "links": list(links) or None}
         case Unknown():
             raise LocalProtocolError("an unknown payload is passed on as it came, never encoded")
     data = codec.pack(codec.sort_keys({"type": payload.type, **fields}))
@@ -245,12 +272,13 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
         case "log":
             return LogStart(IdentityHash(codec.as_bytes(fields.get("identity"), length=32)))
         case "note":
-            reply_to, quote = fields.get("reply_to"), fields.get("quote")
+            reply_to, quote, poll = fields.get("reply_to"), fields.get("quote"), fields.get("poll")
             return Note(
                 _text(fields.get("text"), NOTE_CHARACTERS_MAX, NOTE_BYTES_MAX),
                 None if reply_to is None else Ref.from_value(reply_to),
                 *_beside(fields),
                 None if quote is None else Quote.from_value(quote),
+                None if poll is None else Poll.from_value(poll),
             )
         case "edit":
             return Edit(
@@ -263,15 +291,28 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
             return Boost(Ref.from_value(fields.get("of")))
         case "like":
             return Like(Ref.from_value(fields.get("of")))
+        case "pin":
+            return Pin(Ref.from_value(fields.get("of")))
+        case "vote":
+            return Vote(Ref.from_value(fields.get("of")), codec.as_int(fields.get("choice"), 1, VOTE_CHOICE_MAX))
         case "delete":
             return Delete(Ref.from_value(fields.get("of")), _replaced(fields))
         case "profile":
             return Profile(
                 _text(fields.get("name"), NAME_CHARACTERS_MAX, 4 * NAME_CHARACTERS_MAX),
                 _text(fields.get("bio", ""), BIO_CHARACTERS_MAX, 4 * BIO_CHARACTERS_MAX),
+                _links(fields.get("links", [])),
             )
         case _:
             return Unknown(kind)
+
+
+def _links(value: Any) -> tuple[str, ...]:
+    """Those that a reader may be shown: a later version may know more kinds, and its profile still has a name."""
+    texts = (
+        _text(item, LINK_CHARACTERS_MAX, 4 * LINK_CHARACTERS_MAX) for item in codec.as_list(value, length_max=LINKS_MAX)
+    )
+    return tuple(text for text in texts if is_link(text))
 
 
 def _ids(ids: tuple[EntryId, ...]) -> list[EntryId] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from p2pblog.core.identity import Standing
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.payload import Quote
+from p2pblog.core.polls import Tally
 
 
 def sort_time(time_ms: int, first_seen_ms: int, before: int | None, after: int | None) -> int:
@@ -46,3 +47,4 @@ class Row:
     quote: Quote | None = None
     quoted_text: str | None = None
     mentions: tuple[IdentityHash, ...] = ()
+    poll: Tally | None = None

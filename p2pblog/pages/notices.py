@@ -35,6 +35,10 @@ NOTICE_RECORD_OVERHEAD = 230
 """Bytes of a DHT notice record beside the text: body 115 to 140, signature 66, frames and the payload's names."""
 FIELD_OVERHEAD = 8
 """What a content warning or a language adds beside its own bytes: its name, and two lengths."""
+POLL_OVERHEAD = 36
+"""What a poll adds beside its options: three names, a time and two lengths."""
+OPTION_OVERHEAD = 3
+"""What an option adds beside its own bytes: a length."""
 REPLY_OVERHEAD = 117
 """What naming the answered notice adds: three hashes, a number and a name."""
 
@@ -68,6 +72,10 @@ def notice_lines(
     # Every line of the text is set in, so that no text can draw what looks like the head of another notice.
     said = clean_text(_with_names(notice["text"], notice["mentions"], known)).rstrip()
     body = [line(inner, text) if text else line() for text in wrap(said, text_columns)]
+    if notice["poll"] is not None:
+        from p2pblog.pages.polls import poll_lines  # few notices are polls
+
+        body += poll_lines(notice["poll"], now_ms, len(inner) + text_columns, inner)
     body += _quoted(notice, inner, text_columns, known)
     if notice["cw"]:
         warned = [
@@ -183,7 +191,7 @@ def _tree(notices: Sequence[NoticeDocument]) -> list[tuple[NoticeDocument, int]]
     return found
 
 
-DONE = {"note": "Posted", "edit": "Edited", "boost": "Boosted", "like": "Liked", "delete": "Deleted"}
+DONE = {"note": "Posted", "edit": "Edited", "boost": "Boosted", "like": "Liked", "pin": "Pinned", "delete": "Deleted"}
 """Type of what was written -> how a person is told."""
 
 
@@ -233,11 +241,12 @@ def bookmarks_page(
     return timeline_page(notices, now_ms, columns, known)
 
 
-def is_too_long_for_dht(text: str, is_reply: bool, *extras: str | None) -> bool:
-    """Whether a notice with this text, content warning and language can't be a DHT record, so that only replicas carry
-    it; said a few bytes early."""
+def is_too_long_for_dht(text: str, is_reply: bool, *extras: str | None, poll: Sequence[str] = ()) -> bool:
+    """Whether a notice with this text, content warning, language and options can't be a DHT record, so that only
+    replicas carry it; said a few bytes early."""
     overhead = NOTICE_RECORD_OVERHEAD + (REPLY_OVERHEAD if is_reply else 0)
     overhead += sum(FIELD_OVERHEAD + len(extra.encode()) for extra in extras if extra)
+    overhead += POLL_OVERHEAD + sum(OPTION_OVERHEAD + len(option.encode()) for option in poll) if poll else 0
     return len(text.encode()) > RECORD_BYTES_MAX - overhead
 
 

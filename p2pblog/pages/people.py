@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, fields, table, try_line, who
-from p2pblog.terminal import Page, Piece, Style, clean_name, clean_text, line, wrap
+from p2pblog.pages.notices import Known, notice_lines
+from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, fields, short_id, table, try_line, who
+from p2pblog.terminal import Page, Piece, Style, clean_line, clean_name, clean_text, line, wrap
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument, ProfileDocument
+    from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument, NoticeDocument, ProfileDocument
 
 
 def id_page(identity: IdDocument) -> Page:
@@ -33,10 +34,23 @@ def init_page(address: str, name: str | None, home: str, words: Sequence[str], c
     ]
 
 
-def profile_page(profile: ProfileDocument, columns: int) -> Page:
-    page = fields([("name", clean_name(profile["name"]) or "(none)"), ("address", profile["address"])])
+def profile_page(
+    profile: ProfileDocument, pinned: Sequence[NoticeDocument], now_ms: int, columns: int, known: Known
+) -> Page:
+    """Somebody's profile and what they pinned; `pinned`: of those notices the ones that could be had."""
+    petname = [("petname", clean_name(profile["petname"]) or "")] if profile["petname"] else []
+    rows = [*petname, ("name", clean_name(profile["name"]) or "(none)"), ("address", profile["address"])]
+    page = fields(rows)
     bio = wrap(clean_text(profile["bio"] or ""), min(columns, TEXT_COLUMNS_MAX) - 2) if profile["bio"] else []
-    return [*page, *(line("  ", text) for text in bio)]
+    page += [line("  ", text) for text in bio]
+    for link in profile["links"]:  # cut where it is too long: what wraps to the first column could be anything
+        page += [line("  ", part) for part in wrap(clean_line(link), columns - 2)]
+    if profile["pinned"]:
+        page += [line(), line(Piece(f"Pinned ({len(profile['pinned'])}):", Style.DIM))]
+    for notice in pinned:
+        page += [line(), *notice_lines(notice, now_ms, columns, known)]
+    had = {notice["id"] for notice in pinned}
+    return [*page, *(line(Piece(short_id(each), Style.ID)) for each in profile["pinned"] if each not in had)]
 
 
 def follow_page(follow: FollowDocument, now_ms: int) -> Page:

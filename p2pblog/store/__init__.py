@@ -18,6 +18,7 @@ from p2pblog.core.logs import Batch as Batch
 from p2pblog.core.logs import Located as Located
 from p2pblog.core.logs import LogState as LogState
 from p2pblog.core.logs import Span as Span
+from p2pblog.core.payload import Profile
 from p2pblog.core.timelines import Row
 from p2pblog.store.meaning import Kind
 from p2pblog.store.meaning import News as News
@@ -162,7 +163,11 @@ class Store(Protocol):
     async def thread(self, notice: EntryId) -> Thread: ...
 
     async def reactions(self, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
-        """The likes or boosts of a notice by one identity that count, oldest first in each log."""
+        """The likes, boosts or pins of a notice by one identity that count, oldest first in each log."""
+
+    async def pins(self, identity: IdentityHash) -> list[EntryId]:
+        """The notices that an identity has pinned, each once, the one pinned last first: at most PINS_MAX of those that
+        are its own and shown; only its newest PINS_READ_MAX pins are looked at."""
 
     async def find_ids(self, prefix: str) -> list[EntryId]:
         """At most two ids that begin with these hex digits."""
@@ -171,6 +176,9 @@ class Store(Protocol):
 
     async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         """(name, bio) by the newest profile entry held."""
+
+    async def whole_profile(self, identity: IdentityHash) -> Profile | None:
+        """All that this entry says; None where none is held."""
 
     async def entry_count(self) -> int: ...
 

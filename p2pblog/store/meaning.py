@@ -8,6 +8,8 @@ what hides what never runs in a circle and does not depend on the order of arriv
 * Of an identity that isn't kept, a run is hidden until it is; a stray is shown, since whoever handed it in checked it.
 * A retracted entry's payload is not *missing*: nobody asks for it again.
 * A like or boost counts while it is shown, once for each identity.
+* A notice is pinned while it is shown and so is a pin by its own author that names it; the newest PINS_MAX count.
+* A vote counts while it is shown, by the rule of `core.polls.tally`.
 * An edit counts while it is shown and its identity is that of the notice. Of each device its last edit of a notice
   counts; of these, those that no other names as replaced; of what is left the one with the highest id.
 * A notice stands under each tag of its text, as edited, wherever its author's timeline shows it.
@@ -16,7 +18,7 @@ what hides what never runs in a circle and does not depend on the order of arriv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from typing import cast
@@ -26,7 +28,8 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.mentions import mentions_of
-from p2pblog.core.payload import Boost, Delete, Edit, Like, Note, Profile, Quote, decode, plain_texts
+from p2pblog.core.payload import Boost, Delete, Edit, Like, Note, Pin, Profile, Quote, Vote, decode, plain_texts
+from p2pblog.core.polls import Ballot, tally
 from p2pblog.core.tags import tags_of
 from p2pblog.core.timelines import Row, is_shown, sort_time
 
@@ -41,17 +44,23 @@ class Kind(IntEnum):
     DELETE = 4
     PROFILE = 5
     OTHER = 6
+    VOTE = 8
+    PIN = 9
     EDIT = 10
 
 
 IN_TIMELINES = (Kind.NOTE, Kind.BOOST)
-REACTIONS = (Kind.BOOST, Kind.LIKE)
+REACTIONS = (Kind.BOOST, Kind.LIKE, Kind.PIN)
+"""What is found by the notice that it refers to, and by whose it is."""
+STAND_FOR = (*REACTIONS, Kind.VOTE, Kind.EDIT)
+"""What stands for the notice that it refers to where somebody asks for a conversation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """`of`: the id replied to, boosted, liked or edited. `deletes`: the ids taken back, ascending. `tags`: of the text.
-    `replaces`: the edits that an edit replaces. `to`: whom it answers, mentions, quotes, boosts or likes."""
+    """`of`: the id replied to, boosted, liked, pinned, voted on or edited. `deletes`: the ids taken back, ascending.
+    `tags`: of the text. `replaces`: the edits that an edit replaces. `to`: whom it answers, mentions, quotes, boosts or
+    likes. `choice`: a vote's."""
 
     kind: Kind
     of: EntryId | None = None
@@ -59,6 +68,7 @@ class Meaning:
     tags: tuple[str, ...] = ()
     replaces: tuple[EntryId, ...] = ()
     to: tuple[IdentityHash, ...] = ()
+    choice: int = 0
 
 
 _GAP, _PROFILE, _OTHER = Meaning(Kind.GAP), Meaning(Kind.PROFILE), Meaning(Kind.OTHER)
@@ -79,6 +89,10 @@ def meaning_of(payload: bytes | None) -> Meaning:
             return Meaning(Kind.BOOST, of.id, to=(of.identity,))
         case Like(of):
             return Meaning(Kind.LIKE, of.id, to=(of.identity,))
+        case Pin(of):
+            return Meaning(Kind.PIN, of.id)
+        case Vote(of, choice):
+            return Meaning(Kind.VOTE, of.id, choice=choice)
         case Delete(of, replaces):
             return Meaning(Kind.DELETE, None, tuple(sorted({of.id, *replaces})))
         case Profile():
@@ -166,10 +180,15 @@ def note_of(payload: bytes | None, edit: Version | None = None) -> Note:
     return replace(note, text=said.text, warning=said.warning, language=said.language)
 
 
-def profile_of(payload: bytes | None) -> tuple[str | None, str | None]:
-    """(name, bio) that a profile entry's payload gives."""
+def profile_of(payload: bytes | None) -> Profile | None:
+    """What a profile entry's payload says; None for anything else."""
     read = None if payload is None else decode(payload)
-    return (read.name, read.bio) if isinstance(read, Profile) else (None, None)
+    return read if isinstance(read, Profile) else None
+
+
+def called(profile: Profile | None) -> tuple[str | None, str | None]:
+    """(name, bio) of a profile."""
+    return (None, None) if profile is None else (profile.name, profile.bio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +220,9 @@ class Standing:
     """The version that it quotes, if that is held and shown."""
 
 
-def compose(shown: Shown, name: str | None, standing: Standing) -> Row:
-    """The row of a shown note or boost. `standing`: of the note, or of the notice that the boost boosts."""
+def compose(shown: Shown, name: str | None, standing: Standing, ballots: Callable[[EntryId], Iterable[Ballot]]) -> Row:
+    """The row of a shown note or boost. `standing`: of the note, or of the notice that the boost boosts. `ballots`: the
+    shown votes on a notice, asked for where it is a poll."""
     is_boost = shown.kind == Kind.BOOST
     note = note_of(standing.payload, standing.edit)
     return Row(
@@ -223,6 +243,7 @@ def compose(shown: Shown, name: str | None, standing: Standing) -> Row:
         quote=note.quote,
         quoted_text=_quoted_text(note.quote, standing.quoted),
         mentions=mentions_of(note.text),
+        poll=None if note.poll is None else tally(note.poll, ballots(shown.counted)),
     )
 
 
@@ -314,11 +335,11 @@ def walk_thread(
 ) -> Walk:
     """Up from `notice` to the topmost ancestor known, then down through all replies held, level by level.
 
-    `look_up` gives an entry held; `replies` gives at most so many replies to an id, oldest first. A boost, like or
-    edit stands for what it refers to. At most `notices_max` entries, those between `notice` and the root in any case.
+    `look_up` gives an entry held; `replies` gives at most so many replies to an id, oldest first. What is in STAND_FOR
+    stands for what it refers to. At most `notices_max` entries, those between `notice` and the root in any case.
     """
     found = look_up(notice)
-    if found is not None and found.kind in (*REACTIONS, Kind.EDIT) and found.of is not None:
+    if found is not None and found.kind in STAND_FOR and found.of is not None:
         notice = found.of
         found = look_up(notice)
     if found is None and not replies(notice, 1):

@@ -6,12 +6,15 @@ statement of what the SQL must answer: tests/store compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from heapq import nlargest
+from itertools import islice
 
 from p2pblog.config import (
     CHECKPOINT_EVERY,
+    PINS_MAX,
+    PINS_READ_MAX,
     RUN_BYTES_MAX,
     RUN_ENTRIES_MAX,
     STRAYS_MAX,
@@ -24,6 +27,8 @@ from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
+from p2pblog.core.payload import Profile
+from p2pblog.core.polls import Ballot
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadChain, LocalProtocolError, NotFound
 from p2pblog.store import OWN_IDENTITY, Follow, FollowRow, Loaded, Thread, TimelineQuery
@@ -31,12 +36,12 @@ from p2pblog.store.meaning import (
     IN_TIMELINES,
     REACTIONS,
     Kind,
-    Meaning,
     News,
     Node,
     Shown,
     Standing,
     Version,
+    called,
     compose,
     current,
     is_retractable,
@@ -49,37 +54,9 @@ from p2pblog.store.meaning import (
     walk_thread,
 )
 from p2pblog.store.memory_desk import MemoryDesk
+from p2pblog.store.memory_rows import Held as _Held
+from p2pblog.store.memory_rows import Log as _Log
 from p2pblog.store.spans import Fit, check_newest, cut_run, fit, neighbours, span_of
-
-
-@dataclass(eq=False, slots=True)
-class _Log:
-    """A log; `no` counts logs in the order in which we met them and settles ties in timelines."""
-
-    no: int
-    device: DeviceKey
-    identity: IdentityHash
-    spans: tuple[Span, ...] = ()
-    held: dict[int, _Held] = field(default_factory=dict)
-    strays: dict[int, _Held] = field(default_factory=dict)
-    gaps: set[int] = field(default_factory=set)
-    fork: ForkProof | None = None
-
-
-@dataclass(eq=False, slots=True)
-class _Held:
-    """An entry held. `chain` is what vouches for a stray; None for an entry of a run."""
-
-    log: _Log
-    entry: Entry
-    sort: int
-    seen: int
-    meaning: Meaning
-    chain: tuple[Entry, ...] | None = None
-
-    @property
-    def place(self) -> tuple[int, int, int]:
-        return self.sort, self.log.no, self.entry.seq
 
 
 class MemoryStore(MemoryDesk):
@@ -95,6 +72,8 @@ class MemoryStore(MemoryDesk):
         self._profiles: dict[IdentityHash, dict[EntryId, _Held]] = {}
         self._replies: dict[EntryId, dict[EntryId, _Held]] = {}
         self._reactions: dict[tuple[EntryId, Kind], dict[EntryId, _Held]] = {}
+        self._pins: dict[IdentityHash, dict[EntryId, _Held]] = {}
+        self._votes: dict[EntryId, dict[EntryId, _Held]] = {}
         self._deletes: dict[EntryId, dict[EntryId, _Held]] = {}
         self._edits: dict[EntryId, dict[EntryId, _Held]] = {}
         self._read_news: set[EntryId] = set()
@@ -250,6 +229,10 @@ class MemoryStore(MemoryDesk):
             self._replies.setdefault(held.meaning.of, {})[identifier] = held
         if kind in REACTIONS and held.meaning.of is not None:
             self._reactions.setdefault((held.meaning.of, kind), {})[identifier] = held
+        if kind == Kind.PIN:
+            self._pins.setdefault(held.log.identity, {})[identifier] = held
+        if kind == Kind.VOTE and held.meaning.of is not None:
+            self._votes.setdefault(held.meaning.of, {})[identifier] = held
         if kind == Kind.EDIT and held.meaning.of is not None:
             self._edits.setdefault(held.meaning.of, {})[identifier] = held
         for target in held.meaning.deletes:
@@ -265,9 +248,11 @@ class MemoryStore(MemoryDesk):
             self._strays.pop(identifier, None)
             self._listed.get(log.identity, {}).pop(identifier, None)
             self._profiles.get(log.identity, {}).pop(identifier, None)
+            self._pins.get(log.identity, {}).pop(identifier, None)
             if meaning.of is not None:
                 self._replies.get(meaning.of, {}).pop(identifier, None)
                 self._reactions.get((meaning.of, meaning.kind), {}).pop(identifier, None)
+                self._votes.get(meaning.of, {}).pop(identifier, None)
                 self._edits.get(meaning.of, {}).pop(identifier, None)
             for target in meaning.deletes:
                 self._deletes[target].pop(identifier)
@@ -448,7 +433,7 @@ class MemoryStore(MemoryDesk):
             self._count(shown.counted, Kind.BOOST),
             self._quoted(words) if words is not None and is_there else None,
         )
-        return compose(shown, self._profile(author)[0], standing)
+        return compose(shown, self._profile(author)[0], standing, self._ballots)
 
     def _tags(self, held: _Held) -> tuple[str, ...]:
         if held.meaning.kind != Kind.NOTE:
@@ -503,6 +488,14 @@ class MemoryStore(MemoryDesk):
         held = self._by_id.get(entry)
         return held is not None and held.log.identity == self._settings.get(OWN_IDENTITY)
 
+    def _ballots(self, notice: EntryId) -> Iterator[Ballot]:
+        own = self._settings.get(OWN_IDENTITY)
+        for held in self._votes.get(notice, {}).values():
+            if self._is_shown(held):
+                voter, entry = held.log.identity, held.entry
+                place, choice = held.place, held.meaning.choice
+                yield Ballot(voter, held.log.no, entry.seq, place[0], entry.id, choice, voter == own)
+
     def _count(self, target: EntryId, kind: Kind) -> int:
         held = self._reactions.get((target, kind), {}).values()
         return len({reaction.log.identity for reaction in held if self._is_shown(reaction)})
@@ -512,10 +505,30 @@ class MemoryStore(MemoryDesk):
         mine = [each for each in held if each.log.identity == identity and self._is_shown(each)]
         return [each.entry.id for each in sorted(mine, key=lambda each: (each.log.no, each.entry.seq))]
 
-    def _profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
+    async def pins(self, identity: IdentityHash) -> list[EntryId]:
+        pins = (pin for pin in self._pins.get(identity, {}).values() if self._is_shown(pin))
+        newest = nlargest(PINS_READ_MAX, pins, key=lambda pin: pin.place)
+        targets = (self._by_id.get(pin.meaning.of) for pin in newest if pin.meaning.of is not None)
+        found = (
+            held.entry.id
+            for held in targets
+            if held is not None
+            and held.log.identity == identity
+            and held.meaning.kind == Kind.NOTE
+            and self._is_shown(held)
+        )
+        return list(islice(dict.fromkeys(found), PINS_MAX))
+
+    def _whole_profile(self, identity: IdentityHash) -> Profile | None:
         shown = (held for held in self._profiles.get(identity, {}).values() if self._is_shown(held))
         newest = max(shown, key=lambda held: held.place, default=None)
         return profile_of(None if newest is None else newest.entry.payload)
+
+    def _profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
+        return called(self._whole_profile(identity))
+
+    async def whole_profile(self, identity: IdentityHash) -> Profile | None:
+        return self._whole_profile(identity)
 
     async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         return self._profile(identity)

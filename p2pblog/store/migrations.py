@@ -118,6 +118,38 @@ def _to_version_3(db: sqlite3.Connection) -> None:
     )
 
 
+_VERSION_9 = """
+CREATE TABLE vote (target BLOB, author INTEGER, key INTEGER, choice INTEGER NOT NULL,
+                   PRIMARY KEY (target, author, key)) WITHOUT ROWID;
+CREATE TABLE pin (author INTEGER, sort INTEGER, key INTEGER, PRIMARY KEY (author, sort, key)) WITHOUT ROWID;
+"""
+_NOT_UNDERSTOOD = """
+SELECT key, sort, payload FROM entry WHERE kind = 6 AND (instr(payload, ?1) OR instr(payload, ?2))
+"""
+_WHOSE_IF_SHOWN = """
+SELECT l.owner FROM log l WHERE l.no = ?1 >> 32 AND (?1 & 4294967295) <= l.shown_to
+AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = ?1)
+"""
+
+
+def _to_version_9(db: sqlite3.Connection) -> None:
+    """Votes and pins that came before this version understood them are entered."""
+    for statement in statements(_VERSION_9):
+        db.execute(statement)
+    for key, sort, payload in db.execute(_NOT_UNDERSTOOD, (b"vote", b"pin")).fetchall():
+        meaning = meaning_of(payload)
+        kind, of = int(meaning.kind), meaning.of
+        if kind not in (Kind.VOTE, Kind.PIN):
+            continue
+        db.execute('UPDATE entry SET kind = ?, "of" = ? WHERE key = ?', (kind, of, key))
+        for (author,) in db.execute(_WHOSE_IF_SHOWN, (key,)).fetchall():
+            if kind == Kind.VOTE:
+                db.execute("INSERT INTO vote VALUES (?, ?, ?, ?)", (of, author, key, meaning.choice))
+            else:
+                db.execute("INSERT INTO pin VALUES (?, ?, ?)", (author, sort, key))
+                db.execute("INSERT INTO reaction VALUES (?, ?, ?, ?)", (of, kind, author, key))
+
+
 _VERSION_10 = """
 CREATE TABLE edit (author INTEGER, target BLOB, key INTEGER, PRIMARY KEY (author, target, key)) WITHOUT ROWID;
 CREATE INDEX tag_by_key ON tag (key);
@@ -147,7 +179,7 @@ def _to_version_10(db: sqlite3.Connection) -> None:
 
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
-MIGRATIONS: tuple[Step, ...] = (_VERSION_1, _to_version_2, _to_version_3, _to_version_10)
+MIGRATIONS: tuple[Step, ...] = (_VERSION_1, _to_version_2, _to_version_3, _to_version_9, _to_version_10)
 """Step n brings a database of version n - 1 to version n."""
 
 

@@ -49,6 +49,7 @@ class Item:
     stray: bool = False
     tags: tuple[str, ...] = ()
     to: tuple[IdentityHash, ...] = ()
+    choice: int = 0
 
     @property
     def seq(self) -> int:
@@ -57,9 +58,9 @@ class Item:
 
 _ITEM = """SELECT e.key, e.sort, e.id, e.kind, e."of", e.payload IS NOT NULL,
            EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key),
-           CASE WHEN e.kind IN (2, 3, 10) OR e.kind = 1 AND (e."of" IS NOT NULL OR instr(e.payload, X'23')
+           CASE WHEN e.kind IN (2, 3, 8, 10) OR e.kind = 1 AND (e."of" IS NOT NULL OR instr(e.payload, X'23')
            OR instr(e.payload, X'40') OR instr(e.payload, CAST('quote' AS BLOB))) THEN e.payload END FROM entry e"""
-"""With the payload of what may have tags or be said to somebody."""
+"""With the payload of a vote, and of what may have tags or be said to somebody."""
 
 
 def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
@@ -69,7 +70,7 @@ def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
 def _item(row: Sequence[Any]) -> Item:
     key, sort, identifier, kind, of, held, stray, payload = row
     meaning = PLAIN if payload is None else meaning_of(payload)
-    return Item(key, sort, identifier, kind, of, held, stray, meaning.tags, meaning.to)
+    return Item(key, sort, identifier, kind, of, held, stray, meaning.tags, meaning.to, meaning.choice)
 
 
 def _read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
@@ -143,8 +144,12 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
         harvest.home += [place_record(item.sort, item.key) for item in listed]
     profiles = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PROFILE]
     db.executemany("INSERT OR IGNORE INTO profile VALUES (?, ?, ?)", profiles)
+    pins = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PIN]
+    db.executemany("INSERT OR IGNORE INTO pin VALUES (?, ?, ?)", pins)
     reactions = sorted((item.of, item.kind, log.owner, item.key) for item in shown if item.kind in REACTIONS)
     db.executemany("INSERT OR IGNORE INTO reaction VALUES (?, ?, ?, ?)", reactions)
+    votes = sorted((item.of, log.owner, item.key, item.choice) for item in shown if item.kind == Kind.VOTE)
+    db.executemany("INSERT OR IGNORE INTO vote VALUES (?, ?, ?, ?)", votes)
 
 
 def _reap_edits(
@@ -263,10 +268,14 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
         settle_tags(db, author, target)
     profiles = [(log.owner, item.sort, item.key) for item in items if item.kind == Kind.PROFILE]
     db.executemany("DELETE FROM profile WHERE author = ? AND sort = ? AND key = ?", profiles)
+    pins = [(log.owner, item.sort, item.key) for item in items if item.kind == Kind.PIN]
+    db.executemany("DELETE FROM pin WHERE author = ? AND sort = ? AND key = ?", pins)
     replies = [(item.of, item.sort, item.key) for item in items if item.kind == Kind.NOTE and item.of]
     db.executemany("DELETE FROM reply WHERE parent = ? AND sort = ? AND key = ?", replies)
     reactions = [(item.of, item.kind, log.owner, item.key) for item in items if item.kind in REACTIONS]
     db.executemany("DELETE FROM reaction WHERE target = ? AND kind = ? AND author = ? AND key = ?", reactions)
+    votes = [(item.of, log.owner, item.key) for item in items if item.kind == Kind.VOTE]
+    db.executemany("DELETE FROM vote WHERE target = ? AND author = ? AND key = ?", votes)
 
 
 def is_at_home(db: sqlite3.Connection, owner: int) -> bool:

@@ -12,6 +12,8 @@ from itertools import islice
 
 from p2pblog.config import (
     CHECKPOINT_EVERY,
+    PINS_MAX,
+    PINS_READ_MAX,
     RUN_BYTES_MAX,
     RUN_ENTRIES_MAX,
     THREAD_NOTICES_MAX,
@@ -23,9 +25,11 @@ from p2pblog.core.entry import Entry, check_signed, decode_body
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Located
+from p2pblog.core.payload import Profile
+from p2pblog.core.polls import Ballot
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound
-from p2pblog.store import Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery
+from p2pblog.store import OWN_IDENTITY, Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery
 from p2pblog.store.meaning import (
     IN_TIMELINES,
     Kind,
@@ -34,6 +38,7 @@ from p2pblog.store.meaning import (
     Shown,
     Standing,
     Version,
+    called,
     compose,
     news_of,
     profile_of,
@@ -241,7 +246,7 @@ class _RowReader:
             boosts,
             None if quoted is None else self.shown_by_id(quoted),
         )
-        return compose(shown, self._name(shown.author), standing)
+        return compose(shown, self._name(shown.author), standing, self._ballots)
 
     def versions(self, notice: EntryId) -> list[Version]:
         shown = self.shown_by_id(notice)
@@ -258,6 +263,11 @@ class _RowReader:
         """Whether an entry held is the node's own identity's."""
         key = self._key(entry)
         return key is not None and log_of_key(self._db, key).identity == own_identity(self._db)
+
+    def _ballots(self, notice: EntryId) -> Iterator[Ballot]:
+        (own,) = self._db.execute(OWN, (OWN_IDENTITY,)).fetchone()
+        for author, key, place, identifier, choice in self._db.execute(VOTES, (notice,)):
+            yield Ballot(author, key >> 32, key & SEQ_MASK, place, identifier, choice, author == own)
 
     def _name(self, author: bytes) -> str | None:
         if author not in self._names:
@@ -278,6 +288,9 @@ class _RowReader:
         return [identifier for identifier, _ in found]
 
 
+OWN = "SELECT max(i.no) FROM setting s JOIN identity i ON i.hash = s.value WHERE s.name = ?"
+VOTES = """SELECT v.author, v.key, e.sort, e.id, v.choice FROM vote v JOIN entry e ON e.key = v.key
+           WHERE v.target = ?"""
 VERSIONS = """SELECT e.id, e.key, e.time, e.payload, e.sort FROM edit d JOIN entry e ON e.key = d.key
               WHERE d.author = ? AND d.target = ? ORDER BY d.key DESC LIMIT ?"""
 NODE = """SELECT e.kind, e."of", coalesce(g.wanted, 0), e.sort FROM entry e
@@ -320,6 +333,18 @@ REACTIONS = """SELECT e.id FROM identity i JOIN reaction r ON r.author = i.no JO
                WHERE i.hash = ?1 AND r.target = ?2 AND r.kind = ?3 ORDER BY r.key"""
 
 
+def pins(db: sqlite3.Connection, identity: IdentityHash) -> list[EntryId]:
+    reader = _RowReader(db)
+    targets = db.execute(PINS, (identity, PINS_READ_MAX)).fetchall()
+    shown = (reader.shown_by_id(EntryId(target)) for (target,) in targets)
+    found = (each.id for each in shown if each is not None and each.kind == Kind.NOTE and each.author == identity)
+    return list(islice(dict.fromkeys(found), PINS_MAX))
+
+
+PINS = """SELECT e."of" FROM identity i JOIN pin p ON p.author = i.no JOIN entry e ON e.key = p.key
+          WHERE i.hash = ? ORDER BY p.sort DESC, p.key DESC LIMIT ?"""
+
+
 def find_ids(db: sqlite3.Connection, prefix: str) -> list[EntryId]:
     try:
         low = bytes.fromhex(prefix.ljust(64, "0"))
@@ -341,6 +366,10 @@ def _ids_between(db: sqlite3.Connection, low: bytes, high: bytes) -> Iterator[En
 
 
 def profile(db: sqlite3.Connection, identity: IdentityHash) -> tuple[str | None, str | None]:
+    return called(whole_profile(db, identity))
+
+
+def whole_profile(db: sqlite3.Connection, identity: IdentityHash) -> Profile | None:
     found = db.execute(NEWEST_PROFILE, (identity,)).fetchone()
     return profile_of(None if found is None else found[0])
 

@@ -188,7 +188,8 @@ def _insert_other(
 
 
 def _item_of(meaning: Meaning, key: int, sort: int, identifier: EntryId, held: bool, stray: bool) -> Item:
-    return Item(key, sort, identifier, int(meaning.kind), meaning.of, held, stray, meaning.tags, meaning.to)
+    said = meaning.tags, meaning.to, meaning.choice
+    return Item(key, sort, identifier, int(meaning.kind), meaning.of, held, stray, *said)
 
 
 def _write_spans(db: sqlite3.Connection, log: LogRow, before: Sequence[Span], after: Sequence[Span]) -> None:

@@ -28,6 +28,7 @@ from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState
+from p2pblog.core.payload import Profile
 from p2pblog.core.timelines import Row
 from p2pblog.errors import P2pblogError, RemoteProtocolError, StoreError, StoreFull
 from p2pblog.store import Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery, migrations, sql_read, sql_write
@@ -345,6 +346,9 @@ class SqliteStore:
     async def reactions(self, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
         return await self._read(sql_read.reactions, identity, notice, kind)
 
+    async def pins(self, identity: IdentityHash) -> list[EntryId]:
+        return await self._read(sql_read.pins, identity)
+
     async def find_ids(self, prefix: str) -> list[EntryId]:
         return await self._read(sql_read.find_ids, prefix)
 
@@ -353,6 +357,9 @@ class SqliteStore:
 
     async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         return await self._read(sql_read.profile, identity)
+
+    async def whole_profile(self, identity: IdentityHash) -> Profile | None:
+        return await self._read(sql_read.whole_profile, identity)
 
     async def entry_count(self) -> int:
         return await self._read(sql_read.entry_count)

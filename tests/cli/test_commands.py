@@ -33,6 +33,9 @@ NEEDS_A_DAEMON = [
     ["edit", "5feceb66", "hello"],
     ["quote", "5feceb66", "hello"],
     ["notifications", "--unread"],
+    ["vote", "5feceb66", "2"],
+    ["pin", "5feceb66"],
+    ["unpin", "5feceb66"],
     ["boost", "5feceb66"],
     ["like", "5feceb66"],
     ["unlike", "5feceb66"],
@@ -152,6 +155,9 @@ def test_every_command_answers_its_document_wherever_json_stands(alice: Alice, n
         (["id"], api.IdDocument),
         (["status"], api.StatusDocument),
         (["post", "hello"], api.WrittenDocument),
+        (["vote", "5feceb66", "2"], api.WrittenDocument),
+        (["pin", "5feceb66"], api.WrittenDocument),
+        (["unpin", "5feceb66"], api.WrittenDocument),
         (["boost", "5feceb66"], api.WrittenDocument),
         (["like", "5feceb66"], api.WrittenDocument),
         (["unlike", "5feceb66"], api.WrittenDocument),
@@ -190,10 +196,11 @@ def test_arguments_reach_the_node_as_they_were_typed(alice: Alice, node: FakeNod
     alice.gets("timeline", "-n", "7", "--before", notice["id"], "--author", "bob", "--tag", "#Bees")
     alice.gets("profile", "--bio", "")
 
+    nothing = {"poll": None, "closes": None}
     assert node.calls == [
-        ("post", {"text": "  two\n lines ☼ ", "reply_to": "5feceb66", "cw": "the end", "lang": "pt-BR"}),
+        ("post", {"text": "  two\n lines ☼ ", "reply_to": "5feceb66", "cw": "the end", "lang": "pt-BR", **nothing}),
         ("timeline", {"limit": 7, "before": notice["id"], "author": "bob", "tag": "bees"}),
-        ("profile", {"name": None, "bio": ""}),
+        ("profile", {"name": None, "bio": "", "links": None, "address": None}),
     ]
 
 
@@ -220,7 +227,9 @@ def test_timeline_shows_20_unless_told(alice: Alice, node: FakeNode) -> None:
 )
 def test_post_reads_stdin_and_drops_one_final_newline(alice: Alice, node: FakeNode, typed: bytes, posted: str) -> None:
     alice.gets("post", "-", stdin=typed)
-    assert node.calls == [("post", {"text": posted, "reply_to": None, "cw": None, "lang": None})]
+    (call,) = node.calls
+    assert call[1].pop("text") == posted
+    assert call == ("post", dict.fromkeys(("reply_to", "cw", "lang", "poll", "closes")))
 
 
 def test_a_text_like_an_option_is_posted_after_two_dashes(alice: Alice, node: FakeNode) -> None:

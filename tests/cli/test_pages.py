@@ -40,6 +40,7 @@ def a_notice(number: int, text: str = "hello", **more: Any) -> Any:
         "edited": None,
         "quote": None,
         "mentions": [],
+        "poll": None,
         **more,
     }
 

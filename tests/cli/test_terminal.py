@@ -8,7 +8,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from fake_node import FakeNode
+from fake_node import FakeNode, a_poll
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -162,6 +162,13 @@ def test_wrapping_breaks_at_spaces_and_keeps_indents() -> None:
     assert wrap("", 10) == [""]
 
 
+hostile_poll = st.builds(
+    a_poll,
+    *[st.tuples(anything, st.integers(0, 10**4)) for _ in range(4)],
+    own=st.none() | st.integers(1, 4),
+    closes=st.integers(0, 2**53 - 1),
+    closed=st.booleans(),
+)
 hostile_notice = st.fixed_dictionaries(
     {
         "id": st.just("5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9"),
@@ -188,6 +195,7 @@ hostile_notice = st.fixed_dictionaries(
             }
         ),
         "mentions": st.lists(st.just("b" * 56), max_size=2),
+        "poll": st.none() | hostile_poll,
     }
 )
 

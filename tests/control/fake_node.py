@@ -19,6 +19,13 @@ def an_id(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
+def a_poll(*options: tuple[str, int], **more: Any) -> dict[str, Any]:
+    """A poll of (text, votes)."""
+    rows = [{"text": text, "votes": votes} for text, votes in options]
+    voters = sum(votes for _, votes in options)
+    return {"options": rows, "closes": NOW_MS + 86_400_000, "closed": False, "voters": voters, "own": None, **more}
+
+
 class FakeNode:
     """Alice's node. `faults` maps a method to what it raises; `gate` holds `status` back until it is set."""
 
@@ -26,6 +33,7 @@ class FakeNode:
         self.clock_ms = clock_ms
         self.name: str | None = "alice"
         self.bio: str | None = None
+        self.links: list[str] = []
         self.notices: list[dict[str, Any]] = []
         self.follows: dict[str, dict[str, Any]] = {}
         self.peer_rows: list[dict[str, Any]] = []
@@ -35,6 +43,7 @@ class FakeNode:
         self.watchers: list[trio.MemorySendChannel[dict[str, Any]]] = []
         self.watching = 0
         self.news: list[dict[str, Any]] = []
+        self.pinned: list[str] = []
         self.bookmarked: list[dict[str, Any]] = []
         self.token: trio.lowlevel.TrioToken | None = None  # where the node runs in another thread than the test
 
@@ -62,6 +71,7 @@ class FakeNode:
             "edited": None,
             "quote": None,
             "mentions": [],
+            "poll": None,
             **more,
         }
         self.notices.append(notice)
@@ -122,11 +132,22 @@ class FakeNode:
         }
 
     async def post(
-        self, text: str, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+        self,
+        text: str,
+        reply_to: str | None = None,
+        cw: str | None = None,
+        lang: str | None = None,
+        poll: list[str] | None = None,
+        closes: str | None = None,
     ) -> dict[str, Any]:
-        self._called("post", text=text, reply_to=reply_to, cw=cw, lang=lang)
+        self._called("post", text=text, reply_to=reply_to, cw=cw, lang=lang, poll=poll, closes=closes)
         parent = None if reply_to is None else self._find(reply_to)["id"]
-        return self._written(self.add(name=self.name, text=text, reply_to=parent), "note")
+        asked = None if poll is None else a_poll(*((option, 0) for option in poll))
+        return self._written(self.add(name=self.name, text=text, reply_to=parent, poll=asked), "note")
+
+    async def vote(self, notice: str, choice: int) -> dict[str, Any]:
+        self._called("vote", notice=notice, choice=choice)
+        return self._written(self._find(notice), "vote")
 
     async def edit(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> dict[str, Any]:
         self._called("edit", notice=notice, text=text, cw=cw, lang=lang)
@@ -191,6 +212,20 @@ class FakeNode:
         found["likes"] += 1
         return self._written(found, "like")
 
+    async def pin(self, notice: str) -> dict[str, Any]:
+        self._called("pin", notice=notice)
+        found = self._find(notice)
+        if found["author"] != ALICE:
+            raise NotPermitted("that notice is somebody else's")
+        self.pinned.insert(0, found["id"])
+        return self._written(found, "pin")
+
+    async def unpin(self, notice: str) -> dict[str, Any]:
+        self._called("unpin", notice=notice)
+        if (found := self._find(notice))["id"] in self.pinned:
+            self.pinned.remove(found["id"])
+        return self._written(self.add(type="delete", text=found["text"]), "delete")
+
     async def delete(self, notice: str) -> dict[str, Any]:
         self._called("delete", notice=notice)
         found = self._find(notice)
@@ -199,11 +234,25 @@ class FakeNode:
         self.notices.remove(found)
         return self._written(found, "delete")
 
-    async def profile(self, name: str | None = None, bio: str | None = None) -> dict[str, Any]:
-        self._called("profile", name=name, bio=bio)
+    async def profile(
+        self,
+        name: str | None = None,
+        bio: str | None = None,
+        links: list[str] | None = None,
+        address: str | None = None,
+    ) -> dict[str, Any]:
+        self._called("profile", name=name, bio=bio, links=links, address=address)
+        if address is not None:
+            row = next((row for row in self.follows.values() if address in (row["address"], row["petname"])), None)
+            if row is None:
+                raise NotFound("nothing of theirs is here")
+            empty = {"bio": None, "links": [], "pinned": []}
+            return {"address": row["address"], "name": row["name"], **empty, "petname": row["petname"]}
+        self.links = self.links if links is None else links
         self.name = self.name if name is None else name
         self.bio = self.bio if bio is None else bio
-        return {"address": ALICE, "name": self.name, "bio": self.bio}
+        told = {"address": ALICE, "name": self.name, "bio": self.bio, "links": self.links}
+        return {**told, "pinned": list(self.pinned), "petname": None}
 
     async def follow(self, address: str, petname: str | None = None) -> dict[str, Any]:
         self._called("follow", address=address, petname=petname)

@@ -62,7 +62,7 @@ def test_routes_and_the_node_take_the_same_arguments() -> None:
         assert list(parameters) == list(arguments), name
         for argument, kind in arguments.items():
             required = parameters[argument].default is inspect.Parameter.empty
-            assert required == (kind is api.Argument.TEXT), (name, argument)
+            assert required == (kind in api.REQUIRED), (name, argument)
 
 
 CALLS: dict[str, tuple[dict[str, Any], type]] = {
@@ -74,6 +74,7 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "versions": ({"notice": "5feceb66"}, api.VersionDocument),
     "notifications": ({"unread": True}, api.NotificationDocument),
     "read_notifications": ({}, api.ReadDocument),
+    "vote": ({"notice": "5feceb66", "choice": 2}, api.WrittenDocument),
     "boost": ({"notice": "5feceb66"}, api.WrittenDocument),
     "like": ({"notice": "5feceb66"}, api.WrittenDocument),
     "bookmark": ({"notice": "5feceb66"}, api.BookmarkDocument),
@@ -81,6 +82,8 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "unbookmark": ({"notice": "5feceb66"}, api.BookmarkDocument),
     "unlike": ({"notice": "5feceb66"}, api.WrittenDocument),
     "unboost": ({"notice": "5feceb66"}, api.WrittenDocument),
+    "pin": ({"notice": "5feceb66"}, api.WrittenDocument),
+    "unpin": ({"notice": "5feceb66"}, api.WrittenDocument),
     "delete": ({"notice": "5feceb66"}, api.WrittenDocument),
     "profile": ({"name": "alice", "bio": None}, api.ProfileDocument),
     "follow": ({"address": ALICE, "petname": "me"}, api.FollowDocument),

@@ -15,6 +15,9 @@ from p2pblog.config import (
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
     PAYLOAD_BYTES_MAX,
+    POLL_OPTION_CHARACTERS_MAX,
+    POLL_OPTIONS_MAX,
+    VOTE_CHOICE_MAX,
     WARNING_CHARACTERS_MAX,
 )
 from p2pblog.core import codec
@@ -27,13 +30,16 @@ from p2pblog.core.payload import (
     LogStart,
     Note,
     Payload,
+    Pin,
     Profile,
     Quote,
     Ref,
     Unknown,
+    Vote,
     decode,
     encode,
 )
+from p2pblog.core.polls import Poll
 from p2pblog.errors import LocalProtocolError
 
 BOB = person("bob")
@@ -42,23 +48,34 @@ NOTICE = ref(BOB.log.note("Hello, everybody."))
 HASHES = st.binary(min_size=32, max_size=32)
 REFS: st.SearchStrategy[Ref] = st.builds(Ref, HASHES, HASHES, st.integers(1, 2**32 - 1), HASHES)
 LANGUAGES = st.sampled_from([None, "en", "pt-BR", "zh-Hant-TW", "x-private", "de-1996"])
+FIELDS = ("identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "poll", "choice", "links",
+          "quote")  # fmt: skip
+LINKS = st.sampled_from(["https://example.org/ä?b#c", "mailto:a@example.org", f"p2pblog:{'a' * 56}"])
+POLLS = st.builds(
+    Poll, st.lists(st.text(min_size=1, max_size=20), min_size=2, max_size=10).map(tuple), st.integers(0, 2**53 - 1)
+)
 WARNINGS = st.none() | st.text(min_size=1, max_size=50)
 QUOTES = st.none() | st.builds(Quote, REFS, st.none() | REFS)
 PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
     st.builds(LogStart, HASHES),
-    st.builds(Note, st.text(max_size=200), st.none() | REFS, WARNINGS, LANGUAGES, QUOTES),
     st.builds(
-        Edit,
-        REFS,
+        Note,
         st.text(max_size=200),
-        st.lists(HASHES, max_size=REPLACES_MAX).map(tuple),
+        st.none() | REFS,
         WARNINGS,
         LANGUAGES,
+        QUOTES,
+        poll=st.none() | POLLS,
+    ),
+    st.builds(
+        Edit, REFS, st.text(max_size=200), st.lists(HASHES, max_size=REPLACES_MAX).map(tuple), WARNINGS, LANGUAGES
     ),
     st.builds(Boost, REFS),
     st.builds(Like, REFS),
+    st.builds(Pin, REFS),
+    st.builds(Vote, REFS, st.integers(1, VOTE_CHOICE_MAX)),
     st.builds(Delete, REFS, st.lists(HASHES, max_size=REPLACES_MAX).map(tuple)),
-    st.builds(Profile, st.text(max_size=50), st.text(max_size=100)),
+    st.builds(Profile, st.text(max_size=50), st.text(max_size=100), st.lists(LINKS, max_size=8).map(tuple)),
 )
 
 
@@ -80,11 +97,9 @@ def test_any_accident_leaves_a_payload(payload: Payload, data: st.DataObject) ->
 
 
 @given(
-    st.sampled_from(["log", "note", "boost", "like", "edit", "delete", "profile", "poll"]),
+    st.sampled_from(["log", "note", "edit", "boost", "like", "delete", "profile", "vote", "pin", "poll"]),
     st.dictionaries(
-        st.sampled_from(
-            ["identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "quote", "new"]
-        ),
+        st.sampled_from([*FIELDS, "new"]),
         VALUES,
     ),
 )
@@ -100,8 +115,7 @@ def test_any_fields_are_a_payload(kind: str, fields: dict[str, Any]) -> None:
 @given(PAYLOADS, st.text(min_size=1, max_size=8), st.integers())
 def test_a_field_that_we_do_not_know_changes_nothing(payload: Payload, name: str, value: int) -> None:
     fields = codec.unpack(encode(payload), PAYLOAD_BYTES_MAX)
-    known = {"type", "identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "quote"}
-    if name in known or not -(2**63) <= value < 2**64:
+    if name in (*FIELDS, "type") or not -(2**63) <= value < 2**64:
         return
     assert decode(codec.pack(codec.sort_keys({**fields, name: value}))) == payload
 
@@ -153,3 +167,33 @@ def test_a_content_warning_has_a_length(over: int) -> None:
             encode(note)
     else:
         assert decode(encode(note)) == note
+
+
+@pytest.mark.parametrize(
+    ("options", "understood"),
+    [
+        (("a",), False),
+        (("a", "b"), True),
+        (("o",) * POLL_OPTIONS_MAX, True),
+        (("o",) * (POLL_OPTIONS_MAX + 1), False),
+        (("a", ""), False),
+        (("a", "\U0001f30d" * POLL_OPTION_CHARACTERS_MAX), True),
+        (("a", "x" * (POLL_OPTION_CHARACTERS_MAX + 1)), False),
+    ],
+)
+def test_a_poll_has_so_many_options_of_such_a_length(options: tuple[str, ...], understood: bool) -> None:
+    note = Note("which one?", poll=Poll(options, 1))
+    if understood:
+        assert decode(encode(note)) == note
+    else:
+        with pytest.raises(LocalProtocolError):
+            encode(note)
+
+
+@pytest.mark.parametrize(("choice", "understood"), [(0, False), (1, True), (255, True), (256, False)])
+def test_a_vote_counts_from_1(choice: int, understood: bool) -> None:
+    if understood:
+        assert decode(encode(Vote(NOTICE, choice))) == Vote(NOTICE, choice)
+    else:
+        with pytest.raises(LocalProtocolError):
+            encode(Vote(NOTICE, choice))

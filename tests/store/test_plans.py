@@ -32,6 +32,8 @@ def people() -> list[Person]:
     bob.log.note("reply", reply_to=notes[0])
     bob.log.boost(notes[1])
     bob.log.like(notes[1])
+    alice.log.pin(notes[1])
+    bob.log.vote(alice.log.poll("yes", "no"), 2)
     return people
 
 
@@ -115,15 +117,36 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
         lambda: sql_read.bookmarks(db, 20),
         lambda: sql_read.bookmarks(db, 20, note.id),
         lambda: sql_read.reactions(db, bob.hash, note.id, Kind.LIKE),
+        lambda: sql_read.reactions(db, alice.hash, note.id, Kind.PIN),
+        lambda: sql_read.pins(db, alice.hash),
         lambda: sql_read.find_ids(db, note.id.hex()[:6]),
         lambda: sql_read.find_ids(db, note.id.hex()),
         lambda: sql_read.locate(db, note.id),
         lambda: sql_read.profile(db, alice.hash),
+        lambda: sql_read.whole_profile(db, alice.hash),
         lambda: sql_read.follow_rows(db),
         lambda: sql_read.run(db, alice.key, 5, 20, RUN_BYTES_MAX),
     ]
     for use_case in use_cases:
         assert not complaints(plans_of(db, use_case))
+
+
+def test_votes_on_a_poll(db: sqlite3.Connection, people: list[Person]) -> None:
+    alice, bob = people
+    sql_write.put_setting(db, OWN_IDENTITY, bob.hash)
+    plans = plans_of(db, lambda: sql_read.rows(db, [alice.log.entries[-1].id]))
+    assert not complaints(plans)
+    (walk,) = (steps for statement, steps in plans.items() if "FROM vote" in statement)
+    assert walk == ["SEARCH v USING PRIMARY KEY (target=?)", "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)"]
+
+
+def test_pins_are_walked_newest_first(db: sqlite3.Connection, people: list[Person]) -> None:
+    alice, _ = people
+    assert sql_read.pins(db, alice.hash) == [alice.log.entries[3].id]
+    plans = plans_of(db, lambda: sql_read.pins(db, alice.hash))
+    assert not complaints(plans)
+    (walk,) = (steps for statement, steps in plans.items() if "JOIN pin" in statement)
+    assert walk[1] == "SEARCH p USING PRIMARY KEY (author=?)"
 
 
 def test_writing(db: sqlite3.Connection, people: list[Person]) -> None:
@@ -134,6 +157,8 @@ def test_writing(db: sqlite3.Connection, people: list[Person]) -> None:
     alice.log.edit(note, "newer #wax")
     alice.log.delete(doomed)
     sql_write.put_setting(db, OWN_IDENTITY, bob.hash)
+    alice.log.vote(alice.log.entries[73], 1)
+    alice.log.pin(alice.log.entries[5])
     use_cases: list[Callable[[], Any]] = [
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run(70))], LATER),
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER),

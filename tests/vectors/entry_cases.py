@@ -29,7 +29,8 @@ from p2pblog.config import WARNING_CHARACTERS_MAX
 from p2pblog.core import codec
 from p2pblog.core.entry import entry_id, payload_hash
 from p2pblog.core.keys import ENTRY_DOMAIN, STATEMENT_DOMAIN, DeviceKey, EntryId, KeyPair
-from p2pblog.core.payload import Boost, Delete, Edit, Like, LogStart, Note, Profile, Quote, Ref, encode
+from p2pblog.core.payload import Boost, Delete, Edit, Like, LogStart, Note, Pin, Profile, Quote, Ref, Vote, encode
+from p2pblog.core.polls import Poll
 
 HELLO = payload_hash(b"hello")
 
@@ -214,4 +215,44 @@ def payloads() -> list[Case]:
         "a name of 51 characters": raw({"name": "x" * 51, "type": "profile"}),
         "a log of nobody": raw({"identity": b"", "type": "log"}),
     }  # fmt: skip
+    told.update(_later(ref))
     return [accept(name, data, read_payload_case(data.hex())) for name, data in told.items()]
+
+
+def _later(ref: Ref) -> dict[str, bytes]:
+    """Polls, votes, pins and links."""
+    return {
+        "profile with links": encode(Profile("Alice", "", ("https://example.org/~alice", "mailto:alice@example.org"))),
+        "profile with links of kinds that we don't know, which are left out": raw(
+            {
+                "links": ["javascript:x()", "ftp://example.org", "https://example.org"],
+                "name": "A",
+                "type": "profile",
+            }
+        ),
+        "profile with nine links": raw({"links": ["https://example.org"] * 9, "name": "A", "type": "profile"}),
+        "profile with a link of 201 characters": raw(
+            {"links": ["https://" + "x" * 193], "name": "A", "type": "profile"}
+        ),
+        "pin": encode(Pin(ref)),
+        "a pin of nothing": raw({"type": "pin"}),
+        "a poll": encode(Note("Tea or coffee?", poll=Poll(("tea", "coffee"), NOON))),
+        "a poll of ten options of 100 characters": encode(Note("", poll=Poll(("x" * 100,) * 10, 0))),
+        "a poll with a field that we don't know": _poll({"closes": 1, "many": True, "options": ["a", "b"]}),
+        "a poll with one option": _poll({"closes": 1, "options": ["a"]}),
+        "a poll of eleven options": _poll({"closes": 1, "options": ["a"] * 11}),
+        "a poll with an empty option": _poll({"closes": 1, "options": ["a", ""]}),
+        "a poll with an option of 101 characters": _poll({"closes": 1, "options": ["a", "x" * 101]}),
+        "a poll that never closes": _poll({"options": ["a", "b"]}),
+        "a poll that is no map": _poll(["a", "b"]),
+        "vote": encode(Vote(ref, 2)),
+        "a vote for the last option that there can be": encode(Vote(ref, 255)),
+        "a vote for option 0": raw({"choice": 0, "of": ref.value, "type": "vote"}),
+        "a vote for option 256": raw({"choice": 256, "of": ref.value, "type": "vote"}),
+        "a vote for nothing": raw({"of": ref.value, "type": "vote"}),
+    }
+
+
+def _poll(value: Any) -> bytes:
+    """A note whose poll our encoder might not write."""
+    return raw({"poll": value, "text": "Which?", "type": "note"})

@@ -14,7 +14,20 @@ from p2pblog.core.entry import Entry, check_signed, decode_body, with_payload
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import STATEMENT_BYTES_MAX, Device, Identity, Inception, Retire, Statement
 from p2pblog.core.keys import EntryId
-from p2pblog.core.payload import Boost, Delete, Edit, Like, LogStart, Note, Profile, Quote, Ref, Unknown, decode
+from p2pblog.core.payload import (
+    Boost,
+    Delete,
+    Edit,
+    Like,
+    LogStart,
+    Note,
+    Pin,
+    Profile,
+    Ref,
+    Unknown,
+    Vote,
+    decode,
+)
 from p2pblog.core.runs import check_run, encode_run
 
 
@@ -93,24 +106,29 @@ def read_payload_case(given: str) -> Any:
             return {"understood": False, "type": kind}
         case LogStart(identity):
             return {"understood": True, "type": "log", "identity": identity}
-        case Note(text, reply_to, warning, language, quote):
-            said = {"text": text, "reply_to": _ref_fields(reply_to), "cw": warning, "lang": language}
-            return {"understood": True, "type": "note", **said, "quote": _quote_fields(quote)}
         case Edit(of, text, replaces, warning, language):
             said = {"text": text, "replaces": list(replaces), "cw": warning, "lang": language}
             return {"understood": True, "type": "edit", "of": _ref_fields(of), **said}
+        case Note(text, reply_to, warning, language, quote, poll=poll):
+            said = {"text": text, "reply_to": _ref_fields(reply_to), "cw": warning, "lang": language}
+            if quote is not None:
+                said["quote"] = {"of": _ref_fields(quote.of), "version": _ref_fields(quote.version)}
+            if poll is not None:
+                said["poll"] = {"options": list(poll.options), "closes": poll.closes_ms}
+            return {"understood": True, "type": "note", **said}
         case Boost(of):
             return {"understood": True, "type": "boost", "of": _ref_fields(of)}
         case Like(of):
             return {"understood": True, "type": "like", "of": _ref_fields(of)}
+        case Pin(of):
+            return {"understood": True, "type": "pin", "of": _ref_fields(of)}
+        case Vote(of, choice):
+            return {"understood": True, "type": "vote", "of": _ref_fields(of), "choice": choice}
         case Delete(of, replaces):
             return {"understood": True, "type": "delete", "of": _ref_fields(of), "replaces": list(replaces)}
-        case Profile(name, bio):
-            return {"understood": True, "type": "profile", "name": name, "bio": bio}
-
-
-def _quote_fields(quote: Quote | None) -> Any:
-    return None if quote is None else {"of": _ref_fields(quote.of), "version": _ref_fields(quote.version)}
+        case Profile(name, bio, links):
+            told = {"name": name, "bio": bio, **({"links": list(links)} if links else {})}
+            return {"understood": True, "type": "profile", **told}
 
 
 def _ref_fields(ref: Ref | None) -> Any:

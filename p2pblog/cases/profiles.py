@@ -1,0 +1,67 @@
+"""Use cases of profiles: how one wants to be seen, and how others do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from p2pblog.cases.desk import Desk
+from p2pblog.control.api import ProfileDocument
+from p2pblog.control.words import check_bio, check_links, check_name
+from p2pblog.core.address import spell
+from p2pblog.core.keys import IdentityHash
+from p2pblog.core.payload import Profile
+from p2pblog.errors import NotFound, UsageError
+from p2pblog.store import TimelineQuery
+
+
+class Profiles(Desk):
+    """Of `Node`: profiles."""
+
+    async def profile(
+        self,
+        name: str | None = None,
+        bio: str | None = None,
+        links: list[str] | None = None,
+        address: str | None = None,
+    ) -> ProfileDocument:
+        own = self._author.identity_hash
+        whose = own if address is None else self._resolve(address).identity
+        if name is not None or bio is not None or links is not None:
+            if whose != own:
+                raise UsageError("that profile is somebody else's: only your own can be changed")
+            await self._change(name, bio, links)
+        elif whose != own and not await self._is_held(whose):
+            helps = "p2pblog following" if whose in self._follows else f"p2pblog follow {spell(whose)}"
+            raise NotFound("nothing of theirs is here", hint=helps)
+        return await self._profile_document(whose)
+
+    async def _change(self, name: str | None, bio: str | None, links: list[str] | None) -> None:
+        """What is not given stays as it is; so one change at a time."""
+        async with self._reacting:
+            told = await self._store.whole_profile(self._author.identity_hash) or Profile("")
+            if name is not None:
+                told = replace(told, name=check_name(name))
+            if bio is not None:
+                told = replace(told, bio=check_bio(bio))
+            if links is not None:
+                told = replace(told, links=tuple(check_links(links)))
+            await self._author.write(told)
+            self._author.rename(told.name or None)
+
+    async def _is_held(self, whose: IdentityHash) -> bool:
+        """Whether anything of theirs has come."""
+        if whose in self._driver.machine.holdings.identities or await self._store.whole_profile(whose) is not None:
+            return True
+        return bool(await self._store.timeline(TimelineQuery(1, None, (whose,))))
+
+    async def _profile_document(self, whose: IdentityHash) -> ProfileDocument:
+        told = await self._store.whole_profile(whose) or Profile("")
+        follow = self._follows.get(whose)
+        return ProfileDocument(
+            address=spell(whose),
+            name=told.name or None,
+            bio=told.bio or None,
+            links=list(told.links),
+            pinned=[notice.hex() for notice in await self._store.pins(whose)],
+            petname=None if follow is None else follow.petname,
+        )

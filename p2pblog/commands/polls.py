@@ -1,0 +1,20 @@
+"""Commands about polls; `post --poll` begins one."""
+
+from __future__ import annotations
+
+import click
+
+from p2pblog.commands import command
+from p2pblog.control import words
+from p2pblog.pages import polls as pages
+from p2pblog.session import Session
+
+
+@command("vote", "p2pblog vote 5feceb66ff 2")
+@click.argument("notice", metavar="ID")
+@click.argument("choice", metavar="N")
+def vote(session: Session, notice: str, choice: str) -> None:
+    """Choose in a poll: N is the number of the option, from 1. Others see whom you voted for."""
+    typed, number = words.check_id(notice), words.check_choice(choice)
+    document = session.ask("vote", notice=typed, choice=number)
+    session.show(document, lambda: pages.voted_page(document, typed, number))

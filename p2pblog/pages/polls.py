@@ -1,0 +1,74 @@
+"""Polls as a person sees them: each option with its bar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from p2pblog.pages.values import counted, short_id
+from p2pblog.terminal import Page, Piece, Style, clean_line, fit, line, width, wrap
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import PollDocument, WrittenDocument
+
+BAR_COLUMNS, BAR_COLUMNS_NARROW = 20, 10
+"""Of a bar that stands for everybody; each of ten columns is a tenth."""
+NARROW_BELOW = 60
+LABEL_COLUMNS_MIN = 8
+
+
+def poll_lines(poll: PollDocument, now_ms: int, columns: int, indent: str) -> Page:
+    """Each option behind its number, with a bar, its votes and their share; then how many voted and until when."""
+    votes = [f"{option['votes']:,}" for option in poll["options"]]
+    digits = max(map(len, votes))
+    figures = [f"{count:>{digits}} {_percent(poll, at):>3}%" for at, count in enumerate(votes)]
+    numbers = len(str(len(votes))) + 2
+    bar = BAR_COLUMNS if columns - len(indent) >= NARROW_BELOW else BAR_COLUMNS_NARROW
+    labels = [clean_line(option["text"]).strip() or "(nothing to be seen)" for option in poll["options"]]
+    room = max(LABEL_COLUMNS_MIN, columns - len(indent) - numbers - bar - digits - len("    100%"))
+    label = min(room, max(map(width, labels)))
+    page: Page = []
+    for at, text in enumerate(labels):
+        style = Style.BOLD if poll["own"] == at + 1 else Style.PLAIN
+        first, *more = wrap(text, label)
+        filled = "█" * _share(poll, at, bar)
+        page.append(
+            line(
+                indent + f"{at + 1}.".ljust(numbers),
+                Piece(first, style),
+                " " * (label - width(first) + 2),
+                Piece(filled, Style.GOOD),
+                " " * (bar - len(filled) + 1),
+                Piece(figures[at], Style.DIM),
+            )
+        )
+        page += [line(indent + " " * numbers, Piece(rest, style)) for rest in more]
+    said = [counted(poll["voters"], "vote"), _until(poll, now_ms)]
+    said += [f"you voted {poll['own']}"] if poll["own"] is not None else []
+    return [*page, line(indent, Piece(fit(" · ".join(said), columns - len(indent)), Style.DIM))]
+
+
+def _share(poll: PollDocument, at: int, whole: int) -> int:
+    """The part of `whole` that this option has, to the nearest."""
+    votes, voters = poll["options"][at]["votes"], poll["voters"]
+    return (2 * whole * votes + voters) // (2 * voters) if voters else 0
+
+
+def _percent(poll: PollDocument, at: int) -> int:
+    return _share(poll, at, 100)
+
+
+def _until(poll: PollDocument, now_ms: int) -> str:
+    minutes = (poll["closes"] - now_ms) // 60_000
+    if poll["closed"] or minutes < 0:
+        return "closed"
+    if minutes < 1:
+        return "closes within a minute"
+    if minutes < 60:
+        return f"closes in {minutes} min"
+    return f"closes in {minutes // 60} h" if minutes < 48 * 60 else f"closes in {minutes // (24 * 60):,} d"
+
+
+def voted_page(written: WrittenDocument, about: str, choice: int) -> Page:
+    """What became of a vote; `about` is the id of the poll, or its beginning."""
+    entry = Piece(short_id(written["id"]), Style.ID)
+    return [line(f"Voted {choice} in ", Piece(short_id(about), Style.ID), " (entry ", entry, "; delete takes it back)")]

@@ -1,0 +1,41 @@
+"""Logs and entries as the store in a dict holds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from p2pblog.core.entry import Entry
+from p2pblog.core.forks import ForkProof
+from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.core.logs import Span
+from p2pblog.store.meaning import Meaning
+
+
+@dataclass(eq=False, slots=True)
+class Log:
+    """A log; `no` counts logs in the order in which we met them and settles ties in timelines."""
+
+    no: int
+    device: DeviceKey
+    identity: IdentityHash
+    spans: tuple[Span, ...] = ()
+    held: dict[int, Held] = field(default_factory=dict)
+    strays: dict[int, Held] = field(default_factory=dict)
+    gaps: set[int] = field(default_factory=set)
+    fork: ForkProof | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Held:
+    """An entry held. `chain` is what vouches for a stray; None for an entry of a run."""
+
+    log: Log
+    entry: Entry
+    sort: int
+    seen: int
+    meaning: Meaning
+    chain: tuple[Entry, ...] | None = None
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        return self.sort, self.log.no, self.entry.seq

@@ -1,0 +1,89 @@
+"""Profiles on the command line, with what is pinned beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fake_node import BOB, NOW_MS, FakeNode, an_id
+from terminal_scene import Alice
+
+from p2pblog.config import LINK_CHARACTERS_MAX, LINKS_MAX
+from p2pblog.control.api import ProfileDocument
+from p2pblog.pages import notices, people
+from p2pblog.terminal import render, width
+
+
+def test_pinned_notices_stand_below_the_profile(alice: Alice, node: FakeNode) -> None:
+    first, second = node.add(text="read this"), node.add(text="and that \x1b[2J")
+    said = alice.types("pin", first["id"][:8]).stdout
+    assert said == f"Pinned {first['id'][:10]} (entry {first['id'][:10]}; unpin takes it back)\n"
+    alice.gets("pin", second["id"])
+    assert alice.gets("profile")["pinned"] == [second["id"], first["id"]]
+    node.pinned.append(an_id(99))  # taken back meanwhile
+    page = alice.types("profile").stdout.splitlines()
+    at = page.index("Pinned (3):")
+    assert [text for text in page[at:] if text.startswith("  ")] == ["  and that", "  read this"]
+    assert page[-1] == an_id(99)[:10]
+    said = alice.types("unpin", first["id"]).stdout
+    assert said.startswith(f"Took back your pin of {first['id'][:10]} (entry ")
+    assert alice.gets("profile")["pinned"] == [second["id"], an_id(99)]
+
+
+def test_somebody_elses_notice_is_not_pinned(alice: Alice, node: FakeNode) -> None:
+    theirs = node.add(author=BOB)
+    assert alice.types("pin", theirs["id"]).exit_code == 5
+
+
+def test_links_are_replaced_together(alice: Alice, node: FakeNode) -> None:
+    alice.gets("profile", "--link", " https://example.org ", "--link", "mailto:a@example.org", "--name", "al")
+    assert node.calls[-1][1] == {
+        "name": "al", "bio": None, "links": ["https://example.org", "mailto:a@example.org"], "address": None,
+    }  # fmt: skip
+    assert alice.types("profile").stdout.splitlines()[-2:] == ["  https://example.org", "  mailto:a@example.org"]
+    alice.gets("profile", "--link", "")
+    assert node.calls[-1][1]["links"] == []
+    assert alice.gets("profile")["links"] == []
+    alice.gets("profile", *(f"--link=https://example.org/{number}" for number in range(LINKS_MAX)))
+    assert len(alice.gets("profile")["links"]) == LINKS_MAX
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([f"--link=https://example.org/{number}" for number in range(LINKS_MAX + 1)], "at most 8 links"),
+        (["--link", "javascript:alert(1)"], "a link begins with"),
+        (["--link", "https://example.org/\x1b[2J"], "a link begins with"),
+        (["--link", "https://example.org/a b"], "a link begins with"),
+        (["--link", "https://" + "x" * (LINK_CHARACTERS_MAX - 7)], "201 characters"),
+        (["--link", "\udcff"], "not valid UTF-8"),
+        (["\udcff"], "not valid UTF-8"),
+    ],
+)
+def test_a_wrong_link_is_2(alice: Alice, node: FakeNode, words: list[str], sentence: str) -> None:
+    result = alice.types("profile", *words)
+    assert (result.exit_code, node.calls) == (2, [])
+    assert sentence in result.stderr
+
+
+def test_somebody_elses_profile_is_shown(alice: Alice, node: FakeNode) -> None:
+    alice.gets("follow", BOB, "--petname", "robert")
+    node.follows[BOB]["name"] = "bob\x1b[2J"
+    assert list(alice.gets("profile", "robert")) == list(ProfileDocument.__annotations__)
+    assert alice.types("profile", BOB).stdout.splitlines() == [
+        "petname  robert",
+        "name     bob",
+        f"address  {BOB}",
+    ]
+    assert alice.types("profile", "nobody").exit_code == 4
+
+
+def test_hostile_links_stay_in_their_place() -> None:
+    profile: Any = {
+        "address": BOB, "name": None, "bio": None, "petname": None, "pinned": [],
+        "links": ["https://x/" + "mallory(bbbbbbbb)·" * 20, "https://x/\x1b[2J\u202e\r\n"],
+    }  # fmt: skip
+    page = people.profile_page(profile, [], NOW_MS, 80, notices.NOTHING_KNOWN)
+    shown = render(page, colour=False).splitlines()
+    assert all(text.startswith("  ") and width(text) <= 80 for text in shown[2:])
+    assert not any(character in "".join(shown) for character in "\x1b\u202e\r")

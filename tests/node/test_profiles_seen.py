@@ -1,0 +1,86 @@
+"""Scenes of profiles between whole nodes: how one is seen by others."""
+
+from __future__ import annotations
+
+import pytest
+from builders import person
+from trio.testing import MockClock, trio_test
+from worlds import open_world
+
+from p2pblog.errors import NotFound, UsageError
+from p2pblog.node import Node
+
+
+@pytest.fixture
+def autojump_clock() -> MockClock:
+    return MockClock(autojump_threshold=0)
+
+
+async def is_found(node: Node) -> bool:
+    return [follow["state"] for follow in await node.following()] == ["found"]
+
+
+@trio_test
+async def test_a_follower_sees_name_bio_links_and_pins(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob = await world.start("bob", "alice")
+        address = world.home("alice").address
+        with pytest.raises(NotFound, match="nothing of theirs") as refused:
+            await bob.profile(address=address)
+        assert refused.value.hint == f"p2pblog follow {address}"
+        await bob.follow(address, "al")
+        with pytest.raises(NotFound, match="nothing of theirs") as refused:
+            await bob.profile(address="al")
+        assert refused.value.hint == "p2pblog following"
+        await world.until("bob has heard of her", lambda: is_found(bob))
+        await alice.profile(name="Alice", bio="Bees")
+        await alice.profile(links=["https://example.org", "mailto:a@example.org"])
+        notice = (await alice.post("read this"))["id"]
+        await alice.pin(notice)
+        own = await alice.profile()
+        assert own == {
+            "address": address,
+            "name": "Alice",
+            "bio": "Bees",
+            "links": ["https://example.org", "mailto:a@example.org"],
+            "pinned": [notice],
+            "petname": None,
+        }
+
+        async def seen() -> bool:
+            return await bob.profile(address="al") == {**own, "petname": "al"}
+
+        await world.until("bob sees all of it", seen)
+        assert await bob.profile(address=f"p2pblog:{address}") == {**own, "petname": "al"}
+        await bob.unfollow("al")
+        assert await bob.profile(address=address) == own  # it is held still
+        assert await alice.profile(address=address) == own
+
+
+@trio_test
+async def test_what_one_does_not_name_stays(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        await alice.profile(name="Alice", bio="Bees", links=["https://example.org"])
+        changed = await alice.profile(name="Al")
+        assert (changed["name"], changed["bio"], changed["links"]) == ("Al", "Bees", ["https://example.org"])
+        changed = await alice.profile(bio="")
+        assert (changed["name"], changed["bio"], changed["links"]) == ("Al", None, ["https://example.org"])
+        changed = await alice.profile(links=[])
+        assert (changed["name"], changed["bio"], changed["links"]) == ("Al", None, [])
+        changed = await alice.profile(address=world.home("alice").address, links=["gemini://example.org"])
+        assert changed["links"] == ["gemini://example.org"]
+
+
+@trio_test
+async def test_somebody_elses_profile_is_not_changed(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        for change in ({"name": "x"}, {"bio": "x"}, {"links": []}):
+            with pytest.raises(UsageError, match="somebody else's"):
+                await alice.profile(address=person("bob").address, **change)  # type: ignore[arg-type]
+        with pytest.raises(UsageError):
+            await alice.profile(links=["javascript:alert(1)"])
+        with pytest.raises(UsageError):
+            await alice.profile(address="mistyped")

@@ -1,0 +1,168 @@
+"""What every store must answer about polls: who chose what, as far as it holds their votes."""
+
+from __future__ import annotations
+
+from builders import NOON, Person, person
+from store_kit import LATER, add, keep, on_both_stores, own
+
+from p2pblog.core.entry import Entry
+from p2pblog.core.logs import Batch, Located
+from p2pblog.store import Store
+
+CLOSES = NOON + 60_000
+
+
+async def votes(store: Store, poll: Entry) -> tuple[int, ...]:
+    (row,) = await store.rows([poll.id])
+    assert row.poll is not None
+    return row.poll.votes
+
+
+def asked() -> tuple[Person, Person, Person, Entry]:
+    alice, bob, carol = person("alice"), person("bob"), person("carol")
+    return alice, bob, carol, alice.log.poll("tea", "coffee", closes_ms=CLOSES)
+
+
+@on_both_stores
+async def test_a_poll_is_counted_from_the_votes_that_are_held(store: Store) -> None:
+    alice, bob, carol, poll = asked()
+    bob.log.vote(poll, 2, NOON + 5_000)
+    alice.log.vote(poll, 1)  # its author may, too
+    first = carol.log.vote(poll, 2, NOON + 9_000)
+    carol.log.vote(poll, 1)
+    bob.log.boost(poll)
+    plain = bob.log.note("no poll")
+    await keep(store, alice, bob)
+    assert await votes(store, poll) == (1, 1)
+    await keep(store, carol)
+    await own(store, carol)
+    (row, boost, other) = await store.rows([poll.id, bob.log.entries[-2].id, plain.id])
+    assert row.poll is not None
+    assert (row.poll.options, row.poll.votes, row.poll.voters) == (("tea", "coffee"), (1, 2), 3)
+    assert (row.poll.closes_ms, row.poll.own, row.poll.own_vote) == (CLOSES, 2, first.id)
+    assert boost.poll == row.poll
+    assert other.poll is None
+    assert (await store.thread(first.id)).notices == (row,)  # a vote stands for its poll
+
+
+@on_both_stores
+async def test_a_vote_that_stands_too_late_does_not_count(store: Store) -> None:
+    alice, bob, carol, poll = asked()
+    bob.log.vote(poll, 1, CLOSES)
+    carol.log.vote(poll, 2, CLOSES + 1)
+    await keep(store, alice, bob, carol)
+    assert await votes(store, poll) == (1, 0)
+
+
+@on_both_stores
+async def test_a_clock_that_runs_ahead_votes_when_its_vote_is_seen(store: Store) -> None:
+    alice, bob, _, poll = asked()
+    bob.log.vote(poll, 1, CLOSES + 1_000_000)
+    await keep(store, alice, bob, now_ms=CLOSES - 1)
+    assert await votes(store, poll) == (1, 0)
+
+
+@on_both_stores
+async def test_a_vote_that_is_taken_back_makes_room_for_another(store: Store) -> None:
+    alice, bob, _, poll = asked()
+    first = bob.log.vote(poll, 1)
+    second = bob.log.vote(poll, 2)
+    await keep(store, alice, bob)
+    await own(store, bob)
+    assert await votes(store, poll) == (1, 0)
+    bob.log.delete(first)
+    await add(store, bob.log, 4)
+    assert await votes(store, poll) == (0, 1)
+    bob.log.delete(second)
+    await add(store, bob.log, 5)
+    assert await votes(store, poll) == (0, 0)
+    await store.drop_retracted(LATER + 1)
+    assert await votes(store, poll) == (0, 0)
+
+
+@on_both_stores
+async def test_what_a_retired_device_voted_beyond_its_end_does_not_count(store: Store) -> None:
+    alice, bob, _, poll = asked()
+    before = bob.log.note("before")
+    bob.log.vote(poll, 1)
+    await keep(store, alice, bob)
+    assert await votes(store, poll) == (1, 0)
+    await store.put_identity(bob.retire(bob.key, before.seq, before.id))
+    assert await votes(store, poll) == (0, 0)
+
+
+@on_both_stores
+async def test_of_two_devices_the_vote_that_stands_first_counts(store: Store) -> None:
+    alice, bob, _, poll = asked()
+    laptop = bob.add_device("laptop")
+    bob.log.vote(poll, 1, NOON + 9_000)
+    laptop.vote(poll, 2, NOON + 8_000)
+    await keep(store, alice, bob)
+    assert await votes(store, poll) == (1, 0)
+    await add(store, laptop)
+    assert await votes(store, poll) == (0, 1)
+
+
+@on_both_stores
+async def test_two_devices_at_one_place_are_told_apart_by_their_ids(store: Store) -> None:
+    alice, bob, _, poll = asked()
+    laptop = bob.add_device("laptop")
+    one = bob.log.vote(poll, 1, NOON + 9_000)
+    two = laptop.vote(poll, 2, NOON + 9_000)
+    await keep(store, alice, bob)
+    await add(store, laptop)
+    assert await votes(store, poll) == ((1, 0) if one.id < two.id else (0, 1))
+
+
+@on_both_stores
+async def test_a_vote_whose_payload_comes_later_counts_then(store: Store) -> None:
+    alice, bob, _, poll = asked()
+    vote = bob.log.vote(poll, 2)
+    bare = tuple(entry.without_payload() for entry in bob.log.run())
+    await keep(store, alice)
+    await store.put_identity(bob.identity)
+    await store.append([Batch(bob.hash, bare)], LATER)
+    assert await votes(store, poll) == (0, 0)
+    assert vote.payload is not None
+    await store.put_payloads(bob.key, [(vote.seq, vote.payload)])
+    assert await votes(store, poll) == (0, 1)
+
+
+@on_both_stores
+async def test_a_log_that_is_dropped_takes_its_vote_along(store: Store) -> None:
+    alice, bob, _, poll = asked()
+    bob.log.vote(poll, 2)
+    await keep(store, alice, bob)
+    await store.drop_log(bob.key)
+    assert await votes(store, poll) == (0, 0)
+
+
+@on_both_stores
+async def test_a_vote_held_alone_counts(store: Store) -> None:
+    alice, bob, _, poll = asked()
+    vote = bob.log.vote(poll, 2)
+    await keep(store, alice)
+    await store.put_stray(Located(bob.hash, vote, ()), LATER)
+    assert await votes(store, poll) == (0, 1)
+
+
+@on_both_stores
+async def test_an_edit_changes_the_question_and_leaves_the_options_and_the_votes(store: Store) -> None:
+    alice, bob, _, poll = asked()
+    alice.log.edit(poll, "which one, then?")
+    bob.log.vote(poll, 2)
+    await keep(store, alice, bob)
+    (row,) = await store.rows([poll.id])
+    assert row.text == "which one, then?"
+    assert row.poll is not None
+    assert (row.poll.options, row.poll.votes) == (("tea", "coffee"), (0, 1))
+
+
+@on_both_stores
+async def test_votes_before_their_poll_wait_for_it(store: Store) -> None:
+    alice, bob, carol, poll = asked()
+    bob.log.vote(poll, 2)
+    carol.log.vote(poll, 3)  # there is no third option
+    await keep(store, bob, carol)
+    await keep(store, alice)
+    assert await votes(store, poll) == (0, 1)

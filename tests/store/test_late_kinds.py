@@ -1,0 +1,42 @@
+"""What came before this version understood it is entered when the database is brought to it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+from builders import person
+from store_kit import LATER
+
+from p2pblog.core.logs import Batch
+from p2pblog.store import migrations, sql_write
+
+
+def test_votes_and_pins_that_came_before_they_were_understood_are_entered() -> None:
+    alice, bob, carol = person("alice"), person("bob"), person("carol")
+    poll = alice.log.poll("yes", "no")
+    bob.log.vote(poll, 1)
+    bob.log.delete(carol.log.vote(poll, 2))  # which means nothing
+    alice.log.delete(alice.log.vote(poll, 1))
+    alice.log.pin(poll)
+    alice.log.delete(alice.log.pin(poll))
+    bob.log.like(poll)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        for someone in (alice, bob, carol):
+            sql_write.put_identity(db, someone.identity)
+            sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
+        kept = ("vote", "pin", "reaction", "entry")
+        tables = [db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in kept]
+        assert list(map(len, tables)) == [2, 1, 2, 13]
+
+        for later in ("vote", "pin"):
+            db.execute(f"DROP TABLE {later}")
+        db.execute("DELETE FROM reaction WHERE kind = 9")
+        db.execute('UPDATE entry SET kind = 6, "of" = NULL WHERE kind IN (8, 9)')
+        before = migrations.MIGRATIONS.index(migrations._to_version_9)
+        db.execute(f"PRAGMA user_version = {before}")
+        migrations.migrate(db, migrations.MIGRATIONS[: before + 1])  # this step alone
+
+        again = [db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in kept]
+        assert again == tables
