@@ -1,0 +1,53 @@
+"""A log and an entry as the dict store holds them, and what the rules of store/meaning.py want to know of an entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from p2pblog.core.entry import Entry
+from p2pblog.core.forks import ForkProof
+from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.core.logs import Span
+from p2pblog.store.meaning import Meaning, Shown, Version
+
+
+@dataclass(eq=False, slots=True)
+class Log:
+    """A log; `no` counts logs in the order in which we met them and settles ties in timelines."""
+
+    no: int
+    device: DeviceKey
+    identity: IdentityHash
+    spans: tuple[Span, ...] = ()
+    held: dict[int, Held] = field(default_factory=dict)
+    strays: dict[int, Held] = field(default_factory=dict)
+    gaps: set[int] = field(default_factory=set)
+    fork: ForkProof | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Held:
+    """An entry held. `chain` is what vouches for a stray; None for an entry of a run."""
+
+    log: Log
+    entry: Entry
+    sort: int
+    seen: int
+    meaning: Meaning
+    chain: tuple[Entry, ...] | None = None
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        return self.sort, self.log.no, self.entry.seq
+
+
+def shown(held: Held) -> Shown:
+    entry, meaning = held.entry, held.meaning
+    assert entry.payload is not None
+    return Shown(entry.id, held.log.identity, meaning.kind, meaning.of, entry.time_ms, entry.payload, held.sort)
+
+
+def version(held: Held) -> Version:
+    entry = held.entry
+    assert entry.payload is not None
+    return Version(entry.id, held.log.no, entry.seq, entry.time_ms, entry.payload)
