@@ -13,6 +13,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "nodes": ("init", "run", "id", "status", "peers", "peer"),
     "writing": ("post", "edit", "quote", "boost", "unboost", "like", "unlike", "delete", "bookmark", "unbookmark"),
     "people": ("profile", "follow", "unfollow", "following", "invite"),
+    "quiet": ("mute", "unmute", "muted", "block", "unblock", "blocked", "why"),
     "reading": ("timeline", "show", "thread", "bookmarks", "entry"),
     "news": ("notifications",),
     "simulator": ("sim",),

@@ -145,7 +145,7 @@ def _arguments(route: str, body: bytes) -> dict[str, Any]:
     return {name: value for name, value in checked.items() if value is not None}
 
 
-def _argument(name: str, kind: Argument, value: Any) -> str | int | None:
+def _argument(name: str, kind: Argument, value: Any) -> str | int | bool | None:
     if value is None and kind is not Argument.TEXT:
         return None
     if kind is Argument.ROWS:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, fields, table, try_line, who
-from p2pblog.terminal import Page, Piece, Style, clean_name, clean_text, line, wrap
+from p2pblog.terminal import Page, Piece, Style, clean_line, clean_name, clean_text, line, wrap
 
 if TYPE_CHECKING:
     from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument, ProfileDocument
@@ -44,7 +44,14 @@ def follow_page(follow: FollowDocument, now_ms: int) -> Page:
     held = counted(follow["entries"], "entry", "entries")
     newest = f", the newest {ago(follow['newest'], now_ms)}" if follow["newest"] is not None else ""
     state = "searching for it" if follow["state"] == "searching" else f"{held} held{newest}"
-    return [line(*who(follow["name"], follow["address"], follow["petname"]), f": {state}")]
+    terms = "".join(f"; {term}" for term in _terms(follow))
+    return [line(*who(follow["name"], follow["address"], follow["petname"]), f": {state}{terms}")]
+
+
+def _terms(follow: FollowDocument) -> list[str]:
+    """On which terms somebody is followed, where they are no usual ones."""
+    budget = [] if follow["budget"] is None else [clean_line(follow["budget"])]
+    return [*(["no boosts"] if follow["no_boosts"] else []), *budget, *(["private"] if follow["private"] else [])]
 
 
 def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int, command: str) -> Page:
@@ -58,7 +65,7 @@ def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int,
             follow["address"],
             f"{follow['entries']:,}",
             "" if follow["newest"] is None else ago(follow["newest"], now_ms),
-            follow["state"],
+            ", ".join([follow["state"], *_terms(follow)]),
         ]
         for follow in follows
     ]

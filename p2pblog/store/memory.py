@@ -34,6 +34,7 @@ from p2pblog.store.meaning import (
     Kind,
     News,
     Node,
+    Shown,
     Standing,
     Version,
     compose,

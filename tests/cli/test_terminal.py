@@ -188,6 +188,7 @@ hostile_notice = st.fixed_dictionaries(
             }
         ),
         "mentions": st.lists(st.just("b" * 56), max_size=2),
+        "muted": st.booleans(),
     }
 )
 
