@@ -36,6 +36,10 @@ async def shown(node: Node, **query: str | int) -> list[str]:
     return [("+" if row["type"] == "boost" else "") + row["text"] for row in rows]
 
 
+async def has_likes(node: Node, notice: str, likes: int) -> bool:
+    return (await node.show(notice))["likes"] == likes
+
+
 async def says(node: Node, notice: str) -> tuple[bool, list[str]]:
     told: WhyDocument = await node.why(notice)
     return told["shown"], told["reasons"]
@@ -89,6 +93,28 @@ async def test_a_mute_hides_a_person_a_tag_or_a_word_until_it_ends(autojump_cloc
             await alice.mute("bob", tag="bees")
         stranger = world.home("dave").address  # whom she does not follow
         assert (await alice.mute(stranger))["what"] == stranger
+
+
+@trio_test
+async def test_who_is_muted_stands_in_no_notifications(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await friends(world, "alice", "bob", "carol")
+        alice, bob, carol = (world.home(name).node for name in ("alice", "bob", "carol"))
+        await alice.mute("bob")
+        mine = await alice.post("mine")
+        await world.reads("bob", "mine")
+        await world.reads("carol", "mine")
+        await bob.like(mine["id"])
+        await carol.like(mine["id"])
+
+        async def is_told() -> bool:
+            return bool(await alice.notifications(1))
+
+        await world.until("alice is told of carol's like", is_told)
+        await world.until("bob's came too", lambda: has_likes(alice, mine["id"], 2))
+        assert [news["from"] for news in await alice.notifications(1)] == [world.home("carol").address]
+        await alice.unmute("bob")
+        assert len(await alice.notifications()) == 2
 
 
 @trio_test
