@@ -27,6 +27,7 @@ FILES: dict[str, tuple[str, ...]] = {
     ),
     "polls": ("vote",),
     "people": ("profile", "follow", "unfollow", "following", "invite"),
+    "quiet": ("mute", "unmute", "muted", "block", "unblock", "blocked", "why"),
     "reading": ("timeline", "show", "thread", "bookmarks", "entry"),
     "news": ("notifications",),
     "simulator": ("sim",),

@@ -183,6 +183,24 @@ FOLLOWS_MAX = 10_000
 TIMELINE_ROWS_MAX = 1_000
 BOOKMARKS_MAX = 10_000
 """Bookmarks: a thousand pages of them."""
+MUTES_MAX = 1_000
+"""Mutes of people, tags and words: each word is looked for in each text of a page."""
+MUTED_WORDS_CHARACTERS_MAX = 100
+"""A muted word, or a few in a row: as long as a line."""
+MUTE_MS_MIN = 60 * 1000
+MUTE_MS_MAX = 366 * 24 * 3600 * 1000
+"""How long a mute with an end lasts: a minute to a year; what is meant to last longer has no end."""
+BLOCKS_MAX = 10_000
+"""Blocked identities: as many as one may follow."""
+BUDGET_COUNT_MAX = 1_000
+"""Notices of one person in one hour, day or week of a budget; more is no budget."""
+BUDGET_NOTICES_MAX = 500
+"""Notices of one person in one such period that compete for its places, the earliest of them: ranking as many reads as
+many lines, some 50 ms, and whoever writes more than that in a day is no person."""
+QUIET_ROWS_MAX = 5_000
+QUIET_ROWS_EMPTY_MAX = 50_000
+"""Lines that are looked at for one page because others are hidden: half a second; and while none was found to show, so
+that a page is empty only if there is nothing for a long way down."""
 ID_PREFIX_MIN = 6
 """Hex digits of a shortened id: one in 16 million."""
 

@@ -23,6 +23,7 @@ from p2pblog import __version__, installation, keyring, names, terminal
 from p2pblog.author import Author
 from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.cases.desk import Place
+from p2pblog.cases.quiet import Quiet
 from p2pblog.config import Home
 from p2pblog.control.server import serve_control
 from p2pblog.core.address import Endpoint
@@ -322,7 +323,8 @@ class Parts:
             on_own_heads=self._on_own_heads,
         )
         follows = {follow.identity: follow for follow in loaded.follows}
-        self.node = Node(self.author, store, self.driver, self.meeting, follows, place, wall_ms)
+        quiet = Quiet(own.inception.identity, store, follows, wall_ms, loaded)
+        self.node = Node(self.author, store, self.driver, self.meeting, follows, place, wall_ms, quiet)
 
     @asynccontextmanager
     async def at_work(self, bootstrap: Sequence[str] = ()) -> AsyncIterator[Node]:

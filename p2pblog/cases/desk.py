@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import trio
 
 from p2pblog.author import Author
+from p2pblog.cases.quiet import Quiet
 from p2pblog.control.api import NoticeDocument, OptionDocument, PollDocument, QuoteDocument, WrittenDocument
 from p2pblog.control.words import check_id
 from p2pblog.core import address, payload
@@ -17,6 +18,7 @@ from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Located
 from p2pblog.core.payload import Boost, Edit, Note, Payload, Quote, Ref
 from p2pblog.core.polls import Tally
+from p2pblog.core.quiet import hidden_by
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadAddress, Malformed, NotFound, UsageError
 from p2pblog.gossip.driver import Driver
@@ -44,6 +46,7 @@ class Desk:
         follows: dict[IdentityHash, Follow],
         place: Place,
         wall_ms: Callable[[], int],
+        quiet: Quiet,
     ) -> None:
         self._author = author
         self._store = store
@@ -52,6 +55,7 @@ class Desk:
         self._follows = follows
         self._place = place
         self._wall_ms = wall_ms
+        self._quiet = quiet
         self._started_ms = wall_ms()
         self._following = trio.Lock()
         self._reacting = trio.Lock()
@@ -94,6 +98,11 @@ class Desk:
             raise NotFound("this node holds no such entry")
         return located
 
+    def _marked(self, rows: Sequence[Row]) -> list[NoticeDocument]:
+        """Notices where all are shown: those that a mute hides from timelines bear a mark."""
+        rules, now_ms = self._quiet.rules(is_home=False), self._wall_ms()
+        return [notice_document(row, now_ms, muted=bool(hidden_by(row, rules))) for row in rows]
+
     async def _notice_ref(self, prefix: str) -> Ref:
         """What a reply, boost or like refers to: a notice; a boost stands for the notice that it boosts, an
         edit for the one that it edits."""
@@ -114,8 +123,9 @@ def ref_to(located: Located) -> Ref:
     return Ref(located.identity, located.entry.device, located.entry.seq, located.entry.id)
 
 
-def notice_document(row: Row, now_ms: int) -> NoticeDocument:
-    """A row as it is handed out. `now_ms`: by the node's clock, which says whether a poll is closed."""
+def notice_document(row: Row, now_ms: int, *, muted: bool = False) -> NoticeDocument:
+    """A row as it is handed out. `now_ms`: by the node's clock, which says whether a poll is closed. `muted`: a mute or
+    a block hides it from timelines."""
     return NoticeDocument(
         id=row.id.hex(),
         type=row.type,
@@ -134,6 +144,7 @@ def notice_document(row: Row, now_ms: int) -> NoticeDocument:
         quote=None if row.quote is None else quote_document(row.quote, row.quoted_text),
         mentions=[address.spell(identity) for identity in row.mentions],
         poll=None if row.poll is None else poll_document(row.poll, now_ms),
+        muted=muted,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p2pblog.cases.desk import Desk, notice_document, said_in
+from p2pblog.cases.desk import Desk, said_in
 from p2pblog.config import BOOKMARKS_MAX
 from p2pblog.control.api import BookmarkDocument, NoticeDocument
 from p2pblog.core.payload import Boost
@@ -31,5 +31,4 @@ class Marking(Desk):
 
     async def bookmarks(self, limit: int = 20, before: str | None = None) -> list[NoticeDocument]:
         below = None if before is None else await self._find(before)
-        now_ms = self._wall_ms()
-        return [notice_document(row, now_ms) for row in await self._store.bookmarks(limit, below)]
+        return self._marked(await self._store.bookmarks(limit, below))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p2pblog.cases.desk import Desk
+from p2pblog.config import QUIET_ROWS_MAX
 from p2pblog.control.api import NotificationDocument, ReadDocument
 from p2pblog.core import address
 from p2pblog.core.keys import IdentityHash
@@ -15,8 +16,17 @@ class Notifying(Desk):
     async def notifications(
         self, limit: int = 20, before: str | None = None, unread: bool = False
     ) -> list[NotificationDocument]:
+        """Without those by people who are muted; a page is full all the same, as a timeline's is."""
         below = None if before is None else await self._find(before)
-        return [_document(each) for each in await self._store.news(limit, below, unread)]
+        muted, looked = self._quiet.rules(is_home=False).people, 0
+        found: list[News] = []
+        while len(found) < limit and looked < QUIET_ROWS_MAX:
+            came = await self._store.news(limit, below, unread)
+            found += [each for each in came if each.author not in muted]
+            if len(came) < limit:
+                break
+            looked, below = looked + len(came), came[-1].id
+        return [_document(each) for each in found[:limit]]
 
     async def read_notifications(self) -> ReadDocument:
         return ReadDocument(read=await self._store.mark_news_read())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from p2pblog.cases.desk import Desk
 from p2pblog.config import FOLLOWS_MAX
 from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument
-from p2pblog.control.words import check_petname
+from p2pblog.control.words import check_budget, check_petname
 from p2pblog.core import address
 from p2pblog.core.address import Link
 from p2pblog.core.keys import IdentityHash
@@ -31,23 +33,37 @@ class People(Desk):
             uri=Link(own).uri,
         )
 
-    async def follow(self, address: str, petname: str | None = None) -> FollowDocument:
+    async def follow(
+        self,
+        address: str,
+        petname: str | None = None,
+        no_boosts: bool | None = None,
+        budget: str | None = None,
+        private: bool | None = None,
+    ) -> FollowDocument:
         async with self._following:
-            return await self._follow(self._resolve(address), petname)
+            link = self._resolve(address)
+            known = self._follows.get(link.identity, Follow(link.identity, None, self._wall_ms()))
+            wanted = replace(
+                known,
+                petname=known.petname if petname is None else self._check_petname(petname, link.identity),
+                no_boosts=known.no_boosts if no_boosts is None else no_boosts,
+                budget=known.budget if budget is None else check_budget(budget),
+                private=known.private if private is None else private,
+            )
+            return await self._follow(link, wanted)
 
-    async def _follow(self, link: Link, petname: str | None) -> FollowDocument:
+    async def _follow(self, link: Link, follow: Follow) -> FollowDocument:
         if link.identity == self._author.identity_hash:
             raise UsageError("that is your own address: your notices are in your timeline anyway")
-        known = self._follows.get(link.identity)
-        if known is None and len(self._follows) >= FOLLOWS_MAX:
+        if link.identity in self._quiet.blocks:
+            raise UserError("you have blocked that address", hint="p2pblog unblock ADDRESS")
+        if link.identity not in self._follows and len(self._follows) >= FOLLOWS_MAX:
             raise UserError(f"you follow {FOLLOWS_MAX} people already, which is as many as a node keeps up with")
-        chosen = known.petname if known is not None else None
-        if petname is not None:
-            chosen = self._check_petname(petname, link.identity)
-        follow = Follow(link.identity, chosen, known.since_ms if known is not None else self._wall_ms())
         await self._store.put_follow(follow)
         self._follows[link.identity] = follow
-        self._driver.feed(Interested(link.identity))
+        self._quiet.on_changed()
+        self._driver.feed(Interested(link.identity, follow.private))
         if link.peers:
             self._driver.feed(Candidates(link.peers, link.identity))
             await self._meeting.remember(link.peers)
@@ -64,6 +80,7 @@ class People(Desk):
         row = await self._follow_row(identity)
         await self._store.drop_follow(identity)
         del self._follows[identity]
+        self._quiet.on_changed()
         self._driver.feed(Uninterested(identity))
         return row
 
@@ -82,6 +99,9 @@ class People(Desk):
             entries=row.entries,
             newest=row.newest_ms,
             state=self._state(row.identity),
+            no_boosts=row.no_boosts,
+            budget=row.budget,
+            private=row.private,
         )
 
     def _state(self, identity: IdentityHash) -> str:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import trio
 
-from p2pblog.cases.desk import Desk, notice_document, said_in
+from p2pblog.cases.desk import Desk, said_in
 from p2pblog.config import CONTROL_WATCH_LAG_MAX, TIMELINE_ROWS_MAX
 from p2pblog.control.api import EntryDocument, NoticeDocument, ThreadDocument, VersionDocument
 from p2pblog.control.words import check_tag
@@ -39,10 +39,9 @@ class Reading(Desk):
             None if author is None else (self._resolve(author).identity,),
             None if tag is None else check_tag(tag),
         )
-        rows = await self._store.timeline(query)
+        rows = await self._quiet.page(query)
         await self._ask_for_texts(rows)
-        now_ms = self._wall_ms()
-        return [notice_document(row, now_ms) for row in rows]
+        return self._marked(rows)
 
     async def _ask_for_texts(self, rows: list[Row]) -> None:
         """Boosts and quotes of what is not here yet: ask whoever is linked now, for the next look."""
@@ -62,9 +61,12 @@ class Reading(Desk):
             only = None if author is None else self._resolve(author).identity
             under = None if tag is None else check_tag(tag)
             async for entry in receive:
-                for row in await self._store.rows([entry, *_waiting(receive)]):
+                rows = await self._store.rows([entry, *_waiting(receive)])
+                if only is None:
+                    rows = await self._quiet.let_through(rows, self._quiet.rules(is_home=under is None))
+                for row in rows:
                     if (only is None or row.author == only) and (under is None or _stands_under(row, under)):
-                        yield notice_document(row, self._wall_ms())
+                        yield self._marked([row])[0]
         finally:
             self._watchers.discard(send)
 
@@ -72,17 +74,17 @@ class Reading(Desk):
         found = await self._find(notice)
         rows = await self._store.rows([found]) or await self._store.rows([(await self._notice_ref(notice)).id])
         await self._ask_for_texts(rows)
-        return notice_document(rows[0], self._wall_ms())
+        return self._marked(rows)[0]
 
     async def versions(self, notice: str) -> list[VersionDocument]:
         of = await self._notice_ref(notice)
         return [_version_document(each) for each in await self._store.versions(of.id)]
 
     async def thread(self, notice: str) -> ThreadDocument:
-        found, now_ms = await self._store.thread(await self._find(notice)), self._wall_ms()
+        found = await self._store.thread(await self._find(notice))
         return ThreadDocument(
             root=None if found.root is None else found.root.hex(),
-            notices=[notice_document(row, now_ms) for row in found.notices],
+            notices=self._marked(found.notices),
             missing=found.missing,
         )
 

@@ -51,13 +51,28 @@ def _profile_page(session: Session, profile: ProfileDocument) -> Page:
     return people.profile_page(profile, pinned, now_ms(), session.columns, known)
 
 
-@command("follow", "p2pblog follow p2pblog:ADDRESS --petname bob")
+@command("follow", "p2pblog follow p2pblog:ADDRESS --petname bob\np2pblog follow bob --no-boosts --budget 3/day")
 @click.argument("address")
 @click.option("--petname", metavar="P", help="What you call them; works wherever an ADDRESS does.")
-def follow(session: Session, address: str, petname: str | None) -> None:
-    """Follow somebody by address, link or invite."""
+@click.option("--no-boosts/--boosts", default=None, help="Whether what they boost stays out of your timeline.")
+@click.option("--budget", metavar="N/PERIOD", help="Only the best N an hour, day or week, as 3/day; or none.")
+@click.option("--private/--public", default=None, help="Whether your node announces itself as one that holds them.")
+def follow(
+    session: Session,
+    address: str,
+    petname: str | None,
+    no_boosts: bool | None,
+    budget: str | None,
+    private: bool | None,
+) -> None:
+    """Follow somebody by address, link or invite; or change how you follow them."""
     petname = None if petname is None else words.check_petname(petname)
-    document = session.ask("follow", address=words.check_utf8(address, "the address"), petname=petname)
+    if budget is not None:
+        words.check_budget(words.check_utf8(budget, "the budget"))
+    address = words.check_utf8(address, "the address")
+    document = session.ask(
+        "follow", address=address, petname=petname, no_boosts=no_boosts, budget=budget, private=private
+    )
     session.show(document, lambda: people.follow_page(document, now_ms()))
 
 

@@ -61,6 +61,37 @@ class FollowDocument(TypedDict):
     entries: int
     newest: int | None
     state: str
+    no_boosts: bool
+    budget: str | None
+    private: bool
+
+
+class MuteDocument(TypedDict):
+    """`kind` is "person", "tag" or "word"; `what` an address, a tag or a word; `until` a time, or null for good."""
+
+    kind: str
+    what: str
+    until: int | None
+
+
+class BlockDocument(TypedDict):
+    address: str
+    since: int
+
+
+class NewBlockDocument(BlockDocument):
+    """`unfollowed`: whether they were followed until then."""
+
+    unfollowed: bool
+
+
+class WhyDocument(TypedDict):
+    """`shown`: whether it stands in the home timeline, itself or as boosted; `reasons`: sentences that say why, or why
+    not."""
+
+    id: str
+    shown: bool
+    reasons: list[str]
 
 
 class InviteDocument(TypedDict):
@@ -109,6 +140,7 @@ class NoticeDocument(TypedDict):
     quote: QuoteDocument | None
     mentions: list[str]
     poll: PollDocument | None
+    muted: bool
 
 
 class VersionDocument(TypedDict):
@@ -206,9 +238,31 @@ class NodeApi(Protocol):
     async def bookmark(self, notice: str) -> BookmarkDocument: ...
     async def unbookmark(self, notice: str) -> BookmarkDocument: ...
     async def bookmarks(self, limit: int = 20, before: str | None = None) -> list[NoticeDocument]: ...
-    async def follow(self, address: str, petname: str | None = None) -> FollowDocument: ...
+    async def follow(
+        self,
+        address: str,
+        petname: str | None = None,
+        no_boosts: bool | None = None,
+        budget: str | None = None,
+        private: bool | None = None,
+    ) -> FollowDocument:
+        """`budget`: as "3/day", or "none". What is None stays as it is."""
+
     async def unfollow(self, address: str) -> FollowDocument: ...
     async def following(self) -> list[FollowDocument]: ...
+    async def mute(
+        self, address: str | None = None, tag: str | None = None, word: str | None = None, lasting: str | None = None
+    ) -> MuteDocument:
+        """One of the first three; `lasting`: as "7d", "12h" or "30m", None for good."""
+
+    async def unmute(
+        self, address: str | None = None, tag: str | None = None, word: str | None = None
+    ) -> MuteDocument: ...
+    async def muted(self) -> list[MuteDocument]: ...
+    async def block(self, address: str) -> NewBlockDocument: ...
+    async def unblock(self, address: str) -> BlockDocument: ...
+    async def blocked(self) -> list[BlockDocument]: ...
+    async def why(self, notice: str) -> WhyDocument: ...
     async def invite(self) -> InviteDocument: ...
     async def timeline(
         self, limit: int = 20, before: str | None = None, author: str | None = None, tag: str | None = None
@@ -309,9 +363,27 @@ ROUTES: dict[str, dict[str, Argument]] = {
     "bookmark": {"notice": Argument.TEXT},
     "unbookmark": {"notice": Argument.TEXT},
     "bookmarks": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT},
-    "follow": {"address": Argument.TEXT, "petname": Argument.OPTIONAL_TEXT},
+    "follow": {
+        "address": Argument.TEXT,
+        "petname": Argument.OPTIONAL_TEXT,
+        "no_boosts": Argument.YES_OR_NO,
+        "budget": Argument.OPTIONAL_TEXT,
+        "private": Argument.YES_OR_NO,
+    },
     "unfollow": {"address": Argument.TEXT},
     "following": {},
+    "mute": {
+        "address": Argument.OPTIONAL_TEXT,
+        "tag": Argument.OPTIONAL_TEXT,
+        "word": Argument.OPTIONAL_TEXT,
+        "lasting": Argument.OPTIONAL_TEXT,
+    },
+    "unmute": {"address": Argument.OPTIONAL_TEXT, "tag": Argument.OPTIONAL_TEXT, "word": Argument.OPTIONAL_TEXT},
+    "muted": {},
+    "block": {"address": Argument.TEXT},
+    "unblock": {"address": Argument.TEXT},
+    "blocked": {},
+    "why": {"notice": Argument.TEXT},
     "invite": {},
     "timeline": {
         "limit": Argument.ROWS,

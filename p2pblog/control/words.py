@@ -8,9 +8,13 @@ from collections.abc import Sequence
 
 from p2pblog.config import (
     BIO_CHARACTERS_MAX,
+    BUDGET_COUNT_MAX,
     ID_PREFIX_MIN,
     LINK_CHARACTERS_MAX,
     LINKS_MAX,
+    MUTE_MS_MAX,
+    MUTE_MS_MIN,
+    MUTED_WORDS_CHARACTERS_MAX,
     NAME_CHARACTERS_MAX,
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
@@ -133,6 +137,41 @@ def check_choice(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", digits) or not 1 <= int(digits) <= VOTE_CHOICE_MAX:
         raise UsageError("a choice is the number of an option, counted from 1")
     return int(digits)
+
+
+def check_words(text: str) -> str:
+    """A word, or a few in a row, as texts are searched for it. Raises UsageError."""
+    from p2pblog.core.plain_words import plain_words
+
+    _check_length(check_utf8(text, "the word"), "the word", MUTED_WORDS_CHARACTERS_MAX)
+    words = plain_words(text)
+    if not words:
+        raise UsageError("a word has letters or digits")
+    return words
+
+
+def check_duration(text: str) -> int:
+    """How long `7d`, `12h` or `30m` is, in ms. Raises UsageError: no such thing, or not a minute to a year."""
+    count, unit = text.strip()[:-1], text.strip()[-1:].lower()
+    minutes = {"m": 1, "h": 60, "d": 24 * 60}.get(unit)
+    if minutes is None or not (count.isascii() and count.isdigit()):
+        raise UsageError("a time is written 30m, 12h or 7d")
+    length = int(count[:10]) * minutes * 60_000
+    if not MUTE_MS_MIN <= length <= MUTE_MS_MAX:
+        raise UsageError("a mute lasts a minute to 366 days; without a time it has no end")
+    return length
+
+
+def check_budget(text: str) -> str | None:
+    """A budget such as `3/day` in its one spelling; None for `none`. Raises UsageError."""
+    from p2pblog.core.quiet import read_budget
+
+    if text.strip().lower() == "none":
+        return None
+    budget = read_budget(text)
+    if budget is None:
+        raise UsageError(f"a budget is 1 to {BUDGET_COUNT_MAX:,} an hour, day or week, as 3/day; none takes it back")
+    return budget.spelled
 
 
 def check_id(text: str) -> str:

@@ -28,7 +28,8 @@ def is_shown(standing: Standing | None, seq: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a timeline, as every interface of the node hands it out."""
+    """One line of a timeline, as every interface of the node hands it out. `place_ms`: where it stands. `of_author`:
+    whose notice it answers or boosts, as it says itself or, of a boost whose notice is here, as it is."""
 
     id: EntryId
     type: str
@@ -48,3 +49,5 @@ class Row:
     quoted_text: str | None = None
     mentions: tuple[IdentityHash, ...] = ()
     poll: Tally | None = None
+    place_ms: int = 0
+    of_author: bytes | None = None

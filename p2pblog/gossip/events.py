@@ -94,6 +94,14 @@ class PayloadsUnfit:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwanted:
+    """A `StoreRun` or `StorePayloads` of somebody who has been blocked since was left aside. Nobody is to blame."""
+
+    source: NodeKey | None
+    device: DeviceKey
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """What `LoadRun` asked for; no entries where nothing is held."""
 
@@ -118,13 +126,26 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Interested:
-    """The person follows an identity."""
+    """The person follows an identity; `private`: so that nobody is told of it who does not share it."""
+
+    identity: IdentityHash
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Uninterested:
+    identity: IdentityHash
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The person blocks an identity: what is held of it goes, and no more is taken, relayed or given."""
 
     identity: IdentityHash
 
 
 @dataclass(frozen=True, slots=True)
-class Uninterested:
+class Unblocked:
     identity: IdentityHash
 
 
@@ -160,11 +181,14 @@ Event = (
     | Contradicted
     | PayloadsStored
     | PayloadsUnfit
+    | Unwanted
     | Loaded
     | LoadedOne
     | Dropped
     | Interested
     | Uninterested
+    | Blocked
+    | Unblocked
     | Learned
     | Candidates
     | Ask

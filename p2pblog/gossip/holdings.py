@@ -28,11 +28,15 @@ class Lease:
 
 @dataclass(slots=True)
 class Holdings:
-    """`interests` is what the person follows, and ordered: what was followed first comes first. `relayed` is what we
-    care for on behalf of others, and whether it is borrowed: then all that is held of it goes when the lease ends."""
+    """`interests` is what the person follows, and ordered: what was followed first comes first. `private`: those of
+    them that nobody is told of who does not share them. `blocked`: what is neither taken, held, relayed nor given.
+    `relayed` is what we care for on behalf of others, and whether it is borrowed: then all that is held of it goes when
+    the lease ends."""
 
     own: IdentityHash
     interests: dict[IdentityHash, None] = field(default_factory=dict)
+    private: dict[IdentityHash, None] = field(default_factory=dict)
+    blocked: dict[IdentityHash, None] = field(default_factory=dict)
     relayed: dict[IdentityHash, bool] = field(default_factory=dict)
     leases: dict[IdentityHash, Lease] = field(default_factory=dict)
     """Who asked us to relay what; what is followed may stand here too."""
@@ -85,11 +89,25 @@ class Holdings:
         self.owners[state.device] = state.identity
         self._by_identity.setdefault(state.identity, {})[state.device] = None
 
+    def is_blocked(self, device: DeviceKey) -> bool:
+        """Whether a log is of somebody who is blocked, as far as we know whose it is."""
+        return self.owners.get(device) in self.blocked
+
+    def set_private(self, identity: IdentityHash, private: bool) -> None:
+        """Whether nobody is told of an interest who does not share it."""
+        if private:
+            self.private[identity] = None
+        else:
+            self.private.pop(identity, None)
+
     def forget_log(self, device: DeviceKey) -> None:
-        """Forget what is held of a log; of an identity that is forgotten itself, that there is such a log."""
+        """Forget what is held of a log; of an identity that is forgotten itself, that there is such a log. Whose logs
+        are blocked is remembered: more of them may be on its way to the store."""
         self.logs.pop(device, None)
         owner = self.owners.get(device)
-        if owner is not None and owner not in self.identities and not self.cares_for(owner):
+        if owner is None or owner in self.identities or owner in self.blocked:
+            return
+        if not self.cares_for(owner):
             del self.owners[device]
             self._by_identity.get(owner, {}).pop(device, None)
             if not self._by_identity.get(owner):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.core.entry import Entry, commits_to, payload_hash
 from p2pblog.core.keys import IdentityHash, NodeKey
-from p2pblog.core.logs import Batch
+from p2pblog.core.logs import Batch, Located
 from p2pblog.core.runs import VerifiedRun
 from p2pblog.errors import BadChain
 from p2pblog.gossip.events import (
@@ -34,6 +34,7 @@ from p2pblog.gossip.events import (
     StorePayloads,
     StoreRun,
     StoreStray,
+    Unwanted,
 )
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.store import KnownPeer, Store
@@ -80,7 +81,7 @@ class Keeper:
         """
         runs: list[StoreRun] = []
         for writing in waiting:
-            if not isinstance(writing, StoreRun) or len(runs) == RUNS_PER_COMMIT_MAX:
+            if not isinstance(writing, StoreRun) or len(runs) == RUNS_PER_COMMIT_MAX or self._is_unwanted(writing):
                 break
             runs.append(writing)
         return await self._write_runs(runs) if runs else (1, await self._write_other(waiting[0]))
@@ -113,7 +114,26 @@ class Keeper:
                 low = some[-1].seq + 1
         return tuple(ours)
 
+    def _is_unwanted(self, writing: Writing) -> bool:
+        """Whether it is of somebody who was blocked while it waited."""
+        match writing:
+            case StoreRun(batch=Batch(identity)) | StoreStray(Located(identity)):
+                return identity in self._holdings.blocked
+            case StoreIdentity(identity):
+                return identity.hash in self._holdings.blocked
+            case StorePayloads(device=device):
+                return self._holdings.is_blocked(device)
+            case _:
+                return False
+
     async def _write_other(self, writing: Writing) -> list[Event]:
+        if self._is_unwanted(writing):
+            match writing:
+                case StoreRun(source, batch):
+                    return [Unwanted(source, batch.entries[0].device)]
+                case StorePayloads(source, device):
+                    return [Unwanted(source, device)]
+            return []
         match writing:
             case StoreIdentity(identity):
                 await self._store.put_identity(identity)
@@ -200,6 +220,8 @@ def holdings_of(own: IdentityHash, loaded: LoadedStore) -> Holdings:
     """What a node begins with, from all that its store kept."""
     holdings = Holdings(own)
     holdings.interests = {own: None, **{follow.identity: None for follow in loaded.follows}}
+    holdings.private = {follow.identity: None for follow in loaded.follows if follow.private}
+    holdings.blocked = {block.identity: None for block in loaded.blocks}
     for identity in loaded.identities:
         holdings.learn(identity)
     for state in loaded.logs:

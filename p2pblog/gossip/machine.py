@@ -10,16 +10,18 @@ import random
 from dataclasses import dataclass
 from typing import assert_never
 
-from p2pblog.core.keys import IdentityHash, NodeKey
+from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.errors import BadMessage, RemoteProtocolError
 from p2pblog.gossip.broadcast import Broadcast
 from p2pblog.gossip.events import (
     Ask,
+    Blocked,
     Candidates,
     ClocksDue,
     Close,
     Contradicted,
     DialFailed,
+    DropLog,
     Dropped,
     Due,
     Effect,
@@ -47,7 +49,9 @@ from p2pblog.gossip.events import (
     StoreIdentity,
     Timer,
     TokensDue,
+    Unblocked,
     Uninterested,
+    Unwanted,
     WantDue,
 )
 from p2pblog.gossip.holdings import Holdings
@@ -145,9 +149,13 @@ class Gossip:
                 self.broadcast.drop(event.batch.entries[0].device)
                 session = self.sharing.sessions.get(source)
                 return [] if session is None else self.replication.on_contradicted(session, event)
-            case PayloadsStored(_source, state):
+            case PayloadsStored(source, state):
+                if state.identity in self.holdings.blocked:
+                    return self._on_unwanted(source, state.device)
                 self.holdings.take(state)
                 return self.replication.on_payloads_stored(event)
+            case Unwanted(source, device):
+                return self._on_unwanted(source, device)
             case PayloadsUnfit(source):
                 session = self.sharing.sessions.get(source)
                 return [] if session is None else self.replication.on_payloads_unfit(session, event)
@@ -160,10 +168,19 @@ class Gossip:
                 self.holdings.forget_log(device)
                 self.broadcast.drop(device)
                 return self.replication.on_dropped(device)
-            case Interested(identity):
+            case Interested(identity, private):
+                self.holdings.set_private(identity, private)
                 return self.relaying.on_interested(identity, now)
             case Uninterested(identity):
+                self.holdings.set_private(identity, False)
                 return self.relaying.on_uninterested(identity)
+            case Blocked(identity):
+                return self.relaying.on_blocked(identity)
+            case Unblocked(identity):
+                self.relaying.on_unblocked(identity)
+                return []
+            case Learned(identity) if identity.hash in self.holdings.blocked:
+                return []
             case Learned(identity):
                 return self._after_statements(self.sharing.learn(identity), identity.hash)
             case Candidates(endpoints, identity):
@@ -213,7 +230,14 @@ class Gossip:
             case _:
                 assert_never(timer)
 
+    def _on_unwanted(self, source: NodeKey | None, device: DeviceKey) -> list[Effect]:
+        """Of somebody who is blocked: what was written while the block came goes, and its sender did no wrong."""
+        self.broadcast.drop(device)
+        return [DropLog(device), *self.replication.on_unwanted(source, device)]
+
     def _on_stored(self, event: Stored, now: float) -> list[Effect]:
+        if event.batch.identity in self.holdings.blocked:
+            return self._on_unwanted(event.source, event.state.device)
         self.holdings.take(event.state)
         effects: list[Effect] = []
         if event.batch.identity == self.holdings.own and (event.source is not None or not event.live):

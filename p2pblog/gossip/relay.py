@@ -24,6 +24,7 @@ Rules.
   was no try.
 * A lease is short at first; renewed while the relay reaches the feed it is long, and renewed again at its half. Two
   relays are renewed for each feed.
+* What the person has blocked is relayed for nobody. For what is followed in private nobody is asked: that names it.
 * The lease ends when nobody renews it, or its askers forget the identity: what was stored for it goes.
 """
 
@@ -206,7 +207,10 @@ class Relaying:
         return room >= 1
 
     def _is_welcome(self, peer: NodeKey, identity: IdentityHash) -> bool:
-        """Whether there is room. A feed that the person unfollowed, and that is kept, is not mixed up with others'."""
+        """Whether there is room, and it is not blocked. A feed that the person unfollowed, and that is kept, is not
+        mixed up with others'."""
+        if identity in self.holdings.blocked:
+            return False
         if identity not in self.holdings.interests:
             held = any(device in self.holdings.logs for device in self.holdings.devices(identity))
             if held and not self.holdings.is_borrowed(identity):
@@ -261,6 +265,28 @@ class Relaying:
             return effects
         self.broadcast.on_uninterested(identity)
         return self.sharing.on_uninterested(identity)
+
+    def on_blocked(self, identity: IdentityHash) -> list[Effect]:
+        """Neither follow nor relay it any more, whoever asked us to, and hold nothing of it."""
+        self.holdings.blocked[identity] = None
+        if self.holdings.leases.pop(identity, None) is not None:
+            self.sharing.touch(identity)
+        effects: list[Effect] = []
+        if identity in self.holdings.interests:
+            effects += self.on_uninterested(identity)
+        if identity in self.holdings.relayed:
+            self.holdings.relayed[identity] = True
+            return effects + self._leave([identity])
+        devices = self.holdings.devices(identity)
+        self.replication.forget(devices)
+        self.holdings.forget_identity(identity)
+        return effects + [DropLog(device) for device in devices]
+
+    def on_unblocked(self, identity: IdentityHash) -> None:
+        """From now on it is as one of which we have never heard."""
+        self.holdings.blocked.pop(identity, None)
+        for device in self.holdings.devices(identity):
+            self.holdings.forget_log(device)
 
     # --- what the store says ---
 
@@ -338,7 +364,8 @@ class Relaying:
     def _look(self, identity: IdentityHash, turn: Turn) -> list[Effect]:
         """Whether a feed is reached: begin, go on with or end the search for relays of it."""
         quest = self.quests.get(identity)
-        if identity == self.holdings.own or not self.holdings.cares_for(identity):
+        is_told_nobody = identity == self.holdings.own or identity in self.holdings.private
+        if is_told_nobody or not self.holdings.cares_for(identity):
             self._end(identity)
             return []
         if self._hops(identity) < 0:

@@ -562,6 +562,10 @@ class Replication:
             return [DropLog(device)]
         return []
 
+    def on_unwanted(self, source: NodeKey | None, device: DeviceKey) -> list[Effect]:
+        """An answer that was not stored, for nobody wants its log any more: its sender has kept his word."""
+        return self._finish_storing(source, device)
+
     def on_dropped(self, device: DeviceKey) -> list[Effect]:
         """A log is empty again, so nobody contradicts it."""
         for queue in self.queues.values():

@@ -31,7 +31,9 @@ class Strays:
     asked: dict[EntryId, set[bytes]] = field(default_factory=dict)
 
     def ask(self, ref: Ref) -> list[Effect]:
-        """Ask up to three peers, those who share its author's feed first."""
+        """Ask up to three peers, those who share its author's feed first; nobody for what a blocked author wrote."""
+        if ref.identity in self.sharing.holdings.blocked:
+            return []
         ready = [peer for peer in sorted(self.sharing.sessions) if self.sharing.sessions[peer].ready]
         near = [peer for peer in ready if ref.identity in self.sharing.sessions[peer].shared]
         chosen = [*near, *(peer for peer in ready if peer not in near)][:ASKED_PEERS_MAX]
@@ -65,7 +67,7 @@ class Strays:
         if session.peer not in self.asked.get(message.ref.id, set()):
             return []  # another peer's answer came first, or the question was forgotten
         self._answered(message.ref.id, session.peer)
-        if message.identity is None:
+        if message.identity is None or message.ref.identity in self.sharing.holdings.blocked:
             return []
         located = check_found(message)
         self.asked.pop(message.ref.id, None)

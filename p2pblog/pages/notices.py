@@ -135,6 +135,8 @@ def _head(notice: NoticeDocument, now_ms: int, columns: int, known: Known, lead:
 def _foot(notice: NoticeDocument, inner: str, columns: int, known: Known, replies: bool) -> Page:
     said = [counted(notice["likes"], "like")] if notice["likes"] else []
     said += [counted(notice["boosts"], "boost")] if notice["boosts"] else []
+    if notice["muted"]:
+        said.insert(0, "muted")
     if notice["reply_to"] and replies:
         said.insert(0, f"in reply to {short_id(notice['reply_to'])}")
     if notice["edited"] is not None:

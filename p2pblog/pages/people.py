@@ -58,7 +58,14 @@ def follow_page(follow: FollowDocument, now_ms: int) -> Page:
     held = counted(follow["entries"], "entry", "entries")
     newest = f", the newest {ago(follow['newest'], now_ms)}" if follow["newest"] is not None else ""
     state = "searching for it" if follow["state"] == "searching" else f"{held} held{newest}"
-    return [line(*who(follow["name"], follow["address"], follow["petname"]), f": {state}")]
+    terms = "".join(f"; {term}" for term in _terms(follow))
+    return [line(*who(follow["name"], follow["address"], follow["petname"]), f": {state}{terms}")]
+
+
+def _terms(follow: FollowDocument) -> list[str]:
+    """On which terms somebody is followed, where they are no usual ones."""
+    budget = [] if follow["budget"] is None else [clean_line(follow["budget"])]
+    return [*(["no boosts"] if follow["no_boosts"] else []), *budget, *(["private"] if follow["private"] else [])]
 
 
 def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int, command: str) -> Page:
@@ -72,7 +79,7 @@ def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int,
             follow["address"],
             f"{follow['entries']:,}",
             "" if follow["newest"] is None else ago(follow["newest"], now_ms),
-            follow["state"],
+            ", ".join([follow["state"], *_terms(follow)]),
         ]
         for follow in follows
     ]

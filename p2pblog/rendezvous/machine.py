@@ -8,7 +8,8 @@ Rules.
 * Before our head is published, the DHT is asked what it proves of our own log, and the log is compared with peers, so
   that an old copy of it never overrides a newer head.
 * Our head and newest notices are published when there is news, at most once in COALESCE_S, and again after AGAIN_MS.
-* We announce ourselves as a replica of each followed feed that we hold, while fewer than REPLICAS_WANTED are alive.
+* We announce ourselves as a replica of each followed feed that we hold, while fewer than REPLICAS_WANTED are alive;
+  not of one that is followed in private.
 * A record that nobody takes is offered again ever later, up to RETRY_MAX_MS; once the DHT is reached anew, at once.
 * A followed feed that no link leads to is looked for, those never found first: its replicas, and where there are none,
   or its statements are unknown, its heads with their newest notices. Each time in vain doubles the wait.
@@ -370,10 +371,11 @@ class Rendezvous:
     def _look_for_offers(self) -> list[Effect]:
         """Announce ourselves as a replica of each feed that we hold."""
         holdings = self._holdings
-        for identity in [i for i in self._offers if i not in holdings.interests and i not in self._announcing]:
+        public = [identity for identity in holdings.interests if identity not in holdings.private]
+        for identity in self._offers.keys() - set(public) - self._announcing:
             del self._offers[identity]
         self._to_announce.clear()
-        for identity in holdings.interests:
+        for identity in public:
             offer = self._offers.get(identity)
             if identity in self._announcing:
                 continue
@@ -399,7 +401,8 @@ class Rendezvous:
 
     def _is_held(self, identity: IdentityHash) -> bool:
         holdings = self._holdings
-        return identity in holdings.interests and any(d in holdings.logs for d in holdings.devices(identity))
+        is_public = identity in holdings.interests and identity not in holdings.private
+        return is_public and any(d in holdings.logs for d in holdings.devices(identity))
 
     def _on_crowd(self, identity: IdentityHash, records: tuple[Record, ...]) -> list[Effect]:
         if identity not in self._announcing:
@@ -409,7 +412,7 @@ class Rendezvous:
             return self._end_announcing(identity, is_taken=True)
         alive = sum(isinstance(record, Replica) for record in records)
         is_enough = identity != self._holdings.own and alive >= REPLICAS_WANTED
-        if is_enough or identity not in self._holdings.interests:
+        if is_enough or not self._is_held(identity):
             return self._end_announcing(identity, is_taken=True)
         record = sign_replica(self._node, identity, self._endpoint, self._now_ms + REPLICA_LIFETIME_MS)
         return [PublishRecords(OwnReplica(identity), (record,))]

@@ -19,6 +19,7 @@ from p2pblog.core.logs import Located as Located
 from p2pblog.core.logs import LogState as LogState
 from p2pblog.core.logs import Span as Span
 from p2pblog.core.payload import Profile
+from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.timelines import Row
 from p2pblog.store.meaning import Kind
 from p2pblog.store.meaning import News as News
@@ -27,9 +28,20 @@ from p2pblog.store.meaning import Version as Version
 
 @dataclass(frozen=True, slots=True)
 class Follow:
+    """`no_boosts`, `budget` (as core.quiet spells it): on which terms. `private`: nobody is told by us."""
+
     identity: IdentityHash
     petname: str | None = None
     since_ms: int = 0
+    no_boosts: bool = False
+    budget: str | None = None
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    identity: IdentityHash
+    since_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,9 @@ class FollowRow:
     petname: str | None
     entries: int
     newest_ms: int | None
+    no_boosts: bool = False
+    budget: str | None = None
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +77,8 @@ class Loaded:
     follows: tuple[Follow, ...] = ()
     peers: tuple[KnownPeer, ...] = ()
     settings: dict[str, bytes] = field(default_factory=dict)
+    mutes: tuple[Mute, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +198,29 @@ class Store(Protocol):
         """All that this entry says; None where none is held."""
 
     async def entry_count(self) -> int: ...
+
+    # --- what a person does not want ---
+
+    async def put_mute(self, mute: Mute, now_ms: int) -> bool:
+        """Add or replace; those that have ended by now are forgotten. Gives whether there was room (MUTES_MAX)."""
+
+    async def drop_mute(self, kind: MuteKind, what: bytes) -> bool:
+        """Gives whether it was kept."""
+
+    async def put_block(self, block: Block) -> bool:
+        """Block an identity, and forget its statements and all that is held of it, strays and bookmarks too. Gives
+        whether there was room (BLOCKS_MAX); a block that stands keeps its time. The caller sees to it that nothing more
+        of it comes."""
+
+    async def drop_block(self, identity: IdentityHash) -> bool:
+        """Gives whether it was blocked."""
+
+    async def window(self, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Voted]:
+        """One person's shown notices and boosts that stand from then on and before then, the earliest first. Votes are
+        likes and boosts, once each, by oneself and those one follows, but not of one's own notice or boost."""
+
+    async def boosts_at_home(self, notice: EntryId) -> list[EntryId]:
+        """The shown boosts of a notice by oneself and those one follows, in the order of their ids."""
 
     # --- bookmarks, follows, peers, settings ---
 

@@ -193,7 +193,8 @@ def called(profile: Profile | None) -> tuple[str | None, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A shown note or boost as a store finds it. `counted`: the notice whose likes and boosts it shows."""
+    """A shown note or boost as a store finds it. `place_ms`: where it stands. `counted`: the notice whose likes and
+    boosts it shows."""
 
     id: EntryId
     author: bytes
@@ -201,6 +202,7 @@ class Shown:
     of: EntryId | None
     time_ms: int
     payload: bytes
+    place_ms: int = 0
 
     @property
     def counted(self) -> EntryId:
@@ -210,7 +212,8 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a notice stands: its payload as it was signed, if it is held and shown; the edit in force; its counts."""
+    """How a notice stands: its payload as it was signed and its author, if it is held and shown; the edit in force; its
+    counts."""
 
     payload: bytes | None
     edit: Version | None
@@ -218,6 +221,7 @@ class Standing:
     boosts: int
     quoted: Shown | None = None
     """The version that it quotes, if that is held and shown."""
+    author: bytes | None = None
 
 
 def compose(shown: Shown, name: str | None, standing: Standing, ballots: Callable[[EntryId], Iterable[Ballot]]) -> Row:
@@ -225,6 +229,7 @@ def compose(shown: Shown, name: str | None, standing: Standing, ballots: Callabl
     shown votes on a notice, asked for where it is a poll."""
     is_boost = shown.kind == Kind.BOOST
     note = note_of(standing.payload, standing.edit)
+    of_author = None if note.reply_to is None else note.reply_to.identity
     return Row(
         id=shown.id,
         type="boost" if is_boost else "note",
@@ -244,6 +249,8 @@ def compose(shown: Shown, name: str | None, standing: Standing, ballots: Callabl
         quoted_text=_quoted_text(note.quote, standing.quoted),
         mentions=mentions_of(note.text),
         poll=None if note.poll is None else tally(note.poll, ballots(shown.counted)),
+        place_ms=shown.place_ms,
+        of_author=(standing.author or _boosted_author(shown.payload)) if is_boost else of_author,
     )
 
 
@@ -266,6 +273,11 @@ def _quoted_text(quote: Quote | None, quoted: Shown | None) -> str | None:
             return text
         case _:
             return None
+
+
+def _boosted_author(payload: bytes) -> bytes | None:
+    read = decode(payload)
+    return read.of.identity if isinstance(read, Boost) else None
 
 
 # --- news: what others say to us ------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ statement of what the SQL must answer: tests/store compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from heapq import nlargest
 from itertools import islice
@@ -29,9 +29,10 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
 from p2pblog.core.payload import Profile
 from p2pblog.core.polls import Ballot
+from p2pblog.core.quiet import Voted
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadChain, LocalProtocolError, NotFound
-from p2pblog.store import OWN_IDENTITY, Follow, FollowRow, Loaded, Thread, TimelineQuery
+from p2pblog.store import OWN_IDENTITY, Block, Follow, FollowRow, Loaded, Thread, TimelineQuery
 from p2pblog.store.meaning import (
     IN_TIMELINES,
     REACTIONS,
@@ -54,8 +55,10 @@ from p2pblog.store.meaning import (
     walk_thread,
 )
 from p2pblog.store.memory_desk import MemoryDesk
-from p2pblog.store.memory_rows import Held as _Held
-from p2pblog.store.memory_rows import Log as _Log
+from p2pblog.store.memory_log import Held as _Held
+from p2pblog.store.memory_log import Log as _Log
+from p2pblog.store.memory_log import shown as _shown
+from p2pblog.store.memory_log import version as _version
 from p2pblog.store.spans import Fit, check_newest, cut_run, fit, neighbours, span_of
 
 
@@ -122,6 +125,8 @@ class MemoryStore(MemoryDesk):
             tuple(self._sorted_follows()),
             tuple(peer for _, peer in sorted(self._peers.items())),
             await self.settings(""),
+            self._sorted_mutes(),
+            self._sorted_blocks(),
         )
 
     # --- what is shown: the rules of store/meaning.py ---
@@ -367,6 +372,16 @@ class MemoryStore(MemoryDesk):
             self._forget([*log.held.values(), *log.strays.values()])
             log.spans, log.fork = (), None
 
+    async def put_block(self, block: Block) -> bool:
+        if not self._note_block(block):
+            return False
+        self._identities.pop(block.identity, None)
+        for device, log in list(self._logs_of.get(block.identity, {}).items()):
+            for held in (*log.held.values(), *log.strays.values()):
+                self._bookmarks.pop(held.entry.id, None)
+            await self.drop_log(device)
+        return True
+
     # --- what peers ask for ---
 
     async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> list[Entry]:
@@ -432,6 +447,7 @@ class MemoryStore(MemoryDesk):
             self._count(shown.counted, Kind.LIKE),
             self._count(shown.counted, Kind.BOOST),
             self._quoted(words) if words is not None and is_there else None,
+            words.log.identity if words is not None and is_there else None,
         )
         return compose(shown, self._profile(author)[0], standing, self._ballots)
 
@@ -558,6 +574,27 @@ class MemoryStore(MemoryDesk):
 
     # --- what the desk refers to ---
 
+    async def window(self, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Voted]:
+        listed = self._listed.get(identity, {}).values()
+        shown = [held for held in listed if from_ms <= held.sort < to_ms and self._is_shown(held)]
+        first = sorted(shown, key=lambda held: held.place)[: max(0, limit)]
+        return [Voted(row, self._praise(row)) for row in map(self._row, first)]
+
+    def _praise(self, row: Row) -> int:
+        voters = self._at_home().keys() - {row.author, *([row.of_author] if row.type == "boost" else [])}
+        target = row.boost_of or row.id
+        reactions = [
+            each for kind in (Kind.LIKE, Kind.BOOST) for each in self._reactions.get((target, kind), {}).values()
+        ]
+        return len({(each.meaning.kind, each.log.identity) for each in reactions if self._is_vote(each, voters)})
+
+    def _is_vote(self, held: _Held, voters: Set[bytes]) -> bool:
+        return held.log.identity in voters and self._is_shown(held)
+
+    async def boosts_at_home(self, notice: EntryId) -> list[EntryId]:
+        held, near = self._reactions.get((notice, Kind.BOOST), {}).values(), self._at_home()
+        return sorted(each.entry.id for each in held if each.log.identity in near and self._is_shown(each))
+
     async def bookmarks(self, limit: int, before: EntryId | None = None) -> list[Row]:
         if before is not None and before not in self._bookmarks:
             raise NotFound("that notice is not bookmarked")
@@ -579,16 +616,7 @@ class MemoryStore(MemoryDesk):
             follow.petname,
             entries,
             None if newest is None else newest.entry.time_ms,
+            follow.no_boosts,
+            follow.budget,
+            follow.private,
         )
-
-
-def _shown(held: _Held) -> Shown:
-    entry, meaning = held.entry, held.meaning
-    assert entry.payload is not None
-    return Shown(entry.id, held.log.identity, meaning.kind, meaning.of, entry.time_ms, entry.payload)
-
-
-def _version(held: _Held) -> Version:
-    entry = held.entry
-    assert entry.payload is not None
-    return Version(entry.id, held.log.no, entry.seq, entry.time_ms, entry.payload)

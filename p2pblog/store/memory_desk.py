@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from p2pblog.config import BOOKMARKS_MAX, KNOWN_PEERS_MAX
+from p2pblog.config import BLOCKS_MAX, BOOKMARKS_MAX, KNOWN_PEERS_MAX, MUTES_MAX
 from p2pblog.core.keys import EntryId, IdentityHash
-from p2pblog.store import Follow, KnownPeer
+from p2pblog.core.quiet import Mute, MuteKind
+from p2pblog.store import Block, Follow, KnownPeer
 
 
 class MemoryDesk:
@@ -17,6 +18,8 @@ class MemoryDesk:
         self._peers: dict[str, KnownPeer] = {}
         self._settings: dict[str, bytes] = {}
         self._bookmarks: dict[EntryId, int] = {}
+        self._mutes: dict[tuple[MuteKind, bytes], Mute] = {}
+        self._blocks: dict[IdentityHash, Block] = {}
 
     def copy_desk(self, twin: MemoryDesk) -> None:
         """Give a twin the same."""
@@ -24,6 +27,8 @@ class MemoryDesk:
         twin._peers.update(self._peers)
         twin._settings.update(self._settings)
         twin._bookmarks.update(self._bookmarks)
+        twin._mutes.update(self._mutes)
+        twin._blocks.update(self._blocks)
 
     async def put_bookmark(self, notice: EntryId, now_ms: int) -> bool:
         if notice not in self._bookmarks and len(self._bookmarks) >= BOOKMARKS_MAX:
@@ -33,6 +38,32 @@ class MemoryDesk:
 
     async def drop_bookmark(self, notice: EntryId) -> bool:
         return self._bookmarks.pop(notice, None) is not None
+
+    async def put_mute(self, mute: Mute, now_ms: int) -> bool:
+        self._mutes = {key: each for key, each in self._mutes.items() if each.holds(now_ms)}
+        if (mute.kind, mute.what) not in self._mutes and len(self._mutes) >= MUTES_MAX:
+            return False
+        self._mutes[mute.kind, mute.what] = mute
+        return True
+
+    async def drop_mute(self, kind: MuteKind, what: bytes) -> bool:
+        return self._mutes.pop((kind, what), None) is not None
+
+    def _note_block(self, block: Block) -> bool:
+        """Gives whether there was room."""
+        if block.identity not in self._blocks and len(self._blocks) >= BLOCKS_MAX:
+            return False
+        self._blocks.setdefault(block.identity, block)
+        return True
+
+    async def drop_block(self, identity: IdentityHash) -> bool:
+        return self._blocks.pop(identity, None) is not None
+
+    def _sorted_mutes(self) -> tuple[Mute, ...]:
+        return tuple(mute for _, mute in sorted(self._mutes.items()))
+
+    def _sorted_blocks(self) -> tuple[Block, ...]:
+        return tuple(sorted(self._blocks.values(), key=lambda block: (block.since_ms, block.identity)))
 
     def _sorted_follows(self) -> list[Follow]:
         return sorted(self._follows.values(), key=lambda follow: (follow.since_ms, follow.identity))

@@ -150,6 +150,17 @@ def _to_version_9(db: sqlite3.Connection) -> None:
                 db.execute("INSERT INTO reaction VALUES (?, ?, ?, ?)", (of, kind, author, key))
 
 
+_VERSION_8 = """
+ALTER TABLE follow ADD COLUMN no_boosts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE follow ADD COLUMN budget TEXT;
+ALTER TABLE follow ADD COLUMN private INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE mute (kind INTEGER, what BLOB, since INTEGER NOT NULL, until INTEGER,
+                   PRIMARY KEY (kind, what)) WITHOUT ROWID;
+CREATE TABLE block (identity BLOB PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+"""
+"""Mutes and blocks begin, and terms on which one follows."""
+
+
 _VERSION_10 = """
 CREATE TABLE edit (author INTEGER, target BLOB, key INTEGER, PRIMARY KEY (author, target, key)) WITHOUT ROWID;
 CREATE INDEX tag_by_key ON tag (key);
@@ -179,7 +190,7 @@ def _to_version_10(db: sqlite3.Connection) -> None:
 
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
-MIGRATIONS: tuple[Step, ...] = (_VERSION_1, _to_version_2, _to_version_3, _to_version_9, _to_version_10)
+MIGRATIONS: tuple[Step, ...] = (_VERSION_1, _to_version_2, _to_version_3, _VERSION_8, _to_version_9, _to_version_10)
 """Step n brings a database of version n - 1 to version n."""
 
 

@@ -27,9 +27,10 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Located
 from p2pblog.core.payload import Profile
 from p2pblog.core.polls import Ballot
+from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound
-from p2pblog.store import OWN_IDENTITY, Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery
+from p2pblog.store import OWN_IDENTITY, Block, Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery
 from p2pblog.store.meaning import (
     IN_TIMELINES,
     Kind,
@@ -47,6 +48,7 @@ from p2pblog.store.meaning import (
 )
 from p2pblog.store.spans import cut_run, span_of
 from p2pblog.store.sql_base import (
+    FEED,
     HOME,
     IDS,
     LAST_PLACE,
@@ -54,6 +56,7 @@ from p2pblog.store.sql_base import (
     SEQ_MASK,
     LogRow,
     feed_of,
+    feed_record,
     id_at,
     identity_no,
     key_of_id,
@@ -62,6 +65,7 @@ from p2pblog.store.sql_base import (
     logs_of_owner,
     place_record,
     read_entries,
+    read_feed,
     read_log_state,
     read_place,
     read_spans,
@@ -81,13 +85,22 @@ def load(db: sqlite3.Connection) -> Loaded:
     return Loaded(
         tuple(Identity.decode(wire) for (wire,) in wires),
         tuple(read_log_state(db, log) for log in logs if log is not None),
-        tuple(Follow(*row) for row in db.execute(_FOLLOWS).fetchall()),
+        tuple(_follows(db)),
         tuple(KnownPeer(*row) for row in db.execute("SELECT * FROM peer ORDER BY endpoint").fetchall()),
         settings(db, ""),
+        tuple(mutes(db)),
+        tuple(Block(*row) for row in db.execute("SELECT identity, since FROM block ORDER BY since, identity")),
     )
 
 
-_FOLLOWS = "SELECT identity, petname, since FROM follow ORDER BY since, identity"
+def _follows(db: sqlite3.Connection) -> list[Follow]:
+    rows = db.execute(
+        "SELECT identity, petname, since, no_boosts, budget, private FROM follow ORDER BY since, identity"
+    )
+    return [
+        Follow(identity, petname, since, bool(no_boosts), budget, bool(private))
+        for identity, petname, since, no_boosts, budget, private in rows.fetchall()
+    ]
 
 
 def settings(db: sqlite3.Connection, prefix: str) -> dict[str, bytes]:
@@ -194,7 +207,7 @@ def _rows(reader: _RowReader, ids: Sequence[EntryId]) -> list[Row]:
     return [reader.row(shown) for shown in found if shown is not None and shown.kind in IN_TIMELINES]
 
 
-SHOWN = """SELECT e.id, i.hash, e.kind, e."of", e.time, e.payload, l.owner FROM entry e
+SHOWN = """SELECT e.id, i.hash, e.kind, e."of", e.time, e.payload, e.sort, l.owner FROM entry e
            JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
            WHERE e.key = ? AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to
            AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)"""
@@ -228,9 +241,9 @@ class _RowReader:
         found = None if key is None else self._db.execute(SHOWN, (key,)).fetchone()
         if found is None:
             return None
-        identifier, author, kind, of, time_ms, payload, owner = found
+        identifier, author, kind, of, time_ms, payload, sort, owner = found
         self._owners[author] = owner
-        return Shown(identifier, author, Kind(kind), of, time_ms, payload)
+        return Shown(identifier, author, Kind(kind), of, time_ms, payload, sort)
 
     def row(self, shown: Shown) -> Row:
         words: Shown | None = shown
@@ -245,6 +258,7 @@ class _RowReader:
             likes,
             boosts,
             None if quoted is None else self.shown_by_id(quoted),
+            None if words is None else words.author,
         )
         return compose(shown, self._name(shown.author), standing, self._ballots)
 
@@ -297,6 +311,48 @@ NODE = """SELECT e.kind, e."of", coalesce(g.wanted, 0), e.sort FROM entry e
           LEFT JOIN gap g ON g.key = e.key WHERE e.key = ?"""
 REPLIES = """SELECT e.id, e.key FROM reply r JOIN entry e ON e.key = r.key
              WHERE r.parent = ? ORDER BY r.sort, r.key LIMIT ?"""
+
+
+def window(db: sqlite3.Connection, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Voted]:
+    owner = identity_no(db, identity)
+    if owner is None:
+        return []
+    reader = _RowReader(db)
+    keys = islice(_keys_between(db, owner, max(0, from_ms), to_ms), max(0, limit))
+    return [Voted(row, _votes(db, row)) for row in (reader.row(reader.shown(key)) for key in keys)]
+
+
+def _keys_between(db: sqlite3.Connection, owner: int, from_ms: int, to_ms: int) -> Iterator[int]:
+    """The keys of what stands in an author's timeline from then on and before then, the earliest first."""
+    for record in FEED.above(db, feed_record(owner, from_ms, 0)):
+        whose, sort, key = read_feed(record)
+        if whose != owner or sort >= to_ms:
+            return
+        yield key
+
+
+def _votes(db: sqlite3.Connection, row: Row) -> int:
+    boosted = row.of_author if row.type == "boost" else None
+    found = db.execute(PRAISE, (row.boost_of or row.id, row.author, boosted or row.author)).fetchone()
+    return int(found[0])
+
+
+_PRAISE = """(SELECT count(*) FROM (SELECT 1 FROM reaction r JOIN identity i ON i.no = r.author WHERE r.target = ?1
+            AND r.kind = {} AND i.at_home AND i.hash NOT IN (?2, ?3) GROUP BY r.author))"""
+PRAISE = f"SELECT {_PRAISE.format(int(Kind.LIKE))} + {_PRAISE.format(int(Kind.BOOST))}"
+
+
+def boosts_at_home(db: sqlite3.Connection, notice: EntryId) -> list[EntryId]:
+    return sorted(EntryId(found) for (found,) in db.execute(BOOSTS_AT_HOME, (notice, int(Kind.BOOST))))
+
+
+BOOSTS_AT_HOME = """SELECT e.id FROM reaction r JOIN identity i ON i.no = r.author JOIN entry e ON e.key = r.key
+                    WHERE r.target = ? AND r.kind = ? AND i.at_home"""
+
+
+def mutes(db: sqlite3.Connection) -> list[Mute]:
+    rows = db.execute("SELECT kind, what, since, until FROM mute ORDER BY kind, what").fetchall()
+    return [Mute(MuteKind(kind), what, since, until) for kind, what, since, until in rows]
 
 
 def thread(db: sqlite3.Connection, notice: EntryId) -> Thread:
@@ -399,13 +455,13 @@ def entry_count(db: sqlite3.Connection) -> int:
 
 
 def follow_rows(db: sqlite3.Connection) -> list[FollowRow]:
-    return [_follow_row(db, Follow(*row)) for row in db.execute(_FOLLOWS).fetchall()]
+    return [_follow_row(db, follow) for follow in _follows(db)]
 
 
 def _follow_row(db: sqlite3.Connection, follow: Follow) -> FollowRow:
-    owner = identity_no(db, follow.identity)
+    owner, terms = identity_no(db, follow.identity), (follow.no_boosts, follow.budget, follow.private)
     if owner is None:
-        return FollowRow(follow.identity, None, follow.petname, 0, None)
+        return FollowRow(follow.identity, None, follow.petname, 0, None, *terms)
     (entries,) = db.execute(
         """SELECT coalesce(sum(s.high - s.low + 1), 0) FROM log l JOIN span s ON s.log = l.no WHERE l.owner = ?""",
         (owner,),
@@ -414,4 +470,4 @@ def _follow_row(db: sqlite3.Connection, follow: Follow) -> FollowRow:
     for _, key in islice(feed_of(db, owner), 1):
         (newest,) = db.execute("SELECT time FROM entry WHERE key = ?", (key,)).fetchone()
     name = profile(db, follow.identity)[0]
-    return FollowRow(follow.identity, name, follow.petname, entries, newest)
+    return FollowRow(follow.identity, name, follow.petname, entries, newest, *terms)

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import repeat
 
-from p2pblog.config import BOOKMARKS_MAX, KNOWN_PEERS_MAX, STRAYS_MAX
+from p2pblog.config import BLOCKS_MAX, BOOKMARKS_MAX, KNOWN_PEERS_MAX, MUTES_MAX, STRAYS_MAX
 from p2pblog.core import codec
 from p2pblog.core.entry import Entry, payload_hash, with_payload
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
+from p2pblog.core.quiet import Mute, MuteKind
 from p2pblog.errors import BadChain, LocalProtocolError
-from p2pblog.store import NEWS_READ, OWN_IDENTITY, Follow, KnownPeer
+from p2pblog.store import NEWS_READ, OWN_IDENTITY, Block, Follow, KnownPeer
 from p2pblog.store.meaning import PLAIN, Meaning, meaning_of, meanings_of, vouched_to
 from p2pblog.store.rows import insert_rows
 from p2pblog.store.spans import check_newest, fit, neighbours, span_of
@@ -409,6 +410,43 @@ def mark_news_read(db: sqlite3.Connection) -> int:
     return unread
 
 
+# --- what a person does not want --------------------------------------------------------------------------------------
+
+
+def put_mute(db: sqlite3.Connection, mute: Mute, now_ms: int) -> bool:
+    db.execute("DELETE FROM mute WHERE until <= ?", (now_ms,))
+    if not db.execute("SELECT 1 FROM mute WHERE kind = ? AND what = ?", (int(mute.kind), mute.what)).fetchone():
+        (count,) = db.execute("SELECT count(*) FROM mute").fetchone()
+        if count >= MUTES_MAX:
+            return False
+    row = (int(mute.kind), mute.what, mute.since_ms, mute.until_ms)
+    db.execute("INSERT OR REPLACE INTO mute (kind, what, since, until) VALUES (?, ?, ?, ?)", row)
+    return True
+
+
+def drop_mute(db: sqlite3.Connection, kind: MuteKind, what: bytes) -> bool:
+    return db.execute("DELETE FROM mute WHERE kind = ? AND what = ?", (int(kind), what)).rowcount > 0
+
+
+def put_block(db: sqlite3.Connection, block: Block) -> bool:
+    if not db.execute("SELECT 1 FROM block WHERE identity = ?", (block.identity,)).fetchone():
+        (count,) = db.execute("SELECT count(*) FROM block").fetchone()
+        if count >= BLOCKS_MAX:
+            return False
+        db.execute("INSERT INTO block (identity, since) VALUES (?, ?)", (block.identity, block.since_ms))
+    owner = identity_no(db, block.identity)
+    if owner is not None:
+        db.execute("UPDATE identity SET wire = NULL WHERE no = ?", (owner,))
+        for log in logs_of_owner(db, owner):
+            db.execute("DELETE FROM bookmark WHERE id IN (SELECT id FROM entry WHERE key BETWEEN ? AND ?)", log.keys)
+            drop_log(db, log.device)
+    return True
+
+
+def drop_block(db: sqlite3.Connection, identity: IdentityHash) -> bool:
+    return db.execute("DELETE FROM block WHERE identity = ?", (identity,)).rowcount > 0
+
+
 # --- follows, peers, settings -----------------------------------------------------------------------------------------
 
 
@@ -428,7 +466,10 @@ def _settle_home(db: sqlite3.Connection, identity: IdentityHash) -> None:
 
 
 def put_follow(db: sqlite3.Connection, follow: Follow) -> None:
-    db.execute("INSERT OR REPLACE INTO follow VALUES (?, ?, ?)", (follow.identity, follow.petname, follow.since_ms))
+    terms = follow.no_boosts, follow.budget, follow.private
+    row = (follow.identity, follow.petname, follow.since_ms, *terms)
+    names = "identity, petname, since, no_boosts, budget, private"
+    db.execute(f"INSERT OR REPLACE INTO follow ({names}) VALUES (?, ?, ?, ?, ?, ?)", row)  # noqa: S608 - from above
     _settle_home(db, follow.identity)
 
 

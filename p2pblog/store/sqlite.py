@@ -29,9 +29,21 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState
 from p2pblog.core.payload import Profile
+from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.timelines import Row
 from p2pblog.errors import P2pblogError, RemoteProtocolError, StoreError, StoreFull
-from p2pblog.store import Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.store import (
+    Block,
+    Follow,
+    FollowRow,
+    KnownPeer,
+    Loaded,
+    Thread,
+    TimelineQuery,
+    migrations,
+    sql_read,
+    sql_write,
+)
 from p2pblog.store.meaning import Kind, News, Version
 
 T = TypeVar("T")
@@ -363,6 +375,24 @@ class SqliteStore:
 
     async def entry_count(self) -> int:
         return await self._read(sql_read.entry_count)
+
+    async def put_mute(self, mute: Mute, now_ms: int) -> bool:
+        return await self._write(sql_write.put_mute, mute, now_ms)
+
+    async def drop_mute(self, kind: MuteKind, what: bytes) -> bool:
+        return await self._write(sql_write.drop_mute, kind, what)
+
+    async def put_block(self, block: Block) -> bool:
+        return await self._write(sql_write.put_block, block)
+
+    async def drop_block(self, identity: IdentityHash) -> bool:
+        return await self._write(sql_write.drop_block, identity)
+
+    async def window(self, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Voted]:
+        return await self._read(sql_read.window, identity, from_ms, to_ms, limit)
+
+    async def boosts_at_home(self, notice: EntryId) -> list[EntryId]:
+        return await self._read(sql_read.boosts_at_home, notice)
 
     async def put_bookmark(self, notice: EntryId, now_ms: int) -> bool:
         return await self._write(sql_write.put_bookmark, notice, now_ms)

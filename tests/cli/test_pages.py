@@ -36,6 +36,7 @@ def a_notice(number: int, text: str = "hello", **more: Any) -> Any:
         "boosts": 0,
         "tags": [],
         "cw": None,
+        "muted": False,
         "lang": None,
         "edited": None,
         "quote": None,
@@ -171,6 +172,9 @@ def a_follow(address: str, **more: Any) -> Any:
         "entries": 0,
         "newest": None,
         "state": "searching",
+        "no_boosts": False,
+        "budget": None,
+        "private": False,
         **more,
     }
 

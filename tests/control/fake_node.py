@@ -45,6 +45,8 @@ class FakeNode:
         self.news: list[dict[str, Any]] = []
         self.pinned: list[str] = []
         self.bookmarked: list[dict[str, Any]] = []
+        self.mutes: dict[tuple[str, str], dict[str, Any]] = {}
+        self.blocks: dict[str, dict[str, Any]] = {}
         self.token: trio.lowlevel.TrioToken | None = None  # where the node runs in another thread than the test
 
     def _called(self, route: str, **arguments: Any) -> None:
@@ -72,6 +74,7 @@ class FakeNode:
             "quote": None,
             "mentions": [],
             "poll": None,
+            "muted": False,
             **more,
         }
         self.notices.append(notice)
@@ -254,11 +257,19 @@ class FakeNode:
         told = {"address": ALICE, "name": self.name, "bio": self.bio, "links": self.links}
         return {**told, "pinned": list(self.pinned), "petname": None}
 
-    async def follow(self, address: str, petname: str | None = None) -> dict[str, Any]:
-        self._called("follow", address=address, petname=petname)
+    async def follow(
+        self,
+        address: str,
+        petname: str | None = None,
+        no_boosts: bool | None = None,
+        budget: str | None = None,
+        private: bool | None = None,
+    ) -> dict[str, Any]:
+        self._called("follow", address=address, petname=petname, no_boosts=no_boosts, budget=budget, private=private)
         if len(address) != 56:
             raise UsageError("an address has 56 characters")
         row = {"address": address, "name": None, "petname": petname, "entries": 0, "newest": None, "state": "searching"}
+        row |= {"no_boosts": bool(no_boosts), "budget": budget, "private": bool(private)}
         self.follows[address] = row
         return row
 
@@ -272,6 +283,50 @@ class FakeNode:
     async def following(self) -> list[dict[str, Any]]:
         self._called("following")
         return list(self.follows.values())
+
+    async def mute(
+        self, address: str | None = None, tag: str | None = None, word: str | None = None, lasting: str | None = None
+    ) -> dict[str, Any]:
+        self._called("mute", address=address, tag=tag, word=word, lasting=lasting)
+        kind = "person" if address else "tag" if tag else "word"
+        what = address or tag or word or ""
+        until = None if lasting is None else self.clock_ms() + 3 * 24 * 3_600_000
+        self.mutes[kind, what] = {"kind": kind, "what": what, "until": until}
+        return self.mutes[kind, what]
+
+    async def unmute(
+        self, address: str | None = None, tag: str | None = None, word: str | None = None
+    ) -> dict[str, Any]:
+        self._called("unmute", address=address, tag=tag, word=word)
+        for (kind, what), row in self.mutes.items():
+            if what == {"person": address, "tag": tag, "word": word}[kind]:
+                del self.mutes[kind, what]
+                return row
+        raise NotFound("you have not muted that", "p2pblog muted")
+
+    async def muted(self) -> list[dict[str, Any]]:
+        self._called("muted")
+        return list(self.mutes.values())
+
+    async def block(self, address: str) -> dict[str, Any]:
+        self._called("block", address=address)
+        self.blocks[address] = {"address": address, "since": self.clock_ms()}
+        return {**self.blocks[address], "unfollowed": self.follows.pop(address, None) is not None}
+
+    async def unblock(self, address: str) -> dict[str, Any]:
+        self._called("unblock", address=address)
+        if address not in self.blocks:
+            raise NotFound("you have not blocked that address", "p2pblog blocked")
+        return self.blocks.pop(address)
+
+    async def blocked(self) -> list[dict[str, Any]]:
+        self._called("blocked")
+        return list(self.blocks.values())
+
+    async def why(self, notice: str) -> dict[str, Any]:
+        self._called("why", notice=notice)
+        found = self._find(notice)
+        return {"id": found["id"], "shown": not found["muted"], "reasons": ["you wrote it"]}
 
     async def invite(self) -> dict[str, Any]:
         self._called("invite")

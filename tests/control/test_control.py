@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import trio
-from fake_node import ALICE, FakeNode, failing
+from fake_node import ALICE, BOB, FakeNode, failing
 from trio.testing import trio_test
 
 from p2pblog import config
@@ -89,6 +89,13 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "follow": ({"address": ALICE, "petname": "me"}, api.FollowDocument),
     "unfollow": ({"address": "carol"}, api.FollowDocument),
     "following": ({}, api.FollowDocument),
+    "mute": ({"tag": "bees", "lasting": "7d"}, api.MuteDocument),
+    "muted": ({}, api.MuteDocument),
+    "unmute": ({"word": "spoiler"}, api.MuteDocument),
+    "block": ({"address": BOB}, api.NewBlockDocument),
+    "blocked": ({}, api.BlockDocument),
+    "unblock": ({"address": "d" * 56}, api.BlockDocument),
+    "why": ({"notice": "5feceb66"}, api.WhyDocument),
     "invite": ({}, api.InviteDocument),
     "timeline": ({"limit": 5}, api.NoticeDocument),
     "show": ({"notice": "5feceb66"}, api.NoticeDocument),
@@ -109,6 +116,8 @@ async def test_every_route_answers_its_document(home: Home, served: Served) -> N
             {"id": "5" * 64, "type": "like", "from": "b" * 56, "notice": "6" * 64, "time": 1, "read": False}
         )
         await node.follow("c" * 56, "carol")
+        await node.mute(word="spoiler")
+        await node.block("d" * 56)
         await node.add_peer("192.0.2.1:1000")
         async with served(home, node):
             answer = await ask(home, route, **arguments)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from builders import NOON, key_pair, person
 from store_kit import LATER, add, keep, on_both_stores, own, texts
@@ -97,8 +99,11 @@ async def test_a_row_tells_all_that_a_page_shows(store: Store) -> None:
     bob.log.like(first)
     await keep(store, alice, bob, carol)
     by_alice = Row(first.id, "note", alice.hash, "Alice", "first", first.time_ms, None, None, 2, 1)
+    by_alice = replace(by_alice, place_ms=first.time_ms)
     by_bob = Row(reply.id, "note", bob.hash, None, "second", reply.time_ms, first.id, None, 0, 0)
+    by_bob = replace(by_bob, place_ms=reply.time_ms, of_author=alice.hash)
     by_carol = Row(boost.id, "boost", carol.hash, None, "first", boost.time_ms, None, first.id, 2, 1)
+    by_carol = replace(by_carol, place_ms=boost.time_ms, of_author=alice.hash)
     assert await store.rows([reply.id, first.id, boost.id]) == [by_bob, by_alice, by_carol]
     like = bob.log.entries[-1]
     assert await store.rows([like.id, EntryId(bytes(32)), first.id, first.id]) == [by_alice, by_alice]

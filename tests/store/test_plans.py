@@ -9,16 +9,17 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from builders import Person, person
+from builders import NOON, Person, person
 from store_kit import LATER
 
 from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.core.address import spell
 from p2pblog.core.logs import Batch
-from p2pblog.store import OWN_IDENTITY, Follow, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.core.quiet import Mute, MuteKind
+from p2pblog.store import OWN_IDENTITY, Block, Follow, TimelineQuery, migrations, sql_read, sql_write
 from p2pblog.store.meaning import Kind
 
-SMALL = {"follow", "setting", "peer", "generation"}
+SMALL = {"follow", "setting", "peer", "generation", "mute", "block"}
 """Tables that are read whole on purpose; they are bounded."""
 
 
@@ -124,6 +125,8 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
         lambda: sql_read.locate(db, note.id),
         lambda: sql_read.profile(db, alice.hash),
         lambda: sql_read.whole_profile(db, alice.hash),
+        lambda: sql_read.window(db, bob.hash, NOON, LATER, 500),
+        lambda: sql_read.boosts_at_home(db, note.id),
         lambda: sql_read.follow_rows(db),
         lambda: sql_read.run(db, alice.key, 5, 20, RUN_BYTES_MAX),
     ]
@@ -168,7 +171,11 @@ def test_writing(db: sqlite3.Connection, people: list[Person]) -> None:
         lambda: sql_write.mark_news_read(db),
         lambda: sql_write.drop_follow(db, alice.hash),
         lambda: sql_write.put_identity(db, alice.retire(alice.key, 50, alice.log.entries[49].id)),
+        lambda: sql_write.put_mute(db, Mute(MuteKind.TAG, b"bees"), LATER),
+        lambda: sql_write.drop_mute(db, MuteKind.TAG, b"bees"),
         lambda: sql_write.drop_log(db, bob.key),
+        lambda: sql_write.put_block(db, Block(alice.hash, LATER)),
+        lambda: sql_write.drop_block(db, alice.hash),
     ]
     for use_case in use_cases:
         assert not complaints(plans_of(db, use_case))

@@ -186,6 +186,8 @@ async def test_a_database_of_version_1_opens(tmp_path: Path) -> None:
         await add(store, alice.log)
         assert await texts(store) == await texts(store, alice) == ["and on", "from version 1"]
         assert [len(await store.find_ids(entry.id.hex())) for entry in alice.log.entries] == [1, 1, 1]
+        (follow,) = (await store.load()).follows
+        assert (follow.no_boosts, follow.budget, follow.private) == (False, None, False)
         await store.drop_follow(alice.hash)
         assert await texts(store) == []
         assert len(await texts(store, alice)) == 2

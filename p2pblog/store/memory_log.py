@@ -1,4 +1,4 @@
-"""Logs and entries as the store in a dict holds them."""
+"""A log and an entry as the dict store holds them, and what the rules of store/meaning.py want to know of an entry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.logs import Span
-from p2pblog.store.meaning import Meaning
+from p2pblog.store.meaning import Meaning, Shown, Version
 
 
 @dataclass(eq=False, slots=True)
@@ -39,3 +39,15 @@ class Held:
     @property
     def place(self) -> tuple[int, int, int]:
         return self.sort, self.log.no, self.entry.seq
+
+
+def shown(held: Held) -> Shown:
+    entry, meaning = held.entry, held.meaning
+    assert entry.payload is not None
+    return Shown(entry.id, held.log.identity, meaning.kind, meaning.of, entry.time_ms, entry.payload, held.sort)
+
+
+def version(held: Held) -> Version:
+    entry = held.entry
+    assert entry.payload is not None
+    return Version(entry.id, held.log.no, entry.seq, entry.time_ms, entry.payload)
