@@ -13,7 +13,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "nodes": ("init", "run", "id", "status", "peers", "peer"),
     "writing": ("post", "edit", "quote", "boost", "unboost", "like", "unlike", "delete", "bookmark", "unbookmark"),
     "people": ("profile", "follow", "unfollow", "following", "invite"),
-    "reading": ("timeline", "show", "thread", "bookmarks", "entry"),
+    "reading": ("timeline", "search", "show", "thread", "bookmarks", "entry"),
     "news": ("notifications",),
     "simulator": ("sim",),
 }

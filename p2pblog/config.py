@@ -161,6 +161,14 @@ FOLLOWS_MAX = 10_000
 TIMELINE_ROWS_MAX = 1_000
 BOOKMARKS_MAX = 10_000
 """Bookmarks: a thousand pages of them."""
+SEARCH_CHARACTERS_MAX = 500
+"""What is typed after `search`: a long sentence, an address and some tags."""
+SEARCH_TERMS_MAX = 32
+"""Terms of it: each costs a look into the index."""
+SEARCH_WORD_CHARACTERS_MAX = 64
+"""Of a longer word only the beginning is looked for: as of a tag."""
+SEARCH_BEGINNING_MIN = 2
+"""Letters before a `*`: one would ask for a tenth of all words."""
 ID_PREFIX_MIN = 6
 """Hex digits of a shortened id: one in 16 million."""
 
@@ -196,6 +204,12 @@ THREAD_NOTICES_MAX = 1_000
 """Notices of one conversation in one answer, as of one timeline."""
 WRITES_PER_COMMIT_MAX = 64
 """Waiting writes that share one transaction: a sync costs more than all of them."""
+SEARCH_SLICE = 250
+"""Entries whose words are indexed in one transaction: some 30 ms for which a write may have to wait."""
+SEARCH_CATCH_UP_MAX = 2_000
+"""Entries that a search has indexed before it answers: some 0.3 s; what is left it tells."""
+SEARCH_IDLE_S = 0.25
+"""How long the writer rests before it indexes words: longer than the pauses while history comes in."""
 READERS = 2
 """Connections that read: a long query does not hold up a short one; each costs a thread and 2 MiB of cache."""
 

@@ -10,6 +10,7 @@ from p2pblog.cases.marking import Marking
 from p2pblog.cases.news import Notifying
 from p2pblog.cases.people import People
 from p2pblog.cases.reading import Reading
+from p2pblog.cases.searching import Searching
 from p2pblog.cases.writing import Writing
 from p2pblog.control.api import PeerDocument, StatusDocument
 from p2pblog.core import address
@@ -23,7 +24,7 @@ LOOK_FOR_STRAYS_BELOW = 64
 """Batches up to this size are searched for boosts of what we don't hold; history is not, it would fetch old things."""
 
 
-class Node(Writing, Marking, People, Reading, Notifying):
+class Node(Writing, Marking, People, Reading, Searching, Notifying):
     """Implements `control.api.NodeApi` over the machines, the store and the DHT."""
 
     async def status(self) -> StatusDocument:

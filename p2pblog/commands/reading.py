@@ -134,6 +134,33 @@ def bookmarks(session: Session, limit: int, before: str | None) -> None:
     session.show(document, lambda: pages.bookmarks_page(document, before is not None, now_ms(), session.columns, known))
 
 
+@command("search", "p2pblog search 'bee* \"in the wild\" from:bob #honey since:7d'\np2pblog search -- bees -wasps")
+@click.argument("query", metavar="QUERY...", nargs=-1, required=True)
+@rows_option
+@click.option("--before", metavar="ID", help="Only what stands below this one.")
+def search(session: Session, query: tuple[str, ...], limit: int, before: str | None) -> None:
+    """Notices that your node holds with all of these, newest first.
+
+    \b
+    word               with that word, whatever its capitals and accents
+    bee*               with a word that begins so
+    "some words"       with these words side by side
+    from:ADDRESS       by one person, also by petname
+    #tag               with that tag
+    has:media          with a picture or other media
+    since:2026-11-01   from that day (UTC) on; since:12h, 7d, 2w or 1y: that long ago
+    until:2026-11-01   up to the end of that day
+    -word              without it; also -"words", -#tag, -from:, -has:
+    """
+    before = None if before is None else words.check_id(before)
+    document = session.ask("search", query=words.check_query(" ".join(query), now_ms()), limit=limit, before=before)
+    notices = document["notices"]
+    known = pages.NOTHING_KNOWN if session.json else _known(session, notices)
+    session.show(notices, lambda: pages.search_page(notices, before is not None, now_ms(), session.columns, known))
+    if document["unread"]:
+        session.tell(pages.unread_page(document["unread"]))
+
+
 @command("show", "p2pblog show 5feceb66ff")
 @click.argument("notice", metavar="ID")
 @click.option("--history", is_flag=True, help="All the words that it had, the first ones first.")

@@ -121,6 +121,13 @@ class BookmarkDocument(TypedDict):
     bookmarked: bool
 
 
+class SearchDocument(TypedDict):
+    """`unread`: how many entries came whose words are not indexed yet."""
+
+    notices: list[NoticeDocument]
+    unread: int
+
+
 class ThreadDocument(TypedDict):
     root: str | None
     notices: list[NoticeDocument]
@@ -188,6 +195,7 @@ class NodeApi(Protocol):
         An error that it raises later reaches the client as the last line.
         """
 
+    async def search(self, query: str, limit: int = 20, before: str | None = None) -> SearchDocument: ...
     async def show(self, notice: str) -> NoticeDocument: ...
     async def versions(self, notice: str) -> list[VersionDocument]: ...
     async def notifications(
@@ -271,6 +279,7 @@ ROUTES: dict[str, dict[str, Argument]] = {
         "tag": Argument.OPTIONAL_TEXT,
     },
     "watch": {"author": Argument.OPTIONAL_TEXT, "tag": Argument.OPTIONAL_TEXT},
+    "search": {"query": Argument.TEXT, "limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT},
     "show": {"notice": Argument.TEXT},
     "versions": {"notice": Argument.TEXT},
     "notifications": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT, "unread": Argument.YES_OR_NO},

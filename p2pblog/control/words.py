@@ -77,6 +77,14 @@ def check_tag(text: str) -> str:
     return tag
 
 
+def check_query(text: str, now_ms: int) -> str:
+    """What to search for, without space around it. Raises UsageError; who is meant by `from:` only the node knows."""
+    from p2pblog.core.search import parse  # few commands need it
+
+    parse(check_utf8(text, "the query"), now_ms)
+    return text.strip()
+
+
 def check_id(text: str) -> str:
     """An id or the beginning of one, in lower case. Raises UsageError; whether it is unique only the node knows."""
     check_utf8(text, "the id")

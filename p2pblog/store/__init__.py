@@ -18,6 +18,7 @@ from p2pblog.core.logs import Batch as Batch
 from p2pblog.core.logs import Located as Located
 from p2pblog.core.logs import LogState as LogState
 from p2pblog.core.logs import Span as Span
+from p2pblog.core.search import Phrase
 from p2pblog.core.timelines import Row
 from p2pblog.store.meaning import Kind
 from p2pblog.store.meaning import News as News
@@ -82,6 +83,29 @@ class Thread:
     root: EntryId | None
     notices: tuple[Row, ...]
     missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """Notices that hold all of `wanted` and none of `unwanted`, by `authors` (None: by anybody) and none of
+    `not_authors`, which stand from `since_ms` on and below `until_ms`. `before`: an id that is held, exclusive."""
+
+    limit: int
+    before: EntryId | None = None
+    wanted: tuple[Phrase, ...] = ()
+    unwanted: tuple[Phrase, ...] = ()
+    authors: tuple[IdentityHash, ...] | None = None
+    not_authors: tuple[IdentityHash, ...] = ()
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found. `unread`: how many entries it could not look into yet."""
+
+    rows: tuple[Row, ...]
+    unread: int = 0
 
 
 OWN_IDENTITY = "identity"
@@ -154,6 +178,10 @@ class Store(Protocol):
 
     async def mark_news_read(self) -> int:
         """All that has come is read from now on; gives how much of it was not."""
+
+    async def search(self, query: SearchQuery) -> Found:
+        """Notices that are shown, strays among them, newest first; no boosts. Words come into the index behind the
+        notices: at most SEARCH_CATCH_UP_MAX do before this answers. Raises NotFound for an unknown `before`."""
 
     async def rows(self, ids: Sequence[EntryId]) -> list[Row]:
         """The notices and boosts of these ids that may be shown, in the order asked for. A boost's row has the text,

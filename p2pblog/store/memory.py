@@ -26,7 +26,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadChain, LocalProtocolError, NotFound
-from p2pblog.store import OWN_IDENTITY, Follow, FollowRow, Loaded, Thread, TimelineQuery
+from p2pblog.store import OWN_IDENTITY, Follow, FollowRow, Found, Loaded, SearchQuery, Thread, TimelineQuery
 from p2pblog.store.meaning import (
     IN_TIMELINES,
     REACTIONS,
@@ -39,6 +39,7 @@ from p2pblog.store.meaning import (
     Version,
     compose,
     current,
+    found_words,
     is_retractable,
     meaning_of,
     news_of,
@@ -80,6 +81,17 @@ class _Held:
     @property
     def place(self) -> tuple[int, int, int]:
         return self.sort, self.log.no, self.entry.seq
+
+
+def _is_found(held: _Held, edit: Version | None, query: SearchQuery) -> bool:
+    """Whether a notice that is held is what a query asks for, as `edit` has it since."""
+    by, since, until = held.log.identity, query.since_ms, query.until_ms
+    if by in query.not_authors or (query.authors is not None and by not in query.authors):
+        return False
+    if (since is not None and held.sort < since) or (until is not None and held.sort >= until):
+        return False
+    words = found_words(held.entry.payload or b"", held.log.no, edit)
+    return all(each.is_in(words) for each in query.wanted) and not any(each.is_in(words) for each in query.unwanted)
 
 
 class MemoryStore(MemoryDesk):
@@ -427,6 +439,18 @@ class MemoryStore(MemoryDesk):
     def _at_home(self) -> dict[IdentityHash, None]:
         own = self._settings.get(OWN_IDENTITY)
         return dict.fromkeys([*self._follows, *([] if own is None else [IdentityHash(own)])])
+
+    async def search(self, query: SearchQuery) -> Found:
+        below = None
+        if query.before is not None:
+            if query.before not in self._by_id:
+                raise NotFound(f"there is no notice {query.before.hex()} here")
+            below = self._by_id[query.before].place
+        shown = (held for held in self._by_id.values() if held.meaning.kind == Kind.NOTE and self._is_shown(held))
+        older = (held for held in shown if below is None or held.place < below)
+        found = (held for held in older if _is_found(held, self._edit_of(held), query))
+        limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
+        return Found(tuple(self._row(held) for held in nlargest(limit, found, key=lambda held: held.place)))
 
     async def rows(self, ids: Sequence[EntryId]) -> list[Row]:
         found = (self._by_id.get(entry) for entry in ids)

@@ -48,6 +48,7 @@ NEEDS_A_DAEMON = [
     ["invite"],
     ["timeline"],
     ["timeline", "-f"],
+    ["search", "hello"],
     ["show", "5feceb66"],
     ["thread", "5feceb66"],
     ["peers"],

@@ -36,6 +36,7 @@ class FakeNode:
         self.watching = 0
         self.news: list[dict[str, Any]] = []
         self.bookmarked: list[dict[str, Any]] = []
+        self.unread = 0
         self.token: trio.lowlevel.TrioToken | None = None  # where the node runs in another thread than the test
 
     def _called(self, route: str, **arguments: Any) -> None:
@@ -250,6 +251,11 @@ class FakeNode:
         finally:
             self.watching -= 1
             self.watchers.remove(outgoing)
+
+    async def search(self, query: str, limit: int = 20, before: str | None = None) -> dict[str, Any]:
+        self._called("search", query=query, limit=limit, before=before)
+        found = [row for row in reversed(self.notices) if query in row["text"]]
+        return {"notices": found[:limit], "unread": self.unread}
 
     async def show(self, notice: str) -> dict[str, Any]:
         self._called("show", notice=notice)

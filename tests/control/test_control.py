@@ -88,6 +88,7 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "following": ({}, api.FollowDocument),
     "invite": ({}, api.InviteDocument),
     "timeline": ({"limit": 5}, api.NoticeDocument),
+    "search": ({"query": "hello"}, api.SearchDocument),
     "show": ({"notice": "5feceb66"}, api.NoticeDocument),
     "thread": ({"notice": "5feceb66"}, api.ThreadDocument),
     "peers": ({}, api.PeerDocument),
