@@ -15,6 +15,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "people": ("profile", "follow", "unfollow", "following", "invite"),
     "reading": ("timeline", "search", "show", "thread", "bookmarks", "entry"),
     "news": ("notifications",),
+    "lists": ("list", "lists"),
     "simulator": ("sim",),
 }
 """File of `p2pblog.commands` -> the commands in it."""

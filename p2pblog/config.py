@@ -161,6 +161,12 @@ FOLLOWS_MAX = 10_000
 TIMELINE_ROWS_MAX = 1_000
 BOOKMARKS_MAX = 10_000
 """Bookmarks: a thousand pages of them."""
+LISTS_MAX = 100
+"""Lists of people: more than anybody looks through."""
+LIST_MEMBERS_MAX = 500
+"""People in one list: its timeline merges as many feeds for each page, some 0.1 ms for each."""
+LIST_NAME_CHARACTERS_MAX = 50
+"""A list's name: as a petname."""
 SEARCH_CHARACTERS_MAX = 500
 """What is typed after `search`: a long sentence, an address and some tags."""
 SEARCH_TERMS_MAX = 32

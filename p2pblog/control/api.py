@@ -134,6 +134,24 @@ class ThreadDocument(TypedDict):
     missing: int
 
 
+class ListDocument(TypedDict):
+    """`members`: how many."""
+
+    name: str
+    members: int
+
+
+class MemberDocument(TypedDict):
+    address: str
+    name: str | None
+    petname: str | None
+
+
+class ListMembersDocument(TypedDict):
+    name: str
+    members: list[MemberDocument]
+
+
 class PeerDocument(TypedDict):
     """`direction` is "out" where this node dialed, else "in"; `since` is a time."""
 
@@ -183,11 +201,24 @@ class NodeApi(Protocol):
     async def unfollow(self, address: str) -> FollowDocument: ...
     async def following(self) -> list[FollowDocument]: ...
     async def invite(self) -> InviteDocument: ...
+    async def lists(self) -> list[ListDocument]: ...
+    async def create_list(self, name: str) -> ListDocument: ...
+    async def delete_list(self, name: str) -> ListDocument: ...
+    async def add_to_list(self, name: str, addresses: list[str]) -> ListDocument: ...
+    async def remove_from_list(self, name: str, addresses: list[str]) -> ListDocument: ...
+    async def show_list(self, name: str) -> ListMembersDocument: ...
     async def timeline(
-        self, limit: int = 20, before: str | None = None, author: str | None = None, tag: str | None = None
+        self,
+        limit: int = 20,
+        before: str | None = None,
+        author: str | None = None,
+        tag: str | None = None,
+        of_list: str | None = None,
     ) -> list[NoticeDocument]: ...
 
-    def watch(self, author: str | None = None, tag: str | None = None) -> AsyncIterator[NoticeDocument]:
+    def watch(
+        self, author: str | None = None, tag: str | None = None, of_list: str | None = None
+    ) -> AsyncIterator[NoticeDocument]:
         """Notices and boosts as they come to stand in the timeline, from now on.
 
         It listens from its first step, before it waits for anything, so that nothing falls between a page read after
@@ -233,6 +264,7 @@ class Argument(Enum):
     """What a route takes under one name."""
 
     TEXT = "text"
+    TEXTS = "a list of texts"
     OPTIONAL_TEXT = "text, or null"
     ROWS = "a number from 1 to 1,000"
     YES_OR_NO = "true or false"
@@ -272,13 +304,20 @@ ROUTES: dict[str, dict[str, Argument]] = {
     "unfollow": {"address": Argument.TEXT},
     "following": {},
     "invite": {},
+    "lists": {},
+    "create_list": {"name": Argument.TEXT},
+    "delete_list": {"name": Argument.TEXT},
+    "add_to_list": {"name": Argument.TEXT, "addresses": Argument.TEXTS},
+    "remove_from_list": {"name": Argument.TEXT, "addresses": Argument.TEXTS},
+    "show_list": {"name": Argument.TEXT},
     "timeline": {
         "limit": Argument.ROWS,
         "before": Argument.OPTIONAL_TEXT,
         "author": Argument.OPTIONAL_TEXT,
         "tag": Argument.OPTIONAL_TEXT,
+        "of_list": Argument.OPTIONAL_TEXT,
     },
-    "watch": {"author": Argument.OPTIONAL_TEXT, "tag": Argument.OPTIONAL_TEXT},
+    "watch": {"author": Argument.OPTIONAL_TEXT, "tag": Argument.OPTIONAL_TEXT, "of_list": Argument.OPTIONAL_TEXT},
     "search": {"query": Argument.TEXT, "limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT},
     "show": {"notice": Argument.TEXT},
     "versions": {"notice": Argument.TEXT},

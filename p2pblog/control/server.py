@@ -145,8 +145,8 @@ def _arguments(route: str, body: bytes) -> dict[str, Any]:
     return {name: value for name, value in checked.items() if value is not None}
 
 
-def _argument(name: str, kind: Argument, value: Any) -> str | int | None:
-    if value is None and kind is not Argument.TEXT:
+def _argument(name: str, kind: Argument, value: Any) -> str | int | list[str] | None:
+    if value is None and kind not in (Argument.TEXT, Argument.TEXTS):
         return None
     if kind is Argument.ROWS:
         if type(value) is int and 1 <= value <= TIMELINE_ROWS_MAX:
@@ -154,6 +154,9 @@ def _argument(name: str, kind: Argument, value: Any) -> str | int | None:
     elif kind is Argument.YES_OR_NO:
         if isinstance(value, bool):
             return value
+    elif kind is Argument.TEXTS:
+        if isinstance(value, list) and all(isinstance(text, str) for text in value):
+            return [check_utf8(text, f"the {name}") for text in value]
     elif isinstance(value, str):
         return check_utf8(value, f"the {name}")
     raise UsageError(f"{name} must be {kind.value}")
@@ -203,11 +206,11 @@ class _Watches:
         self._api = api
         self._open = 0
 
-    def open(self, author: str | None = None, tag: str | None = None) -> Response:
+    def open(self, author: str | None = None, tag: str | None = None, of_list: str | None = None) -> Response:
         """A response that streams. Raises UserError over the limit."""
         if self._open >= CONTROL_WATCHES_MAX:
             raise UserError(f"{CONTROL_WATCHES_MAX} live timelines are open already: end one first")
-        return _Watch(self._api.watch(author, tag), self._counted)
+        return _Watch(self._api.watch(author, tag, of_list), self._counted)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ import unicodedata
 from p2pblog.config import (
     BIO_CHARACTERS_MAX,
     ID_PREFIX_MIN,
+    LIST_NAME_CHARACTERS_MAX,
     NAME_CHARACTERS_MAX,
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
@@ -45,6 +46,11 @@ def check_petname(petname: str) -> str:
     if petname.lower().startswith("p2pblog:"):  # a bare address is longer than a petname may be
         raise UsageError("a petname must not look like an address")
     return petname
+
+
+def check_list_name(name: str) -> str:
+    """A list's name, without space around it; one line. Raises UsageError."""
+    return _one_line(name, "the list's name", LIST_NAME_CHARACTERS_MAX)
 
 
 def check_bio(bio: str) -> str:

@@ -108,6 +108,14 @@ class Found:
     unread: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """A list of people. `members`: how many."""
+
+    name: str
+    members: int
+
+
 OWN_IDENTITY = "identity"
 """The setting that holds the hash of the node's own identity; its notices stand in the home timeline."""
 
@@ -217,9 +225,27 @@ class Store(Protocol):
     async def put_follow(self, follow: Follow) -> None: ...
 
     async def drop_follow(self, identity: IdentityHash) -> None:
-        """The follow goes; the entries stay until the store needs the room."""
+        """The follow goes, also out of all lists; the entries stay until the store needs the room."""
 
     async def follow_rows(self) -> list[FollowRow]: ...
+
+    async def put_list(self, name: str) -> bool:
+        """Begin a list, unless there is one of that name; gives whether there was room. At most LISTS_MAX are kept."""
+
+    async def drop_list(self, name: str) -> None:
+        """Raises NotFound for a list that is not there, as all below do."""
+
+    async def put_members(self, name: str, identities: Sequence[IdentityHash]) -> bool:
+        """Put these people into a list: all, or none where there was no room, which is what it gives. At most
+        LIST_MEMBERS_MAX are kept."""
+
+    async def drop_members(self, name: str, identities: Sequence[IdentityHash]) -> None: ...
+
+    async def members(self, name: str) -> list[IdentityHash]:
+        """By their hashes."""
+
+    async def lists(self) -> list[ListRow]:
+        """By their names."""
 
     async def put_peers(self, peers: Sequence[KnownPeer]) -> None:
         """Add or replace, by endpoint. Beyond KNOWN_PEERS_MAX those seen longest ago go."""

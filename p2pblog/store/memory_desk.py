@@ -1,12 +1,13 @@
-"""What a node keeps for itself, in dicts: follows, peers, settings, bookmarks. `memory.py` adds what peers write."""
+"""What a node keeps for itself, in dicts: follows, lists, peers, settings, bookmarks. `memory.py` adds peers' words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from p2pblog.config import BOOKMARKS_MAX, KNOWN_PEERS_MAX
+from p2pblog.config import BOOKMARKS_MAX, KNOWN_PEERS_MAX, LIST_MEMBERS_MAX, LISTS_MAX
 from p2pblog.core.keys import EntryId, IdentityHash
-from p2pblog.store import Follow, KnownPeer
+from p2pblog.errors import NotFound
+from p2pblog.store import Follow, KnownPeer, ListRow
 
 
 class MemoryDesk:
@@ -17,6 +18,7 @@ class MemoryDesk:
         self._peers: dict[str, KnownPeer] = {}
         self._settings: dict[str, bytes] = {}
         self._bookmarks: dict[EntryId, int] = {}
+        self._lists: dict[str, set[IdentityHash]] = {}
 
     def copy_desk(self, twin: MemoryDesk) -> None:
         """Give a twin the same."""
@@ -24,6 +26,7 @@ class MemoryDesk:
         twin._peers.update(self._peers)
         twin._settings.update(self._settings)
         twin._bookmarks.update(self._bookmarks)
+        twin._lists.update({name: set(members) for name, members in self._lists.items()})
 
     async def put_bookmark(self, notice: EntryId, now_ms: int) -> bool:
         if notice not in self._bookmarks and len(self._bookmarks) >= BOOKMARKS_MAX:
@@ -42,6 +45,39 @@ class MemoryDesk:
 
     async def drop_follow(self, identity: IdentityHash) -> None:
         self._follows.pop(identity, None)
+        for members in self._lists.values():
+            members.discard(identity)
+
+    async def put_list(self, name: str) -> bool:
+        if name not in self._lists and len(self._lists) >= LISTS_MAX:
+            return False
+        self._lists.setdefault(name, set())
+        return True
+
+    async def drop_list(self, name: str) -> None:
+        self._list(name)
+        del self._lists[name]
+
+    async def put_members(self, name: str, identities: Sequence[IdentityHash]) -> bool:
+        together = self._list(name) | set(identities)
+        if len(together) > LIST_MEMBERS_MAX:
+            return False
+        self._lists[name] = together
+        return True
+
+    async def drop_members(self, name: str, identities: Sequence[IdentityHash]) -> None:
+        self._list(name).difference_update(identities)
+
+    async def members(self, name: str) -> list[IdentityHash]:
+        return sorted(self._list(name))
+
+    async def lists(self) -> list[ListRow]:
+        return [ListRow(name, len(members)) for name, members in sorted(self._lists.items())]
+
+    def _list(self, name: str) -> set[IdentityHash]:
+        if name not in self._lists:
+            raise NotFound("you have no list of that name", hint="p2pblog lists")
+        return self._lists[name]
 
     async def put_peers(self, peers: Sequence[KnownPeer]) -> None:
         self._peers.update({peer.endpoint: peer for peer in peers})

@@ -154,10 +154,16 @@ CREATE TABLE word_form (form TEXT NOT NULL);
 """
 """Nothing is indexed yet: without a form `sql_words.prepare` begins with all that is held."""
 
+_LISTS = """
+CREATE TABLE list (no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE member (list INTEGER, identity BLOB, PRIMARY KEY (list, identity)) WITHOUT ROWID;
+CREATE INDEX member_by_identity ON member (identity, list);
+"""
+
 
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
-MIGRATIONS: tuple[Step, ...] = (_VERSION_1, _to_version_2, _to_version_3, _to_version_10, _VERSION_7)
+MIGRATIONS: tuple[Step, ...] = (_VERSION_1, _to_version_2, _to_version_3, _to_version_10, _VERSION_7, _LISTS)
 """Step n brings a database of version n - 1 to version n."""
 
 

@@ -48,6 +48,7 @@ from p2pblog.store.sql_index import (
     restand,
     set_at_home,
 )
+from p2pblog.store.sql_lists import leave_lists
 from p2pblog.store.sql_read import news
 from p2pblog.store.sql_words import await_words, take_out
 from p2pblog.store.stretch import Stretch, places, signatures_of, stretch_of
@@ -439,6 +440,7 @@ def put_follow(db: sqlite3.Connection, follow: Follow) -> None:
 
 def drop_follow(db: sqlite3.Connection, identity: IdentityHash) -> None:
     db.execute("DELETE FROM follow WHERE identity = ?", (identity,))
+    leave_lists(db, identity)
     _settle_home(db, identity)
 
 

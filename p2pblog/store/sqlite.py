@@ -35,12 +35,14 @@ from p2pblog.store import (
     FollowRow,
     Found,
     KnownPeer,
+    ListRow,
     Loaded,
     SearchQuery,
     Thread,
     TimelineQuery,
     migrations,
     sql_indexer,
+    sql_lists,
     sql_read,
     sql_search,
     sql_words,
@@ -433,6 +435,24 @@ class SqliteStore:
 
     async def follow_rows(self) -> list[FollowRow]:
         return await self._read(sql_read.follow_rows)
+
+    async def put_list(self, name: str) -> bool:
+        return await self._write(sql_lists.put_list, name)
+
+    async def drop_list(self, name: str) -> None:
+        await self._write(sql_lists.drop_list, name)
+
+    async def put_members(self, name: str, identities: Sequence[IdentityHash]) -> bool:
+        return await self._write(sql_lists.put_members, name, tuple(identities))
+
+    async def drop_members(self, name: str, identities: Sequence[IdentityHash]) -> None:
+        await self._write(sql_lists.drop_members, name, tuple(identities))
+
+    async def members(self, name: str) -> list[IdentityHash]:
+        return await self._read(sql_lists.members, name)
+
+    async def lists(self) -> list[ListRow]:
+        return await self._read(sql_lists.lists)
 
     async def put_peers(self, peers: Sequence[KnownPeer]) -> None:
         await self._write(sql_write.put_peers, tuple(peers))

@@ -48,6 +48,12 @@ NEEDS_A_DAEMON = [
     ["invite"],
     ["timeline"],
     ["timeline", "-f"],
+    ["lists"],
+    ["list", "create", "tea"],
+    ["list", "delete", "tea"],
+    ["list", "add", "tea", BOB],
+    ["list", "remove", "tea", BOB],
+    ["list", "show", "tea"],
     ["search", "hello"],
     ["show", "5feceb66"],
     ["thread", "5feceb66"],
@@ -193,7 +199,7 @@ def test_arguments_reach_the_node_as_they_were_typed(alice: Alice, node: FakeNod
 
     assert node.calls == [
         ("post", {"text": "  two\n lines ☼ ", "reply_to": "5feceb66", "cw": "the end", "lang": "pt-BR"}),
-        ("timeline", {"limit": 7, "before": notice["id"], "author": "bob", "tag": "bees"}),
+        ("timeline", {"limit": 7, "before": notice["id"], "author": "bob", "tag": "bees", "of_list": None}),
         ("profile", {"name": None, "bio": ""}),
     ]
 
@@ -495,7 +501,9 @@ def all_commands() -> list[str]:
 
 def commands() -> list[list[str]]:
     simulator = [["sim", name] for name in ("list", "run", "plot", "compare")]
-    return [[name] for name in all_commands() if name not in {"peer", "sim"}] + [["peer", "add"], *simulator]
+    lists = [["list", name] for name in ("create", "delete", "add", "remove", "show")]
+    alone = [[name] for name in all_commands() if name not in {"peer", "sim", "list"}]
+    return [*alone, ["peer", "add"], *simulator, *lists]
 
 
 def test_the_contracts_commands_are_all_there() -> None:

@@ -62,7 +62,7 @@ def test_routes_and_the_node_take_the_same_arguments() -> None:
         assert list(parameters) == list(arguments), name
         for argument, kind in arguments.items():
             required = parameters[argument].default is inspect.Parameter.empty
-            assert required == (kind is api.Argument.TEXT), (name, argument)
+            assert required == (kind in (api.Argument.TEXT, api.Argument.TEXTS)), (name, argument)
 
 
 CALLS: dict[str, tuple[dict[str, Any], type]] = {
@@ -87,6 +87,12 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "unfollow": ({"address": "carol"}, api.FollowDocument),
     "following": ({}, api.FollowDocument),
     "invite": ({}, api.InviteDocument),
+    "lists": ({}, api.ListDocument),
+    "create_list": ({"name": "tea"}, api.ListDocument),
+    "add_to_list": ({"name": "tea", "addresses": [ALICE]}, api.ListDocument),
+    "remove_from_list": ({"name": "tea", "addresses": []}, api.ListDocument),
+    "show_list": ({"name": "tea"}, api.ListMembersDocument),
+    "delete_list": ({"name": "tea"}, api.ListDocument),
     "timeline": ({"limit": 5}, api.NoticeDocument),
     "search": ({"query": "hello"}, api.SearchDocument),
     "show": ({"notice": "5feceb66"}, api.NoticeDocument),
@@ -107,6 +113,7 @@ async def test_every_route_answers_its_document(home: Home, served: Served) -> N
             {"id": "5" * 64, "type": "like", "from": "b" * 56, "notice": "6" * 64, "time": 1, "read": False}
         )
         await node.follow("c" * 56, "carol")
+        await node.create_list("tea")
         await node.add_peer("192.0.2.1:1000")
         async with served(home, node):
             answer = await ask(home, route, **arguments)
@@ -203,7 +210,7 @@ async def test_absent_arguments_are_left_to_the_node(home: Home, served: Served)
     node = FakeNode()
     async with served(home, node) as path:
         await ask_raw(path, posted("timeline", b'{"before": null}'))
-    assert node.calls == [("timeline", {"limit": 20, "before": None, "author": None, "tag": None})]
+    assert node.calls == [("timeline", {"limit": 20, "before": None, "author": None, "tag": None, "of_list": None})]
 
 
 @trio_test

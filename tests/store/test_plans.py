@@ -23,13 +23,14 @@ from p2pblog.store import (
     TimelineQuery,
     migrations,
     sql_indexer,
+    sql_lists,
     sql_read,
     sql_search,
     sql_write,
 )
 from p2pblog.store.meaning import Kind
 
-SMALL = {"follow", "setting", "peer", "generation", "unread", "word_form"}
+SMALL = {"list", "l", "follow", "setting", "peer", "generation", "unread", "word_form"}
 """Tables that are read whole on purpose; they are bounded, or small unless the node has no rest."""
 MATCHED = re.compile(r"SCAN word VIRTUAL TABLE INDEX \d+:M.*")
 """FTS5 walks what matches (M); without a MATCH it refuses."""
@@ -152,6 +153,22 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
         lambda: sql_read.profile(db, alice.hash),
         lambda: sql_read.follow_rows(db),
         lambda: sql_read.run(db, alice.key, 5, 20, RUN_BYTES_MAX),
+    ]
+    for use_case in use_cases:
+        assert not complaints(plans_of(db, use_case))
+
+
+def test_lists(db: sqlite3.Connection, people: list[Person]) -> None:
+    alice, bob = people
+    use_cases: list[Callable[[], Any]] = [
+        lambda: sql_lists.put_list(db, "tea"),
+        lambda: sql_lists.put_members(db, "tea", [alice.hash, bob.hash]),
+        lambda: sql_lists.members(db, "tea"),
+        lambda: sql_lists.lists(db),
+        lambda: sql_read.timeline(db, TimelineQuery(9, None, tuple(sql_lists.members(db, "tea")))),
+        lambda: sql_lists.drop_members(db, "tea", [alice.hash]),
+        lambda: sql_write.drop_follow(db, bob.hash),
+        lambda: sql_lists.drop_list(db, "tea"),
     ]
     for use_case in use_cases:
         assert not complaints(plans_of(db, use_case))
