@@ -99,6 +99,17 @@ class SearchQuery:
     since_ms: int | None = None
     until_ms: int | None = None
 
+    def fits(self, author: IdentityHash, sort: int, words: Sequence[str]) -> bool:
+        """Whether it asks for a notice by that author, at that place, with these words (`meaning.found_words`)."""
+        if author in self.not_authors or (self.authors is not None and author not in self.authors):
+            return False
+        if (self.since_ms is not None and sort < self.since_ms) or (
+            self.until_ms is not None and sort >= self.until_ms
+        ):
+            return False
+        wanted = all(phrase.is_in(words) for phrase in self.wanted)
+        return wanted and not any(phrase.is_in(words) for phrase in self.unwanted)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

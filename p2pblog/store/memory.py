@@ -83,17 +83,6 @@ class _Held:
         return self.sort, self.log.no, self.entry.seq
 
 
-def _is_found(held: _Held, edit: Version | None, query: SearchQuery) -> bool:
-    """Whether a notice that is held is what a query asks for, as `edit` has it since."""
-    by, since, until = held.log.identity, query.since_ms, query.until_ms
-    if by in query.not_authors or (query.authors is not None and by not in query.authors):
-        return False
-    if (since is not None and held.sort < since) or (until is not None and held.sort >= until):
-        return False
-    words = found_words(held.entry.payload or b"", held.log.no, edit)
-    return all(each.is_in(words) for each in query.wanted) and not any(each.is_in(words) for each in query.unwanted)
-
-
 class MemoryStore(MemoryDesk):
     """p2pblog.store.Store in memory; see there what each method gives."""
 
@@ -448,9 +437,13 @@ class MemoryStore(MemoryDesk):
             below = self._by_id[query.before].place
         shown = (held for held in self._by_id.values() if held.meaning.kind == Kind.NOTE and self._is_shown(held))
         older = (held for held in shown if below is None or held.place < below)
-        found = (held for held in older if _is_found(held, self._edit_of(held), query))
+        found = (held for held in older if self._fits(held, query))
         limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
         return Found(tuple(self._row(held) for held in nlargest(limit, found, key=lambda held: held.place)))
+
+    def _fits(self, held: _Held, query: SearchQuery) -> bool:
+        words = found_words(held.entry.payload or b"", held.log.no, self._edit_of(held))
+        return query.fits(held.log.identity, held.sort, words)
 
     async def rows(self, ids: Sequence[EntryId]) -> list[Row]:
         found = (self._by_id.get(entry) for entry in ids)
