@@ -28,8 +28,9 @@ FILES: dict[str, tuple[str, ...]] = {
     "polls": ("vote",),
     "people": ("profile", "follow", "unfollow", "following", "invite"),
     "quiet": ("mute", "unmute", "muted", "block", "unblock", "blocked", "why"),
-    "reading": ("timeline", "show", "thread", "bookmarks", "entry"),
+    "reading": ("timeline", "search", "show", "thread", "bookmarks", "entry"),
     "news": ("notifications",),
+    "lists": ("list", "lists"),
     "simulator": ("sim",),
 }
 """File of `p2pblog.commands` -> the commands in it."""

@@ -201,6 +201,20 @@ QUIET_ROWS_MAX = 5_000
 QUIET_ROWS_EMPTY_MAX = 50_000
 """Lines that are looked at for one page because others are hidden: half a second; and while none was found to show, so
 that a page is empty only if there is nothing for a long way down."""
+LISTS_MAX = 100
+"""Lists of people: more than anybody looks through."""
+LIST_MEMBERS_MAX = 500
+"""People in one list: its timeline merges as many feeds for each page, some 0.1 ms for each."""
+LIST_NAME_CHARACTERS_MAX = 50
+"""A list's name: as a petname."""
+SEARCH_CHARACTERS_MAX = 500
+"""What is typed after `search`: a long sentence, an address and some tags."""
+SEARCH_TERMS_MAX = 32
+"""Terms of it: each costs a look into the index."""
+SEARCH_WORD_CHARACTERS_MAX = 64
+"""Of a longer word only the beginning is looked for: as of a tag."""
+SEARCH_BEGINNING_MIN = 2
+"""Letters before a `*`: one would ask for a tenth of all words."""
 ID_PREFIX_MIN = 6
 """Hex digits of a shortened id: one in 16 million."""
 
@@ -236,6 +250,12 @@ THREAD_NOTICES_MAX = 1_000
 """Notices of one conversation in one answer, as of one timeline."""
 WRITES_PER_COMMIT_MAX = 64
 """Waiting writes that share one transaction: a sync costs more than all of them."""
+SEARCH_SLICE = 250
+"""Entries whose words are indexed in one transaction: some 30 ms for which a write may have to wait."""
+SEARCH_CATCH_UP_MAX = 2_000
+"""Entries that a search has indexed before it answers: some 0.3 s; what is left it tells."""
+SEARCH_IDLE_S = 0.25
+"""How long the writer rests before it indexes words: longer than the pauses while history comes in."""
 READERS = 2
 """Connections that read: a long query does not hold up a short one; each costs a thread and 2 MiB of cache."""
 

@@ -6,6 +6,7 @@ import os
 
 from p2pblog import __version__, names
 from p2pblog.cases.desk import said_in
+from p2pblog.cases.lists import Listing
 from p2pblog.cases.marking import Marking
 from p2pblog.cases.news import Notifying
 from p2pblog.cases.people import People
@@ -13,6 +14,7 @@ from p2pblog.cases.pinning import Pinning
 from p2pblog.cases.profiles import Profiles
 from p2pblog.cases.quieting import Quieting
 from p2pblog.cases.reading import Reading
+from p2pblog.cases.searching import Searching
 from p2pblog.control.api import PeerDocument, StatusDocument
 from p2pblog.core import address
 from p2pblog.core.logs import Batch
@@ -25,7 +27,7 @@ LOOK_FOR_STRAYS_BELOW = 64
 """Batches up to this size are searched for boosts of what we don't hold; history is not, it would fetch old things."""
 
 
-class Node(Pinning, Marking, Profiles, Quieting, People, Reading, Notifying):
+class Node(Pinning, Marking, Profiles, Quieting, People, Listing, Reading, Searching, Notifying):
     """Implements `control.api.NodeApi` over the machines, the store and the DHT."""
 
     async def status(self) -> StatusDocument:

@@ -25,6 +25,10 @@ class Ranking:
     periods: dict[tuple[bytes, int], list[EntryId]] = field(default_factory=dict)
 
 
+Asked = tuple[str | None, tuple[IdentityHash, ...] | None]
+"""What a timeline is of: a tag, and whose notices."""
+
+
 class Quiet:
     """Mutes and blocks as they stand, and the terms of follows; whoever changes them here has stored them before."""
 
@@ -42,7 +46,7 @@ class Quiet:
         self._wall_ms = wall_ms
         self._mutes = {(mute.kind, mute.what): mute for mute in loaded.mutes}
         self.blocks = {block.identity: block for block in loaded.blocks}
-        self._stops: dict[tuple[str | None, EntryId], tuple[EntryId, int]] = {}
+        self._stops: dict[tuple[Asked, EntryId], tuple[EntryId, int]] = {}
 
     # --- what stands ---
 
@@ -78,15 +82,15 @@ class Quiet:
 
     # --- what shows ---
 
-    async def page(self, query: TimelineQuery) -> list[Row]:
-        """A page without what is hidden, and full all the same if there is as much below. Somebody's own timeline is
-        shown whole.
+    async def page(self, query: TimelineQuery, is_whole: bool = False) -> list[Row]:
+        """A page without what is hidden, and full all the same if there is as much below. `is_whole`: nothing is hidden,
+        as in somebody's own timeline.
 
         At most QUIET_ROWS_MAX lines are looked at, or QUIET_ROWS_EMPTY_MAX while none shows. A page that stopped there
         is short, and the next one, which begins below its last line, goes on where it stopped.
         """
-        rules = self.rules(is_home=query.tag is None)
-        if query.identities is not None or rules.are_none:
+        rules = self.rules(is_home=query.tag is None and query.identities is None)
+        if is_whole or rules.are_none:
             return await self._store.timeline(query)
         shown: list[Row] = []
         ranking, place, looked = Ranking(), self._resume(query), 0
@@ -94,7 +98,7 @@ class Quiet:
             most = QUIET_ROWS_MAX if shown else QUIET_ROWS_EMPTY_MAX
             size = min(max(query.limit - len(shown), ROWS_AT_ONCE if looked else 1), most - looked)
             if size <= 0:
-                self._stop(query.tag, shown[-1].id if shown else query.before, place)
+                self._stop(query, shown[-1].id if shown else query.before, place)
                 break
             rows = await self._store.timeline(replace(query, limit=size, before=place))
             shown += await self.let_through(rows, rules, ranking)
@@ -107,15 +111,15 @@ class Quiet:
         """From where to look on: the place of `before`, or where a page that ended on it stopped looking."""
         if query.before is None:
             return None
-        place, until_ms = self._stops.get((query.tag, query.before), (query.before, 0))
+        place, until_ms = self._stops.get((_asked(query), query.before), (query.before, 0))
         return place if self._wall_ms() < until_ms else query.before
 
-    def _stop(self, tag: str | None, last: EntryId | None, place: EntryId | None) -> None:
+    def _stop(self, query: TimelineQuery, last: EntryId | None, place: EntryId | None) -> None:
         if last is None or place is None:
             return  # the newest page begins at the top each time
         while len(self._stops) >= STOPS_MAX:
             del self._stops[next(iter(self._stops))]
-        self._stops[tag, last] = place, self._wall_ms() + STOP_LASTS_MS
+        self._stops[_asked(query), last] = place, self._wall_ms() + STOP_LASTS_MS
 
     async def let_through(self, rows: Sequence[Row], rules: Rules, ranking: Ranking | None = None) -> list[Row]:
         """Those that show."""
@@ -149,3 +153,7 @@ class Quiet:
 
 def terms_of(follow: Follow) -> Terms:
     return Terms(follow.no_boosts, None if follow.budget is None else read_budget(follow.budget))
+
+
+def _asked(query: TimelineQuery) -> Asked:
+    return query.tag, query.identities

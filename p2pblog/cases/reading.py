@@ -12,7 +12,7 @@ from p2pblog.config import CONTROL_WATCH_LAG_MAX, TIMELINE_ROWS_MAX
 from p2pblog.control.api import EntryDocument, NoticeDocument, ThreadDocument, VersionDocument
 from p2pblog.control.words import check_tag
 from p2pblog.core import payload
-from p2pblog.core.keys import EntryId
+from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Boost, Edit, Note
 from p2pblog.core.runs import VerifiedRun
@@ -29,19 +29,32 @@ class Reading(Desk):
     """Of `Node`: what reads."""
 
     async def timeline(
-        self, limit: int = 20, before: str | None = None, author: str | None = None, tag: str | None = None
+        self,
+        limit: int = 20,
+        before: str | None = None,
+        author: str | None = None,
+        tag: str | None = None,
+        of_list: str | None = None,
     ) -> list[NoticeDocument]:
         if not 1 <= limit <= TIMELINE_ROWS_MAX:
             raise UsageError(f"a timeline has 1 to {TIMELINE_ROWS_MAX:,} lines")
         query = TimelineQuery(
             limit,
             None if before is None else await self._find(before),
-            None if author is None else (self._resolve(author).identity,),
+            await self._whose(author, of_list),
             None if tag is None else check_tag(tag),
         )
-        rows = await self._quiet.page(query)
+        rows = await self._quiet.page(query, is_whole=author is not None)
         await self._ask_for_texts(rows)
         return self._marked(rows)
+
+    async def _whose(self, author: str | None, of_list: str | None) -> tuple[IdentityHash, ...] | None:
+        """Whose notices are asked for; None: nobody's in particular."""
+        if author is not None and of_list is not None:
+            raise UsageError("one person or a list, not both")
+        if of_list is not None:
+            return tuple(await self._store.members(of_list))
+        return None if author is None else (self._resolve(author).identity,)
 
     async def _ask_for_texts(self, rows: list[Row]) -> None:
         """Boosts and quotes of what is not here yet: ask whoever is linked now, for the next look."""
@@ -54,18 +67,21 @@ class Reading(Desk):
             assert row.quote is not None
             self._driver.feed(Ask(row.quote.version or row.quote.of))
 
-    async def watch(self, author: str | None = None, tag: str | None = None) -> AsyncIterator[NoticeDocument]:
+    async def watch(
+        self, author: str | None = None, tag: str | None = None, of_list: str | None = None
+    ) -> AsyncIterator[NoticeDocument]:
         send, receive = trio.open_memory_channel[EntryId](CONTROL_WATCH_LAG_MAX)
         self._watchers.add(send)
         try:
-            only = None if author is None else self._resolve(author).identity
+            only = await self._whose(author, of_list)
             under = None if tag is None else check_tag(tag)
             async for entry in receive:
                 rows = await self._store.rows([entry, *_waiting(receive)])
-                if only is None:
-                    rows = await self._quiet.let_through(rows, self._quiet.rules(is_home=under is None))
+                if author is None:
+                    rules = self._quiet.rules(is_home=under is None and only is None)
+                    rows = await self._quiet.let_through(rows, rules)
                 for row in rows:
-                    if (only is None or row.author == only) and (under is None or _stands_under(row, under)):
+                    if (only is None or row.author in only) and (under is None or _stands_under(row, under)):
                         yield self._marked([row])[0]
         finally:
             self._watchers.discard(send)

@@ -70,42 +70,57 @@ rows_option = click.option(
 )
 
 
-@command("timeline", "p2pblog timeline -n 50\np2pblog timeline --author bob -f\np2pblog timeline --tag bees")
+@command("timeline", "p2pblog timeline -n 50\np2pblog timeline --author bob -f\np2pblog timeline --list beekeepers")
 @rows_option
 @click.option("--before", metavar="ID", help="Only what stands below this one.")
 @click.option("--author", metavar="ADDRESS", help="Only notices of this one person.")
 @click.option("--tag", metavar="T", help="Only notices with this tag, of everybody whose notices are here.")
+@click.option("--list", "of_list", metavar="NAME", help="Only notices of the members of this list.")
 @click.option("-f", "--follow", "live", is_flag=True, help="Go on with new ones as they come, until Ctrl-C.")
-def timeline(session: Session, limit: int, before: str | None, author: str | None, tag: str | None, live: bool) -> None:
+def timeline(
+    session: Session,
+    limit: int,
+    before: str | None,
+    author: str | None,
+    tag: str | None,
+    of_list: str | None,
+    live: bool,
+) -> None:
     """What you and those you follow have said, newest first. With -f, newest last, then what comes."""
     author = None if author is None else words.check_utf8(author, "the address")
     before = None if before is None else words.check_id(before)
     tag = None if tag is None else words.check_tag(tag)
+    of_list = None if of_list is None else words.check_list_name(of_list)
+    if author is not None and of_list is not None:
+        raise UsageError("--author and --list do not go together", "p2pblog timeline --help")
+    of_some = author is not None or of_list is not None
     if not live:
-        document = session.ask("timeline", limit=limit, before=before, author=author, tag=tag)
-        session.show(document, lambda: _timeline_page(session, document, before is not None, author is not None, tag))
+        document = session.ask("timeline", limit=limit, before=before, author=author, tag=tag, of_list=of_list)
+        session.show(document, lambda: _timeline_page(session, document, before is not None, of_some, tag))
     elif before is not None:
         raise UsageError("-f and --before do not go together", "p2pblog timeline --help")
     else:
         try:
-            _follow_live(session, limit, author, tag)
+            _follow_live(session, limit, {"author": author, "tag": tag, "of_list": of_list}, of_some)
         except KeyboardInterrupt:  # the way to end it
             return
 
 
-def _timeline_page(session: Session, notices: list[NoticeDocument], older: bool, of_one: bool, tag: str | None) -> Page:
+def _timeline_page(
+    session: Session, notices: list[NoticeDocument], older: bool, of_some: bool, tag: str | None
+) -> Page:
     if not notices:
-        return pages.empty_timeline_page(older, of_one, tag, session.command)
+        return pages.empty_timeline_page(older, of_some, tag, session.command)
     return pages.timeline_page(notices, now_ms(), session.columns, _known(session, notices))
 
 
-def _follow_live(session: Session, limit: int, author: str | None, tag: str | None) -> None:
-    with client.watch(session.home, author, tag) as notices:
+def _follow_live(session: Session, limit: int, asked: dict[str, str | None], of_some: bool) -> None:
+    with client.watch(session.home, **asked) as notices:
         shown: set[str] = set()
         if not session.json:
-            document = session.ask("timeline", limit=limit, author=author, tag=tag)
+            document = session.ask("timeline", limit=limit, **asked)
             shown = {notice["id"] for notice in document}
-            session.show(document, lambda: _timeline_page(session, document[::-1], False, author is not None, tag))
+            session.show(document, lambda: _timeline_page(session, document[::-1], False, of_some, asked["tag"]))
         called: dict[str, str | None] = {}
         for notice in notices:
             if notice["id"] in shown:
@@ -132,6 +147,33 @@ def bookmarks(session: Session, limit: int, before: str | None) -> None:
     document = session.ask("bookmarks", limit=limit, before=before)
     known = pages.NOTHING_KNOWN if session.json else _known(session, document)
     session.show(document, lambda: pages.bookmarks_page(document, before is not None, now_ms(), session.columns, known))
+
+
+@command("search", "p2pblog search 'bee* \"in the wild\" from:bob #honey since:7d'\np2pblog search -- bees -wasps")
+@click.argument("query", metavar="QUERY...", nargs=-1, required=True)
+@rows_option
+@click.option("--before", metavar="ID", help="Only what stands below this one.")
+def search(session: Session, query: tuple[str, ...], limit: int, before: str | None) -> None:
+    """Notices that your node holds with all of these, newest first.
+
+    \b
+    word               with that word, whatever its capitals and accents
+    bee*               with a word that begins so
+    "some words"       with these words side by side
+    from:ADDRESS       by one person, also by petname
+    #tag               with that tag
+    has:media          with a picture or other media
+    since:2026-11-01   from that day (UTC) on; since:12h, 7d, 2w or 1y: that long ago
+    until:2026-11-01   up to the end of that day
+    -word              without it; also -"words", -#tag, -from:, -has:
+    """
+    before = None if before is None else words.check_id(before)
+    document = session.ask("search", query=words.check_query(" ".join(query), now_ms()), limit=limit, before=before)
+    notices = document["notices"]
+    known = pages.NOTHING_KNOWN if session.json else _known(session, notices)
+    session.show(notices, lambda: pages.search_page(notices, before is not None, now_ms(), session.columns, known))
+    if document["unread"]:
+        session.tell(pages.unread_page(document["unread"]))
 
 
 @command("show", "p2pblog show 5feceb66ff")

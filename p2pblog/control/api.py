@@ -172,10 +172,35 @@ class BookmarkDocument(TypedDict):
     bookmarked: bool
 
 
+class SearchDocument(TypedDict):
+    """`unread`: how many entries came whose words are not indexed yet."""
+
+    notices: list[NoticeDocument]
+    unread: int
+
+
 class ThreadDocument(TypedDict):
     root: str | None
     notices: list[NoticeDocument]
     missing: int
+
+
+class ListDocument(TypedDict):
+    """`members`: how many."""
+
+    name: str
+    members: int
+
+
+class MemberDocument(TypedDict):
+    address: str
+    name: str | None
+    petname: str | None
+
+
+class ListMembersDocument(TypedDict):
+    name: str
+    members: list[MemberDocument]
 
 
 class PeerDocument(TypedDict):
@@ -264,11 +289,24 @@ class NodeApi(Protocol):
     async def blocked(self) -> list[BlockDocument]: ...
     async def why(self, notice: str) -> WhyDocument: ...
     async def invite(self) -> InviteDocument: ...
+    async def lists(self) -> list[ListDocument]: ...
+    async def create_list(self, name: str) -> ListDocument: ...
+    async def delete_list(self, name: str) -> ListDocument: ...
+    async def add_to_list(self, name: str, addresses: list[str]) -> ListDocument: ...
+    async def remove_from_list(self, name: str, addresses: list[str]) -> ListDocument: ...
+    async def show_list(self, name: str) -> ListMembersDocument: ...
     async def timeline(
-        self, limit: int = 20, before: str | None = None, author: str | None = None, tag: str | None = None
+        self,
+        limit: int = 20,
+        before: str | None = None,
+        author: str | None = None,
+        tag: str | None = None,
+        of_list: str | None = None,
     ) -> list[NoticeDocument]: ...
 
-    def watch(self, author: str | None = None, tag: str | None = None) -> AsyncIterator[NoticeDocument]:
+    def watch(
+        self, author: str | None = None, tag: str | None = None, of_list: str | None = None
+    ) -> AsyncIterator[NoticeDocument]:
         """Notices and boosts as they come to stand in the timeline, from now on.
 
         It listens from its first step, before it waits for anything, so that nothing falls between a page read after
@@ -276,6 +314,7 @@ class NodeApi(Protocol):
         An error that it raises later reaches the client as the last line.
         """
 
+    async def search(self, query: str, limit: int = 20, before: str | None = None) -> SearchDocument: ...
     async def show(self, notice: str) -> NoticeDocument: ...
     async def versions(self, notice: str) -> list[VersionDocument]: ...
     async def notifications(
@@ -313,6 +352,7 @@ class Argument(Enum):
     """What a route takes under one name."""
 
     TEXT = "text"
+    TEXTS = "a list of texts"
     OPTIONAL_TEXT = "text, or null"
     OPTIONAL_TEXTS = "a list of texts, or null"
     ROWS = "a number from 1 to 1,000"
@@ -320,7 +360,7 @@ class Argument(Enum):
     CHOICE = "a number from 1 to 255"
 
 
-REQUIRED = {Argument.TEXT, Argument.CHOICE}
+REQUIRED = {Argument.TEXT, Argument.TEXTS, Argument.CHOICE}
 """What can't be left out."""
 
 ROUTES: dict[str, dict[str, Argument]] = {
@@ -385,13 +425,21 @@ ROUTES: dict[str, dict[str, Argument]] = {
     "blocked": {},
     "why": {"notice": Argument.TEXT},
     "invite": {},
+    "lists": {},
+    "create_list": {"name": Argument.TEXT},
+    "delete_list": {"name": Argument.TEXT},
+    "add_to_list": {"name": Argument.TEXT, "addresses": Argument.TEXTS},
+    "remove_from_list": {"name": Argument.TEXT, "addresses": Argument.TEXTS},
+    "show_list": {"name": Argument.TEXT},
     "timeline": {
         "limit": Argument.ROWS,
         "before": Argument.OPTIONAL_TEXT,
         "author": Argument.OPTIONAL_TEXT,
         "tag": Argument.OPTIONAL_TEXT,
+        "of_list": Argument.OPTIONAL_TEXT,
     },
-    "watch": {"author": Argument.OPTIONAL_TEXT, "tag": Argument.OPTIONAL_TEXT},
+    "watch": {"author": Argument.OPTIONAL_TEXT, "tag": Argument.OPTIONAL_TEXT, "of_list": Argument.OPTIONAL_TEXT},
+    "search": {"query": Argument.TEXT, "limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT},
     "show": {"notice": Argument.TEXT},
     "versions": {"notice": Argument.TEXT},
     "notifications": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT, "unread": Argument.YES_OR_NO},

@@ -39,14 +39,16 @@ def call(home: Home, route: str, *, timeout_s: float = CONTROL_ANSWER_TIMEOUT_S,
 
 
 @contextmanager
-def watch(home: Home, author: str | None = None, tag: str | None = None) -> Iterator[Iterator[Any]]:
+def watch(
+    home: Home, author: str | None = None, tag: str | None = None, of_list: str | None = None
+) -> Iterator[Iterator[Any]]:
     """Notices as they come. On entering, the daemon listens already: a page asked for now overlaps, and has no gap.
 
     Iterating raises NotRunning when the daemon stops, or the UserError that ended it.
     """
     with closing(_Connection(home, CONTROL_ANSWER_TIMEOUT_S)) as connection:
         with connection.translated():
-            status = connection.ask("watch", {"author": author, "tag": tag})
+            status = connection.ask("watch", {"author": author, "tag": tag, "of_list": of_list})
             if status != 200:
                 _document(status, connection.body())
             connection.wait_for_ever()

@@ -158,7 +158,7 @@ def _argument(name: str, kind: Argument, value: Any) -> str | int | list[str] | 
     elif kind is Argument.YES_OR_NO:
         if isinstance(value, bool):
             return value
-    elif kind is Argument.OPTIONAL_TEXTS:
+    elif kind in (Argument.TEXTS, Argument.OPTIONAL_TEXTS):
         if isinstance(value, list) and all(isinstance(text, str) for text in value):
             return [check_utf8(text, f"the {name}") for text in value]
     elif isinstance(value, str):
@@ -210,11 +210,11 @@ class _Watches:
         self._api = api
         self._open = 0
 
-    def open(self, author: str | None = None, tag: str | None = None) -> Response:
+    def open(self, author: str | None = None, tag: str | None = None, of_list: str | None = None) -> Response:
         """A response that streams. Raises UserError over the limit."""
         if self._open >= CONTROL_WATCHES_MAX:
             raise UserError(f"{CONTROL_WATCHES_MAX} live timelines are open already: end one first")
-        return _Watch(self._api.watch(author, tag), self._counted)
+        return _Watch(self._api.watch(author, tag, of_list), self._counted)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

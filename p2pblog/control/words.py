@@ -12,6 +12,7 @@ from p2pblog.config import (
     ID_PREFIX_MIN,
     LINK_CHARACTERS_MAX,
     LINKS_MAX,
+    LIST_NAME_CHARACTERS_MAX,
     MUTE_MS_MAX,
     MUTE_MS_MIN,
     MUTED_WORDS_CHARACTERS_MAX,
@@ -60,6 +61,11 @@ def check_petname(petname: str) -> str:
     if petname.lower().startswith("p2pblog:"):  # a bare address is longer than a petname may be
         raise UsageError("a petname must not look like an address")
     return petname
+
+
+def check_list_name(name: str) -> str:
+    """A list's name, without space around it; one line. Raises UsageError."""
+    return _one_line(name, "the list's name", LIST_NAME_CHARACTERS_MAX)
 
 
 def check_bio(bio: str) -> str:
@@ -172,6 +178,14 @@ def check_budget(text: str) -> str | None:
     if budget is None:
         raise UsageError(f"a budget is 1 to {BUDGET_COUNT_MAX:,} an hour, day or week, as 3/day; none takes it back")
     return budget.spelled
+
+
+def check_query(text: str, now_ms: int) -> str:
+    """What to search for, without space around it. Raises UsageError; who is meant by `from:` only the node knows."""
+    from p2pblog.core.search import parse  # few commands need it
+
+    parse(check_utf8(text, "the query"), now_ms)
+    return text.strip()
 
 
 def check_id(text: str) -> str:

@@ -243,6 +243,19 @@ def bookmarks_page(
     return timeline_page(notices, now_ms, columns, known)
 
 
+def search_page(
+    notices: Sequence[NoticeDocument], older: bool, now_ms: int, columns: int, known: Known = NOTHING_KNOWN
+) -> Page:
+    if not notices:
+        return [line("Nothing older." if older else "Nothing that is here fits.")]
+    return timeline_page(notices, now_ms, columns, known)
+
+
+def unread_page(unread: int) -> Page:
+    """That a search did not look everywhere, as an aside."""
+    return [line(f"{counted(unread, 'entry', 'entries')} came in too lately to be searched yet: ask again in a while.")]
+
+
 def is_too_long_for_dht(text: str, is_reply: bool, *extras: str | None, poll: Sequence[str] = ()) -> bool:
     """Whether a notice with this text, content warning, language and options can't be a DHT record, so that only
     replicas carry it; said a few bytes early."""

@@ -20,6 +20,7 @@ from p2pblog.core.logs import LogState as LogState
 from p2pblog.core.logs import Span as Span
 from p2pblog.core.payload import Profile
 from p2pblog.core.quiet import Mute, MuteKind, Voted
+from p2pblog.core.search import Phrase
 from p2pblog.core.timelines import Row
 from p2pblog.store.meaning import Kind
 from p2pblog.store.meaning import News as News
@@ -102,6 +103,48 @@ class Thread:
     missing: int
 
 
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """Notices that hold all of `wanted` and none of `unwanted`, by `authors` (None: by anybody) and none of
+    `not_authors`, which stand from `since_ms` on and below `until_ms`. `before`: an id that is held, exclusive."""
+
+    limit: int
+    before: EntryId | None = None
+    wanted: tuple[Phrase, ...] = ()
+    unwanted: tuple[Phrase, ...] = ()
+    authors: tuple[IdentityHash, ...] | None = None
+    not_authors: tuple[IdentityHash, ...] = ()
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def fits(self, author: IdentityHash, sort: int, words: Sequence[str]) -> bool:
+        """Whether it asks for a notice by that author, at that place, with these words (`meaning.found_words`)."""
+        if author in self.not_authors or (self.authors is not None and author not in self.authors):
+            return False
+        if (self.since_ms is not None and sort < self.since_ms) or (
+            self.until_ms is not None and sort >= self.until_ms
+        ):
+            return False
+        wanted = all(phrase.is_in(words) for phrase in self.wanted)
+        return wanted and not any(phrase.is_in(words) for phrase in self.unwanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found. `unread`: how many entries it could not look into yet."""
+
+    rows: tuple[Row, ...]
+    unread: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """A list of people. `members`: how many."""
+
+    name: str
+    members: int
+
+
 OWN_IDENTITY = "identity"
 """The setting that holds the hash of the node's own identity; its notices stand in the home timeline."""
 
@@ -173,6 +216,10 @@ class Store(Protocol):
     async def mark_news_read(self) -> int:
         """All that has come is read from now on; gives how much of it was not."""
 
+    async def search(self, query: SearchQuery) -> Found:
+        """Notices that are shown, strays among them, newest first; no boosts. Words come into the index behind the
+        notices: at most SEARCH_CATCH_UP_MAX do before this answers. Raises NotFound for an unknown `before`."""
+
     async def rows(self, ids: Sequence[EntryId]) -> list[Row]:
         """The notices and boosts of these ids that may be shown, in the order asked for. A boost's row has the text,
         likes and boosts of what it boosts; the text is empty while that is not held, or hidden."""
@@ -237,9 +284,27 @@ class Store(Protocol):
     async def put_follow(self, follow: Follow) -> None: ...
 
     async def drop_follow(self, identity: IdentityHash) -> None:
-        """The follow goes; the entries stay until the store needs the room."""
+        """The follow goes, also out of all lists; the entries stay until the store needs the room."""
 
     async def follow_rows(self) -> list[FollowRow]: ...
+
+    async def put_list(self, name: str) -> bool:
+        """Begin a list, unless there is one of that name; gives whether there was room. At most LISTS_MAX are kept."""
+
+    async def drop_list(self, name: str) -> None:
+        """Raises NotFound for a list that is not there, as all below do."""
+
+    async def put_members(self, name: str, identities: Sequence[IdentityHash]) -> bool:
+        """Put these people into a list: all, or none where there was no room, which is what it gives. At most
+        LIST_MEMBERS_MAX are kept."""
+
+    async def drop_members(self, name: str, identities: Sequence[IdentityHash]) -> None: ...
+
+    async def members(self, name: str) -> list[IdentityHash]:
+        """By their hashes."""
+
+    async def lists(self) -> list[ListRow]:
+        """By their names."""
 
     async def put_peers(self, peers: Sequence[KnownPeer]) -> None:
         """Add or replace, by endpoint. Beyond KNOWN_PEERS_MAX those seen longest ago go."""

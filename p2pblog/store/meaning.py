@@ -30,6 +30,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.mentions import mentions_of
 from p2pblog.core.payload import Boost, Delete, Edit, Like, Note, Pin, Profile, Quote, Vote, decode, plain_texts
 from p2pblog.core.polls import Ballot, tally
+from p2pblog.core.search import MEDIA, log_word, tag_word, words_of
 from p2pblog.core.tags import tags_of
 from p2pblog.core.timelines import Row, is_shown, sort_time
 
@@ -189,6 +190,19 @@ def profile_of(payload: bytes | None) -> Profile | None:
 def called(profile: Profile | None) -> tuple[str | None, str | None]:
     """(name, bio) of a profile."""
     return (None, None) if profile is None else (profile.name, profile.bio)
+
+
+def has_media(note: Note) -> bool:
+    """Whether `has:media` finds it: a note has nothing but words yet."""
+    return False
+
+
+def found_words(payload: bytes, log: int, edit: Version | None = None) -> list[str]:
+    """By which words a notice is found, as `edit` has it since, in this order: those of its content warning, its log,
+    tags and media, its text. `log`: the store's number for its log. A change here asks for a new `core.search.FORM`."""
+    note = note_of(payload, edit)
+    marks = [log_word(log), *map(tag_word, tags_of(note.text)), *([MEDIA] if has_media(note) else [])]
+    return [*words_of(note.warning or ""), *marks, *words_of(note.text)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from p2pblog.core.polls import Ballot
 from p2pblog.core.quiet import Voted
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadChain, LocalProtocolError, NotFound
-from p2pblog.store import OWN_IDENTITY, Block, Follow, FollowRow, Loaded, Thread, TimelineQuery
+from p2pblog.store import OWN_IDENTITY, Block, Follow, FollowRow, Found, Loaded, SearchQuery, Thread, TimelineQuery
 from p2pblog.store.meaning import (
     IN_TIMELINES,
     REACTIONS,
@@ -45,6 +45,7 @@ from p2pblog.store.meaning import (
     called,
     compose,
     current,
+    found_words,
     is_retractable,
     meaning_of,
     news_of,
@@ -427,6 +428,22 @@ class MemoryStore(MemoryDesk):
     def _at_home(self) -> dict[IdentityHash, None]:
         own = self._settings.get(OWN_IDENTITY)
         return dict.fromkeys([*self._follows, *([] if own is None else [IdentityHash(own)])])
+
+    async def search(self, query: SearchQuery) -> Found:
+        below = None
+        if query.before is not None:
+            if query.before not in self._by_id:
+                raise NotFound(f"there is no notice {query.before.hex()} here")
+            below = self._by_id[query.before].place
+        shown = (held for held in self._by_id.values() if held.meaning.kind == Kind.NOTE and self._is_shown(held))
+        older = (held for held in shown if below is None or held.place < below)
+        found = (held for held in older if self._fits(held, query))
+        limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
+        return Found(tuple(self._row(held) for held in nlargest(limit, found, key=lambda held: held.place)))
+
+    def _fits(self, held: _Held, query: SearchQuery) -> bool:
+        words = found_words(held.entry.payload or b"", held.log.no, self._edit_of(held))
+        return query.fits(held.log.identity, held.sort, words)
 
     async def rows(self, ids: Sequence[EntryId]) -> list[Row]:
         found = (self._by_id.get(entry) for entry in ids)

@@ -1,13 +1,14 @@
-"""What a node keeps for itself, in dicts: follows, peers, settings, bookmarks. `memory.py` adds what peers write."""
+"""What a node keeps for itself, in dicts: follows, lists, peers, settings, bookmarks. `memory.py` adds peers' words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from p2pblog.config import BLOCKS_MAX, BOOKMARKS_MAX, KNOWN_PEERS_MAX, MUTES_MAX
+from p2pblog.config import BLOCKS_MAX, BOOKMARKS_MAX, KNOWN_PEERS_MAX, LIST_MEMBERS_MAX, LISTS_MAX, MUTES_MAX
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.quiet import Mute, MuteKind
-from p2pblog.store import Block, Follow, KnownPeer
+from p2pblog.errors import NotFound
+from p2pblog.store import Block, Follow, KnownPeer, ListRow
 
 
 class MemoryDesk:
@@ -20,6 +21,7 @@ class MemoryDesk:
         self._bookmarks: dict[EntryId, int] = {}
         self._mutes: dict[tuple[MuteKind, bytes], Mute] = {}
         self._blocks: dict[IdentityHash, Block] = {}
+        self._lists: dict[str, set[IdentityHash]] = {}
 
     def copy_desk(self, twin: MemoryDesk) -> None:
         """Give a twin the same."""
@@ -29,6 +31,7 @@ class MemoryDesk:
         twin._bookmarks.update(self._bookmarks)
         twin._mutes.update(self._mutes)
         twin._blocks.update(self._blocks)
+        twin._lists.update({name: set(members) for name, members in self._lists.items()})
 
     async def put_bookmark(self, notice: EntryId, now_ms: int) -> bool:
         if notice not in self._bookmarks and len(self._bookmarks) >= BOOKMARKS_MAX:
@@ -73,6 +76,39 @@ class MemoryDesk:
 
     async def drop_follow(self, identity: IdentityHash) -> None:
         self._follows.pop(identity, None)
+        for members in self._lists.values():
+            members.discard(identity)
+
+    async def put_list(self, name: str) -> bool:
+        if name not in self._lists and len(self._lists) >= LISTS_MAX:
+            return False
+        self._lists.setdefault(name, set())
+        return True
+
+    async def drop_list(self, name: str) -> None:
+        self._list(name)
+        del self._lists[name]
+
+    async def put_members(self, name: str, identities: Sequence[IdentityHash]) -> bool:
+        together = self._list(name) | set(identities)
+        if len(together) > LIST_MEMBERS_MAX:
+            return False
+        self._lists[name] = together
+        return True
+
+    async def drop_members(self, name: str, identities: Sequence[IdentityHash]) -> None:
+        self._list(name).difference_update(identities)
+
+    async def members(self, name: str) -> list[IdentityHash]:
+        return sorted(self._list(name))
+
+    async def lists(self) -> list[ListRow]:
+        return [ListRow(name, len(members)) for name, members in sorted(self._lists.items())]
+
+    def _list(self, name: str) -> set[IdentityHash]:
+        if name not in self._lists:
+            raise NotFound("you have no list of that name", hint="p2pblog lists")
+        return self._lists[name]
 
     async def put_peers(self, peers: Sequence[KnownPeer]) -> None:
         self._peers.update({peer.endpoint: peer for peer in peers})

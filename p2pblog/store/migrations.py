@@ -188,9 +188,34 @@ def _to_version_10(db: sqlite3.Connection) -> None:
     db.execute("INSERT OR REPLACE INTO setting SELECT ?, CAST(max(no) AS BLOB) FROM news HAVING max(no)", (NEWS_READ,))
 
 
+_VERSION_7 = """
+CREATE VIRTUAL TABLE word USING fts5(said, content='', columnsize=0, tokenize="ascii tokenchars '#@:_'");
+CREATE TABLE found (number INTEGER PRIMARY KEY, key INTEGER NOT NULL UNIQUE, version INTEGER NOT NULL);
+CREATE INDEX found_by_version ON found (version);
+CREATE TABLE unread (no INTEGER PRIMARY KEY, low INTEGER NOT NULL, high INTEGER NOT NULL);
+CREATE TABLE word_form (form TEXT NOT NULL);
+"""
+"""Nothing is indexed yet: without a form `sql_words.prepare` begins with all that is held."""
+
+_LISTS = """
+CREATE TABLE list (no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE member (list INTEGER, identity BLOB, PRIMARY KEY (list, identity)) WITHOUT ROWID;
+CREATE INDEX member_by_identity ON member (identity, list);
+"""
+
+
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
-MIGRATIONS: tuple[Step, ...] = (_VERSION_1, _to_version_2, _to_version_3, _VERSION_8, _to_version_9, _to_version_10)
+MIGRATIONS: tuple[Step, ...] = (
+    _VERSION_1,
+    _to_version_2,
+    _to_version_3,
+    _VERSION_7,
+    _LISTS,
+    _VERSION_8,
+    _to_version_9,
+    _to_version_10,
+)
 """Step n brings a database of version n - 1 to version n."""
 
 

@@ -31,6 +31,7 @@ from p2pblog.store.sql_base import (
     logs_of_owner,
     place_record,
 )
+from p2pblog.store.sql_words import await_words, take_out
 
 IDS_PER_QUESTION = 500
 """Values in one IN (…); SQLite's own limit was 999 until 3.32."""
@@ -84,8 +85,10 @@ def _read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
 
 @dataclass(slots=True)
 class Harvest:
-    """Records on their way into the registers: the runs of one transaction go in as one batch."""
+    """Records on their way into the registers: the runs of one transaction go in as one batch. `unread`: the ranges of
+    keys whose words are to be indexed."""
 
+    unread: list[tuple[int, int]] = field(default_factory=list)
     ids: list[bytes] = field(default_factory=list)
     home: list[bytes] = field(default_factory=list)
     feed: list[bytes] = field(default_factory=list)
@@ -94,6 +97,8 @@ class Harvest:
 
     def bring_in(self, db: sqlite3.Connection) -> None:
         """Put them in. Due before anything else looks at the indexes."""
+        await_words(db, self.unread)
+        self.unread.clear()
         for register, records in ((IDS, self.ids), (HOME, self.home), (FEED, self.feed)):
             register.add(db, sorted(records))
             records.clear()
@@ -175,7 +180,7 @@ def note_edited(db: sqlite3.Connection, log: LogRow, ids: Sequence[EntryId], har
 
 
 def settle_tags(db: sqlite3.Connection, author: int, notice: EntryId) -> None:
-    """A notice comes to stand under the tags that its words have now, and no others."""
+    """A notice comes to stand under the tags that its words have now, and no others, and to be found by its words."""
     key = key_of_id(db, notice)
     found = [] if key is None else read_items(db, [key])
     if not found or found[0].kind != Kind.NOTE:
@@ -183,6 +188,7 @@ def settle_tags(db: sqlite3.Connection, author: int, notice: EntryId) -> None:
     item, log = found[0], log_of_key(db, found[0].key)
     if log.owner != author:  # an edit of somebody else's notice means nothing
         return
+    await_words(db, [(item.key, item.key)])
     db.execute("DELETE FROM tag WHERE key = ?", (item.key,))
     is_retracted = db.execute("SELECT 1 FROM retracted WHERE key = ?", (item.key,)).fetchone() is not None
     if not item.held or item.stray or is_retracted or item.seq > log.shown_to:
@@ -372,6 +378,7 @@ def restand(db: sqlite3.Connection, before: LogRow, after: LogRow) -> None:
 def forget(db: sqlite3.Connection, log: LogRow, low: int, high: int) -> None:
     """Forget the entries in a range of keys, and what their deletes hid. Spans are the caller's."""
     lift(db, log, deletes_within(db, low, high))
+    take_out(db, low, high)
     start = low
     while items := _read_range(db, start, high):
         leave(db, log, items)

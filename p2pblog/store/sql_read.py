@@ -6,7 +6,7 @@ Every query walks an index made for it; tests/store/test_plans.py asks the plann
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
 
@@ -158,7 +158,7 @@ def _read_chain(packed: bytes) -> tuple[Entry, ...]:
 
 
 def timeline(db: sqlite3.Connection, query: TimelineQuery) -> list[Row]:
-    place = LAST_PLACE if query.before is None else _place_of(db, query.before)
+    place = LAST_PLACE if query.before is None else place_of(db, query.before)
     limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
     places: Iterator[tuple[int, ...]]
     if query.tag is not None:
@@ -189,12 +189,19 @@ def _tagged(
 TAGGED = "SELECT sort, key FROM tag WHERE tag = ? AND (sort, key) < (?, ?) ORDER BY sort DESC, key DESC"
 
 
-def _place_of(db: sqlite3.Connection, entry: EntryId) -> tuple[int, int]:
+def place_of(db: sqlite3.Connection, entry: EntryId) -> tuple[int, int]:
     key = key_of_id(db, entry)
     if key is None:
         raise NotFound(f"there is no notice {entry.hex()} here")
     (sort,) = db.execute("SELECT sort FROM entry WHERE key = ?", (key,)).fetchone()
     return sort, key
+
+
+def rows_at(db: sqlite3.Connection, keys: Iterable[int], limit: int) -> list[Row]:
+    """The first notices and boosts at these keys that may be shown, at most `limit`."""
+    reader = _RowReader(db)
+    found = (reader.shown_if(key) for key in keys)
+    return [reader.row(shown) for shown in islice((shown for shown in found if shown is not None), limit)]
 
 
 def rows(db: sqlite3.Connection, ids: Sequence[EntryId]) -> list[Row]:
@@ -225,19 +232,19 @@ class _RowReader:
         self._owners: dict[bytes, int] = {}
 
     def shown(self, key: int) -> Shown:
-        shown = self._shown(key)
+        shown = self.shown_if(key)
         assert shown is not None, "an index of what is shown holds something hidden"
         return shown
 
     def shown_by_id(self, entry: EntryId) -> Shown | None:
-        return self._shown(self._key(entry))
+        return self.shown_if(self._key(entry))
 
     def _key(self, entry: EntryId) -> int | None:
         if entry not in self._keys:
             self._keys[entry] = key_of_id(self._db, entry)
         return self._keys[entry]
 
-    def _shown(self, key: int | None) -> Shown | None:
+    def shown_if(self, key: int | None) -> Shown | None:
         found = None if key is None else self._db.execute(SHOWN, (key,)).fetchone()
         if found is None:
             return None

@@ -17,7 +17,7 @@ from p2pblog.core.logs import Batch, Located, LogState, Span
 from p2pblog.core.quiet import Mute, MuteKind
 from p2pblog.errors import BadChain, LocalProtocolError
 from p2pblog.store import NEWS_READ, OWN_IDENTITY, Block, Follow, KnownPeer
-from p2pblog.store.meaning import PLAIN, Meaning, meaning_of, meanings_of, vouched_to
+from p2pblog.store.meaning import PLAIN, Kind, Meaning, meaning_of, meanings_of, vouched_to
 from p2pblog.store.rows import insert_rows
 from p2pblog.store.spans import check_newest, fit, neighbours, span_of
 from p2pblog.store.sql_base import (
@@ -49,7 +49,9 @@ from p2pblog.store.sql_index import (
     restand,
     set_at_home,
 )
+from p2pblog.store.sql_lists import leave_lists
 from p2pblog.store.sql_read import news
+from p2pblog.store.sql_words import await_words, take_out
 from p2pblog.store.stretch import Stretch, places, signatures_of, stretch_of
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -142,6 +144,8 @@ def _insert(
     other = [at for at, meaning in enumerate(meanings) if meaning is not PLAIN]
     harvest.ids += map(id_record, stretch.ids, keys)
     _insert_rows(db, stretch, keys, sorts, meanings if other else None)
+    if len(other) < len(stretch) or any(meaning.kind == Kind.NOTE for meaning in meanings):
+        harvest.unread.append((keys[0], keys[-1]))
     if not stray and not has_retractions(db, log.owner):
         reap_plain(db, log, keys, sorts, other, harvest)
         note_edited(db, log, stretch.ids, harvest)
@@ -239,6 +243,8 @@ def _fill_one(db: sqlite3.Connection, log: LogRow, key: int, payload: bytes, mea
     )
     db.execute("DELETE FROM gap WHERE key = ?", (key,))
     enter(db, log, read_items(db, [key]))
+    if meaning.kind == Kind.NOTE:
+        await_words(db, [(key, key)])
     if meaning.deletes:
         enter_deletes(db, log, [(key, seen, meaning.deletes)])
 
@@ -248,6 +254,7 @@ def drop_retracted(db: sqlite3.Connection, before_ms: int) -> int:
     for step in in_steps([key for (key,) in rows], size=100):
         for key in step:
             (payload,) = db.execute("SELECT payload FROM entry WHERE key = ?", (key,)).fetchone()
+            take_out(db, key, key)
             db.execute("INSERT INTO gap VALUES (?, ?, ?, 0, 0)", (key, len(payload), payload_hash(payload)))
             db.execute("UPDATE entry SET payload = NULL WHERE key = ?", (key,))
             db.execute("DELETE FROM retracted WHERE key = ?", (key,))
@@ -475,6 +482,7 @@ def put_follow(db: sqlite3.Connection, follow: Follow) -> None:
 
 def drop_follow(db: sqlite3.Connection, identity: IdentityHash) -> None:
     db.execute("DELETE FROM follow WHERE identity = ?", (identity,))
+    leave_lists(db, identity)
     _settle_home(db, identity)
 
 

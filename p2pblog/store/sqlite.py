@@ -22,7 +22,7 @@ import aiosqlite
 import trio
 
 from p2pblog.bridge import Bridge
-from p2pblog.config import READERS, WRITES_PER_COMMIT_MAX
+from p2pblog.config import READERS, SEARCH_CATCH_UP_MAX, SEARCH_IDLE_S, SEARCH_SLICE, WRITES_PER_COMMIT_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
@@ -36,12 +36,19 @@ from p2pblog.store import (
     Block,
     Follow,
     FollowRow,
+    Found,
     KnownPeer,
+    ListRow,
     Loaded,
+    SearchQuery,
     Thread,
     TimelineQuery,
     migrations,
+    sql_indexer,
+    sql_lists,
     sql_read,
+    sql_search,
+    sql_words,
     sql_write,
 )
 from p2pblog.store.meaning import Kind, News, Version
@@ -111,6 +118,7 @@ def _prepare_writer(path: Path, db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
     migrations.migrate(db)
+    sql_words.prepare(db)
 
 
 def _prepare_reader(db: sqlite3.Connection) -> None:
@@ -161,9 +169,19 @@ class _Aio:
         self._waiting: list[_Write] = []
         self._draining: asyncio.Task[None] | None = None
         self._closed = False
+        self._reading_on: asyncio.Task[None] | None = None
+        self._wrote_at = 0.0
         self._keeper = asyncio.ensure_future(self._keep())
+        self._read_on()
 
     async def write(self, run: Callable[[sqlite3.Connection], T], durable: bool) -> T:
+        self._wrote_at = asyncio.get_running_loop().time()
+        try:
+            return await self._write(run, durable)
+        finally:
+            self._read_on()
+
+    async def _write(self, run: Callable[[sqlite3.Connection], T], durable: bool) -> T:
         self._check_open()
         write = _Write(run, durable, asyncio.get_running_loop().create_future())
         self._waiting.append(write)
@@ -186,6 +204,30 @@ class _Aio:
             finally:
                 for write in writes:
                     write.tell()
+
+    def _read_on(self) -> None:
+        """See to it that the words of what came are indexed as soon as the writer rests."""
+        if not self._closed and (self._reading_on is None or self._reading_on.done()):
+            self._reading_on = asyncio.ensure_future(self._read_on_idle())
+
+    async def _read_on_idle(self) -> None:
+        clock = asyncio.get_running_loop().time
+        looked = SEARCH_SLICE
+        while looked == SEARCH_SLICE:
+            while (rest := self._wrote_at + SEARCH_IDLE_S - clock()) > 0:  # noqa: ASYNC110 - a write moves it on
+                await asyncio.sleep(rest)
+            try:
+                looked = await self._write(_read_slice, False)
+            except StoreError:  # full, or closed: the next write comes back to it
+                return
+
+    async def search(self, run: Callable[[sqlite3.Connection], T]) -> T:
+        """As `read`, with the index of words brought on before, as far as that is quickly done."""
+        with suppress(StoreFull):  # what is in can be read all the same
+            for _ in range(SEARCH_CATCH_UP_MAX // SEARCH_SLICE):
+                if await self._write(_read_slice, False) < SEARCH_SLICE:
+                    break
+        return await self.read(run)
 
     async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
         self._check_open()
@@ -223,6 +265,8 @@ class _Aio:
             await asyncio.Event().wait()
         finally:
             self._closed = True
+            if self._reading_on is not None:
+                self._reading_on.cancel()
             if self._draining is not None:
                 await asyncio.wait([self._draining])
             await self._close_readers()
@@ -239,6 +283,10 @@ class _Aio:
 
 
 # --- in a database thread ---------------------------------------------------------------------------------------------
+
+
+def _read_slice(db: sqlite3.Connection) -> int:
+    return sql_indexer.read_some(db, SEARCH_SLICE)
 
 
 def _read(db: sqlite3.Connection, run: Callable[[sqlite3.Connection], T], path: Path) -> T:
@@ -349,6 +397,9 @@ class SqliteStore:
     async def mark_news_read(self) -> int:
         return await self._write(sql_write.mark_news_read)
 
+    async def search(self, query: SearchQuery) -> Found:
+        return await self._bridge.run(self._aio.search, lambda db: sql_search.search(db, query))
+
     async def rows(self, ids: Sequence[EntryId]) -> list[Row]:
         return await self._read(sql_read.rows, tuple(ids))
 
@@ -411,6 +462,24 @@ class SqliteStore:
 
     async def follow_rows(self) -> list[FollowRow]:
         return await self._read(sql_read.follow_rows)
+
+    async def put_list(self, name: str) -> bool:
+        return await self._write(sql_lists.put_list, name)
+
+    async def drop_list(self, name: str) -> None:
+        await self._write(sql_lists.drop_list, name)
+
+    async def put_members(self, name: str, identities: Sequence[IdentityHash]) -> bool:
+        return await self._write(sql_lists.put_members, name, tuple(identities))
+
+    async def drop_members(self, name: str, identities: Sequence[IdentityHash]) -> None:
+        await self._write(sql_lists.drop_members, name, tuple(identities))
+
+    async def members(self, name: str) -> list[IdentityHash]:
+        return await self._read(sql_lists.members, name)
+
+    async def lists(self) -> list[ListRow]:
+        return await self._read(sql_lists.lists)
 
     async def put_peers(self, peers: Sequence[KnownPeer]) -> None:
         await self._write(sql_write.put_peers, tuple(peers))

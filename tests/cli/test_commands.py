@@ -58,6 +58,13 @@ NEEDS_A_DAEMON = [
     ["why", "5feceb66"],
     ["timeline"],
     ["timeline", "-f"],
+    ["lists"],
+    ["list", "create", "tea"],
+    ["list", "delete", "tea"],
+    ["list", "add", "tea", BOB],
+    ["list", "remove", "tea", BOB],
+    ["list", "show", "tea"],
+    ["search", "hello"],
     ["show", "5feceb66"],
     ["thread", "5feceb66"],
     ["peers"],
@@ -209,7 +216,7 @@ def test_arguments_reach_the_node_as_they_were_typed(alice: Alice, node: FakeNod
     nothing = {"poll": None, "closes": None}
     assert node.calls == [
         ("post", {"text": "  two\n lines ☼ ", "reply_to": "5feceb66", "cw": "the end", "lang": "pt-BR", **nothing}),
-        ("timeline", {"limit": 7, "before": notice["id"], "author": "bob", "tag": "bees"}),
+        ("timeline", {"limit": 7, "before": notice["id"], "author": "bob", "tag": "bees", "of_list": None}),
         ("profile", {"name": None, "bio": "", "links": None, "address": None}),
     ]
 
@@ -513,7 +520,9 @@ def all_commands() -> list[str]:
 
 def commands() -> list[list[str]]:
     simulator = [["sim", name] for name in ("list", "run", "plot", "compare")]
-    return [[name] for name in all_commands() if name not in {"peer", "sim"}] + [["peer", "add"], *simulator]
+    lists = [["list", name] for name in ("create", "delete", "add", "remove", "show")]
+    alone = [[name] for name in all_commands() if name not in {"peer", "sim", "list"}]
+    return [*alone, ["peer", "add"], *simulator, *lists]
 
 
 def test_the_contracts_commands_are_all_there() -> None:

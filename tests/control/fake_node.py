@@ -47,6 +47,8 @@ class FakeNode:
         self.bookmarked: list[dict[str, Any]] = []
         self.mutes: dict[tuple[str, str], dict[str, Any]] = {}
         self.blocks: dict[str, dict[str, Any]] = {}
+        self.unread = 0
+        self.listed: dict[str, list[str]] = {}
         self.token: trio.lowlevel.TrioToken | None = None  # where the node runs in another thread than the test
 
     def _called(self, route: str, **arguments: Any) -> None:
@@ -332,17 +334,52 @@ class FakeNode:
         self._called("invite")
         return {"uri": f"p2pblog:{ALICE}?peer=127.0.0.1:4711"}
 
+    async def lists(self) -> list[dict[str, Any]]:
+        self._called("lists")
+        return [{"name": name, "members": len(members)} for name, members in sorted(self.listed.items())]
+
+    async def create_list(self, name: str) -> dict[str, Any]:
+        self._called("create_list", name=name)
+        self.listed[name] = []
+        return {"name": name, "members": 0}
+
+    async def delete_list(self, name: str) -> dict[str, Any]:
+        self._called("delete_list", name=name)
+        return {"name": name, "members": len(self.listed.pop(name))}
+
+    async def add_to_list(self, name: str, addresses: list[str]) -> dict[str, Any]:
+        self._called("add_to_list", name=name, addresses=addresses)
+        self.listed[name] += addresses
+        return {"name": name, "members": len(self.listed[name])}
+
+    async def remove_from_list(self, name: str, addresses: list[str]) -> dict[str, Any]:
+        self._called("remove_from_list", name=name, addresses=addresses)
+        self.listed[name] = [address for address in self.listed[name] if address not in addresses]
+        return {"name": name, "members": len(self.listed[name])}
+
+    async def show_list(self, name: str) -> dict[str, Any]:
+        self._called("show_list", name=name)
+        members = [{"address": address, "name": None, "petname": "bob"} for address in self.listed[name]]
+        return {"name": name, "members": members}
+
     async def timeline(
-        self, limit: int = 20, before: str | None = None, author: str | None = None, tag: str | None = None
+        self,
+        limit: int = 20,
+        before: str | None = None,
+        author: str | None = None,
+        tag: str | None = None,
+        of_list: str | None = None,
     ) -> list[dict[str, Any]]:
-        self._called("timeline", limit=limit, before=before, author=author, tag=tag)
+        self._called("timeline", limit=limit, before=before, author=author, tag=tag, of_list=of_list)
         rows = list(reversed(self.notices))
         if before is not None:
             rows = rows[rows.index(self._find(before)) + 1 :]
         return [row for row in rows if author in (None, row["author"])][:limit]
 
-    async def watch(self, author: str | None = None, tag: str | None = None) -> AsyncIterator[dict[str, Any]]:
-        self._called("watch", author=author, tag=tag)
+    async def watch(
+        self, author: str | None = None, tag: str | None = None, of_list: str | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        self._called("watch", author=author, tag=tag, of_list=of_list)
         outgoing, incoming = trio.open_memory_channel[dict[str, Any]](100)
         self.watchers.append(outgoing)
         self.watching += 1
@@ -354,6 +391,11 @@ class FakeNode:
         finally:
             self.watching -= 1
             self.watchers.remove(outgoing)
+
+    async def search(self, query: str, limit: int = 20, before: str | None = None) -> dict[str, Any]:
+        self._called("search", query=query, limit=limit, before=before)
+        found = [row for row in reversed(self.notices) if query in row["text"]]
+        return {"notices": found[:limit], "unread": self.unread}
 
     async def show(self, notice: str) -> dict[str, Any]:
         self._called("show", notice=notice)

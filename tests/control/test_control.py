@@ -97,7 +97,14 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "unblock": ({"address": "d" * 56}, api.BlockDocument),
     "why": ({"notice": "5feceb66"}, api.WhyDocument),
     "invite": ({}, api.InviteDocument),
+    "lists": ({}, api.ListDocument),
+    "create_list": ({"name": "tea"}, api.ListDocument),
+    "add_to_list": ({"name": "tea", "addresses": [ALICE]}, api.ListDocument),
+    "remove_from_list": ({"name": "tea", "addresses": []}, api.ListDocument),
+    "show_list": ({"name": "tea"}, api.ListMembersDocument),
+    "delete_list": ({"name": "tea"}, api.ListDocument),
     "timeline": ({"limit": 5}, api.NoticeDocument),
+    "search": ({"query": "hello"}, api.SearchDocument),
     "show": ({"notice": "5feceb66"}, api.NoticeDocument),
     "thread": ({"notice": "5feceb66"}, api.ThreadDocument),
     "peers": ({}, api.PeerDocument),
@@ -118,6 +125,7 @@ async def test_every_route_answers_its_document(home: Home, served: Served) -> N
         await node.follow("c" * 56, "carol")
         await node.mute(word="spoiler")
         await node.block("d" * 56)
+        await node.create_list("tea")
         await node.add_peer("192.0.2.1:1000")
         async with served(home, node):
             answer = await ask(home, route, **arguments)
@@ -214,7 +222,7 @@ async def test_absent_arguments_are_left_to_the_node(home: Home, served: Served)
     node = FakeNode()
     async with served(home, node) as path:
         await ask_raw(path, posted("timeline", b'{"before": null}'))
-    assert node.calls == [("timeline", {"limit": 20, "before": None, "author": None, "tag": None})]
+    assert node.calls == [("timeline", {"limit": 20, "before": None, "author": None, "tag": None, "of_list": None})]
 
 
 @trio_test

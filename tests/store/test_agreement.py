@@ -17,8 +17,20 @@ from p2pblog.core.forks import prove_fork
 from p2pblog.core.identity import Identity
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.runs import check_run, encode_run
+from p2pblog.core.search import parse
 from p2pblog.errors import BadChain, NotFound
-from p2pblog.store import OWN_IDENTITY, Block, Follow, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.store import (
+    OWN_IDENTITY,
+    Block,
+    Follow,
+    SearchQuery,
+    TimelineQuery,
+    migrations,
+    sql_indexer,
+    sql_read,
+    sql_search,
+    sql_write,
+)
 from p2pblog.store.meaning import Kind
 from p2pblog.store.memory import MemoryStore
 
@@ -196,11 +208,32 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
     return asked
 
 
-def compare(memory: MemoryStore, db: sqlite3.Connection, world: World, thorough: bool) -> None:
+def searches(world: World, thorough: bool) -> list[SearchQuery]:
+    texts = ("re", "#bees -honey", "bees", "re* -5") if thorough else ("bees",)
+    parsed = [parse(text, NOON) for text in texts]
+    asked = [SearchQuery(99, None, query.wanted, query.unwanted) for query in parsed]
+    asked.append(SearchQuery(99, since_ms=0))
+    if thorough:
+        alice, bob, _ = (someone.hash for someone in world.people)
+        asked += [SearchQuery(3, entry.id, since_ms=0) for entry in world.entries[::2]]
+        asked += [SearchQuery(9, None, parsed[0].wanted, (), (alice, bob), (bob,))]
+        asked += [SearchQuery(9, None, (), (), (alice,), (), since, NOON + 2_000) for since in (NOON, NOON + 1)]
+    return asked
+
+
+def compare(memory: MemoryStore, db: sqlite3.Connection, world: World, thorough: bool, is_indexed: bool = True) -> None:
     for name, args in questions(world, thorough):
         plain = answer(lambda: finish(getattr(memory, name)(*args)))  # noqa: B023 - asked at once
         from_sql = answer(lambda: getattr(sql_read, name)(db, *args))  # noqa: B023
         assert from_sql == plain, f"{name}{args}"
+    if not is_indexed:
+        return
+    while sql_indexer.read_some(db, 5):
+        pass
+    for query in searches(world, thorough):
+        found = answer(lambda: finish(memory.search(query)))  # noqa: B023
+        assert answer(lambda: sql_search.search(db, query)) == found, query  # noqa: B023
+    db.execute("INSERT INTO word (word) VALUES ('integrity-check')")
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
@@ -218,7 +251,7 @@ def test_both_stores_agree_under_any_interleaving(data: st.DataObject) -> None:
             plain = answer(lambda: finish(getattr(memory, name)(*args)))  # noqa: B023 - asked at once
             from_sql = answer(lambda: change(db, name, args))  # noqa: B023
             assert from_sql == plain, f"{name}{args}"
-            compare(memory, db, world, thorough=False)
+            compare(memory, db, world, thorough=False, is_indexed=data.draw(st.booleans(), "is indexed"))
         compare(memory, db, world, thorough=True)
         compare_news(memory, db)
         check_frozen(memory, db, world)

@@ -1,0 +1,36 @@
+"""Lists of people, and who is in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from p2pblog.pages.values import counted, table, try_line, who
+from p2pblog.terminal import Page, Piece, Style, clean_line, line
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import ListDocument, ListMembersDocument
+
+
+def lists_page(lists: Sequence[ListDocument], columns: int, command: str) -> Page:
+    """`command` is how this program is called here."""
+    if not lists:
+        return [line("You have no lists."), try_line(f"{command} list create NAME")]
+    rows = [[clean_line(each["name"]), f"{each['members']:,}"] for each in lists]
+    return table(["NAME", "MEMBERS"], rows, columns, shrink=(0,), right={1})
+
+
+def list_page(done: str, changed: ListDocument) -> Page:
+    """What became of a list, after a word for it."""
+    return [line(f"{done}: {clean_line(changed['name'])}, {counted(changed['members'], 'member')}")]
+
+
+def members_page(shown: ListMembersDocument) -> Page:
+    """Each with the whole address below, which is what one copies."""
+    if not shown["members"]:
+        return [line("Nobody is in it yet.")]
+    page: Page = []
+    for member in shown["members"]:
+        page += [line(*who(member["name"], member["address"], member["petname"]))]
+        page += [line("  ", Piece(member["address"], Style.DIM))]
+    return page

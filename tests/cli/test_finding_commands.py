@@ -1,0 +1,80 @@
+"""What the commands answer that choose among notices: searches and lists."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fake_node import ALICE, BOB, FakeNode
+from terminal_scene import Alice
+
+from p2pblog.control import api
+
+
+def fields(shape: type) -> list[str]:
+    return list(shape.__annotations__)
+
+
+def test_a_search_shows_notices_and_says_aside_what_it_did_not_look_into(alice: Alice, node: FakeNode) -> None:
+    node.add(text="honey bees")
+    newest = node.add(text="bees")
+    assert [row["text"] for row in alice.gets("search", "bees", "-n", "5")] == ["bees", "honey bees"]
+    assert [list(row) for row in alice.gets("search", " honey", "bees ")] == [fields(api.NoticeDocument)]
+    assert "honey bees" in alice.types("search", "bees").stdout
+    alice.gets("search", "--before", newest["id"], "--", "bees", "-wasps")
+    assert node.calls[-1] == ("search", {"query": "bees -wasps", "limit": 20, "before": newest["id"]})
+    assert alice.types("search", "wasps").stdout == "Nothing that is here fits.\n"
+    assert alice.types("search", "wasps", "--before", newest["id"]).stdout == "Nothing older.\n"
+    node.unread = 1_200
+    result = alice.types("search", "honey", "--json")
+    assert [row["text"] for row in json.loads(result.stdout)] == ["honey bees"]
+    assert result.stderr == "1,200 entries came in too lately to be searched yet: ask again in a while.\n"
+
+
+def test_lists_are_made_filled_and_read(alice: Alice, node: FakeNode) -> None:
+    alice.gets("follow", BOB)
+    assert alice.types("lists").stdout.startswith("You have no lists.\nTry: ")
+    assert alice.gets("list", "create", " tea ") == {"name": "tea", "members": 0}
+    assert alice.types("list", "show", "tea").stdout == "Nobody is in it yet.\n"
+    assert alice.gets("list", "add", "tea", BOB, ALICE) == {"name": "tea", "members": 2}
+    assert node.calls[-1] == ("add_to_list", {"name": "tea", "addresses": [BOB, ALICE]})
+    assert alice.types("list", "remove", "tea", ALICE).stdout == "Now: tea, 1 member\n"
+    assert alice.gets("lists") == [{"name": "tea", "members": 1}]
+    assert alice.types("lists").stdout.split() == ["NAME", "MEMBERS", "tea", "1"]
+    assert alice.gets("list", "show", "tea") == {
+        "name": "tea",
+        "members": [{"address": BOB, "name": None, "petname": "bob"}],
+    }
+    assert alice.types("list", "show", "tea").stdout == f"bob ({BOB[:8]})\n  {BOB}\n"
+    alice.gets("timeline", "--list", "tea", "-n", "3")
+    assert node.calls[-1][1] == {"limit": 3, "before": None, "author": None, "tag": None, "of_list": "tea"}
+    assert alice.types("timeline", "--list", "tea").stdout == "Nothing of theirs is here yet.\n"
+    assert alice.types("list", "delete", "tea").stdout == "Deleted: tea, 1 member\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["list", "create"], "missing argument 'NAME'"),
+        (["list", "create", ""], "the list's name is empty"),
+        (["list", "create", "x" * 51], "51 characters"),
+        (["list", "create", "a\nb"], "more than one line"),
+        (["list", "show", "\u202e"], "no visible character"),
+        (["list", "add", "tea"], "missing argument 'ADDRESS...'"),
+        (["list", "remove", "tea", "\udcff"], "not valid UTF-8"),
+        (["timeline", "--list", "tea", "--author", "bob"], "do not go together"),
+        (["timeline", "--list", ""], "the list's name is empty"),
+        (["search"], "missing argument 'QUERY...'"),
+        (["search", " "], "there is nothing to look for"),
+        (["search", '"bees'], 'a " is opened and not closed'),
+        (["search", "since:yesterday"], "since: takes a day like 2026-11-01"),
+        (["search", "x" * 501], "501 characters"),
+        (["search", "\udcff"], "not valid UTF-8"),
+        (["search", "bees", "--before", "abc"], "6 digits"),
+    ],
+)
+def test_wrong_words_are_2(alice: Alice, node: FakeNode, words: list[str], sentence: str) -> None:
+    result = alice.types(*words)
+
+    assert (result.exit_code, result.stdout, node.calls) == (2, "", [])
+    assert sentence.lower() in result.stderr.lower()
