@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from p2pblog.config import (
     BIO_CHARACTERS_MAX,
+    FILES_PER_NOTE_MAX,
     LANGUAGE_CHARACTERS_MAX,
     NAME_CHARACTERS_MAX,
     NOTE_BYTES_MAX,
@@ -20,6 +21,7 @@ from p2pblog.config import (
 )
 from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.media import Attachment
 from p2pblog.errors import LocalProtocolError, Malformed, RemoteProtocolError
 
 REPLACES_MAX = 16
@@ -69,6 +71,8 @@ class Note:
     """What is shown before the text is asked for."""
     language: str | None = None
     """A language tag (RFC 5646, 2.1, by its form alone)."""
+    media: tuple[Attachment, ...] = ()
+    """Files that belong to it; they travel only to who asks for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +124,10 @@ def encode(payload: Payload) -> bytes:
     match payload:
         case LogStart(identity):
             fields = {"identity": identity}
-        case Note(text, reply_to, warning, language):
+        case Note(text, reply_to, warning, language, media):
             reference = None if reply_to is None else reply_to.value
-            fields = {"text": text, "reply_to": reference, "cw": warning, "lang": language}
+            files = [attachment.value for attachment in media] or None
+            fields = {"text": text, "reply_to": reference, "cw": warning, "lang": language, "media": files}
         case Boost(of) | Like(of):
             fields = {"of": of.value}
         case Delete(of, replaces):
@@ -213,6 +218,7 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
                 None if reply_to is None else Ref.from_value(reply_to),
                 _text(fields.get("cw", ""), WARNING_CHARACTERS_MAX, 4 * WARNING_CHARACTERS_MAX) or None,
                 _language(fields.get("lang", "")) or None,
+                _media(fields.get("media", [])),
             )
         case "boost":
             return Boost(Ref.from_value(fields.get("of")))
@@ -230,6 +236,11 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
             )
         case _:
             return Unknown(kind)
+
+
+def _media(value: Any) -> tuple[Attachment, ...]:
+    items = codec.as_list(value, length_max=FILES_PER_NOTE_MAX)
+    return tuple(Attachment.from_value(item) for item in items)
 
 
 _LANGUAGE = re.compile(r"([a-z]{2,8}|[xi](?=-))(-[a-z0-9]{1,8})*", re.IGNORECASE | re.ASCII)

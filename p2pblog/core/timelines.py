@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from p2pblog.core.identity import Standing
 from p2pblog.core.keys import EntryId
+from p2pblog.core.media import Attachment
 
 
 def sort_time(time_ms: int, first_seen_ms: int, before: int | None, after: int | None) -> int:
@@ -41,3 +42,4 @@ class Row:
     tags: tuple[str, ...] = ()
     warning: str | None = None
     language: str | None = None
+    media: tuple[Attachment, ...] = ()

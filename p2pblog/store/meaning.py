@@ -8,6 +8,7 @@ what hides what never runs in a circle and does not depend on the order of arriv
 * Of an identity that isn't kept, a run is hidden until it is; a stray is shown, since whoever handed it in checked it.
 * A retracted entry's payload is not *missing*: nobody asks for it again.
 * A like or boost counts while it is shown, once for each identity.
+* A file is *referred to* by the shown notices that have it, strays included: only such a file is given to peers.
 * A notice stands under each tag of its text wherever its author's timeline shows it.
 * A reply ties its parent and its children together even when it is retracted itself, so a conversation stays whole.
 """
@@ -23,6 +24,7 @@ from p2pblog.config import SEQ_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId
+from p2pblog.core.media import FileHash, distinct_files
 from p2pblog.core.payload import Boost, Delete, Like, Note, Profile, decode, plain_texts
 from p2pblog.core.tags import tags_of
 from p2pblog.core.timelines import Row, is_shown, sort_time
@@ -46,17 +48,19 @@ REACTIONS = (Kind.BOOST, Kind.LIKE)
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """`of`: the id replied to, boosted or liked. `deletes`: the ids taken back, ascending. `tags`: a notice's."""
+    """`of`: the id replied to, boosted or liked. `deletes`: the ids taken back, ascending. `tags`: a notice's;
+    `files`: the hashes of its files and their thumbnails."""
 
     kind: Kind
     of: EntryId | None = None
     deletes: tuple[EntryId, ...] = ()
     tags: tuple[str, ...] = ()
+    files: tuple[FileHash, ...] = ()
 
 
 _GAP, _PROFILE, _OTHER = Meaning(Kind.GAP), Meaning(Kind.PROFILE), Meaning(Kind.OTHER)
 PLAIN = Meaning(Kind.NOTE)
-"""Of every notice that refers to nothing and has no tag, which nearly all are: this one object."""
+"""Of every notice that refers to nothing and has no tag and no file, which nearly all are: this one object."""
 
 
 def meaning_of(payload: bytes | None) -> Meaning:
@@ -64,11 +68,11 @@ def meaning_of(payload: bytes | None) -> Meaning:
     if payload is None:
         return _GAP
     match decode(payload):
-        case Note(text=text, reply_to=parent):
-            tags = tags_of(text)
-            if parent is None and not tags:
+        case Note(text=text, reply_to=parent, media=media):
+            tags, files = tags_of(text), distinct_files(media)
+            if parent is None and not tags and not files:
                 return PLAIN
-            return Meaning(Kind.NOTE, None if parent is None else parent.id, tags=tags)
+            return Meaning(Kind.NOTE, None if parent is None else parent.id, tags=tags, files=files)
         case Boost(of):
             return Meaning(Kind.BOOST, of.id)
         case Like(of):
@@ -164,6 +168,7 @@ def compose(shown: Shown, name: str | None, boosted: bytes | None, likes: int, b
         tags=tags_of(note.text),
         warning=note.warning,
         language=note.language,
+        media=note.media,
     )
 
 

@@ -25,9 +25,20 @@ from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
+from p2pblog.core.media import FileHash
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadChain, LocalProtocolError, NotFound
-from p2pblog.store import OWN_IDENTITY, Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery
+from p2pblog.store import (
+    OWN_IDENTITY,
+    REFERENCES_MAX,
+    Follow,
+    FollowRow,
+    KnownPeer,
+    Loaded,
+    Reference,
+    Thread,
+    TimelineQuery,
+)
 from p2pblog.store.meaning import (
     IN_TIMELINES,
     REACTIONS,
@@ -38,6 +49,7 @@ from p2pblog.store.meaning import (
     compose,
     is_retractable,
     meaning_of,
+    note_of,
     places,
     profile_of,
     vouched_to,
@@ -89,6 +101,7 @@ class MemoryStore:
         self._replies: dict[EntryId, dict[EntryId, _Held]] = {}
         self._reactions: dict[tuple[EntryId, Kind], dict[EntryId, _Held]] = {}
         self._deletes: dict[EntryId, dict[EntryId, _Held]] = {}
+        self._files: dict[FileHash, dict[EntryId, _Held]] = {}
         self._follows: dict[IdentityHash, Follow] = {}
         self._peers: dict[str, KnownPeer] = {}
         self._settings: dict[str, bytes] = {}
@@ -250,6 +263,8 @@ class MemoryStore:
             self._reactions.setdefault((held.meaning.of, kind), {})[identifier] = held
         for target in held.meaning.deletes:
             self._deletes.setdefault(target, {})[identifier] = held
+        for file in held.meaning.files:
+            self._files.setdefault(file, {})[identifier] = held
 
     def _forget(self, gone: Iterable[_Held]) -> None:
         for held in gone:
@@ -266,6 +281,8 @@ class MemoryStore:
                 self._reactions.get((meaning.of, meaning.kind), {}).pop(identifier, None)
             for target in meaning.deletes:
                 self._deletes[target].pop(identifier)
+            for file in meaning.files:
+                self._files[file].pop(identifier)
 
     def _state(self, log: _Log) -> LogState:
         missing = (seq for seq in sorted(log.gaps) if self._is_missing(log.held[seq]))
@@ -480,6 +497,23 @@ class MemoryStore:
     async def find_ids(self, prefix: str) -> list[EntryId]:
         wanted = prefix.lower()
         return sorted(entry for entry in self._by_id if entry.hex().startswith(wanted))[:2]
+
+    async def find_files(self, prefix: str) -> list[FileHash]:
+        wanted = prefix.lower()
+        named = (file for file in sorted(self._files) if file.hex().startswith(wanted))
+        return [file for file in named if self._referring(file)][:2]
+
+    async def references(self, file: FileHash) -> list[Reference]:
+        return [
+            Reference(held.entry.id, held.log.identity, attachment)
+            for held in self._referring(file)
+            for attachment in note_of(held.entry.payload).media
+            if file in attachment.files
+        ][:REFERENCES_MAX]
+
+    def _referring(self, file: FileHash) -> list[_Held]:
+        shown = (held for held in self._files.get(file, {}).values() if self._is_shown(held))
+        return sorted(shown, key=lambda held: (held.log.no, held.entry.seq))
 
     async def entry_count(self) -> int:
         return sum(len(log.held) for log in self._logs.values())

@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from p2pblog.core.keys import EntryId
+from p2pblog.core.media import FileHash
 from p2pblog.store.meaning import IN_TIMELINES, REACTIONS, Kind, is_retractable, meaning_of
 from p2pblog.store.sql_base import (
     FEED,
@@ -46,6 +47,7 @@ class Item:
     held: bool
     stray: bool = False
     tags: tuple[str, ...] = ()
+    files: tuple[FileHash, ...] = ()
 
     @property
     def seq(self) -> int:
@@ -54,8 +56,9 @@ class Item:
 
 _ITEM = """SELECT e.key, e.sort, e.id, e.kind, e."of", e.payload IS NOT NULL,
            EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key),
-           CASE WHEN e.kind = 1 AND instr(e.payload, X'23') THEN e.payload END FROM entry e"""
-"""With the payload of a notice that may have tags."""
+           CASE WHEN e.kind = 1 AND (instr(e.payload, X'23') OR instr(e.payload, X'A56D65646961'))
+           THEN e.payload END FROM entry e"""
+"""With the payload of a notice that may have tags or files: `#`, or the key `media`."""
 
 
 def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
@@ -63,8 +66,11 @@ def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
 
 
 def _item(row: Sequence[Any]) -> Item:
-    key, sort, identifier, kind, of, held, stray, tagged = row
-    return Item(key, sort, identifier, kind, of, held, stray, () if tagged is None else meaning_of(tagged).tags)
+    key, sort, identifier, kind, of, held, stray, payload = row
+    if payload is None:
+        return Item(key, sort, identifier, kind, of, held, stray)
+    meaning = meaning_of(payload)
+    return Item(key, sort, identifier, kind, of, held, stray, meaning.tags, meaning.files)
 
 
 def _read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
@@ -101,8 +107,8 @@ def enter(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
 def reap_plain(
     db: sqlite3.Connection, log: LogRow, keys: range, sorts: Sequence[int], but: Sequence[int], harvest: Harvest
 ) -> None:
-    """As `reap`, for consecutive entries that are notices, held, refer to nothing and have no tag, `but` for those at
-    these positions; nothing of their author is retracted."""
+    """As `reap`, for consecutive entries that are notices, held, refer to nothing and have no tag or file, `but` for
+    those at these positions; nothing of their author is retracted."""
     shown = max(0, min(len(keys), log.key(log.shown_to) + 1 - keys[0]))
     places = list(map(place_record, sorts[:shown], keys))
     if but:
@@ -126,6 +132,8 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     listed = [item for item in shown if item.kind in IN_TIMELINES and not item.stray]
     tagged = sorted((tag, item.sort, item.key) for item in listed for tag in item.tags)
     db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", tagged)
+    files = sorted((file, item.key) for item in shown for file in item.files)
+    db.executemany("INSERT OR IGNORE INTO attachment VALUES (?, ?)", files)
     harvest.feed += [feed_record(log.owner, item.sort, item.key) for item in listed]
     if listed and is_at_home(db, log.owner):
         harvest.home += [place_record(item.sort, item.key) for item in listed]
@@ -150,6 +158,8 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     FEED.discard(db, sorted(feed_record(log.owner, item.sort, item.key) for item in listed))
     tagged = [(tag, item.sort, item.key) for item in listed for tag in item.tags]
     db.executemany("DELETE FROM tag WHERE tag = ? AND sort = ? AND key = ?", tagged)
+    files = [(file, item.key) for item in items for file in item.files]
+    db.executemany("DELETE FROM attachment WHERE file = ? AND key = ?", files)
     profiles = [(log.owner, item.sort, item.key) for item in items if item.kind == Kind.PROFILE]
     db.executemany("DELETE FROM profile WHERE author = ? AND sort = ? AND key = ?", profiles)
     replies = [(item.of, item.sort, item.key) for item in items if item.kind == Kind.NOTE and item.of]

@@ -171,7 +171,17 @@ def _insert_other(
     for at, meaning in meanings:
         held = stretch.payloads[at] is not None
         items.append(
-            Item(base + at, sorts[at], stretch.ids[at], int(meaning.kind), meaning.of, held, stray, meaning.tags)
+            Item(
+                base + at,
+                sorts[at],
+                stretch.ids[at],
+                int(meaning.kind),
+                meaning.of,
+                held,
+                stray,
+                meaning.tags,
+                meaning.files,
+            )
         )
         if not held:
             gaps.append((base + at, stretch.sizes[at], stretch.hashes[at], now_ms, 0))

@@ -28,9 +28,21 @@ from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState
+from p2pblog.core.media import FileHash
 from p2pblog.core.timelines import Row
 from p2pblog.errors import P2pblogError, RemoteProtocolError, StoreError, StoreFull
-from p2pblog.store import Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.store import (
+    Follow,
+    FollowRow,
+    KnownPeer,
+    Loaded,
+    Reference,
+    Thread,
+    TimelineQuery,
+    migrations,
+    sql_read,
+    sql_write,
+)
 from p2pblog.store.meaning import Kind
 
 T = TypeVar("T")
@@ -341,6 +353,12 @@ class SqliteStore:
 
     async def locate(self, entry: EntryId) -> Located | None:
         return await self._read(sql_read.locate, entry)
+
+    async def find_files(self, prefix: str) -> list[FileHash]:
+        return await self._read(sql_read.find_files, prefix)
+
+    async def references(self, file: FileHash) -> list[Reference]:
+        return await self._read(sql_read.references, file)
 
     async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         return await self._read(sql_read.profile, identity)

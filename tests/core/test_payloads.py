@@ -70,7 +70,10 @@ def test_any_accident_leaves_a_payload(payload: Payload, data: st.DataObject) ->
 @given(
     st.sampled_from(["log", "note", "boost", "like", "delete", "profile", "poll"]),
     st.dictionaries(
-        st.sampled_from(["identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "new"]), VALUES
+        st.sampled_from(
+            ["identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "media", "new"]
+        ),
+        VALUES,
     ),
 )
 def test_any_fields_are_a_payload(kind: str, fields: dict[str, Any]) -> None:
@@ -85,7 +88,7 @@ def test_any_fields_are_a_payload(kind: str, fields: dict[str, Any]) -> None:
 @given(PAYLOADS, st.text(min_size=1, max_size=8), st.integers())
 def test_a_field_that_we_do_not_know_changes_nothing(payload: Payload, name: str, value: int) -> None:
     fields = codec.unpack(encode(payload), PAYLOAD_BYTES_MAX)
-    known = {"type", "identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang"}
+    known = {"type", "identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "media"}
     if name in known or not -(2**63) <= value < 2**64:
         return
     assert decode(codec.pack(codec.sort_keys({**fields, name: value}))) == payload

@@ -223,7 +223,7 @@ def test_notices_of_version_2_come_to_stand_under_their_tags() -> None:
         stands = db.execute("SELECT * FROM tag").fetchall()
         assert [tag for tag, _sort, _key in stands] == ["bees", "bees", "honey"]
 
-        for later in ("tag", "bookmark"):
+        for later in ("tag", "bookmark", "attachment"):
             db.execute(f"DROP TABLE {later}")
         db.execute("PRAGMA user_version = 2")
         migrations.migrate(db)
@@ -332,7 +332,7 @@ async def main():
     async with open_bridge() as bridge:
         store = await open_sqlite(bridge, Path(sys.argv[1]))
         await store.append([Batch(alice.hash, alice.log.run(1, 1))], 1, True)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
         stored = 1
         try:
             for first in range(2, 1000, 50):

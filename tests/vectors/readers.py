@@ -14,6 +14,7 @@ from p2pblog.core.entry import Entry, check_signed, decode_body, with_payload
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import STATEMENT_BYTES_MAX, Device, Identity, Inception, Retire, Statement
 from p2pblog.core.keys import EntryId
+from p2pblog.core.media import Attachment
 from p2pblog.core.payload import Boost, Delete, Like, LogStart, Note, Profile, Ref, Unknown, decode
 from p2pblog.core.runs import check_run, encode_run
 
@@ -93,8 +94,9 @@ def read_payload_case(given: str) -> Any:
             return {"understood": False, "type": kind}
         case LogStart(identity):
             return {"understood": True, "type": "log", "identity": identity}
-        case Note(text, reply_to, warning, language):
+        case Note(text, reply_to, warning, language, media):
             said = {"text": text, "reply_to": _ref_fields(reply_to), "cw": warning, "lang": language}
+            said["media"] = [_attachment_fields(attachment) for attachment in media]
             return {"understood": True, "type": "note", **said}
         case Boost(of):
             return {"understood": True, "type": "boost", "of": _ref_fields(of)}
@@ -104,6 +106,11 @@ def read_payload_case(given: str) -> Any:
             return {"understood": True, "type": "delete", "of": _ref_fields(of), "replaces": list(replaces)}
         case Profile(name, bio):
             return {"understood": True, "type": "profile", "name": name, "bio": bio}
+
+
+def _attachment_fields(attachment: Attachment) -> Any:
+    told = {"hash": attachment.file, "name": attachment.name, "type": attachment.type, "size": attachment.size}
+    return {**told, "alt": attachment.alt, "thumb": attachment.thumb}
 
 
 def _ref_fields(ref: Ref | None) -> Any:
