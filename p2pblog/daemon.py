@@ -22,6 +22,7 @@ import trio
 from p2pblog import __version__, installation, keyring, names, terminal
 from p2pblog.author import Author
 from p2pblog.bridge import Bridge, open_bridge
+from p2pblog.cases.desk import Place
 from p2pblog.config import Home
 from p2pblog.control.server import serve_control
 from p2pblog.core.address import Endpoint
@@ -36,7 +37,7 @@ from p2pblog.gossip.events import Candidates, ClocksHeard, LinksLost, OwnLogElse
 from p2pblog.gossip.keeper import holdings_of
 from p2pblog.gossip.machine import Gossip
 from p2pblog.keyring import Keyring
-from p2pblog.node import Node, Place
+from p2pblog.node import Node
 from p2pblog.rendezvous.driver import Meeting
 from p2pblog.rendezvous.machine import Rendezvous
 from p2pblog.store import OWN_IDENTITY, Loaded, Store

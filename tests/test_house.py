@@ -35,10 +35,10 @@ LAYERS: list[tuple[str, set[str]]] = [
             "transport.*",
         },
     ),
-    ("node", {"author", "node", "rendezvous.driver"}),
+    ("node", {"author", "cases", "cases.*", "node", "rendezvous.driver"}),
     ("control", {"control.server", "control.client"}),
     ("daemon and simulator", {"daemon", "sim.*", "sim"}),
-    ("command line", {"cli", "cli_sim", "pages", "session", "__main__"}),
+    ("command line", {"cli", "commands", "commands.*", "pages", "pages.*", "session", "__main__"}),
 ]  # fmt: skip
 
 UNTOUCHED = {"control.client": {"config", "errors"}, "control.api": {"errors"}, "errors": set[str]()}

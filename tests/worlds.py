@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 import trio
 from builders import NOON, key_pair, person
 
+from p2pblog.cases.desk import Place
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import NodeKey
 from p2pblog.daemon import Parts
 from p2pblog.dht.memory import MemoryNetwork as MemoryDht
 from p2pblog.keyring import Keyring
-from p2pblog.node import Node, Place
+from p2pblog.node import Node
 from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.memory import MemoryStore
 from p2pblog.transport.memory import MemoryNetwork

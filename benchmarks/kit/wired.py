@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import trio
 
 from benchmarks.kit.notices import Author, author
+from p2pblog.cases.desk import Place
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey, KeyPair, hash32
@@ -19,7 +20,6 @@ from p2pblog.daemon import Parts
 from p2pblog.dht.memory import MemoryNetwork as MemoryDht
 from p2pblog.gossip.events import Stored
 from p2pblog.keyring import Keyring
-from p2pblog.node import Place
 from p2pblog.store import OWN_IDENTITY, Follow
 from p2pblog.store.memory import MemoryStore
 from p2pblog.transport.tcp import open_tcp

@@ -11,9 +11,7 @@ from dataclasses import dataclass, field, replace
 from heapq import nlargest
 
 from p2pblog.config import (
-    BOOKMARKS_MAX,
     CHECKPOINT_EVERY,
-    KNOWN_PEERS_MAX,
     RUN_BYTES_MAX,
     RUN_ENTRIES_MAX,
     STRAYS_MAX,
@@ -28,17 +26,7 @@ from p2pblog.core.logs import Batch, Located, LogState, Span
 from p2pblog.core.media import FileHash
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadChain, LocalProtocolError, NotFound
-from p2pblog.store import (
-    OWN_IDENTITY,
-    REFERENCES_MAX,
-    Follow,
-    FollowRow,
-    KnownPeer,
-    Loaded,
-    Reference,
-    Thread,
-    TimelineQuery,
-)
+from p2pblog.store import OWN_IDENTITY, REFERENCES_MAX, Follow, FollowRow, Loaded, Reference, Thread, TimelineQuery
 from p2pblog.store.meaning import (
     IN_TIMELINES,
     REACTIONS,
@@ -55,6 +43,7 @@ from p2pblog.store.meaning import (
     vouched_to,
     walk_thread,
 )
+from p2pblog.store.memory_desk import MemoryDesk
 from p2pblog.store.spans import Fit, check_newest, cut_run, fit, neighbours, span_of
 
 
@@ -88,10 +77,11 @@ class _Held:
         return self.sort, self.log.no, self.entry.seq
 
 
-class MemoryStore:
+class MemoryStore(MemoryDesk):
     """p2pblog.store.Store in memory; see there what each method gives."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._identities: dict[IdentityHash, Identity] = {}
         self._logs: dict[DeviceKey, _Log] = {}
         self._logs_of: dict[IdentityHash, dict[DeviceKey, _Log]] = {}
@@ -102,10 +92,6 @@ class MemoryStore:
         self._reactions: dict[tuple[EntryId, Kind], dict[EntryId, _Held]] = {}
         self._deletes: dict[EntryId, dict[EntryId, _Held]] = {}
         self._files: dict[FileHash, dict[EntryId, _Held]] = {}
-        self._follows: dict[IdentityHash, Follow] = {}
-        self._peers: dict[str, KnownPeer] = {}
-        self._settings: dict[str, bytes] = {}
-        self._bookmarks: dict[EntryId, int] = {}
         self._strays: dict[EntryId, _Held] = {}
 
     async def aclose(self) -> None:
@@ -117,10 +103,7 @@ class MemoryStore:
         """The same at this moment, as a snapshot of a disk. What never changes is shared."""
         twin = MemoryStore()
         twin._identities.update(self._identities)
-        twin._follows.update(self._follows)
-        twin._peers.update(self._peers)
-        twin._settings.update(self._settings)
-        twin._bookmarks.update(self._bookmarks)
+        self.copy_desk(twin)
         for log in self._logs.values():  # in the order in which they were met, which settles ties
             new = twin._add_log(log.device, log.identity)
             new.spans, new.fork = log.spans, log.fork
@@ -518,16 +501,7 @@ class MemoryStore:
     async def entry_count(self) -> int:
         return sum(len(log.held) for log in self._logs.values())
 
-    # --- bookmarks, follows, peers, settings ---
-
-    async def put_bookmark(self, notice: EntryId, now_ms: int) -> bool:
-        if notice not in self._bookmarks and len(self._bookmarks) >= BOOKMARKS_MAX:
-            return False
-        self._bookmarks.setdefault(notice, now_ms)
-        return True
-
-    async def drop_bookmark(self, notice: EntryId) -> bool:
-        return self._bookmarks.pop(notice, None) is not None
+    # --- what the desk refers to ---
 
     async def bookmarks(self, limit: int, before: EntryId | None = None) -> list[Row]:
         if before is not None and before not in self._bookmarks:
@@ -536,15 +510,6 @@ class MemoryStore:
         below = None if before is None else (self._bookmarks[before], before)
         wanted = [notice for since, notice in places if below is None or (since, notice) < below]
         return (await self.rows(wanted))[: max(0, limit)]
-
-    def _sorted_follows(self) -> list[Follow]:
-        return sorted(self._follows.values(), key=lambda follow: (follow.since_ms, follow.identity))
-
-    async def put_follow(self, follow: Follow) -> None:
-        self._follows[follow.identity] = follow
-
-    async def drop_follow(self, identity: IdentityHash) -> None:
-        self._follows.pop(identity, None)
 
     async def follow_rows(self) -> list[FollowRow]:
         return [self._follow_row(follow) for follow in self._sorted_follows()]
@@ -560,18 +525,3 @@ class MemoryStore:
             entries,
             None if newest is None else newest.entry.time_ms,
         )
-
-    async def put_peers(self, peers: Sequence[KnownPeer]) -> None:
-        self._peers.update({peer.endpoint: peer for peer in peers})
-        while len(self._peers) > KNOWN_PEERS_MAX:
-            oldest = min(self._peers.values(), key=lambda peer: (peer.seen_ms, peer.endpoint))
-            del self._peers[oldest.endpoint]
-
-    async def put_setting(self, key: str, value: bytes | None) -> None:
-        if value is None:
-            self._settings.pop(key, None)
-        else:
-            self._settings[key] = value
-
-    async def settings(self, prefix: str) -> dict[str, bytes]:
-        return {name: value for name, value in sorted(self._settings.items()) if name.startswith(prefix)}

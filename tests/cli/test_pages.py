@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from fake_node import ALICE, BOB, NOW_MS, an_id
 
-from p2pblog import pages
 from p2pblog.config import SEQ_MAX, TIME_MS_MAX
 from p2pblog.core import payload
 from p2pblog.core.entry import write
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair
 from p2pblog.core.payload import Ref
 from p2pblog.dht.records import notice_record
+from p2pblog.pages import nodes, people, values
+from p2pblog.pages import notices as pages
 from p2pblog.terminal import Page, Style, render, width
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -60,17 +61,17 @@ def text_of(page: Page) -> list[str]:
     ],
 )
 def test_times_are_said_as_people_say_them(time_ms: int, said: str) -> None:
-    assert pages.ago(time_ms, NOW_MS, UTC) == said
+    assert values.ago(time_ms, NOW_MS, UTC) == said
 
 
 def test_durations_and_sizes() -> None:
-    assert [pages.lasting(seconds) for seconds in (5, 65, 3_725, 90_000)] == [
+    assert [values.lasting(seconds) for seconds in (5, 65, 3_725, 90_000)] == [
         "5 s",
         "1 min 5 s",
         "1 h 2 min",
         "1 d 1 h",
     ]
-    assert [pages.sized(count) for count in (0, 999, 1_234, 5_600_000, 10**15)] == [
+    assert [values.sized(count) for count in (0, 999, 1_234, 5_600_000, 10**15)] == [
         "0 B",
         "999 B",
         "1.2 kB",
@@ -119,7 +120,7 @@ def test_a_petname_that_they_call_themselves_too_stands_once() -> None:
 )
 def test_an_invitation_of_loopback_peers_works_here_only(peers: list[str], here_only: bool) -> None:
     uri = f"p2pblog:{ALICE}" + ("?" + "&".join(f"peer={peer}" for peer in peers) if peers else "")
-    page = text_of(pages.invite_page({"uri": uri}))
+    page = text_of(people.invite_page({"uri": uri}))
     assert page == [uri, *(["This link works on this machine only."] if here_only else [])]
 
 
@@ -173,7 +174,7 @@ def a_follow(address: str, **more: Any) -> Any:
 @pytest.mark.parametrize("columns", [80, 120])
 def test_following_is_aligned_and_shows_whole_addresses(columns: int) -> None:
     bob = a_follow(BOB, name="日本語", petname="bob", entries=1234, newest=NOW_MS, state="found")
-    page = text_of(pages.following_page([bob, a_follow(ALICE)], NOW_MS, columns, "p2pblog"))
+    page = text_of(people.following_page([bob, a_follow(ALICE)], NOW_MS, columns, "p2pblog"))
 
     assert all(width(text) <= columns for text in page)
     assert any(BOB in text for text in page)
@@ -187,14 +188,14 @@ def test_following_is_aligned_and_shows_whole_addresses(columns: int) -> None:
 def test_peers_fit_80_columns() -> None:
     peer = {"node": "f" * 64, "direction": "out", "since": NOW_MS, "feeds": 2, "bytes_in": 1_234, "bytes_out": 5}
     rows: Any = [{**peer, "endpoint": "127.0.0.1:4711"}, {**peer, "endpoint": f"[{'ffff:' * 7}ffff]:65535"}]
-    page = text_of(pages.peers_page(rows, NOW_MS, 80))
+    page = text_of(nodes.peers_page(rows, NOW_MS, 80))
     assert page[0].split() == ["NODE", "ENDPOINT", "WAY", "SINCE", "FEEDS", "IN", "OUT"]
     assert all(width(text) <= 80 for text in page)
     assert page[1].split()[:2] == ["ffffffffff", "127.0.0.1:4711"]
 
 
 def test_a_qr_code_is_dark_on_light_with_a_quiet_zone() -> None:
-    page = pages.qr_page("P2PBLOG:" + "A" * 56)
+    page = values.qr_page("P2PBLOG:" + "A" * 56)
     assert {piece.style for one in page for piece in one} == {Style.INK}
     rows = text_of(page)
     assert len({len(row) for row in [one[0].text for one in page]}) == 1

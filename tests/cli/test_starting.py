@@ -30,9 +30,11 @@ def modules(*words: str) -> set[str]:
     return set(re.findall(r"^import time:.*\|\s+(\S+)$", done.stderr, re.MULTILINE))
 
 
-@pytest.mark.parametrize(("command", "more_max"), [(("post", "hello"), 45), (("timeline",), 45)])
+@pytest.mark.parametrize(
+    ("command", "file", "more_max"), [(("post", "hello"), "writing", 50), (("timeline",), "reading", 50)]
+)
 def test_a_command_imports_little_more_than_click(
-    alice: Alice, node: FakeNode, command: tuple[str, ...], more_max: int
+    alice: Alice, node: FakeNode, command: tuple[str, ...], file: str, more_max: int
 ) -> None:
     node.add(text="a dash – and a face 🙂")
     needed = modules("-c", "import click")
@@ -41,8 +43,9 @@ def test_a_command_imports_little_more_than_click(
 
     assert not {name.partition(".")[0] for name in more} & (DEAR - {name.partition(".")[0] for name in needed})
     assert {name for name in more if name.startswith("p2pblog")} <= {
-        "p2pblog", "p2pblog.__main__", "p2pblog.cli", "p2pblog.config", "p2pblog.control", "p2pblog.control.client",
-        "p2pblog.control.words", "p2pblog.errors", "p2pblog.pages", "p2pblog.session", "p2pblog.terminal",
+        "p2pblog", "p2pblog.__main__", "p2pblog.cli", "p2pblog.commands", f"p2pblog.commands.{file}", "p2pblog.config",
+        "p2pblog.control", "p2pblog.control.client", "p2pblog.control.words", "p2pblog.errors", "p2pblog.pages",
+        "p2pblog.pages.notices", "p2pblog.pages.values", "p2pblog.session", "p2pblog.terminal",
     }  # fmt: skip
     assert len(more) <= more_max, sorted(more)
 

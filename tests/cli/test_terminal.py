@@ -12,7 +12,8 @@ from fake_node import FakeNode
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from p2pblog import pages, terminal
+from p2pblog import terminal
+from p2pblog.pages import notices as pages
 from p2pblog.terminal import Piece, Style, clean_line, clean_name, clean_text, fit, line, render, width, wrap
 
 FORBIDDEN = re.compile(

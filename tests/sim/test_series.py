@@ -86,7 +86,7 @@ def test_the_fingerprint_is_of_code_and_scenario(tmp_path: Path, monkeypatch: py
     before = series.fingerprint("one")
 
     assert series.fingerprint("two") != before
-    (tmp_path / "p2pblog" / "pages.py").write_text("A = 1")
+    (tmp_path / "p2pblog" / "session.py").write_text("A = 1")
     assert series.fingerprint("one") == before, "how it is shown changes no figure"
     (tmp_path / "p2pblog" / "core" / "keys.py").write_text("A = 1")
     assert series.fingerprint("one") != before

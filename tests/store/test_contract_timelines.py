@@ -12,7 +12,7 @@ from p2pblog.core.keys import EntryId, NodeKey
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadChain, NotFound
-from p2pblog.store import OWN_IDENTITY, Follow, FollowRow, KnownPeer, Store, TimelineQuery, memory, sql_write
+from p2pblog.store import OWN_IDENTITY, Follow, FollowRow, KnownPeer, Store, TimelineQuery, memory_desk, sql_write
 
 # --- timelines --------------------------------------------------------------------------------------------------------
 
@@ -479,7 +479,7 @@ async def test_a_thread_is_bounded_and_holds_what_was_asked_for(store: Store) ->
         bob.log.note("me too", reply_to=root)
     await keep(store, alice, bob)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "THREAD_NOTICES_MAX", 15)
+        patch.setattr("p2pblog.store.memory.THREAD_NOTICES_MAX", 15)
         patch.setattr("p2pblog.store.sql_read.THREAD_NOTICES_MAX", 15)
         thread = await store.thread(parent.id)
     told = [row.text for row in thread.notices]
@@ -541,7 +541,7 @@ async def test_peers_are_remembered_within_bounds(store: Store) -> None:
     await store.put_peers([renewed])
     assert (await store.load()).peers == (renewed, second)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "KNOWN_PEERS_MAX", 2)
+        patch.setattr(memory_desk, "KNOWN_PEERS_MAX", 2)
         patch.setattr(sql_write, "KNOWN_PEERS_MAX", 2)
         third = KnownPeer("192.0.2.3:4711", None, 7, 0)
         await store.put_peers([third])

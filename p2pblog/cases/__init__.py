@@ -1,0 +1,1 @@
+"""The use cases of one node, a file for each kind; `node.py` puts them together."""

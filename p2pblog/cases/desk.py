@@ -1,0 +1,128 @@
+"""What every use case works with: the author, the store, the links, and what a person typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from p2pblog.author import Author
+from p2pblog.control.api import NoticeDocument, WrittenDocument
+from p2pblog.control.words import check_id
+from p2pblog.core import address, payload
+from p2pblog.core.address import Endpoint, Link
+from p2pblog.core.entry import Entry
+from p2pblog.core.keys import EntryId, IdentityHash
+from p2pblog.core.logs import Located
+from p2pblog.core.payload import Boost, Note, Payload, Ref
+from p2pblog.core.timelines import Row
+from p2pblog.errors import BadAddress, Malformed, NotFound, UsageError
+from p2pblog.gossip.driver import Driver
+from p2pblog.rendezvous.driver import Meeting
+from p2pblog.store import Follow, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where this node listens, and what an invitation says of it."""
+
+    listen: Endpoint
+    reachable: tuple[Endpoint, ...]
+
+
+class Desk:
+    """The base of every group of use cases."""
+
+    def __init__(
+        self,
+        author: Author,
+        store: Store,
+        driver: Driver,
+        meeting: Meeting,
+        follows: dict[IdentityHash, Follow],
+        place: Place,
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._author = author
+        self._store = store
+        self._driver = driver
+        self._meeting = meeting
+        self._follows = follows
+        self._place = place
+        self._wall_ms = wall_ms
+        self._started_ms = wall_ms()
+        self._following = trio.Lock()
+        self._reacting = trio.Lock()
+        self._watchers: set[trio.MemorySendChannel[EntryId]] = set()
+
+    def _written(self, entry: Entry, kind: str) -> WrittenDocument:
+        return WrittenDocument(
+            id=entry.id.hex(),
+            type=kind,
+            author=address.spell(self._author.identity_hash),
+            device=entry.device.hex(),
+            seq=entry.seq,
+            time=entry.time_ms,
+        )
+
+    def _resolve(self, text: str) -> Link:
+        """An address, a link, or a petname of ours."""
+        for follow in self._follows.values():
+            if follow.petname is not None and follow.petname == text:
+                return Link(follow.identity)
+        try:
+            return address.read_link(text)
+        except (BadAddress, Malformed) as error:
+            if len(text) < address.ADDRESS_CHARACTERS // 2 and not text.lower().startswith("p2pblog:"):
+                raise UsageError("neither an address nor a petname of yours", hint="p2pblog following") from error
+            raise UsageError(str(error)) from error
+
+    async def _find(self, prefix: str) -> EntryId:
+        wanted = check_id(prefix)
+        found = await self._store.find_ids(wanted)
+        if not found:
+            raise NotFound("this node holds no such entry")
+        if len(found) > 1:
+            raise UsageError("more than one id begins like that: give more digits")
+        return found[0]
+
+    async def _locate(self, prefix: str) -> Located:
+        located = await self._store.locate(await self._find(prefix))
+        if located is None:
+            raise NotFound("this node holds no such entry")
+        return located
+
+    async def _notice_ref(self, prefix: str) -> Ref:
+        """What a reply, boost or like refers to: a notice; a boost stands for the notice that it boosts."""
+        located = await self._locate(prefix)
+        said = said_in(located.entry)
+        if not isinstance(said, Note | Boost) or not await self._store.rows([located.entry.id]):
+            raise NotFound("that is no notice, or it was deleted")
+        return said.of if isinstance(said, Boost) else ref_to(located)
+
+
+def said_in(entry: Entry) -> Payload | None:
+    return None if entry.payload is None else payload.decode(entry.payload)
+
+
+def ref_to(located: Located) -> Ref:
+    return Ref(located.identity, located.entry.device, located.entry.seq, located.entry.id)
+
+
+def notice_document(row: Row) -> NoticeDocument:
+    return NoticeDocument(
+        id=row.id.hex(),
+        type=row.type,
+        author=address.spell(IdentityHash(row.author)),
+        name=row.name or None,
+        text=row.text,
+        time=row.time_ms,
+        reply_to=None if row.reply_to is None else row.reply_to.hex(),
+        boost_of=None if row.boost_of is None else row.boost_of.hex(),
+        likes=row.likes,
+        boosts=row.boosts,
+        tags=list(row.tags),
+        cw=row.warning,
+        lang=row.language,
+    )

@@ -1,0 +1,123 @@
+"""Use cases about people: one's own profile, whom one follows, and how others find one."""
+
+from __future__ import annotations
+
+from p2pblog.cases.desk import Desk
+from p2pblog.config import FOLLOWS_MAX
+from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument, ProfileDocument
+from p2pblog.control.words import check_bio, check_name, check_petname
+from p2pblog.core import address
+from p2pblog.core.address import Link
+from p2pblog.core.keys import IdentityHash
+from p2pblog.core.payload import Profile
+from p2pblog.errors import NotFound, UsageError, UserError
+from p2pblog.gossip.events import Candidates, Interested, Uninterested
+from p2pblog.store import Follow, FollowRow
+
+INVITE_PEERS_MAX = 4
+"""Endpoints in an invitation: our own and some peers that hold our feed, still short enough for a QR code."""
+
+
+class People(Desk):
+    """Of `Node`: who is who."""
+
+    async def id(self) -> IdDocument:
+        own = self._author.identity_hash
+        name, _bio = await self._store.profile(own)
+        return IdDocument(
+            address=address.spell(own),
+            name=name or None,
+            device=self._author.device.hex(),
+            node=self._author.keyring.node.public.hex(),
+            uri=Link(own).uri,
+        )
+
+    async def profile(self, name: str | None = None, bio: str | None = None) -> ProfileDocument:
+        own = self._author.identity_hash
+        known_name, known_bio = await self._store.profile(own)
+        if name is not None or bio is not None:
+            chosen = check_name(name) if name is not None else known_name
+            told = check_bio(bio) if bio is not None else known_bio
+            await self._author.write(Profile(chosen or "", told or ""))
+            self._author.rename(chosen or None)
+            known_name, known_bio = chosen, told
+        return ProfileDocument(address=address.spell(own), name=known_name or None, bio=known_bio or None)
+
+    async def follow(self, address: str, petname: str | None = None) -> FollowDocument:
+        async with self._following:
+            return await self._follow(self._resolve(address), petname)
+
+    async def _follow(self, link: Link, petname: str | None) -> FollowDocument:
+        if link.identity == self._author.identity_hash:
+            raise UsageError("that is your own address: your notices are in your timeline anyway")
+        known = self._follows.get(link.identity)
+        if known is None and len(self._follows) >= FOLLOWS_MAX:
+            raise UserError(f"you follow {FOLLOWS_MAX} people already, which is as many as a node keeps up with")
+        chosen = known.petname if known is not None else None
+        if petname is not None:
+            chosen = self._check_petname(petname, link.identity)
+        follow = Follow(link.identity, chosen, known.since_ms if known is not None else self._wall_ms())
+        await self._store.put_follow(follow)
+        self._follows[link.identity] = follow
+        self._driver.feed(Interested(link.identity))
+        if link.peers:
+            self._driver.feed(Candidates(link.peers, link.identity))
+            await self._meeting.remember(link.peers)
+        self._meeting.on_followed(link.identity)
+        return await self._follow_row(link.identity)
+
+    async def unfollow(self, address: str) -> FollowDocument:
+        async with self._following:
+            return await self._unfollow(self._resolve(address).identity)
+
+    async def _unfollow(self, identity: IdentityHash) -> FollowDocument:
+        if identity not in self._follows:
+            raise NotFound("you do not follow that address", hint="p2pblog following")
+        row = await self._follow_row(identity)
+        await self._store.drop_follow(identity)
+        del self._follows[identity]
+        self._driver.feed(Uninterested(identity))
+        return row
+
+    async def following(self) -> list[FollowDocument]:
+        return [self._follow_document(row) for row in await self._store.follow_rows()]
+
+    async def _follow_row(self, identity: IdentityHash) -> FollowDocument:
+        rows = await self._store.follow_rows()
+        return next(self._follow_document(row) for row in rows if row.identity == identity)
+
+    def _follow_document(self, row: FollowRow) -> FollowDocument:
+        return FollowDocument(
+            address=address.spell(row.identity),
+            name=row.name,
+            petname=row.petname,
+            entries=row.entries,
+            newest=row.newest_ms,
+            state=self._state(row.identity),
+        )
+
+    def _state(self, identity: IdentityHash) -> str:
+        holdings = self._driver.machine.holdings
+        if self._is_searching(identity):
+            return "searching"
+        disputed = any(holdings.is_frozen(device) for device in holdings.devices(identity))
+        return "disputed" if disputed else "found"
+
+    def _is_searching(self, identity: IdentityHash) -> bool:
+        """Nobody had it so far."""
+        return identity not in self._driver.machine.holdings.identities
+
+    async def invite(self) -> InviteDocument:
+        sessions = self._driver.machine.sharing.sessions
+        own = self._author.identity_hash
+        near = [sessions[p].endpoint for p in sorted(sessions) if sessions[p].dialed and own in sessions[p].shared]
+        helpers = [endpoint for endpoint in near if endpoint.reach >= self._place.listen.reach]
+        peers = [*self._place.reachable, *helpers][:INVITE_PEERS_MAX]
+        return InviteDocument(uri=Link(own, tuple(peers)).uri)
+
+    def _check_petname(self, petname: str, identity: IdentityHash) -> str:
+        chosen = check_petname(petname)
+        for other in self._follows.values():
+            if other.petname == chosen and other.identity != identity:
+                raise UsageError("you call somebody else by that petname", hint="p2pblog following")
+        return chosen

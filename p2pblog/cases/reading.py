@@ -1,0 +1,120 @@
+"""Use cases that read: timelines as they stand and as they come, conversations, single entries."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import trio
+
+from p2pblog.cases.desk import Desk, notice_document, said_in
+from p2pblog.config import CONTROL_WATCH_LAG_MAX, TIMELINE_ROWS_MAX
+from p2pblog.control.api import EntryDocument, NoticeDocument, ThreadDocument
+from p2pblog.control.words import check_tag
+from p2pblog.core.keys import EntryId
+from p2pblog.core.logs import Batch
+from p2pblog.core.payload import Boost, Note
+from p2pblog.core.runs import VerifiedRun
+from p2pblog.core.timelines import Row
+from p2pblog.errors import NotFound, UsageError
+from p2pblog.gossip.events import Ask
+from p2pblog.store import TimelineQuery
+
+ASKED_AT_ONCE_MAX = 20
+"""Boosted notices asked for because somebody looked at a page: a page's worth."""
+
+
+class Reading(Desk):
+    """Of `Node`: what reads."""
+
+    async def timeline(
+        self, limit: int = 20, before: str | None = None, author: str | None = None, tag: str | None = None
+    ) -> list[NoticeDocument]:
+        if not 1 <= limit <= TIMELINE_ROWS_MAX:
+            raise UsageError(f"a timeline has 1 to {TIMELINE_ROWS_MAX:,} lines")
+        query = TimelineQuery(
+            limit,
+            None if before is None else await self._find(before),
+            None if author is None else (self._resolve(author).identity,),
+            None if tag is None else check_tag(tag),
+        )
+        rows = await self._store.timeline(query)
+        await self._ask_for_texts(rows)
+        return [notice_document(row) for row in rows]
+
+    async def _ask_for_texts(self, rows: list[Row]) -> None:
+        """Boosts of what is not here yet: ask whoever is linked now, for the next look."""
+        for row in [row for row in rows if row.type == Boost.type and not row.text][:ASKED_AT_ONCE_MAX]:
+            located = await self._store.locate(row.id)
+            said = said_in(located.entry) if located is not None else None
+            if isinstance(said, Boost):
+                self._driver.feed(Ask(said.of))
+
+    async def watch(self, author: str | None = None, tag: str | None = None) -> AsyncIterator[NoticeDocument]:
+        send, receive = trio.open_memory_channel[EntryId](CONTROL_WATCH_LAG_MAX)
+        self._watchers.add(send)
+        try:
+            only = None if author is None else self._resolve(author).identity
+            under = None if tag is None else check_tag(tag)
+            async for entry in receive:
+                for row in await self._store.rows([entry, *_waiting(receive)]):
+                    if (only is None or row.author == only) and (under is None or _stands_under(row, under)):
+                        yield notice_document(row)
+        finally:
+            self._watchers.discard(send)
+
+    async def show(self, notice: str) -> NoticeDocument:
+        rows = await self._store.rows([await self._find(notice)])
+        if not rows:
+            raise NotFound("that is no notice, or it was deleted")
+        return notice_document(rows[0])
+
+    async def thread(self, notice: str) -> ThreadDocument:
+        found = await self._store.thread(await self._find(notice))
+        return ThreadDocument(
+            root=None if found.root is None else found.root.hex(),
+            notices=[notice_document(row) for row in found.notices],
+            missing=found.missing,
+        )
+
+    async def entry(self, entry: str) -> EntryDocument:
+        located = await self._locate(entry)
+        chain = (located.entry, *located.chain)
+        assert chain[-1].signature is not None
+        return EntryDocument(
+            id=located.entry.id.hex(),
+            body=located.entry.body.hex(),
+            payload=None if located.entry.payload is None else located.entry.payload.hex(),
+            signature=chain[-1].signature.hex(),
+            chain=[after.body.hex() for after in located.chain],
+        )
+
+    def _is_news(self, batch: Batch) -> bool:
+        """Whether any of it claims to be written since we started; of a run of history no entry is made for that."""
+        run = batch.entries
+        times = run.times if isinstance(run, VerifiedRun) else [entry.time_ms for entry in run]
+        return max(times) >= self._started_ms
+
+    def _tell_watchers(self, entry: EntryId) -> None:
+        for watcher in list(self._watchers):
+            try:
+                watcher.send_nowait(entry)
+            except trio.WouldBlock:
+                self._watchers.discard(watcher)
+                watcher.close()
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self._watchers.discard(watcher)
+
+
+def _waiting(receive: trio.MemoryReceiveChannel[EntryId]) -> list[EntryId]:
+    """What more waits already: one look at the store for all of it, so that who watches keeps up with any rate."""
+    more: list[EntryId] = []
+    with suppress(trio.WouldBlock, trio.EndOfChannel):
+        while len(more) < CONTROL_WATCH_LAG_MAX:
+            more.append(receive.receive_nowait())
+    return more
+
+
+def _stands_under(row: Row, tag: str) -> bool:
+    """A boost stands under no tag: the notice that it boosts does."""
+    return row.type == Note.type and tag in row.tags

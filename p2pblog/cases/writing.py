@@ -1,0 +1,70 @@
+"""Use cases that write: notices, what one says about those of others, and taking that back."""
+
+from __future__ import annotations
+
+from p2pblog.cases.desk import Desk, ref_to, said_in
+from p2pblog.control.api import WrittenDocument
+from p2pblog.control.words import check_language, check_text, check_warning
+from p2pblog.core.logs import Located
+from p2pblog.core.payload import REPLACES_MAX, Boost, Delete, Like, Note, Ref
+from p2pblog.errors import NotFound, NotPermitted
+from p2pblog.store.meaning import Kind
+
+
+class Writing(Desk):
+    """Of `Node`: what writes."""
+
+    async def post(
+        self, text: str, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+    ) -> WrittenDocument:
+        check_text(text)
+        warning = None if cw is None else check_warning(cw)
+        language = None if lang is None else check_language(lang)
+        ref = None if reply_to is None else await self._notice_ref(reply_to)
+        return self._written(await self._author.write(Note(text, ref, warning, language)), Note.type)
+
+    async def boost(self, notice: str) -> WrittenDocument:
+        """Boosting twice gives the first boost again: a timeline shows it once."""
+        return await self._react(Boost(await self._notice_ref(notice)), Kind.BOOST)
+
+    async def like(self, notice: str) -> WrittenDocument:
+        """Liking twice gives the first like again."""
+        return await self._react(Like(await self._notice_ref(notice)), Kind.LIKE)
+
+    async def unboost(self, notice: str) -> WrittenDocument:
+        return await self._unreact(await self._notice_ref(notice), Kind.BOOST, "boosted")
+
+    async def unlike(self, notice: str) -> WrittenDocument:
+        return await self._unreact(await self._notice_ref(notice), Kind.LIKE, "liked")
+
+    async def _react(self, payload: Boost | Like, kind: Kind) -> WrittenDocument:
+        async with self._reacting:
+            for earlier in await self._own_reactions(payload.of, kind):
+                return self._written(earlier.entry, payload.type)
+            return self._written(await self._author.write(payload), payload.type)
+
+    async def _unreact(self, of: Ref, kind: Kind, done: str) -> WrittenDocument:
+        """Another device of ours, or an older version, may have said it more than once: all of it is taken back."""
+        async with self._reacting:
+            own = await self._own_reactions(of, kind)
+            if not own:
+                raise NotFound(f"you have not {done} that notice")
+            for at in range(0, len(own), 1 + REPLACES_MAX):
+                first, *others = own[at : at + 1 + REPLACES_MAX]
+                written = await self._author.write(Delete(ref_to(first), tuple(each.entry.id for each in others)))
+            return self._written(written, Delete.type)
+
+    async def _own_reactions(self, of: Ref, kind: Kind) -> list[Located]:
+        ids = await self._store.reactions(self._author.identity_hash, of.id, kind)
+        found = [await self._store.locate(each) for each in ids]
+        return [located for located in found if located is not None]
+
+    async def delete(self, notice: str) -> WrittenDocument:
+        located = await self._locate(notice)
+        if located.identity != self._author.identity_hash:
+            raise NotPermitted("that notice is somebody else's: only its author can delete it")
+        if located.entry.seq == 1:
+            raise NotPermitted("the first entry of a log cannot be deleted")
+        if isinstance(said_in(located.entry), Note | Boost) and not await self._store.rows([located.entry.id]):
+            raise NotFound("that notice was deleted already")
+        return self._written(await self._author.write(Delete(ref_to(located))), Delete.type)

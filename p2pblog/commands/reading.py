@@ -1,0 +1,163 @@
+"""Commands that read: timelines, conversations, single notices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from p2pblog.commands import command, now_ms
+from p2pblog.config import TIMELINE_ROWS_MAX
+from p2pblog.control import client, words
+from p2pblog.errors import UsageError, UserError
+from p2pblog.pages import notices as pages
+from p2pblog.session import Session
+from p2pblog.terminal import Page, line
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import FollowDocument, NoticeDocument
+
+BOOSTED_MAX = 100
+"""Boosted notices looked up for one page, a question each; of more a page shows the id alone."""
+
+
+def _known(session: Session, notices: Sequence[NoticeDocument]) -> pages.Known:
+    """What a page says beside its notices. The page stands without it, so an error here only leaves it out."""
+    return pages.Known(_petnames(session), _boosted(session, notices))
+
+
+def _petnames(session: Session) -> dict[str, str | None]:
+    try:
+        follows: list[FollowDocument] = session.ask("following")
+    except UserError:
+        return {}
+    return {follow["address"]: follow["petname"] for follow in follows}
+
+
+def _boosted(session: Session, notices: Sequence[NoticeDocument]) -> dict[str, NoticeDocument]:
+    """The notices that those of a page boost, as far as they are here."""
+    wanted = dict.fromkeys(notice["boost_of"] for notice in notices if notice["boost_of"])
+    found = {notice["id"]: notice for notice in notices if notice["id"] in wanted}
+    for identifier in [each for each in wanted if each not in found][:BOOSTED_MAX]:
+        try:
+            found[identifier] = session.ask("show", notice=identifier)
+        except UserError:  # deleted, or not fetched yet
+            continue
+    return found
+
+
+def _rows(context: click.Context, _: click.Parameter, typed: str) -> int:
+    """How many rows; click's own words for a range are no sentence."""
+    try:
+        number = int(typed)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= TIMELINE_ROWS_MAX:
+        raise click.UsageError(f"-n takes a number from 1 to {TIMELINE_ROWS_MAX}", context)
+    return number
+
+
+rows_option = click.option(
+    "-n",
+    "limit",
+    metavar="N",
+    type=str,
+    callback=_rows,
+    default="20",
+    show_default=True,
+    help=f"How many notices at most, 1 to {TIMELINE_ROWS_MAX}.",
+)
+
+
+@command("timeline", "p2pblog timeline -n 50\np2pblog timeline --author bob -f\np2pblog timeline --tag bees")
+@rows_option
+@click.option("--before", metavar="ID", help="Only what stands below this one.")
+@click.option("--author", metavar="ADDRESS", help="Only notices of this one person.")
+@click.option("--tag", metavar="T", help="Only notices with this tag, of everybody whose notices are here.")
+@click.option("-f", "--follow", "live", is_flag=True, help="Go on with new ones as they come, until Ctrl-C.")
+def timeline(session: Session, limit: int, before: str | None, author: str | None, tag: str | None, live: bool) -> None:
+    """What you and those you follow have said, newest first. With -f, newest last, then what comes."""
+    author = None if author is None else words.check_utf8(author, "the address")
+    before = None if before is None else words.check_id(before)
+    tag = None if tag is None else words.check_tag(tag)
+    if not live:
+        document = session.ask("timeline", limit=limit, before=before, author=author, tag=tag)
+        session.show(document, lambda: _timeline_page(session, document, before is not None, author is not None, tag))
+    elif before is not None:
+        raise UsageError("-f and --before do not go together", "p2pblog timeline --help")
+    else:
+        try:
+            _follow_live(session, limit, author, tag)
+        except KeyboardInterrupt:  # the way to end it
+            return
+
+
+def _timeline_page(session: Session, notices: list[NoticeDocument], older: bool, of_one: bool, tag: str | None) -> Page:
+    if not notices:
+        return pages.empty_timeline_page(older, of_one, tag, session.command)
+    return pages.timeline_page(notices, now_ms(), session.columns, _known(session, notices))
+
+
+def _follow_live(session: Session, limit: int, author: str | None, tag: str | None) -> None:
+    with client.watch(session.home, author, tag) as notices:
+        shown: set[str] = set()
+        if not session.json:
+            document = session.ask("timeline", limit=limit, author=author, tag=tag)
+            shown = {notice["id"] for notice in document}
+            session.show(document, lambda: _timeline_page(session, document[::-1], False, author is not None, tag))
+        petnames: dict[str, str | None] = {}
+        for notice in notices:
+            if notice["id"] in shown:
+                continue
+            if not session.json and notice["author"] not in petnames:  # maybe followed only now
+                petnames = _petnames(session)
+            _show_one(session, notice, petnames)
+
+
+def _show_one(session: Session, notice: NoticeDocument, petnames: dict[str, str | None]) -> None:
+    def page() -> Page:
+        known = pages.Known(petnames, _boosted(session, [notice]))
+        return [line(), *pages.notice_lines(notice, now_ms(), session.columns, known)]
+
+    session.show(notice, page)
+
+
+@command("bookmarks", "p2pblog bookmarks -n 50")
+@rows_option
+@click.option("--before", metavar="ID", help="Only what was bookmarked before this one.")
+def bookmarks(session: Session, limit: int, before: str | None) -> None:
+    """The notices that you remember, the last one first."""
+    before = None if before is None else words.check_id(before)
+    document = session.ask("bookmarks", limit=limit, before=before)
+    known = pages.NOTHING_KNOWN if session.json else _known(session, document)
+    session.show(document, lambda: pages.bookmarks_page(document, before is not None, now_ms(), session.columns, known))
+
+
+@command("show", "p2pblog show 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def show(session: Session, notice: str) -> None:
+    """One notice."""
+    document = session.ask("show", notice=words.check_id(notice))
+    session.show(
+        document,
+        lambda: pages.notice_lines(document, now_ms(), session.columns, _known(session, [document]), is_asked_for=True),
+    )
+
+
+@command("thread", "p2pblog thread 5feceb66ff")
+@click.argument("notice", metavar="ID")
+def thread(session: Session, notice: str) -> None:
+    """The conversation that a notice belongs to."""
+    document = session.ask("thread", notice=words.check_id(notice))
+    known = pages.NOTHING_KNOWN if session.json else _known(session, document["notices"])
+    session.show(document, lambda: pages.thread_page(document, now_ms(), session.columns, known))
+
+
+@command("entry", "p2pblog entry 5feceb66ff --raw --json")
+@click.argument("entry", metavar="ID")
+@click.option("--raw", is_flag=True, help="The exact bytes, in hexadecimal, to be checked with other tools.")
+def entry(session: Session, entry: str, raw: bool) -> None:
+    """The signed entry behind a notice."""
+    document = session.ask("entry", entry=words.check_id(entry))
+    session.show(document, lambda: pages.entry_page(document, raw))

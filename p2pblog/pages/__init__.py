@@ -1,0 +1,1 @@
+"""What a person reads: each document of the control socket as a page of lines, from values alone."""

@@ -1,0 +1,49 @@
+"""How the node is doing, and with which others it is linked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from p2pblog.pages.values import ago, counted, fields, lasting, short_id, sized, table
+from p2pblog.terminal import Page, Piece, clean_name, fit, line
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import PeerDocument, StatusDocument
+
+
+def status_page(status: StatusDocument, columns: int) -> Page:
+    page = fields(
+        [
+            ("name", clean_name(status["name"]) or "(none)"),
+            ("address", status["address"]),
+            ("listening", status["listen"]),
+            ("peers", f"{status['peers']:,} linked, {status['dht_nodes']:,} known in the DHT"),
+            ("follows", f"{status['follows']:,}"),
+            ("entries", f"{status['entries']:,}"),
+            ("running", f"{lasting(status['uptime_s'])}, process {status['pid']}, p2pblog {status['version']}"),
+        ]
+    )
+    if status["pending"]:
+        page += [line(), line(Piece(f"Not found yet: {counted(len(status['pending']), 'address', 'addresses')}"))]
+        page += [line("  ", fit(address, columns - 2)) for address in status["pending"]]
+    return page
+
+
+def peers_page(peers: Sequence[PeerDocument], now_ms: int, columns: int) -> Page:
+    if not peers:
+        return [line("No peers at the moment.")]
+    rows = [
+        [
+            short_id(peer["node"]),
+            peer["endpoint"],
+            peer["direction"],
+            ago(peer["since"], now_ms),
+            f"{peer['feeds']:,}",
+            sized(peer["bytes_in"]),
+            sized(peer["bytes_out"]),
+        ]
+        for peer in peers
+    ]
+    header = ["NODE", "ENDPOINT", "WAY", "SINCE", "FEEDS", "IN", "OUT"]
+    return table(header, rows, columns, shrink=(1,), right={4, 5, 6})

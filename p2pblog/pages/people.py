@@ -1,0 +1,89 @@
+"""Who people are, oneself among them, and whom one follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, fields, table, try_line, who
+from p2pblog.terminal import Page, Piece, Style, clean_name, clean_text, line, wrap
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument, ProfileDocument
+
+
+def id_page(identity: IdDocument) -> Page:
+    rows = [("name", clean_name(identity["name"]) or "(none)"), ("address", identity["address"])]
+    return fields([*rows, ("link", identity["uri"]), ("device", identity["device"]), ("node", identity["node"])])
+
+
+def init_page(address: str, name: str | None, home: str, words: Sequence[str], command: str) -> Page:
+    """A new identity: the one time that the recovery words are seen."""
+    numbered = [f"{number:2}. {word}" for number, word in enumerate(words, 1)]
+    quarter = len(numbered) // 4
+    grid = ["".join(cell.ljust(16) for cell in numbered[row::quarter]).rstrip() for row in range(quarter)]
+    return [
+        *fields([("name", clean_name(name) or "(none)"), ("address", address), ("home", home)]),
+        line(),
+        line(Piece("Your recovery words. Write them on paper now: they are shown only this once.", Style.WARNING)),
+        line(),
+        *(line("  ", Piece(row, Style.BOLD)) for row in grid),
+        line(),
+        line("Start your node: ", Piece(f"{command} run", Style.BOLD)),
+    ]
+
+
+def profile_page(profile: ProfileDocument, columns: int) -> Page:
+    page = fields([("name", clean_name(profile["name"]) or "(none)"), ("address", profile["address"])])
+    bio = wrap(clean_text(profile["bio"] or ""), min(columns, TEXT_COLUMNS_MAX) - 2) if profile["bio"] else []
+    return [*page, *(line("  ", text) for text in bio)]
+
+
+def follow_page(follow: FollowDocument, now_ms: int) -> Page:
+    """One follow, in a sentence."""
+    held = counted(follow["entries"], "entry", "entries")
+    newest = f", the newest {ago(follow['newest'], now_ms)}" if follow["newest"] is not None else ""
+    state = "searching for it" if follow["state"] == "searching" else f"{held} held{newest}"
+    return [line(*who(follow["name"], follow["address"], follow["petname"]), f": {state}")]
+
+
+def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int, command: str) -> Page:
+    """`command` is how this program is called here."""
+    if not follows:
+        return [line("You follow nobody yet."), try_line(f"{command} follow ADDRESS")]
+    rows = [
+        [
+            clean_name(follow["petname"]) or "",
+            clean_name(follow["name"]) or "",
+            follow["address"],
+            f"{follow['entries']:,}",
+            "" if follow["newest"] is None else ago(follow["newest"], now_ms),
+            follow["state"],
+        ]
+        for follow in follows
+    ]
+    header = ["PETNAME", "NAME", "ADDRESS", "ENTRIES", "NEWEST", "STATE"]
+    if columns >= 120:
+        return table(header, rows, columns, shrink=(0, 1), right={3})
+    # A whole address is what one copies: where it does not fit beside the rest it has a line of its own.
+    listed = table([*header[:2], *header[3:]], [[*row[:2], *row[3:]] for row in rows], columns, (0, 1), right={2})
+    below = [line("  ", Piece(row[2], Style.DIM)) for row in rows]
+    return [listed[0], *(text for pair in zip(listed[1:], below, strict=True) for text in pair)]
+
+
+def invite_page(invite: InviteDocument) -> Page:
+    """The link, and whether it leads anywhere from another machine."""
+    from urllib.parse import parse_qs
+
+    peers = parse_qs(invite["uri"].partition("?")[2]).get("peer", [])
+    here_only = bool(peers) and all(_is_loopback(peer) for peer in peers)
+    return [line(invite["uri"]), *([line("This link works on this machine only.")] if here_only else [])]
+
+
+def _is_loopback(endpoint: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(endpoint.rpartition(":")[0].strip("[]")).is_loopback
+    except ValueError:
+        return False

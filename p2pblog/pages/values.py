@@ -1,0 +1,131 @@
+"""Small values as a person reads them, and the shapes that pages are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_name, fit, line, width
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+ID_DIGITS = 10
+"""Digits of an id on a page: unique among a million notices at odds of 2 to 1, and short enough to type."""
+ADDRESS_LETTERS = 8
+"""Letters of an address beside a name: names are anybody's choice, so a page always says whose it is."""
+TEXT_COLUMNS_MAX = 100
+"""Longer lines are hard to read."""
+NAME_COLUMNS_MIN = 8
+"""Columns that a name keeps where a head is crowded; a line that wraps is better than a name that nobody knows."""
+NAME_COLUMNS_MAX = 40
+TWO_NAMES_COLUMNS_MIN = 20
+"""Below it a petname and a name side by side would both be cut to nothing."""
+
+
+def ago(time_ms: int, now_ms: int, zone: tzinfo | None = None) -> str:
+    """A time as a person says it; dates in `zone` (None: the machine's own)."""
+    seconds = (now_ms - time_ms) // 1000
+    if -60 < seconds < 60:
+        return "just now"
+    if 0 < seconds < 3600:
+        return f"{seconds // 60} min ago"
+    if 0 < seconds < 86_400:
+        return f"{seconds // 3600} h ago"
+    if 0 < seconds < 7 * 86_400:
+        return f"{seconds // 86_400} d ago"
+    from datetime import datetime
+
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, zone).strftime("%Y-%m-%d")
+    except (OverflowError, ValueError, OSError):
+        return "in another age"
+
+
+def lasting(seconds: int) -> str:
+    """A duration in its two largest units."""
+    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
+
+
+def sized(count: int) -> str:
+    """Bytes in decimal units."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def short_id(identifier: str) -> str:
+    return identifier[:ID_DIGITS]
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def who(name: str | None, address: str, petname: str | None = None, columns: int = NAME_COLUMNS_MAX) -> Line:
+    """Whose it is: the reader's own word for them first, then what they call themselves and the letters of the address.
+
+    The names together take at most `columns`; where that is too few for two, the reader's own word stands alone.
+    """
+    letters, shown, own_word = address[:ADDRESS_LETTERS], clean_name(name), clean_name(petname)
+    first = own_word or shown
+    if first is None:
+        return line(Piece(f"({letters})", Style.DIM))
+    second = None if first == shown or columns < TWO_NAMES_COLUMNS_MIN else shown
+    room = min(columns, NAME_COLUMNS_MAX) if second is None else (min(columns, NAME_COLUMNS_MAX) - 2) // 2
+    beside = f"({letters})" if second is None else f"({fit(second, room)}, {letters})"
+    return line(Piece(fit(first, max(NAME_COLUMNS_MIN, room)), Style.NAME), " ", Piece(beside, Style.DIM))
+
+
+def try_line(typed: str) -> Line:
+    return line("Try: ", Piece(typed, Style.BOLD))
+
+
+def fields(rows: Sequence[tuple[str, str]]) -> Page:
+    column = max(len(name) for name, _ in rows) + 2
+    return [line(Piece(name.ljust(column), Style.DIM), value) for name, value in rows]
+
+
+def table(header: list[str], rows: list[list[str]], columns: int, shrink: tuple[int, ...], right: set[int]) -> Page:
+    """Aligned columns two spaces apart; those named in `shrink` give way until the table fits, an empty one goes."""
+    filled = [at for at in range(len(header)) if any(row[at] for row in rows)]
+    widths = {at: max(width(header[at]), *(width(row[at]) for row in rows)) for at in filled}
+    for at in (at for at in shrink if at in widths):
+        excess = sum(widths.values()) + 2 * (len(filled) - 1) - columns
+        widths[at] -= max(0, min(excess, widths[at] - len(header[at])))
+    cells = [header, *rows]
+    lines = [
+        "  ".join(_aligned(fit(clean_line(row[at]), widths[at]), widths[at], at in right) for at in filled).rstrip()
+        for row in cells
+    ]
+    return [line(Piece(lines[0], Style.DIM)), *(line(text) for text in lines[1:])]
+
+
+def _aligned(text: str, columns: int, right: bool) -> str:
+    space = " " * (columns - width(text))
+    return space + text if right else text + space
+
+
+def qr_page(text: str) -> Page:
+    """A QR code of half-block characters, dark on light, with the quiet zone that scanners need."""
+    import segno
+
+    border = 2
+    matrix = [[bool(module) for module in row] for row in segno.make(text, micro=False).matrix_iter(border=border)]
+    if len(matrix) % 2:
+        matrix.append([False] * len(matrix[0]))
+    blocks: dict[tuple[bool, bool], str] = {
+        (False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█",
+    }  # fmt: skip
+    return [
+        line(Piece("".join(blocks[pair] for pair in zip(upper, lower, strict=True)), Style.INK))
+        for upper, lower in zip(matrix[::2], matrix[1::2], strict=True)
+    ]
