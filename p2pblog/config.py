@@ -252,6 +252,11 @@ class Home:
         return self.folder / "store.sqlite3"
 
     @property
+    def media(self) -> Path:
+        """The files of notices, our own and others'."""
+        return self.folder / "media"
+
+    @property
     def lock(self) -> Path:
         """Locked by the running daemon; holds its process id."""
         return self.folder / "daemon.lock"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from p2pblog.cases.desk import Desk, ref_to, said_in
-from p2pblog.control.api import WrittenDocument
+from collections.abc import Sequence
+
+from p2pblog.cases.desk import ref_to, said_in
+from p2pblog.cases.files import Files
+from p2pblog.control.api import FileArgument, WrittenDocument
 from p2pblog.control.words import check_language, check_text, check_warning
 from p2pblog.core.logs import Located
 from p2pblog.core.payload import REPLACES_MAX, Boost, Delete, Like, Note, Ref
@@ -11,17 +14,25 @@ from p2pblog.errors import NotFound, NotPermitted
 from p2pblog.store.meaning import Kind
 
 
-class Writing(Desk):
+class Writing(Files):
     """Of `Node`: what writes."""
 
     async def post(
-        self, text: str, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+        self,
+        text: str,
+        reply_to: str | None = None,
+        cw: str | None = None,
+        lang: str | None = None,
+        media: Sequence[FileArgument] | None = None,
     ) -> WrittenDocument:
         check_text(text)
         warning = None if cw is None else check_warning(cw)
         language = None if lang is None else check_language(lang)
         ref = None if reply_to is None else await self._notice_ref(reply_to)
-        return self._written(await self._author.write(Note(text, ref, warning, language)), Note.type)
+        files = await self._attach(text, media or ())
+        written = await self._author.write(Note(text, ref, warning, language, files))
+        self._forget_uploads(media or ())
+        return self._written(written, Note.type)
 
     async def boost(self, notice: str) -> WrittenDocument:
         """Boosting twice gives the first boost again: a timeline shows it once."""

@@ -18,27 +18,61 @@ from p2pblog.terminal import line
 if TYPE_CHECKING:
     from p2pblog.control.api import NoticeDocument
 
+FILE_OVERHEAD = 110
+"""Bytes that a file adds to a notice beside its name and description: two hashes, type and size."""
 UNDONE = {"unboost": "boost", "unlike": "like"}
 """Command -> what it takes back."""
 
 
-@command("post", 'p2pblog post "Hello, everybody"\nfortune | p2pblog post -')
+@command(
+    "post",
+    'p2pblog post "Hello, everybody"\nfortune | p2pblog post -\n'
+    'p2pblog post "Look!" --media bees.jpg --alt "Bees on a flower"',
+)
 @click.argument("text")
 @click.option("--reply-to", metavar="ID", help="The notice that this one answers.")
 @click.option("--cw", metavar="TEXT", help="A content warning: what readers see before they ask for the text.")
 @click.option("--lang", metavar="TAG", help="The language of the text, as en or pt-BR.")
-def post(session: Session, text: str, reply_to: str | None, cw: str | None, lang: str | None) -> None:
+@click.option("--media", "paths", metavar="FILE", multiple=True, help="A picture or another file, up to 4 times.")
+@click.option("--alt", "alts", metavar="TEXT", multiple=True, help="What is to be seen in it; one for each --media.")
+@click.option("--keep-metadata", is_flag=True, help="Post pictures as they are, with the place where they were taken.")
+def post(
+    session: Session,
+    text: str,
+    reply_to: str | None,
+    cw: str | None,
+    lang: str | None,
+    paths: tuple[str, ...],
+    alts: tuple[str, ...],
+    keep_metadata: bool,
+) -> None:
     """Publish a notice. TEXT is one argument: quote it. `-` reads it from the standard input."""
     text = words.check_text(_from_stdin() if text == "-" else text)
     reply_to = None if reply_to is None else words.check_id(reply_to)
     cw = None if cw is None else words.check_warning(cw)
     lang = None if lang is None else words.check_language(lang)
-    document = session.ask("post", text=text, reply_to=reply_to, cw=cw, lang=lang)
+    media = _attached(session, paths, alts, keep_metadata)
+    document = session.ask("post", text=text, reply_to=reply_to, cw=cw, lang=lang, media=media)
     session.show(document, lambda: pages.written_page(document))
-    if not session.json and pages.is_too_long_for_dht(text, reply_to is not None, cw, lang):
+    if not session.json and pages.is_too_long_for_dht(text, reply_to is not None, cw, lang, *_words_of(media)):
         session.tell(
             [line("It is too long for the DHT: while you are offline, only nodes that follow you pass it on.")]
         )
+
+
+def _attached(
+    session: Session, paths: tuple[str, ...], alts: tuple[str, ...], keep_metadata: bool
+) -> list[dict[str, str]] | None:
+    if not paths and not alts:
+        return None
+    from p2pblog.commands.files import attach  # only a post with files pays for it
+
+    return attach(session, paths, alts, keep_metadata)
+
+
+def _words_of(media: list[dict[str, str]] | None) -> list[str]:
+    """About what each file adds to a notice."""
+    return ["x" * FILE_OVERHEAD + file["name"] + file["alt"] for file in media or ()]
 
 
 def _from_stdin() -> str:

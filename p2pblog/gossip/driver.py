@@ -58,7 +58,7 @@ from p2pblog.gossip.membership import DIAL_TIMEOUT_S, LINKS_MAX, outranks
 from p2pblog.gossip.messages import Decoder, Encoder
 from p2pblog.gossip.sharing import Session
 from p2pblog.store import Store
-from p2pblog.store.blobs import Blobs
+from p2pblog.store.blobs import Blobs, MemoryBlobs
 from p2pblog.transport import Link, Transport
 
 log = logging.getLogger("p2pblog.gossip")
@@ -128,7 +128,8 @@ class Driver:
         self.lanes: dict[NodeKey, Lane] = {}
         self.links_changed = Signal()
         self._transport = transport
-        self._keeper = Keeper(machine.holdings, store, wall_ms, blobs)
+        self.blobs: Blobs = MemoryBlobs() if blobs is None else blobs
+        self._keeper = Keeper(machine.holdings, store, wall_ms, self.blobs)
         self._wall_ms = wall_ms
         self._on_stored = on_stored
         self._on_effect = on_effect

@@ -46,6 +46,7 @@ NEEDS_A_DAEMON = [
     ["timeline"],
     ["timeline", "-f"],
     ["show", "5feceb66"],
+    ["media", "5feceb66"],
     ["thread", "5feceb66"],
     ["peers"],
     ["peer", "add", "127.0.0.1:4711"],

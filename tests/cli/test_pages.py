@@ -37,6 +37,7 @@ def a_notice(number: int, text: str = "hello", **more: Any) -> Any:
         "tags": [],
         "cw": None,
         "lang": None,
+        "media": [],
         **more,
     }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import trio
 
+from p2pblog.core.media import pieces_of, sniff, table_of
 from p2pblog.errors import NotFound, NotPermitted, TimedOut, UsageError
 
 ALICE = "a" * 56
@@ -35,6 +37,9 @@ class FakeNode:
         self.watchers: list[trio.MemorySendChannel[dict[str, Any]]] = []
         self.watching = 0
         self.bookmarked: list[dict[str, Any]] = []
+        self.uploads: dict[str, bytes] = {}
+        self.files: dict[str, bytes] = {}
+        self.fetched = 0  # pieces of each file that are here
         self.token: trio.lowlevel.TrioToken | None = None  # where the node runs in another thread than the test
 
     def _called(self, route: str, **arguments: Any) -> None:
@@ -58,6 +63,7 @@ class FakeNode:
             "tags": [],
             "cw": None,
             "lang": None,
+            "media": [],
             **more,
         }
         self.notices.append(notice)
@@ -118,11 +124,64 @@ class FakeNode:
         }
 
     async def post(
-        self, text: str, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+        self,
+        text: str,
+        reply_to: str | None = None,
+        cw: str | None = None,
+        lang: str | None = None,
+        media: list[dict[str, str]] | None = None,
     ) -> dict[str, Any]:
-        self._called("post", text=text, reply_to=reply_to, cw=cw, lang=lang)
+        more = {} if media is None else {"media": media}
+        self._called("post", text=text, reply_to=reply_to, cw=cw, lang=lang, **more)
         parent = None if reply_to is None else self._find(reply_to)["id"]
-        return self._written(self.add(name=self.name, text=text, reply_to=parent), "note")
+        files = [self.file(self.uploads.pop(each["upload"]), each) for each in media or ()]
+        return self._written(self.add(name=self.name, text=text, reply_to=parent, media=files), "note")
+
+    def file(self, data: bytes, told: dict[str, str]) -> dict[str, Any]:
+        """A file that the node holds, as its notice describes it."""
+        table = table_of(data)
+        self.files[table.file.hex()] = data
+        return {
+            "hash": table.file.hex(),
+            "name": told["name"],
+            "type": sniff(data),
+            "size": len(data),
+            "alt": told["alt"],
+            "thumb": None,
+        }
+
+    async def upload(self, data: str, upload: str | None = None) -> dict[str, Any]:
+        self._called("upload", data=data, upload=upload)
+        name = upload or f"upload {len(self.uploads)}"
+        self.uploads[name] = self.uploads.get(name, b"") + base64.b64decode(data)
+        return {"upload": name, "size": len(self.uploads[name])}
+
+    def _media(self, prefix: str) -> dict[str, Any]:
+        for notice in self.notices:
+            for file in notice["media"]:
+                if file["hash"].startswith(prefix):
+                    held = min(self.fetched, len(pieces_of(self.files[file["hash"]])))
+                    whole = held * 65_536 >= file["size"]
+                    state = "here" if whole else "partly" if held else "elsewhere"
+                    here = min(held * 65_536, file["size"])
+                    told = {**file, "author": notice["author"], "notice": notice["id"]}
+                    return {**told, "held": here, "pieces": held, "state": state}
+        raise NotFound("no notice here has such a file")
+
+    async def media(self, file: str) -> dict[str, Any]:
+        self._called("media", file=file)
+        return self._media(file)
+
+    async def fetch_media(self, file: str, known: int | None = None) -> dict[str, Any]:
+        self._called("fetch_media", file=file, known=known)
+        self.fetched += 1
+        return self._media(file)
+
+    async def media_piece(self, file: str, index: int = 0) -> dict[str, Any]:
+        self._called("media_piece", file=file, index=index)
+        found = self._media(file)
+        data = base64.b64encode(pieces_of(self.files[found["hash"]])[index]).decode()
+        return {"hash": found["hash"], "index": index, "data": data}
 
     async def boost(self, notice: str) -> dict[str, Any]:
         self._called("boost", notice=notice)

@@ -69,6 +69,10 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "id": ({}, api.IdDocument),
     "status": ({}, api.StatusDocument),
     "post": ({"text": "hello"}, api.WrittenDocument),
+    "upload": ({"data": "aGVsbG8="}, api.UploadDocument),
+    "media": ({"file": "HASH"}, api.MediaDocument),
+    "fetch_media": ({"file": "HASH", "known": 0}, api.MediaDocument),
+    "media_piece": ({"file": "HASH", "index": 0}, api.PieceDocument),
     "boost": ({"notice": "5feceb66"}, api.WrittenDocument),
     "like": ({"notice": "5feceb66"}, api.WrittenDocument),
     "bookmark": ({"notice": "5feceb66"}, api.BookmarkDocument),
@@ -96,7 +100,9 @@ async def test_every_route_answers_its_document(home: Home, served: Served) -> N
     assert set(CALLS) == set(api.ROUTES) - {"watch"}
     for route, (arguments, shape) in CALLS.items():
         node = FakeNode()
-        node.bookmarked.append(node.add())
+        file = node.file(b"hello", {"name": "hello.txt", "alt": ""})
+        node.bookmarked.append(node.add(media=[file]))
+        arguments = {name: file["hash"] if value == "HASH" else value for name, value in arguments.items()}
         await node.follow("c" * 56, "carol")
         await node.add_peer("192.0.2.1:1000")
         async with served(home, node):
