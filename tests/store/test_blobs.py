@@ -124,6 +124,14 @@ async def test_a_part_makes_room_too_and_can_be_dropped(blobs: Blobs) -> None:
 
 
 @on_both_kinds
+async def test_a_file_larger_than_all_the_room_stays_until_the_next_comes(blobs: Blobs) -> None:
+    large = await fetch(blobs, a_file(1, ROOM + 1))
+    assert await read(blobs, large) == a_file(1, ROOM + 1)
+    await fetch(blobs, a_file(2))
+    assert await blobs.held(large) is None
+
+
+@on_both_kinds
 async def test_posting_what_was_fetched_makes_it_ours(blobs: Blobs) -> None:
     file = await fetch(blobs, a_file(1))
     assert await blobs.put_own(a_file(1)) == file
