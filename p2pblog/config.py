@@ -39,10 +39,14 @@ FILE_TYPE_CHARACTERS_MAX = 64
 """A media type: the longest common one has 73, ours at most 24."""
 ALT_CHARACTERS_MAX = 1_000
 """What is to be seen in a picture, in words: a paragraph."""
-NOTE_WITH_FILES_BYTES_MAX = 14_400
-"""Text, names and descriptions together where a notice has files: leaves the four of them their hashes in a payload."""
+NOTE_WITH_FILES_BYTES_MAX = 14_000
+"""Text, names and descriptions together where a notice has files: leaves room for four files' hashes in a payload."""
 THUMB_BYTES_MAX = 64 * 1024
 """A thumbnail: one piece; a picture of 320 pixels takes a third of it."""
+VERSIONS_MAX = 100
+"""Edits of one notice in its history, the newest: far more than anybody makes."""
+MENTIONS_MAX = 16
+"""People whom one notice mentions: more than a conversation has, and few enough that a notice is no megaphone."""
 NAME_CHARACTERS_MAX = 50
 """A display name: fits a line of a terminal beside the text."""
 BIO_CHARACTERS_MAX = 1_000

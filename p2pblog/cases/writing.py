@@ -30,7 +30,7 @@ class Writing(Files):
         language = None if lang is None else check_language(lang)
         ref = None if reply_to is None else await self._notice_ref(reply_to)
         files = await self._attach(text, media or ())
-        written = await self._author.write(Note(text, ref, warning, language, files))
+        written = await self._author.write(Note(text, ref, warning, language, media=files))
         self._forget_uploads(media or ())
         return self._written(written, Note.type)
 

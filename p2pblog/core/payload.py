@@ -53,6 +53,23 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """Somebody's notice, in the version that was read: an edit of it, or None for its first words."""
+
+    of: Ref
+    version: Ref | None = None
+
+    @property
+    def value(self) -> list[Any]:
+        return [self.of.value, None if self.version is None else self.version.value]
+
+    @classmethod
+    def from_value(cls, value: Any) -> Quote:
+        of, version = codec.as_list(value, length=2)
+        return cls(Ref.from_value(of), None if version is None else Ref.from_value(version))
+
+
+@dataclass(frozen=True, slots=True)
 class LogStart:
     """Entry 1 of every log: the one identity that this device writes for."""
 
@@ -71,8 +88,22 @@ class Note:
     """What is shown before the text is asked for."""
     language: str | None = None
     """A language tag (RFC 5646, 2.1, by its form alone)."""
+    quote: Quote | None = None
     media: tuple[Attachment, ...] = ()
     """Files that belong to it; they travel only to who asks for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Other words for an own notice, which keeps its id and what it answers or quotes. `of`: the notice; `replaces`:
+    the edits that its writer knew and means to replace."""
+
+    type: ClassVar[str] = "edit"
+    of: Ref
+    text: str
+    replaces: tuple[EntryId, ...] = ()
+    warning: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +145,7 @@ class Unknown:
     type: str | None
 
 
-Payload = LogStart | Note | Boost | Like | Delete | Profile | Unknown
+Payload = LogStart | Note | Edit | Boost | Like | Delete | Profile | Unknown
 
 
 def encode(payload: Payload) -> bytes:
@@ -124,14 +155,21 @@ def encode(payload: Payload) -> bytes:
     match payload:
         case LogStart(identity):
             fields = {"identity": identity}
-        case Note(text, reply_to, warning, language, media):
-            reference = None if reply_to is None else reply_to.value
-            files = [attachment.value for attachment in media] or None
-            fields = {"text": text, "reply_to": reference, "cw": warning, "lang": language, "media": files}
+        case Note(text, reply_to, warning, language, quote, media):
+            fields = {
+                "text": text,
+                "reply_to": None if reply_to is None else reply_to.value,
+                "cw": warning,
+                "lang": language,
+                "quote": None if quote is None else quote.value,
+                "media": [attachment.value for attachment in media] or None,
+            }
+        case Edit(of, text, replaces, warning, language):
+            fields = {"of": of.value, "text": text, "replaces": _ids(replaces), "cw": warning, "lang": language}
         case Boost(of) | Like(of):
             fields = {"of": of.value}
         case Delete(of, replaces):
-            fields = {"of": of.value, "replaces": list(replaces) or None}
+            fields = {"of": of.value, "replaces": _ids(replaces)}
         case Profile(name, bio):
             fields = {"name": name, "bio": bio or None}
         case Unknown():
@@ -212,23 +250,27 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
         case "log":
             return LogStart(IdentityHash(codec.as_bytes(fields.get("identity"), length=32)))
         case "note":
-            reply_to = fields.get("reply_to")
+            reply_to, quote = fields.get("reply_to"), fields.get("quote")
             return Note(
                 _text(fields.get("text"), NOTE_CHARACTERS_MAX, NOTE_BYTES_MAX),
                 None if reply_to is None else Ref.from_value(reply_to),
-                _text(fields.get("cw", ""), WARNING_CHARACTERS_MAX, 4 * WARNING_CHARACTERS_MAX) or None,
-                _language(fields.get("lang", "")) or None,
+                *_beside(fields),
+                None if quote is None else Quote.from_value(quote),
                 _media(fields.get("media", [])),
+            )
+        case "edit":
+            return Edit(
+                Ref.from_value(fields.get("of")),
+                _text(fields.get("text"), NOTE_CHARACTERS_MAX, NOTE_BYTES_MAX),
+                _replaced(fields),
+                *_beside(fields),
             )
         case "boost":
             return Boost(Ref.from_value(fields.get("of")))
         case "like":
             return Like(Ref.from_value(fields.get("of")))
         case "delete":
-            named = codec.as_list(fields.get("replaces", []), length_max=REPLACES_MAX)
-            return Delete(
-                Ref.from_value(fields.get("of")), tuple(EntryId(codec.as_bytes(item, length=32)) for item in named)
-            )
+            return Delete(Ref.from_value(fields.get("of")), _replaced(fields))
         case "profile":
             return Profile(
                 _text(fields.get("name"), NAME_CHARACTERS_MAX, 4 * NAME_CHARACTERS_MAX),
@@ -236,6 +278,21 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
             )
         case _:
             return Unknown(kind)
+
+
+def _ids(ids: tuple[EntryId, ...]) -> list[EntryId] | None:
+    return list(ids) or None
+
+
+def _replaced(fields: dict[str, Any]) -> tuple[EntryId, ...]:
+    named = codec.as_list(fields.get("replaces", []), length_max=REPLACES_MAX)
+    return tuple(EntryId(codec.as_bytes(item, length=32)) for item in named)
+
+
+def _beside(fields: dict[str, Any]) -> tuple[str | None, str | None]:
+    """What stands beside the text of a notice or an edit: (content warning, language)."""
+    warning = _text(fields.get("cw", ""), WARNING_CHARACTERS_MAX, 4 * WARNING_CHARACTERS_MAX)
+    return warning or None, _language(fields.get("lang", "")) or None
 
 
 def _media(value: Any) -> tuple[Attachment, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from p2pblog.core.identity import Standing
-from p2pblog.core.keys import EntryId
+from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.media import Attachment
+from p2pblog.core.payload import Quote
 
 
 def sort_time(time_ms: int, first_seen_ms: int, before: int | None, after: int | None) -> int:
@@ -42,4 +43,7 @@ class Row:
     tags: tuple[str, ...] = ()
     warning: str | None = None
     language: str | None = None
+    edited_ms: int | None = None
+    quote: Quote | None = None
+    mentions: tuple[IdentityHash, ...] = ()
     media: tuple[Attachment, ...] = ()

@@ -21,6 +21,8 @@ from p2pblog.core.logs import Span as Span
 from p2pblog.core.media import Attachment, FileHash
 from p2pblog.core.timelines import Row
 from p2pblog.store.meaning import Kind
+from p2pblog.store.meaning import News as News
+from p2pblog.store.meaning import Version as Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,10 @@ OWN_IDENTITY = "identity"
 """The setting that holds the hash of the node's own identity; its notices stand in the home timeline."""
 
 
+NEWS_READ = "notifications read"
+"""The setting that says, in the store's own numbers, up to which news all is read."""
+
+
 class Store(Protocol):
     """What a node keeps. Every method may raise StoreFull (nothing was written) or StoreError."""
 
@@ -151,6 +157,17 @@ class Store(Protocol):
 
     async def timeline(self, query: TimelineQuery) -> list[Row]:
         """Newest first. Raises NotFound for an unknown `before`."""
+
+    async def versions(self, notice: EntryId) -> list[Version]:
+        """The words of a shown notice: as they were first, then its author's shown edits as they came, the newest
+        VERSIONS_MAX; empty for anything else."""
+
+    async def news(self, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
+        """What others said to the node's own identity, the last that came first. `unread`: only what is not read.
+        Raises NotFound for a `before` that is no news."""
+
+    async def mark_news_read(self) -> int:
+        """All that has come is read from now on; gives how much of it was not."""
 
     async def rows(self, ids: Sequence[EntryId]) -> list[Row]:
         """The notices and boosts of these ids that may be shown, in the order asked for. A boost's row has the text,

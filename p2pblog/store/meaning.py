@@ -9,23 +9,26 @@ what hides what never runs in a circle and does not depend on the order of arriv
 * A retracted entry's payload is not *missing*: nobody asks for it again.
 * A like or boost counts while it is shown, once for each identity.
 * A file is *referred to* by the shown notices that have it, strays included: only such a file is given to peers.
-* A notice stands under each tag of its text wherever its author's timeline shows it.
+* An edit counts while it is shown and its identity is that of the notice. Of each device its last edit of a notice
+  counts; of these, those that no other names as replaced; of what is left the one with the highest id.
+* A notice stands under each tag of its text, as edited, wherever its author's timeline shows it.
 * A reply ties its parent and its children together even when it is retracted itself, so a conversation stays whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
+from dataclasses import dataclass, replace
+from enum import Enum, IntEnum
 from typing import cast
 
 from p2pblog.config import SEQ_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
-from p2pblog.core.keys import DeviceKey, EntryId
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.media import FileHash, distinct_files
-from p2pblog.core.payload import Boost, Delete, Like, Note, Profile, decode, plain_texts
+from p2pblog.core.mentions import mentions_of
+from p2pblog.core.payload import Boost, Delete, Edit, Like, Note, Profile, decode, plain_texts
 from p2pblog.core.tags import tags_of
 from p2pblog.core.timelines import Row, is_shown, sort_time
 
@@ -40,6 +43,7 @@ class Kind(IntEnum):
     DELETE = 4
     PROFILE = 5
     OTHER = 6
+    EDIT = 10
 
 
 IN_TIMELINES = (Kind.NOTE, Kind.BOOST)
@@ -48,19 +52,23 @@ REACTIONS = (Kind.BOOST, Kind.LIKE)
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """`of`: the id replied to, boosted or liked. `deletes`: the ids taken back, ascending. `tags`: a notice's;
-    `files`: the hashes of its files and their thumbnails."""
+    """`of`: the id replied to, boosted, liked or edited. `deletes`: the ids taken back, ascending. `tags`: of the text.
+    `replaces`: the edits that an edit replaces. `to`: whom it answers, mentions, quotes, boosts or likes. `files`: the
+    hashes of a notice's files and their thumbnails."""
 
     kind: Kind
     of: EntryId | None = None
     deletes: tuple[EntryId, ...] = ()
     tags: tuple[str, ...] = ()
+    replaces: tuple[EntryId, ...] = ()
+    to: tuple[IdentityHash, ...] = ()
     files: tuple[FileHash, ...] = ()
 
 
 _GAP, _PROFILE, _OTHER = Meaning(Kind.GAP), Meaning(Kind.PROFILE), Meaning(Kind.OTHER)
 PLAIN = Meaning(Kind.NOTE)
-"""Of every notice that refers to nothing and has no tag and no file, which nearly all are: this one object."""
+"""Of every notice that refers to nothing and nobody and has no tag and no file, which nearly all are: this one
+object."""
 
 
 def meaning_of(payload: bytes | None) -> Meaning:
@@ -68,15 +76,14 @@ def meaning_of(payload: bytes | None) -> Meaning:
     if payload is None:
         return _GAP
     match decode(payload):
-        case Note(text=text, reply_to=parent, media=media):
-            tags, files = tags_of(text), distinct_files(media)
-            if parent is None and not tags and not files:
-                return PLAIN
-            return Meaning(Kind.NOTE, None if parent is None else parent.id, tags=tags, files=files)
+        case Note() as note:
+            return _of_note(note)
+        case Edit() as edit:
+            return Meaning(Kind.EDIT, edit.of.id, tags=tags_of(edit.text), replaces=edit.replaces)
         case Boost(of):
-            return Meaning(Kind.BOOST, of.id)
+            return Meaning(Kind.BOOST, of.id, to=(of.identity,))
         case Like(of):
-            return Meaning(Kind.LIKE, of.id)
+            return Meaning(Kind.LIKE, of.id, to=(of.identity,))
         case Delete(of, replaces):
             return Meaning(Kind.DELETE, None, tuple(sorted({of.id, *replaces})))
         case Profile():
@@ -85,13 +92,24 @@ def meaning_of(payload: bytes | None) -> Meaning:
             return _OTHER
 
 
+def _of_note(note: Note) -> Meaning:
+    parent, quote = note.reply_to, note.quote
+    tags, named, files = tags_of(note.text), mentions_of(note.text), distinct_files(note.media)
+    if parent is None and quote is None and not tags and not named and not files:
+        return PLAIN
+    answered = () if parent is None else (parent.identity,)
+    quoted = () if quote is None else (quote.of.identity,)
+    to = tuple(dict.fromkeys((*answered, *named, *quoted)))
+    return Meaning(Kind.NOTE, None if parent is None else parent.id, tags=tags, to=to, files=files)
+
+
 def meanings_of(payloads: Sequence[bytes | None]) -> list[Meaning]:
     """`meaning_of` each, as fast as whole runs need it."""
     if None in payloads:
         return [meaning_of(payload) for payload in payloads]
     held = cast(Sequence[bytes], payloads)
     return [
-        meaning_of(payload) if text is None or "#" in text else PLAIN
+        meaning_of(payload) if text is None or "#" in text or "@" in text else PLAIN
         for payload, text in zip(held, plain_texts(held), strict=True)
     ]
 
@@ -121,10 +139,36 @@ def places(stretch: Sequence[Entry], now_ms: int, before: int | None, after: int
     return found
 
 
-def note_of(payload: bytes | None) -> Note:
-    """A note as it was signed; one that says nothing for anything else."""
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A notice's words at one time. `log` and `seq`: where the entry stands, in the store's own numbering of logs."""
+
+    id: EntryId
+    log: int
+    seq: int
+    time_ms: int
+    payload: bytes
+
+
+def current(edits: Sequence[Version]) -> Version | None:
+    """The edit whose words stand, of all shown ones of a notice by its author; None without one."""
+    last: dict[int, Version] = {}
+    for edit in edits:
+        if edit.log not in last or last[edit.log].seq < edit.seq:
+            last[edit.log] = edit
+    replaced = {id for edit in last.values() for id in meaning_of(edit.payload).replaces}
+    standing = [edit for edit in last.values() if edit.id not in replaced]
+    return max(standing, key=lambda edit: edit.id, default=None)
+
+
+def note_of(payload: bytes | None, edit: Version | None = None) -> Note:
+    """A note as it was signed, or as `edit` has it since; one that says nothing for anything else."""
     read = None if payload is None else decode(payload)
-    return read if isinstance(read, Note) else Note("")
+    note = read if isinstance(read, Note) else Note("")
+    said = None if edit is None else decode(edit.payload)
+    if not isinstance(said, Edit):
+        return note
+    return replace(note, text=said.text, warning=said.warning, language=said.language)
 
 
 def profile_of(payload: bytes | None) -> tuple[str | None, str | None]:
@@ -150,10 +194,20 @@ class Shown:
         return self.of if self.kind == Kind.BOOST and self.of is not None else self.id
 
 
-def compose(shown: Shown, name: str | None, boosted: bytes | None, likes: int, boosts: int) -> Row:
-    """The row of a shown note or boost. `boosted`: the payload of the shown notice that it boosts, if held."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a notice stands: its payload as it was signed, if it is held and shown; the edit in force; its counts."""
+
+    payload: bytes | None
+    edit: Version | None
+    likes: int
+    boosts: int
+
+
+def compose(shown: Shown, name: str | None, standing: Standing) -> Row:
+    """The row of a shown note or boost. `standing`: of the note, or of the notice that the boost boosts."""
     is_boost = shown.kind == Kind.BOOST
-    note = note_of(boosted if is_boost else shown.payload)
+    note = note_of(standing.payload, standing.edit)
     return Row(
         id=shown.id,
         type="boost" if is_boost else "note",
@@ -163,13 +217,52 @@ def compose(shown: Shown, name: str | None, boosted: bytes | None, likes: int, b
         time_ms=shown.time_ms,
         reply_to=None if is_boost else shown.of,
         boost_of=shown.of if is_boost else None,
-        likes=likes,
-        boosts=boosts,
+        likes=standing.likes,
+        boosts=standing.boosts,
         tags=tags_of(note.text),
         warning=note.warning,
         language=note.language,
+        edited_ms=None if standing.payload is None or standing.edit is None else standing.edit.time_ms,
+        quote=note.quote,
+        mentions=mentions_of(note.text),
         media=note.media,
     )
+
+
+# --- news: what others say to us ------------------------------------------------------------------------------------
+
+
+class NewsType(Enum):
+    """What a notification is about; the values are what people and scripts read."""
+
+    REPLY = "reply"
+    MENTION = "mention"
+    BOOST = "boost"
+    LIKE = "like"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A shown entry of somebody else's that is said to us. `notice`: ours that it answers, boosts or likes; of a
+    mention the notice that mentions us. `is_read`: it had come when all was last marked as read."""
+
+    id: EntryId
+    type: NewsType
+    author: bytes
+    notice: EntryId
+    time_ms: int
+    is_read: bool
+
+
+def news_of(shown: Shown, is_ours: Callable[[EntryId], bool], is_read: bool) -> News | None:
+    """None for a boost or like of a notice that is not ours, whatever it says. `is_ours`: of an entry's id."""
+    reacts = {Kind.BOOST: NewsType.BOOST, Kind.LIKE: NewsType.LIKE}.get(shown.kind)
+    is_about_ours = shown.of is not None and is_ours(shown.of)
+    if reacts is not None and not is_about_ours:
+        return None
+    about = shown.of if is_about_ours and shown.of is not None else shown.id
+    kind = reacts or (NewsType.REPLY if is_about_ours else NewsType.MENTION)
+    return News(shown.id, kind, shown.author, about, shown.time_ms, is_read)
 
 
 # --- conversations ----------------------------------------------------------------------------------------------------
@@ -203,11 +296,11 @@ def walk_thread(
 ) -> Walk:
     """Up from `notice` to the topmost ancestor known, then down through all replies held, level by level.
 
-    `look_up` gives an entry held; `replies` gives at most so many replies to an id, oldest first. A boost or like
-    stands for what it refers to. At most `notices_max` entries, those between `notice` and the root in any case.
+    `look_up` gives an entry held; `replies` gives at most so many replies to an id, oldest first. A boost, like or
+    edit stands for what it refers to. At most `notices_max` entries, those between `notice` and the root in any case.
     """
     found = look_up(notice)
-    if found is not None and found.kind in REACTIONS and found.of is not None:
+    if found is not None and found.kind in (*REACTIONS, Kind.EDIT) and found.of is not None:
         notice = found.of
         found = look_up(notice)
     if found is None and not replies(notice, 1):

@@ -17,6 +17,7 @@ from p2pblog.config import (
     STRAYS_MAX,
     THREAD_NOTICES_MAX,
     TIMELINE_ROWS_MAX,
+    VERSIONS_MAX,
 )
 from p2pblog.core.entry import Entry, with_payload
 from p2pblog.core.forks import ForkProof
@@ -32,11 +33,16 @@ from p2pblog.store.meaning import (
     REACTIONS,
     Kind,
     Meaning,
+    News,
     Node,
     Shown,
+    Standing,
+    Version,
     compose,
+    current,
     is_retractable,
     meaning_of,
+    news_of,
     note_of,
     places,
     profile_of,
@@ -91,6 +97,8 @@ class MemoryStore(MemoryDesk):
         self._replies: dict[EntryId, dict[EntryId, _Held]] = {}
         self._reactions: dict[tuple[EntryId, Kind], dict[EntryId, _Held]] = {}
         self._deletes: dict[EntryId, dict[EntryId, _Held]] = {}
+        self._edits: dict[EntryId, dict[EntryId, _Held]] = {}
+        self._read_news: set[EntryId] = set()
         self._files: dict[FileHash, dict[EntryId, _Held]] = {}
         self._strays: dict[EntryId, _Held] = {}
 
@@ -244,6 +252,8 @@ class MemoryStore(MemoryDesk):
             self._replies.setdefault(held.meaning.of, {})[identifier] = held
         if kind in REACTIONS and held.meaning.of is not None:
             self._reactions.setdefault((held.meaning.of, kind), {})[identifier] = held
+        if kind == Kind.EDIT and held.meaning.of is not None:
+            self._edits.setdefault(held.meaning.of, {})[identifier] = held
         for target in held.meaning.deletes:
             self._deletes.setdefault(target, {})[identifier] = held
         for file in held.meaning.files:
@@ -262,6 +272,7 @@ class MemoryStore(MemoryDesk):
             if meaning.of is not None:
                 self._replies.get(meaning.of, {}).pop(identifier, None)
                 self._reactions.get((meaning.of, meaning.kind), {}).pop(identifier, None)
+                self._edits.get(meaning.of, {}).pop(identifier, None)
             for target in meaning.deletes:
                 self._deletes[target].pop(identifier)
             for file in meaning.files:
@@ -414,7 +425,7 @@ class MemoryStore(MemoryDesk):
             whose = self._at_home() if query.tag is None else self._listed
         listed = (held for identity in dict.fromkeys(whose) for held in self._listed.get(identity, {}).values())
         if query.tag is not None:
-            listed = (held for held in listed if query.tag in held.meaning.tags)
+            listed = (held for held in listed if query.tag in self._tags(held))
         shown = (held for held in listed if (before is None or held.place < before) and self._is_shown(held))
         limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
         return [self._row(held) for held in nlargest(limit, shown, key=lambda held: held.place)]
@@ -432,17 +443,65 @@ class MemoryStore(MemoryDesk):
         ]
 
     def _row(self, held: _Held) -> Row:
-        entry, meaning, author = held.entry, held.meaning, held.log.identity
-        assert entry.payload is not None
-        shown = Shown(entry.id, author, meaning.kind, meaning.of, entry.time_ms, entry.payload)
-        boosted = self._by_id.get(meaning.of) if meaning.kind == Kind.BOOST and meaning.of is not None else None
-        return compose(
-            shown,
-            self._profile(author)[0],
-            boosted.entry.payload if boosted is not None and self._is_shown(boosted) else None,
+        meaning, author = held.meaning, held.log.identity
+        shown = _shown(held)
+        words = held if meaning.kind != Kind.BOOST or meaning.of is None else self._by_id.get(meaning.of)
+        is_there = words is not None and self._is_shown(words)
+        standing = Standing(
+            words.entry.payload if words is not None and is_there else None,
+            self._edit_of(words) if words is not None and is_there else None,
             self._count(shown.counted, Kind.LIKE),
             self._count(shown.counted, Kind.BOOST),
         )
+        return compose(shown, self._profile(author)[0], standing)
+
+    def _tags(self, held: _Held) -> tuple[str, ...]:
+        if held.meaning.kind != Kind.NOTE:
+            return ()
+        edit = self._edit_of(held)
+        return held.meaning.tags if edit is None else meaning_of(edit.payload).tags
+
+    def _edit_of(self, held: _Held) -> Version | None:
+        return current([_version(edit) for edit in self._shown_edits(held)])
+
+    def _shown_edits(self, held: _Held) -> list[_Held]:
+        named = self._edits.get(held.entry.id, {}).values()
+        return [edit for edit in named if edit.log.identity == held.log.identity and self._is_shown(edit)]
+
+    async def versions(self, notice: EntryId) -> list[Version]:
+        held = self._by_id.get(notice)
+        if held is None or held.meaning.kind != Kind.NOTE or not self._is_shown(held):
+            return []
+        newest = sorted(self._shown_edits(held), key=lambda edit: (edit.log.no, edit.entry.seq))[-VERSIONS_MAX:]
+        return [_version(each) for each in (held, *sorted(newest, key=lambda edit: edit.place))]
+
+    async def news(self, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
+        came = self._news()
+        if before is not None:
+            ids = [each.id for each in came]
+            if before not in ids:
+                raise NotFound("that is no notification")
+            came = came[ids.index(before) + 1 :]
+        return [each for each in came if not (unread and each.is_read)][: max(0, limit)]
+
+    async def mark_news_read(self) -> int:
+        unread = [each.id for each in self._news() if not each.is_read]
+        self._read_news.update(unread)
+        return len(unread)
+
+    def _news(self) -> list[News]:
+        own = self._settings.get(OWN_IDENTITY)
+        said = [held for held in self._by_id.values() if own in held.meaning.to and held.log.identity != own]
+        shown = [held for held in said if self._is_shown(held)]
+        found = (
+            news_of(_shown(held), self._is_own, held.entry.id in self._read_news)
+            for held in sorted(shown, key=lambda held: (held.seen, held.place), reverse=True)
+        )
+        return [each for each in found if each is not None]
+
+    def _is_own(self, entry: EntryId) -> bool:
+        held = self._by_id.get(entry)
+        return held is not None and held.log.identity == self._settings.get(OWN_IDENTITY)
 
     def _count(self, target: EntryId, kind: Kind) -> int:
         held = self._reactions.get((target, kind), {}).values()
@@ -525,3 +584,15 @@ class MemoryStore(MemoryDesk):
             entries,
             None if newest is None else newest.entry.time_ms,
         )
+
+
+def _shown(held: _Held) -> Shown:
+    entry, meaning = held.entry, held.meaning
+    assert entry.payload is not None
+    return Shown(entry.id, held.log.identity, meaning.kind, meaning.of, entry.time_ms, entry.payload)
+
+
+def _version(held: _Held) -> Version:
+    entry = held.entry
+    assert entry.payload is not None
+    return Version(entry.id, held.log.no, entry.seq, entry.time_ms, entry.payload)

@@ -13,7 +13,9 @@ from itertools import islice
 from pathlib import Path
 
 from p2pblog.errors import StoreError
-from p2pblog.store.meaning import meaning_of
+from p2pblog.store import NEWS_READ
+from p2pblog.store.meaning import Kind, meaning_of
+from p2pblog.store.sql_index import renew_news
 
 APPLICATION_ID = int.from_bytes(b"p2pb", "big")
 """SQLite's header field that says whose file this is (https://www.sqlite.org/pragma.html#pragma_application_id)."""
@@ -116,7 +118,34 @@ def _to_version_3(db: sqlite3.Connection) -> None:
     )
 
 
-_VERSION_4 = "CREATE TABLE attachment (file BLOB, key INTEGER, PRIMARY KEY (file, key)) WITHOUT ROWID;\n"
+_VERSION_10 = """
+CREATE TABLE edit (author INTEGER, target BLOB, key INTEGER, PRIMARY KEY (author, target, key)) WITHOUT ROWID;
+CREATE INDEX tag_by_key ON tag (key);
+CREATE TABLE news (no INTEGER PRIMARY KEY AUTOINCREMENT, key INTEGER NOT NULL UNIQUE);
+"""
+_MAY_BE_EDITS = """
+SELECT e.key, e.payload, l.owner, l.shown_to FROM entry e JOIN log l ON l.no = e.key >> 32
+WHERE e.kind = 6 AND e.payload IS NOT NULL
+"""
+
+
+def _to_version_10(db: sqlite3.Connection) -> None:
+    """Edits that came before this version knew them count now; what was said to us becomes news, all of it read."""
+    for statement in statements(_VERSION_10):
+        db.execute(statement)
+    for key, payload, owner, shown_to in db.execute(_MAY_BE_EDITS).fetchall():
+        meaning = meaning_of(payload)
+        if meaning.kind != Kind.EDIT:
+            continue
+        db.execute('UPDATE entry SET kind = ?, "of" = ? WHERE key = ?', (int(meaning.kind), meaning.of, key))
+        is_retracted = db.execute("SELECT 1 FROM retracted WHERE key = ?", (key,)).fetchone() is not None
+        if key & 0xFFFFFFFF <= shown_to and not is_retracted:
+            db.execute("INSERT INTO edit VALUES (?, ?, ?)", (owner, meaning.of, key))
+    renew_news(db)
+    db.execute("INSERT OR REPLACE INTO setting SELECT ?, CAST(max(no) AS BLOB) FROM news HAVING max(no)", (NEWS_READ,))
+
+
+_VERSION_11 = "CREATE TABLE attachment (file BLOB, key INTEGER, PRIMARY KEY (file, key)) WITHOUT ROWID;\n"
 _MAY_HAVE_FILES = """
 SELECT e.key, e.payload FROM entry e JOIN log l ON l.no = e.key >> 32
 WHERE e.kind = 1 AND instr(e.payload, X'A56D65646961') AND (e.key & 4294967295) <= l.shown_to
@@ -124,9 +153,9 @@ AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)
 """
 
 
-def _to_version_4(db: sqlite3.Connection) -> None:
+def _to_version_11(db: sqlite3.Connection) -> None:
     """Notices that are shown come to stand under their files: those that came before this version knew of any."""
-    for statement in statements(_VERSION_4):
+    for statement in statements(_VERSION_11):
         db.execute(statement)
     rows = db.execute(_MAY_HAVE_FILES).fetchall()
     files = sorted((file, key) for key, payload in rows for file in meaning_of(payload).files)
@@ -135,7 +164,7 @@ def _to_version_4(db: sqlite3.Connection) -> None:
 
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
-MIGRATIONS: tuple[Step, ...] = (_VERSION_1, _to_version_2, _to_version_3, _to_version_4)
+MIGRATIONS: tuple[Step, ...] = (_VERSION_1, _to_version_2, _to_version_3, _to_version_10, _to_version_11)
 """Step n brings a database of version n - 1 to version n."""
 
 

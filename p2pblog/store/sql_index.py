@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from p2pblog.core.keys import EntryId
+from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.media import FileHash
-from p2pblog.store.meaning import IN_TIMELINES, REACTIONS, Kind, is_retractable, meaning_of
+from p2pblog.store import NEWS_READ, OWN_IDENTITY
+from p2pblog.store.meaning import IN_TIMELINES, PLAIN, REACTIONS, Kind, Version, current, is_retractable, meaning_of
 from p2pblog.store.sql_base import (
     FEED,
     HOME,
@@ -28,6 +29,7 @@ from p2pblog.store.sql_base import (
     in_steps,
     key_of_id,
     log_of_key,
+    logs_of_owner,
     place_record,
 )
 
@@ -47,6 +49,7 @@ class Item:
     held: bool
     stray: bool = False
     tags: tuple[str, ...] = ()
+    to: tuple[IdentityHash, ...] = ()
     files: tuple[FileHash, ...] = ()
 
     @property
@@ -56,9 +59,10 @@ class Item:
 
 _ITEM = """SELECT e.key, e.sort, e.id, e.kind, e."of", e.payload IS NOT NULL,
            EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key),
-           CASE WHEN e.kind = 1 AND (instr(e.payload, X'23') OR instr(e.payload, X'A56D65646961'))
-           THEN e.payload END FROM entry e"""
-"""With the payload of a notice that may have tags or files: `#`, or the key `media`."""
+           CASE WHEN e.kind IN (2, 3, 10) OR e.kind = 1 AND (e."of" IS NOT NULL OR instr(e.payload, X'23')
+           OR instr(e.payload, X'40') OR instr(e.payload, CAST('quote' AS BLOB))
+           OR instr(e.payload, CAST('media' AS BLOB))) THEN e.payload END FROM entry e"""
+"""With the payload of what may have tags or files, or be said to somebody."""
 
 
 def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
@@ -67,10 +71,8 @@ def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
 
 def _item(row: Sequence[Any]) -> Item:
     key, sort, identifier, kind, of, held, stray, payload = row
-    if payload is None:
-        return Item(key, sort, identifier, kind, of, held, stray)
-    meaning = meaning_of(payload)
-    return Item(key, sort, identifier, kind, of, held, stray, meaning.tags, meaning.files)
+    meaning = PLAIN if payload is None else meaning_of(payload)
+    return Item(key, sort, identifier, kind, of, held, stray, meaning.tags, meaning.to, meaning.files)
 
 
 def _read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
@@ -89,12 +91,17 @@ class Harvest:
     ids: list[bytes] = field(default_factory=list)
     home: list[bytes] = field(default_factory=list)
     feed: list[bytes] = field(default_factory=list)
+    edited: dict[tuple[int, EntryId], None] = field(default_factory=dict)
+    """(author, notice) whose words may have changed."""
 
     def bring_in(self, db: sqlite3.Connection) -> None:
         """Put them in. Due before anything else looks at the indexes."""
         for register, records in ((IDS, self.ids), (HOME, self.home), (FEED, self.feed)):
             register.add(db, sorted(records))
             records.clear()
+        for author, notice in self.edited:
+            settle_tags(db, author, notice)
+        self.edited.clear()
 
 
 def enter(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
@@ -107,8 +114,8 @@ def enter(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
 def reap_plain(
     db: sqlite3.Connection, log: LogRow, keys: range, sorts: Sequence[int], but: Sequence[int], harvest: Harvest
 ) -> None:
-    """As `reap`, for consecutive entries that are notices, held, refer to nothing and have no tag or file, `but` for
-    those at these positions; nothing of their author is retracted."""
+    """As `reap`, for consecutive entries that are PLAIN notices and held, `but` for those at these positions;
+    nothing of their author is retracted."""
     shown = max(0, min(len(keys), log.key(log.shown_to) + 1 - keys[0]))
     places = list(map(place_record, sorts[:shown], keys))
     if but:
@@ -132,6 +139,8 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     listed = [item for item in shown if item.kind in IN_TIMELINES and not item.stray]
     tagged = sorted((tag, item.sort, item.key) for item in listed for tag in item.tags)
     db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", tagged)
+    _reap_edits(db, log, items, shown, harvest)
+    _enter_news(db, log, shown)
     files = sorted((file, item.key) for item in shown for file in item.files)
     db.executemany("INSERT OR IGNORE INTO attachment VALUES (?, ?)", files)
     harvest.feed += [feed_record(log.owner, item.sort, item.key) for item in listed]
@@ -141,6 +150,101 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     db.executemany("INSERT OR IGNORE INTO profile VALUES (?, ?, ?)", profiles)
     reactions = sorted((item.of, item.kind, log.owner, item.key) for item in shown if item.kind in REACTIONS)
     db.executemany("INSERT OR IGNORE INTO reaction VALUES (?, ?, ?, ?)", reactions)
+
+
+def _reap_edits(
+    db: sqlite3.Connection, log: LogRow, items: Sequence[Item], shown: Sequence[Item], harvest: Harvest
+) -> None:
+    edits = [(log.owner, item.of, item.key) for item in shown if item.kind == Kind.EDIT and item.of is not None]
+    db.executemany("INSERT OR IGNORE INTO edit VALUES (?, ?, ?)", edits)
+    harvest.edited.update(dict.fromkeys((author, target) for author, target, _ in edits))
+    note_edited(db, log, [item.id for item in items if item.kind == Kind.NOTE], harvest)
+
+
+def note_edited(db: sqlite3.Connection, log: LogRow, ids: Sequence[EntryId], harvest: Harvest) -> None:
+    """Of notices that come, those whose edits came before them."""
+    if db.execute("SELECT 1 FROM edit WHERE author = ? LIMIT 1", (log.owner,)).fetchone() is None:
+        return
+    for asked in in_steps(ids, IDS_PER_QUESTION):
+        marks = ",".join("?" * len(asked))
+        rows = db.execute(
+            f"SELECT DISTINCT target FROM edit WHERE author = ? AND target IN ({marks})",  # noqa: S608 - only marks
+            (log.owner, *asked),
+        )
+        harvest.edited.update(dict.fromkeys((log.owner, target) for (target,) in rows.fetchall()))
+
+
+def settle_tags(db: sqlite3.Connection, author: int, notice: EntryId) -> None:
+    """A notice comes to stand under the tags that its words have now, and no others."""
+    key = key_of_id(db, notice)
+    found = [] if key is None else read_items(db, [key])
+    if not found or found[0].kind != Kind.NOTE:
+        return
+    item, log = found[0], log_of_key(db, found[0].key)
+    if log.owner != author:  # an edit of somebody else's notice means nothing
+        return
+    db.execute("DELETE FROM tag WHERE key = ?", (item.key,))
+    is_retracted = db.execute("SELECT 1 FROM retracted WHERE key = ?", (item.key,)).fetchone() is not None
+    if not item.held or item.stray or is_retracted or item.seq > log.shown_to:
+        return
+    edit = edit_of(db, author, notice)
+    tags = item.tags if edit is None else meaning_of(edit.payload).tags
+    db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", [(tag, item.sort, item.key) for tag in sorted(tags)])
+
+
+def edit_of(db: sqlite3.Connection, author: int, notice: EntryId) -> Version | None:
+    """The edit whose words stand for a notice of this author; None without one."""
+    if db.execute("SELECT 1 FROM edit WHERE author = ? AND target = ? LIMIT 1", (author, notice)).fetchone() is None:
+        return None
+    rows = (db.execute(LAST_EDIT, (author, notice, *log.keys)).fetchone() for log in logs_of_owner(db, author))
+    return current([version_of(row) for row in rows if row is not None])
+
+
+def version_of(row: Sequence[Any]) -> Version:
+    identifier, key, time_ms, payload = row
+    return Version(identifier, key >> 32, key & SEQ_MASK, time_ms, payload)
+
+
+LAST_EDIT = """SELECT e.id, e.key, e.time, e.payload FROM edit d JOIN entry e ON e.key = d.key
+               WHERE d.author = ? AND d.target = ? AND d.key BETWEEN ? AND ? ORDER BY d.key DESC LIMIT 1"""
+
+
+def _enter_news(db: sqlite3.Connection, log: LogRow, shown: Sequence[Item]) -> None:
+    """What others say to the node's own identity, in the order in which it came."""
+    addressed = [item for item in shown if item.to and item.kind in (Kind.NOTE, *REACTIONS)]
+    own = own_identity(db) if addressed else None
+    if own is None or own == log.identity:
+        return
+    db.executemany("INSERT OR IGNORE INTO news (key) VALUES (?)", [(item.key,) for item in addressed if own in item.to])
+
+
+def own_identity(db: sqlite3.Connection) -> IdentityHash | None:
+    found = db.execute("SELECT value FROM setting WHERE name = ?", (OWN_IDENTITY,)).fetchone()
+    return None if found is None else IdentityHash(found[0])
+
+
+def renew_news(db: sqlite3.Connection) -> None:
+    """What is said to the node's own identity, found anew in all that is held; none of it is read."""
+    db.execute("DELETE FROM news")
+    own = own_identity(db)
+    rows = () if own is None else db.execute(NEWS_OF, (own,)).fetchall()
+    said = [(key,) for key, payload in rows if own in meaning_of(payload).to]
+    db.executemany("INSERT INTO news (key) VALUES (?)", said)
+
+
+NEWS_OF = """
+SELECT e.key, e.payload FROM entry e JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
+WHERE e.kind IN (1, 2, 3) AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to AND i.hash != ?1
+AND (instr(e.payload, ?1) OR instr(e.payload, X'40'))
+AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key) ORDER BY e.sort, e.key
+"""
+"""Every notice is looked at, once in a database's life; who is named stands in a reference, or behind an @."""
+
+
+def news_read_to(db: sqlite3.Connection) -> int:
+    """The number of the last news that was marked as read; 0 before any."""
+    found = db.execute("SELECT value FROM setting WHERE name = ?", (NEWS_READ,)).fetchone()
+    return 0 if found is None else int(found[0])
 
 
 def _enter_gaps(db: sqlite3.Connection, items: Sequence[Item], retracted: dict[EntryId, int]) -> None:
@@ -156,10 +260,14 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     if is_at_home(db, log.owner):
         HOME.discard(db, sorted(place_record(item.sort, item.key) for item in listed))
     FEED.discard(db, sorted(feed_record(log.owner, item.sort, item.key) for item in listed))
-    tagged = [(tag, item.sort, item.key) for item in listed for tag in item.tags]
-    db.executemany("DELETE FROM tag WHERE tag = ? AND sort = ? AND key = ?", tagged)
     files = [(file, item.key) for item in items for file in item.files]
     db.executemany("DELETE FROM attachment WHERE file = ? AND key = ?", files)
+    db.executemany("DELETE FROM tag WHERE key = ?", [(item.key,) for item in listed if item.kind == Kind.NOTE])
+    db.executemany("DELETE FROM news WHERE key = ?", keys)
+    edits = [(log.owner, item.of, item.key) for item in items if item.kind == Kind.EDIT and item.of is not None]
+    db.executemany("DELETE FROM edit WHERE author = ? AND target = ? AND key = ?", edits)
+    for author, target, _ in edits:
+        settle_tags(db, author, target)
     profiles = [(log.owner, item.sort, item.key) for item in items if item.kind == Kind.PROFILE]
     db.executemany("DELETE FROM profile WHERE author = ? AND sort = ? AND key = ?", profiles)
     replies = [(item.of, item.sort, item.key) for item in items if item.kind == Kind.NOTE and item.of]

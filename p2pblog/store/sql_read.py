@@ -10,7 +10,14 @@ from collections.abc import Iterator, Sequence
 from heapq import merge
 from itertools import islice
 
-from p2pblog.config import CHECKPOINT_EVERY, RUN_BYTES_MAX, RUN_ENTRIES_MAX, THREAD_NOTICES_MAX, TIMELINE_ROWS_MAX
+from p2pblog.config import (
+    CHECKPOINT_EVERY,
+    RUN_BYTES_MAX,
+    RUN_ENTRIES_MAX,
+    THREAD_NOTICES_MAX,
+    TIMELINE_ROWS_MAX,
+    VERSIONS_MAX,
+)
 from p2pblog.core import codec
 from p2pblog.core.entry import Entry, check_signed, decode_body
 from p2pblog.core.identity import Identity
@@ -20,7 +27,20 @@ from p2pblog.core.media import FileHash
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound
 from p2pblog.store import REFERENCES_MAX, Follow, FollowRow, KnownPeer, Loaded, Reference, Thread, TimelineQuery
-from p2pblog.store.meaning import IN_TIMELINES, Kind, Node, Shown, compose, note_of, profile_of, walk_thread
+from p2pblog.store.meaning import (
+    IN_TIMELINES,
+    Kind,
+    News,
+    Node,
+    Shown,
+    Standing,
+    Version,
+    compose,
+    news_of,
+    note_of,
+    profile_of,
+    walk_thread,
+)
 from p2pblog.store.spans import cut_run, span_of
 from p2pblog.store.sql_base import (
     HOME,
@@ -42,6 +62,7 @@ from p2pblog.store.sql_base import (
     read_place,
     read_spans,
 )
+from p2pblog.store.sql_index import edit_of, news_read_to, own_identity, version_of
 
 # --- at the start -----------------------------------------------------------------------------------------------------
 
@@ -169,7 +190,7 @@ def _rows(reader: _RowReader, ids: Sequence[EntryId]) -> list[Row]:
     return [reader.row(shown) for shown in found if shown is not None and shown.kind in IN_TIMELINES]
 
 
-SHOWN = """SELECT e.id, i.hash, e.kind, e."of", e.time, e.payload FROM entry e
+SHOWN = """SELECT e.id, i.hash, e.kind, e."of", e.time, e.payload, l.owner FROM entry e
            JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
            WHERE e.key = ? AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to
            AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)"""
@@ -184,6 +205,7 @@ class _RowReader:
         self._db = db
         self._names: dict[bytes, str | None] = {}
         self._keys: dict[EntryId, int | None] = {}
+        self._owners: dict[bytes, int] = {}
 
     def shown(self, key: int) -> Shown:
         shown = self._shown(key)
@@ -202,21 +224,34 @@ class _RowReader:
         found = None if key is None else self._db.execute(SHOWN, (key,)).fetchone()
         if found is None:
             return None
-        identifier, author, kind, of, time_ms, payload = found
+        identifier, author, kind, of, time_ms, payload, owner = found
+        self._owners[author] = owner
         return Shown(identifier, author, Kind(kind), of, time_ms, payload)
 
     def row(self, shown: Shown) -> Row:
-        boosted = None
+        words: Shown | None = shown
         if shown.kind == Kind.BOOST and shown.of is not None:
-            boosted = self.shown_by_id(shown.of)
+            words = self.shown_by_id(shown.of)
+        edit = None if words is None else edit_of(self._db, self._owners[words.author], words.id)
         likes, boosts = self._db.execute(COUNTS, (shown.counted,)).fetchone()
-        return compose(
-            shown,
-            self._name(shown.author),
-            None if boosted is None else boosted.payload,
-            likes,
-            boosts,
-        )
+        standing = Standing(None if words is None else words.payload, edit, likes, boosts)
+        return compose(shown, self._name(shown.author), standing)
+
+    def versions(self, notice: EntryId) -> list[Version]:
+        shown = self.shown_by_id(notice)
+        if shown is None or shown.kind != Kind.NOTE:
+            return []
+        rows = self._db.execute(VERSIONS, (self._owners[shown.author], notice, VERSIONS_MAX)).fetchall()
+        key = self._key(notice)
+        assert key is not None
+        first = Version(notice, key >> 32, key & SEQ_MASK, shown.time_ms, shown.payload)
+        edits = sorted(rows, key=lambda row: (row[-1], row[1]))
+        return [first, *(version_of(row[:-1]) for row in edits)]
+
+    def is_own(self, entry: EntryId) -> bool:
+        """Whether an entry held is the node's own identity's."""
+        key = self._key(entry)
+        return key is not None and log_of_key(self._db, key).identity == own_identity(self._db)
 
     def _name(self, author: bytes) -> str | None:
         if author not in self._names:
@@ -237,6 +272,8 @@ class _RowReader:
         return [identifier for identifier, _ in found]
 
 
+VERSIONS = """SELECT e.id, e.key, e.time, e.payload, e.sort FROM edit d JOIN entry e ON e.key = d.key
+              WHERE d.author = ? AND d.target = ? ORDER BY d.key DESC LIMIT ?"""
 NODE = """SELECT e.kind, e."of", coalesce(g.wanted, 0), e.sort FROM entry e
           LEFT JOIN gap g ON g.key = e.key WHERE e.key = ?"""
 REPLIES = """SELECT e.id, e.key FROM reply r JOIN entry e ON e.key = r.key
@@ -248,6 +285,25 @@ def thread(db: sqlite3.Connection, notice: EntryId) -> Thread:
     walk = walk_thread(notice, reader.node, reader.replies, THREAD_NOTICES_MAX)
     notices = [row for row in _rows(reader, walk.held) if row.type == "note"]
     return Thread(walk.root, tuple(notices), walk.missing)
+
+
+def versions(db: sqlite3.Connection, notice: EntryId) -> list[Version]:
+    return _RowReader(db).versions(notice)
+
+
+def news(db: sqlite3.Connection, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
+    reader, read_to, below = _RowReader(db), news_read_to(db), LAST_PLACE[0]
+    if before is not None:
+        found = db.execute("SELECT no FROM news WHERE key = ?", (key_of_id(db, before),)).fetchone()
+        if found is None:
+            raise NotFound("that is no notification")
+        (below,) = found
+    rows = db.execute(NEWS, (below, read_to if unread else 0))
+    came = (news_of(reader.shown(key), reader.is_own, no <= read_to) for no, key in rows)
+    return list(islice((each for each in came if each is not None), max(0, limit)))
+
+
+NEWS = "SELECT no, key FROM news WHERE no < ? AND no > ? ORDER BY no DESC"
 
 
 def reactions(db: sqlite3.Connection, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:

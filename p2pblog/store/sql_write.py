@@ -15,7 +15,7 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
 from p2pblog.errors import BadChain, LocalProtocolError
-from p2pblog.store import OWN_IDENTITY, Follow, KnownPeer
+from p2pblog.store import NEWS_READ, OWN_IDENTITY, Follow, KnownPeer
 from p2pblog.store.meaning import PLAIN, Meaning, meaning_of, meanings_of, vouched_to
 from p2pblog.store.rows import insert_rows
 from p2pblog.store.spans import check_newest, fit, neighbours, span_of
@@ -39,9 +39,12 @@ from p2pblog.store.sql_index import (
     enter_deletes,
     forget,
     has_retractions,
+    news_read_to,
+    note_edited,
     read_items,
     reap,
     reap_plain,
+    renew_news,
     restand,
     set_at_home,
 )
@@ -139,6 +142,7 @@ def _insert(
     _insert_rows(db, stretch, keys, sorts, meanings if other else None)
     if not stray and not has_retractions(db, log.owner):
         reap_plain(db, log, keys, sorts, other, harvest)
+        note_edited(db, log, stretch.ids, harvest)
     else:
         other = list(range(len(stretch)))
     if other:
@@ -170,19 +174,7 @@ def _insert_other(
     items, gaps, deletes = [], [], []
     for at, meaning in meanings:
         held = stretch.payloads[at] is not None
-        items.append(
-            Item(
-                base + at,
-                sorts[at],
-                stretch.ids[at],
-                int(meaning.kind),
-                meaning.of,
-                held,
-                stray,
-                meaning.tags,
-                meaning.files,
-            )
-        )
+        items.append(_item_of(meaning, base + at, sorts[at], stretch.ids[at], held, stray))
         if not held:
             gaps.append((base + at, stretch.sizes[at], stretch.hashes[at], now_ms, 0))
         if meaning.deletes:
@@ -192,6 +184,12 @@ def _insert_other(
     if deletes:
         harvest.bring_in(db)
         enter_deletes(db, log, deletes)
+
+
+def _item_of(meaning: Meaning, key: int, sort: int, identifier: EntryId, held: bool, stray: bool) -> Item:
+    return Item(
+        key, sort, identifier, int(meaning.kind), meaning.of, held, stray, meaning.tags, meaning.to, meaning.files
+    )
 
 
 def _write_spans(db: sqlite3.Connection, log: LogRow, before: Sequence[Span], after: Sequence[Span]) -> None:
@@ -398,6 +396,15 @@ def drop_bookmark(db: sqlite3.Connection, notice: EntryId) -> bool:
     return db.execute("DELETE FROM bookmark WHERE id = ?", (notice,)).rowcount > 0
 
 
+def mark_news_read(db: sqlite3.Connection) -> int:
+    before = news_read_to(db)
+    (unread,) = db.execute("SELECT count(*) FROM news WHERE no > ?", (before,)).fetchone()
+    (last,) = db.execute("SELECT coalesce(max(no), 0) FROM news").fetchone()
+    if last > before:
+        put_setting(db, NEWS_READ, str(last).encode())
+    return int(unread)
+
+
 # --- follows, peers, settings -----------------------------------------------------------------------------------------
 
 
@@ -444,7 +451,8 @@ def put_setting(db: sqlite3.Connection, name: str, value: bytes | None) -> None:
         db.execute("DELETE FROM setting WHERE name = ?", (name,))
     else:
         db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
-    if name == OWN_IDENTITY:
+    if name == OWN_IDENTITY and value != (before[0] if before else None):
+        renew_news(db)
         for identity in (before[0] if before else None, value):
             if identity is not None:
                 _settle_home(db, IdentityHash(identity))

@@ -43,7 +43,7 @@ from p2pblog.store import (
     sql_read,
     sql_write,
 )
-from p2pblog.store.meaning import Kind
+from p2pblog.store.meaning import Kind, News, Version
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -338,6 +338,15 @@ class SqliteStore:
 
     async def timeline(self, query: TimelineQuery) -> list[Row]:
         return await self._read(sql_read.timeline, query)
+
+    async def versions(self, notice: EntryId) -> list[Version]:
+        return await self._read(sql_read.versions, notice)
+
+    async def news(self, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
+        return await self._read(sql_read.news, limit, before, unread)
+
+    async def mark_news_read(self) -> int:
+        return await self._write(sql_write.mark_news_read)
 
     async def rows(self, ids: Sequence[EntryId]) -> list[Row]:
         return await self._read(sql_read.rows, tuple(ids))

@@ -34,7 +34,7 @@ from p2pblog.core.media import (
     sniff,
     table_of,
 )
-from p2pblog.core.payload import Note, Ref, Unknown, decode, encode
+from p2pblog.core.payload import Note, Quote, Ref, Unknown, decode, encode
 from p2pblog.errors import BadPiece, LocalProtocolError, Malformed, RemoteProtocolError
 
 PICTURE = Attachment(table_of(b"a picture").file, "bees.jpg", "image/jpeg", 9, "bees on a flower")
@@ -163,9 +163,8 @@ def test_the_fullest_notice_fits_a_payload() -> None:
     full = replace(PICTURE, name=name, alt=alt, size=FILE_BYTES_MAX, type=UNKNOWN_TYPE, thumb=PICTURE.file)
     left = NOTE_WITH_FILES_BYTES_MAX - FILES_PER_NOTE_MAX * (len(alt.encode()) + len(name))
     far = Ref(HASH, HASH, 2**32 - 1, HASH)
-    note = Note(
-        "é" * (left // 2), far, "\U0001f41d" * WARNING_CHARACTERS_MAX, "de-" + "-".join(["x"] * 15), (full,) * 4
-    )
+    warning, language = "\U0001f41d" * WARNING_CHARACTERS_MAX, "de-" + "-".join(["x"] * 15)
+    note = Note("é" * (left // 2), far, warning, language, Quote(far, far), (full,) * FILES_PER_NOTE_MAX)
     assert len(encode(note)) <= PAYLOAD_BYTES_MAX
     assert decode(encode(note)) == note
 

@@ -94,7 +94,7 @@ def read_payload_case(given: str) -> Any:
             return {"understood": False, "type": kind}
         case LogStart(identity):
             return {"understood": True, "type": "log", "identity": identity}
-        case Note(text, reply_to, warning, language, media):
+        case Note(text, reply_to, warning, language, media=media):
             said = {"text": text, "reply_to": _ref_fields(reply_to), "cw": warning, "lang": language}
             said["media"] = [_attachment_fields(attachment) for attachment in media]
             return {"understood": True, "type": "note", **said}

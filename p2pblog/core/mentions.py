@@ -1,0 +1,86 @@
+"""Mentions: `@address` in a text names a person; `@petname` is what its writer typed for it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+from p2pblog.config import MENTIONS_MAX
+from p2pblog.core import address
+from p2pblog.core.keys import IdentityHash
+from p2pblog.errors import BadAddress, Malformed
+
+_BEFORE = "/@."
+"""Before an `@` these make it part of a link, of a row of signs or of a mail address."""
+_SIGN = re.compile("@")
+_IN_ADDRESS = re.compile(r"[a-z2-7]+", re.IGNORECASE | re.ASCII)
+
+
+def mentions_of(text: str) -> tuple[IdentityHash, ...]:
+    """Whom a text mentions, in the order in which they come first, each once; at most MENTIONS_MAX.
+
+    A mention is an `@` that follows neither a word nor one of `/@.`, and then a whole valid address with no letter,
+    digit or `_` behind it. Capitals have no meaning in an address.
+    """
+    found: dict[IdentityHash, None] = {}
+    for _start, _end, identity in _mentions(text):
+        found.setdefault(identity)
+        if len(found) == MENTIONS_MAX:
+            break
+    return tuple(found)
+
+
+def with_addresses(text: str, named: Callable[[str], IdentityHash | None]) -> str:
+    """The text as it is signed: each `@petname` that `named` knows becomes `@address`.
+
+    Of the word behind the sign the longest beginning that `named` knows is taken, so that `@bob's` and `@bob.` mean
+    bob; a petname may have `-` and `.` in it. What nobody is called stays as it was typed."""
+    out, done = [], 0
+    for start in _signs(text):
+        if start < done:
+            continue
+        word = _petname(text, start + 1)
+        for end in range(len(word), 0, -1):
+            if end < len(word) and _is_of_word(word[end]):
+                continue
+            identity = named(word[:end])
+            if identity is not None:
+                out += [text[done : start + 1], address.spell(identity)]
+                done = start + 1 + end
+                break
+    return "".join([*out, text[done:]])
+
+
+def _mentions(text: str) -> list[tuple[int, int, IdentityHash]]:
+    """(where the sign stands, where the address ends, whose it is) of each mention."""
+    found = []
+    for start in _signs(text):
+        spelled = _IN_ADDRESS.match(text, start + 1, start + 1 + address.ADDRESS_CHARACTERS)
+        end = start + 1 if spelled is None else spelled.end()
+        if end - start <= address.ADDRESS_CHARACTERS or (end < len(text) and _is_of_word(text[end])):
+            continue
+        try:
+            found.append((start, end, address.read(text[start + 1 : end])))
+        except (BadAddress, Malformed):
+            continue
+    return found
+
+
+def _signs(text: str) -> list[int]:
+    signs = (sign.start() for sign in _SIGN.finditer(text))
+    return [at for at in signs if not at or not (text[at - 1] in _BEFORE or _is_of_word(text[at - 1]))]
+
+
+def _petname(text: str, start: int) -> str:
+    """The longest word that begins here, dots and hyphens within; no longer than a petname may be."""
+    end = start
+    while (
+        end < len(text) and end - start < address.ADDRESS_CHARACTERS and (_is_of_word(text[end]) or text[end] in "-.")
+    ):
+        end += 1
+    return text[start:end]
+
+
+def _is_of_word(character: str) -> bool:
+    return character == "_" or unicodedata.category(character)[0] in "LMN"
