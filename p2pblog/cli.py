@@ -11,9 +11,10 @@ from p2pblog.session import Commands, Session, json_option, this
 
 FILES: dict[str, tuple[str, ...]] = {
     "nodes": ("init", "run", "id", "status", "peers", "peer"),
-    "writing": ("post", "boost", "unboost", "like", "unlike", "delete", "bookmark", "unbookmark"),
+    "writing": ("post", "edit", "quote", "boost", "unboost", "like", "unlike", "delete", "bookmark", "unbookmark"),
     "people": ("profile", "follow", "unfollow", "following", "invite"),
     "reading": ("timeline", "show", "thread", "bookmarks", "entry"),
+    "news": ("notifications",),
     "files": ("media",),
     "simulator": ("sim",),
 }

@@ -7,13 +7,14 @@ import os
 from p2pblog import __version__, names
 from p2pblog.cases.desk import said_in
 from p2pblog.cases.marking import Marking
+from p2pblog.cases.news import Notifying
 from p2pblog.cases.people import People
 from p2pblog.cases.reading import Reading
 from p2pblog.cases.writing import Writing
 from p2pblog.control.api import PeerDocument, StatusDocument
 from p2pblog.core import address
 from p2pblog.core.logs import Batch
-from p2pblog.core.payload import Boost
+from p2pblog.core.payload import Boost, Note
 from p2pblog.errors import UserError
 from p2pblog.gossip.driver import Lane
 from p2pblog.gossip.events import Ask, Candidates
@@ -22,7 +23,7 @@ LOOK_FOR_STRAYS_BELOW = 64
 """Batches up to this size are searched for boosts of what we don't hold; history is not, it would fetch old things."""
 
 
-class Node(Writing, Marking, People, Reading):
+class Node(Writing, Marking, People, Reading, Notifying):
     """Implements `control.api.NodeApi` over the machines, the store and the DHT."""
 
     async def status(self) -> StatusDocument:
@@ -90,3 +91,5 @@ class Node(Writing, Marking, People, Reading):
             said = said_in(entry)
             if isinstance(said, Boost) and said.of.identity not in holdings.interests:
                 self._driver.feed(Ask(said.of))
+            if isinstance(said, Note) and said.quote is not None and said.quote.of.identity not in holdings.interests:
+                self._driver.feed(Ask(said.quote.version or said.quote.of))

@@ -10,7 +10,7 @@ from p2pblog.core.address import spell
 from p2pblog.core.entry import Entry, is_checkpoint, write
 from p2pblog.core.identity import Identity, state_device, state_retire
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair, hash32
-from p2pblog.core.payload import Boost, Delete, Edit, Like, LogStart, Note, Payload, Profile, Ref, encode
+from p2pblog.core.payload import Boost, Delete, Edit, Like, LogStart, Note, Payload, Profile, Quote, Ref, encode
 
 NOON = 1_700_000_000_000
 """A moment for tests that need one, in ms; entries of a built log follow each other by a second from here."""
@@ -62,6 +62,9 @@ class Log:
 
     def delete(self, of: Entry | Ref, replaces: Sequence[Entry] = ()) -> Entry:
         return self.write(Delete(ref(of), tuple(entry.id for entry in replaces)))
+
+    def quote(self, of: Entry, text: str, version: Entry | None = None) -> Entry:
+        return self.write(Note(text, quote=Quote(ref(of), None if version is None else ref(version))))
 
     def edit(self, of: Entry | Ref, text: str, replaces: Sequence[Entry] = ()) -> Entry:
         return self.write(Edit(ref(of), text, tuple(entry.id for entry in replaces)))

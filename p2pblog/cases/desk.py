@@ -9,7 +9,7 @@ import trio
 
 from p2pblog.author import Author
 from p2pblog.cases.uploads import Fetching, Uploads
-from p2pblog.control.api import FileDocument, NoticeDocument, WrittenDocument
+from p2pblog.control.api import FileDocument, NoticeDocument, QuoteDocument, WrittenDocument
 from p2pblog.control.words import check_id
 from p2pblog.core import address, payload
 from p2pblog.core.address import Endpoint, Link
@@ -17,7 +17,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Located
 from p2pblog.core.media import Attachment, FileHash
-from p2pblog.core.payload import Boost, Note, Payload, Ref
+from p2pblog.core.payload import Boost, Edit, Note, Payload, Quote, Ref
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadAddress, Malformed, NotFound, UsageError
 from p2pblog.gossip.driver import Driver
@@ -99,9 +99,12 @@ class Desk:
         return located
 
     async def _notice_ref(self, prefix: str) -> Ref:
-        """What a reply, boost or like refers to: a notice; a boost stands for the notice that it boosts."""
+        """What a reply, boost or like refers to: a notice; a boost stands for the notice that it boosts, an
+        edit for the one that it edits."""
         located = await self._locate(prefix)
         said = said_in(located.entry)
+        if isinstance(said, Edit) and await self._store.rows([said.of.id]):
+            return said.of
         if not isinstance(said, Note | Boost) or not await self._store.rows([located.entry.id]):
             raise NotFound("that is no notice, or it was deleted")
         return said.of if isinstance(said, Boost) else ref_to(located)
@@ -130,6 +133,9 @@ def notice_document(row: Row) -> NoticeDocument:
         tags=list(row.tags),
         cw=row.warning,
         lang=row.language,
+        edited=row.edited_ms,
+        quote=None if row.quote is None else quote_document(row.quote, row.quoted_text),
+        mentions=[address.spell(identity) for identity in row.mentions],
         media=[file_document(attachment) for attachment in row.media],
     )
 
@@ -142,4 +148,13 @@ def file_document(attachment: Attachment) -> FileDocument:
         size=attachment.size,
         alt=attachment.alt,
         thumb=None if attachment.thumb is None else attachment.thumb.hex(),
+    )
+
+
+def quote_document(quote: Quote, text: str | None) -> QuoteDocument:
+    return QuoteDocument(
+        id=quote.of.id.hex(),
+        version=(quote.version or quote.of).id.hex(),
+        author=address.spell(quote.of.identity),
+        text=text,
     )

@@ -9,16 +9,17 @@ import trio
 
 from p2pblog.cases.desk import Desk, notice_document, said_in
 from p2pblog.config import CONTROL_WATCH_LAG_MAX, TIMELINE_ROWS_MAX
-from p2pblog.control.api import EntryDocument, NoticeDocument, ThreadDocument
+from p2pblog.control.api import EntryDocument, NoticeDocument, ThreadDocument, VersionDocument
 from p2pblog.control.words import check_tag
+from p2pblog.core import payload
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch
-from p2pblog.core.payload import Boost, Note
+from p2pblog.core.payload import Boost, Edit, Note
 from p2pblog.core.runs import VerifiedRun
 from p2pblog.core.timelines import Row
-from p2pblog.errors import NotFound, UsageError
+from p2pblog.errors import UsageError
 from p2pblog.gossip.events import Ask
-from p2pblog.store import TimelineQuery
+from p2pblog.store import TimelineQuery, Version
 
 ASKED_AT_ONCE_MAX = 20
 """Boosted notices asked for because somebody looked at a page: a page's worth."""
@@ -43,12 +44,15 @@ class Reading(Desk):
         return [notice_document(row) for row in rows]
 
     async def _ask_for_texts(self, rows: list[Row]) -> None:
-        """Boosts of what is not here yet: ask whoever is linked now, for the next look."""
+        """Boosts and quotes of what is not here yet: ask whoever is linked now, for the next look."""
         for row in [row for row in rows if row.type == Boost.type and not row.text][:ASKED_AT_ONCE_MAX]:
             located = await self._store.locate(row.id)
             said = said_in(located.entry) if located is not None else None
             if isinstance(said, Boost):
                 self._driver.feed(Ask(said.of))
+        for row in [row for row in rows if row.quote is not None and row.quoted_text is None][:ASKED_AT_ONCE_MAX]:
+            assert row.quote is not None
+            self._driver.feed(Ask(row.quote.version or row.quote.of))
 
     async def watch(self, author: str | None = None, tag: str | None = None) -> AsyncIterator[NoticeDocument]:
         send, receive = trio.open_memory_channel[EntryId](CONTROL_WATCH_LAG_MAX)
@@ -64,10 +68,14 @@ class Reading(Desk):
             self._watchers.discard(send)
 
     async def show(self, notice: str) -> NoticeDocument:
-        rows = await self._store.rows([await self._find(notice)])
-        if not rows:
-            raise NotFound("that is no notice, or it was deleted")
+        found = await self._find(notice)
+        rows = await self._store.rows([found]) or await self._store.rows([(await self._notice_ref(notice)).id])
+        await self._ask_for_texts(rows)
         return notice_document(rows[0])
+
+    async def versions(self, notice: str) -> list[VersionDocument]:
+        of = await self._notice_ref(notice)
+        return [_version_document(each) for each in await self._store.versions(of.id)]
 
     async def thread(self, notice: str) -> ThreadDocument:
         found = await self._store.thread(await self._find(notice))
@@ -118,3 +126,11 @@ def _waiting(receive: trio.MemoryReceiveChannel[EntryId]) -> list[EntryId]:
 def _stands_under(row: Row, tag: str) -> bool:
     """A boost stands under no tag: the notice that it boosts does."""
     return row.type == Note.type and tag in row.tags
+
+
+def _version_document(version: Version) -> VersionDocument:
+    said = payload.decode(version.payload)
+    assert isinstance(said, Note | Edit)
+    return VersionDocument(
+        id=version.id.hex(), time=version.time_ms, text=said.text, cw=said.warning, lang=said.language
+    )

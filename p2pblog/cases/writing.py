@@ -8,10 +8,12 @@ from p2pblog.cases.desk import ref_to, said_in
 from p2pblog.cases.files import Files
 from p2pblog.control.api import FileArgument, WrittenDocument
 from p2pblog.control.words import check_language, check_text, check_warning
+from p2pblog.core.keys import IdentityHash
 from p2pblog.core.logs import Located
-from p2pblog.core.payload import REPLACES_MAX, Boost, Delete, Like, Note, Ref
+from p2pblog.core.mentions import with_addresses
+from p2pblog.core.payload import REPLACES_MAX, Boost, Delete, Edit, Like, Note, Quote, Ref
 from p2pblog.errors import NotFound, NotPermitted
-from p2pblog.store.meaning import Kind
+from p2pblog.store.meaning import Kind, current
 
 
 class Writing(Files):
@@ -25,14 +27,47 @@ class Writing(Files):
         lang: str | None = None,
         media: Sequence[FileArgument] | None = None,
     ) -> WrittenDocument:
-        check_text(text)
-        warning = None if cw is None else check_warning(cw)
-        language = None if lang is None else check_language(lang)
+        signed, warning, language = self._as_signed(text), *_beside(cw, lang)
         ref = None if reply_to is None else await self._notice_ref(reply_to)
-        files = await self._attach(text, media or ())
-        written = await self._author.write(Note(text, ref, warning, language, media=files))
+        files = await self._attach(signed, media or ())
+        written = await self._author.write(Note(signed, ref, warning, language, media=files))
         self._forget_uploads(media or ())
         return self._written(written, Note.type)
+
+    async def quote(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> WrittenDocument:
+        """The words as they stand here now are those that are quoted, whatever their author makes of them later."""
+        signed, warning, language = self._as_signed(text), *_beside(cw, lang)
+        of = await self._notice_ref(notice)
+        version = await self._version_of(of)
+        note = Note(signed, None, warning, language, Quote(of, version))
+        return self._written(await self._author.write(note), Note.type)
+
+    async def _version_of(self, of: Ref) -> Ref | None:
+        """The edit whose words stand; None for the first ones."""
+        edit = current((await self._store.versions(of.id))[1:])
+        located = None if edit is None else await self._store.locate(edit.id)
+        return None if located is None else ref_to(located)
+
+    async def edit(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> WrittenDocument:
+        """A content warning and a language that are not given stay; an empty one is taken away."""
+        signed, of = self._as_signed(text), await self._notice_ref(notice)
+        if of.identity != self._author.identity_hash:
+            raise NotPermitted("that notice is somebody else's: only its author can edit it")
+        async with self._reacting:
+            (row,) = await self._store.rows([of.id])
+            edits = (await self._store.versions(of.id))[1:]
+            warning = row.warning if cw is None else _beside(cw or None, None)[0]
+            language = row.language if lang is None else _beside(None, lang or None)[1]
+            replaced = tuple(each.id for each in edits[-REPLACES_MAX:])
+            written = await self._author.write(Edit(of, signed, replaced, warning, language))
+        return self._written(written, Edit.type)
+
+    def _as_signed(self, text: str) -> str:
+        """The text with each `@petname` of ours as an address. Raises UsageError."""
+        return check_text(with_addresses(check_text(text), self._named))
+
+    def _named(self, petname: str) -> IdentityHash | None:
+        return next((each.identity for each in self._follows.values() if each.petname == petname), None)
 
     async def boost(self, notice: str) -> WrittenDocument:
         """Boosting twice gives the first boost again: a timeline shows it once."""
@@ -79,3 +114,8 @@ class Writing(Files):
         if isinstance(said_in(located.entry), Note | Boost) and not await self._store.rows([located.entry.id]):
             raise NotFound("that notice was deleted already")
         return self._written(await self._author.write(Delete(ref_to(located))), Delete.type)
+
+
+def _beside(cw: str | None, lang: str | None) -> tuple[str | None, str | None]:
+    """A content warning and a language, checked. Raises UsageError."""
+    return None if cw is None else check_warning(cw), None if lang is None else check_language(lang)

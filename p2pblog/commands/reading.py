@@ -24,10 +24,10 @@ BOOSTED_MAX = 100
 
 def _known(session: Session, notices: Sequence[NoticeDocument]) -> pages.Known:
     """What a page says beside its notices. The page stands without it, so an error here only leaves it out."""
-    return pages.Known(_petnames(session), _boosted(session, notices))
+    return pages.Known(petnames(session), _boosted(session, notices))
 
 
-def _petnames(session: Session) -> dict[str, str | None]:
+def petnames(session: Session) -> dict[str, str | None]:
     try:
         follows: list[FollowDocument] = session.ask("following")
     except UserError:
@@ -106,18 +106,18 @@ def _follow_live(session: Session, limit: int, author: str | None, tag: str | No
             document = session.ask("timeline", limit=limit, author=author, tag=tag)
             shown = {notice["id"] for notice in document}
             session.show(document, lambda: _timeline_page(session, document[::-1], False, author is not None, tag))
-        petnames: dict[str, str | None] = {}
+        called: dict[str, str | None] = {}
         for notice in notices:
             if notice["id"] in shown:
                 continue
-            if not session.json and notice["author"] not in petnames:  # maybe followed only now
-                petnames = _petnames(session)
-            _show_one(session, notice, petnames)
+            if not session.json and notice["author"] not in called:  # maybe followed only now
+                called = petnames(session)
+            _show_one(session, notice, called)
 
 
-def _show_one(session: Session, notice: NoticeDocument, petnames: dict[str, str | None]) -> None:
+def _show_one(session: Session, notice: NoticeDocument, called: dict[str, str | None]) -> None:
     def page() -> Page:
-        known = pages.Known(petnames, _boosted(session, [notice]))
+        known = pages.Known(called, _boosted(session, [notice]))
         return [line(), *pages.notice_lines(notice, now_ms(), session.columns, known)]
 
     session.show(notice, page)
@@ -136,8 +136,13 @@ def bookmarks(session: Session, limit: int, before: str | None) -> None:
 
 @command("show", "p2pblog show 5feceb66ff")
 @click.argument("notice", metavar="ID")
-def show(session: Session, notice: str) -> None:
+@click.option("--history", is_flag=True, help="All the words that it had, the first ones first.")
+def show(session: Session, notice: str, history: bool) -> None:
     """One notice."""
+    if history:
+        versions = session.ask("versions", notice=words.check_id(notice))
+        session.show(versions, lambda: pages.versions_page(versions, now_ms(), session.columns))
+        return
     document = session.ask("show", notice=words.check_id(notice))
     session.show(
         document,

@@ -60,6 +60,34 @@ def post(
         )
 
 
+@command("edit", 'p2pblog edit 5feceb66ff "Hello, everybody!"')
+@click.argument("notice", metavar="ID")
+@click.argument("text")
+@click.option("--cw", metavar="TEXT", help="Another content warning; an empty one takes it away.")
+@click.option("--lang", metavar="TAG", help="Another language; an empty one takes it away.")
+def edit(session: Session, notice: str, text: str, cw: str | None, lang: str | None) -> None:
+    """Give a notice of your own other words. It keeps its id; the old words can still be seen."""
+    typed, text = words.check_id(notice), words.check_text(_from_stdin() if text == "-" else text)
+    cw = cw if not cw else words.check_warning(cw)
+    lang = lang if not lang else words.check_language(lang)
+    document = session.ask("edit", notice=typed, text=text, cw=cw, lang=lang)
+    session.show(document, lambda: pages.written_page(document, typed))
+
+
+@command("quote", 'p2pblog quote 5feceb66ff "What she says"')
+@click.argument("notice", metavar="ID")
+@click.argument("text")
+@click.option("--cw", metavar="TEXT", help="A content warning: what readers see before they ask for the text.")
+@click.option("--lang", metavar="TAG", help="The language of the text, as en or pt-BR.")
+def quote(session: Session, notice: str, text: str, cw: str | None, lang: str | None) -> None:
+    """Publish a notice that quotes another, in the words that it has now."""
+    typed, text = words.check_id(notice), words.check_text(_from_stdin() if text == "-" else text)
+    cw = None if cw is None else words.check_warning(cw)
+    lang = None if lang is None else words.check_language(lang)
+    document = session.ask("quote", notice=typed, text=text, cw=cw, lang=lang)
+    session.show(document, lambda: pages.written_page(document, typed))
+
+
 def _attached(
     session: Session, paths: tuple[str, ...], alts: tuple[str, ...], keep_metadata: bool
 ) -> list[dict[str, str]] | None:

@@ -64,6 +64,15 @@ class InviteDocument(TypedDict):
     uri: str
 
 
+class QuoteDocument(TypedDict):
+    """`version`: of the words that were quoted, an edit's id or `id` itself; `text` is null until they are here."""
+
+    id: str
+    version: str
+    author: str
+    text: str | None
+
+
 class FileDocument(TypedDict):
     """A file of a notice, as its author describes it. `size` is in bytes; `thumb` the hash of a small picture of it."""
 
@@ -130,7 +139,32 @@ class NoticeDocument(TypedDict):
     tags: list[str]
     cw: str | None
     lang: str | None
+    edited: int | None
+    quote: QuoteDocument | None
+    mentions: list[str]
     media: list[FileDocument]
+
+
+class VersionDocument(TypedDict):
+    """A notice's words at one time; `id` is the entry that says them."""
+
+    id: str
+    time: int
+    text: str
+    cw: str | None
+    lang: str | None
+
+
+NotificationDocument = TypedDict(
+    "NotificationDocument", {"id": str, "type": str, "from": str, "notice": str, "time": int, "read": bool}
+)
+"""`type` is "reply", "mention", "boost" or "like"; `notice` is yours that it is about, or the one that mentions you."""
+
+
+class ReadDocument(TypedDict):
+    """How many notifications were not read before."""
+
+    read: int
 
 
 class BookmarkDocument(TypedDict):
@@ -183,6 +217,10 @@ class NodeApi(Protocol):
         lang: str | None = None,
         media: Sequence[FileArgument] | None = None,
     ) -> WrittenDocument: ...
+    async def edit(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> WrittenDocument: ...
+    async def quote(
+        self, notice: str, text: str, cw: str | None = None, lang: str | None = None
+    ) -> WrittenDocument: ...
 
     async def upload(self, data: str, upload: str | None = None) -> UploadDocument:
         """Put bytes (base64) behind an upload, or begin one. Nothing is done to them: a picture's metadata must be
@@ -221,6 +259,11 @@ class NodeApi(Protocol):
         """
 
     async def show(self, notice: str) -> NoticeDocument: ...
+    async def versions(self, notice: str) -> list[VersionDocument]: ...
+    async def notifications(
+        self, limit: int = 20, before: str | None = None, unread: bool = False
+    ) -> list[NotificationDocument]: ...
+    async def read_notifications(self) -> ReadDocument: ...
     async def thread(self, notice: str) -> ThreadDocument: ...
     async def peers(self) -> list[PeerDocument]: ...
     async def add_peer(self, endpoint: str) -> PeerDocument: ...
@@ -254,6 +297,7 @@ class Argument(Enum):
     TEXT = "text"
     OPTIONAL_TEXT = "text, or null"
     ROWS = "a number from 1 to 1,000"
+    YES_OR_NO = "true or false"
     NUMBER = "a number from 0 on, or null"
     FILES = "a list of uploads with names and descriptions, or null"
 
@@ -267,6 +311,18 @@ ROUTES: dict[str, dict[str, Argument]] = {
         "cw": Argument.OPTIONAL_TEXT,
         "lang": Argument.OPTIONAL_TEXT,
         "media": Argument.FILES,
+    },
+    "edit": {
+        "notice": Argument.TEXT,
+        "text": Argument.TEXT,
+        "cw": Argument.OPTIONAL_TEXT,
+        "lang": Argument.OPTIONAL_TEXT,
+    },
+    "quote": {
+        "notice": Argument.TEXT,
+        "text": Argument.TEXT,
+        "cw": Argument.OPTIONAL_TEXT,
+        "lang": Argument.OPTIONAL_TEXT,
     },
     "upload": {"data": Argument.TEXT, "upload": Argument.OPTIONAL_TEXT},
     "media": {"file": Argument.TEXT},
@@ -293,6 +349,9 @@ ROUTES: dict[str, dict[str, Argument]] = {
     },
     "watch": {"author": Argument.OPTIONAL_TEXT, "tag": Argument.OPTIONAL_TEXT},
     "show": {"notice": Argument.TEXT},
+    "versions": {"notice": Argument.TEXT},
+    "notifications": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT, "unread": Argument.YES_OR_NO},
+    "read_notifications": {},
     "thread": {"notice": Argument.TEXT},
     "peers": {},
     "add_peer": {"endpoint": Argument.TEXT},

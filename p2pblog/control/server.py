@@ -158,6 +158,9 @@ def _argument(name: str, kind: Argument, value: Any) -> str | int | list[dict[st
     elif kind is Argument.FILES:
         if isinstance(value, list) and all(_is_file(each) for each in value):
             return value
+    elif kind is Argument.YES_OR_NO:
+        if isinstance(value, bool):
+            return value
     elif isinstance(value, str):
         return check_utf8(value, f"the {name}")
     raise UsageError(f"{name} must be {kind.value}")

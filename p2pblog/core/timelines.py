@@ -45,5 +45,6 @@ class Row:
     language: str | None = None
     edited_ms: int | None = None
     quote: Quote | None = None
+    quoted_text: str | None = None
     mentions: tuple[IdentityHash, ...] = ()
     media: tuple[Attachment, ...] = ()

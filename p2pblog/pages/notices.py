@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from p2pblog.config import RECORD_BYTES_MAX
 from p2pblog.pages.files import file_lines
-from p2pblog.pages.values import ADDRESS_LETTERS, TEXT_COLUMNS_MAX, ago, counted, fields, short_id, try_line, who
-from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_text, fit, line, width, wrap
+from p2pblog.pages.values import (
+    ADDRESS_LETTERS,
+    ID_DIGITS,
+    TEXT_COLUMNS_MAX,
+    ago,
+    counted,
+    fields,
+    short_id,
+    try_line,
+    who,
+)
+from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_name, clean_text, fit, line, width, wrap
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import BookmarkDocument, EntryDocument, NoticeDocument, ThreadDocument, WrittenDocument
+    from p2pblog.control.api import (
+        BookmarkDocument,
+        EntryDocument,
+        NoticeDocument,
+        ThreadDocument,
+        VersionDocument,
+        WrittenDocument,
+    )
 
 NOTICE_RECORD_OVERHEAD = 230
 """Bytes of a DHT notice record beside the text: body 115 to 140, signature 66, frames and the payload's names."""
@@ -49,7 +67,9 @@ def notice_lines(
     inner = indent + " " * len(mark) + "  "
     text_columns = min(columns - len(inner), TEXT_COLUMNS_MAX)
     # Every line of the text is set in, so that no text can draw what looks like the head of another notice.
-    body = [line(inner, text) if text else line() for text in wrap(clean_text(notice["text"]).rstrip(), text_columns)]
+    said = clean_text(_with_names(notice["text"], notice["mentions"], known)).rstrip()
+    body = [line(inner, text) if text else line() for text in wrap(said, text_columns)]
+    body += _quoted(notice, inner, text_columns, known)
     if notice["cw"]:
         warned = [
             line(inner, Piece(text, Style.BOLD)) for text in wrap(f"CW: {clean_line(notice['cw'])}", text_columns)
@@ -65,6 +85,29 @@ def notice_lines(
         *(file_lines(notice["media"], inner, columns, is_hidden=is_hidden) if notice["media"] else ()),
         *_foot(notice, inner, columns, known, replies=not mark),
     ]
+
+
+def _with_names(text: str, mentions: Sequence[str], known: Known) -> str:
+    """The text with the reader's own word for each mentioned person, or the first letters of their address."""
+    for address in mentions:
+        called = clean_name(known.petnames.get(address)) or f"{address[:ADDRESS_LETTERS]}…"
+        text = re.sub(f"@{address}", lambda _: f"@{called}", text, flags=re.IGNORECASE)  # noqa: B023 - called at once
+    return text
+
+
+def _quoted(notice: NoticeDocument, inner: str, columns: int, known: Known) -> Page:
+    """The quoted words, set in behind a bar; whose, and which notice."""
+    quote = notice["quote"]
+    if quote is None:
+        return []
+    whose = who(
+        None, quote["author"], known.petnames.get(quote["author"]), columns - 2 - ID_DIGITS - 3 - ADDRESS_LETTERS - 3
+    )
+    head = line(inner, Piece("│ ", Style.DIM), *whose, Piece(f" · {short_id(quote['id'])}", Style.DIM))
+    if quote["text"] is None:
+        return [head, line(inner, Piece(fit("│ (not here: deleted, or not fetched yet)", columns), Style.DIM))]
+    rows = wrap(clean_text(quote["text"]).rstrip(), columns - 2)
+    return [head, *(line(inner, Piece("│ ", Style.DIM), text) for text in rows)]
 
 
 def _head(notice: NoticeDocument, now_ms: int, columns: int, known: Known, lead: str) -> Line:
@@ -89,6 +132,8 @@ def _foot(notice: NoticeDocument, inner: str, columns: int, known: Known, replie
     said += [counted(notice["boosts"], "boost")] if notice["boosts"] else []
     if notice["reply_to"] and replies:
         said.insert(0, f"in reply to {short_id(notice['reply_to'])}")
+    if notice["edited"] is not None:
+        said.append("edited")
     if notice["boost_of"] in known.boosted:
         said.insert(0, f"boost of {short_id(notice['boost_of'] or '')}")
     return [line(inner, Piece(fit(" · ".join(said), columns - len(inner)), Style.DIM))] if said else []
@@ -141,17 +186,41 @@ def _tree(notices: Sequence[NoticeDocument]) -> list[tuple[NoticeDocument, int]]
     return found
 
 
+DONE = {"note": "Posted", "edit": "Edited", "boost": "Boosted", "like": "Liked", "delete": "Deleted"}
+"""Type of what was written -> how a person is told."""
+
+
 def written_page(written: WrittenDocument, about: str | None = None, undone: str | None = None) -> Page:
     """What became of a command that writes; `about` is the id of the notice that it meant, or its beginning. `undone`:
     what it took back of what one had said of that notice."""
-    done = {"note": "Posted", "boost": "Boosted", "like": "Liked", "delete": "Deleted"}.get(written["type"], "Written")
+    done = DONE.get(written["type"], "Written")
     entry = Piece(short_id(written["id"]), Style.ID)
     if about is None:
         return [line(f"{done}: ", entry)]
     if undone is not None:
         return [line(f"Took back your {undone} of ", Piece(short_id(about), Style.ID), " (entry ", entry, ")")]
-    way_back = ")" if written["type"] == "delete" else f"; un{written['type']} takes it back)"
+    if written["type"] == "note":
+        return [line(f"{done}: ", entry, " (quotes ", Piece(short_id(about), Style.ID), ")")]
+    way_back = ")" if written["type"] in ("delete", "edit") else f"; un{written['type']} takes it back)"
     return [line(f"{done} ", Piece(short_id(about), Style.ID), " (entry ", entry, way_back)]
+
+
+def versions_page(versions: Sequence[VersionDocument], now_ms: int, columns: int) -> Page:
+    """The words of a notice as they were one after another."""
+    page: Page = []
+    for number, version in enumerate(versions):
+        word = "edited" if number else "written"
+        head = line(
+            Piece(f"{word} {ago(version['time'], now_ms)} · ", Style.DIM), Piece(short_id(version["id"]), Style.ID)
+        )
+        warned = (
+            [line("  ", Piece(fit(f"CW: {clean_line(version['cw'])}", columns - 2), Style.BOLD))]
+            if version["cw"]
+            else []
+        )
+        rows = wrap(clean_text(version["text"]).rstrip(), min(columns - 2, TEXT_COLUMNS_MAX))
+        page += [*([line()] if page else []), head, *warned, *(line("  ", text) for text in rows)]
+    return page
 
 
 def bookmark_page(bookmark: BookmarkDocument) -> Page:

@@ -28,7 +28,7 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.media import FileHash, distinct_files
 from p2pblog.core.mentions import mentions_of
-from p2pblog.core.payload import Boost, Delete, Edit, Like, Note, Profile, decode, plain_texts
+from p2pblog.core.payload import Boost, Delete, Edit, Like, Note, Profile, Quote, decode, plain_texts
 from p2pblog.core.tags import tags_of
 from p2pblog.core.timelines import Row, is_shown, sort_time
 
@@ -202,6 +202,8 @@ class Standing:
     edit: Version | None
     likes: int
     boosts: int
+    quoted: Shown | None = None
+    """The version that it quotes, if that is held and shown."""
 
 
 def compose(shown: Shown, name: str | None, standing: Standing) -> Row:
@@ -224,9 +226,31 @@ def compose(shown: Shown, name: str | None, standing: Standing) -> Row:
         language=note.language,
         edited_ms=None if standing.payload is None or standing.edit is None else standing.edit.time_ms,
         quote=note.quote,
+        quoted_text=_quoted_text(note.quote, standing.quoted),
         mentions=mentions_of(note.text),
         media=note.media,
     )
+
+
+def quoted_id(payload: bytes | None) -> EntryId | None:
+    """The entry whose words a notice quotes."""
+    if payload is None or b"quote" not in payload:
+        return None
+    quote = note_of(payload).quote
+    return None if quote is None else (quote.version or quote.of).id
+
+
+def _quoted_text(quote: Quote | None, quoted: Shown | None) -> str | None:
+    """None for what is not there, or is not of whom the quote says it is, or of another notice."""
+    if quote is None or quoted is None or quoted.author != quote.of.identity:
+        return None
+    match decode(quoted.payload):
+        case Note(text=text) if quoted.id == quote.of.id:
+            return text
+        case Edit(of=of, text=text) if of.id == quote.of.id:
+            return text
+        case _:
+            return None
 
 
 # --- news: what others say to us ------------------------------------------------------------------------------------

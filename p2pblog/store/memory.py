@@ -46,6 +46,7 @@ from p2pblog.store.meaning import (
     note_of,
     places,
     profile_of,
+    quoted_id,
     vouched_to,
     walk_thread,
 )
@@ -452,6 +453,7 @@ class MemoryStore(MemoryDesk):
             self._edit_of(words) if words is not None and is_there else None,
             self._count(shown.counted, Kind.LIKE),
             self._count(shown.counted, Kind.BOOST),
+            self._quoted(words) if words is not None and is_there else None,
         )
         return compose(shown, self._profile(author)[0], standing)
 
@@ -460,6 +462,11 @@ class MemoryStore(MemoryDesk):
             return ()
         edit = self._edit_of(held)
         return held.meaning.tags if edit is None else meaning_of(edit.payload).tags
+
+    def _quoted(self, words: _Held) -> Shown | None:
+        wanted = quoted_id(words.entry.payload)
+        held = None if wanted is None else self._by_id.get(wanted)
+        return _shown(held) if held is not None and self._is_shown(held) else None
 
     def _edit_of(self, held: _Held) -> Version | None:
         return current([_version(edit) for edit in self._shown_edits(held)])

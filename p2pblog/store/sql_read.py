@@ -39,6 +39,7 @@ from p2pblog.store.meaning import (
     news_of,
     note_of,
     profile_of,
+    quoted_id,
     walk_thread,
 )
 from p2pblog.store.spans import cut_run, span_of
@@ -234,7 +235,14 @@ class _RowReader:
             words = self.shown_by_id(shown.of)
         edit = None if words is None else edit_of(self._db, self._owners[words.author], words.id)
         likes, boosts = self._db.execute(COUNTS, (shown.counted,)).fetchone()
-        standing = Standing(None if words is None else words.payload, edit, likes, boosts)
+        quoted = None if words is None else quoted_id(words.payload)
+        standing = Standing(
+            None if words is None else words.payload,
+            edit,
+            likes,
+            boosts,
+            None if quoted is None else self.shown_by_id(quoted),
+        )
         return compose(shown, self._name(shown.author), standing)
 
     def versions(self, notice: EntryId) -> list[Version]:

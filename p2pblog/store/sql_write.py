@@ -48,6 +48,7 @@ from p2pblog.store.sql_index import (
     restand,
     set_at_home,
 )
+from p2pblog.store.sql_read import news
 from p2pblog.store.stretch import Stretch, places, signatures_of, stretch_of
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -396,13 +397,17 @@ def drop_bookmark(db: sqlite3.Connection, notice: EntryId) -> bool:
     return db.execute("DELETE FROM bookmark WHERE id = ?", (notice,)).rowcount > 0
 
 
+NEWS_COUNTED_MAX = 10_000
+"""Of more news than that nobody wants to know how much it was."""
+
+
 def mark_news_read(db: sqlite3.Connection) -> int:
     before = news_read_to(db)
-    (unread,) = db.execute("SELECT count(*) FROM news WHERE no > ?", (before,)).fetchone()
+    unread = len(news(db, NEWS_COUNTED_MAX, unread=True))
     (last,) = db.execute("SELECT coalesce(max(no), 0) FROM news").fetchone()
     if last > before:
         put_setting(db, NEWS_READ, str(last).encode())
-    return int(unread)
+    return unread
 
 
 # --- follows, peers, settings -----------------------------------------------------------------------------------------

@@ -30,6 +30,9 @@ from p2pblog.session import INTERRUPTED, Session, _program
 NEEDS_A_DAEMON = [
     ["status"],
     ["post", "hello"],
+    ["edit", "5feceb66", "hello"],
+    ["quote", "5feceb66", "hello"],
+    ["notifications", "--unread"],
     ["boost", "5feceb66"],
     ["like", "5feceb66"],
     ["unlike", "5feceb66"],

@@ -37,6 +37,9 @@ def a_notice(number: int, text: str = "hello", **more: Any) -> Any:
         "tags": [],
         "cw": None,
         "lang": None,
+        "edited": None,
+        "quote": None,
+        "mentions": [],
         "media": [],
         **more,
     }

@@ -177,6 +177,17 @@ hostile_notice = st.fixed_dictionaries(
         "tags": st.just([]),
         "cw": st.none() | anything,
         "lang": st.none(),
+        "edited": st.none() | st.just(5),
+        "quote": st.none()
+        | st.fixed_dictionaries(
+            {
+                "id": st.just("c" * 64),
+                "version": st.just("d" * 64),
+                "author": st.just("b" * 56),
+                "text": st.none() | st.text(max_size=300),
+            }
+        ),
+        "mentions": st.lists(st.just("b" * 56), max_size=2),
         "media": st.just([]),
     }
 )

@@ -36,6 +36,7 @@ class FakeNode:
         self.gate: trio.Event | None = None
         self.watchers: list[trio.MemorySendChannel[dict[str, Any]]] = []
         self.watching = 0
+        self.news: list[dict[str, Any]] = []
         self.bookmarked: list[dict[str, Any]] = []
         self.uploads: dict[str, bytes] = {}
         self.files: dict[str, bytes] = {}
@@ -63,6 +64,9 @@ class FakeNode:
             "tags": [],
             "cw": None,
             "lang": None,
+            "edited": None,
+            "quote": None,
+            "mentions": [],
             "media": [],
             **more,
         }
@@ -182,6 +186,36 @@ class FakeNode:
         found = self._media(file)
         data = base64.b64encode(pieces_of(self.files[found["hash"]])[index]).decode()
         return {"hash": found["hash"], "index": index, "data": data}
+
+    async def edit(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> dict[str, Any]:
+        self._called("edit", notice=notice, text=text, cw=cw, lang=lang)
+        found = self._find(notice)
+        found.update(text=text, edited=self.clock_ms())
+        return self._written(found, "edit")
+
+    async def quote(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> dict[str, Any]:
+        self._called("quote", notice=notice, text=text, cw=cw, lang=lang)
+        of = self._find(notice)
+        quoted = {"id": of["id"], "version": of["id"], "author": of["author"], "text": of["text"]}
+        return self._written(self.add(text=text, quote=quoted), "note")
+
+    async def versions(self, notice: str) -> list[dict[str, Any]]:
+        self._called("versions", notice=notice)
+        found = self._find(notice)
+        return [{name: found[name] for name in ("id", "time", "text", "cw", "lang")}]
+
+    async def notifications(
+        self, limit: int = 20, before: str | None = None, unread: bool = False
+    ) -> list[dict[str, Any]]:
+        self._called("notifications", limit=limit, before=before, unread=unread)
+        return [each for each in self.news if not (unread and each["read"])][:limit]
+
+    async def read_notifications(self) -> dict[str, Any]:
+        self._called("read_notifications")
+        unread = [each for each in self.news if not each["read"]]
+        for each in unread:
+            each["read"] = True
+        return {"read": len(unread)}
 
     async def boost(self, notice: str) -> dict[str, Any]:
         self._called("boost", notice=notice)

@@ -69,6 +69,11 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "id": ({}, api.IdDocument),
     "status": ({}, api.StatusDocument),
     "post": ({"text": "hello"}, api.WrittenDocument),
+    "edit": ({"notice": "5feceb66", "text": "other"}, api.WrittenDocument),
+    "quote": ({"notice": "5feceb66", "text": "look"}, api.WrittenDocument),
+    "versions": ({"notice": "5feceb66"}, api.VersionDocument),
+    "notifications": ({"unread": True}, api.NotificationDocument),
+    "read_notifications": ({}, api.ReadDocument),
     "upload": ({"data": "aGVsbG8="}, api.UploadDocument),
     "media": ({"file": "HASH"}, api.MediaDocument),
     "fetch_media": ({"file": "HASH", "known": 0}, api.MediaDocument),
@@ -100,6 +105,9 @@ async def test_every_route_answers_its_document(home: Home, served: Served) -> N
     assert set(CALLS) == set(api.ROUTES) - {"watch"}
     for route, (arguments, shape) in CALLS.items():
         node = FakeNode()
+        node.news.append(
+            {"id": "5" * 64, "type": "like", "from": "b" * 56, "notice": "6" * 64, "time": 1, "read": False}
+        )
         file = node.file(b"hello", {"name": "hello.txt", "alt": ""})
         node.bookmarked.append(node.add(media=[file]))
         arguments = {name: file["hash"] if value == "HASH" else value for name, value in arguments.items()}

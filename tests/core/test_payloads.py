@@ -22,11 +22,13 @@ from p2pblog.core.payload import (
     REPLACES_MAX,
     Boost,
     Delete,
+    Edit,
     Like,
     LogStart,
     Note,
     Payload,
     Profile,
+    Quote,
     Ref,
     Unknown,
     decode,
@@ -40,9 +42,19 @@ NOTICE = ref(BOB.log.note("Hello, everybody."))
 HASHES = st.binary(min_size=32, max_size=32)
 REFS: st.SearchStrategy[Ref] = st.builds(Ref, HASHES, HASHES, st.integers(1, 2**32 - 1), HASHES)
 LANGUAGES = st.sampled_from([None, "en", "pt-BR", "zh-Hant-TW", "x-private", "de-1996"])
+WARNINGS = st.none() | st.text(min_size=1, max_size=50)
+QUOTES = st.none() | st.builds(Quote, REFS, st.none() | REFS)
 PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
     st.builds(LogStart, HASHES),
-    st.builds(Note, st.text(max_size=200), st.none() | REFS, st.none() | st.text(min_size=1, max_size=50), LANGUAGES),
+    st.builds(Note, st.text(max_size=200), st.none() | REFS, WARNINGS, LANGUAGES, QUOTES),
+    st.builds(
+        Edit,
+        REFS,
+        st.text(max_size=200),
+        st.lists(HASHES, max_size=REPLACES_MAX).map(tuple),
+        WARNINGS,
+        LANGUAGES,
+    ),
     st.builds(Boost, REFS),
     st.builds(Like, REFS),
     st.builds(Delete, REFS, st.lists(HASHES, max_size=REPLACES_MAX).map(tuple)),
@@ -68,10 +80,10 @@ def test_any_accident_leaves_a_payload(payload: Payload, data: st.DataObject) ->
 
 
 @given(
-    st.sampled_from(["log", "note", "boost", "like", "delete", "profile", "poll"]),
+    st.sampled_from(["log", "note", "boost", "like", "edit", "delete", "profile", "poll"]),
     st.dictionaries(
         st.sampled_from(
-            ["identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "media", "new"]
+            ["identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "quote", "media", "new"]
         ),
         VALUES,
     ),
@@ -88,7 +100,7 @@ def test_any_fields_are_a_payload(kind: str, fields: dict[str, Any]) -> None:
 @given(PAYLOADS, st.text(min_size=1, max_size=8), st.integers())
 def test_a_field_that_we_do_not_know_changes_nothing(payload: Payload, name: str, value: int) -> None:
     fields = codec.unpack(encode(payload), PAYLOAD_BYTES_MAX)
-    known = {"type", "identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "media"}
+    known = {"type", "identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "quote", "media"}
     if name in known or not -(2**63) <= value < 2**64:
         return
     assert decode(codec.pack(codec.sort_keys({**fields, name: value}))) == payload

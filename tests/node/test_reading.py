@@ -12,11 +12,13 @@ from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
 from p2pblog.control.api import NoticeDocument
+from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch
-from p2pblog.core.payload import REPLACES_MAX, Like
+from p2pblog.core.payload import REPLACES_MAX, Edit, Like, Payload, Unknown, decode
 from p2pblog.errors import NotFound, NotPermitted, UsageError
 from p2pblog.gossip.events import Learned
 from p2pblog.node import Node
+from p2pblog.store import meaning
 
 YEAR_MS = 365 * 24 * 3600 * 1000
 
@@ -319,3 +321,77 @@ async def test_what_a_person_mistypes_is_told_apart(autojump_clock: MockClock) -
         assert (await alice.follow("Bob"))["petname"] == "Bob"
         with pytest.raises(UsageError):
             await alice.follow(world.home("carol").address, petname="Bob")
+
+
+@trio_test
+async def test_an_edit_a_quote_and_a_mention_reach_who_follows(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await friends(world, "alice", "bob")
+        alice, bob = world.home("alice").node, world.home("bob").node
+        written = await alice.post("teh tea", cw="drinks", lang="en")
+        await world.reads("bob", "teh tea")
+        await alice.edit(written["id"], "the tea", lang="")
+        await has_row(world, "bob", "the tea", id=written["id"], cw="drinks", lang=None)
+        (shown,) = [row for row in await bob.timeline() if row["text"] == "the tea"]
+        assert shown["edited"] is not None
+        assert [each["text"] for each in await bob.versions(written["id"])] == ["teh tea", "the tea"]
+        edit = (await bob.versions(written["id"]))[1]["id"]
+        assert (await bob.show(edit))["id"] == written["id"]
+
+        await bob.follow(world.home("alice").address, "ally")
+        quoted = await bob.quote(edit, "@ally makes it well")
+        await alice.edit(written["id"], "the coffee")
+        await has_row(world, "bob", "the coffee", id=written["id"])
+
+        async def is_told() -> bool:
+            return bool(await alice.notifications(unread=True))
+
+        await world.until("alice hears of it", is_told)
+        (told,) = await alice.notifications()
+        assert (told["type"], told["from"], told["id"]) == ("mention", world.home("bob").address, quoted["id"])
+        notice = await alice.show(told["notice"])
+        assert notice["mentions"] == [world.home("alice").address]
+        assert notice["text"] == f"@{world.home('alice').address} makes it well"
+        assert notice["quote"] == {
+            "id": written["id"], "version": edit, "author": world.home("alice").address, "text": "the tea"
+        }  # fmt: skip
+        assert await alice.read_notifications() == {"read": 1}
+
+        with pytest.raises(NotPermitted):
+            await bob.edit(written["id"], "mine now")
+        with pytest.raises(NotFound):
+            await alice.edit((await alice.like(quoted["id"]))["id"], "a like has no words")
+
+
+@trio_test
+async def test_a_node_that_knows_no_edits_passes_them_on(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bob's node is of before edits: what it can't read it keeps, shows nothing of and gives to carol."""
+    async with open_world() as world:
+        await friends(world, "alice", "bob")
+        alice = world.home("alice").node
+        written = await alice.post("teh tea")
+        edited = await alice.edit(written["id"], "the tea")
+        bob = world.home("bob")
+
+        async def held() -> bool:
+            return await bob.store.locate(EntryId(bytes.fromhex(edited["id"]))) is not None
+
+        await world.until("bob holds the edit", held)
+        await world.kill("alice")
+        with monkeypatch.context() as patch:
+            patch.setattr(meaning, "decode", without_edits)
+            await world.start("carol", "bob")
+            await world.home("carol").node.follow(world.home("alice").address)
+            await has_row(world, "carol", "teh tea", edited=None)
+
+            async def passed_on() -> bool:
+                return await world.home("carol").store.locate(EntryId(bytes.fromhex(edited["id"]))) is not None
+
+            await world.until("carol holds the edit", passed_on)
+
+
+def without_edits(data: bytes) -> Payload:
+    said = decode(data)
+    return Unknown("edit") if isinstance(said, Edit) else said

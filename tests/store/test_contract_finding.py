@@ -1,15 +1,21 @@
-"""What every store must answer about tags and bookmarks."""
+"""What every store must answer about tags, bookmarks, edits, quotes and news."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from builders import NOON, person
-from store_kit import add, keep, on_both_stores
+from store_kit import LATER, add, keep, on_both_stores
 
 from p2pblog.config import BOOKMARKS_MAX
+from p2pblog.core.address import spell
+from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
-from p2pblog.store import Store, TimelineQuery
+from p2pblog.core.logs import Batch
+from p2pblog.core.payload import Note, Quote, Ref
+from p2pblog.errors import NotFound
+from p2pblog.store import OWN_IDENTITY, Follow, Store, TimelineQuery
 
 
 @on_both_stores
@@ -49,3 +55,120 @@ async def test_bookmarks_have_a_limit(store: Store) -> None:
     assert await store.drop_bookmark(notices[0])
     assert not await store.drop_bookmark(notices[0])
     assert await store.put_bookmark(notices[-1], NOON)
+
+
+async def texts(store: Store, query: TimelineQuery) -> list[str]:
+    return [row.text for row in await store.timeline(query)]
+
+
+async def texts_of(store: Store, *notices: Entry) -> list[tuple[str, bool]]:
+    return [(row.text, row.edited_ms is not None) for row in await store.rows([each.id for each in notices])]
+
+
+@on_both_stores
+async def test_an_edit_changes_the_words_and_nothing_else(store: Store) -> None:
+    alice, bob = person("alice"), person("bob")
+    first = alice.log.note("teh #bees")
+    alice.log.note("between")
+    bob.log.boost(first)
+    once = alice.log.edit(first, "the #honey")
+    alice.log.edit(first, "the #honey, twice", [once])
+    bob.log.edit(first, "I was here")  # somebody else's means nothing
+    await keep(store, alice, bob)
+
+    assert await texts_of(store, first) == [("the #honey, twice", True)]
+    row = (await store.rows([first.id]))[0]
+    assert (row.id, row.tags, row.time_ms) == (first.id, ("honey",), first.time_ms)
+    assert sorted(await texts(store, TimelineQuery(9))) == ["between", "the #honey, twice", "the #honey, twice"]
+    assert await texts(store, TimelineQuery(9, tag="bees")) == []
+    assert await texts(store, TimelineQuery(9, tag="honey")) == ["the #honey, twice"]
+    assert [each.id for each in await store.versions(first.id)] == [first.id, once.id, alice.log.entries[-1].id]
+    assert await store.versions(once.id) == []
+
+    alice.log.delete(alice.log.entries[-1])  # the last edit is taken back
+    await add(store, alice.log)
+    assert await texts_of(store, first) == [("the #honey", True)]
+    alice.log.delete(first, [once])
+    await add(store, alice.log)
+    assert await store.rows([first.id]) == []
+    assert await texts(store, TimelineQuery(9, tag="honey")) == []
+
+
+@on_both_stores
+async def test_edits_of_two_devices_have_one_winner_whatever_comes_first(store: Store) -> None:
+    alice = person("alice")
+    laptop = alice.add_device("laptop")
+    note = alice.log.note("first")
+    here, there = alice.log.edit(note, "here #bees"), laptop.edit(note, "there #wax")
+    await store.put_identity(alice.identity)
+    await store.put_follow(Follow(alice.hash))
+    await store.append([Batch(alice.hash, laptop.run())], LATER)
+    assert await texts(store, TimelineQuery(9, tag="wax")) == []  # the notice has not come
+    await store.append([Batch(alice.hash, alice.log.run())], LATER)
+    wins = max(here, there, key=lambda each: each.id)
+    tag, text = ("bees", "here #bees") if wins is here else ("wax", "there #wax")
+    assert await texts_of(store, note) == [(text, True)]
+    assert await texts(store, TimelineQuery(9, tag=tag)) == [text]
+
+    laptop.edit(note, "settled", [here, there])
+    await add(store, laptop)
+    assert await texts_of(store, note) == [("settled", True)]
+    assert await texts(store, TimelineQuery(9, tag=tag)) == []
+
+
+@on_both_stores
+async def test_a_quote_shows_the_words_that_it_quoted(store: Store) -> None:
+    alice, bob, carol = person("alice"), person("bob"), person("carol")
+    note = alice.log.note("as it was")
+    edit = alice.log.edit(note, "as it is")
+    bob.log.quote(note, "old words")
+    bob.log.quote(note, "new words", edit)
+    lie = Ref(carol.hash, note.device, note.seq, note.id)
+    bob.log.write(Note("carol said so", quote=Quote(lie)))
+    bob.log.quote(carol.log.note("away"), "of what is not here")
+    await keep(store, alice, bob)
+    rows = await store.rows([each.id for each in bob.log.entries[1:]])
+    assert [row.quoted_text for row in rows] == ["as it was", "as it is", None, None]
+    assert rows[0].quote is not None
+    assert rows[0].quote.of.id == note.id
+
+
+@on_both_stores
+async def test_what_others_say_to_us_is_news_until_it_is_read(store: Store) -> None:
+    alice, bob = person("alice"), person("bob")
+    await store.put_setting(OWN_IDENTITY, alice.hash)
+    note = alice.log.note("mine")
+    alice.log.note(f"to myself @{spell(alice.hash)}", reply_to=note)
+    said = [
+        bob.log.note("an answer", reply_to=note),
+        bob.log.note(f"hello @{spell(alice.hash)}"),
+        bob.log.like(note),
+        bob.log.boost(note),
+        bob.log.quote(note, "look"),
+    ]
+    bob.log.like(Ref(alice.hash, note.device, 9, EntryId(bytes(32))))  # of nothing of ours
+    bob.log.note("to nobody")
+    await keep(store, alice, bob)
+
+    news = await store.news(9)
+    assert {(each.type.value, each.id, each.notice) for each in news} == {
+        ("reply", said[0].id, note.id),
+        ("mention", said[1].id, said[1].id),
+        ("like", said[2].id, note.id),
+        ("boost", said[3].id, note.id),
+        ("mention", said[4].id, said[4].id),
+    }
+    assert [each.id for each in await store.news(2, news[1].id)] == [each.id for each in news[2:4]]
+    assert not any(each.is_read for each in news)
+    assert await store.mark_news_read() == len(said)
+    assert await store.mark_news_read() == 0
+    assert await store.news(9, unread=True) == []
+    assert all(each.is_read for each in await store.news(9))
+
+    bob.log.delete(said[2])
+    late = bob.log.note("late", reply_to=note, time_ms=0)
+    await add(store, bob.log)
+    assert [each.id for each in await store.news(9, unread=True)] == [late.id]
+    assert said[2].id not in [each.id for each in await store.news(9)]
+    with pytest.raises(NotFound):
+        await store.news(9, note.id)

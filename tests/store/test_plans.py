@@ -13,6 +13,7 @@ from builders import Person, person
 from store_kit import LATER
 
 from p2pblog.config import RUN_BYTES_MAX
+from p2pblog.core.address import spell
 from p2pblog.core.logs import Batch
 from p2pblog.core.media import Attachment, table_of
 from p2pblog.core.payload import Note
@@ -112,6 +113,9 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
     use_cases: list[Callable[[], Any]] = [
         lambda: sql_read.thread(db, note.id),
         lambda: sql_read.rows(db, [note.id, bob.log.entries[3].id]),
+        lambda: sql_read.versions(db, note.id),
+        lambda: sql_read.news(db, 20),
+        lambda: sql_read.news(db, 20, unread=True),
         lambda: sql_read.bookmarks(db, 20),
         lambda: sql_read.bookmarks(db, 20, note.id),
         lambda: sql_read.reactions(db, bob.hash, note.id, Kind.LIKE),
@@ -131,14 +135,18 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
 def test_writing(db: sqlite3.Connection, people: list[Person]) -> None:
     alice, bob = people
     doomed = alice.log.entries[9]
-    alice.log.note("new #bees")
+    note = alice.log.note("new #bees")
+    alice.log.note(f"hello @{spell(bob.hash)}")
+    alice.log.edit(note, "newer #wax")
     alice.log.delete(doomed)
+    sql_write.put_setting(db, OWN_IDENTITY, bob.hash)
     use_cases: list[Callable[[], Any]] = [
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run(70))], LATER),
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER),
         lambda: sql_write.drop_retracted(db, LATER + 1),
         lambda: sql_write.put_payloads(db, alice.key, [(10, doomed.payload or b"")]),
-        lambda: sql_write.put_setting(db, OWN_IDENTITY, bob.hash),
+        lambda: sql_write.put_setting(db, OWN_IDENTITY, bob.hash),  # the same again: what is new looks at everything
+        lambda: sql_write.mark_news_read(db),
         lambda: sql_write.drop_follow(db, alice.hash),
         lambda: sql_write.put_identity(db, alice.retire(alice.key, 50, alice.log.entries[49].id)),
         lambda: sql_write.drop_log(db, bob.key),

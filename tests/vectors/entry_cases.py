@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from vectors.parts import (
@@ -29,7 +30,7 @@ from p2pblog.core import codec
 from p2pblog.core.entry import entry_id, payload_hash
 from p2pblog.core.keys import ENTRY_DOMAIN, STATEMENT_DOMAIN, DeviceKey, EntryId, KeyPair
 from p2pblog.core.media import Attachment, table_of
-from p2pblog.core.payload import Boost, Delete, Like, LogStart, Note, Profile, Ref, encode
+from p2pblog.core.payload import Boost, Delete, Edit, Like, LogStart, Note, Profile, Quote, Ref, encode
 
 HELLO = payload_hash(b"hello")
 
@@ -157,6 +158,23 @@ def _said(**other: Any) -> list[Any]:
     return [other.get(name, getattr(PICTURE, name)) for name in ("file", "name", "type", "size", "alt", "thumb")]
 
 
+def later_words(ref: Ref) -> dict[str, bytes]:
+    """Quotes and edits."""
+    edited = replace(ref, seq=4, id=EntryId(b"\x01" * 32))
+    return {
+        "a quote": encode(Note("Look.", None, None, None, Quote(ref))),
+        "a quote of edited words": encode(Note("Look.", quote=Quote(ref, edited))),
+        "a quote of nothing": raw({"quote": [], "text": "Look.", "type": "note"}),
+        "edit": encode(Edit(ref, "Hello, world!")),
+        "edit that replaces others": encode(
+            Edit(ref, "Hello!", (EntryId(b"\x01" * 32), EntryId(b"\x02" * 32)), "loud", "en")
+        ),
+        "edit that replaces too many": raw(
+            {"of": ref.value, "replaces": [bytes(32)] * 17, "text": "x", "type": "edit"}
+        ),
+    }
+
+
 def payloads() -> list[Case]:
     ref = Ref(BOB.hash, DeviceKey(BOB_PHONE.public), 3, PREV)
     told: dict[str, bytes] = {
@@ -175,6 +193,7 @@ def payloads() -> list[Case]:
             {"cw": "w" * (WARNING_CHARACTERS_MAX + 1), "text": "x", "type": "note"}
         ),
         "a note in what is no language": raw({"lang": "en_GB", "text": "x", "type": "note"}),
+        **later_words(ref),
         "boost": encode(Boost(ref)),
         "like": encode(Like(ref)),
         "delete": encode(Delete(ref)),

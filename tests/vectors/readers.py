@@ -15,7 +15,7 @@ from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import STATEMENT_BYTES_MAX, Device, Identity, Inception, Retire, Statement
 from p2pblog.core.keys import EntryId
 from p2pblog.core.media import Attachment
-from p2pblog.core.payload import Boost, Delete, Like, LogStart, Note, Profile, Ref, Unknown, decode
+from p2pblog.core.payload import Boost, Delete, Edit, Like, LogStart, Note, Profile, Quote, Ref, Unknown, decode
 from p2pblog.core.runs import check_run, encode_run
 
 
@@ -94,10 +94,14 @@ def read_payload_case(given: str) -> Any:
             return {"understood": False, "type": kind}
         case LogStart(identity):
             return {"understood": True, "type": "log", "identity": identity}
-        case Note(text, reply_to, warning, language, media=media):
+        case Note(text, reply_to, warning, language, quote, media):
             said = {"text": text, "reply_to": _ref_fields(reply_to), "cw": warning, "lang": language}
+            said["quote"] = _quote_fields(quote)
             said["media"] = [_attachment_fields(attachment) for attachment in media]
             return {"understood": True, "type": "note", **said}
+        case Edit(of, text, replaces, warning, language):
+            said = {"text": text, "replaces": list(replaces), "cw": warning, "lang": language}
+            return {"understood": True, "type": "edit", "of": _ref_fields(of), **said}
         case Boost(of):
             return {"understood": True, "type": "boost", "of": _ref_fields(of)}
         case Like(of):
@@ -111,6 +115,10 @@ def read_payload_case(given: str) -> Any:
 def _attachment_fields(attachment: Attachment) -> Any:
     told = {"hash": attachment.file, "name": attachment.name, "type": attachment.type, "size": attachment.size}
     return {**told, "alt": attachment.alt, "thumb": attachment.thumb}
+
+
+def _quote_fields(quote: Quote | None) -> Any:
+    return None if quote is None else {"of": _ref_fields(quote.of), "version": _ref_fields(quote.version)}
 
 
 def _ref_fields(ref: Ref | None) -> Any:

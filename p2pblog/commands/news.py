@@ -1,0 +1,44 @@
+"""`p2pblog notifications`: what others said to one."""
+
+from __future__ import annotations
+
+import click
+
+from p2pblog.commands import now_ms
+from p2pblog.commands.reading import petnames, rows_option
+from p2pblog.control import words
+from p2pblog.errors import UsageError
+from p2pblog.pages import news as pages
+from p2pblog.session import Session, json_option, this
+
+
+@click.group(
+    "notifications",
+    invoke_without_command=True,
+    epilog="\b\nExample:\n  p2pblog notifications --unread\n  p2pblog notifications read",
+)
+@rows_option
+@click.option("--before", metavar="ID", help="Only what came before this one.")
+@click.option("--unread", is_flag=True, help="Only what is not marked as read.")
+@json_option
+@this
+@click.pass_context
+def notifications(context: click.Context, session: Session, limit: int, before: str | None, unread: bool) -> None:
+    """What others said to you: answers, mentions, boosts and likes, the last that came first."""
+    if context.invoked_subcommand is not None:
+        if before is not None or unread:
+            raise UsageError("`notifications read` marks all that has come", "p2pblog notifications read")
+        return
+    before = None if before is None else words.check_id(before)
+    document = session.ask("notifications", limit=limit, before=before, unread=unread)
+    called = {} if session.json else petnames(session)
+    session.show(document, lambda: pages.notifications_page(document, called, now_ms(), unread, before is not None))
+
+
+@notifications.command("read", epilog="\b\nExample:\n  p2pblog notifications read")
+@json_option
+@this
+def read(session: Session) -> None:
+    """Mark all that has come as read."""
+    document = session.ask("read_notifications")
+    session.show(document, lambda: pages.read_page(document["read"]))

@@ -1,0 +1,69 @@
+"""Whom a text mentions, and what becomes of a petname in it."""
+
+from __future__ import annotations
+
+import pytest
+from builders import person
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pblog.config import MENTIONS_MAX
+from p2pblog.core.address import spell
+from p2pblog.core.keys import IdentityHash
+from p2pblog.core.mentions import mentions_of, with_addresses
+
+ALICE, BOB = person("alice").hash, person("bob").hash
+A, B = spell(ALICE), spell(BOB)
+NAMES = {"bob": BOB, "bob-2": ALICE, "Ünal": ALICE, "dr.bee": BOB}
+
+
+@pytest.mark.parametrize(
+    ("text", "whom"),
+    [
+        ("nobody", ()),
+        (f"@{A}", (ALICE,)),
+        (f"@{A.upper()}, and @{B}: and @{A} again", (ALICE, BOB)),
+        (f"(@{B})", (BOB,)),
+        (f"x@{A} and /@{A} and @@{A} and .@{A}", ()),  # mail, a link, a row of signs
+        (f"@{A}x @{A}_ @{A}é", ()),  # more of a word behind it
+        (f"@{A[:-1]}", ()),
+        (f"@{'b' if A[0] == 'a' else 'a'}{A[1:]}", ()),  # the checksum is wrong
+        (f"@p2pblog:{A}", ()),
+        ("@", ()),
+        (f"@ {A}", ()),
+    ],
+)
+def test_a_mention_is_a_whole_valid_address(text: str, whom: tuple[IdentityHash, ...]) -> None:
+    assert mentions_of(text) == whom
+
+
+def test_so_many_people_are_mentioned_and_no_more() -> None:
+    people = [person(f"p{number}").hash for number in range(MENTIONS_MAX + 1)]
+    text = " ".join(f"@{spell(each)}" for each in people)
+    for count in (MENTIONS_MAX - 1, MENTIONS_MAX, MENTIONS_MAX + 1):
+        assert mentions_of(" ".join(text.split()[:count])) == tuple(people[:count])[:MENTIONS_MAX]
+
+
+@pytest.mark.parametrize(
+    ("typed", "signed"),
+    [
+        ("hello @bob", f"hello @{B}"),
+        ("@bob's and @bob. and @bob-", f"@{B}'s and @{B}. and @{B}-"),
+        ("@bob-2 is not @bob", f"@{A} is not @{B}"),
+        ("@dr.bee.", f"@{B}."),
+        ("@Ünal", f"@{A}"),
+        ("@bobby @Bob mail@bob @@bob", "@bobby @Bob mail@bob @@bob"),
+        (f"@{A} @bob", f"@{A} @{B}"),
+        ("@", "@"),
+    ],
+)
+def test_petnames_become_addresses(typed: str, signed: str) -> None:
+    assert with_addresses(typed, NAMES.get) == signed
+
+
+@given(st.text(alphabet="@bob.-2 ü\n_", max_size=40))
+def test_what_became_an_address_is_a_mention_and_nothing_else_changes(typed: str) -> None:
+    signed = with_addresses(typed, NAMES.get)
+    assert signed.replace(B, "bob").replace(A, "bob-2") == typed
+    assert set(mentions_of(signed)) == {each for each in (ALICE, BOB) if spell(each) in signed}
+    assert with_addresses(signed, NAMES.get) == signed
