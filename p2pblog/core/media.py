@@ -29,7 +29,7 @@ TYPES = ("application/pdf", "image/gif", "image/jpeg", "image/png", "image/webp"
 
 
 @dataclass(frozen=True)
-class Table:
+class PieceTable:
     """A file's size in bytes and the hash of each of its pieces, in their order: all but the last have PIECE_BYTES."""
 
     size: int
@@ -59,20 +59,20 @@ def pieces_of(data: bytes) -> list[bytes]:
     return [data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES)]
 
 
-def table_of(data: bytes) -> Table:
+def table_of(data: bytes) -> PieceTable:
     """The table of a file of 1 to FILE_BYTES_MAX bytes. Raises LocalProtocolError for any other."""
     if not 0 < len(data) <= FILE_BYTES_MAX:
         raise LocalProtocolError(f"a file of {len(data)} bytes")
-    return Table(len(data), tuple(piece_hash(piece) for piece in pieces_of(data)))
+    return PieceTable(len(data), tuple(piece_hash(piece) for piece in pieces_of(data)))
 
 
-def read_table(size: Any, hashes: Any, file: FileHash) -> Table:
+def read_table(size: Any, hashes: Any, file: FileHash) -> PieceTable:
     """A table that a peer told. Raises Malformed, TooLarge, or BadPiece where it is not the one that `file` names."""
     size = codec.as_int(size, 1, FILE_BYTES_MAX)
     joined = codec.as_bytes(hashes, length_max=32 * PIECES_MAX)
     if len(joined) != 32 * -(-size // PIECE_BYTES):
         raise Malformed("as many hashes as a file of this size has pieces")
-    table = Table(size, tuple(joined[at : at + 32] for at in range(0, len(joined), 32)))
+    table = PieceTable(size, tuple(joined[at : at + 32] for at in range(0, len(joined), 32)))
     if table.file != file:
         raise BadPiece("a table of another file")
     return table

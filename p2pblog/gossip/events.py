@@ -11,7 +11,7 @@ from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch, Located, LogState
-from p2pblog.core.media import FileHash, Table
+from p2pblog.core.media import FileHash, PieceTable
 from p2pblog.core.payload import Ref
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.messages import Message
@@ -160,7 +160,7 @@ class FetchFile:
     file: FileHash
     authors: tuple[IdentityHash, ...]
     size_max: int
-    table: Table | None = None
+    table: PieceTable | None = None
     pieces: frozenset[int] = frozenset()
 
 
@@ -171,7 +171,7 @@ class LoadedFile:
     peer: NodeKey
     file: FileHash
     index: int | None
-    table: Table | None = None
+    table: PieceTable | None = None
     data: bytes | None = None
 
 
@@ -426,7 +426,7 @@ class LoadFile:
 class StoreTable:
     """Make ready for the pieces of a file; says `FileUnstored` where that fails."""
 
-    table: Table
+    table: PieceTable
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 from p2pblog.config import PIECE_BYTES
 from p2pblog.core import codec
-from p2pblog.core.media import PIECES_MAX, FileHash, Table, read_table
+from p2pblog.core.media import PIECES_MAX, FileHash, PieceTable, read_table
 
 FILES_VERSION = 2
 """What the Hello says of who knows these."""
@@ -26,7 +26,7 @@ class TableOf:
     """The table of a file: the one that its hash names, or None where nothing of it is held."""
 
     file: FileHash
-    table: Table | None = None
+    table: PieceTable | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from p2pblog.config import FILE_PATIENCE_S, FILE_QUESTIONS_HEARD_MAX, FILE_QUESTIONS_MAX, FILES_FETCHED_MAX
 from p2pblog.core.keys import IdentityHash, NodeKey
-from p2pblog.core.media import FileHash, Table
+from p2pblog.core.media import FileHash, PieceTable
 from p2pblog.errors import BadMessage, BadPiece
 from p2pblog.gossip.events import (
     Effect,
@@ -58,7 +58,7 @@ class Search:
     authors: tuple[IdentityHash, ...]
     size_max: int
     until: float
-    table: Table | None = None
+    table: PieceTable | None = None
     lacking: dict[int, None] = field(default_factory=dict)
     storing: set[int] = field(default_factory=set)
     asked: dict[int, NodeKey] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Search:
         needed = [TABLE] if self.table is None else list(self.lacking)
         return [index for index in needed if index not in self.asked]
 
-    def begin(self, table: Table, held: frozenset[int]) -> None:
+    def begin(self, table: PieceTable, held: frozenset[int]) -> None:
         """The table is known, and these pieces are here."""
         self.table = table
         self.lacking = {index: None for index in range(len(table.pieces)) if index not in held}

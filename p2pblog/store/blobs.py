@@ -27,7 +27,7 @@ import trio
 
 from p2pblog.config import FILE_BYTES_MAX, FILES_KEPT_BYTES_MAX, PIECE_BYTES
 from p2pblog.core import codec
-from p2pblog.core.media import PIECES_MAX, FileHash, Table, read_table, table_of
+from p2pblog.core.media import PIECES_MAX, FileHash, PieceTable, read_table, table_of
 from p2pblog.errors import BadPiece, RemoteProtocolError, StoreError, StoreFull
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ KNOWN_MAX = 256
 class Held:
     """What is here of a file: its table, and the numbers of the pieces. `own`: this node posted it."""
 
-    table: Table
+    table: PieceTable
     pieces: frozenset[int]
     own: bool = False
 
@@ -61,7 +61,7 @@ class Blobs(Protocol):
         """Keep a file of our own for good; returns once it would survive a power cut. It has 1 to FILE_BYTES_MAX
         bytes."""
 
-    async def begin(self, table: Table) -> Held:
+    async def begin(self, table: PieceTable) -> Held:
         """Make ready for the pieces of a file; gives what is here of it already."""
 
     async def put_piece(self, file: FileHash, index: int, data: bytes) -> Held | None:
@@ -86,7 +86,7 @@ class MemoryBlobs:
 
     def __init__(self, bytes_max: int = FILES_KEPT_BYTES_MAX) -> None:
         self._bytes_max = bytes_max
-        self._files: OrderedDict[FileHash, tuple[Table, dict[int, bytes], bool]] = OrderedDict()
+        self._files: OrderedDict[FileHash, tuple[PieceTable, dict[int, bytes], bool]] = OrderedDict()
 
     async def held(self, file: FileHash) -> Held | None:
         found = self._files.get(file)
@@ -98,7 +98,7 @@ class MemoryBlobs:
         self._files[table.file] = (table, pieces, True)
         return table.file
 
-    async def begin(self, table: Table) -> Held:
+    async def begin(self, table: PieceTable) -> Held:
         _, pieces, own = self._files.setdefault(table.file, (table, {}, False))
         self._files.move_to_end(table.file)
         return Held(table, frozenset(pieces), own)
@@ -142,7 +142,7 @@ class MemoryBlobs:
 class _Known:
     """A file as the folder had it when we looked."""
 
-    table: Table
+    table: PieceTable
     pieces: set[int]
     own: bool
 
@@ -187,7 +187,7 @@ class DiskBlobs:
     async def put_own(self, data: bytes) -> FileHash:
         return await self._run(lambda: self._put_own(data))
 
-    async def begin(self, table: Table) -> Held:
+    async def begin(self, table: PieceTable) -> Held:
         return await self._run(lambda: self._begin(table))
 
     async def put_piece(self, file: FileHash, index: int, data: bytes) -> Held | None:
@@ -283,7 +283,7 @@ class DiskBlobs:
             with suppress(FileExistsError):
                 each.mkdir(mode=0o700, parents=True)
 
-    def _begin(self, table: Table) -> Held:
+    def _begin(self, table: PieceTable) -> Held:
         known = self._look(table.file)
         if known is None:
             path = self._table_path(table.file)

@@ -548,21 +548,16 @@ class MemoryStore(MemoryDesk):
         return sorted(entry for entry in self._by_id if entry.hex().startswith(wanted))[:2]
 
     async def find_files(self, prefix: str) -> list[FileHash]:
-        wanted = prefix.lower()
-        named = (file for file in sorted(self._files) if file.hex().startswith(wanted))
+        named = [file for file in sorted(self._files) if file.hex().startswith(prefix.lower())]
         return [file for file in named if self._referring(file)][:2]
 
     async def references(self, file: FileHash) -> list[Reference]:
-        return [
-            Reference(held.entry.id, held.log.identity, attachment)
-            for held in self._referring(file)
-            for attachment in note_of(held.entry.payload).media
-            if file in attachment.files
-        ][:REFERENCES_MAX]
+        held = [(each.entry.id, each.log.identity, note_of(each.entry.payload)) for each in self._referring(file)]
+        found = [Reference(id, whose, each) for id, whose, note in held for each in note.media if file in each.files]
+        return found[:REFERENCES_MAX]
 
     def _referring(self, file: FileHash) -> list[_Held]:
-        shown = (held for held in self._files.get(file, {}).values() if self._is_shown(held))
-        return sorted(shown, key=lambda held: (held.log.no, held.entry.seq))
+        return sorted(filter(self._is_shown, self._files.get(file, {}).values()), key=lambda held: held.place[1:])
 
     async def entry_count(self) -> int:
         return sum(len(log.held) for log in self._logs.values())

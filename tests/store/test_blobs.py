@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from p2pblog.config import FILE_BYTES_MAX, PIECE_BYTES
-from p2pblog.core.media import FileHash, Table, pieces_of, table_of
+from p2pblog.core.media import FileHash, PieceTable, pieces_of, table_of
 from p2pblog.errors import BadPiece, StoreError
 from p2pblog.store.blobs import Blobs, DiskBlobs, MemoryBlobs
 
@@ -228,7 +228,7 @@ def test_a_folder_that_cannot_be_used_is_an_error_of_the_store(tmp_path: Path) -
 
 
 def test_a_table_is_not_trusted_for_lying_on_our_disk(tmp_path: Path) -> None:
-    table = Table(9, (bytes(32),))
+    table = PieceTable(9, (bytes(32),))
 
     async def scene() -> None:
         await DiskBlobs(tmp_path).begin(table)
