@@ -31,6 +31,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "reading": ("timeline", "search", "show", "thread", "bookmarks", "entry"),
     "news": ("notifications",),
     "lists": ("list", "lists"),
+    "files": ("media",),
     "simulator": ("sim",),
 }
 """File of `p2pblog.commands` -> the commands in it."""

@@ -43,6 +43,24 @@ PINS_READ_MAX = 1_000
 """Pins of one person that are looked at to find those that count, the newest first: what they name may be gone."""
 VOTE_CHOICE_MAX = 255
 """What a vote may choose: beyond POLL_OPTIONS_MAX, so that later versions may have longer polls."""
+PIECE_BYTES = 64 * 1024
+"""One piece of a file: a second over 0.5 Mbit/s, and little enough that live notices need not wait for it."""
+FILE_BYTES_MAX = 8 * 1024 * 1024
+"""One file: a photograph of a good camera; its table of 128 pieces is 4 KiB and one message."""
+FILES_PER_NOTE_MAX = 4
+"""Files of one notice: as many pictures as people put side by side."""
+FILE_NAME_CHARACTERS_MAX = 100
+"""A file's name: fits a line of a terminal beside its size."""
+FILE_NAME_BYTES_MAX = 200
+"""The same in UTF-8: file systems take 255, and whoever saves it may put something behind it."""
+FILE_TYPE_CHARACTERS_MAX = 64
+"""A media type: the longest common one has 73, ours at most 24."""
+ALT_CHARACTERS_MAX = 1_000
+"""What is to be seen in a picture, in words: a paragraph."""
+NOTE_WITH_FILES_BYTES_MAX = 14_000
+"""Text, names and descriptions together where a notice has files: leaves room for four files' hashes in a payload."""
+THUMB_BYTES_MAX = 64 * 1024
+"""A thumbnail: one piece; a picture of 320 pixels takes a third of it."""
 VERSIONS_MAX = 100
 """Edits of one notice in its history, the newest: far more than anybody makes."""
 MENTIONS_MAX = 16
@@ -218,6 +236,24 @@ SEARCH_BEGINNING_MIN = 2
 ID_PREFIX_MIN = 6
 """Hex digits of a shortened id: one in 16 million."""
 
+# --- files of notices -----------------------------------------------------------------------------------------------
+FILES_KEPT_BYTES_MAX = 1024 * 1024 * 1024
+"""Files of others that a node keeps: a thousand photographs; the one used longest ago makes room. Own files stay."""
+FILES_FETCHED_MAX = 16
+"""Files being fetched at once: 4 notices full of pictures; further ones are refused until one is done."""
+FILE_QUESTIONS_MAX = 4
+"""Pieces asked of one peer at once: 256 KiB under way fill 20 Mbit/s over 100 ms."""
+FILE_QUESTIONS_HEARD_MAX = 16
+"""Pieces that one peer may have asked for and not been given; a further question ends the link."""
+FILE_PATIENCE_S = 10.0
+"""How long one piece may take before somebody else is asked: 64 KiB over 50 kbit/s."""
+UPLOADS_MAX = 8
+"""Files handed to the node and not posted yet: two notices' worth, 64 MiB at most; the oldest makes room."""
+PICTURE_PIXELS_MAX = 64_000_000
+"""Pixels of a picture, all its frames together, that `post` takes apart: 200 MB while it does."""
+THUMB_PIXELS = 320
+"""Width or height of a thumbnail, whichever is greater."""
+
 NETWORK_ID = b"p2pblog main 1"
 """The network whose nodes talk to each other; part of the handshake's prologue."""
 
@@ -278,6 +314,11 @@ class Home:
     @property
     def database(self) -> Path:
         return self.folder / "store.sqlite3"
+
+    @property
+    def media(self) -> Path:
+        """The files of notices, our own and others'."""
+        return self.folder / "media"
 
     @property
     def lock(self) -> Path:

@@ -42,6 +42,7 @@ from p2pblog.node import Node
 from p2pblog.rendezvous.driver import Meeting
 from p2pblog.rendezvous.machine import Rendezvous
 from p2pblog.store import OWN_IDENTITY, Loaded, Store
+from p2pblog.store.blobs import Blobs, DiskBlobs
 from p2pblog.store.sqlite import open_sqlite
 from p2pblog.transport import Transport
 from p2pblog.transport.tcp import TcpTransport, open_tcp
@@ -179,11 +180,12 @@ async def open_node(home: Home, own: Keyring, listen: Endpoint, bootstrap: Seque
             save=partial(keyring.save, home),
             wall_ms=_wall_ms,
             rng=random.SystemRandom(),
+            blobs=DiskBlobs(home.media),
         )
         async with parts.at_work(bootstrap) as node, trio.open_nursery() as nursery:
             installation.mark_written(home)
             nursery.start_soon(_keep_dht_state, store, sockets.dht)
-            nursery.start_soon(_keep_tidy, store)
+            nursery.start_soon(_keep_tidy, store, node)
             nursery.start_soon(_keep_reachable, sockets, parts.meeting)
             yield node
             nursery.cancel_scope.cancel()
@@ -207,11 +209,12 @@ async def _save_dht_state(store: Store, dht: Dht) -> None:
         log.error("the DHT's contacts were not saved: %s", error)
 
 
-async def _keep_tidy(store: Store) -> None:
-    """Drop the bytes of what was deleted a week ago, once a day."""
+async def _keep_tidy(store: Store, node: Node) -> None:
+    """Drop the bytes of what was deleted a week ago, and its files, once a day."""
     while True:
         try:
             await store.drop_retracted(_wall_ms() - RETRACTED_KEPT_MS)
+            await node.drop_unreferred(RETRACTED_KEPT_MS)
         except StoreError as error:
             log.error("deleted notices were not dropped: %s", error)
         await trio.sleep(TIDY_EVERY_S)
@@ -301,12 +304,23 @@ class Parts:
         save: Callable[[Keyring], None],
         wall_ms: Callable[[], int],
         rng: random.Random,
+        blobs: Blobs | None = None,
     ) -> None:
+        """Without `blobs` files are kept in memory."""
         self._known = [endpoint for peer in loaded.peers if (endpoint := _known(peer.endpoint)) is not None]
         machine = Gossip.build(
             NodeKey(own.node.public), holdings_of(own.inception.identity, loaded), rng, place.listen.port
         )
-        self.driver = Driver(machine, transport, store, wall_ms, on_stored=self._on_stored, on_effect=self._on_effect)
+        self.driver = Driver(
+            machine,
+            transport,
+            store,
+            wall_ms,
+            on_stored=self._on_stored,
+            on_effect=self._on_effect,
+            on_file=lambda news: self.node.on_file_news(news),
+            blobs=blobs,
+        )
         self.author = Author(
             own, save, store, self.driver, wall_ms, on_written=lambda batch: self._on_stored(batch, True)
         )

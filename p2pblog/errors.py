@@ -112,6 +112,12 @@ class BadMessage(RemoteProtocolError):
     name = "bad-message"
 
 
+class BadPiece(RemoteProtocolError):
+    """A piece, or a table of pieces, that is not of the file it was given for."""
+
+    name = "bad-piece"
+
+
 class Disconnected(RemoteProtocolError):
     """The link ended: the peer closed it or the network did."""
 

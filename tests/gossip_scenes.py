@@ -45,6 +45,7 @@ from p2pblog.gossip.messages import (
     tip_of,
 )
 from p2pblog.gossip.sharing import Session
+from p2pblog.store.blobs import MemoryBlobs
 from p2pblog.store.memory import MemoryStore
 from p2pblog.transport.framing import wire_bytes
 
@@ -300,6 +301,8 @@ class Table:
         self.key = node_key(name)
         self.machine = build_machine(name, port=port, seed=scene.seed)
         self.store = MemoryStore()
+        self.blobs = MemoryBlobs()
+        self.news: list[ev.FileNews] = []
         self.memories: dict[NodeKey, bytes] = {}
         self.relayed: tuple[IdentityHash, ...] = ()
         self.effects: list[ev.Effect] = []
@@ -411,6 +414,8 @@ class Table:
                     self.memories[peer] = memory
             case ev.RememberRelayed(identities):
                 self.relayed = identities
+            case ev.FileNews():
+                self.news.append(effect)
             case ev.RememberPeer() | ev.OwnLogElsewhere() | ev.ClocksHeard() | ev.LinksLost():
                 pass
             case _:
@@ -423,10 +428,10 @@ class Table:
     def _name(self, peer: NodeKey) -> str:
         return next(name for name in self.scene.parties if node_key(name) == peer)
 
-    def _keep(self, effect: Writing | ev.LoadRun | ev.LoadOne) -> None:
+    def _keep(self, effect: Writing | ev.LoadRun | ev.LoadOne | ev.LoadFile) -> None:
         """Written or read at once: the keeper awaits nothing but the dict store."""
-        keeper = Keeper(self.machine.holdings, self.store, lambda: NOON)
-        if isinstance(effect, ev.LoadRun | ev.LoadOne):
+        keeper = Keeper(self.machine.holdings, self.store, lambda: NOON, self.blobs)
+        if isinstance(effect, ev.LoadRun | ev.LoadOne | ev.LoadFile):
             if effect.peer in self.machine.sharing.sessions:
                 self.feed(done(keeper.load(effect)))
             return
@@ -470,11 +475,11 @@ class Puppet:
         assert self.wire is not None
         return token(self.wire.binding, self.dialed, identity)
 
-    def greet(self, to: str, *shared: Person, links: int = 5) -> None:
+    def greet(self, to: str, *shared: Person, links: int = 5, version: int = 1) -> None:
         """Link with a node, name some shared identities, and know their statements."""
         if self.wire is None:
             self.scene.link(self.name, to)
-        self.say(to, Hello(1, 0, links), Tokens(tuple(self.token(who.hash) for who in shared)))
+        self.say(to, Hello(version, 0, links), Tokens(tuple(self.token(who.hash) for who in shared)))
         for who in shared:
             self.say(to, Clocks((IdentityClock(who.hash, who.identity.digest),)), Statements(who.identity.wire))
 

@@ -23,8 +23,8 @@ LAYERS: list[tuple[str, set[str]]] = [
         "pure machines, interfaces and the keys on disk",
         {
             "control", "control.api", "control.words", "dht", "dht.contacts", "dht.guard", "dht.kinds", "dht.lookup",
-            "dht.records", "dht.shelf", "gossip.*", "installation", "keyring", "pen", "rendezvous.*", "store",
-            "store.meaning", "store.spans",
+            "dht.records", "dht.shelf", "gossip.*", "installation", "keyring", "pen", "pictures",
+            "rendezvous.*", "store", "store.meaning", "store.spans",
             "store.stretch", "transport", "transport.framing", "transport.handshake", "transport.lobby",
         },
     ),
@@ -58,6 +58,7 @@ ONLY = {
     "kademlia": {"dht.adapter", "dht.protocol", "dht.table", "sim.library"},
     "rpcudp": {"dht.adapter", "dht.protocol", "sim.library"},
     "nacl": {"core.keys"},
+    "PIL": {"pictures"},
 }
 """What else lives in one place: asyncio behind the bridge, one verifier for all signatures."""
 
@@ -78,7 +79,7 @@ def layer(module: str) -> int:
 
 
 def is_pure(module: str) -> bool:
-    outside = {"keyring", "installation"}
+    outside = {"keyring", "installation", "pictures"}
     return 1 <= layer(module) <= 2 and module not in outside
 
 

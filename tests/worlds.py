@@ -18,6 +18,7 @@ from p2pblog.dht.memory import MemoryNetwork as MemoryDht
 from p2pblog.keyring import Keyring
 from p2pblog.node import Node
 from p2pblog.store import OWN_IDENTITY
+from p2pblog.store.blobs import Blobs, MemoryBlobs
 from p2pblog.store.memory import MemoryStore
 from p2pblog.transport.memory import MemoryNetwork
 
@@ -35,6 +36,7 @@ class Home:
     stop: trio.CancelScope = field(default_factory=trio.CancelScope)
     stopped: trio.Event = field(default_factory=trio.Event)
     parts: Parts | None = None
+    blobs: Blobs = field(default_factory=MemoryBlobs)
 
     @property
     def node(self) -> Node:
@@ -115,6 +117,7 @@ class World:
             save=save,
             wall_ms=lambda: self.wall_ms() + home.skew_ms,
             rng=random.Random(f"{self._seed} {home.name}"),
+            blobs=home.blobs,
         )
         try:
             with home.stop:

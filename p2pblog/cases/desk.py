@@ -9,13 +9,22 @@ import trio
 
 from p2pblog.author import Author
 from p2pblog.cases.quiet import Quiet
-from p2pblog.control.api import NoticeDocument, OptionDocument, PollDocument, QuoteDocument, WrittenDocument
+from p2pblog.cases.uploads import Fetching, Uploads
+from p2pblog.control.api import (
+    FileDocument,
+    NoticeDocument,
+    OptionDocument,
+    PollDocument,
+    QuoteDocument,
+    WrittenDocument,
+)
 from p2pblog.control.words import check_id
 from p2pblog.core import address, payload
 from p2pblog.core.address import Endpoint, Link
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Located
+from p2pblog.core.media import Attachment, FileHash
 from p2pblog.core.payload import Boost, Edit, Note, Payload, Quote, Ref
 from p2pblog.core.polls import Tally
 from p2pblog.core.quiet import hidden_by
@@ -59,6 +68,9 @@ class Desk:
         self._started_ms = wall_ms()
         self._following = trio.Lock()
         self._reacting = trio.Lock()
+        self._blobs = driver.blobs
+        self._uploads = Uploads()
+        self._fetching: dict[FileHash, Fetching] = {}
         self._watchers: set[trio.MemorySendChannel[EntryId]] = set()
 
     def _written(self, entry: Entry, kind: str) -> WrittenDocument:
@@ -145,6 +157,18 @@ def notice_document(row: Row, now_ms: int, *, muted: bool = False) -> NoticeDocu
         mentions=[address.spell(identity) for identity in row.mentions],
         poll=None if row.poll is None else poll_document(row.poll, now_ms),
         muted=muted,
+        media=[file_document(attachment) for attachment in row.media],
+    )
+
+
+def file_document(attachment: Attachment) -> FileDocument:
+    return FileDocument(
+        hash=attachment.file.hex(),
+        name=attachment.name,
+        type=attachment.type,
+        size=attachment.size,
+        alt=attachment.alt,
+        thumb=None if attachment.thumb is None else attachment.thumb.hex(),
     )
 
 

@@ -83,8 +83,8 @@ class Quiet:
     # --- what shows ---
 
     async def page(self, query: TimelineQuery, is_whole: bool = False) -> list[Row]:
-        """A page without what is hidden, and full all the same if there is as much below. `is_whole`: nothing is hidden,
-        as in somebody's own timeline.
+        """A page without what is hidden, and full all the same if there is as much below. `is_whole`: nothing
+        is hidden, as in somebody's own timeline.
 
         At most QUIET_ROWS_MAX lines are looked at, or QUIET_ROWS_EMPTY_MAX while none shows. A page that stopped there
         is short, and the next one, which begins below its last line, goes on where it stopped.

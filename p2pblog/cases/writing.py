@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from p2pblog.cases.desk import ref_to, said_in
+from p2pblog.cases.files import Files
 from p2pblog.cases.polling import Polling
-from p2pblog.control.api import WrittenDocument
+from p2pblog.control.api import FileArgument, WrittenDocument
 from p2pblog.control.words import check_language, check_text, check_warning
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.logs import Located
@@ -14,7 +17,7 @@ from p2pblog.errors import NotFound, NotPermitted
 from p2pblog.store.meaning import Kind, current
 
 
-class Writing(Polling):
+class Writing(Polling, Files):
     """Of `Node`: what writes."""
 
     async def post(
@@ -25,11 +28,15 @@ class Writing(Polling):
         lang: str | None = None,
         poll: list[str] | None = None,
         closes: str | None = None,
+        media: Sequence[FileArgument] | None = None,
     ) -> WrittenDocument:
         signed, warning, language = self._as_signed(text), *_beside(cw, lang)
         asked = self._poll(signed, poll, closes)
         ref = None if reply_to is None else await self._notice_ref(reply_to)
-        return self._written(await self._author.write(Note(signed, ref, warning, language, poll=asked)), Note.type)
+        files = await self._attach(signed, media or ())
+        written = await self._author.write(Note(signed, ref, warning, language, None, asked, files))
+        self._forget_uploads(media or ())
+        return self._written(written, Note.type)
 
     async def quote(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> WrittenDocument:
         """The words as they stand here now are those that are quoted, whatever their author makes of them later."""

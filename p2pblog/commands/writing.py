@@ -18,6 +18,8 @@ from p2pblog.terminal import line
 if TYPE_CHECKING:
     from p2pblog.control.api import NoticeDocument
 
+FILE_OVERHEAD = 110
+"""Bytes that a file adds to a notice beside its name and description: two hashes, type and size."""
 UNDONE = {"unboost": "boost", "unlike": "like", "unpin": "pin"}
 """Command -> what it takes back."""
 
@@ -25,7 +27,8 @@ UNDONE = {"unboost": "boost", "unlike": "like", "unpin": "pin"}
 @command(
     "post",
     'p2pblog post "Hello, everybody"\nfortune | p2pblog post -\n'
-    'p2pblog post "What to drink?" --poll tea --poll coffee --closes 2h',
+    'p2pblog post "What to drink?" --poll tea --poll coffee --closes 2h\n'
+    'p2pblog post "Look!" --media bees.jpg --alt "Bees on a flower"',
 )
 @click.argument("text")
 @click.option("--reply-to", metavar="ID", help="The notice that this one answers.")
@@ -33,6 +36,9 @@ UNDONE = {"unboost": "boost", "unlike": "like", "unpin": "pin"}
 @click.option("--lang", metavar="TAG", help="The language of the text, as en or pt-BR.")
 @click.option("--poll", metavar="OPTION", multiple=True, help="Something to choose from; give it 2 to 10 times.")
 @click.option("--closes", metavar="TIME", help="How long the poll is open, as 90min, 24h or 7d; else 24h.")
+@click.option("--media", "paths", metavar="FILE", multiple=True, help="A picture or another file, up to 4 times.")
+@click.option("--alt", "alts", metavar="TEXT", multiple=True, help="What is to be seen in it; one for each --media.")
+@click.option("--keep-metadata", is_flag=True, help="Post pictures as they are, with the place where they were taken.")
 def post(
     session: Session,
     text: str,
@@ -41,6 +47,9 @@ def post(
     lang: str | None,
     poll: tuple[str, ...],
     closes: str | None,
+    paths: tuple[str, ...],
+    alts: tuple[str, ...],
+    keep_metadata: bool,
 ) -> None:
     """Publish a notice. TEXT is one argument: quote it. `-` reads it from the standard input."""
     text = words.check_text(_from_stdin() if text == "-" else text)
@@ -52,9 +61,13 @@ def post(
         if options is None:
             raise UsageError("only a poll closes: give its options with --poll", "p2pblog post --help")
         words.check_lasting(closes)
-    document = session.ask("post", text=text, reply_to=reply_to, cw=cw, lang=lang, poll=options, closes=closes)
+    media = _attached(session, paths, alts, keep_metadata)
+    said = {"text": text, "reply_to": reply_to, "cw": cw, "lang": lang}
+    document = session.ask("post", **said, poll=options, closes=closes, media=media)
     session.show(document, lambda: pages.written_page(document))
-    if not session.json and pages.is_too_long_for_dht(text, reply_to is not None, cw, lang, poll=poll):
+    if not session.json and pages.is_too_long_for_dht(
+        text, reply_to is not None, cw, lang, *_words_of(media), poll=poll
+    ):
         session.tell(
             [line("It is too long for the DHT: while you are offline, only nodes that follow you pass it on.")]
         )
@@ -86,6 +99,21 @@ def quote(session: Session, notice: str, text: str, cw: str | None, lang: str | 
     lang = None if lang is None else words.check_language(lang)
     document = session.ask("quote", notice=typed, text=text, cw=cw, lang=lang)
     session.show(document, lambda: pages.written_page(document, typed))
+
+
+def _attached(
+    session: Session, paths: tuple[str, ...], alts: tuple[str, ...], keep_metadata: bool
+) -> list[dict[str, str]] | None:
+    if not paths and not alts:
+        return None
+    from p2pblog.commands.files import attach  # only a post with files pays for it
+
+    return attach(session, paths, alts, keep_metadata)
+
+
+def _words_of(media: list[dict[str, str]] | None) -> list[str]:
+    """About what each file adds to a notice."""
+    return ["x" * FILE_OVERHEAD + file["name"] + file["alt"] for file in media or ()]
 
 
 def _from_stdin() -> str:

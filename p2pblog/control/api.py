@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from enum import Enum
-from typing import Protocol, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
 from p2pblog.errors import StoreError, UserError
 
@@ -122,6 +122,58 @@ class PollDocument(TypedDict):
     own: int | None
 
 
+class FileDocument(TypedDict):
+    """A file of a notice, as its author describes it. `size` is in bytes; `thumb` the hash of a small picture of it."""
+
+    hash: str
+    name: str
+    type: str
+    size: int
+    alt: str
+    thumb: str | None
+
+
+class FileArgument(TypedDict):
+    """A file to be posted: the names of uploads, what it is called, and what is to be seen in it."""
+
+    upload: str
+    name: NotRequired[str]
+    alt: NotRequired[str]
+    thumb: NotRequired[str]
+
+
+class UploadDocument(TypedDict):
+    """`size`: how many bytes of it have come."""
+
+    upload: str
+    size: int
+
+
+class MediaDocument(TypedDict):
+    """A file, and the first notice here that has it. `held`: how many bytes are here, in so many `pieces`; `state` is
+    "here", "fetching", "partly" or "elsewhere"."""
+
+    hash: str
+    name: str
+    type: str
+    size: int
+    alt: str
+    thumb: str | None
+    author: str
+    notice: str
+    held: int
+    pieces: int
+    state: str
+
+
+class PieceDocument(TypedDict):
+    """`data` is base64: PIECE_BYTES bytes, fewer in the last piece."""
+
+    hash: str
+    index: int
+    data: str
+
+
 class NoticeDocument(TypedDict):
     id: str
     type: str
@@ -141,6 +193,7 @@ class NoticeDocument(TypedDict):
     mentions: list[str]
     poll: PollDocument | None
     muted: bool
+    media: list[FileDocument]
 
 
 class VersionDocument(TypedDict):
@@ -240,12 +293,25 @@ class NodeApi(Protocol):
         lang: str | None = None,
         poll: list[str] | None = None,
         closes: str | None = None,
+        media: Sequence[FileArgument] | None = None,
     ) -> WrittenDocument: ...
     async def edit(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> WrittenDocument: ...
     async def quote(
         self, notice: str, text: str, cw: str | None = None, lang: str | None = None
     ) -> WrittenDocument: ...
     async def vote(self, notice: str, choice: int) -> WrittenDocument: ...
+
+    async def upload(self, data: str, upload: str | None = None) -> UploadDocument:
+        """Put bytes (base64) behind an upload, or begin one. Nothing is done to them: a picture's metadata must be
+        gone by then."""
+
+    async def media(self, file: str) -> MediaDocument: ...
+
+    async def fetch_media(self, file: str, known: int | None = None) -> MediaDocument:
+        """Begin to fetch a file, or wait a second for more than the `known` pieces. Call it again until `state` is
+        "here"; if nobody has it or answers, it raises NotFound or TimedOut, and the next call tries anew."""
+
+    async def media_piece(self, file: str, index: int = 0) -> PieceDocument: ...
     async def boost(self, notice: str) -> WrittenDocument: ...
     async def like(self, notice: str) -> WrittenDocument: ...
     async def unboost(self, notice: str) -> WrittenDocument: ...
@@ -358,6 +424,8 @@ class Argument(Enum):
     ROWS = "a number from 1 to 1,000"
     YES_OR_NO = "true or false"
     CHOICE = "a number from 1 to 255"
+    NUMBER = "a number from 0 on, or null"
+    FILES = "a list of uploads with names and descriptions, or null"
 
 
 REQUIRED = {Argument.TEXT, Argument.TEXTS, Argument.CHOICE}
@@ -373,6 +441,7 @@ ROUTES: dict[str, dict[str, Argument]] = {
         "lang": Argument.OPTIONAL_TEXT,
         "poll": Argument.OPTIONAL_TEXTS,
         "closes": Argument.OPTIONAL_TEXT,
+        "media": Argument.FILES,
     },
     "edit": {
         "notice": Argument.TEXT,
@@ -387,6 +456,10 @@ ROUTES: dict[str, dict[str, Argument]] = {
         "lang": Argument.OPTIONAL_TEXT,
     },
     "vote": {"notice": Argument.TEXT, "choice": Argument.CHOICE},
+    "upload": {"data": Argument.TEXT, "upload": Argument.OPTIONAL_TEXT},
+    "media": {"file": Argument.TEXT},
+    "fetch_media": {"file": Argument.TEXT, "known": Argument.NUMBER},
+    "media_piece": {"file": Argument.TEXT, "index": Argument.NUMBER},
     "boost": {"notice": Argument.TEXT},
     "like": {"notice": Argument.TEXT},
     "unboost": {"notice": Argument.TEXT},

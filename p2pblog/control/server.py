@@ -38,6 +38,7 @@ from p2pblog.config import (
     CONTROL_CONNECTIONS_MAX,
     CONTROL_WATCHES_MAX,
     CONTROL_WRITE_TIMEOUT_S,
+    SEQ_MAX,
     TIMELINE_ROWS_MAX,
     VOTE_CHOICE_MAX,
     Home,
@@ -155,6 +156,12 @@ def _argument(name: str, kind: Argument, value: Any) -> str | int | list[str] | 
     if kind in NUMBERS_MAX:
         if type(value) is int and 1 <= value <= NUMBERS_MAX[kind]:
             return value
+    elif kind is Argument.NUMBER:
+        if type(value) is int and 0 <= value <= SEQ_MAX:
+            return value
+    elif kind is Argument.FILES:
+        if isinstance(value, list) and all(_is_file(each) for each in value):
+            return value
     elif kind is Argument.YES_OR_NO:
         if isinstance(value, bool):
             return value
@@ -164,6 +171,17 @@ def _argument(name: str, kind: Argument, value: Any) -> str | int | list[str] | 
     elif isinstance(value, str):
         return check_utf8(value, f"the {name}")
     raise UsageError(f"{name} must be {kind.value}")
+
+
+def _is_file(value: Any) -> bool:
+    """Whether this has the form of a `FileArgument`. Raises UsageError for text that is not UTF-8."""
+    if not isinstance(value, dict) or not isinstance(value.get("upload"), str):
+        return False
+    if not set(value) <= {"upload", "name", "alt", "thumb"} or not all(
+        isinstance(each, str) for each in value.values()
+    ):
+        return False
+    return all(check_utf8(each, f"the {name} of a file") is not None for name, each in value.items())
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------

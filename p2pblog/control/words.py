@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from p2pblog.config import (
+    ALT_CHARACTERS_MAX,
     BIO_CHARACTERS_MAX,
     BUDGET_COUNT_MAX,
     ID_PREFIX_MIN,
@@ -91,6 +92,11 @@ def check_links(links: Sequence[str]) -> list[str]:
 def check_warning(text: str) -> str:
     """A content warning, without space around it; one line. Raises UsageError."""
     return _one_line(text, "the content warning", WARNING_CHARACTERS_MAX)
+
+
+def check_alt(text: str) -> str:
+    """What is to be seen in a picture, without space around it; may be empty. Raises UsageError."""
+    return _check_length(check_utf8(text, "the description").strip(), "the description", ALT_CHARACTERS_MAX)
 
 
 def check_language(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from p2pblog.config import (
     BIO_CHARACTERS_MAX,
+    FILES_PER_NOTE_MAX,
     LANGUAGE_CHARACTERS_MAX,
     LINK_CHARACTERS_MAX,
     LINKS_MAX,
@@ -24,6 +25,7 @@ from p2pblog.config import (
 from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.links import is_link
+from p2pblog.core.media import Attachment
 from p2pblog.core.polls import Poll
 from p2pblog.errors import LocalProtocolError, Malformed, RemoteProtocolError
 
@@ -93,6 +95,8 @@ class Note:
     """A language tag (RFC 5646, 2.1, by its form alone)."""
     quote: Quote | None = None
     poll: Poll | None = None
+    media: tuple[Attachment, ...] = ()
+    """Files that belong to it; they travel only to who asks for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,7 @@ def encode(payload: Payload) -> bytes:
     match payload:
         case LogStart(identity):
             fields = {"identity": identity}
-        case Note(text, reply_to, warning, language, quote, poll):
+        case Note(text, reply_to, warning, language, quote, poll, media):
             fields = {
                 "text": text,
                 "reply_to": None if reply_to is None else reply_to.value,
@@ -183,6 +187,7 @@ def encode(payload: Payload) -> bytes:
                 "lang": language,
                 "quote": None if quote is None else quote.value,
                 "poll": None if poll is None else poll.value,
+                "media": [attachment.value for attachment in media] or None,
             }
         case Edit(of, text, replaces, warning, language):
             fields = {"of": of.value, "text": text, "replaces": _ids(replaces), "cw": warning, "lang": language}
@@ -279,6 +284,7 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
                 *_beside(fields),
                 None if quote is None else Quote.from_value(quote),
                 None if poll is None else Poll.from_value(poll),
+                _media(fields.get("media", [])),
             )
         case "edit":
             return Edit(
@@ -328,6 +334,11 @@ def _beside(fields: dict[str, Any]) -> tuple[str | None, str | None]:
     """What stands beside the text of a notice or an edit: (content warning, language)."""
     warning = _text(fields.get("cw", ""), WARNING_CHARACTERS_MAX, 4 * WARNING_CHARACTERS_MAX)
     return warning or None, _language(fields.get("lang", "")) or None
+
+
+def _media(value: Any) -> tuple[Attachment, ...]:
+    items = codec.as_list(value, length_max=FILES_PER_NOTE_MAX)
+    return tuple(Attachment.from_value(item) for item in items)
 
 
 _LANGUAGE = re.compile(r"([a-z]{2,8}|[xi](?=-))(-[a-z0-9]{1,8})*", re.IGNORECASE | re.ASCII)

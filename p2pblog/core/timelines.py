@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from p2pblog.core.identity import Standing
 from p2pblog.core.keys import EntryId, IdentityHash
+from p2pblog.core.media import Attachment
 from p2pblog.core.payload import Quote
 from p2pblog.core.polls import Tally
 
@@ -51,3 +52,4 @@ class Row:
     poll: Tally | None = None
     place_ms: int = 0
     of_author: bytes | None = None
+    media: tuple[Attachment, ...] = ()

@@ -37,9 +37,11 @@ from p2pblog.gossip.events import (
     Due,
     Effect,
     Event,
+    FileNews,
     LinkDown,
     LinksLost,
     LinkUp,
+    LoadFile,
     LoadOne,
     LoadRun,
     OwnLogElsewhere,
@@ -56,6 +58,7 @@ from p2pblog.gossip.membership import DIAL_TIMEOUT_S, LINKS_MAX, outranks
 from p2pblog.gossip.messages import Decoder, Encoder
 from p2pblog.gossip.sharing import Session
 from p2pblog.store import Store
+from p2pblog.store.blobs import Blobs, MemoryBlobs
 from p2pblog.transport import Link, Transport
 
 log = logging.getLogger("p2pblog.gossip")
@@ -96,7 +99,7 @@ class Lane:
     decoder: Decoder = field(default_factory=Decoder)
     outgoing: deque[bytes] = field(default_factory=deque)
     queued_bytes: int = 0
-    loads: deque[LoadRun | LoadOne] = field(default_factory=deque)
+    loads: deque[LoadRun | LoadOne | LoadFile] = field(default_factory=deque)
     to_send: Signal = field(default_factory=Signal)
     to_load: Signal = field(default_factory=Signal)
     closing: bool = False
@@ -118,15 +121,19 @@ class Driver:
         *,
         on_stored: Callable[[Batch, bool], None] = lambda batch, live: None,
         on_effect: Callable[[ClocksHeard | LinksLost | OwnLogElsewhere], None] = lambda effect: None,
+        on_file: Callable[[FileNews], None] = lambda news: None,
+        blobs: Blobs | None = None,
     ) -> None:
         self.machine = machine
         self.lanes: dict[NodeKey, Lane] = {}
         self.links_changed = Signal()
         self._transport = transport
-        self._keeper = Keeper(machine.holdings, store, wall_ms)
+        self.blobs: Blobs = MemoryBlobs() if blobs is None else blobs
+        self._keeper = Keeper(machine.holdings, store, wall_ms, self.blobs)
         self._wall_ms = wall_ms
         self._on_stored = on_stored
         self._on_effect = on_effect
+        self._on_file = on_file
         self._timers: list[tuple[float, int, Timer]] = []
         self._timer_set = Signal()
         self._tie = count()
@@ -208,7 +215,7 @@ class Driver:
                 heapq.heappush(self._timers, (at, next(self._tie), timer))
                 if self._timers[0][0] == at:
                     self._timer_set.set()
-            case LoadRun(peer) | LoadOne(peer):
+            case LoadRun(peer) | LoadOne(peer) | LoadFile(peer):
                 lane = self.lanes.get(peer)
                 if lane is not None:
                     lane.loads.append(effect)
@@ -218,6 +225,8 @@ class Driver:
                     self._nursery.start_soon(self._dial, endpoint, timeout_s)
             case OwnLogElsewhere() | ClocksHeard() | LinksLost():
                 self._on_effect(effect)
+            case FileNews():
+                self._on_file(effect)
             case _:
                 self._writings.append(effect)
                 self._weights.append(weight(effect))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry
@@ -10,6 +11,7 @@ from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch, Located, LogState
+from p2pblog.core.media import FileHash, PieceTable
 from p2pblog.core.payload import Ref
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.messages import Message
@@ -171,6 +173,44 @@ class Ask:
     ref: Ref
 
 
+@dataclass(frozen=True, slots=True)
+class FetchFile:
+    """A person wants a file. `authors`: whose notices have it; `table` and `pieces`: what is here of it already;
+    `size_max`: what those notices promise of its size, in bytes."""
+
+    file: FileHash
+    authors: tuple[IdentityHash, ...]
+    size_max: int
+    table: PieceTable | None = None
+    pieces: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedFile:
+    """What `LoadFile` asked for: the table (for `index` None) or the piece, or neither where we don't give it."""
+
+    peer: NodeKey
+    file: FileHash
+    index: int | None
+    table: PieceTable | None = None
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileStored:
+    """A piece that `StorePiece` asked for is on disk."""
+
+    file: FileHash
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileUnstored:
+    """The disk did not take a file's table or a piece of it."""
+
+    file: FileHash
+
+
 Event = (
     LinkUp
     | LinkDown
@@ -192,6 +232,10 @@ Event = (
     | Learned
     | Candidates
     | Ask
+    | FetchFile
+    | LoadedFile
+    | FileStored
+    | FileUnstored
 )
 
 # --- timers: values that we ask for and later receive -----------------------------------------------------------------
@@ -272,8 +316,25 @@ class TokensDue:
     """What we have come to care for is told to all links."""
 
 
+@dataclass(frozen=True, slots=True)
+class PieceDue:
+    """A peer did not answer a question about a file in time."""
+
+    peer: NodeKey
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchDue:
+    """Links that may lead to a file have had their time to come up."""
+
+    file: FileHash
+
+
 Timer = (
-    NearDue
+    PieceDue
+    | SearchDue
+    | NearDue
     | TokensDue
     | GraftDue
     | HavesDue
@@ -377,6 +438,52 @@ class LoadOne:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadFile:
+    """Read a piece of a file for a peer, or for `index` None its table; it comes back as `LoadedFile`."""
+
+    peer: NodeKey
+    file: FileHash
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTable:
+    """Make ready for the pieces of a file; says `FileUnstored` where that fails."""
+
+    table: PieceTable
+
+
+@dataclass(frozen=True, slots=True)
+class StorePiece:
+    """Store a piece, then say `FileStored`, or `FileUnstored`."""
+
+    file: FileHash
+    index: int
+    data: bytes
+
+
+class Ending(Enum):
+    """How the search for a file ended."""
+
+    WHOLE = "all of it is here"
+    LACKING = "nobody who is linked has it"
+    SILENT = "nobody answered in time"
+    OTHER_SIZE = "it is larger than its notice says"
+    NO_ROOM = "the disk does not take it"
+    BUSY = "too many are being fetched"
+
+
+@dataclass(frozen=True, slots=True)
+class FileNews:
+    """How far the fetching of a file has come: pieces held, and how many it has (0: not known yet)."""
+
+    file: FileHash
+    held: int
+    pieces: int
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Dial:
     """Link with whoever answers there within `timeout_s`, or say `DialFailed`."""
 
@@ -449,4 +556,8 @@ Effect = (
     | OwnLogElsewhere
     | ClocksHeard
     | LinksLost
+    | LoadFile
+    | StoreTable
+    | StorePiece
+    | FileNews
 )

@@ -5,6 +5,7 @@ It awaits nothing but the store, so it runs under any scheduler: the driver's, o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 from p2pblog.config import RUN_BYTES_MAX
@@ -12,15 +13,19 @@ from p2pblog.core.entry import Entry, commits_to, payload_hash
 from p2pblog.core.keys import IdentityHash, NodeKey
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.runs import VerifiedRun
-from p2pblog.errors import BadChain
+from p2pblog.errors import BadChain, BadPiece, StoreError
 from p2pblog.gossip.events import (
     Contradicted,
     DropIfOther,
     DropLog,
     Dropped,
     Event,
+    FileStored,
+    FileUnstored,
     Loaded,
+    LoadedFile,
     LoadedOne,
+    LoadFile,
     LoadOne,
     LoadRun,
     PayloadsStored,
@@ -32,13 +37,18 @@ from p2pblog.gossip.events import (
     StoreFork,
     StoreIdentity,
     StorePayloads,
+    StorePiece,
     StoreRun,
     StoreStray,
+    StoreTable,
     Unwanted,
 )
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.store import KnownPeer, Store
 from p2pblog.store import Loaded as LoadedStore
+from p2pblog.store.blobs import Blobs
+
+log = logging.getLogger("p2pblog.gossip")
 
 RUNS_PER_COMMIT_MAX = 256
 """Runs stored in one transaction: what waits longer than that would hold up everybody who reads."""
@@ -60,16 +70,22 @@ Writing = (
     | Remember
     | RememberPeer
     | RememberRelayed
+    | StoreTable
+    | StorePiece
 )
 
 
 class Keeper:
     """One store as one machine uses it. Every method raises StoreError where the store fails."""
 
-    def __init__(self, holdings: Holdings, store: Store, wall_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, holdings: Holdings, store: Store, wall_ms: Callable[[], int], blobs: Blobs | None = None
+    ) -> None:
+        """Without `blobs` it has no files and takes none."""
         self._holdings = holdings
         self._store = store
         self._wall_ms = wall_ms
+        self._blobs = blobs
         self._remembered: dict[NodeKey, None] | None = None
 
     # --- writing ---
@@ -157,9 +173,26 @@ class Keeper:
                 await self._store.put_peers([KnownPeer(str(endpoint), node, self._wall_ms(), failures)])
             case RememberRelayed(identities):
                 await self._store.put_setting(RELAYED, b"".join(identities) or None)
+            case StoreTable() | StorePiece():
+                return await self._write_file(writing)
             case StoreRun():
                 raise AssertionError("runs are stored together")
         return []
+
+    async def _write_file(self, writing: StoreTable | StorePiece) -> list[Event]:
+        """A disk that does not take a file ends that search: notices are not to wait for it."""
+        file = writing.table.file if isinstance(writing, StoreTable) else writing.file
+        if self._blobs is None:
+            return [FileUnstored(file)]
+        try:
+            if isinstance(writing, StoreTable):
+                await self._blobs.begin(writing.table)
+                return []
+            held = await self._blobs.put_piece(file, writing.index, writing.data)
+        except (StoreError, BadPiece) as error:
+            log.error("a file could not be stored: %s", error)
+            return [FileUnstored(file)]
+        return [FileUnstored(file) if held is None else FileStored(file, writing.index)]
 
     async def _write_payloads(self, writing: StorePayloads) -> Event:
         try:
@@ -206,14 +239,30 @@ class Keeper:
         name = memory_name(peer)
         return (await self._store.settings(name)).get(name)
 
-    async def load(self, request: LoadRun | LoadOne) -> Event:
+    async def load(self, request: LoadRun | LoadOne | LoadFile) -> Event:
         """What a machine wants to read for a peer."""
+        if isinstance(request, LoadFile):
+            return await self._load_file(request)
         if isinstance(request, LoadRun):
             entries = await self._store.run(request.device, request.first, request.last, RUN_BYTES_MAX)
             return Loaded(request, tuple(entries))
         located = await self._store.locate(request.ref.id)
         known = self._holdings.identities.get(located.identity) if located is not None else None
         return LoadedOne(request.peer, request.ref, known.wire if known is not None else None, located)
+
+    async def _load_file(self, request: LoadFile) -> LoadedFile:
+        """A table or a piece, if a notice shown here has the file: a node is nobody's store of what it can't see."""
+        peer, file, index = request.peer, request.file, request.index
+        if self._blobs is None or not await self._store.references(file):
+            return LoadedFile(peer, file, index)
+        try:
+            if index is not None:
+                return LoadedFile(peer, file, index, data=await self._blobs.piece(file, index))
+            held = await self._blobs.held(file)
+        except StoreError as error:
+            log.error("a file could not be read: %s", error)
+            return LoadedFile(peer, file, index)
+        return LoadedFile(peer, file, index, table=None if held is None else held.table)
 
 
 def holdings_of(own: IdentityHash, loaded: LoadedStore) -> Holdings:
@@ -249,4 +298,6 @@ def weight(writing: Writing) -> int:
         return len(writing.identity.wire)
     if isinstance(writing, Remember):
         return len(writing.memory or b"")
+    if isinstance(writing, StorePiece):
+        return len(writing.data)
     return 200

@@ -1,4 +1,4 @@
-"""The gossip machine: one door for events; behind it sharing, replication, broadcast, relaying, membership and strays.
+"""The gossip machine: one door for events; behind it sharing, replication, broadcast, relaying, membership and files.
 
 It decides; the driver does. It holds no clock and no randomness of its own: `now` is an argument, and the generator
 that picks peers is given by whoever builds it. Anything that breaks a rule ends the link that said it.
@@ -26,6 +26,9 @@ from p2pblog.gossip.events import (
     Due,
     Effect,
     Event,
+    FetchFile,
+    FileStored,
+    FileUnstored,
     GraftDue,
     HavesDue,
     HelloDue,
@@ -34,16 +37,19 @@ from p2pblog.gossip.events import (
     LinkDown,
     LinkUp,
     Loaded,
+    LoadedFile,
     LoadedOne,
     NearDue,
     OwnLogElsewhere,
     PatienceDue,
     PayloadsStored,
     PayloadsUnfit,
+    PieceDue,
     PingDue,
     PongDue,
     Received,
     RelayDue,
+    SearchDue,
     SetTimer,
     Stored,
     StoreIdentity,
@@ -54,6 +60,8 @@ from p2pblog.gossip.events import (
     Unwanted,
     WantDue,
 )
+from p2pblog.gossip.file_messages import Piece, TableOf, WantPiece, WantTable
+from p2pblog.gossip.files import Files
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.membership import Membership
 from p2pblog.gossip.messages import (
@@ -102,6 +110,7 @@ class Gossip:
     strays: Strays
     relaying: Relaying
     nearness: Nearness
+    files: Files
 
     @classmethod
     def build(cls, node: NodeKey, holdings: Holdings, rng: random.Random, port: int) -> Gossip:
@@ -118,6 +127,7 @@ class Gossip:
             Strays(sharing),
             Relaying(holdings, sharing, replication, broadcast, rng),
             Nearness(holdings, sharing),
+            Files(sharing),
         )
 
     def start(self, now: float) -> list[Effect]:
@@ -188,6 +198,20 @@ class Gossip:
             case Ask(ref):
                 return self.strays.ask(ref)
             case _:
+                return self._on_file_event(event, now)
+
+    def _on_file_event(self, event: FetchFile | LoadedFile | FileStored | FileUnstored, now: float) -> list[Effect]:
+        match event:
+            case FetchFile():
+                return self.files.fetch(event, now)
+            case LoadedFile():
+                session = self.sharing.sessions.get(event.peer)
+                return [] if session is None else self.files.on_loaded(session, event)
+            case FileStored():
+                return self.files.on_stored(event, now)
+            case FileUnstored():
+                return self.files.on_unstored(event, now)
+            case _:
                 assert_never(event)
 
     def _on_link_up(self, event: LinkUp, now: float) -> list[Effect]:
@@ -200,6 +224,7 @@ class Gossip:
         self.relaying.on_link_down(peer, now)
         effects += self.broadcast.on_link_down(peer, now)
         effects += self.replication.on_link_down(peer)
+        effects += self.files.on_link_down(peer, now)
         return effects + self.membership.on_link_down(peer, error, now)
 
     def _on_due(self, timer: Timer, now: float) -> list[Effect]:
@@ -222,6 +247,10 @@ class Gossip:
                 return self.nearness.on_near_due(now)
             case TokensDue():
                 return self.sharing.on_tokens_due()
+            case PieceDue():
+                return self.files.on_piece_due(timer, now)
+            case SearchDue():
+                return self.files.ask(now)
             case HelloDue():
                 return self.sharing.on_hello_due(timer)
             case ClocksDue(peer):
@@ -339,13 +368,19 @@ class Gossip:
                 return self.relaying.on_relay(session, message, now)
             case Bye():
                 return self.membership.on_bye(session, now)
+            case WantTable() | WantPiece():
+                return self.files.on_want(session, message)
+            case TableOf():
+                return self.files.on_table(session, message, now)
+            case Piece():
+                return self.files.on_piece(session, message, now)
             case _:
                 raise AssertionError(f"a message that nobody handles: {message!r}")
 
     def _on_hello(self, session: Session, message: Hello, now: float) -> list[Effect]:
         effects = self.sharing.on_hello(session, message) + self.membership.on_hello(session, now)
         resumed = list(session.shared)
-        return effects + self.replication.consider(session, resumed)
+        return effects + self.replication.consider(session, resumed) + self.files.ask(now)
 
     def _on_statements(self, session: Session, message: Statements) -> list[Effect]:
         effects = self.sharing.on_statements(session, message)

@@ -19,8 +19,10 @@ from p2pblog.core.identity import IDENTITY_BYTES_MAX
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, digest
 from p2pblog.core.payload import Ref
 from p2pblog.errors import BadMessage, Malformed, NotCanonical
+from p2pblog.gossip.file_messages import FILE_READERS, Piece, TableOf, WantPiece, WantTable, file_value
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
+"""What our Hello says: version 2 knows files, which are asked of nobody who says less."""
 TOKEN_BYTES = 8
 TOKENS_MAX = 16_384
 """Identities one peer may ask about: beyond FOLLOWS_MAX, with room for relayed feeds."""
@@ -290,6 +292,10 @@ Message = (
     | Bye
     | Relay
     | Near
+    | WantTable
+    | TableOf
+    | WantPiece
+    | Piece
 )
 
 
@@ -373,6 +379,8 @@ class Encoder:
                 return [22, identity, hops_left]
             case Near(tokens, hops):
                 return [23, b"".join(tokens), hops]
+            case _:
+                return file_value(message)
 
     def _clock(self, clock: IdentityClock) -> list[Any]:
         logs = [
@@ -547,4 +555,5 @@ _READERS: list[tuple[int, Callable[[Decoder, list[Any]], Message]]] = [
     (1, lambda d, i: Bye()),
     (3, lambda d, i: Relay(IdentityHash(codec.as_bytes(i[1], length=32)), codec.as_int(i[2], 0, HOPS_MAX))),
     (3, lambda d, i: _near(i)),
+    *((length, lambda d, i, read=read: read(i)) for length, read in FILE_READERS),
 ]

@@ -110,6 +110,10 @@ class Session:
     """The tokens by which the peer would name our interests; made when something is named first."""
     loads: int = 0
     """Answers that we owe this peer and that the store has not given yet."""
+    version: int = 1
+    """What its Hello said."""
+    file_loads: int = 0
+    """Tables and pieces of files that we owe it."""
 
     @property
     def shared(self) -> dict[IdentityHash, Shared]:
@@ -237,7 +241,7 @@ class Sharing:
         if session.ready:
             raise BadMessage("a second Hello")
         session.ready = True
-        session.port, session.links = hello.port, hello.links
+        session.port, session.links, session.version = hello.port, hello.links, hello.version
         if session.offered is None or session.offered != hello.memory:
             session.memory = Memory(session.binding, session.dialed)
             return self._say_first_tokens(session)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from p2pblog.config import RECORD_BYTES_MAX
+from p2pblog.pages.files import file_lines
 from p2pblog.pages.values import (
     ADDRESS_LETTERS,
     ID_DIGITS,
@@ -85,9 +86,11 @@ def notice_lines(
         body = [*warned, *(body if is_asked_for else [line(inner, Piece(hidden, Style.DIM))])]
     if notice["type"] == "boost" and not notice["text"]:
         body = [line(inner, Piece(fit("(not here: deleted, or not fetched yet)", text_columns), Style.DIM))]
+    is_hidden = bool(notice["cw"]) and not is_asked_for
     return [
         _head(notice, now_ms, columns, known, indent + mark),
         *body,
+        *(file_lines(notice["media"], inner, columns, is_hidden=is_hidden) if notice["media"] else ()),
         *_foot(notice, inner, columns, known, replies=not mark),
     ]
 

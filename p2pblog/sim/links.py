@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from p2pblog.core.address import Endpoint
 from p2pblog.errors import RemoteProtocolError
-from p2pblog.gossip.events import LoadOne, LoadRun
+from p2pblog.gossip.events import LoadFile, LoadOne, LoadRun
 from p2pblog.gossip.messages import Decoder, Encoder
 from p2pblog.sim.network import Network
 from p2pblog.transport.framing import wire_bytes
@@ -44,7 +44,7 @@ class Lane:
         self.queued_bytes = 0
         self.last_us = 0
         """When the last thing that was sent arrives."""
-        self.loads: deque[LoadRun | LoadOne] = deque()
+        self.loads: deque[LoadRun | LoadOne | LoadFile] = deque()
         self.under_way: deque[bytes] = deque()
         """What was sent and has not arrived, oldest first. A stream gives nothing out of its order (RFC 9293, 3.4)."""
         self.held: list[int] = []

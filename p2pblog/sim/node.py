@@ -24,9 +24,11 @@ from p2pblog.gossip.events import (
     Due,
     Effect,
     Event,
+    FileNews,
     LinkDown,
     LinksLost,
     LinkUp,
+    LoadFile,
     LoadOne,
     LoadRun,
     OwnLogElsewhere,
@@ -218,7 +220,7 @@ class SimNode:
                 lane = self.lanes.get(peer)
                 if lane is not None and lane.is_open:
                     self._close(lane, error)
-            case LoadRun(peer) | LoadOne(peer):
+            case LoadRun(peer) | LoadOne(peer) | LoadFile(peer):
                 lane = self.lanes.get(peer)
                 if lane is not None and lane.is_open:
                     lane.loads.append(effect)
@@ -229,6 +231,8 @@ class SimNode:
                 self.desk.on_effect(effect)
             case LinksLost():
                 self.world.on_links_lost(self)
+            case FileNews():
+                pass  # nobody here looks at pictures
             case _:
                 self._writings.append(effect)
                 if not self._writing:

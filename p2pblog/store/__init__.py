@@ -18,6 +18,7 @@ from p2pblog.core.logs import Batch as Batch
 from p2pblog.core.logs import Located as Located
 from p2pblog.core.logs import LogState as LogState
 from p2pblog.core.logs import Span as Span
+from p2pblog.core.media import Attachment, FileHash
 from p2pblog.core.payload import Profile
 from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.search import Phrase
@@ -91,6 +92,19 @@ class TimelineQuery:
     before: EntryId | None = None
     identities: tuple[IdentityHash, ...] | None = None
     tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A shown notice that has a file, as its file or as its thumbnail."""
+
+    notice: EntryId
+    author: IdentityHash
+    attachment: Attachment
+
+
+REFERENCES_MAX = 8
+"""Notices told of that refer to one file: whose feeds those are says whom to ask for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +251,13 @@ class Store(Protocol):
         """At most two ids that begin with these hex digits."""
 
     async def locate(self, entry: EntryId) -> Located | None: ...
+
+    async def find_files(self, prefix: str) -> list[FileHash]:
+        """At most two hashes of files, or of their thumbnails, that begin with these hex digits and that a shown notice
+        refers to, ascending."""
+
+    async def references(self, file: FileHash) -> list[Reference]:
+        """Shown notices that refer to a file, by where they stand in the store; at most REFERENCES_MAX."""
 
     async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         """(name, bio) by the newest profile entry held."""

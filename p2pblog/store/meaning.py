@@ -10,6 +10,7 @@ what hides what never runs in a circle and does not depend on the order of arriv
 * A like or boost counts while it is shown, once for each identity.
 * A notice is pinned while it is shown and so is a pin by its own author that names it; the newest PINS_MAX count.
 * A vote counts while it is shown, by the rule of `core.polls.tally`.
+* A file is *referred to* by the shown notices that have it, strays included: only such a file is given to peers.
 * An edit counts while it is shown and its identity is that of the notice. Of each device its last edit of a notice
   counts; of these, those that no other names as replaced; of what is left the one with the highest id.
 * A notice stands under each tag of its text, as edited, wherever its author's timeline shows it.
@@ -27,6 +28,7 @@ from p2pblog.config import SEQ_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.media import FileHash, distinct_files
 from p2pblog.core.mentions import mentions_of
 from p2pblog.core.payload import Boost, Delete, Edit, Like, Note, Pin, Profile, Quote, Vote, decode, plain_texts
 from p2pblog.core.polls import Ballot, tally
@@ -61,7 +63,7 @@ STAND_FOR = (*REACTIONS, Kind.VOTE, Kind.EDIT)
 class Meaning:
     """`of`: the id replied to, boosted, liked, pinned, voted on or edited. `deletes`: the ids taken back, ascending.
     `tags`: of the text. `replaces`: the edits that an edit replaces. `to`: whom it answers, mentions, quotes, boosts or
-    likes. `choice`: a vote's."""
+    likes. `choice`: a vote's. `files`: the hashes of a notice's files and their thumbnails."""
 
     kind: Kind
     of: EntryId | None = None
@@ -70,11 +72,13 @@ class Meaning:
     replaces: tuple[EntryId, ...] = ()
     to: tuple[IdentityHash, ...] = ()
     choice: int = 0
+    files: tuple[FileHash, ...] = ()
 
 
 _GAP, _PROFILE, _OTHER = Meaning(Kind.GAP), Meaning(Kind.PROFILE), Meaning(Kind.OTHER)
 PLAIN = Meaning(Kind.NOTE)
-"""Of every notice that refers to nothing and nobody and has no tag, which nearly all are: this one object."""
+"""Of every notice that refers to nothing and nobody and has no tag and no file, which nearly all are: this one
+object."""
 
 
 def meaning_of(payload: bytes | None) -> Meaning:
@@ -104,13 +108,13 @@ def meaning_of(payload: bytes | None) -> Meaning:
 
 def _of_note(note: Note) -> Meaning:
     parent, quote = note.reply_to, note.quote
-    tags, named = tags_of(note.text), mentions_of(note.text)
-    if parent is None and quote is None and not tags and not named:
+    tags, named, files = tags_of(note.text), mentions_of(note.text), distinct_files(note.media)
+    if parent is None and quote is None and not tags and not named and not files:
         return PLAIN
     answered = () if parent is None else (parent.identity,)
     quoted = () if quote is None else (quote.of.identity,)
     to = tuple(dict.fromkeys((*answered, *named, *quoted)))
-    return Meaning(Kind.NOTE, None if parent is None else parent.id, tags=tags, to=to)
+    return Meaning(Kind.NOTE, None if parent is None else parent.id, tags=tags, to=to, files=files)
 
 
 def meanings_of(payloads: Sequence[bytes | None]) -> list[Meaning]:
@@ -193,8 +197,8 @@ def called(profile: Profile | None) -> tuple[str | None, str | None]:
 
 
 def has_media(note: Note) -> bool:
-    """Whether `has:media` finds it: a note has nothing but words yet."""
-    return False
+    """Whether `has:media` finds it."""
+    return bool(note.media)
 
 
 def found_words(payload: bytes, log: int, edit: Version | None = None) -> list[str]:
@@ -265,6 +269,7 @@ def compose(shown: Shown, name: str | None, standing: Standing, ballots: Callabl
         poll=None if note.poll is None else tally(note.poll, ballots(shown.counted)),
         place_ms=shown.place_ms,
         of_author=(standing.author or _boosted_author(shown.payload)) if is_boost else of_author,
+        media=note.media,
     )
 
 

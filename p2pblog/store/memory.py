@@ -27,12 +27,25 @@ from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
+from p2pblog.core.media import FileHash
 from p2pblog.core.payload import Profile
 from p2pblog.core.polls import Ballot
 from p2pblog.core.quiet import Voted
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadChain, LocalProtocolError, NotFound
-from p2pblog.store import OWN_IDENTITY, Block, Follow, FollowRow, Found, Loaded, SearchQuery, Thread, TimelineQuery
+from p2pblog.store import (
+    OWN_IDENTITY,
+    REFERENCES_MAX,
+    Block,
+    Follow,
+    FollowRow,
+    Found,
+    Loaded,
+    Reference,
+    SearchQuery,
+    Thread,
+    TimelineQuery,
+)
 from p2pblog.store.meaning import (
     IN_TIMELINES,
     REACTIONS,
@@ -49,6 +62,7 @@ from p2pblog.store.meaning import (
     is_retractable,
     meaning_of,
     news_of,
+    note_of,
     places,
     profile_of,
     quoted_id,
@@ -81,6 +95,7 @@ class MemoryStore(MemoryDesk):
         self._deletes: dict[EntryId, dict[EntryId, _Held]] = {}
         self._edits: dict[EntryId, dict[EntryId, _Held]] = {}
         self._read_news: set[EntryId] = set()
+        self._files: dict[FileHash, dict[EntryId, _Held]] = {}
         self._strays: dict[EntryId, _Held] = {}
 
     async def aclose(self) -> None:
@@ -243,6 +258,8 @@ class MemoryStore(MemoryDesk):
             self._edits.setdefault(held.meaning.of, {})[identifier] = held
         for target in held.meaning.deletes:
             self._deletes.setdefault(target, {})[identifier] = held
+        for file in held.meaning.files:
+            self._files.setdefault(file, {})[identifier] = held
 
     def _forget(self, gone: Iterable[_Held]) -> None:
         for held in gone:
@@ -262,6 +279,8 @@ class MemoryStore(MemoryDesk):
                 self._edits.get(meaning.of, {}).pop(identifier, None)
             for target in meaning.deletes:
                 self._deletes[target].pop(identifier)
+            for file in meaning.files:
+                self._files[file].pop(identifier)
 
     def _state(self, log: _Log) -> LogState:
         missing = (seq for seq in sorted(log.gaps) if self._is_missing(log.held[seq]))
@@ -585,6 +604,18 @@ class MemoryStore(MemoryDesk):
     async def find_ids(self, prefix: str) -> list[EntryId]:
         wanted = prefix.lower()
         return sorted(entry for entry in self._by_id if entry.hex().startswith(wanted))[:2]
+
+    async def find_files(self, prefix: str) -> list[FileHash]:
+        named = [file for file in sorted(self._files) if file.hex().startswith(prefix.lower())]
+        return [file for file in named if self._referring(file)][:2]
+
+    async def references(self, file: FileHash) -> list[Reference]:
+        held = [(each.entry.id, each.log.identity, note_of(each.entry.payload)) for each in self._referring(file)]
+        found = [Reference(id, whose, each) for id, whose, note in held for each in note.media if file in each.files]
+        return found[:REFERENCES_MAX]
+
+    def _referring(self, file: FileHash) -> list[_Held]:
+        return sorted(filter(self._is_shown, self._files.get(file, {}).values()), key=lambda held: held.place[1:])
 
     async def entry_count(self) -> int:
         return sum(len(log.held) for log in self._logs.values())

@@ -204,6 +204,23 @@ CREATE INDEX member_by_identity ON member (identity, list);
 """
 
 
+_VERSION_11 = "CREATE TABLE attachment (file BLOB, key INTEGER, PRIMARY KEY (file, key)) WITHOUT ROWID;\n"
+_MAY_HAVE_FILES = """
+SELECT e.key, e.payload FROM entry e JOIN log l ON l.no = e.key >> 32
+WHERE e.kind = 1 AND instr(e.payload, X'A56D65646961') AND (e.key & 4294967295) <= l.shown_to
+AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)
+"""
+
+
+def _to_version_11(db: sqlite3.Connection) -> None:
+    """Notices that are shown come to stand under their files: those that came before this version knew of any."""
+    for statement in statements(_VERSION_11):
+        db.execute(statement)
+    rows = db.execute(_MAY_HAVE_FILES).fetchall()
+    files = sorted((file, key) for key, payload in rows for file in meaning_of(payload).files)
+    db.executemany("INSERT OR IGNORE INTO attachment VALUES (?, ?)", files)
+
+
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
 MIGRATIONS: tuple[Step, ...] = (
@@ -215,6 +232,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _VERSION_8,
     _to_version_9,
     _to_version_10,
+    _to_version_11,
 )
 """Step n brings a database of version n - 1 to version n."""
 

@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from p2pblog.core.keys import EntryId, IdentityHash
+from p2pblog.core.media import FileHash
 from p2pblog.store import NEWS_READ, OWN_IDENTITY
 from p2pblog.store.meaning import IN_TIMELINES, PLAIN, REACTIONS, Kind, Version, current, is_retractable, meaning_of
 from p2pblog.store.sql_base import (
@@ -51,6 +52,7 @@ class Item:
     tags: tuple[str, ...] = ()
     to: tuple[IdentityHash, ...] = ()
     choice: int = 0
+    files: tuple[FileHash, ...] = ()
 
     @property
     def seq(self) -> int:
@@ -60,8 +62,9 @@ class Item:
 _ITEM = """SELECT e.key, e.sort, e.id, e.kind, e."of", e.payload IS NOT NULL,
            EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key),
            CASE WHEN e.kind IN (2, 3, 8, 10) OR e.kind = 1 AND (e."of" IS NOT NULL OR instr(e.payload, X'23')
-           OR instr(e.payload, X'40') OR instr(e.payload, CAST('quote' AS BLOB))) THEN e.payload END FROM entry e"""
-"""With the payload of a vote, and of what may have tags or be said to somebody."""
+           OR instr(e.payload, X'40') OR instr(e.payload, CAST('quote' AS BLOB))
+           OR instr(e.payload, CAST('media' AS BLOB))) THEN e.payload END FROM entry e"""
+"""With the payload of a vote, and of what may have tags or files, or be said to somebody."""
 
 
 def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
@@ -71,7 +74,7 @@ def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
 def _item(row: Sequence[Any]) -> Item:
     key, sort, identifier, kind, of, held, stray, payload = row
     meaning = PLAIN if payload is None else meaning_of(payload)
-    return Item(key, sort, identifier, kind, of, held, stray, meaning.tags, meaning.to, meaning.choice)
+    return Item(key, sort, identifier, kind, of, held, stray, meaning.tags, meaning.to, meaning.choice, meaning.files)
 
 
 def _read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
@@ -144,6 +147,8 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", tagged)
     _reap_edits(db, log, items, shown, harvest)
     _enter_news(db, log, shown)
+    files = sorted((file, item.key) for item in shown for file in item.files)
+    db.executemany("INSERT OR IGNORE INTO attachment VALUES (?, ?)", files)
     harvest.feed += [feed_record(log.owner, item.sort, item.key) for item in listed]
     if listed and is_at_home(db, log.owner):
         harvest.home += [place_record(item.sort, item.key) for item in listed]
@@ -266,6 +271,8 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     if is_at_home(db, log.owner):
         HOME.discard(db, sorted(place_record(item.sort, item.key) for item in listed))
     FEED.discard(db, sorted(feed_record(log.owner, item.sort, item.key) for item in listed))
+    files = [(file, item.key) for item in items for file in item.files]
+    db.executemany("DELETE FROM attachment WHERE file = ? AND key = ?", files)
     db.executemany("DELETE FROM tag WHERE key = ?", [(item.key,) for item in listed if item.kind == Kind.NOTE])
     db.executemany("DELETE FROM news WHERE key = ?", keys)
     edits = [(log.owner, item.of, item.key) for item in items if item.kind == Kind.EDIT and item.of is not None]

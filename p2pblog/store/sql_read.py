@@ -25,12 +25,24 @@ from p2pblog.core.entry import Entry, check_signed, decode_body
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Located
+from p2pblog.core.media import FileHash
 from p2pblog.core.payload import Profile
 from p2pblog.core.polls import Ballot
 from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound
-from p2pblog.store import OWN_IDENTITY, Block, Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery
+from p2pblog.store import (
+    OWN_IDENTITY,
+    REFERENCES_MAX,
+    Block,
+    Follow,
+    FollowRow,
+    KnownPeer,
+    Loaded,
+    Reference,
+    Thread,
+    TimelineQuery,
+)
 from p2pblog.store.meaning import (
     IN_TIMELINES,
     Kind,
@@ -42,6 +54,7 @@ from p2pblog.store.meaning import (
     called,
     compose,
     news_of,
+    note_of,
     profile_of,
     quoted_id,
     walk_thread,
@@ -409,14 +422,18 @@ PINS = """SELECT e."of" FROM identity i JOIN pin p ON p.author = i.no JOIN entry
 
 
 def find_ids(db: sqlite3.Connection, prefix: str) -> list[EntryId]:
+    between = _between(prefix)
+    return [] if between is None else list(islice(_ids_between(db, *between), 2))
+
+
+def _between(prefix: str) -> tuple[bytes, bytes] | None:
+    """The lowest and the highest 32 bytes that begin with these hex digits."""
     try:
         low = bytes.fromhex(prefix.ljust(64, "0"))
         high = bytes.fromhex(prefix.ljust(64, "f"))
     except ValueError:
-        return []
-    if len(low) != 32:
-        return []
-    return list(islice(_ids_between(db, low, high), 2))
+        return None
+    return (low, high) if len(low) == 32 else None
 
 
 def _ids_between(db: sqlite3.Connection, low: bytes, high: bytes) -> Iterator[EntryId]:
@@ -426,6 +443,26 @@ def _ids_between(db: sqlite3.Connection, low: bytes, high: bytes) -> Iterator[En
         identifier = id_at(db, int.from_bytes(record[PREFIX_BYTES:], "big"))
         if low <= identifier <= high:
             yield identifier
+
+
+def find_files(db: sqlite3.Connection, prefix: str) -> list[FileHash]:
+    between = _between(prefix)
+    return [] if between is None else [FileHash(file) for (file,) in db.execute(FILES, between).fetchall()]
+
+
+FILES = "SELECT DISTINCT file FROM attachment WHERE file BETWEEN ? AND ? ORDER BY file LIMIT 2"
+
+
+def references(db: sqlite3.Connection, file: FileHash) -> list[Reference]:
+    reader = _RowReader(db)
+    keys = db.execute("SELECT key FROM attachment WHERE file = ? ORDER BY key LIMIT ?", (file, REFERENCES_MAX))
+    found = [reader.shown(key) for (key,) in keys.fetchall()]
+    return [
+        Reference(shown.id, IdentityHash(shown.author), attachment)
+        for shown in found
+        for attachment in note_of(shown.payload).media
+        if file in attachment.files
+    ][:REFERENCES_MAX]
 
 
 def profile(db: sqlite3.Connection, identity: IdentityHash) -> tuple[str | None, str | None]:

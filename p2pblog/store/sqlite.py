@@ -28,6 +28,7 @@ from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState
+from p2pblog.core.media import FileHash
 from p2pblog.core.payload import Profile
 from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.timelines import Row
@@ -40,6 +41,7 @@ from p2pblog.store import (
     KnownPeer,
     ListRow,
     Loaded,
+    Reference,
     SearchQuery,
     Thread,
     TimelineQuery,
@@ -417,6 +419,12 @@ class SqliteStore:
 
     async def locate(self, entry: EntryId) -> Located | None:
         return await self._read(sql_read.locate, entry)
+
+    async def find_files(self, prefix: str) -> list[FileHash]:
+        return await self._read(sql_read.find_files, prefix)
+
+    async def references(self, file: FileHash) -> list[Reference]:
+        return await self._read(sql_read.references, file)
 
     async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         return await self._read(sql_read.profile, identity)

@@ -66,6 +66,7 @@ NEEDS_A_DAEMON = [
     ["list", "show", "tea"],
     ["search", "hello"],
     ["show", "5feceb66"],
+    ["media", "5feceb66"],
     ["thread", "5feceb66"],
     ["peers"],
     ["peer", "add", "127.0.0.1:4711"],

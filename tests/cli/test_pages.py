@@ -42,6 +42,7 @@ def a_notice(number: int, text: str = "hello", **more: Any) -> Any:
         "quote": None,
         "mentions": [],
         "poll": None,
+        "media": [],
         **more,
     }
 

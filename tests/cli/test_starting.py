@@ -45,7 +45,7 @@ def test_a_command_imports_little_more_than_click(
     assert {name for name in more if name.startswith("p2pblog")} <= {
         "p2pblog", "p2pblog.__main__", "p2pblog.cli", "p2pblog.commands", f"p2pblog.commands.{file}", "p2pblog.config",
         "p2pblog.control", "p2pblog.control.client", "p2pblog.control.words", "p2pblog.errors", "p2pblog.pages",
-        "p2pblog.pages.notices", "p2pblog.pages.values", "p2pblog.session", "p2pblog.terminal",
+        "p2pblog.pages.files", "p2pblog.pages.notices", "p2pblog.pages.values", "p2pblog.session", "p2pblog.terminal",
     }  # fmt: skip
     assert len(more) <= more_max, sorted(more)
 

@@ -197,6 +197,7 @@ hostile_notice = st.fixed_dictionaries(
         "mentions": st.lists(st.just("b" * 56), max_size=2),
         "poll": st.none() | hostile_poll,
         "muted": st.booleans(),
+        "media": st.just([]),
     }
 )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import trio
 
+from p2pblog.core.media import pieces_of, sniff, table_of
 from p2pblog.errors import NotFound, NotPermitted, TimedOut, UsageError
 
 ALICE = "a" * 56
@@ -49,6 +51,9 @@ class FakeNode:
         self.blocks: dict[str, dict[str, Any]] = {}
         self.unread = 0
         self.listed: dict[str, list[str]] = {}
+        self.uploads: dict[str, bytes] = {}
+        self.files: dict[str, bytes] = {}
+        self.fetched = 0  # pieces of each file that are here
         self.token: trio.lowlevel.TrioToken | None = None  # where the node runs in another thread than the test
 
     def _called(self, route: str, **arguments: Any) -> None:
@@ -77,6 +82,7 @@ class FakeNode:
             "mentions": [],
             "poll": None,
             "muted": False,
+            "media": [],
             **more,
         }
         self.notices.append(notice)
@@ -144,15 +150,64 @@ class FakeNode:
         lang: str | None = None,
         poll: list[str] | None = None,
         closes: str | None = None,
+        media: list[dict[str, str]] | None = None,
     ) -> dict[str, Any]:
-        self._called("post", text=text, reply_to=reply_to, cw=cw, lang=lang, poll=poll, closes=closes)
+        more = {} if media is None else {"media": media}
+        self._called("post", text=text, reply_to=reply_to, cw=cw, lang=lang, poll=poll, closes=closes, **more)
         parent = None if reply_to is None else self._find(reply_to)["id"]
         asked = None if poll is None else a_poll(*((option, 0) for option in poll))
-        return self._written(self.add(name=self.name, text=text, reply_to=parent, poll=asked), "note")
+        files = [self.file(self.uploads.pop(each["upload"]), each) for each in media or ()]
+        return self._written(self.add(name=self.name, text=text, reply_to=parent, poll=asked, media=files), "note")
 
     async def vote(self, notice: str, choice: int) -> dict[str, Any]:
         self._called("vote", notice=notice, choice=choice)
         return self._written(self._find(notice), "vote")
+
+    def file(self, data: bytes, told: dict[str, str]) -> dict[str, Any]:
+        """A file that the node holds, as its notice describes it."""
+        table = table_of(data)
+        self.files[table.file.hex()] = data
+        return {
+            "hash": table.file.hex(),
+            "name": told["name"],
+            "type": sniff(data),
+            "size": len(data),
+            "alt": told["alt"],
+            "thumb": None,
+        }
+
+    async def upload(self, data: str, upload: str | None = None) -> dict[str, Any]:
+        self._called("upload", data=data, upload=upload)
+        name = upload or f"upload {len(self.uploads)}"
+        self.uploads[name] = self.uploads.get(name, b"") + base64.b64decode(data)
+        return {"upload": name, "size": len(self.uploads[name])}
+
+    def _media(self, prefix: str) -> dict[str, Any]:
+        for notice in self.notices:
+            for file in notice["media"]:
+                if file["hash"].startswith(prefix):
+                    held = min(self.fetched, len(pieces_of(self.files[file["hash"]])))
+                    whole = held * 65_536 >= file["size"]
+                    state = "here" if whole else "partly" if held else "elsewhere"
+                    here = min(held * 65_536, file["size"])
+                    told = {**file, "author": notice["author"], "notice": notice["id"]}
+                    return {**told, "held": here, "pieces": held, "state": state}
+        raise NotFound("no notice here has such a file")
+
+    async def media(self, file: str) -> dict[str, Any]:
+        self._called("media", file=file)
+        return self._media(file)
+
+    async def fetch_media(self, file: str, known: int | None = None) -> dict[str, Any]:
+        self._called("fetch_media", file=file, known=known)
+        self.fetched += 1
+        return self._media(file)
+
+    async def media_piece(self, file: str, index: int = 0) -> dict[str, Any]:
+        self._called("media_piece", file=file, index=index)
+        found = self._media(file)
+        data = base64.b64encode(pieces_of(self.files[found["hash"]])[index]).decode()
+        return {"hash": found["hash"], "index": index, "data": data}
 
     async def edit(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> dict[str, Any]:
         self._called("edit", notice=notice, text=text, cw=cw, lang=lang)

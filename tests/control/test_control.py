@@ -75,6 +75,10 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "notifications": ({"unread": True}, api.NotificationDocument),
     "read_notifications": ({}, api.ReadDocument),
     "vote": ({"notice": "5feceb66", "choice": 2}, api.WrittenDocument),
+    "upload": ({"data": "aGVsbG8="}, api.UploadDocument),
+    "media": ({"file": "HASH"}, api.MediaDocument),
+    "fetch_media": ({"file": "HASH", "known": 0}, api.MediaDocument),
+    "media_piece": ({"file": "HASH", "index": 0}, api.PieceDocument),
     "boost": ({"notice": "5feceb66"}, api.WrittenDocument),
     "like": ({"notice": "5feceb66"}, api.WrittenDocument),
     "bookmark": ({"notice": "5feceb66"}, api.BookmarkDocument),
@@ -118,10 +122,12 @@ async def test_every_route_answers_its_document(home: Home, served: Served) -> N
     assert set(CALLS) == set(api.ROUTES) - {"watch"}
     for route, (arguments, shape) in CALLS.items():
         node = FakeNode()
-        node.bookmarked.append(node.add())
         node.news.append(
             {"id": "5" * 64, "type": "like", "from": "b" * 56, "notice": "6" * 64, "time": 1, "read": False}
         )
+        file = node.file(b"hello", {"name": "hello.txt", "alt": ""})
+        node.bookmarked.append(node.add(media=[file]))
+        arguments = {name: file["hash"] if value == "HASH" else value for name, value in arguments.items()}
         await node.follow("c" * 56, "carol")
         await node.mute(word="spoiler")
         await node.block("d" * 56)

@@ -18,6 +18,7 @@ from p2pblog.core.entry import Entry, write
 from p2pblog.core.forks import ForkProof, prove_fork
 from p2pblog.core.identity import state_device
 from p2pblog.core.keys import DeviceKey
+from p2pblog.core.media import table_of
 from p2pblog.core.payload import LogStart, Note, Ref, encode
 from p2pblog.core.runs import encode_run
 from p2pblog.gossip import messages as m
@@ -37,6 +38,7 @@ def _log() -> list[Entry]:
 
 ENTRIES = _log()
 REF = Ref(ALICE.hash, LOG, 2, ENTRIES[1].id)
+TABLE, LONGER = table_of(b"a picture"), table_of(b"a letter\n" * 10_000)
 TIP = m.tip_of(ENTRIES[3].id)
 
 
@@ -95,6 +97,14 @@ KINDS: list[tuple[str, list[m.Message]]] = [
     ("a feed is to be relayed by who has it", [m.Relay(BOB.hash, 0)]),
     ("one author is three links away, to another there is no way", [m.Near((b"8 bytes.", b"and more"), b"\x03\xff")]),
     ("the sender is the author", [m.Near((b"8 bytes.",), b"\x00")]),
+    ("a Hello of who knows files", [m.Hello(2, 4711, 7, None)]),
+    ("the table of a file is wanted", [m.WantTable(TABLE.file)]),
+    ("the table of a file of one piece", [m.TableOf(TABLE.file, TABLE)]),
+    ("the table of a file of two pieces", [m.TableOf(LONGER.file, LONGER)]),
+    ("nothing is held of a file", [m.TableOf(TABLE.file)]),
+    ("the last piece that a file can have is wanted", [m.WantPiece(TABLE.file, 127)]),
+    ("a piece of a file", [m.Piece(TABLE.file, 0, b"a picture")]),
+    ("a piece of a file is not held", [m.Piece(TABLE.file, 0)]),
 ]
 
 
@@ -109,7 +119,7 @@ def _bad_frames_and_clocks() -> list[Case]:
         reject("malformed", "bytes after the message", [raw([21]) + b"\x00"]),
         reject("malformed", "a float for a kind's field", [raw([19, 1.5])]),
         reject("bad-message", "an empty array", [raw([])]),
-        reject("bad-message", "a kind that nobody knows", [raw([24])]),
+        reject("bad-message", "a kind that nobody knows", [raw([28])]),
         reject("bad-message", "a negative kind", [raw([-1])]),
         reject("bad-message", "true for the kind 1", [raw([True, b""])]),
         reject("malformed", "one field too many", [raw([21, 0])]),
@@ -185,6 +195,28 @@ def _bad_logs_and_later_kinds() -> list[Case]:
     ]
 
 
+def _bad_files() -> list[Case]:
+    file, hashed = TABLE.file, TABLE.pieces[0]
+    return [
+        reject("malformed", "a file of 31 bytes of hash", [raw([24, bytes(31)])]),
+        reject("malformed", "a table without hashes", [raw([25, file, 9, None])]),
+        reject("malformed", "a table without a size", [raw([25, file, None, hashed])]),
+        reject("malformed", "a table of no bytes", [raw([25, file, 0, b""])]),
+        reject("malformed", "a table of over 8 MiB", [raw([25, file, 8 * 2**20 + 1, bytes(32 * 128)])]),
+        reject("malformed", "a table with half a hash", [raw([25, file, 9, hashed[:16]])]),
+        reject("malformed", "a table with a hash too many", [raw([25, file, 9, hashed * 2])]),
+        reject("too-large", "a table of 129 pieces", [raw([25, file, 9, bytes(32 * 129)])]),
+        reject("bad-piece", "a table of another size than the one that was hashed", [raw([25, file, 8, hashed])]),
+        reject("bad-piece", "a table of another piece", [raw([25, file, 9, bytes(32)])]),
+        reject("bad-piece", "the table of another file", [raw([25, LONGER.file, 9, hashed])]),
+        reject("malformed", "the piece after the last one that can be", [raw([26, file, 128])]),
+        reject("malformed", "a piece before the first", [raw([26, file, -1])]),
+        reject("malformed", "a piece as text", [raw([27, file, 0, "a picture"])]),
+        reject("too-large", "a piece of 65,537 bytes", [raw([27, file, 0, bytes(65_537)])]),
+        reject("malformed", "a piece without bytes or nil", [raw([27, file, 0])]),
+    ]
+
+
 def meaning(message: Any) -> Any:
     """A message as JSON: its kind, and its fields by name."""
     return {"kind": type(message).__name__, **{f.name: plain(getattr(message, f.name)) for f in fields(message)}}
@@ -207,7 +239,7 @@ def all_cases() -> list[Case]:
     for name, said in KINDS:
         encoder = m.Encoder()
         cases.append(accept(name, [encoder.encode(message) for message in said], meaning(said[-1])))
-    return cases + _bad_frames_and_clocks() + _bad_logs_and_later_kinds()
+    return cases + _bad_frames_and_clocks() + _bad_logs_and_later_kinds() + _bad_files()
 
 
 def render() -> str:

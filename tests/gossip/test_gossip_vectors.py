@@ -11,6 +11,7 @@ import pytest
 from make_gossip_vectors import FILE, meaning, render
 
 from p2pblog.config import MESSAGE_BYTES_MAX
+from p2pblog.core.media import PIECES_MAX
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip import messages, sharing
 from p2pblog.gossip.messages import Decoder, Encoder, Message
@@ -78,6 +79,7 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
         "Found": 64,
         "Peers": messages.PEERS_MAX,
         "Near": messages.TOKENS_MAX,
+        "TableOf": PIECES_MAX,
     }
     for value in (messages.NAMES_MAX, sharing.CLOCK_NUMBERS_MAX, sharing.CLOCK_NUMBERS_PER_MESSAGE, MESSAGE_BYTES_MAX):
         assert f"{value:,}" in text

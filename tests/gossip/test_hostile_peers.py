@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from p2pblog.config import SEQ_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.core.media import FileHash, table_of
 from p2pblog.core.payload import Ref
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip import messages as m
@@ -27,6 +28,7 @@ CAROL.notes(200)
 REF = Ref(CAROL.hash, CAROL.key, 3, CAROL.log.entries[2].id)
 ANY = DeviceKey(bytes(32))
 
+PICTURE = table_of(b"a picture")
 SAMPLES: list[m.Message] = [
     m.Hello(1, 4000, 3, bytes(8)),
     m.Tokens((bytes(8), b"12345678")),
@@ -60,6 +62,11 @@ SAMPLES: list[m.Message] = [
     m.Bye(),
     m.Relay(CAROL.hash, 2),
     m.Relay(IdentityHash(bytes(32)), 0),
+    m.WantTable(PICTURE.file),
+    m.TableOf(PICTURE.file),
+    m.TableOf(PICTURE.file, PICTURE),
+    m.WantPiece(PICTURE.file, 127),
+    m.Piece(PICTURE.file, 0, b"a lie"),
 ]
 
 
@@ -196,6 +203,8 @@ FLOODS: dict[str, Callable[[int], m.Message]] = {
     "Relay and Forget in turn": lambda n: (
         m.Forget((IdentityHash(device(n // 2)),)) if n % 2 else m.Relay(IdentityHash(device(n // 2)), 2)
     ),
+    "WantPiece": lambda n: m.WantPiece(PICTURE.file, n % 128),
+    "WantTable of ever new files": lambda n: m.WantTable(FileHash(n.to_bytes(32, "big"))),
     "old entries": lambda n: live(CAROL.log.run(100, 128)),
 }
 

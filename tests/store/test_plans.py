@@ -15,6 +15,8 @@ from store_kit import LATER
 from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.core.address import spell
 from p2pblog.core.logs import Batch
+from p2pblog.core.media import Attachment, table_of
+from p2pblog.core.payload import Note
 from p2pblog.core.quiet import Mute, MuteKind
 from p2pblog.core.search import parse
 from p2pblog.store import (
@@ -32,6 +34,7 @@ from p2pblog.store import (
 )
 from p2pblog.store.meaning import Kind
 
+PICTURE = Attachment(table_of(b"a picture").file, "bees.jpg", "image/jpeg", 9)
 SMALL = {"list", "l", "follow", "setting", "peer", "generation", "mute", "block", "unread", "word_form"}
 """Tables that are read whole on purpose; they are bounded, or small unless the node has no rest."""
 MATCHED = re.compile(r"SCAN word VIRTUAL TABLE INDEX \d+:M.*")
@@ -44,6 +47,7 @@ def people() -> list[Person]:
     alice, bob = people
     alice.log.profile("Alice")
     bob.log.note("#bees")
+    bob.log.write(Note("bees", media=(PICTURE,)))
     notes = alice.notes(70)
     bob.log.note("reply", reply_to=notes[0])
     bob.log.boost(notes[1])
@@ -144,7 +148,7 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
     sql_write.put_bookmark(db, note.id, LATER)
     use_cases: list[Callable[[], Any]] = [
         lambda: sql_read.thread(db, note.id),
-        lambda: sql_read.rows(db, [note.id, bob.log.entries[2].id]),
+        lambda: sql_read.rows(db, [note.id, bob.log.entries[3].id]),
         lambda: sql_read.versions(db, note.id),
         lambda: sql_read.news(db, 20),
         lambda: sql_read.news(db, 20, unread=True),
@@ -155,6 +159,8 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
         lambda: sql_read.pins(db, alice.hash),
         lambda: sql_read.find_ids(db, note.id.hex()[:6]),
         lambda: sql_read.find_ids(db, note.id.hex()),
+        lambda: sql_read.find_files(db, PICTURE.file.hex()[:6]),
+        lambda: sql_read.references(db, PICTURE.file),
         lambda: sql_read.locate(db, note.id),
         lambda: sql_read.profile(db, alice.hash),
         lambda: sql_read.whole_profile(db, alice.hash),

@@ -29,6 +29,7 @@ from p2pblog.config import WARNING_CHARACTERS_MAX
 from p2pblog.core import codec
 from p2pblog.core.entry import entry_id, payload_hash
 from p2pblog.core.keys import ENTRY_DOMAIN, STATEMENT_DOMAIN, DeviceKey, EntryId, KeyPair
+from p2pblog.core.media import Attachment, table_of
 from p2pblog.core.payload import Boost, Delete, Edit, Like, LogStart, Note, Pin, Profile, Quote, Ref, Vote, encode
 from p2pblog.core.polls import Poll
 
@@ -147,6 +148,17 @@ def _forged_entries(good: bytes) -> list[Case]:
 # --- payloads ---------------------------------------------------------------------------------------------------------
 
 
+PICTURE = Attachment(
+    table_of(b"a picture").file, "bees.jpg", "image/jpeg", 9, "Bees on a flower", table_of(b"a small picture").file
+)
+LETTER = Attachment(table_of(b"a letter\n" * 10_000).file, "letter.txt", "text/plain", 90_000)
+
+
+def _said(**other: Any) -> list[Any]:
+    """What a note says of the picture, but for one thing."""
+    return [other.get(name, getattr(PICTURE, name)) for name in ("file", "name", "type", "size", "alt", "thumb")]
+
+
 def later_words(ref: Ref) -> dict[str, bytes]:
     """Quotes and edits."""
     edited = replace(ref, seq=4, id=EntryId(b"\x01" * 32))
@@ -216,7 +228,26 @@ def payloads() -> list[Case]:
         "a log of nobody": raw({"identity": b"", "type": "log"}),
     }  # fmt: skip
     told.update(_later(ref))
+    told |= _notes_with_files()
     return [accept(name, data, read_payload_case(data.hex())) for name, data in told.items()]
+
+
+def _notes_with_files() -> dict[str, bytes]:
+    return {
+        "a note with a picture": encode(Note("Look!", media=(PICTURE,))),
+        "a note with four files": encode(Note("Look!", media=(PICTURE, LETTER) * 2)),
+        "a note with no files, which is none": raw({"media": [], "text": "x", "type": "note"}),
+        "a file of a type of tomorrow": raw({"media": [_said(type="audio/ogg")], "text": "x", "type": "note"}),
+        "a note with five files": raw({"media": [PICTURE.value] * 5, "text": "x", "type": "note"}),
+        "a file whose name is a folder's": raw({"media": [_said(name="../bees.jpg")], "text": "x", "type": "note"}),
+        "a file whose name hides it": raw({"media": [_said(name=".bees")], "text": "x", "type": "note"}),
+        "a file whose name turns round": raw({"media": [_said(name="bees\u202egpj.exe")], "text": "x", "type": "note"}),
+        "a file without a name": raw({"media": [_said(name="")], "text": "x", "type": "note"}),
+        "a file of no bytes": raw({"media": [_said(size=0)], "text": "x", "type": "note"}),
+        "a file of over 8 MiB": raw({"media": [_said(size=8 * 2**20 + 1)], "text": "x", "type": "note"}),
+        "a file with too long a description": raw({"media": [_said(alt="x" * 1_001)], "text": "x", "type": "note"}),
+        "a file by a hash of 31 bytes": raw({"media": [_said(file=bytes(31))], "text": "x", "type": "note"}),
+    }
 
 
 def _later(ref: Ref) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ from p2pblog.core.entry import Entry, check_signed, decode_body, with_payload
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import STATEMENT_BYTES_MAX, Device, Identity, Inception, Retire, Statement
 from p2pblog.core.keys import EntryId
+from p2pblog.core.media import Attachment
 from p2pblog.core.payload import (
     Boost,
     Delete,
@@ -109,10 +110,12 @@ def read_payload_case(given: str) -> Any:
         case Edit(of, text, replaces, warning, language):
             said = {"text": text, "replaces": list(replaces), "cw": warning, "lang": language}
             return {"understood": True, "type": "edit", "of": _ref_fields(of), **said}
-        case Note(text, reply_to, warning, language, quote, poll=poll):
+        case Note(text, reply_to, warning, language, quote, poll, media):
             said = {"text": text, "reply_to": _ref_fields(reply_to), "cw": warning, "lang": language}
             if quote is not None:
                 said["quote"] = {"of": _ref_fields(quote.of), "version": _ref_fields(quote.version)}
+            if media:
+                said["media"] = [_attachment_fields(attachment) for attachment in media]
             if poll is not None:
                 said["poll"] = {"options": list(poll.options), "closes": poll.closes_ms}
             return {"understood": True, "type": "note", **said}
@@ -129,6 +132,11 @@ def read_payload_case(given: str) -> Any:
         case Profile(name, bio, links):
             told = {"name": name, "bio": bio, **({"links": list(links)} if links else {})}
             return {"understood": True, "type": "profile", **told}
+
+
+def _attachment_fields(attachment: Attachment) -> Any:
+    told = {"hash": attachment.file, "name": attachment.name, "type": attachment.type, "size": attachment.size}
+    return {**told, "alt": attachment.alt, "thumb": attachment.thumb}
 
 
 def _ref_fields(ref: Ref | None) -> Any:

@@ -1,0 +1,177 @@
+"""Use cases about files: handing them over for a notice, fetching those of others, reading them piece by piece."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+
+import trio
+
+from p2pblog.cases.desk import Desk
+from p2pblog.cases.uploads import Fetching
+from p2pblog.config import FILES_PER_NOTE_MAX, NOTE_WITH_FILES_BYTES_MAX, THUMB_BYTES_MAX
+from p2pblog.control.api import FileArgument, MediaDocument, PieceDocument, UploadDocument
+from p2pblog.control.words import check_alt, check_id
+from p2pblog.core import address
+from p2pblog.core.media import Attachment, FileHash, plain_name, sniff
+from p2pblog.errors import NotFound, StoreError, TimedOut, UsageError, UserError
+from p2pblog.gossip.events import Ending, FetchFile, FileNews
+from p2pblog.store import Reference
+from p2pblog.store.blobs import Held
+
+UNREFERRED = "unreferred."
+"""The settings that say since when a file of our own has been without a notice."""
+NEWS_WITHIN_S = 1.0
+"""How long `fetch_media` waits for something new before it answers: a progress bar that moves each second lives."""
+
+
+class Files(Desk):
+    """Of `Node`: what has to do with files."""
+
+    # --- ours ---
+
+    async def upload(self, data: str, upload: str | None = None) -> UploadDocument:
+        name, size = self._uploads.add(data, upload)
+        return UploadDocument(upload=name, size=size)
+
+    async def _attach(self, text: str, media: Sequence[FileArgument]) -> tuple[Attachment, ...]:
+        """The uploads as files of a notice with this text, on disk before anybody hears of them. Raises UsageError."""
+        if len(media) > FILES_PER_NOTE_MAX:
+            raise UsageError(f"a notice has at most {FILES_PER_NOTE_MAX} files")
+        said = [(plain_name(each.get("name", "")), check_alt(each.get("alt", ""))) for each in media]
+        size = len(text.encode()) + sum(len(name.encode()) + len(alt.encode()) for name, alt in said)
+        if media and size > NOTE_WITH_FILES_BYTES_MAX:
+            raise UsageError(
+                f"the text and the descriptions have {size:,} bytes in UTF-8, and with files at most "
+                f"{NOTE_WITH_FILES_BYTES_MAX:,} together"
+            )
+        whole = [self._uploads.read(each["upload"]) for each in media]
+        small = [self._uploads.read(each["thumb"]) if each.get("thumb") else None for each in media]
+        if any(data is not None and len(data) > THUMB_BYTES_MAX for data in small):
+            raise UsageError(f"a thumbnail of over {THUMB_BYTES_MAX:,} bytes")
+        attached = []
+        for (name, alt), data, thumb in zip(said, whole, small, strict=True):
+            shrunk = None if thumb is None else await self._blobs.put_own(thumb)
+            file = await self._blobs.put_own(data)
+            attached.append(Attachment(file, name, sniff(data), len(data), alt, shrunk))
+        return tuple(attached)
+
+    def _forget_uploads(self, media: Sequence[FileArgument]) -> None:
+        for each in media:
+            for upload in (each["upload"], each.get("thumb", "")):
+                self._uploads.forget(upload)
+
+    async def drop_unreferred(self, kept_ms: int) -> None:
+        """Drop files of our own that no notice has any more, so many ms after that was first seen: a delete may turn
+        out to be a thief's. Raises StoreError."""
+        now_ms, seen = self._wall_ms(), await self._store.settings(UNREFERRED)
+        for file in await self._blobs.own():
+            name = UNREFERRED + file.hex()
+            if await self._store.references(file):
+                if name in seen:
+                    await self._store.put_setting(name, None)
+            elif name not in seen:
+                await self._store.put_setting(name, now_ms.to_bytes(8, "big"))
+            elif now_ms - int.from_bytes(seen[name], "big") > kept_ms:
+                await self._blobs.drop(file)
+                await self._store.put_setting(name, None)
+
+    # --- anybody's ---
+
+    async def media(self, file: str) -> MediaDocument:
+        return await self._media(await self._find_file(file))
+
+    async def fetch_media(self, file: str, known: int | None = None) -> MediaDocument:
+        """Raises NotFound where nobody who is linked has it, TimedOut where nobody answered."""
+        wanted = await self._find_file(file)
+        held = await self._blobs.held(wanted)
+        if held is None or not held.is_whole:
+            await self._await_news(wanted, held, known)
+        return await self._media(wanted)
+
+    async def _await_news(self, file: FileHash, held: Held | None, known: int | None) -> None:
+        fetching = self._fetching.get(file)
+        if fetching is None:
+            fetching = self._fetching[file] = Fetching()
+            try:
+                references = await self._store.references(file)
+            except StoreError:
+                del self._fetching[file]
+                raise
+            authors = tuple(dict.fromkeys(reference.author for reference in references))
+            size_max = max((_promised(reference, file) for reference in references), default=0)
+            table, pieces = (None, frozenset[int]()) if held is None else (held.table, held.pieces)
+            self._driver.feed(FetchFile(file, authors, size_max, table, pieces))
+        with trio.move_on_after(NEWS_WITHIN_S):
+            while fetching.ending is None and fetching.held == known:
+                await fetching.lot.park()
+        if fetching.ending not in (None, Ending.WHOLE):
+            assert fetching.ending is not None
+            raise _refusal(fetching.ending)
+
+    def on_file_news(self, news: FileNews) -> None:
+        """How far the driver has come."""
+        fetching = self._fetching.get(news.file)
+        if fetching is None:
+            return
+        fetching.held, fetching.ending = news.held, news.ending
+        if news.ending is not None:
+            del self._fetching[news.file]
+        fetching.lot.unpark_all()
+
+    async def media_piece(self, file: str, index: int = 0) -> PieceDocument:
+        wanted = await self._find_file(file)
+        data = await self._blobs.piece(wanted, index)
+        if data is None:
+            raise NotFound("that piece of the file is not here", hint=f"p2pblog media {wanted.hex()[:10]} --save FILE")
+        return PieceDocument(hash=wanted.hex(), index=index, data=base64.b64encode(data).decode())
+
+    async def _find_file(self, prefix: str) -> FileHash:
+        wanted = check_id(prefix)
+        found = await self._store.find_files(wanted)
+        if not found:
+            raise NotFound("no notice here has such a file")
+        if len(found) > 1:
+            raise UsageError("more than one file begins like that: give more digits")
+        return found[0]
+
+    async def _media(self, file: FileHash) -> MediaDocument:
+        references = await self._store.references(file)
+        if not references:
+            raise NotFound("no notice here has such a file")
+        first, held = references[0], await self._blobs.held(file)
+        said, is_thumb = first.attachment, file != first.attachment.file
+        here = 0 if held is None else sum(held.table.piece_size(index) for index in held.pieces)
+        return MediaDocument(
+            hash=file.hex(),
+            name=f"{said.name[:80]} (small).jpg" if is_thumb else said.name,
+            type="image/jpeg" if is_thumb else said.type,
+            size=held.table.size if held is not None else THUMB_BYTES_MAX if is_thumb else said.size,
+            alt=said.alt,
+            thumb=None if is_thumb or said.thumb is None else said.thumb.hex(),
+            author=address.spell(first.author),
+            notice=first.notice.hex(),
+            held=here,
+            pieces=0 if held is None else len(held.pieces),
+            state=self._file_state(file, held),
+        )
+
+    def _file_state(self, file: FileHash, held: Held | None) -> str:
+        if held is not None and held.is_whole:
+            return "here"
+        if file in self._fetching:
+            return "fetching"
+        return "partly" if held is not None and held.pieces else "elsewhere"
+
+
+def _promised(reference: Reference, file: FileHash) -> int:
+    """The size that a notice gives a file."""
+    return reference.attachment.size if reference.attachment.file == file else THUMB_BYTES_MAX
+
+
+def _refusal(ending: Ending) -> UserError:
+    if ending is Ending.LACKING:
+        return NotFound(ending.value, hint="p2pblog peers")
+    if ending is Ending.SILENT:
+        return TimedOut(ending.value)
+    return UserError(f"the file can't be fetched: {ending.value}")

@@ -1,0 +1,181 @@
+"""The command that shows and saves a file of a notice, and what `post` does to hand files over."""
+
+from __future__ import annotations
+
+import base64
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from p2pblog.commands import command
+from p2pblog.config import FILE_BYTES_MAX, FILES_PER_NOTE_MAX, PIECE_BYTES
+from p2pblog.control import words
+from p2pblog.errors import UsageError, UserError
+from p2pblog.pages import files as pages
+from p2pblog.session import Session
+from p2pblog.terminal import clean_line, line
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import MediaDocument
+
+UPLOAD_BYTES = 2 * PIECE_BYTES
+"""What one request hands over: 175 kB of base64, below the 256 KiB that one may have."""
+KEEP = "post --keep-metadata"
+LABEL_COLUMNS = 30
+
+
+# --- posting ----------------------------------------------------------------------------------------------------------
+
+
+def attach(session: Session, paths: Sequence[str], alts: Sequence[str], keep_metadata: bool) -> list[dict[str, str]]:
+    """Hand files to the node, pictures without their metadata; gives what `post` is told of them.
+
+    All are read and checked before the first is handed over. Raises UsageError or UserError.
+    """
+    if len(paths) > FILES_PER_NOTE_MAX:
+        raise UsageError(f"a notice has at most {FILES_PER_NOTE_MAX} files")
+    if len(alts) > len(paths):
+        raise UsageError("there are more descriptions than files: --alt belongs to a --media", "p2pblog post --help")
+    described = [words.check_alt(alt) for alt in alts] + [""] * (len(paths) - len(alts))
+    ready = [prepared(path, keep_metadata) for path in paths]
+    handed = []
+    for (name, data, thumb), alt in zip(ready, described, strict=True):
+        with progress(f"handing over {name}", len(data), session) as moved:
+            told = {"upload": _hand_over(session, data, moved), "name": name, "alt": alt}
+        if thumb is not None:
+            told["thumb"] = _hand_over(session, thumb, lambda count: None)
+        handed.append(told)
+        if not alt and not session.json:
+            session.tell([line(f"{clean_line(name)} has no description: who can't see it learns nothing. Use --alt.")])
+    return handed
+
+
+def prepared(path: str, keep_metadata: bool) -> tuple[str, bytes, bytes | None]:
+    """(name, bytes, thumbnail) of a file as it is to be posted. Raises UsageError, or UserError without Pillow."""
+    from p2pblog import pictures
+    from p2pblog.core.media import may_tell_places, plain_name, sniff
+
+    name, data, thumb = plain_name(path), _read(path), None
+    shown = clean_line(name)
+    if not keep_metadata and sniff(data) in pictures.FORMATS:
+        data, thumb = pictures.cleaned(data, shown)
+    elif not keep_metadata and may_tell_places(data):
+        sentence = f"{shown} may tell where and with what it was made, and that can't be taken out"
+        raise UsageError(f"{sentence}: make it a JPEG or PNG", KEEP)
+    if len(data) > FILE_BYTES_MAX:
+        raise UsageError(f"{shown} has over {FILE_BYTES_MAX:,} bytes without its metadata")
+    return name, data, thumb
+
+
+def _read(path: str) -> bytes:
+    words.check_utf8(path, "the file's name")
+    shown = clean_line(path)
+    try:
+        with Path(path).open("rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise UsageError(f"{shown} is no file")
+            data = stream.read(FILE_BYTES_MAX + 1)
+    except IsADirectoryError as error:
+        raise UsageError(f"{shown} is a folder") from error
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise UsageError(f"{shown} cannot be read: {reason}") from error
+    if not data:
+        raise UsageError(f"{shown} is empty")
+    if len(data) > FILE_BYTES_MAX:
+        raise UsageError(f"{shown} has over {FILE_BYTES_MAX:,} bytes, and a file of a notice at most that many")
+    return data
+
+
+def _hand_over(session: Session, data: bytes, moved: Callable[[int], None]) -> str:
+    upload: str | None = None
+    for at in range(0, len(data), UPLOAD_BYTES):
+        piece = base64.b64encode(data[at : at + UPLOAD_BYTES]).decode()
+        document = session.ask("upload", data=piece, upload=upload)
+        upload = document["upload"]
+        moved(document["size"])
+    assert upload is not None
+    return upload
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+@command("media", "p2pblog media 5feceb66ff\np2pblog media 5feceb66ff --save bees.jpg")
+@click.argument("file", metavar="HASH")
+@click.option("--save", "place", metavar="FILE", help="Fetch it from whoever has it, and save it there.")
+def media(session: Session, file: str, place: str | None) -> None:
+    """A file of a notice: what it is and how much of it is here; with --save, the file itself."""
+    wanted = words.check_id(file)
+    document: MediaDocument = session.ask("media", file=wanted)
+    if place is None:
+        session.show(document, lambda: pages.media_page(document, session.columns))
+        return
+    target = _target(place, document["name"])
+    document = _fetched(session, document)
+    _save(target, _content(session, document))
+    session.show({**document, "saved": str(target)}, lambda: pages.saved_page(document, str(target)))
+
+
+def _target(place: str, name: str) -> Path:
+    """Where to save it: in a folder under its own name, which is a plain one. Raises UsageError; nothing is written
+    over."""
+    words.check_utf8(place, "the file's name")
+    path = Path(place)
+    try:
+        path = path / name if path.is_dir() else path
+        taken = os.path.lexists(path)
+    except ValueError as error:
+        raise UsageError(f"{clean_line(place)} cannot be a file: {error}") from error
+    if taken:
+        raise UsageError(f"{clean_line(str(path))} is there already")
+    return path
+
+
+def _fetched(session: Session, document: MediaDocument) -> MediaDocument:
+    """Ask until all of it is at the node. Raises NotFound or TimedOut."""
+    with progress(f"fetching {document['name']}", document["size"], session) as moved:
+        while document["state"] != "here":
+            document = session.ask("fetch_media", file=document["hash"], known=document["pieces"])
+            moved(document["held"])
+    return document
+
+
+def _content(session: Session, document: MediaDocument) -> bytes:
+    """All pieces. Raises UserError for what is not the file: the node may have thrown it away in between."""
+    from p2pblog.core.media import table_of
+
+    asked = (session.ask("media_piece", file=document["hash"], index=index) for index in range(document["pieces"]))
+    data = b"".join(base64.b64decode(piece["data"]) for piece in asked)
+    if not data or table_of(data).file.hex() != document["hash"]:
+        raise UserError("what the node gave is not that file")
+    return data
+
+
+def _save(target: Path, data: bytes) -> None:
+    try:
+        with target.open("xb") as stream:
+            stream.write(data)
+    except FileExistsError as error:
+        raise UsageError(f"{clean_line(str(target))} is there already") from error
+    except OSError as error:
+        raise UserError(f"{clean_line(str(target))} cannot be written: {os.strerror(error.errno or 0)}") from error
+
+
+@contextmanager
+def progress(label: str, size: int, session: Session) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, nothing elsewhere: called with how many bytes are done."""
+    if session.json or sys.stderr is None or not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    shown: Any
+    with click.progressbar(
+        length=max(1, size), label=clean_line(label)[:LABEL_COLUMNS], file=sys.stderr, show_pos=False
+    ) as shown:
+        yield lambda count: shown.update(max(0, min(count, size) - shown.pos))

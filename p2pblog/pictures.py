@@ -1,0 +1,122 @@
+"""Pictures before they are posted: turned upright, without metadata, and with a small one beside them.
+
+Pillow does it (`pip install 'p2pblog[media]'`), in the process of the one command that posts: a node takes no picture
+apart, its own or anybody's.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from p2pblog.config import PICTURE_PIXELS_MAX, THUMB_BYTES_MAX, THUMB_PIXELS
+from p2pblog.core.media import sniff
+from p2pblog.errors import UsageError, UserError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF", "image/webp": "WEBP"}
+"""Media type -> what Pillow calls it. It is told to try no other, whatever a file says."""
+QUALITY = 90
+"""Of a JPEG or WebP that is written again: what most cameras use."""
+THUMB_QUALITIES = (80, 60, 40)
+INSTALL = "pip install 'p2pblog[media]', or post --keep-metadata"
+
+
+def cleaned(data: bytes, name: str) -> tuple[bytes, bytes | None]:
+    """(a picture without metadata, upright; a JPEG of at most 320 pixels of it, or None where it is that small).
+
+    `data` is a picture by `core.media.sniff`. Raises UsageError for one that is broken, or larger than
+    PICTURE_PIXELS_MAX once it is taken apart; UserError without Pillow.
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise UserError(f"metadata can't be taken out of {name} without Pillow", INSTALL) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Image.MAX_IMAGE_PIXELS = PICTURE_PIXELS_MAX
+            with Image.open(io.BytesIO(data), formats=[FORMATS[sniff(data)]]) as picture:
+                _check_size(picture, name)
+                return _written_again(picture), _thumbnail(picture)
+    except UsageError:
+        raise
+    except Exception as error:  # what a broken picture makes of Pillow is any of its libraries' errors
+        raise UsageError(f"{name} is a broken picture, so its metadata can't be taken out") from error
+
+
+def _check_size(picture: Image, name: str) -> None:
+    frames = getattr(picture, "n_frames", 1)
+    if picture.width * picture.height * frames > PICTURE_PIXELS_MAX:
+        raise UsageError(f"{name} has over {PICTURE_PIXELS_MAX // 1_000_000} million pixels")
+
+
+def _written_again(picture: Image) -> bytes:
+    """The picture's pixels, and how long each frame stays, and nothing else."""
+    from PIL import ImageSequence
+
+    kind, frames = picture.format, [_plain(frame) for frame in ImageSequence.Iterator(picture)]
+    options: dict[str, Any] = {}
+    if len(frames) > 1:
+        durations = [frame.info.get("duration", 100) for frame in ImageSequence.Iterator(picture)]
+        loop = picture.info.get("loop", 0)
+        options = {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": loop}
+    if kind in ("JPEG", "WEBP"):
+        options["quality"] = QUALITY
+    if kind == "PNG":
+        options["optimize"] = True
+    out = io.BytesIO()
+    frames[0].save(out, kind, **options)
+    return out.getvalue()
+
+
+def _plain(frame: Image) -> Image:
+    """A copy of the pixels, turned as the metadata says, in the colours that a screen expects, without any of it."""
+    from PIL import ImageOps
+
+    upright = _in_screen_colours(ImageOps.exif_transpose(frame))
+    if upright.mode not in ("RGB", "RGBA", "L", "LA", "P", "1"):
+        upright = upright.convert("RGBA" if "A" in upright.mode else "RGB")
+    transparency = upright.info.get("transparency")
+    plain = upright.copy()
+    plain.info = {} if transparency is None else {"transparency": transparency}
+    plain.getexif().clear()
+    return plain
+
+
+def _in_screen_colours(picture: Image) -> Image:
+    """Colours as sRGB has them: the profile goes with the rest, and tells of a device."""
+    profile = picture.info.get("icc_profile")
+    if not profile or picture.mode not in ("RGB", "RGBA"):
+        return picture
+    from PIL import ImageCms
+
+    try:
+        given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        screen = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(picture, given, screen, outputMode=picture.mode)
+    except (ImageCms.PyCMSError, OSError, ValueError):  # a profile that can't be read leaves colours as they are
+        return picture
+    return converted if converted is not None else picture
+
+
+def _thumbnail(picture: Image) -> bytes | None:
+    from PIL import Image as Images
+
+    picture.seek(0)
+    small = _plain(picture)
+    if max(small.size) <= THUMB_PIXELS:
+        return None
+    small = small.convert("RGBA")
+    small.thumbnail((THUMB_PIXELS, THUMB_PIXELS))
+    ground = Images.new("RGB", small.size, "white")
+    ground.paste(small, mask=small.getchannel("A"))
+    for quality in THUMB_QUALITIES:
+        out = io.BytesIO()
+        ground.save(out, "JPEG", quality=quality)
+        if out.tell() <= THUMB_BYTES_MAX:
+            return out.getvalue()
+    return None

@@ -1,0 +1,163 @@
+"""Alice's photographs lose what they tell of her before anybody sees them, and hostile ones are refused."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import zlib
+from typing import Any
+
+import pytest
+from PIL import Image, ImageCms, PngImagePlugin
+
+from p2pblog import pictures
+from p2pblog.config import THUMB_BYTES_MAX, THUMB_PIXELS
+from p2pblog.core.media import may_tell_places, sniff
+from p2pblog.errors import UsageError, UserError
+
+GPS, ORIENTATION, MAKE = 0x8825, 0x0112, 0x010F
+SECRETS = (b"Exif", b"SECRET", b"GPS", b"xmpmeta", b"ICC_PROFILE", b"iCCP", b"tEXt", b"zTXt", b"iTXt", b"eXIf")
+
+
+def photograph(kind: str, size: tuple[int, int] = (400, 100), *, orientation: int = 6, **more: Any) -> bytes:
+    """The left half red, the right half blue, as a camera writes it that was held upright."""
+    picture = Image.new("RGB", size, "red")
+    picture.paste("blue", (size[0] // 2, 0, *size))
+    exif = Image.Exif()
+    exif[MAKE] = "SECRET camera"
+    exif[ORIENTATION] = orientation
+    exif.get_ifd(GPS).update({1: "N", 2: (52.0, 31.0, 0.0)})
+    out = io.BytesIO()
+    picture.save(out, kind, exif=exif, **more)
+    return out.getvalue()
+
+
+def opened(data: bytes) -> Image.Image:
+    picture = Image.open(io.BytesIO(data))
+    picture.load()
+    return picture
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_where_a_picture_was_taken_is_gone_and_it_stands_upright(kind: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    before = photograph(kind, icc_profile=profile)
+    assert opened(before).getexif().get_ifd(GPS)
+    assert b"SECRET" in before
+
+    after, _ = pictures.cleaned(before, "bees")
+
+    picture = opened(after)
+    assert dict(picture.getexif()) == {}
+    assert picture.getexif().get_ifd(GPS) == {}
+    assert not any(secret in after for secret in SECRETS)
+    assert not may_tell_places(after)
+    assert sniff(after) == sniff(before)
+    assert picture.size == (100, 400)  # turned by 90 degrees
+    red, blue = picture.convert("RGB").getpixel((50, 20)), picture.convert("RGB").getpixel((50, 380))
+    assert isinstance(red, tuple)
+    assert isinstance(blue, tuple)
+    assert red[0] > 200 > 60 > red[2]
+    assert blue[2] > 200 > 60 > blue[0]
+
+
+def test_words_in_a_png_and_comments_in_others_are_gone() -> None:
+    words = PngImagePlugin.PngInfo()
+    words.add_text("Location", "SECRET place")
+    words.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta>SECRET</x:xmpmeta>")
+    for before in (
+        photograph("PNG", pnginfo=words),
+        photograph("JPEG", comment=b"SECRET comment"),
+        _saved("GIF", comment=b"SECRET comment"),
+        _saved("WEBP", xmp=b"<x:xmpmeta>SECRET</x:xmpmeta>"),
+    ):
+        assert b"SECRET" in before
+        after, _ = pictures.cleaned(before, "bees")
+        assert not any(secret in after for secret in SECRETS)
+
+
+def _saved(kind: str, **more: Any) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (10, 10), "red").save(out, kind, **more)
+    return out.getvalue()
+
+
+def test_the_pixels_of_a_png_stay_as_they_are() -> None:
+    picture = Image.effect_noise((64, 64), 80).convert("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize((64, 64)))
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    after, thumb = pictures.cleaned(out.getvalue(), "bees")
+    assert opened(after).tobytes() == picture.tobytes()
+    assert thumb is None
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
+def test_a_moving_picture_still_moves(kind: str) -> None:
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "green", "blue")]
+    out = io.BytesIO()
+    frames[0].save(out, kind, save_all=True, append_images=frames[1:], duration=[100, 200, 300], loop=0)
+    after = opened(pictures.cleaned(out.getvalue(), "bees")[0])
+    assert getattr(after, "n_frames", 1) == 3
+
+
+@pytest.mark.parametrize("size", [(THUMB_PIXELS, 20), (THUMB_PIXELS + 1, 20), (900, 1200)])
+def test_a_large_picture_has_a_small_one_beside_it(size: tuple[int, int]) -> None:
+    _, thumb = pictures.cleaned(photograph("JPEG", size, orientation=1), "bees")
+    assert (thumb is not None) == (max(size) > THUMB_PIXELS)
+    if thumb is not None:
+        assert len(thumb) <= THUMB_BYTES_MAX
+        assert max(opened(thumb).size) == THUMB_PIXELS
+        assert dict(opened(thumb).getexif()) == {}
+
+
+def _bomb() -> bytes:
+    """A PNG of 100,000 by 100,000 pixels in a few bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    head = (100_000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+
+
+def _many_frames() -> bytes:
+    out = io.BytesIO()
+    frames = [Image.new("1", (1000, 1000), number % 2) for number in range(65)]
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _bomb(),
+        _many_frames(),
+        photograph("JPEG")[:300],
+        b"\xff\xd8\xff\xe0 and no more",
+        b"GIF89a",
+        b"\x89PNG\r\n\x1a\n" + bytes(50),
+        b"RIFF\xff\xff\xff\xffWEBPVP8X" + bytes(50),
+    ],
+    ids=["bomb", "bomb of frames", "cut short", "no jpeg", "no gif", "no png", "no webp"],
+)
+def test_a_hostile_picture_is_refused_by_its_name(data: bytes) -> None:
+    with pytest.raises(UsageError, match="evil"):
+        pictures.cleaned(data, "evil.png")
+
+
+def test_without_the_library_a_picture_is_not_posted_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any, **more: Any) -> Any:
+        if name.partition(".")[0] == "PIL":
+            raise ImportError(name)
+        return real(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(UserError, match="Pillow") as caught:
+        pictures.cleaned(b"\xff\xd8\xff", "bees.jpg")
+    assert caught.value.hint is not None
+    assert "p2pblog[media]" in caught.value.hint

@@ -1,0 +1,272 @@
+"""Alice posts a picture; Bob looks at it whoever of those who have it is there, and however often he is interrupted."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from trio.testing import MockClock, trio_test
+from worlds import World, open_world
+
+from p2pblog.config import (
+    ALT_CHARACTERS_MAX,
+    FILE_BYTES_MAX,
+    FILES_PER_NOTE_MAX,
+    NOTE_WITH_FILES_BYTES_MAX,
+    PIECE_BYTES,
+    THUMB_BYTES_MAX,
+    UPLOADS_MAX,
+)
+from p2pblog.errors import NotFound, TimedOut, UsageError
+from p2pblog.gossip.events import Effect
+from p2pblog.gossip.file_messages import WantPiece, WantTable
+from p2pblog.gossip.files import Files
+from p2pblog.gossip.sharing import Session
+from p2pblog.node import Node
+
+PICTURE = b"\xff\xd8\xff" + b"".join(bytes([number]) * PIECE_BYTES for number in range(9))
+SMALL = b"\xff\xd8\xffsmall"
+
+
+@pytest.fixture
+def autojump_clock() -> MockClock:
+    return MockClock(autojump_threshold=0)
+
+
+async def hand_over(node: Node, data: bytes) -> str:
+    """As the command line does."""
+    upload: str | None = None
+    for at in range(0, len(data), 2 * PIECE_BYTES):
+        told = await node.upload(base64.b64encode(data[at : at + 2 * PIECE_BYTES]).decode(), upload)
+        upload = told["upload"]
+        assert told["size"] == min(len(data), at + 2 * PIECE_BYTES)
+    assert upload is not None
+    return upload
+
+
+async def post(node: Node, data: bytes = PICTURE, thumb: bytes | None = None, **told: str) -> dict[str, Any]:
+    """Post a notice with this file; gives the file as the notice has it."""
+    argument: Any = {"upload": await hand_over(node, data), "name": "bees.jpg", "alt": "Bees on a flower", **told}
+    if thumb is not None:
+        argument["thumb"] = await hand_over(node, thumb)
+    written = await node.post("Look!", media=[argument])
+    notice = await node.show(written["id"])
+    return dict(notice["media"][0])
+
+
+async def fetch(node: Node, file: str) -> bytes:
+    """As the command line does."""
+    document = await node.media(file)
+    while document["state"] != "here":
+        document = await node.fetch_media(file, document["pieces"])
+    pieces = [await node.media_piece(file, index) for index in range(document["pieces"])]
+    return b"".join(base64.b64decode(piece["data"]) for piece in pieces)
+
+
+@trio_test
+async def test_bob_fetches_it_from_carol_while_alice_is_away(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await _carol_has_it(world)
+
+
+async def _carol_has_it(world: World) -> None:
+    alice = await world.start("alice")
+    carol, bob = await world.follower("carol", "alice"), await world.follower("bob", "alice", "alice", "carol")
+    file = await post(alice, thumb=SMALL)
+    assert (file["name"], file["type"], file["size"]) == ("bees.jpg", "image/jpeg", len(PICTURE))
+    assert file["alt"] == "Bees on a flower"
+    await world.reads("carol", "Look!")
+    await world.reads("bob", "Look!")
+    (seen,) = (notice["media"] for notice in await bob.timeline() if notice["text"] == "Look!")
+    assert seen == [file]
+    assert await fetch(carol, file["hash"]) == PICTURE
+
+    await world.kill("alice")
+    assert (await bob.media(file["hash"][:10]))["state"] == "elsewhere"
+    assert await fetch(bob, file["hash"]) == PICTURE
+    here = await bob.media(file["hash"])
+    assert (here["state"], here["held"], here["pieces"]) == ("here", len(PICTURE), 10)
+    assert here["author"] == world.home("alice").address
+
+    with pytest.raises(NotFound):  # carol never fetched the small one
+        await fetch(bob, file["thumb"])
+    await world.start("alice", "bob")
+    assert await fetch(bob, file["thumb"]) == SMALL
+
+
+@trio_test
+async def test_what_has_come_outlives_a_start(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    on_want = Files.on_want
+
+    def counted(self: Files, session: Session, message: WantTable | WantPiece) -> list[Effect]:
+        if isinstance(message, WantPiece):
+            asked.append(message.index)
+        return on_want(self, session, message)
+
+    monkeypatch.setattr(Files, "on_want", counted)
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob = await world.follower("bob", "alice")
+        file = await post(alice)
+        await world.reads("bob", "Look!")
+        document = await bob.media(file["hash"])
+        while document["pieces"] < 3:
+            document = await bob.fetch_media(file["hash"], document["pieces"])
+        await world.kill("bob")
+
+        bob = await world.start("bob", "alice")
+        before = await bob.media(file["hash"])
+        assert before["state"] == "partly"
+        assert 3 <= before["pieces"] < 10
+        asked.clear()
+        assert await fetch(bob, file["hash"]) == PICTURE
+        assert len(asked) == 10 - before["pieces"]
+
+
+@trio_test
+async def test_a_liars_piece_is_refused_and_fetched_elsewhere(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        mallory = await world.follower("mallory", "alice")
+        bob = await world.follower("bob", "alice", "alice", "mallory")
+        file = await post(alice)
+        for reader in ("mallory", "bob"):
+            await world.reads(reader, "Look!")
+        assert await fetch(mallory, file["hash"]) == PICTURE
+
+        async def lie(*_: object) -> bytes:
+            return b"a lie"
+
+        monkeypatch.setattr(world.home("mallory").blobs, "piece", lie)
+        assert len(await bob.peers()) == 2
+        assert await fetch(bob, file["hash"]) == PICTURE
+        assert [peer["node"] for peer in await bob.peers()] == [world.home("alice").keyring.node.public.hex()]
+
+
+@trio_test
+async def test_nobody_has_it_or_nobody_answers(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob = await world.follower("bob", "alice")
+        file = await post(alice)
+        await world.reads("bob", "Look!")
+        monkeypatch.setattr(Files, "on_want", lambda *_: [])
+        with pytest.raises(TimedOut):
+            await fetch(bob, file["hash"])
+        await world.kill("alice")
+        with pytest.raises(NotFound):
+            await fetch(bob, file["hash"])
+        with pytest.raises(NotFound):
+            await bob.media("0" * 64)
+        with pytest.raises(UsageError):
+            await bob.media("0")
+
+
+@trio_test
+async def test_a_deleted_notices_file_is_given_to_nobody(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob = await world.follower("bob", "alice")
+        file = await post(alice)
+        await world.reads("bob", "Look!")
+        (notice,) = await alice.timeline()
+        await alice.delete(notice["id"])
+        with pytest.raises(NotFound):
+            await alice.media(file["hash"])
+        with pytest.raises(NotFound):
+            await fetch(bob, file["hash"])
+
+
+@trio_test
+async def test_a_week_after_its_last_notice_went_a_file_goes_too(autojump_clock: MockClock) -> None:
+    week_ms = 7 * 24 * 3600 * 1000
+    async with open_world() as world:
+        alice, home = await world.start("alice"), world.home("alice")
+        await post(alice)
+        await alice.post("again", media=[{"upload": await hand_over(alice, PICTURE)}])
+        other = await post(alice, b"another")
+        again, *_ = (notice["id"] for notice in await alice.timeline() if notice["text"] == "again")
+        (kept,) = (notice["id"] for notice in await alice.timeline() if notice["media"] == [other])
+        notices = [notice["id"] for notice in await alice.timeline() if notice["id"] != kept]
+
+        async def own_after(ms: int) -> int:
+            home.skew_ms += ms
+            await alice.drop_unreferred(week_ms)
+            return len(await home.blobs.own())
+
+        await alice.delete(next(notice for notice in notices if notice != again))
+        assert [await own_after(each) for each in (0, week_ms, week_ms)] == [2, 2, 2]  # one notice still has it
+        await alice.delete(again)
+        assert [await own_after(each) for each in (0, week_ms - 10_000, 20_000)] == [2, 2, 1]
+        assert (await alice.media(other["hash"]))["state"] == "here"
+
+
+# --- what may be posted -----------------------------------------------------------------------------------------------
+
+
+@trio_test
+async def test_hostile_names_are_made_plain_and_types_are_what_the_bytes_say(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        file = await post(alice, b"MZ\x90\x00", name="../../\x1b[31mbees\u202egpj.exe")
+        assert file["name"] == "[31mbeesgpj.exe"
+        assert file["type"] == "application/octet-stream"
+        assert (await post(alice, b"hello", name=""))["name"] == "file"
+
+
+@trio_test
+async def test_what_is_too_much_is_refused_one_over_the_limit(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+
+        async def refused(text: str, **told: Any) -> bool:
+            argument: Any = {"upload": await hand_over(alice, b"hello"), "name": "a", **told}
+            try:
+                await alice.post(text, media=[argument])
+            except UsageError:
+                return True
+            return False
+
+        assert not await refused("x", alt="x" * ALT_CHARACTERS_MAX)
+        assert await refused("x", alt="x" * (ALT_CHARACTERS_MAX + 1))
+        for over in (0, 1):
+            emojis, left = divmod(NOTE_WITH_FILES_BYTES_MAX - 2 + over, 4)
+            assert await refused("\U0001f41d" * emojis + "x" * left, alt="x") == bool(over)
+            thumb = await hand_over(alice, bytes(THUMB_BYTES_MAX + over))
+            assert await refused("x", thumb=thumb) == bool(over)
+        argument: Any = {"upload": await hand_over(alice, b"hello")}
+        await alice.post("x", media=[argument] * FILES_PER_NOTE_MAX)
+        again: Any = {"upload": await hand_over(alice, b"hello")}
+        with pytest.raises(UsageError):
+            await alice.post("x", media=[again] * (FILES_PER_NOTE_MAX + 1))
+
+
+@trio_test
+async def test_uploads_have_limits_and_are_forgotten(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        largest = base64.b64encode(bytes(FILE_BYTES_MAX)).decode()
+        assert (await alice.upload(largest))["size"] == FILE_BYTES_MAX
+        upload = (await alice.upload(largest))["upload"]
+        with pytest.raises(UsageError):
+            await alice.upload("AA==", upload)
+        for nonsense in ("not base64!", "A", "AA==\n"):
+            with pytest.raises(UsageError):
+                await alice.upload(nonsense)
+
+        first = await hand_over(alice, b"first")
+        for _ in range(UPLOADS_MAX):
+            last = await hand_over(alice, b"last")
+        for gone in (first, "never", ""):
+            with pytest.raises(UsageError):
+                await alice.post("x", media=[{"upload": gone}])
+        await alice.post("x", media=[{"upload": last}])
+        with pytest.raises(UsageError):
+            await alice.post("x", media=[{"upload": last}])
+        empty = (await alice.upload(""))["upload"]
+        with pytest.raises(UsageError):
+            await alice.post("x", media=[{"upload": empty}])
