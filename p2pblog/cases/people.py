@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from p2pblog.cases.desk import Desk
 from p2pblog.config import FOLLOWS_MAX
 from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument, ProfileDocument
@@ -9,6 +11,7 @@ from p2pblog.control.words import check_bio, check_name, check_petname
 from p2pblog.core import address
 from p2pblog.core.address import Link
 from p2pblog.core.keys import IdentityHash
+from p2pblog.core.lookalikes import Bearers
 from p2pblog.core.payload import Profile
 from p2pblog.errors import NotFound, UsageError, UserError
 from p2pblog.gossip.events import Candidates, Interested, Uninterested
@@ -41,7 +44,13 @@ class People(Desk):
             await self._author.write(Profile(chosen or "", told or ""))
             self._author.rename(chosen or None)
             known_name, known_bio = chosen, told
-        return ProfileDocument(address=address.spell(own), name=known_name or None, bio=known_bio or None)
+        spelled, bearers = address.spell(own), await self._known_names(await self._store.follow_rows())
+        return ProfileDocument(
+            address=spelled,
+            name=known_name or None,
+            bio=known_bio or None,
+            lookalike=bearers.other(known_name, spelled),
+        )
 
     async def follow(self, address: str, petname: str | None = None) -> FollowDocument:
         async with self._following:
@@ -80,20 +89,35 @@ class People(Desk):
         return row
 
     async def following(self) -> list[FollowDocument]:
-        return [self._follow_document(row) for row in await self._store.follow_rows()]
+        rows = await self._store.follow_rows()
+        bearers = await self._known_names(rows)
+        return [self._follow_document(row, bearers) for row in rows]
 
     async def _follow_row(self, identity: IdentityHash) -> FollowDocument:
         rows = await self._store.follow_rows()
-        return next(self._follow_document(row) for row in rows if row.identity == identity)
+        bearers = await self._known_names(rows)
+        return next(self._follow_document(row, bearers) for row in rows if row.identity == identity)
 
-    def _follow_document(self, row: FollowRow) -> FollowDocument:
+    async def _known_names(self, rows: Sequence[FollowRow]) -> Bearers:
+        """The names of those whom we follow, and our own."""
+        own = self._author.identity_hash
+        name, _bio = await self._store.profile(own)
+        pairs = [(address.spell(own), name)]
+        for row in rows:
+            spelled = address.spell(row.identity)
+            pairs += [(spelled, row.petname), (spelled, row.name)]
+        return Bearers.of(pairs)
+
+    def _follow_document(self, row: FollowRow, bearers: Bearers) -> FollowDocument:
+        spelled = address.spell(row.identity)
         return FollowDocument(
-            address=address.spell(row.identity),
+            address=spelled,
             name=row.name,
             petname=row.petname,
             entries=row.entries,
             newest=row.newest_ms,
             state=self._state(row.identity),
+            lookalike=bearers.other(row.name, spelled),
         )
 
     def _state(self, identity: IdentityHash) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import click
@@ -16,23 +17,46 @@ from p2pblog.session import Session
 from p2pblog.terminal import Page, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, NoticeDocument
+    from p2pblog.control.api import FollowDocument, IdDocument, NoticeDocument
 
 BOOSTED_MAX = 100
 """Boosted notices looked up for one page, a question each; of more a page shows the id alone."""
 
 
-def _known(session: Session, notices: Sequence[NoticeDocument]) -> pages.Known:
-    """What a page says beside its notices. The page stands without it, so an error here only leaves it out."""
-    return pages.Known(_petnames(session), _boosted(session, notices))
+def _known(session: Session, notices: Sequence[NoticeDocument], at_home: bool = False) -> pages.Known:
+    """What a page says beside its notices. The page stands without it, so an error here only leaves it out. `at_home`:
+    it is the timeline of oneself and those whom one follows."""
+    return _known_with(session, notices, _follows(session), at_home)
 
 
-def _petnames(session: Session) -> dict[str, str | None]:
+def _follows(session: Session) -> list[FollowDocument]:
     try:
-        follows: list[FollowDocument] = session.ask("following")
+        found: list[FollowDocument] = session.ask("following")
     except UserError:
-        return {}
-    return {follow["address"]: follow["petname"] for follow in follows}
+        return []
+    return found
+
+
+def _known_with(
+    session: Session, notices: Sequence[NoticeDocument], follows: Sequence[FollowDocument], at_home: bool
+) -> pages.Known:
+    petnames = {follow["address"]: follow["petname"] for follow in follows}
+    boosted = _boosted(session, notices)
+    shown = [*notices, *boosted.values()]
+    unfollowed = {notice["author"] for notice in shown} - petnames.keys()
+    # At home the one speaker who is not followed is oneself: only for the sake of others it is asked who that is.
+    is_strange = len(unfollowed) > at_home or any(each["author"] in unfollowed for each in boosted.values())
+    warnings = pages.name_warnings(shown, follows, _own(session) if is_strange else None)
+    return pages.Known(petnames, boosted, warnings)
+
+
+@lru_cache(1)
+def _own(session: Session) -> IdDocument | None:
+    try:
+        found: IdDocument = session.ask("id")
+    except UserError:
+        return None
+    return found
 
 
 def _boosted(session: Session, notices: Sequence[NoticeDocument]) -> dict[str, NoticeDocument]:
@@ -96,7 +120,8 @@ def timeline(session: Session, limit: int, before: str | None, author: str | Non
 def _timeline_page(session: Session, notices: list[NoticeDocument], older: bool, of_one: bool, tag: str | None) -> Page:
     if not notices:
         return pages.empty_timeline_page(older, of_one, tag, session.command)
-    return pages.timeline_page(notices, now_ms(), session.columns, _known(session, notices))
+    known = _known(session, notices, at_home=not of_one and tag is None)
+    return pages.timeline_page(notices, now_ms(), session.columns, known)
 
 
 def _follow_live(session: Session, limit: int, author: str | None, tag: str | None) -> None:
@@ -106,18 +131,18 @@ def _follow_live(session: Session, limit: int, author: str | None, tag: str | No
             document = session.ask("timeline", limit=limit, author=author, tag=tag)
             shown = {notice["id"] for notice in document}
             session.show(document, lambda: _timeline_page(session, document[::-1], False, author is not None, tag))
-        petnames: dict[str, str | None] = {}
+        follows: list[FollowDocument] = []
         for notice in notices:
             if notice["id"] in shown:
                 continue
-            if not session.json and notice["author"] not in petnames:  # maybe followed only now
-                petnames = _petnames(session)
-            _show_one(session, notice, petnames)
+            if not session.json and all(notice["author"] != follow["address"] for follow in follows):
+                follows = _follows(session)  # maybe followed only now
+            _show_one(session, notice, follows)
 
 
-def _show_one(session: Session, notice: NoticeDocument, petnames: dict[str, str | None]) -> None:
+def _show_one(session: Session, notice: NoticeDocument, follows: Sequence[FollowDocument]) -> None:
     def page() -> Page:
-        known = pages.Known(petnames, _boosted(session, [notice]))
+        known = _known_with(session, [notice], follows, at_home=False)
         return [line(), *pages.notice_lines(notice, now_ms(), session.columns, known)]
 
     session.show(notice, page)

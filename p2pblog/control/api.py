@@ -43,14 +43,18 @@ class WrittenDocument(TypedDict):
 
 
 class ProfileDocument(TypedDict):
+    """`lookalike`: the address of somebody followed whose name one's own looks like."""
+
     address: str
     name: str | None
     bio: str | None
+    lookalike: str | None
 
 
 class FollowDocument(TypedDict):
     """`state` is "searching" until somebody had the feed, then "found"; "disputed" while one of its logs has two
-    histories and its owner has not said which one counts."""
+    histories and its owner has not said which one counts. `lookalike`: the address of somebody else, oneself or
+    followed, whose name theirs looks like."""
 
     address: str
     name: str | None
@@ -58,6 +62,7 @@ class FollowDocument(TypedDict):
     entries: int
     newest: int | None
     state: str
+    lookalike: str | None
 
 
 class InviteDocument(TypedDict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, fields, table, try_line, who
+from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, fields, name_warning, table, try_line, who
 from p2pblog.terminal import Page, Piece, Style, clean_name, clean_text, line, wrap
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def init_page(address: str, name: str | None, home: str, words: Sequence[str], c
 
 def profile_page(profile: ProfileDocument, columns: int) -> Page:
     page = fields([("name", clean_name(profile["name"]) or "(none)"), ("address", profile["address"])])
+    if warning := name_warning(profile["name"], profile["lookalike"]):
+        page[0] += line(" ", Piece(warning, Style.WARNING))
     bio = wrap(clean_text(profile["bio"] or ""), min(columns, TEXT_COLUMNS_MAX) - 2) if profile["bio"] else []
     return [*page, *(line("  ", text) for text in bio)]
 
@@ -44,13 +46,16 @@ def follow_page(follow: FollowDocument, now_ms: int) -> Page:
     held = counted(follow["entries"], "entry", "entries")
     newest = f", the newest {ago(follow['newest'], now_ms)}" if follow["newest"] is not None else ""
     state = "searching for it" if follow["state"] == "searching" else f"{held} held{newest}"
-    return [line(*who(follow["name"], follow["address"], follow["petname"]), f": {state}")]
+    warning = name_warning(follow["name"], follow["lookalike"])
+    return [line(*who(follow["name"], follow["address"], follow["petname"], warning=warning), f": {state}")]
 
 
 def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int, command: str) -> Page:
     """`command` is how this program is called here."""
     if not follows:
         return [line("You follow nobody yet."), try_line(f"{command} follow ADDRESS")]
+    called = {follow["address"]: follow["petname"] or follow["name"] for follow in follows}
+    warnings = [name_warning(each["name"], each["lookalike"], called.get(each["lookalike"] or "")) for each in follows]
     rows = [
         [
             clean_name(follow["petname"]) or "",
@@ -58,9 +63,9 @@ def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int,
             follow["address"],
             f"{follow['entries']:,}",
             "" if follow["newest"] is None else ago(follow["newest"], now_ms),
-            follow["state"],
+            follow["state"] if warning is None else f"{follow['state']} {warning}",
         ]
-        for follow in follows
+        for follow, warning in zip(follows, warnings, strict=True)
     ]
     header = ["PETNAME", "NAME", "ADDRESS", "ENTRIES", "NEWEST", "STATE"]
     if columns >= 120:

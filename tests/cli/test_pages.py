@@ -167,6 +167,7 @@ def a_follow(address: str, **more: Any) -> Any:
         "entries": 0,
         "newest": None,
         "state": "searching",
+        "lookalike": None,
         **more,
     }
 

@@ -169,13 +169,14 @@ class FakeNode:
         self._called("profile", name=name, bio=bio)
         self.name = self.name if name is None else name
         self.bio = self.bio if bio is None else bio
-        return {"address": ALICE, "name": self.name, "bio": self.bio}
+        return {"address": ALICE, "name": self.name, "bio": self.bio, "lookalike": None}
 
     async def follow(self, address: str, petname: str | None = None) -> dict[str, Any]:
         self._called("follow", address=address, petname=petname)
         if len(address) != 56:
             raise UsageError("an address has 56 characters")
-        row = {"address": address, "name": None, "petname": petname, "entries": 0, "newest": None, "state": "searching"}
+        row = {"address": address, "name": None, "petname": petname, "entries": 0, "newest": None}
+        row |= {"state": "searching", "lookalike": None}
         self.follows[address] = row
         return row
 
