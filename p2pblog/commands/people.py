@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from p2pblog.commands import command, now_ms, qr_lines
+from p2pblog.commands import address_argument, command, now_ms, qr_lines
 from p2pblog.control import words
 from p2pblog.pages import people
 from p2pblog.session import Session
@@ -23,7 +23,7 @@ def profile(session: Session, name: str | None, bio: str | None) -> None:
 
 
 @command("follow", "p2pblog follow p2pblog:ADDRESS --petname bob")
-@click.argument("address")
+@address_argument
 @click.option("--petname", metavar="P", help="What you call them; works wherever an ADDRESS does.")
 def follow(session: Session, address: str, petname: str | None) -> None:
     """Follow somebody by address, link or invite."""
@@ -33,7 +33,7 @@ def follow(session: Session, address: str, petname: str | None) -> None:
 
 
 @command("unfollow", "p2pblog unfollow bob")
-@click.argument("address")
+@address_argument
 def unfollow(session: Session, address: str) -> None:
     """Follow somebody no longer."""
     document = session.ask("unfollow", address=words.check_utf8(address, "the address"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from p2pblog.commands import command, now_ms
+from p2pblog.commands import command, notice_argument, now_ms, offers
 from p2pblog.config import TIMELINE_ROWS_MAX
 from p2pblog.control import client, words
 from p2pblog.errors import UsageError, UserError
@@ -96,8 +96,8 @@ rows_option = click.option(
 
 @command("timeline", "p2pblog timeline -n 50\np2pblog timeline --author bob -f\np2pblog timeline --tag bees")
 @rows_option
-@click.option("--before", metavar="ID", help="Only what stands below this one.")
-@click.option("--author", metavar="ADDRESS", help="Only notices of this one person.")
+@click.option("--before", metavar="ID", shell_complete=offers("notices"), help="Only what stands below this one.")
+@click.option("--author", metavar="ADDRESS", shell_complete=offers("people"), help="Only notices of this one person.")
 @click.option("--tag", metavar="T", help="Only notices with this tag, of everybody whose notices are here.")
 @click.option("-f", "--follow", "live", is_flag=True, help="Go on with new ones as they come, until Ctrl-C.")
 def timeline(session: Session, limit: int, before: str | None, author: str | None, tag: str | None, live: bool) -> None:
@@ -150,7 +150,9 @@ def _show_one(session: Session, notice: NoticeDocument, follows: Sequence[Follow
 
 @command("bookmarks", "p2pblog bookmarks -n 50")
 @rows_option
-@click.option("--before", metavar="ID", help="Only what was bookmarked before this one.")
+@click.option(
+    "--before", metavar="ID", shell_complete=offers("bookmarks"), help="Only what was bookmarked before this one."
+)
 def bookmarks(session: Session, limit: int, before: str | None) -> None:
     """The notices that you remember, the last one first."""
     before = None if before is None else words.check_id(before)
@@ -160,7 +162,7 @@ def bookmarks(session: Session, limit: int, before: str | None) -> None:
 
 
 @command("show", "p2pblog show 5feceb66ff")
-@click.argument("notice", metavar="ID")
+@notice_argument
 def show(session: Session, notice: str) -> None:
     """One notice."""
     document = session.ask("show", notice=words.check_id(notice))
@@ -171,7 +173,7 @@ def show(session: Session, notice: str) -> None:
 
 
 @command("thread", "p2pblog thread 5feceb66ff")
-@click.argument("notice", metavar="ID")
+@notice_argument
 def thread(session: Session, notice: str) -> None:
     """The conversation that a notice belongs to."""
     document = session.ask("thread", notice=words.check_id(notice))
@@ -180,7 +182,7 @@ def thread(session: Session, notice: str) -> None:
 
 
 @command("entry", "p2pblog entry 5feceb66ff --raw --json")
-@click.argument("entry", metavar="ID")
+@click.argument("entry", metavar="ID", shell_complete=offers("notices"))
 @click.option("--raw", is_flag=True, help="The exact bytes, in hexadecimal, to be checked with other tools.")
 def entry(session: Session, entry: str, raw: bool) -> None:
     """The signed entry behind a notice."""
