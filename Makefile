@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run demo test sim sim-long bench lint lock clean
+.PHONY: run demo test fuzz sim sim-long bench lint lock clean
 
 run: .venv/ready
 	@$(BIN)/p2pblog id >/dev/null 2>&1 || $(BIN)/p2pblog init || $(BIN)/p2pblog id
@@ -13,6 +13,10 @@ demo: .venv/ready
 
 test: .venv/ready-dev lint sim
 	$(BIN)/python -m pytest
+
+# Bytes from anybody, pushed through every reader, new and many each time; a quarter of an hour.
+fuzz: .venv/ready-dev
+	P2PBLOG_SEARCH=1 $(BIN)/python -m pytest tests/test_fuzz.py
 
 # A few small simulations, in seconds.
 sim: .venv/ready-dev

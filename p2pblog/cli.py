@@ -32,6 +32,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "news": ("notifications",),
     "lists": ("list", "lists"),
     "files": ("media",),
+    "completing": ("completion",),
     "simulator": ("sim",),
 }
 """File of `p2pblog.commands` -> the commands in it."""

@@ -24,6 +24,7 @@ from p2pblog.core.address import Endpoint, Link
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Located
+from p2pblog.core.lookalikes import Bearers
 from p2pblog.core.media import Attachment, FileHash
 from p2pblog.core.payload import Boost, Edit, Note, Payload, Quote, Ref
 from p2pblog.core.polls import Tally
@@ -32,7 +33,7 @@ from p2pblog.core.timelines import Row
 from p2pblog.errors import BadAddress, Malformed, NotFound, UsageError
 from p2pblog.gossip.driver import Driver
 from p2pblog.rendezvous.driver import Meeting
-from p2pblog.store import Follow, Store
+from p2pblog.store import Follow, FollowRow, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,16 @@ class Desk:
         if located is None:
             raise NotFound("this node holds no such entry")
         return located
+
+    async def _known_names(self, rows: Sequence[FollowRow]) -> Bearers:
+        """The names of those whom we follow, and our own."""
+        own = self._author.identity_hash
+        name, _bio = await self._store.profile(own)
+        pairs = [(address.spell(own), name)]
+        for row in rows:
+            spelled = address.spell(row.identity)
+            pairs += [(spelled, row.petname), (spelled, row.name)]
+        return Bearers.of(pairs)
 
     def _marked(self, rows: Sequence[Row]) -> list[NoticeDocument]:
         """Notices where all are shown: those that a mute hides from timelines bear a mark."""

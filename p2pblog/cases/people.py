@@ -11,6 +11,7 @@ from p2pblog.control.words import check_budget, check_petname
 from p2pblog.core import address
 from p2pblog.core.address import Link
 from p2pblog.core.keys import IdentityHash
+from p2pblog.core.lookalikes import Bearers
 from p2pblog.errors import NotFound, UsageError, UserError
 from p2pblog.gossip.events import Candidates, Interested, Uninterested
 from p2pblog.store import Follow, FollowRow
@@ -85,15 +86,19 @@ class People(Desk):
         return row
 
     async def following(self) -> list[FollowDocument]:
-        return [self._follow_document(row) for row in await self._store.follow_rows()]
+        rows = await self._store.follow_rows()
+        bearers = await self._known_names(rows)
+        return [self._follow_document(row, bearers) for row in rows]
 
     async def _follow_row(self, identity: IdentityHash) -> FollowDocument:
         rows = await self._store.follow_rows()
-        return next(self._follow_document(row) for row in rows if row.identity == identity)
+        bearers = await self._known_names(rows)
+        return next(self._follow_document(row, bearers) for row in rows if row.identity == identity)
 
-    def _follow_document(self, row: FollowRow) -> FollowDocument:
+    def _follow_document(self, row: FollowRow, bearers: Bearers) -> FollowDocument:
+        spelled = address.spell(row.identity)
         return FollowDocument(
-            address=address.spell(row.identity),
+            address=spelled,
             name=row.name,
             petname=row.petname,
             entries=row.entries,
@@ -102,6 +107,7 @@ class People(Desk):
             no_boosts=row.no_boosts,
             budget=row.budget,
             private=row.private,
+            lookalike=bearers.other(row.name, spelled),
         )
 
     def _state(self, identity: IdentityHash) -> str:

@@ -57,6 +57,7 @@ class Profiles(Desk):
     async def _profile_document(self, whose: IdentityHash) -> ProfileDocument:
         told = await self._store.whole_profile(whose) or Profile("")
         follow = self._follows.get(whose)
+        bearers = await self._known_names(await self._store.follow_rows())
         return ProfileDocument(
             address=spell(whose),
             name=told.name or None,
@@ -64,4 +65,5 @@ class Profiles(Desk):
             links=list(told.links),
             pinned=[notice.hex() for notice in await self._store.pins(whose)],
             petname=None if follow is None else follow.petname,
+            lookalike=bearers.other(told.name or None, spell(whose)),
         )

@@ -33,7 +33,7 @@ class Writing(Polling, Files):
         signed, warning, language = self._as_signed(text), *_beside(cw, lang)
         asked = self._poll(signed, poll, closes)
         ref = None if reply_to is None else await self._notice_ref(reply_to)
-        files = await self._attach(signed, media or ())
+        files = await self._attach("".join((signed, *(poll or ()))), media or ())
         written = await self._author.write(Note(signed, ref, warning, language, None, asked, files))
         self._forget_uploads(media or ())
         return self._written(written, Note.type)

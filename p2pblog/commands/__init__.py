@@ -27,6 +27,21 @@ def command(name: str, example: str) -> Callable[[Callable[..., Any]], click.Com
     return decorate
 
 
+def offers(what: str) -> Callable[[click.Context, click.Parameter, str], Any]:
+    """What a shell completes an argument or option with: "people", "notices" or "bookmarks"."""
+
+    def complete(context: click.Context, _: click.Parameter, typed: str) -> Any:
+        from p2pblog.commands import completing  # only when Tab was pressed
+
+        return completing.OFFERS[what](context, typed)
+
+    return complete
+
+
+address_argument = click.argument("address", shell_complete=offers("people"))
+notice_argument = click.argument("notice", metavar="ID", shell_complete=offers("notices"))
+
+
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from p2pblog.commands import now_ms
-from p2pblog.commands.reading import petnames, rows_option
+from p2pblog.commands.reading import follows_of, rows_option
 from p2pblog.control import words
 from p2pblog.errors import UsageError
 from p2pblog.pages import news as pages
@@ -31,7 +31,8 @@ def notifications(context: click.Context, session: Session, limit: int, before: 
         return
     before = None if before is None else words.check_id(before)
     document = session.ask("notifications", limit=limit, before=before, unread=unread)
-    called = {} if session.json else petnames(session)
+    follows = [] if session.json else follows_of(session)
+    called = {follow["address"]: follow["petname"] for follow in follows}
     session.show(document, lambda: pages.notifications_page(document, called, now_ms(), unread, before is not None))
 
 

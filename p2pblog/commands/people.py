@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from p2pblog.commands import command, now_ms, qr_lines
+from p2pblog.commands import address_argument, command, now_ms, qr_lines
 from p2pblog.control import words
 from p2pblog.errors import UserError
 from p2pblog.pages import notices, people
@@ -52,7 +52,7 @@ def _profile_page(session: Session, profile: ProfileDocument) -> Page:
 
 
 @command("follow", "p2pblog follow p2pblog:ADDRESS --petname bob\np2pblog follow bob --no-boosts --budget 3/day")
-@click.argument("address")
+@address_argument
 @click.option("--petname", metavar="P", help="What you call them; works wherever an ADDRESS does.")
 @click.option("--no-boosts/--boosts", default=None, help="Whether what they boost stays out of your timeline.")
 @click.option("--budget", metavar="N/PERIOD", help="Only the best N an hour, day or week, as 3/day; or none.")
@@ -77,7 +77,7 @@ def follow(
 
 
 @command("unfollow", "p2pblog unfollow bob")
-@click.argument("address")
+@address_argument
 def unfollow(session: Session, address: str) -> None:
     """Follow somebody no longer."""
     document = session.ask("unfollow", address=words.check_utf8(address, "the address"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import click
 
-from p2pblog.commands import command, now_ms
+from p2pblog.commands import command, notice_argument, now_ms, offers
 from p2pblog.config import TIMELINE_ROWS_MAX
 from p2pblog.control import client, words
 from p2pblog.errors import UsageError, UserError
@@ -16,23 +17,46 @@ from p2pblog.session import Session
 from p2pblog.terminal import Page, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, NoticeDocument
+    from p2pblog.control.api import FollowDocument, IdDocument, NoticeDocument
 
 BOOSTED_MAX = 100
 """Boosted notices looked up for one page, a question each; of more a page shows the id alone."""
 
 
-def _known(session: Session, notices: Sequence[NoticeDocument]) -> pages.Known:
-    """What a page says beside its notices. The page stands without it, so an error here only leaves it out."""
-    return pages.Known(petnames(session), _boosted(session, notices))
+def _known(session: Session, notices: Sequence[NoticeDocument], at_home: bool = False) -> pages.Known:
+    """What a page says beside its notices. The page stands without it, so an error here only leaves it out. `at_home`:
+    it is the timeline of oneself and those whom one follows."""
+    return _known_with(session, notices, follows_of(session), at_home)
 
 
-def petnames(session: Session) -> dict[str, str | None]:
+def follows_of(session: Session) -> list[FollowDocument]:
     try:
-        follows: list[FollowDocument] = session.ask("following")
+        found: list[FollowDocument] = session.ask("following")
     except UserError:
-        return {}
-    return {follow["address"]: follow["petname"] for follow in follows}
+        return []
+    return found
+
+
+def _known_with(
+    session: Session, notices: Sequence[NoticeDocument], follows: Sequence[FollowDocument], at_home: bool
+) -> pages.Known:
+    petnames = {follow["address"]: follow["petname"] for follow in follows}
+    boosted = _boosted(session, notices)
+    shown = [*notices, *boosted.values()]
+    unfollowed = {notice["author"] for notice in shown} - petnames.keys()
+    # At home the one speaker who is not followed is oneself: only for the sake of others it is asked who that is.
+    is_strange = len(unfollowed) > at_home or any(each["author"] in unfollowed for each in boosted.values())
+    warnings = pages.name_warnings(shown, follows, _own(session) if is_strange else None)
+    return pages.Known(petnames, boosted, warnings)
+
+
+@lru_cache(1)
+def _own(session: Session) -> IdDocument | None:
+    try:
+        found: IdDocument = session.ask("id")
+    except UserError:
+        return None
+    return found
 
 
 def _boosted(session: Session, notices: Sequence[NoticeDocument]) -> dict[str, NoticeDocument]:
@@ -72,8 +96,8 @@ rows_option = click.option(
 
 @command("timeline", "p2pblog timeline -n 50\np2pblog timeline --author bob -f\np2pblog timeline --list beekeepers")
 @rows_option
-@click.option("--before", metavar="ID", help="Only what stands below this one.")
-@click.option("--author", metavar="ADDRESS", help="Only notices of this one person.")
+@click.option("--before", metavar="ID", shell_complete=offers("notices"), help="Only what stands below this one.")
+@click.option("--author", metavar="ADDRESS", shell_complete=offers("people"), help="Only notices of this one person.")
 @click.option("--tag", metavar="T", help="Only notices with this tag, of everybody whose notices are here.")
 @click.option("--list", "of_list", metavar="NAME", help="Only notices of the members of this list.")
 @click.option("-f", "--follow", "live", is_flag=True, help="Go on with new ones as they come, until Ctrl-C.")
@@ -111,7 +135,8 @@ def _timeline_page(
 ) -> Page:
     if not notices:
         return pages.empty_timeline_page(older, of_some, tag, session.command)
-    return pages.timeline_page(notices, now_ms(), session.columns, _known(session, notices))
+    known = _known(session, notices, at_home=not of_some and tag is None)
+    return pages.timeline_page(notices, now_ms(), session.columns, known)
 
 
 def _follow_live(session: Session, limit: int, asked: dict[str, str | None], of_some: bool) -> None:
@@ -121,18 +146,18 @@ def _follow_live(session: Session, limit: int, asked: dict[str, str | None], of_
             document = session.ask("timeline", limit=limit, **asked)
             shown = {notice["id"] for notice in document}
             session.show(document, lambda: _timeline_page(session, document[::-1], False, of_some, asked["tag"]))
-        called: dict[str, str | None] = {}
+        follows: list[FollowDocument] = []
         for notice in notices:
             if notice["id"] in shown:
                 continue
-            if not session.json and notice["author"] not in called:  # maybe followed only now
-                called = petnames(session)
-            _show_one(session, notice, called)
+            if not session.json and all(notice["author"] != follow["address"] for follow in follows):
+                follows = follows_of(session)  # maybe followed only now
+            _show_one(session, notice, follows)
 
 
-def _show_one(session: Session, notice: NoticeDocument, called: dict[str, str | None]) -> None:
+def _show_one(session: Session, notice: NoticeDocument, follows: Sequence[FollowDocument]) -> None:
     def page() -> Page:
-        known = pages.Known(called, _boosted(session, [notice]))
+        known = _known_with(session, [notice], follows, at_home=False)
         return [line(), *pages.notice_lines(notice, now_ms(), session.columns, known)]
 
     session.show(notice, page)
@@ -140,7 +165,9 @@ def _show_one(session: Session, notice: NoticeDocument, called: dict[str, str | 
 
 @command("bookmarks", "p2pblog bookmarks -n 50")
 @rows_option
-@click.option("--before", metavar="ID", help="Only what was bookmarked before this one.")
+@click.option(
+    "--before", metavar="ID", shell_complete=offers("bookmarks"), help="Only what was bookmarked before this one."
+)
 def bookmarks(session: Session, limit: int, before: str | None) -> None:
     """The notices that you remember, the last one first."""
     before = None if before is None else words.check_id(before)
@@ -177,7 +204,7 @@ def search(session: Session, query: tuple[str, ...], limit: int, before: str | N
 
 
 @command("show", "p2pblog show 5feceb66ff")
-@click.argument("notice", metavar="ID")
+@notice_argument
 @click.option("--history", is_flag=True, help="All the words that it had, the first ones first.")
 def show(session: Session, notice: str, history: bool) -> None:
     """One notice."""
@@ -193,7 +220,7 @@ def show(session: Session, notice: str, history: bool) -> None:
 
 
 @command("thread", "p2pblog thread 5feceb66ff")
-@click.argument("notice", metavar="ID")
+@notice_argument
 def thread(session: Session, notice: str) -> None:
     """The conversation that a notice belongs to."""
     document = session.ask("thread", notice=words.check_id(notice))
@@ -202,7 +229,7 @@ def thread(session: Session, notice: str) -> None:
 
 
 @command("entry", "p2pblog entry 5feceb66ff --raw --json")
-@click.argument("entry", metavar="ID")
+@click.argument("entry", metavar="ID", shell_complete=offers("notices"))
 @click.option("--raw", is_flag=True, help="The exact bytes, in hexadecimal, to be checked with other tools.")
 def entry(session: Session, entry: str, raw: bool) -> None:
     """The signed entry behind a notice."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from p2pblog.commands import command
+from p2pblog.commands import command, notice_argument, offers
 from p2pblog.config import NOTE_BYTES_MAX
 from p2pblog.control import words
 from p2pblog.errors import NotFound, UsageError
@@ -31,7 +31,7 @@ UNDONE = {"unboost": "boost", "unlike": "like", "unpin": "pin"}
     'p2pblog post "Look!" --media bees.jpg --alt "Bees on a flower"',
 )
 @click.argument("text")
-@click.option("--reply-to", metavar="ID", help="The notice that this one answers.")
+@click.option("--reply-to", metavar="ID", shell_complete=offers("notices"), help="The notice that this one answers.")
 @click.option("--cw", metavar="TEXT", help="A content warning: what readers see before they ask for the text.")
 @click.option("--lang", metavar="TAG", help="The language of the text, as en or pt-BR.")
 @click.option("--poll", metavar="OPTION", multiple=True, help="Something to choose from; give it 2 to 10 times.")
@@ -146,28 +146,28 @@ def _meant(session: Session, route: str, typed: str) -> str:
 
 
 @command("boost", "p2pblog boost 5feceb66ff")
-@click.argument("notice", metavar="ID")
+@notice_argument
 def boost(session: Session, notice: str) -> None:
     """Show somebody's notice to those who follow you."""
     _write_about(session, "boost", notice)
 
 
 @command("like", "p2pblog like 5feceb66ff")
-@click.argument("notice", metavar="ID")
+@notice_argument
 def like(session: Session, notice: str) -> None:
     """Like a notice."""
     _write_about(session, "like", notice)
 
 
 @command("unboost", "p2pblog unboost 5feceb66ff")
-@click.argument("notice", metavar="ID")
+@notice_argument
 def unboost(session: Session, notice: str) -> None:
     """Take back your boost of a notice."""
     _write_about(session, "unboost", notice)
 
 
 @command("unlike", "p2pblog unlike 5feceb66ff")
-@click.argument("notice", metavar="ID")
+@notice_argument
 def unlike(session: Session, notice: str) -> None:
     """Take back your like of a notice."""
     _write_about(session, "unlike", notice)
@@ -188,14 +188,14 @@ def unpin(session: Session, notice: str) -> None:
 
 
 @command("delete", "p2pblog delete 5feceb66ff")
-@click.argument("notice", metavar="ID")
+@notice_argument
 def delete(session: Session, notice: str) -> None:
     """Take back a notice of your own. Nodes hide it as they hear of it; nobody can make them forget it."""
     _write_about(session, "delete", notice)
 
 
 @command("bookmark", "p2pblog bookmark 5feceb66ff")
-@click.argument("notice", metavar="ID")
+@notice_argument
 def bookmark(session: Session, notice: str) -> None:
     """Remember a notice. Nobody else hears of it."""
     document = session.ask("bookmark", notice=words.check_id(notice))
@@ -203,7 +203,7 @@ def bookmark(session: Session, notice: str) -> None:
 
 
 @command("unbookmark", "p2pblog unbookmark 5feceb66ff")
-@click.argument("notice", metavar="ID")
+@click.argument("notice", metavar="ID", shell_complete=offers("bookmarks"))
 def unbookmark(session: Session, notice: str) -> None:
     """Remember a notice no longer."""
     document = session.ask("unbookmark", notice=words.check_id(notice))

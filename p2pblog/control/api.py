@@ -43,17 +43,21 @@ class WrittenDocument(TypedDict):
 
 
 class ProfileDocument(TypedDict):
+    """`lookalike`: the address of somebody followed whose name one's own looks like."""
+
     address: str
     name: str | None
     bio: str | None
     links: list[str]
     pinned: list[str]
     petname: str | None
+    lookalike: str | None
 
 
 class FollowDocument(TypedDict):
     """`state` is "searching" until somebody had the feed, then "found"; "disputed" while one of its logs has two
-    histories and its owner has not said which one counts."""
+    histories and its owner has not said which one counts. `lookalike`: the address of somebody else, oneself or
+    followed, whose name theirs looks like."""
 
     address: str
     name: str | None
@@ -64,6 +68,7 @@ class FollowDocument(TypedDict):
     no_boosts: bool
     budget: str | None
     private: bool
+    lookalike: str | None
 
 
 class MuteDocument(TypedDict):

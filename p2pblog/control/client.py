@@ -22,6 +22,9 @@ GONE = {errno.ENOENT, errno.ECONNREFUSED, errno.ENOTSOCK, errno.ENOTDIR}
 HEAD_BYTES_MAX = 64 * 1024
 """Status line and headers of an answer: what the standard library allows for one line."""
 
+ANSWER_BYTES_MAX = 128 * 1024 * 1024
+"""The body of an answer: 1,000 notices of 5,000 characters, each escaped to 12 bytes of JSON, twice over."""
+
 
 class _NoAnswer(Exception):
     """What came is no HTTP answer, or only a part of one."""
@@ -70,7 +73,7 @@ def _document(status: int, data: bytes) -> Any:
         if status == 200 and not (isinstance(document, dict) and "error" in document):
             return document
         error = USER_ERRORS[document["exit_code"]](str(document["error"]), document["hint"])
-    except (ValueError, KeyError, TypeError) as unreadable:
+    except (ValueError, KeyError, TypeError, RecursionError) as unreadable:
         raise UserError("the daemon's answer cannot be read: is it of the same version?") from unreadable
     raise error
 
@@ -123,7 +126,7 @@ class _Connection:
             if left <= 0 or not header.endswith(b"\n"):
                 raise _NoAnswer
             if name.lower() == b"content-length" and value.strip().isdigit():
-                self._size = int(value)
+                self._size = _size(value.strip())
         return int(rest[:3])
 
     def body(self) -> bytes:
@@ -159,6 +162,13 @@ class _Connection:
             if error.errno in GONE:
                 raise not_running(self.home) from error
             raise
+
+
+def _size(digits: bytes) -> int:
+    """Bytes of a body; room for all of them is made at once. Raises _NoAnswer."""
+    if len(digits) > len(str(ANSWER_BYTES_MAX)) or int(digits) > ANSWER_BYTES_MAX:
+        raise _NoAnswer
+    return int(digits)
 
 
 def _check_own(folder: Path) -> None:

@@ -16,6 +16,7 @@ from p2pblog.pages.values import (
     ago,
     counted,
     fields,
+    name_warning,
     short_id,
     try_line,
     who,
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from p2pblog.control.api import (
         BookmarkDocument,
         EntryDocument,
+        FollowDocument,
+        IdDocument,
         NoticeDocument,
         ThreadDocument,
         VersionDocument,
         WrittenDocument,
     )
+    from p2pblog.core.lookalikes import Bearers
 
 NOTICE_RECORD_OVERHEAD = 230
 """Bytes of a DHT notice record beside the text: body 115 to 140, signature 66, frames and the payload's names."""
@@ -47,13 +51,44 @@ REPLY_OVERHEAD = 117
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the reader knows beside the notices of a page: whom they follow, each with a petname or None, by address;
-    and boosted notices, by id."""
+    boosted notices, by id; and warnings beside names that look like others, by (address, name)."""
 
     petnames: Mapping[str, str | None] = field(default_factory=dict)
     boosted: Mapping[str, NoticeDocument] = field(default_factory=dict)
+    warnings: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
 
 
 NOTHING_KNOWN = Known()
+
+
+def name_warnings(
+    notices: Sequence[NoticeDocument], follows: Sequence[FollowDocument], own: IdDocument | None
+) -> dict[tuple[str, str | None], str]:
+    """What stands beside the names on a page: of those followed the daemon has said whom they look like; others are
+    compared with these and, where `own` is given, with oneself."""
+    followed = {follow["address"]: follow for follow in follows}
+    called = {follow["address"]: follow["petname"] or follow["name"] for follow in follows}
+    if own is not None:
+        called[own["address"]] = own["name"]
+    bearers: Bearers | None = None
+    found = {}
+    for address, name in dict.fromkeys((notice["author"], notice["name"]) for notice in notices):
+        like = followed[address]["lookalike"] if address in followed else None
+        if own is not None and name is not None and address not in called:
+            bearers = bearers or _bearers(follows, own)
+            like = bearers.other(name, address)
+        if warning := name_warning(name, like, called.get(like or "")):
+            found[address, name] = warning
+    return found
+
+
+def _bearers(follows: Sequence[FollowDocument], own: IdDocument) -> Bearers:
+    from p2pblog.core.lookalikes import Bearers  # only where strangers are on the page
+
+    pairs = [(own["address"], own["name"])]
+    return Bearers.of(
+        [*pairs, *((each["address"], name) for each in follows for name in (each["petname"], each["name"]))]
+    )
 
 
 def notice_lines(
@@ -128,9 +163,12 @@ def _head(notice: NoticeDocument, now_ms: int, columns: int, known: Known, lead:
         word = line(*word, Piece(short_id(notice["boost_of"] or ""), Style.ID))
     people = [notice, original] if word and original else [notice]
     letters = len(f" ({'x' * ADDRESS_LETTERS})") * len(people)
+    warnings = [known.warnings.get((each["author"], each["name"])) for each in people]
     room = columns - len(lead) - letters - sum(width(piece.text) for piece in (*word, *tail))
+    room -= sum(1 + width(warning) for warning in warnings if warning)
     called = [
-        who(each["name"], each["author"], known.petnames.get(each["author"]), room // len(people)) for each in people
+        who(each["name"], each["author"], known.petnames.get(each["author"]), room // len(people), warning)
+        for each, warning in zip(people, warnings, strict=True)
     ]
     return line(Piece(lead, Style.DIM), *called[0], *word, *(called[1] if len(called) > 1 else ()), *tail)
 

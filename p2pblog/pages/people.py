@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from p2pblog.pages.notices import Known, notice_lines
-from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, fields, short_id, table, try_line, who
+from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, fields, name_warning, short_id, table, try_line, who
 from p2pblog.terminal import Page, Piece, Style, clean_line, clean_name, clean_text, line, wrap
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def profile_page(
     petname = [("petname", clean_name(profile["petname"]) or "")] if profile["petname"] else []
     rows = [*petname, ("name", clean_name(profile["name"]) or "(none)"), ("address", profile["address"])]
     page = fields(rows)
+    if warning := name_warning(profile["name"], profile["lookalike"]):
+        page[len(petname)] += line(" ", Piece(warning, Style.WARNING))
     bio = wrap(clean_text(profile["bio"] or ""), min(columns, TEXT_COLUMNS_MAX) - 2) if profile["bio"] else []
     page += [line("  ", text) for text in bio]
     for link in profile["links"]:  # cut where it is too long: what wraps to the first column could be anything
@@ -59,7 +61,9 @@ def follow_page(follow: FollowDocument, now_ms: int) -> Page:
     newest = f", the newest {ago(follow['newest'], now_ms)}" if follow["newest"] is not None else ""
     state = "searching for it" if follow["state"] == "searching" else f"{held} held{newest}"
     terms = "".join(f"; {term}" for term in _terms(follow))
-    return [line(*who(follow["name"], follow["address"], follow["petname"]), f": {state}{terms}")]
+    warning = name_warning(follow["name"], follow["lookalike"])
+    whose = who(follow["name"], follow["address"], follow["petname"], warning=warning)
+    return [line(*whose, f": {state}{terms}")]
 
 
 def _terms(follow: FollowDocument) -> list[str]:
@@ -72,6 +76,8 @@ def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int,
     """`command` is how this program is called here."""
     if not follows:
         return [line("You follow nobody yet."), try_line(f"{command} follow ADDRESS")]
+    called = {follow["address"]: follow["petname"] or follow["name"] for follow in follows}
+    warnings = [name_warning(each["name"], each["lookalike"], called.get(each["lookalike"] or "")) for each in follows]
     rows = [
         [
             clean_name(follow["petname"]) or "",
@@ -79,9 +85,9 @@ def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int,
             follow["address"],
             f"{follow['entries']:,}",
             "" if follow["newest"] is None else ago(follow["newest"], now_ms),
-            ", ".join([follow["state"], *_terms(follow)]),
+            ", ".join([follow["state"], *_terms(follow)]) + (f" {warning}" if warning else ""),
         ]
-        for follow in follows
+        for follow, warning in zip(follows, warnings, strict=True)
     ]
     header = ["PETNAME", "NAME", "ADDRESS", "ENTRIES", "NEWEST", "STATE"]
     if columns >= 120:

@@ -19,6 +19,8 @@ TEXT_COLUMNS_MAX = 100
 NAME_COLUMNS_MIN = 8
 """Columns that a name keeps where a head is crowded; a line that wraps is better than a name that nobody knows."""
 NAME_COLUMNS_MAX = 40
+WARNED_COLUMNS_MAX = 16
+"""Columns of a name within a warning: the letters beside it say who is meant."""
 TWO_NAMES_COLUMNS_MIN = 20
 """Below it a petname and a name side by side would both be cut to nothing."""
 
@@ -70,19 +72,40 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def who(name: str | None, address: str, petname: str | None = None, columns: int = NAME_COLUMNS_MAX) -> Line:
-    """Whose it is: the reader's own word for them first, then what they call themselves and the letters of the address.
+def who(
+    name: str | None,
+    address: str,
+    petname: str | None = None,
+    columns: int = NAME_COLUMNS_MAX,
+    warning: str | None = None,
+) -> Line:
+    """Whose it is: the reader's own word for them first, then what they call themselves and the letters of the address;
+    then a warning that the name looks like another one.
 
     The names together take at most `columns`; where that is too few for two, the reader's own word stands alone.
     """
+    warned = () if warning is None else line(" ", Piece(warning, Style.WARNING))
     letters, shown, own_word = address[:ADDRESS_LETTERS], clean_name(name), clean_name(petname)
     first = own_word or shown
     if first is None:
-        return line(Piece(f"({letters})", Style.DIM))
+        return line(Piece(f"({letters})", Style.DIM), *warned)
     second = None if first == shown or columns < TWO_NAMES_COLUMNS_MIN else shown
     room = min(columns, NAME_COLUMNS_MAX) if second is None else (min(columns, NAME_COLUMNS_MAX) - 2) // 2
     beside = f"({letters})" if second is None else f"({fit(second, room)}, {letters})"
-    return line(Piece(fit(first, max(NAME_COLUMNS_MIN, room)), Style.NAME), " ", Piece(beside, Style.DIM))
+    return line(Piece(fit(first, max(NAME_COLUMNS_MIN, room)), Style.NAME), " ", Piece(beside, Style.DIM), *warned)
+
+
+def name_warning(name: str | None, like: str | None, called: str | None = None) -> str | None:
+    """What stands beside a name that looks like that of the address `like`, whom the reader knows as `called`; or that
+    has letters of several alphabets in one word, and looks like a word of one of them. None beside any other name."""
+    if like is not None:
+        letters, shown = like[:ADDRESS_LETTERS], clean_name(called)
+        return f"⚠ not {letters}" if shown is None else f"⚠ not {fit(shown, WARNED_COLUMNS_MAX)} ({letters})"
+    if name is None or name.isascii():
+        return None
+    from p2pblog.core.lookalikes import mixes_scripts
+
+    return "⚠ mixed letters" if mixes_scripts(name) else None
 
 
 def try_line(typed: str) -> Line:

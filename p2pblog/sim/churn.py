@@ -181,7 +181,7 @@ def read_trace(path: str) -> dict[int, list[tuple[int, int]]]:
             for row in csv.DictReader(lines):
                 start_us, end_us = (int(float(row[name]) * SECOND_US) for name in ("start_s", "end_s"))
                 spells[int(row["node"])].append((start_us, end_us))
-    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, OverflowError) as error:
+    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
         raise UsageError(f"the trace {path} is no CSV with node, start_s and end_s: {error}") from error
     for number, listed in spells.items():
         listed.sort()

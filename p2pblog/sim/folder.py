@@ -49,7 +49,7 @@ class Result:
         self.place = place
         try:
             document = json.loads((place / RESULT).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{place / RESULT} can't be read as a result: {error}") from error
         if not isinstance(document, dict) or not {"scenario", "seed", "nodes"} <= document.keys():
             raise UserError(f"{place / RESULT} is no result of a run")
@@ -67,7 +67,7 @@ class Result:
                     for row in csv.DictReader(file)
                     if all(row[name] != "" for name in names)
                 ]
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, csv.Error) as error:
                 raise UserError(f"{path} is no table of a run: {error!r}") from error
 
 

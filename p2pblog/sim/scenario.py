@@ -20,6 +20,11 @@ T = TypeVar("T")
 NODES_MIN = 20
 """Every scenario runs with so many nodes, and with more."""
 
+SCENARIO_CHARACTERS_MAX = 64 * 1024
+LINE_CHARACTERS_MAX = 1_000
+"""Of a scenario's file: ten times our longest one. A key of many parts takes tomllib memory with the square of their
+number, and all of them stand in one line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Follows:
@@ -165,9 +170,13 @@ def find(name: str) -> Scenario:
 
 def read(name: str, text: str) -> Scenario:
     """A scenario from its file's text. Raises UsageError."""
+    if len(text) > SCENARIO_CHARACTERS_MAX or max(map(len, text.splitlines()), default=0) > LINE_CHARACTERS_MAX:
+        raise UsageError(
+            f"the scenario {name} has over {SCENARIO_CHARACTERS_MAX:,} characters, or {LINE_CHARACTERS_MAX:,} in a line"
+        )
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"the scenario {name} is no TOML: {error}") from error
     scenario = fill(Scenario, {"name": name, **table}, f"the scenario {name}")
     if scenario.nodes < NODES_MIN:

@@ -176,6 +176,7 @@ def a_follow(address: str, **more: Any) -> Any:
         "no_boosts": False,
         "budget": None,
         "private": False,
+        "lookalike": None,
         **more,
     }
 

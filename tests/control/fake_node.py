@@ -312,7 +312,7 @@ class FakeNode:
         self.name = self.name if name is None else name
         self.bio = self.bio if bio is None else bio
         told = {"address": ALICE, "name": self.name, "bio": self.bio, "links": self.links}
-        return {**told, "pinned": list(self.pinned), "petname": None}
+        return {**told, "pinned": list(self.pinned), "petname": None, "lookalike": None}
 
     async def follow(
         self,
@@ -326,7 +326,7 @@ class FakeNode:
         if len(address) != 56:
             raise UsageError("an address has 56 characters")
         row = {"address": address, "name": None, "petname": petname, "entries": 0, "newest": None, "state": "searching"}
-        row |= {"no_boosts": bool(no_boosts), "budget": budget, "private": bool(private)}
+        row |= {"no_boosts": bool(no_boosts), "budget": budget, "private": bool(private), "lookalike": None}
         self.follows[address] = row
         return row
 

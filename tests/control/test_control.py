@@ -510,7 +510,9 @@ def ok(body: bytes) -> bytes:
         (b"what?\r\n\r\n", NotRunning, "stopped before it answered"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", NotRunning, "stopped before it answered"),
         (b"HTTP/1.1 200 OK\r\nX: " + bytes(100_000) + b"\r\n\r\n{}", NotRunning, "stopped before it answered"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5_000, NotRunning, "stopped before it answered"),
         (ok(b"{"), UserError, "cannot be read"),
+        (ok(b"[" * 9_000), UserError, "cannot be read"),
         (ok(b'{"error": "no", "hint": null, "exit_code": 99}'), UserError, "cannot be read"),
         (b"HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\n[]", UserError, "cannot be read"),
     ],
@@ -523,6 +525,13 @@ def test_a_daemon_that_misbehaves_is_a_sentence(
         client.call(home, "status", timeout_s=0.3 if answer is None else 10.0)
     daemon.join()
     assert type(caught.value) is kind
+
+
+def test_room_is_made_for_an_answer_within_the_limit_only() -> None:
+    most = client.ANSWER_BYTES_MAX
+    assert [client._size(b"%d" % size) for size in (0, most - 1, most)] == [0, most - 1, most]
+    with pytest.raises(client._NoAnswer):
+        client._size(b"%d" % (most + 1))
 
 
 def test_a_daemon_that_stops_ends_a_live_timeline(home: Home) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgpack
 import pytest
-from core_scenes import VALUES
 from hypothesis import example, given
 from hypothesis import strategies as st
+from values import VALUES
 
 from p2pblog.core import codec
 from p2pblog.errors import LocalProtocolError, Malformed, NotCanonical, RemoteProtocolError, TooLarge

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from builders import NOON, key_pair, person
-from core_scenes import VALUES, flipped, tampered
+from core_scenes import flipped, tampered
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from values import VALUES
 from vectors.parts import WEAK_KEYS
 
 from p2pblog.config import PAYLOAD_BYTES_MAX, SEQ_MAX, TIME_MS_MAX

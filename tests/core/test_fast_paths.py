@@ -9,11 +9,12 @@ from typing import Any
 import msgpack
 import pytest
 from builders import person
-from core_scenes import VALUES, alice_with_a_long_log, flipped, tampered
+from core_scenes import alice_with_a_long_log, flipped, tampered
 from hypothesis import example, given
 from hypothesis import strategies as st
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
+from values import VALUES
 
 from p2pblog.config import NOTE_BYTES_MAX, NOTE_CHARACTERS_MAX, PAYLOAD_BYTES_MAX, RUN_BYTES_MAX, TIME_MS_MAX
 from p2pblog.core import codec, runs

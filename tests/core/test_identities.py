@@ -10,9 +10,10 @@ from dataclasses import replace
 import nacl.bindings as sodium
 import pytest
 from builders import key_pair, person
-from core_scenes import VALUES, flipped, tampered
+from core_scenes import flipped, tampered
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from values import VALUES
 
 from p2pblog.config import SEQ_MAX, STATEMENTS_MAX
 from p2pblog.core import codec, identity

@@ -164,7 +164,7 @@ def test_the_fullest_notice_fits_a_payload() -> None:
     left = NOTE_WITH_FILES_BYTES_MAX - FILES_PER_NOTE_MAX * (len(alt.encode()) + len(name))
     far = Ref(HASH, HASH, 2**32 - 1, HASH)
     warning, language = "\U0001f41d" * WARNING_CHARACTERS_MAX, "de-" + "-".join(["x"] * 15)
-    note = Note("é" * (left // 2), far, warning, language, Quote(far, far), (full,) * FILES_PER_NOTE_MAX)
+    note = Note("é" * (left // 2), far, warning, language, Quote(far, far), None, (full,) * FILES_PER_NOTE_MAX)
     assert len(encode(note)) <= PAYLOAD_BYTES_MAX
     assert decode(encode(note)) == note
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from builders import person, ref
-from core_scenes import VALUES, tampered
+from core_scenes import tampered
 from hypothesis import given
 from hypothesis import strategies as st
+from values import VALUES
 
 from p2pblog.config import (
     NAME_CHARACTERS_MAX,

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from builders import NOON, key_pair, person
-from core_scenes import VALUES, alice_with_a_long_log, flipped, tampered
+from core_scenes import alice_with_a_long_log, flipped, tampered
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from values import VALUES
 
 from p2pblog.config import PAYLOAD_BYTES_MAX, RUN_BYTES_MAX, RUN_ENTRIES_MAX, SEQ_MAX, TIME_MS_MAX
 from p2pblog.core import codec

@@ -56,6 +56,24 @@ def test_a_mistake_is_named(text: str, said: str) -> None:
     assert said in caught.value.sentence
 
 
+@pytest.mark.parametrize("over", [-1, 0, 1])
+def test_a_file_or_a_line_of_too_many_characters_is_no_scenario(over: int) -> None:
+    line = "# " + "x" * (scenario.LINE_CHARACTERS_MAX + over - 2)
+    whole = (BEGINNING + "#\n" * scenario.SCENARIO_CHARACTERS_MAX)[: scenario.SCENARIO_CHARACTERS_MAX + over]
+
+    for text in (BEGINNING + line, whole):
+        if over > 0:
+            with pytest.raises(UsageError, match="has over 65,536 characters, or 1,000 in a line"):
+                scenario.read("mine", text)
+        else:
+            assert scenario.read("mine", text).name == "mine"
+
+
+def test_a_scenario_nested_too_deeply_is_no_toml() -> None:
+    with pytest.raises(UsageError, match="is no TOML"):
+        scenario.read("mine", BEGINNING + "x = " + ("[" * 900 + "\n") * 20)
+
+
 def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     for name in (str(tmp_path / "none.toml"), str(tmp_path) + "/.toml", "none"):
         with pytest.raises(NotFound):

@@ -1,4 +1,4 @@
-"""How long Hypothesis searches: the same examples in every run, or new and many with P2PBLOG_SEARCH=1."""
+"""How long Hypothesis searches: the same examples in every run, or new and many with P2PBLOG_SEARCH=1 (`make fuzz`)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,134 @@
+"""What a shell offers when Tab is pressed: petnames, addresses and ids, as the daemon knows them; and the scripts.
+
+Whatever goes wrong, nothing is offered and nothing is said: an answer between two keys must not scroll the terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete
+
+from p2pblog.commands import command
+from p2pblog.config import find_home
+from p2pblog.control import client
+from p2pblog.errors import UsageError, UserError
+from p2pblog.session import Session
+from p2pblog.terminal import clean_line, clean_name, fit, line
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import FollowDocument, NoticeDocument
+
+SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+TIMEOUT_S = 1.0
+"""How long a person at the Tab key waits for a daemon that does not answer."""
+NOTICES_MAX = 20
+"""Ids that are offered: those on the first page of a timeline."""
+ID_DIGITS = 10
+"""Digits of an id that is offered, as on a page."""
+HELP_COLUMNS = 60
+"""What stands beside an id or address; it fits a line of a terminal."""
+_PLAIN = "_.+-"
+"""What a word may hold beside letters and digits, and mean itself to every shell."""
+
+
+# --- what is offered --------------------------------------------------------------------------------------------------
+
+
+def people(context: click.Context, typed: str) -> list[CompletionItem]:
+    """Those whom one follows, by petname, and by address once letters of it are typed.
+
+    A shell reads some characters as orders of its own, and what it is given to complete a word is put there as it is:
+    who has no petname, or one that is not plain, is offered by address from the beginning.
+    """
+    follows: list[FollowDocument] = _ask(context, "following") or []
+    found = []
+    for follow in follows:
+        petname, address = follow["petname"], follow["address"]
+        plain = petname if petname is not None and is_plain(petname) and _sayable(petname) == petname else None
+        if plain is not None and plain.startswith(typed):
+            found.append(_item(plain, follow["name"], address))
+        elif address.startswith(typed) and (typed or plain is None):
+            found.append(_item(address, petname or follow["name"]))
+    return found
+
+
+def notices(context: click.Context, typed: str) -> list[CompletionItem]:
+    """The newest notices of the timeline, by id, each with its text beside it."""
+    return _ids(_ask(context, "timeline", limit=NOTICES_MAX), typed)
+
+
+def bookmarks(context: click.Context, typed: str) -> list[CompletionItem]:
+    """The same of the last bookmarks."""
+    return _ids(_ask(context, "bookmarks", limit=NOTICES_MAX), typed)
+
+
+OFFERS: dict[str, Callable[[click.Context, str], list[CompletionItem]]] = {
+    "people": people,
+    "notices": notices,
+    "bookmarks": bookmarks,
+}
+
+
+def is_plain(word: str) -> bool:
+    """Whether every shell takes this word for itself: letters and digits of any script, the marks on them and some
+    signs, no option, nothing that a page would show differently."""
+    return (
+        clean_name(word) == word
+        and word[:1] not in _PLAIN
+        and all(each in _PLAIN or each.isalnum() or unicodedata.category(each) in ("Mn", "Mc") for each in word)
+    )
+
+
+def _ids(found: list[NoticeDocument] | None, typed: str) -> list[CompletionItem]:
+    items = []
+    for notice in found or []:
+        if notice["id"].startswith(typed):
+            said = f"CW: {notice['cw']}" if notice["cw"] else notice["text"]
+            items.append(_item(notice["id"][: max(ID_DIGITS, len(typed))], notice["name"], said))
+    return items
+
+
+def _item(word: str, *said: str | None) -> CompletionItem:
+    beside = ": ".join(clean_line(each) for each in said if each)
+    return CompletionItem(word, help=_sayable(fit(beside, HELP_COLUMNS)) or None)
+
+
+def _sayable(text: str) -> str:
+    """In the characters of the standard output: one more would end in a traceback."""
+    encoding = sys.stdout.encoding or "ascii"
+    return text.encode(encoding, errors="replace").decode(encoding)
+
+
+def _ask(context: click.Context, route: str, **arguments: Any) -> Any:
+    """The daemon's answer, None where there is none. The commands that set the session's home do not run now."""
+    folder = context.find_root().params.get("folder")
+    try:
+        return client.call(find_home(folder), route, timeout_s=TIMEOUT_S, **arguments)
+    except (UserError, OSError, RuntimeError, ValueError):  # the latter three where the home can't be one
+        return None
+
+
+# --- the scripts ------------------------------------------------------------------------------------------------------
+
+
+@command("completion", 'eval "$(p2pblog completion bash)"')
+@click.argument("shell", metavar="bash|zsh|fish")
+def completion(session: Session, shell: str) -> None:
+    """Print the script by which a shell completes commands, petnames and ids.
+
+    \b
+    bash  add to ~/.bashrc:  eval "$(p2pblog completion bash)"
+    zsh   add to ~/.zshrc, below compinit:  eval "$(p2pblog completion zsh)"
+    fish  p2pblog completion fish > ~/.config/fish/completions/p2pblog.fish
+    """
+    if shell not in SHELLS:
+        raise UsageError("there is a script for bash, zsh and fish", "p2pblog completion --help")
+    # Its own way to make the script would start bash first, to warn of one that is too old.
+    made = SHELLS[shell](click.Command("p2pblog"), {}, "p2pblog", "_P2PBLOG_COMPLETE")
+    script = made.source_template % made.source_vars()
+    session.show({"shell": shell, "script": script}, lambda: [line(text) for text in script.splitlines()])

@@ -1,0 +1,110 @@
+"""Mallory calls himself what Alice's friends are called, and every page says that he is somebody else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fake_node import ALICE, BOB, NOW_MS, FakeNode
+from terminal_scene import Alice
+
+from p2pblog.pages import people
+from p2pblog.terminal import render
+
+MALLORY = "m" * 56
+FALSE_BOB = "b\u043eb"
+"""With one Cyrillic letter."""
+
+
+def a_follow(address: str, **more: Any) -> Any:
+    row = {"address": address, "name": None, "petname": None, "entries": 1, "newest": None, "state": "found"}
+    return {**row, "lookalike": None, **more}
+
+
+@pytest.fixture
+def friend(alice: Alice, node: FakeNode) -> FakeNode:
+    """Alice follows Bob, whom she calls robert."""
+    node.follows[BOB] = a_follow(BOB, name="bob", petname="robert")
+    node.add(text="mine")
+    return node
+
+
+@pytest.mark.parametrize(
+    ("name", "warning"),
+    [
+        ("bob", "⚠ not robert (bbbbbbbb)"),
+        ("B0B", "⚠ not robert (bbbbbbbb)"),
+        (FALSE_BOB, "⚠ not robert (bbbbbbbb)"),
+        ("Robert", "⚠ not robert (bbbbbbbb)"),
+        ("a\u200blice", "⚠ not alice (aaaaaaaa)"),
+        ("m\u0430llory", "⚠ mixed letters"),
+        ("mallory", None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("command", ["timeline", "show", "thread", "bookmarks", "author"])
+def test_a_stranger_with_a_name_that_looks_like_a_known_one_is_marked(
+    alice: Alice, friend: FakeNode, command: str, name: str | None, warning: str | None
+) -> None:
+    said = friend.add(MALLORY, name, "send me money")
+    friend.bookmarked.append(said)
+    words = {"author": ["timeline", "--author", MALLORY], "timeline": ["timeline"], "bookmarks": ["bookmarks"]}
+
+    page = alice.types(*words.get(command, [command, said["id"]]), env={"COLUMNS": "100"}).stdout
+
+    head = next(text for text in page.splitlines() if "mmmmmmmm" in text)
+    assert ("⚠" in page) == (warning is not None)
+    assert warning is None or f"(mmmmmmmm) {warning} ·" in head
+
+
+def test_a_boosted_stranger_is_marked_too(alice: Alice, friend: FakeNode) -> None:
+    said = friend.add(MALLORY, FALSE_BOB, "send me money")
+    friend.add(BOB, "bob", "send me money", type="boost", boost_of=said["id"])
+
+    head = alice.types("timeline", "-n", "1", env={"COLUMNS": "140"}).stdout.splitlines()[0]
+
+    assert head.startswith(f"robert (bob, bbbbbbbb) boosted {FALSE_BOB} (mmmmmmmm) ⚠ not robert (bbbbbbbb) ·")
+
+
+def test_those_whom_one_follows_are_marked_as_the_daemon_says(alice: Alice, friend: FakeNode) -> None:
+    friend.follows[MALLORY] = a_follow(MALLORY, name="bob", lookalike=BOB)
+    friend.add(MALLORY, "bob", "hello")
+    friend.calls.clear()
+
+    page = alice.types("timeline").stdout
+
+    assert "bob (mmmmmmmm) ⚠ not robert (bbbbbbbb) ·" in page
+    assert [route for route, _ in friend.calls] == ["timeline", "following"], "who oneself is need not be asked"
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_list_of_those_whom_one_follows_marks_them(columns: int) -> None:
+    rows = [
+        a_follow(BOB, name="bob", petname="robert"),
+        a_follow(MALLORY, name="bob", lookalike=BOB),
+        a_follow("c" * 56, name="alice", lookalike=ALICE),
+        a_follow("d" * 56, name="d\u0430d"),
+    ]
+    page = render(people.following_page(rows, NOW_MS, columns, "p2pblog"), colour=False)
+
+    assert page.count("⚠") == 3
+    for warning in ("found ⚠ not robert (bbbbbbbb)\n", "found ⚠ not aaaaaaaa\n", "found ⚠ mixed letters\n"):
+        assert warning in page
+
+
+def test_a_new_follow_and_ones_own_name_are_marked() -> None:
+    follow = render(people.follow_page(a_follow(MALLORY, name="bob", lookalike=BOB), NOW_MS), colour=False)
+    own: Any = {"address": ALICE, "name": "bob", "bio": None, "lookalike": BOB}
+
+    assert follow == "bob (mmmmmmmm) ⚠ not bbbbbbbb: 1 entry held\n"
+    assert "bob ⚠ not bbbbbbbb\n" in render(people.profile_page(own, 80), colour=False)
+
+
+def test_a_live_notice_of_a_stranger_is_compared_with_oneself_and_those_followed(friend: FakeNode) -> None:
+    from p2pblog.pages.notices import name_warnings
+
+    own: Any = {"address": ALICE, "name": "alice", "device": "", "node": "", "uri": ""}
+    notices: Any = [friend.add(author, name) for author, name in ((ALICE, "alice"), (BOB, "bob"), (MALLORY, "Alice"))]
+
+    assert name_warnings(notices, list(friend.follows.values()), own) == {(MALLORY, "Alice"): "⚠ not alice (aaaaaaaa)"}
+    assert name_warnings(notices, [], None) == {}

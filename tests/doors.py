@@ -1,0 +1,409 @@
+"""Every door through which outside bytes come in, with inputs that it takes and the errors that it may raise."""
+
+from __future__ import annotations
+
+import atexit
+import io
+import json
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from builders import person
+
+from p2pblog import installation, keyring, names
+from p2pblog.config import Home
+from p2pblog.control import client, server, words
+from p2pblog.control.api import ROUTES, Argument
+from p2pblog.core import codec, payload, tags
+from p2pblog.core.address import Endpoint, read, read_link
+from p2pblog.core.entry import decode_body
+from p2pblog.core.forks import ForkProof, prove_fork
+from p2pblog.core.identity import Identity, Inception, Policy, Statement
+from p2pblog.core.keys import NODE_DOMAIN, KeyPair
+from p2pblog.core.runs import check_run, encode_run
+from p2pblog.dht import guard
+from p2pblog.dht.adapter import STATE_VERSION, read_state
+from p2pblog.dht.contacts import Contact, node_id, unpack_endpoint
+from p2pblog.dht.records import DhtKey
+from p2pblog.dht.records import decode as decode_record
+from p2pblog.errors import P2pblogError, RemoteProtocolError, StoreError, UsageError, UserError
+from p2pblog.gossip.memory import Memory, Shared
+from p2pblog.gossip.messages import Decoder, Fork, Found, IdentityClock, Live, Run, Statements
+from p2pblog.gossip.sharing import identity_of
+from p2pblog.gossip.strays import check_found
+from p2pblog.sim import folder, scenario
+from p2pblog.sim.aims import parse_all
+from p2pblog.sim.churn import read_trace
+from p2pblog.sim.directory import DhtPlan
+from p2pblog.store import migrations
+from p2pblog.terminal import clean_line, clean_name, clean_text
+from p2pblog.transport.framing import FrameReader
+from p2pblog.transport.handshake import PROOF_PURPOSE, TAG_BYTES, Handshake, Proven, check_proof, make_credentials
+
+VECTORS = Path(__file__).parent / "vectors"
+SCRATCH = Path(tempfile.mkdtemp(prefix="p2pblog-doors-"))
+"""For what is read from a file."""
+atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Door:
+    """`knock` gives a value or raises one of `faults`, whatever the bytes; it takes each of `seeds` in some way."""
+
+    knock: Callable[[bytes], Any]
+    seeds: tuple[bytes, ...]
+    faults: tuple[type[P2pblogError], ...] = (RemoteProtocolError,)
+
+
+def vectors(name: str) -> list[Any]:
+    """The inputs of a vector file, the refused ones too."""
+    told = json.loads((VECTORS / f"{name}.json").read_text())
+    return [case["input"] for case in (told["cases"] if isinstance(told, dict) else told)]
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every text in an input of a vector."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from strings(item)
+
+
+def in_hex(*inputs: Any) -> Iterator[bytes]:
+    """The byte strings in inputs of vectors."""
+    for text in strings(list(inputs)):
+        try:
+            yield bytes.fromhex(text)
+        except ValueError:
+            continue
+
+
+SEED_BYTES_MAX = 4096
+"""Longer seeds are left to the tests of their packages: an accident in 2 MiB is one in 4 KiB."""
+
+
+def of_peers(knock: Callable[[bytes], Any], *seeds: bytes) -> Door:
+    return Door(knock, _short(seeds))
+
+
+def of_values(knock: Callable[[Any], Any], *seeds: bytes) -> Door:
+    return of_peers(lambda data: knock(codec.unpack(data, bytes_max=2**16)), *seeds)
+
+
+def of_text(knock: Callable[[str], Any], *seeds: str, fault: type[P2pblogError] = RemoteProtocolError) -> Door:
+    """Text as a command line has it: bytes that are no UTF-8 are lone surrogates (PEP 383)."""
+    given = tuple(seed.encode("utf-8", "surrogateescape") for seed in seeds)
+    return Door(lambda data: knock(data.decode("utf-8", "surrogateescape")), _short(given), (fault,))
+
+
+def of_file(knock: Callable[[Path], Any], *seeds: bytes, name: str, fault: type[P2pblogError] = UserError) -> Door:
+    """`knock` gets the path of a file of that name that holds the bytes."""
+    place = SCRATCH / name
+
+    def write(data: bytes) -> Any:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+        return knock(place)
+
+    return Door(write, _short(seeds), (fault,))
+
+
+def _short(seeds: Iterable[bytes]) -> tuple[bytes, ...]:
+    return tuple(dict.fromkeys(seed for seed in seeds if len(seed) <= SEED_BYTES_MAX))
+
+
+# --- who is there -----------------------------------------------------------------------------------------------------
+
+ALICE, BOB = person("alice"), person("bob")
+ALICE.notes(3)
+CLONE = ALICE.log.branch(2)
+CLONE.note("clone")
+NODE = KeyPair.from_seed(b"alice".ljust(32, b"."))
+HERE, SIX = Endpoint("192.0.2.1", 4711), Endpoint("2001:db8::1", 80)
+CONTACTS = [Contact(node_id(NODE.public), HERE), Contact(node_id(b"bob"), SIX)]
+RUN = codec.pack(encode_run(ALICE.log.run()))
+
+
+# --- the core ---------------------------------------------------------------------------------------------------------
+
+
+def _core() -> dict[str, Door]:
+    identities, bodies = [*in_hex(*vectors("identities"))], [*in_hex(*(i["body"] for i in vectors("entries")))]
+    statements = [*in_hex(*(given["statement"] for given in vectors("statements")))]
+    inceptions = [*in_hex(*(given["inception"] for given in vectors("statements"))), ALICE.identity.inception.wire]
+    texts, runs = [*strings(vectors("addresses")), ALICE.address], [*in_hex(*(i["run"] for i in vectors("runs"))), RUN]
+    policy = codec.pack(Policy.of_one(ALICE.log.device.public).value)
+    ref = payload.Ref(ALICE.identity.hash, ALICE.log.key, 2, ALICE.log.entries[1].id)
+    return {
+        "msgpack": of_peers(partial(codec.unpack, bytes_max=2**16), *runs[:8], *identities[:8]),
+        "msgpack of few values": of_peers(partial(codec.unpack, bytes_max=2**16, items_max=9), *runs[:8], *bodies[:4]),
+        "address": of_text(read, *texts),
+        "link": of_text(read_link, *texts, f"p2pblog:{ALICE.address}?peer={HERE}&peer={SIX}"),
+        "endpoint": of_text(Endpoint.parse, str(HERE), str(SIX), "[::ffff:192.0.2.1]:1", "[fe80::1%eth0]:1"),
+        "inception": of_peers(Inception.decode, *inceptions),
+        "identity": of_peers(Identity.decode, *identities),
+        "statement": of_values(Statement.from_value, *statements),
+        "policy": of_values(Policy.from_value, policy),
+        "body": of_peers(decode_body, *bodies),
+        "payload": of_peers(payload.decode, *in_hex(*vectors("payloads"))),
+        "run": of_values(check_run, *runs),
+        "run that follows one we hold": of_values(
+            lambda value: check_run(value, ALICE.log.entries[0].id),
+            codec.pack(encode_run(ALICE.log.run(2), prev_known=True)),
+            *runs[:4],
+        ),
+        "fork proof": of_peers(
+            ForkProof.decode, *in_hex(*vectors("fork-proofs")), prove_fork(ALICE.log.run(), CLONE.run()).wire
+        ),
+        "reference": of_values(payload.Ref.from_value, codec.pack(ref.value)),
+        "quote": of_values(payload.Quote.from_value, codec.pack([ref.value, ref.value]), codec.pack([ref.value, None])),
+        "tags": of_text(tags.tags_of, "#one and #Zwei, not/#three #123 #\u0e17\u200c\u0e2d", "#" * 40),
+    }
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+def _message(data: bytes) -> None:
+    """A gossip message on a link on which two logs were named, and what is read within it."""
+    decoder = Decoder()
+    for log in (ALICE.log.key, BOB.log.key):
+        decoder.log(log)
+    match decoder.decode(data):
+        case Run(value) | Live(value):
+            check_run(value)
+        case Statements(wire):
+            identity_of(wire)
+            Identity.decode(wire)
+        case Fork(proof):
+            ForkProof.decode(proof)
+        case Found() as found:
+            check_found(found)
+
+
+def _messages(data: bytes) -> None:
+    """All messages of one direction of a link."""
+    decoder = Decoder()
+    for item in codec.as_list(codec.unpack(data, bytes_max=2**16)):
+        decoder.decode(codec.as_bytes(item))
+
+
+def _remembered() -> bytes:
+    clock = IdentityClock(ALICE.identity.hash, bytes(8), ())
+    memory = Memory(said=b"8 bytes.", told={ALICE.identity.hash}, forks={ALICE.log.key}, tokens={b"a token."})
+    memory.shared[ALICE.identity.hash] = Shared(clock, None)
+    return memory.wire
+
+
+class Unsealed:
+    """A cipher that seals nothing, so that accidents reach what lies behind it."""
+
+    def open(self, sealed: bytes) -> bytes:
+        return sealed[:-TAG_BYTES]
+
+
+def _frames(data: bytes) -> None:
+    reader = FrameReader(Unsealed())  # type: ignore[arg-type]
+    for piece in (data[: len(data) // 2], data[len(data) // 2 :], b"", b"more"):
+        reader.feed(piece)
+
+
+def _framed(*plains: bytes) -> bytes:
+    return b"".join((len(each) + TAG_BYTES).to_bytes(2, "big") + each + bytes(TAG_BYTES) for each in plains)
+
+
+def _end_of(given: Any, data: bytes) -> Proven | None:
+    """The end of a connection that a vector speaks of, which receives these bytes."""
+    node = KeyPair.from_seed(bytes.fromhex(given["node_seed"]))
+    credentials = make_credentials(node, bytes.fromhex(given["static"]))
+    network, dialed = bytes.fromhex(given["network_id"]), given["role"] == "dialer"
+    end = Handshake(credentials, bytes.fromhex(given["ephemeral"]), dialed=dialed, network_id=network)
+    end.start()
+    first = 34 if not dialed else len(data)
+    step = end.feed(data[:first])
+    if step.proven is None and data[first:]:
+        step = end.feed(data[first:])
+    if step.proven is not None:
+        reader = FrameReader(step.proven.receiver)
+        for piece in (step.proven.rest, b""):
+            reader.feed(piece)
+    return step.proven
+
+
+def _links() -> dict[str, Door]:
+    said, ends = vectors("gossip-messages"), vectors("handshake")
+    by_role = {role: [given for given in ends if given["role"] == role] for role in ("dialer", "listener")}
+    static = bytes(range(32))
+    proof = codec.pack([NODE.public, NODE.sign(NODE_DOMAIN, PROOF_PURPOSE + static)])
+    doors = {
+        "gossip message": of_peers(_message, *in_hex(*said)),
+        "gossip link": of_peers(_messages, *(codec.pack([*in_hex(each)]) for each in said if each != [""])),
+        "memory of a peer": of_peers(Memory.from_wire, _remembered(), Memory().wire),
+        "frames": of_peers(_frames, _framed(b"\x02hi", b"\x01!\x81\x00"), _framed(b"\x90\x01" + bytes(144))),
+        "node key's proof": of_peers(lambda data: check_proof(data, static), proof),
+    }
+    for role, given in by_role.items():
+        received = [b"".join(in_hex(each["received"])) for each in given]
+        doors[f"handshake of a {role}"] = of_peers(partial(_end_of, given[0]), *received)
+    return doors
+
+
+# --- the DHT ----------------------------------------------------------------------------------------------------------
+
+
+def _reply(data: bytes) -> None:
+    guard.check_proof(guard.decode_reply(data), node_id(NODE.public), None)
+
+
+def _dht() -> dict[str, Door]:
+    cases = json.loads((VECTORS / "dht-records.json").read_text())
+    now_ms = cases[0]["now"]
+    records = [bytes.fromhex(case["record"]) for case in cases]
+    keyed = [bytes.fromhex(case["key"]) + record for case, record in zip(cases, records, strict=True)]
+    call_id, own, token = bytes(range(16)), node_id(NODE.public), b"8 bytes."
+    calls = [guard.Ping(), guard.Find(own, own, (bytes(guard.TAG_BYTES),)), guard.Store(own, records[0])]
+    found = guard.Found(tuple(CONTACTS), (records[0],), True)
+    answers = [guard.Pong(), found, guard.Stored("held"), guard.Refusal("rate")]
+    proof = guard.prove(NODE, call_id, own, HERE)
+    state = codec.pack([STATE_VERSION, [contact.wire for contact in CONTACTS]])
+    return {
+        "DHT record": of_peers(lambda data: decode_record(DhtKey(data[:20]), data[20:], now_ms), *keyed),
+        "DHT request": of_peers(
+            guard.decode_request,
+            *(guard.encode_request(guard.Request(call_id, call, own, token, True)) for call in calls),
+        ),
+        "DHT reply": of_peers(
+            _reply, *(guard.encode_reply(guard.Reply(call_id, answer, token, HERE, proof)) for answer in answers)
+        ),
+        "contact": of_peers(Contact.from_wire, *(contact.wire for contact in CONTACTS)),
+        "packed endpoint": of_peers(unpack_endpoint, *(contact.wire[20:] for contact in CONTACTS)),
+        "saved contacts": of_peers(read_state, state),
+    }
+
+
+# --- commands and the daemon ------------------------------------------------------------------------------------------
+
+
+def _head_and_body(data: bytes) -> None:
+    """What stands in place of a daemon on the control socket."""
+    connection = client._Connection(Home(SCRATCH), 1.0)
+    connection._stream.close()
+    connection._stream = io.BufferedReader(io.BytesIO(data))  # type: ignore[arg-type]
+    try:
+        with connection.translated():
+            status, body = connection._read_head(), connection.body()
+        client._document(status, body)
+    finally:
+        connection.close()
+
+
+def _every_route(data: bytes) -> None:
+    """A request body, as each route takes it."""
+    for route in ROUTES:
+        with suppress(UsageError):
+            server._arguments(route, data)
+
+
+def _cleaned(text: str) -> None:
+    text = text.encode("utf-8", "replace").decode()  # text that came by msgpack or JSON and was checked
+    for clean in (clean_text, clean_line, clean_name):
+        clean(text)
+
+
+def _new_database() -> bytes:
+    """The beginning of a database of ours; more of it is read only where that says too little."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute("PRAGMA page_size = 512")
+        db.execute(f"PRAGMA application_id = {migrations.APPLICATION_ID}")
+        return db.serialize()
+
+
+def _commands() -> dict[str, Door]:
+    kinds: dict[Argument, Any] = {
+        Argument.TEXT: "text", Argument.OPTIONAL_TEXT: "more", Argument.ROWS: 20, Argument.TEXTS: ["text"],
+        Argument.OPTIONAL_TEXTS: ["one", "two"], Argument.CHOICE: 2, Argument.YES_OR_NO: True, Argument.NUMBER: 1,
+        Argument.FILES: [{"upload": "one", "name": "bees.jpg", "alt": "Bees"}],
+    }  # fmt: skip
+    bodies = [json.dumps({name: kinds[kind] for name, kind in takes.items()}).encode() for takes in ROUTES.values()]
+    refused = json.dumps(server.error_document(UsageError("no", "p2pblog id"))).encode()
+    answers = [
+        b"HTTP/1.1 %s\r\nContent-Length: %d\r\nx: y\r\n\r\n%s" % (status, len(body), body)
+        for status, body in ((b"200 OK", b'{"id": 1}'), (b"400 Bad", refused), (b"200", b'{"error": 1}'))
+    ]
+    answers.append(b"HTTP/1.0 200\r\n\r\n[]")
+    home = Home(SCRATCH / "home")
+    root, after = KeyPair.from_seed(bytes(32)), KeyPair.from_seed(bytes(range(32)))
+    ring = keyring.Keyring(root, Identity.begin(root, after.public).inception, NODE, NODE, "alice")
+    typed = partial(of_text, fault=UsageError)
+    return {
+        "request of a command": Door(_every_route, tuple(bodies), (UsageError,)),
+        "answer to a command": Door(_head_and_body, tuple(answers), (UserError,)),
+        "key file": Door(partial(keyring._decode, home), (keyring._encode(ring),), (UserError,)),
+        "mark of a home": of_file(
+            lambda path: (installation.has_written(home), installation.is_in_place(home)),
+            b"12 34 machine\nhas written\n",
+            name="home/installation",
+        ),
+        "database file": of_file(
+            migrations.inspect,
+            _new_database(),
+            b"SQLite format 3\0" + bytes(range(84)) + bytes(412),
+            name="store.sqlite3",
+            fault=StoreError,
+        ),
+        "text typed": typed(words.check_text, "hi \U0001f600"),
+        "name typed": typed(words.check_name, " alice "),
+        "petname typed": typed(words.check_petname, "alice", "p2pblog:x"),
+        "bio typed": typed(words.check_bio, "one\ntwo"),
+        "warning typed": typed(words.check_warning, "rain"),
+        "language typed": typed(words.check_language, "zh-Hant-TW"),
+        "tag typed": typed(words.check_tag, "#rain"),
+        "id typed": typed(words.check_id, "0123abcdef" * 6 + "0123"),
+        "HOST:PORT typed": typed(names.check, str(HERE), str(SIX), "example.org:4711"),
+        "HOST:PORT of a node": typed(names.check_contact, str(HERE), str(SIX), "example.org:0"),
+        "text shown": of_text(_cleaned, "a\x1b[31m\u202eb\n\u200bc", "e\u0301" * 9),
+    }
+
+
+# --- the simulator ----------------------------------------------------------------------------------------------------
+
+
+def _scenario(text: str) -> None:
+    read_one = scenario.read("fuzz", text)
+    parse_all(read_one.aims)
+    if read_one.dht:
+        DhtPlan.from_table(read_one.dht)
+
+
+def _table(path: Path) -> None:
+    (path.parent / folder.RESULT).write_text('{"scenario": "fuzz", "seed": 1, "nodes": 20}')
+    folder.Result(path.parent).column("curve", "t", "share")
+
+
+def _simulator() -> dict[str, Door]:
+    files = [file.read_text(encoding="utf-8") for file in scenario.folder().iterdir() if file.name.endswith(".toml")]
+    result = b'{"scenario": "fuzz", "seed": 1, "nodes": 20}'
+    return {
+        "scenario": of_text(_scenario, *sorted(files), fault=UsageError),
+        "trace": of_file(
+            lambda path: read_trace(str(path)),
+            b"node,start_s,end_s\n1,0,3.5\n1,4,9e3\n22,1,2\n",
+            name="trace.csv",
+            fault=UsageError,
+        ),
+        "result of a run": of_file(
+            lambda path: folder.results(str(path.parent)), result, name=f"result/{folder.RESULT}"
+        ),
+        "table of a run": of_file(_table, b"t,share\n0,0.5\n1,\n2,1e9\n", name="table/curve.csv"),
+    }
+
+
+DOORS: dict[str, Door] = _core() | _links() | _dht() | _commands() | _simulator()
