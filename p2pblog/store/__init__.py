@@ -82,6 +82,16 @@ class Thread:
     missing: int
 
 
+@dataclass(frozen=True, slots=True)
+class DmRow:
+    """A direct message as it stands in a log of `author`; whom it is for only their keys tell."""
+
+    id: EntryId
+    author: IdentityHash
+    time_ms: int
+    payload: bytes
+
+
 OWN_IDENTITY = "identity"
 """The setting that holds the hash of the node's own identity; its notices stand in the home timeline."""
 
@@ -146,6 +156,13 @@ class Store(Protocol):
 
     async def reactions(self, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
         """The likes or boosts of a notice by one identity that count, oldest first in each log."""
+
+    async def dms(self, limit: int, before: EntryId | None = None) -> list[DmRow]:
+        """The direct messages in all logs that are held, as they are shown, newest first, but for those set aside;
+        `before`: only those below this entry. Raises NotFound for an unknown `before`."""
+
+    async def set_dms_aside(self, ids: Sequence[EntryId]) -> None:
+        """These are not for us: `dms` gives them no more, so that each is tried once."""
 
     async def find_ids(self, prefix: str) -> list[EntryId]:
         """At most two ids that begin with these hex digits."""

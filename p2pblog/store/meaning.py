@@ -23,7 +23,7 @@ from p2pblog.config import SEQ_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId
-from p2pblog.core.payload import Boost, Delete, Like, Note, Profile, decode, plain_texts
+from p2pblog.core.payload import Boost, Delete, Dm, Like, Note, Profile, decode, plain_texts
 from p2pblog.core.tags import tags_of
 from p2pblog.core.timelines import Row, is_shown, sort_time
 
@@ -38,6 +38,7 @@ class Kind(IntEnum):
     DELETE = 4
     PROFILE = 5
     OTHER = 6
+    DM = 7
 
 
 IN_TIMELINES = (Kind.NOTE, Kind.BOOST)
@@ -54,7 +55,7 @@ class Meaning:
     tags: tuple[str, ...] = ()
 
 
-_GAP, _PROFILE, _OTHER = Meaning(Kind.GAP), Meaning(Kind.PROFILE), Meaning(Kind.OTHER)
+_GAP, _PROFILE, _DM, _OTHER = (Meaning(kind) for kind in (Kind.GAP, Kind.PROFILE, Kind.DM, Kind.OTHER))
 PLAIN = Meaning(Kind.NOTE)
 """Of every notice that refers to nothing and has no tag, which nearly all are: this one object."""
 
@@ -77,6 +78,8 @@ def meaning_of(payload: bytes | None) -> Meaning:
             return Meaning(Kind.DELETE, None, tuple(sorted({of.id, *replaces})))
         case Profile():
             return _PROFILE
+        case Dm():
+            return _DM
         case _:
             return _OTHER
 

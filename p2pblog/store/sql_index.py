@@ -131,8 +131,13 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
         harvest.home += [place_record(item.sort, item.key) for item in listed]
     profiles = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PROFILE]
     db.executemany("INSERT OR IGNORE INTO profile VALUES (?, ?, ?)", profiles)
+    db.executemany(ENTER_DM, [(item.sort, item.key) for item in shown if item.kind == Kind.DM and not item.stray])
     reactions = sorted((item.of, item.kind, log.owner, item.key) for item in shown if item.kind in REACTIONS)
     db.executemany("INSERT OR IGNORE INTO reaction VALUES (?, ?, ?, ?)", reactions)
+
+
+ENTER_DM = """INSERT OR IGNORE INTO dm SELECT ?1, ?2
+              WHERE NOT EXISTS (SELECT 1 FROM dm_aside WHERE dm_aside.key = ?2)"""
 
 
 def _enter_gaps(db: sqlite3.Connection, items: Sequence[Item], retracted: dict[EntryId, int]) -> None:
@@ -152,6 +157,8 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     db.executemany("DELETE FROM tag WHERE tag = ? AND sort = ? AND key = ?", tagged)
     profiles = [(log.owner, item.sort, item.key) for item in items if item.kind == Kind.PROFILE]
     db.executemany("DELETE FROM profile WHERE author = ? AND sort = ? AND key = ?", profiles)
+    dms = [(item.sort, item.key) for item in items if item.kind == Kind.DM]
+    db.executemany("DELETE FROM dm WHERE sort = ? AND key = ?", dms)
     replies = [(item.of, item.sort, item.key) for item in items if item.kind == Kind.NOTE and item.of]
     db.executemany("DELETE FROM reply WHERE parent = ? AND sort = ? AND key = ?", replies)
     reactions = [(item.of, item.kind, log.owner, item.key) for item in items if item.kind in REACTIONS]
@@ -257,7 +264,7 @@ def forget(db: sqlite3.Connection, log: LogRow, low: int, high: int) -> None:
         leave(db, log, items)
         IDS.discard(db, sorted(id_record(item.id, item.key) for item in items))
         start = items[-1].key + 1
-    for table in ("entry", "signature", "gap", "deletion", "stray"):
+    for table in ("entry", "signature", "gap", "deletion", "stray", "dm_aside"):
         db.execute(f"DELETE FROM {table} WHERE key BETWEEN ? AND ?", (low, high))  # noqa: S608 - names from above
 
 

@@ -18,7 +18,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Located
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound
-from p2pblog.store import Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery
+from p2pblog.store import DmRow, Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery
 from p2pblog.store.meaning import IN_TIMELINES, Kind, Node, Shown, compose, profile_of, walk_thread
 from p2pblog.store.spans import cut_run, span_of
 from p2pblog.store.sql_base import (
@@ -255,6 +255,16 @@ def reactions(db: sqlite3.Connection, identity: IdentityHash, notice: EntryId, k
 
 REACTIONS = """SELECT e.id FROM identity i JOIN reaction r ON r.author = i.no JOIN entry e ON e.key = r.key
                WHERE i.hash = ?1 AND r.target = ?2 AND r.kind = ?3 ORDER BY r.key"""
+
+
+def dms(db: sqlite3.Connection, limit: int, before: EntryId | None = None) -> list[DmRow]:
+    place = LAST_PLACE if before is None else _place_of(db, before)
+    return [DmRow(*row) for row in db.execute(DMS, (*place, max(0, min(limit, TIMELINE_ROWS_MAX)))).fetchall()]
+
+
+DMS = """SELECT e.id, i.hash, e.time, e.payload FROM dm d JOIN entry e ON e.key = d.key
+         JOIN log l ON l.no = d.key >> 32 JOIN identity i ON i.no = l.owner
+         WHERE (d.sort, d.key) < (?, ?) ORDER BY d.sort DESC, d.key DESC LIMIT ?"""
 
 
 def find_ids(db: sqlite3.Connection, prefix: str) -> list[EntryId]:

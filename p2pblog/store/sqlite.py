@@ -30,7 +30,18 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState
 from p2pblog.core.timelines import Row
 from p2pblog.errors import P2pblogError, RemoteProtocolError, StoreError, StoreFull
-from p2pblog.store import Follow, FollowRow, KnownPeer, Loaded, Thread, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.store import (
+    DmRow,
+    Follow,
+    FollowRow,
+    KnownPeer,
+    Loaded,
+    Thread,
+    TimelineQuery,
+    migrations,
+    sql_read,
+    sql_write,
+)
 from p2pblog.store.meaning import Kind
 
 T = TypeVar("T")
@@ -335,6 +346,12 @@ class SqliteStore:
 
     async def reactions(self, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
         return await self._read(sql_read.reactions, identity, notice, kind)
+
+    async def dms(self, limit: int, before: EntryId | None = None) -> list[DmRow]:
+        return await self._read(sql_read.dms, limit, before)
+
+    async def set_dms_aside(self, ids: Sequence[EntryId]) -> None:
+        await self._write(sql_write.set_dms_aside, tuple(ids))
 
     async def find_ids(self, prefix: str) -> list[EntryId]:
         return await self._read(sql_read.find_ids, prefix)

@@ -31,6 +31,7 @@ def people() -> list[Person]:
     bob.log.note("reply", reply_to=notes[0])
     bob.log.boost(notes[1])
     bob.log.like(notes[1])
+    bob.log.dm("psst", alice, by=bob)
     return people
 
 
@@ -111,6 +112,8 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
         lambda: sql_read.bookmarks(db, 20),
         lambda: sql_read.bookmarks(db, 20, note.id),
         lambda: sql_read.reactions(db, bob.hash, note.id, Kind.LIKE),
+        lambda: sql_read.dms(db, 20),
+        lambda: sql_read.dms(db, 20, note.id),
         lambda: sql_read.find_ids(db, note.id.hex()[:6]),
         lambda: sql_read.find_ids(db, note.id.hex()),
         lambda: sql_read.locate(db, note.id),
@@ -127,11 +130,13 @@ def test_writing(db: sqlite3.Connection, people: list[Person]) -> None:
     doomed = alice.log.entries[9]
     alice.log.note("new #bees")
     alice.log.delete(doomed)
+    dm = alice.log.dm("psst", bob, by=alice)
     use_cases: list[Callable[[], Any]] = [
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run(70))], LATER),
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER),
         lambda: sql_write.drop_retracted(db, LATER + 1),
         lambda: sql_write.put_payloads(db, alice.key, [(10, doomed.payload or b"")]),
+        lambda: sql_write.set_dms_aside(db, [dm.id]),
         lambda: sql_write.put_setting(db, OWN_IDENTITY, bob.hash),
         lambda: sql_write.drop_follow(db, alice.hash),
         lambda: sql_write.put_identity(db, alice.retire(alice.key, 50, alice.log.entries[49].id)),
