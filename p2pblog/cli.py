@@ -12,6 +12,7 @@ from p2pblog.session import Commands, Session, json_option, this
 FILES: dict[str, tuple[str, ...]] = {
     "nodes": ("init", "run", "id", "status", "peers", "peer"),
     "writing": ("post", "boost", "unboost", "like", "unlike", "delete", "bookmark", "unbookmark"),
+    "private": ("dm",),
     "people": ("profile", "follow", "unfollow", "following", "invite"),
     "reading": ("timeline", "show", "thread", "bookmarks", "entry"),
     "simulator": ("sim",),

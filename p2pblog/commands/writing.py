@@ -29,7 +29,7 @@ UNDONE = {"unboost": "boost", "unlike": "like"}
 @click.option("--lang", metavar="TAG", help="The language of the text, as en or pt-BR.")
 def post(session: Session, text: str, reply_to: str | None, cw: str | None, lang: str | None) -> None:
     """Publish a notice. TEXT is one argument: quote it. `-` reads it from the standard input."""
-    text = words.check_text(_from_stdin() if text == "-" else text)
+    text = words.check_text(from_stdin() if text == "-" else text)
     reply_to = None if reply_to is None else words.check_id(reply_to)
     cw = None if cw is None else words.check_warning(cw)
     lang = None if lang is None else words.check_language(lang)
@@ -41,13 +41,13 @@ def post(session: Session, text: str, reply_to: str | None, cw: str | None, lang
         )
 
 
-def _from_stdin() -> str:
-    """The standard input without one final newline. Raises UsageError: too long, or not UTF-8."""
+def from_stdin(bytes_max: int = NOTE_BYTES_MAX, what: str = "a notice") -> str:
+    """The standard input without one final newline. Raises UsageError: more than `what` may have, or not UTF-8."""
     if sys.stdin is None:
         raise UsageError("the standard input is closed")
-    data = sys.stdin.buffer.read(NOTE_BYTES_MAX + 2).removesuffix(b"\n")
-    if len(data) > NOTE_BYTES_MAX:
-        raise UsageError(f"the text has over {NOTE_BYTES_MAX:,} bytes, and a notice at most that many")
+    data = sys.stdin.buffer.read(bytes_max + 2).removesuffix(b"\n")
+    if len(data) > bytes_max:
+        raise UsageError(f"the text has over {bytes_max:,} bytes, and {what} at most that many")
     try:
         return data.decode()
     except UnicodeDecodeError as error:

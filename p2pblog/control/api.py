@@ -80,6 +80,10 @@ class NoticeDocument(TypedDict):
     lang: str | None
 
 
+DmDocument = TypedDict("DmDocument", {"id": str, "from": str, "to": list[str], "text": str, "time": int})
+"""A direct message opened; `from` and `to` are addresses."""
+
+
 class BookmarkDocument(TypedDict):
     """`id`: of the notice; a boost stands for the one that it boosts."""
 
@@ -131,6 +135,8 @@ class NodeApi(Protocol):
     async def unlike(self, notice: str) -> WrittenDocument: ...
     async def delete(self, notice: str) -> WrittenDocument: ...
     async def profile(self, name: str | None = None, bio: str | None = None) -> ProfileDocument: ...
+    async def dm(self, to: list[str], text: str) -> WrittenDocument: ...
+    async def dms(self, limit: int = 20, before: str | None = None) -> list[DmDocument]: ...
     async def bookmark(self, notice: str) -> BookmarkDocument: ...
     async def unbookmark(self, notice: str) -> BookmarkDocument: ...
     async def bookmarks(self, limit: int = 20, before: str | None = None) -> list[NoticeDocument]: ...
@@ -182,6 +188,7 @@ class Argument(Enum):
     """What a route takes under one name."""
 
     TEXT = "text"
+    TEXTS = "a list of texts"
     OPTIONAL_TEXT = "text, or null"
     ROWS = "a number from 1 to 1,000"
 
@@ -201,6 +208,8 @@ ROUTES: dict[str, dict[str, Argument]] = {
     "unlike": {"notice": Argument.TEXT},
     "delete": {"notice": Argument.TEXT},
     "profile": {"name": Argument.OPTIONAL_TEXT, "bio": Argument.OPTIONAL_TEXT},
+    "dm": {"to": Argument.TEXTS, "text": Argument.TEXT},
+    "dms": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT},
     "bookmark": {"notice": Argument.TEXT},
     "unbookmark": {"notice": Argument.TEXT},
     "bookmarks": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT},

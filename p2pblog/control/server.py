@@ -145,9 +145,13 @@ def _arguments(route: str, body: bytes) -> dict[str, Any]:
     return {name: value for name, value in checked.items() if value is not None}
 
 
-def _argument(name: str, kind: Argument, value: Any) -> str | int | None:
-    if value is None and kind is not Argument.TEXT:
+def _argument(name: str, kind: Argument, value: Any) -> str | int | list[str] | None:
+    if value is None and kind not in (Argument.TEXT, Argument.TEXTS):
         return None
+    if kind is Argument.TEXTS:
+        if isinstance(value, list) and all(isinstance(each, str) for each in value):
+            return [check_utf8(each, f"the {name}") for each in value]
+        raise UsageError(f"{name} must be {kind.value}")
     if kind is Argument.ROWS:
         if type(value) is int and 1 <= value <= TIMELINE_ROWS_MAX:
             return value

@@ -62,7 +62,7 @@ def test_routes_and_the_node_take_the_same_arguments() -> None:
         assert list(parameters) == list(arguments), name
         for argument, kind in arguments.items():
             required = parameters[argument].default is inspect.Parameter.empty
-            assert required == (kind is api.Argument.TEXT), (name, argument)
+            assert required == (kind in (api.Argument.TEXT, api.Argument.TEXTS)), (name, argument)
 
 
 CALLS: dict[str, tuple[dict[str, Any], type]] = {
@@ -71,6 +71,8 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "post": ({"text": "hello"}, api.WrittenDocument),
     "boost": ({"notice": "5feceb66"}, api.WrittenDocument),
     "like": ({"notice": "5feceb66"}, api.WrittenDocument),
+    "dm": ({"to": ["c" * 56], "text": "hello"}, api.WrittenDocument),
+    "dms": ({"limit": 5}, api.DmDocument),
     "bookmark": ({"notice": "5feceb66"}, api.BookmarkDocument),
     "bookmarks": ({}, api.NoticeDocument),
     "unbookmark": ({"notice": "5feceb66"}, api.BookmarkDocument),
@@ -99,6 +101,7 @@ async def test_every_route_answers_its_document(home: Home, served: Served) -> N
         node.bookmarked.append(node.add())
         await node.follow("c" * 56, "carol")
         await node.add_peer("192.0.2.1:1000")
+        await node.dm(["c" * 56], "hello")
         async with served(home, node):
             answer = await ask(home, route, **arguments)
         rows = answer if isinstance(answer, list) else [answer]
@@ -178,6 +181,16 @@ async def test_a_request_out_of_shape_is_refused(home: Home, served: Served, bod
     document = json.loads(answer)
     assert document["exit_code"] == 2
     assert sentence in json.dumps(document, ensure_ascii=True)
+    assert node.calls == []
+
+
+@pytest.mark.parametrize("to", ["null", '"bob"', "[5]", '["bob", null]', '{"bob": 1}', '["\\ud800"]'])
+@trio_test
+async def test_recipients_that_are_no_list_of_texts_are_refused(home: Home, served: Served, to: str) -> None:
+    node = FakeNode()
+    async with served(home, node) as path:
+        raw = await ask_raw(path, posted("dm", f'{{"text": "hi", "to": {to}}}'.encode()))
+    assert b"to must be a list of texts" in raw or b"the to is not valid UTF-8" in raw
     assert node.calls == []
 
 

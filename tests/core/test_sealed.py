@@ -21,11 +21,14 @@ from p2pblog.config import (
     DM_SEALED_MAX,
     DM_SEALED_MIN,
     PAYLOAD_BYTES_MAX,
+    TIME_MS_MAX,
 )
 from p2pblog.core import codec
-from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair, hash32
+from p2pblog.core.entry import Entry, write
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair, hash32
 from p2pblog.core.payload import BOX_BYTES, SEALED_OVERHEAD, Dm, Unknown, decode, encode
 from p2pblog.core.sealed import DM_DOMAIN, Message, read, seal
+from p2pblog.dht.records import notice_record
 from p2pblog.errors import LocalProtocolError
 
 ALICE, BOB, CAROL, MALLORY = (person(name) for name in ("alice", "bob", "carol", "mallory"))
@@ -203,6 +206,11 @@ def test_any_other_size_is_no_dm(size: int) -> None:
     boxes = bytes(BOX_BYTES * DM_BOXES_MIN)
     assert decode(codec.pack({"boxes": boxes, "sealed": bytes(size), "type": "dm"})) == Unknown("dm")
     assert decode(codec.pack({"boxes": boxes[:-1], "sealed": bytes(296), "type": "dm"})) == Unknown("dm")
+
+
+def test_a_short_one_beside_four_boxes_is_a_record_of_the_dht() -> None:
+    last = Entry(ALICE.key, 2**32 - 2, EntryId(bytes(32)), TIME_MS_MAX, 0, bytes(32), EntryId(bytes(32)))
+    assert notice_record(write(ALICE.device, last, TIME_MS_MAX, encode(sealed()))) is not None
 
 
 # --- lies -------------------------------------------------------------------------------------------------------------

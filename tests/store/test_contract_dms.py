@@ -58,6 +58,12 @@ async def test_what_is_set_aside_is_given_no_more(store: Store) -> None:
     assert await listed(store) == [dms[0].id]
     await store.drop_log(alice.key)
     assert await listed(store) == []
+    await store.put_identity(person("alice").identity)
+    await add(store, alice.log, 1, 2)
+    await store.set_dms_aside([dms[0].id])
+    await store.drop_log(alice.key)
+    await add(store, alice.log, 1, 2)
+    assert await listed(store) == [dms[0].id]  # what was forgotten is tried anew
 
 
 @on_both_stores
