@@ -103,7 +103,7 @@ class Author:
             self._leave_log(step)
 
     def _leave_log(self, step: NewDevice) -> None:
-        self._keep(replace(self.keyring, device=step.device))
+        self._keep(self.keyring.on_device(step.device))
         self.pen.left(step)
         self._see_whether_compared()
 

@@ -26,6 +26,7 @@ FILES: dict[str, tuple[str, ...]] = {
         "unbookmark",
     ),
     "polls": ("vote",),
+    "private": ("dm",),
     "people": ("profile", "follow", "unfollow", "following", "invite"),
     "quiet": ("mute", "unmute", "muted", "block", "unblock", "blocked", "why"),
     "reading": ("timeline", "search", "show", "thread", "bookmarks", "entry"),

@@ -75,6 +75,19 @@ LINK_CHARACTERS_MAX = 200
 """One link, in code points: two lines of a terminal; a `p2pblog:` link with its peers fits."""
 PETNAME_CHARACTERS_MAX = 50
 """A petname: as a display name."""
+DM_BYTES_MAX = 7_000
+"""One direct message's text in UTF-8: with DM_RECIPIENTS_MAX recipients and what else is sealed it fits the largest
+sealed size, and that fits a payload beside DM_BOXES_MAX boxes."""
+DM_RECIPIENTS_MAX = 16
+"""People whom one direct message goes to: more of them want a group."""
+DM_BOXES_MIN = 4
+"""Boxes of the smallest direct message: one to a person with one device looks like one to three such persons."""
+DM_BOXES_MAX = 64
+"""Boxes of one direct message, one for each device: four devices each of its author and 15 others. 5 KiB."""
+DM_SEALED_MIN = 256
+"""Bytes of a direct message padded, at least: a short one beside four boxes fits a record of the DHT."""
+DM_SEALED_MAX = 8 * 1024
+"""Bytes of a direct message padded, at most; the sizes between are powers of two."""
 CHECKPOINT_EVERY = 64
 """Entries between two signatures that always travel: one signature vouches for at most this many entries that follow
 the last one (figures: one check per 64 entries costs 1/40 of checking each)."""

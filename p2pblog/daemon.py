@@ -229,7 +229,7 @@ def settle(home: Home, own: Keyring, loaded: Loaded) -> Keyring:
     has_lost = in_place and installation.has_written(home) and not holds_own
     if is_elsewhere or has_lost:
         log.warning("this home was copied, put back, or lost its database: it goes on as a new device")
-        own = replace(own, device=_new_key(), node=_new_key())
+        own = replace(own.on_device(_new_key()), node=_new_key())
         keyring.save(home, own)
     if not in_place:
         installation.mark(home)

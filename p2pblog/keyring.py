@@ -11,7 +11,7 @@ import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from p2pblog.core.keys import KeyPair
 from p2pblog.errors import P2pblogError, UserError
 
 VERSION = 1
+FORMER_DEVICES_MAX = 64
+"""Keys of earlier devices: a new one begins when a home is copied or put back, which happens a few times in a life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,13 @@ class Keyring:
     device: KeyPair
     node: KeyPair
     name: str | None = None
+    former: tuple[KeyPair, ...] = ()
+    """Devices whose logs this installation left, the last one last: they sign nothing more, and open what was sealed to
+    them."""
+
+    def on_device(self, device: KeyPair) -> Keyring:
+        """The same with another device to write."""
+        return replace(self, device=device, former=(*self.former, self.device)[-FORMER_DEVICES_MAX:])
 
 
 def create(home: Home, name: str | None, entropy: bytes) -> tuple[Keyring, list[str]]:
@@ -107,6 +116,7 @@ def _encode(keyring: Keyring) -> bytes:
         "device": keyring.device.seed.hex(),
         "node": keyring.node.seed.hex(),
         "name": keyring.name,
+        "former": [device.seed.hex() for device in keyring.former],
     }
     return (json.dumps(document, indent=1) + "\n").encode("ascii")
 
@@ -141,6 +151,7 @@ def _from_document(document: dict[str, Any]) -> Keyring:
         device=_seed(document["device"]),
         node=_seed(document["node"]),
         name=name,
+        former=tuple(_seed(seed) for seed in document.get("former", [])),
     )
 
 

@@ -11,6 +11,7 @@ from p2pblog.cases.marking import Marking
 from p2pblog.cases.news import Notifying
 from p2pblog.cases.people import People
 from p2pblog.cases.pinning import Pinning
+from p2pblog.cases.private import Private
 from p2pblog.cases.profiles import Profiles
 from p2pblog.cases.quieting import Quieting
 from p2pblog.cases.reading import Reading
@@ -27,7 +28,7 @@ LOOK_FOR_STRAYS_BELOW = 64
 """Batches up to this size are searched for boosts of what we don't hold; history is not, it would fetch old things."""
 
 
-class Node(Pinning, Marking, Profiles, Quieting, People, Listing, Reading, Searching, Notifying):
+class Node(Pinning, Marking, Profiles, Private, Quieting, People, Listing, Reading, Searching, Notifying):
     """Implements `control.api.NodeApi` over the machines, the store and the DHT."""
 
     async def status(self) -> StatusDocument:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +27,7 @@ from p2pblog.core.payload import (
     encode,
 )
 from p2pblog.core.polls import Poll
+from p2pblog.core.sealed import Message, seal
 
 NOON = 1_700_000_000_000
 """A moment for tests that need one, in ms; entries of a built log follow each other by a second from here."""
@@ -95,6 +97,17 @@ class Log:
 
     def profile(self, name: str, bio: str = "", links: Sequence[str] = ()) -> Entry:
         return self.write(Profile(name, bio, tuple(links)))
+
+    def dm(self, text: str, *to: Person, by: Person) -> Entry:
+        """A direct message of this log's owner `by` to these people, each with the device that `person` gave them."""
+        people = [by, *to]
+        draws = itertools.count()
+
+        def draw(size: int) -> bytes:
+            return hash32(f"{len(self.entries)} {next(draws)}".encode(), b"p2pblog tests")[:size]
+
+        message = Message(self.identity, tuple(each.hash for each in to), text)
+        return self.write(seal(message, [each.key for each in people], draw))
 
     def run(self, first: int = 1, last: int = SEQ_MAX) -> tuple[Entry, ...]:
         """Entries `first` to `last` as a peer would have verified them: signed at checkpoints and at the end only."""

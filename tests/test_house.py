@@ -57,10 +57,10 @@ ONLY = {
     "aiosqlite": {"store.sqlite"},
     "kademlia": {"dht.adapter", "dht.protocol", "dht.table", "sim.library"},
     "rpcudp": {"dht.adapter", "dht.protocol", "sim.library"},
-    "nacl": {"core.keys"},
+    "nacl": {"core.keys", "core.sealed"},
     "PIL": {"pictures"},
 }
-"""What else lives in one place: asyncio behind the bridge, one verifier for all signatures."""
+"""What else lives in one place: asyncio behind the bridge, one verifier for all signatures and one place that seals."""
 
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path

@@ -52,7 +52,7 @@ def post(
     keep_metadata: bool,
 ) -> None:
     """Publish a notice. TEXT is one argument: quote it. `-` reads it from the standard input."""
-    text = words.check_text(_from_stdin() if text == "-" else text)
+    text = words.check_text(from_stdin() if text == "-" else text)
     reply_to = None if reply_to is None else words.check_id(reply_to)
     cw = None if cw is None else words.check_warning(cw)
     lang = None if lang is None else words.check_language(lang)
@@ -80,7 +80,7 @@ def post(
 @click.option("--lang", metavar="TAG", help="Another language; an empty one takes it away.")
 def edit(session: Session, notice: str, text: str, cw: str | None, lang: str | None) -> None:
     """Give a notice of your own other words. It keeps its id; the old words can still be seen."""
-    typed, text = words.check_id(notice), words.check_text(_from_stdin() if text == "-" else text)
+    typed, text = words.check_id(notice), words.check_text(from_stdin() if text == "-" else text)
     cw = cw if not cw else words.check_warning(cw)
     lang = lang if not lang else words.check_language(lang)
     document = session.ask("edit", notice=typed, text=text, cw=cw, lang=lang)
@@ -94,7 +94,7 @@ def edit(session: Session, notice: str, text: str, cw: str | None, lang: str | N
 @click.option("--lang", metavar="TAG", help="The language of the text, as en or pt-BR.")
 def quote(session: Session, notice: str, text: str, cw: str | None, lang: str | None) -> None:
     """Publish a notice that quotes another, in the words that it has now."""
-    typed, text = words.check_id(notice), words.check_text(_from_stdin() if text == "-" else text)
+    typed, text = words.check_id(notice), words.check_text(from_stdin() if text == "-" else text)
     cw = None if cw is None else words.check_warning(cw)
     lang = None if lang is None else words.check_language(lang)
     document = session.ask("quote", notice=typed, text=text, cw=cw, lang=lang)
@@ -116,13 +116,13 @@ def _words_of(media: list[dict[str, str]] | None) -> list[str]:
     return ["x" * FILE_OVERHEAD + file["name"] + file["alt"] for file in media or ()]
 
 
-def _from_stdin() -> str:
-    """The standard input without one final newline. Raises UsageError: too long, or not UTF-8."""
+def from_stdin(bytes_max: int = NOTE_BYTES_MAX, what: str = "a notice") -> str:
+    """The standard input without one final newline. Raises UsageError: more than `what` may have, or not UTF-8."""
     if sys.stdin is None:
         raise UsageError("the standard input is closed")
-    data = sys.stdin.buffer.read(NOTE_BYTES_MAX + 2).removesuffix(b"\n")
-    if len(data) > NOTE_BYTES_MAX:
-        raise UsageError(f"the text has over {NOTE_BYTES_MAX:,} bytes, and a notice at most that many")
+    data = sys.stdin.buffer.read(bytes_max + 2).removesuffix(b"\n")
+    if len(data) > bytes_max:
+        raise UsageError(f"the text has over {bytes_max:,} bytes, and {what} at most that many")
     try:
         return data.decode()
     except UnicodeDecodeError as error:

@@ -223,6 +223,10 @@ class ReadDocument(TypedDict):
     read: int
 
 
+DmDocument = TypedDict("DmDocument", {"id": str, "from": str, "to": list[str], "text": str, "time": int})
+"""A direct message opened; `from` and `to` are addresses."""
+
+
 class BookmarkDocument(TypedDict):
     """`id`: of the notice; a boost stands for the one that it boosts."""
 
@@ -331,6 +335,8 @@ class NodeApi(Protocol):
         links: list[str] | None = None,
         address: str | None = None,
     ) -> ProfileDocument: ...
+    async def dm(self, to: list[str], text: str) -> WrittenDocument: ...
+    async def dms(self, limit: int = 20, before: str | None = None) -> list[DmDocument]: ...
     async def bookmark(self, notice: str) -> BookmarkDocument: ...
     async def unbookmark(self, notice: str) -> BookmarkDocument: ...
     async def bookmarks(self, limit: int = 20, before: str | None = None) -> list[NoticeDocument]: ...
@@ -478,6 +484,8 @@ ROUTES: dict[str, dict[str, Argument]] = {
         "links": Argument.OPTIONAL_TEXTS,
         "address": Argument.OPTIONAL_TEXT,
     },
+    "dm": {"to": Argument.TEXTS, "text": Argument.TEXT},
+    "dms": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT},
     "bookmark": {"notice": Argument.TEXT},
     "unbookmark": {"notice": Argument.TEXT},
     "bookmarks": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT},

@@ -10,6 +10,7 @@ from p2pblog.config import (
     ALT_CHARACTERS_MAX,
     BIO_CHARACTERS_MAX,
     BUDGET_COUNT_MAX,
+    DM_BYTES_MAX,
     ID_PREFIX_MIN,
     LINK_CHARACTERS_MAX,
     LINKS_MAX,
@@ -48,6 +49,18 @@ def check_text(text: str) -> str:
     size = len(text.encode())
     if size > NOTE_BYTES_MAX:
         raise UsageError(f"the text has {size:,} bytes in UTF-8, and a notice at most {NOTE_BYTES_MAX:,}")
+    return text
+
+
+def check_dm(text: str) -> str:
+    """The text of a direct message, as it is. Raises UsageError: empty, too long, or no text at all."""
+    check_utf8(text, "the text")
+    if not text.strip():
+        raise UsageError("an empty message says nothing")
+    _check_visible(text, "the text")
+    size = len(text.encode())
+    if size > DM_BYTES_MAX:
+        raise UsageError(f"the text has {size:,} bytes in UTF-8, and a direct message at most {DM_BYTES_MAX:,}")
     return text
 
 

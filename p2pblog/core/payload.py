@@ -10,6 +10,10 @@ from typing import Any, ClassVar
 
 from p2pblog.config import (
     BIO_CHARACTERS_MAX,
+    DM_BOXES_MAX,
+    DM_BOXES_MIN,
+    DM_SEALED_MAX,
+    DM_SEALED_MIN,
     FILES_PER_NOTE_MAX,
     LANGUAGE_CHARACTERS_MAX,
     LINK_CHARACTERS_MAX,
@@ -29,6 +33,10 @@ from p2pblog.core.media import Attachment
 from p2pblog.core.polls import Poll
 from p2pblog.errors import LocalProtocolError, Malformed, RemoteProtocolError
 
+BOX_BYTES = 80
+"""A 32-byte key sealed to one device; a public key of 32 bytes and a tag of 16 come with it (libsodium, sealed box)."""
+SEALED_OVERHEAD = 40
+"""What sealing adds to a padded text: a nonce of 24 bytes and a tag of 16 (XChaCha20-Poly1305)."""
 REPLACES_MAX = 16
 """Versions that one edit or delete names: as many as a person makes of one notice, and then some."""
 
@@ -163,13 +171,22 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Dm:
+    """A direct message as everybody sees it: `core.sealed` says what is in it. `boxes` lie one after the other."""
+
+    type: ClassVar[str] = "dm"
+    boxes: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """A payload of a type, or in a form, that this version does not understand."""
 
     type: str | None
 
 
-Payload = LogStart | Note | Edit | Boost | Like | Pin | Vote | Delete | Profile | Unknown
+Payload = LogStart | Note | Edit | Boost | Like | Pin | Vote | Delete | Profile | Dm | Unknown
 
 
 def encode(payload: Payload) -> bytes:
@@ -199,6 +216,8 @@ def encode(payload: Payload) -> bytes:
             fields = {"of": of.value, "replaces": _ids(replaces)}
         case Profile(name, bio, links):
             fields = {"name": name, "bio": bio or None, "links": list(links) or None}
+        case Dm(boxes, sealed):
+            fields = {"boxes": boxes, "sealed": sealed}
         case Unknown():
             raise LocalProtocolError("an unknown payload is passed on as it came, never encoded")
     data = codec.pack(codec.sort_keys({"type": payload.type, **fields}))
@@ -309,6 +328,8 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
                 _text(fields.get("bio", ""), BIO_CHARACTERS_MAX, 4 * BIO_CHARACTERS_MAX),
                 _links(fields.get("links", [])),
             )
+        case "dm":
+            return _dm(codec.as_bytes(fields.get("boxes")), codec.as_bytes(fields.get("sealed")))
         case _:
             return Unknown(kind)
 
@@ -339,6 +360,20 @@ def _beside(fields: dict[str, Any]) -> tuple[str | None, str | None]:
 def _media(value: Any) -> tuple[Attachment, ...]:
     items = codec.as_list(value, length_max=FILES_PER_NOTE_MAX)
     return tuple(Attachment.from_value(item) for item in items)
+
+
+def _dm(boxes: bytes, sealed: bytes) -> Dm:
+    """Any other count or size would tell more than it has to, so it is none."""
+    if len(boxes) % BOX_BYTES or not _is_step(len(boxes) // BOX_BYTES, DM_BOXES_MIN, DM_BOXES_MAX):
+        raise Malformed("a direct message has 4, 8, 16, 32 or 64 boxes")
+    if not _is_step(len(sealed) - SEALED_OVERHEAD, DM_SEALED_MIN, DM_SEALED_MAX):
+        raise Malformed("a direct message is padded to a power of two")
+    return Dm(boxes, sealed)
+
+
+def _is_step(size: int, least: int, most: int) -> bool:
+    """Whether it is a power of two between these two, which are some themselves."""
+    return least <= size <= most and size & (size - 1) == 0
 
 
 _LANGUAGE = re.compile(r"([a-z]{2,8}|[xi](?=-))(-[a-z0-9]{1,8})*", re.IGNORECASE | re.ASCII)

@@ -108,6 +108,16 @@ REFERENCES_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
+class DmRow:
+    """A direct message as it stands in a log of `author`; whom it is for only their keys tell."""
+
+    id: EntryId
+    author: IdentityHash
+    time_ms: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Thread:
     """A conversation. `root`: the id of the topmost ancestor known, even if we lack it; None if `notice` is unknown.
     `notices`: those held, oldest first, at most THREAD_NOTICES_MAX. `missing`: how many are known of but lacking."""
@@ -246,6 +256,13 @@ class Store(Protocol):
     async def pins(self, identity: IdentityHash) -> list[EntryId]:
         """The notices that an identity has pinned, each once, the one pinned last first: at most PINS_MAX of those that
         are its own and shown; only its newest PINS_READ_MAX pins are looked at."""
+
+    async def dms(self, limit: int, before: EntryId | None = None) -> list[DmRow]:
+        """The direct messages in all logs that are held, as they are shown, newest first, but for those set aside;
+        `before`: only those below this entry. Raises NotFound for an unknown `before`."""
+
+    async def set_dms_aside(self, ids: Sequence[EntryId]) -> None:
+        """These are not for us: `dms` gives them no more, so that each is tried once."""
 
     async def find_ids(self, prefix: str) -> list[EntryId]:
         """At most two ids that begin with these hex digits."""

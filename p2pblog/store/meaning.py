@@ -30,7 +30,7 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.media import FileHash, distinct_files
 from p2pblog.core.mentions import mentions_of
-from p2pblog.core.payload import Boost, Delete, Edit, Like, Note, Pin, Profile, Quote, Vote, decode, plain_texts
+from p2pblog.core.payload import Boost, Delete, Dm, Edit, Like, Note, Pin, Profile, Quote, Vote, decode, plain_texts
 from p2pblog.core.polls import Ballot, tally
 from p2pblog.core.search import MEDIA, log_word, tag_word, words_of
 from p2pblog.core.tags import tags_of
@@ -50,6 +50,7 @@ class Kind(IntEnum):
     VOTE = 8
     PIN = 9
     EDIT = 10
+    DM = 7
 
 
 IN_TIMELINES = (Kind.NOTE, Kind.BOOST)
@@ -75,7 +76,7 @@ class Meaning:
     files: tuple[FileHash, ...] = ()
 
 
-_GAP, _PROFILE, _OTHER = Meaning(Kind.GAP), Meaning(Kind.PROFILE), Meaning(Kind.OTHER)
+_GAP, _PROFILE, _DM, _OTHER = (Meaning(kind) for kind in (Kind.GAP, Kind.PROFILE, Kind.DM, Kind.OTHER))
 PLAIN = Meaning(Kind.NOTE)
 """Of every notice that refers to nothing and nobody and has no tag and no file, which nearly all are: this one
 object."""
@@ -102,6 +103,8 @@ def meaning_of(payload: bytes | None) -> Meaning:
             return Meaning(Kind.DELETE, None, tuple(sorted({of.id, *replaces})))
         case Profile():
             return _PROFILE
+        case Dm():
+            return _DM
         case _:
             return _OTHER
 

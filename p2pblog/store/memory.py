@@ -37,6 +37,7 @@ from p2pblog.store import (
     OWN_IDENTITY,
     REFERENCES_MAX,
     Block,
+    DmRow,
     Follow,
     FollowRow,
     Found,
@@ -97,6 +98,7 @@ class MemoryStore(MemoryDesk):
         self._read_news: set[EntryId] = set()
         self._files: dict[FileHash, dict[EntryId, _Held]] = {}
         self._strays: dict[EntryId, _Held] = {}
+        self._dms: dict[EntryId, _Held] = {}
 
     async def aclose(self) -> None:
         pass
@@ -244,6 +246,8 @@ class MemoryStore(MemoryDesk):
         kind, identifier = held.meaning.kind, held.entry.id
         if kind in IN_TIMELINES and held.chain is None:
             self._listed.setdefault(held.log.identity, {})[identifier] = held
+        if kind == Kind.DM and held.chain is None:
+            self._dms[identifier] = held
         if kind == Kind.PROFILE:
             self._profiles.setdefault(held.log.identity, {})[identifier] = held
         if kind == Kind.NOTE and held.meaning.of is not None:
@@ -269,6 +273,7 @@ class MemoryStore(MemoryDesk):
                 log.gaps.discard(held.entry.seq)
             self._by_id.pop(identifier)
             self._strays.pop(identifier, None)
+            self._dms.pop(identifier, None)
             self._listed.get(log.identity, {}).pop(identifier, None)
             self._profiles.get(log.identity, {}).pop(identifier, None)
             self._pins.get(log.identity, {}).pop(identifier, None)
@@ -429,11 +434,7 @@ class MemoryStore(MemoryDesk):
     # --- what a person asks for ---
 
     async def timeline(self, query: TimelineQuery) -> list[Row]:
-        before = None
-        if query.before is not None:
-            if query.before not in self._by_id:
-                raise NotFound(f"there is no notice {query.before.hex()} here")
-            before = self._by_id[query.before].place
+        before = self._place_of(query.before)
         whose: Iterable[IdentityHash] = query.identities or ()
         if query.identities is None:
             whose = self._at_home() if query.tag is None else self._listed
@@ -443,6 +444,13 @@ class MemoryStore(MemoryDesk):
         shown = (held for held in listed if (before is None or held.place < before) and self._is_shown(held))
         limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
         return [self._row(held) for held in nlargest(limit, shown, key=lambda held: held.place)]
+
+    def _place_of(self, entry: EntryId | None) -> tuple[int, int, int] | None:
+        if entry is None:
+            return None
+        if entry not in self._by_id:
+            raise NotFound(f"there is no notice {entry.hex()} here")
+        return self._by_id[entry].place
 
     def _at_home(self) -> dict[IdentityHash, None]:
         own = self._settings.get(OWN_IDENTITY)
@@ -600,6 +608,20 @@ class MemoryStore(MemoryDesk):
     def _replies_to(self, parent: EntryId, most: int) -> list[EntryId]:
         vouched = [held for held in self._replies.get(parent, {}).values() if self._is_vouched(held)]
         return [held.entry.id for held in sorted(vouched, key=lambda held: held.place)[:most]]
+
+    async def dms(self, limit: int, before: EntryId | None = None) -> list[DmRow]:
+        place = self._place_of(before)
+        below = (held for held in self._dms.values() if place is None or held.place < place)
+        shown = (held for held in below if not held.aside and self._is_shown(held))
+        found = nlargest(max(0, min(limit, TIMELINE_ROWS_MAX)), shown, key=lambda held: held.place)
+        return [
+            DmRow(held.entry.id, held.log.identity, held.entry.time_ms, held.entry.payload or b"") for held in found
+        ]
+
+    async def set_dms_aside(self, ids: Sequence[EntryId]) -> None:
+        for identifier in ids:
+            if identifier in self._dms:
+                self._dms[identifier].aside = True
 
     async def find_ids(self, prefix: str) -> list[EntryId]:
         wanted = prefix.lower()

@@ -27,7 +27,8 @@ class Log:
 
 @dataclass(eq=False, slots=True)
 class Held:
-    """An entry held. `chain` is what vouches for a stray; None for an entry of a run."""
+    """An entry held. `chain` is what vouches for a stray; None for an entry of a run. `aside`: a direct message that is
+    for others."""
 
     log: Log
     entry: Entry
@@ -35,6 +36,7 @@ class Held:
     seen: int
     meaning: Meaning
     chain: tuple[Entry, ...] | None = None
+    aside: bool = False
 
     @property
     def place(self) -> tuple[int, int, int]:

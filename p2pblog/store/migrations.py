@@ -221,12 +221,39 @@ def _to_version_11(db: sqlite3.Connection) -> None:
     db.executemany("INSERT OR IGNORE INTO attachment VALUES (?, ?)", files)
 
 
+_VERSION_4 = """
+CREATE TABLE dm (sort INTEGER, key INTEGER, PRIMARY KEY (sort, key)) WITHOUT ROWID;
+CREATE TABLE dm_aside (key INTEGER PRIMARY KEY);
+"""
+_MAY_BE_DM = """
+SELECT e.key, e.sort, e.payload, (e.key & 4294967295) <= l.shown_to
+    AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)
+    AND NOT EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key)
+FROM entry e JOIN log l ON l.no = e.key >> 32
+WHERE e.kind = 6 AND instr(e.payload, X'A474797065A2646D')
+"""
+"""With the key `type` and the text `dm` in it."""
+
+
+def _to_version_4(db: sqlite3.Connection) -> None:
+    """Direct messages, which were of no known type, get their kind, and those that are shown their index."""
+    for statement in statements(_VERSION_4):
+        db.execute(statement)
+    for key, sort, payload, is_shown in db.execute(_MAY_BE_DM).fetchall():
+        kind = meaning_of(payload).kind
+        if kind == Kind.DM:
+            db.execute("UPDATE entry SET kind = ? WHERE key = ?", (int(kind), key))
+            if is_shown:
+                db.execute("INSERT INTO dm VALUES (?, ?)", (sort, key))
+
+
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
 MIGRATIONS: tuple[Step, ...] = (
     _VERSION_1,
     _to_version_2,
     _to_version_3,
+    _to_version_4,
     _VERSION_7,
     _LISTS,
     _VERSION_8,

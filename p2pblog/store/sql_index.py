@@ -156,6 +156,7 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     db.executemany("INSERT OR IGNORE INTO profile VALUES (?, ?, ?)", profiles)
     pins = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PIN]
     db.executemany("INSERT OR IGNORE INTO pin VALUES (?, ?, ?)", pins)
+    db.executemany(ENTER_DM, [(item.sort, item.key) for item in shown if item.kind == Kind.DM and not item.stray])
     reactions = sorted((item.of, item.kind, log.owner, item.key) for item in shown if item.kind in REACTIONS)
     db.executemany("INSERT OR IGNORE INTO reaction VALUES (?, ?, ?, ?)", reactions)
     votes = sorted((item.of, log.owner, item.key, item.choice) for item in shown if item.kind == Kind.VOTE)
@@ -258,6 +259,10 @@ def news_read_to(db: sqlite3.Connection) -> int:
     return 0 if found is None else int(found[0])
 
 
+ENTER_DM = """INSERT OR IGNORE INTO dm SELECT ?1, ?2
+              WHERE NOT EXISTS (SELECT 1 FROM dm_aside WHERE dm_aside.key = ?2)"""
+
+
 def _enter_gaps(db: sqlite3.Connection, items: Sequence[Item], retracted: dict[EntryId, int]) -> None:
     gaps = [(not item.stray and item.id not in retracted, item.key) for item in items if not item.held]
     db.executemany("UPDATE gap SET wanted = ? WHERE key = ?", gaps)
@@ -283,6 +288,8 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     db.executemany("DELETE FROM profile WHERE author = ? AND sort = ? AND key = ?", profiles)
     pins = [(log.owner, item.sort, item.key) for item in items if item.kind == Kind.PIN]
     db.executemany("DELETE FROM pin WHERE author = ? AND sort = ? AND key = ?", pins)
+    dms = [(item.sort, item.key) for item in items if item.kind == Kind.DM]
+    db.executemany("DELETE FROM dm WHERE sort = ? AND key = ?", dms)
     replies = [(item.of, item.sort, item.key) for item in items if item.kind == Kind.NOTE and item.of]
     db.executemany("DELETE FROM reply WHERE parent = ? AND sort = ? AND key = ?", replies)
     reactions = [(item.of, item.kind, log.owner, item.key) for item in items if item.kind in REACTIONS]
@@ -391,7 +398,7 @@ def forget(db: sqlite3.Connection, log: LogRow, low: int, high: int) -> None:
         leave(db, log, items)
         IDS.discard(db, sorted(id_record(item.id, item.key) for item in items))
         start = items[-1].key + 1
-    for table in ("entry", "signature", "gap", "deletion", "stray"):
+    for table in ("entry", "signature", "gap", "deletion", "stray", "dm_aside"):
         db.execute(f"DELETE FROM {table} WHERE key BETWEEN ? AND ?", (low, high))  # noqa: S608 - names from above
 
 

@@ -35,6 +35,7 @@ from p2pblog.store import (
     OWN_IDENTITY,
     REFERENCES_MAX,
     Block,
+    DmRow,
     Follow,
     FollowRow,
     KnownPeer,
@@ -419,6 +420,16 @@ def pins(db: sqlite3.Connection, identity: IdentityHash) -> list[EntryId]:
 
 PINS = """SELECT e."of" FROM identity i JOIN pin p ON p.author = i.no JOIN entry e ON e.key = p.key
           WHERE i.hash = ? ORDER BY p.sort DESC, p.key DESC LIMIT ?"""
+
+
+def dms(db: sqlite3.Connection, limit: int, before: EntryId | None = None) -> list[DmRow]:
+    place = LAST_PLACE if before is None else place_of(db, before)
+    return [DmRow(*row) for row in db.execute(DMS, (*place, max(0, min(limit, TIMELINE_ROWS_MAX)))).fetchall()]
+
+
+DMS = """SELECT e.id, i.hash, e.time, e.payload FROM dm d JOIN entry e ON e.key = d.key
+         JOIN log l ON l.no = d.key >> 32 JOIN identity i ON i.no = l.owner
+         WHERE (d.sort, d.key) < (?, ?) ORDER BY d.sort DESC, d.key DESC LIMIT ?"""
 
 
 def find_ids(db: sqlite3.Connection, prefix: str) -> list[EntryId]:

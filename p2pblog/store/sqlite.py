@@ -35,6 +35,7 @@ from p2pblog.core.timelines import Row
 from p2pblog.errors import P2pblogError, RemoteProtocolError, StoreError, StoreFull
 from p2pblog.store import (
     Block,
+    DmRow,
     Follow,
     FollowRow,
     Found,
@@ -413,6 +414,12 @@ class SqliteStore:
 
     async def pins(self, identity: IdentityHash) -> list[EntryId]:
         return await self._read(sql_read.pins, identity)
+
+    async def dms(self, limit: int, before: EntryId | None = None) -> list[DmRow]:
+        return await self._read(sql_read.dms, limit, before)
+
+    async def set_dms_aside(self, ids: Sequence[EntryId]) -> None:
+        await self._write(sql_write.set_dms_aside, tuple(ids))
 
     async def find_ids(self, prefix: str) -> list[EntryId]:
         return await self._read(sql_read.find_ids, prefix)

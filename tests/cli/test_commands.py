@@ -42,6 +42,8 @@ NEEDS_A_DAEMON = [
     ["bookmark", "5feceb66"],
     ["unbookmark", "5feceb66"],
     ["bookmarks"],
+    ["dm"],
+    ["dm", BOB, "hello"],
     ["unboost", "5feceb66"],
     ["delete", "5feceb66"],
     ["profile", "--name", "alice"],

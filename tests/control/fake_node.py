@@ -46,6 +46,7 @@ class FakeNode:
         self.watching = 0
         self.news: list[dict[str, Any]] = []
         self.pinned: list[str] = []
+        self.sealed: list[dict[str, Any]] = []
         self.bookmarked: list[dict[str, Any]] = []
         self.mutes: dict[tuple[str, str], dict[str, Any]] = {}
         self.blocks: dict[str, dict[str, Any]] = {}
@@ -243,6 +244,17 @@ class FakeNode:
         self._called("boost", notice=notice)
         found = self._find(notice)
         return self._written(self.add(type="boost", text=found["text"], boost_of=found["id"]), "boost")
+
+    async def dm(self, to: list[str], text: str) -> dict[str, Any]:
+        self._called("dm", to=to, text=text)
+        row = {"id": an_id(500 + len(self.sealed)), "from": ALICE, "to": to, "text": text, "time": self.clock_ms()}
+        self.sealed.insert(0, row)
+        return self._written({**row, "author": ALICE}, "dm")
+
+    async def dms(self, limit: int = 20, before: str | None = None) -> list[dict[str, Any]]:
+        self._called("dms", limit=limit, before=before)
+        ids = [row["id"] for row in self.sealed]
+        return self.sealed[0 if before is None else ids.index(before) + 1 :][:limit]
 
     async def bookmark(self, notice: str) -> dict[str, Any]:
         self._called("bookmark", notice=notice)

@@ -81,6 +81,8 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "media_piece": ({"file": "HASH", "index": 0}, api.PieceDocument),
     "boost": ({"notice": "5feceb66"}, api.WrittenDocument),
     "like": ({"notice": "5feceb66"}, api.WrittenDocument),
+    "dm": ({"to": ["c" * 56], "text": "hello"}, api.WrittenDocument),
+    "dms": ({"limit": 5}, api.DmDocument),
     "bookmark": ({"notice": "5feceb66"}, api.BookmarkDocument),
     "bookmarks": ({}, api.NoticeDocument),
     "unbookmark": ({"notice": "5feceb66"}, api.BookmarkDocument),
@@ -133,6 +135,7 @@ async def test_every_route_answers_its_document(home: Home, served: Served) -> N
         await node.block("d" * 56)
         await node.create_list("tea")
         await node.add_peer("192.0.2.1:1000")
+        await node.dm(["c" * 56], "hello")
         async with served(home, node):
             answer = await ask(home, route, **arguments)
         rows = answer if isinstance(answer, list) else [answer]
@@ -212,6 +215,16 @@ async def test_a_request_out_of_shape_is_refused(home: Home, served: Served, bod
     document = json.loads(answer)
     assert document["exit_code"] == 2
     assert sentence in json.dumps(document, ensure_ascii=True)
+    assert node.calls == []
+
+
+@pytest.mark.parametrize("to", ["null", '"bob"', "[5]", '["bob", null]', '{"bob": 1}', '["\\ud800"]'])
+@trio_test
+async def test_recipients_that_are_no_list_of_texts_are_refused(home: Home, served: Served, to: str) -> None:
+    node = FakeNode()
+    async with served(home, node) as path:
+        raw = await ask_raw(path, posted("dm", f'{{"text": "hi", "to": {to}}}'.encode()))
+    assert b"to must be a list of texts" in raw or b"the to is not valid UTF-8" in raw
     assert node.calls == []
 
 

@@ -175,6 +175,8 @@ def test_a_pipe_in_its_place_does_not_hang(alice: Home) -> None:
         lambda text: _changed(text, "root", "00" * 32),
         lambda text: _changed(text, "device", "00" * 31),
         lambda text: _changed(text, "device", "zz" * 32),
+        lambda text: _changed(text, "former", ["00" * 31]),
+        lambda text: _changed(text, "former", 5),
         lambda text: _changed(text, "inception", "92c4"),
         lambda text: _changed(text, "inception", 5),
     ],
@@ -207,6 +209,29 @@ def test_a_new_name_and_device_are_kept(alice: Home) -> None:
 
     assert keyring.load(alice) == renamed
     assert [path.name for path in alice.folder.iterdir()] == ["keys.json"]
+
+
+def test_keys_of_devices_that_were_left_are_kept_within_bounds(alice: Home) -> None:
+    made, _ = keyring.create(alice, "alice", ENTROPY)
+    devices = [keys.KeyPair.from_seed(number.to_bytes(32, "big")) for number in range(keyring.FORMER_DEVICES_MAX + 1)]
+    held = made
+    for device in devices[:-1]:
+        held = held.on_device(device)
+    assert held.former == (made.device, *devices[:-2])
+    keyring.save(alice, held)
+    assert keyring.load(alice) == held
+    held = held.on_device(devices[-1])
+    assert (held.device, held.former) == (devices[-1], tuple(devices[:-1]))
+    keyring.save(alice, held)
+    assert keyring.load(alice) == held
+
+
+def test_a_key_file_from_before_there_were_such_keys_is_read(alice: Home) -> None:
+    made, _ = keyring.create(alice, "alice", ENTROPY)
+    document = json.loads(alice.keys.read_text())
+    del document["former"]
+    alice.keys.write_text(json.dumps(document))
+    assert keyring.load(alice) == made
 
 
 CRASHING_SAVE = """

@@ -11,11 +11,12 @@ from builders import NOON, Log, Person, person
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from p2pblog.config import RUN_BYTES_MAX
+from p2pblog.config import DM_BOXES_MIN, DM_SEALED_MIN, RUN_BYTES_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import prove_fork
 from p2pblog.core.identity import Identity
 from p2pblog.core.logs import Batch, Located
+from p2pblog.core.payload import BOX_BYTES, SEALED_OVERHEAD, Dm
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.core.search import parse
 from p2pblog.errors import BadChain, NotFound
@@ -35,6 +36,8 @@ from p2pblog.store.meaning import Kind
 from p2pblog.store.memory import MemoryStore
 
 ENTRIES_A_LOG = 7
+A_DM = Dm(bytes(DM_BOXES_MIN * BOX_BYTES), bytes(DM_SEALED_MIN + SEALED_OVERHEAD))
+"""Whom it is for no store can tell."""
 TIMES = [0, NOON, NOON + 1_000, NOON + 2_000, NOON + 3_000, 2**53 - 1]
 NOWS = [NOON + 1_500, NOON + 4_000, NOON + 9_000]
 
@@ -73,7 +76,9 @@ def draw_world(data: st.DataObject) -> World:
 
 def draw_entry(data: st.DataObject, log: Log, before: list[Entry]) -> None:
     target = before[data.draw(st.integers(0, len(before) - 1), "about")]
-    match data.draw(st.integers(0, 13), "kind"):
+    match data.draw(st.integers(0, 14), "kind"):
+        case 14:
+            log.write(A_DM)
         case 13:
             log.edit(target, data.draw(st.sampled_from(["other", "#honey", "#bees #wax"]), "words"), log.entries[-2:])
         case 12:
@@ -108,7 +113,9 @@ def draw_step(data: st.DataObject, world: World) -> tuple[str, tuple[Any, ...]]:
     someone = world.people[data.draw(st.integers(0, 2), "who")]
     now = data.draw(st.sampled_from(NOWS), "now")
     first = data.draw(st.integers(1, len(log.entries)), "first")
-    match data.draw(st.integers(0, 17), "step"):
+    match data.draw(st.integers(0, 18), "step"):
+        case 18:
+            return "set_dms_aside", ([entry.id for entry in log.entries[first - 1 :]],)
         case 0 | 1 | 2 | 3 | 4:
             last = data.draw(st.integers(first, len(log.entries)), "last")
             gaps = data.draw(st.sets(st.integers(first, last), max_size=3), "gaps")
@@ -185,6 +192,7 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         ("rows", (ids,)),
         ("timeline", (TimelineQuery(1_000, tag="honey"),)),
         ("bookmarks", (9,)),
+        ("dms", (9,)),
         ("follow_rows", ()),
         ("entry_count", ()),
         ("find_ids", ("",)),
@@ -201,6 +209,7 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         asked += [("timeline", (TimelineQuery(3, identifier),)) for identifier in ids[::3]]
         asked += [("timeline", (TimelineQuery(3, identifier, None, "bees"),)) for identifier in ids[::3]]
         asked += [("timeline", (TimelineQuery(9, None, hashes[:1], "honey"),))]
+        asked += [("dms", (2, identifier)) for identifier in ids]
         asked += [("thread", (identifier,)) for identifier in ids]
         asked += [("versions", (identifier,)) for identifier in ids]
         asked += [("locate", (identifier,)) for identifier in ids]

@@ -54,6 +54,7 @@ def people() -> list[Person]:
     bob.log.like(notes[1])
     alice.log.pin(notes[1])
     bob.log.vote(alice.log.poll("yes", "no"), 2)
+    bob.log.dm("psst", alice, by=bob)
     return people
 
 
@@ -157,6 +158,8 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
         lambda: sql_read.reactions(db, bob.hash, note.id, Kind.LIKE),
         lambda: sql_read.reactions(db, alice.hash, note.id, Kind.PIN),
         lambda: sql_read.pins(db, alice.hash),
+        lambda: sql_read.dms(db, 20),
+        lambda: sql_read.dms(db, 20, note.id),
         lambda: sql_read.find_ids(db, note.id.hex()[:6]),
         lambda: sql_read.find_ids(db, note.id.hex()),
         lambda: sql_read.find_files(db, PICTURE.file.hex()[:6]),
@@ -218,6 +221,7 @@ def test_writing(db: sqlite3.Connection, people: list[Person]) -> None:
     alice.log.vote(alice.log.entries[73], 1)
     alice.log.pin(alice.log.entries[5])
     sql_indexer.read_some(db, 50)
+    dm = alice.log.dm("psst", bob, by=alice)
     use_cases: list[Callable[[], Any]] = [
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run(70))], LATER),
         lambda: sql_indexer.read_some(db, 10),
@@ -226,6 +230,7 @@ def test_writing(db: sqlite3.Connection, people: list[Person]) -> None:
         lambda: sql_write.put_payloads(db, alice.key, [(10, doomed.payload or b"")]),
         lambda: sql_write.put_setting(db, OWN_IDENTITY, bob.hash),  # the same again: what is new looks at everything
         lambda: sql_write.mark_news_read(db),
+        lambda: sql_write.set_dms_aside(db, [dm.id]),
         lambda: sql_write.drop_follow(db, alice.hash),
         lambda: sql_write.put_identity(db, alice.retire(alice.key, 50, alice.log.entries[49].id)),
         lambda: sql_write.put_mute(db, Mute(MuteKind.TAG, b"bees"), LATER),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from vectors.dm_cases import dm_payloads
 from vectors.parts import (
     ALICE,
     BOB,
@@ -201,6 +202,7 @@ def payloads() -> list[Case]:
         "delete with versions": encode(Delete(ref, (EntryId(b"\x01" * 32), EntryId(b"\x02" * 32)))),
         "profile": encode(Profile("Alice", "Writes here.")),
         "profile without a bio": encode(Profile("Alice")),
+        **dm_payloads(),
         "a known type with a field that we don't know": raw({"mood": "calm", "text": "Hi", "type": "note"}),
         "a known type with nil for what is absent": raw({"reply_to": None, "text": "Hi", "type": "note"}),
         "a type of tomorrow": raw({"options": ["yes", "no"], "type": "poll"}),

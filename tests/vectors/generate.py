@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from vectors.address_cases import addresses
+from vectors.dm_cases import dms
 from vectors.entry_cases import entries, payloads
 from vectors.identity_cases import identities, statements
 from vectors.parts import Case
 from vectors.readers import (
     read_address_case,
+    read_dm_case,
     read_entry_case,
     read_fork_case,
     read_identity_case,
@@ -34,6 +36,7 @@ FILES: dict[str, tuple[Callable[[], list[Case]], Callable[[Any], Any]]] = {
     "identities": (identities, read_identity_case),
     "entries": (entries, read_entry_case),
     "payloads": (payloads, read_payload_case),
+    "dms": (dms, read_dm_case),
     "runs": (runs, read_run_case),
     "fork-proofs": (fork_proofs, read_fork_case),
 }

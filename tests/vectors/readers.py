@@ -13,11 +13,12 @@ from p2pblog.core.address import read_link, spell
 from p2pblog.core.entry import Entry, check_signed, decode_body, with_payload
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import STATEMENT_BYTES_MAX, Device, Identity, Inception, Retire, Statement
-from p2pblog.core.keys import EntryId
+from p2pblog.core.keys import EntryId, IdentityHash, KeyPair
 from p2pblog.core.media import Attachment
 from p2pblog.core.payload import (
     Boost,
     Delete,
+    Dm,
     Edit,
     Like,
     LogStart,
@@ -30,6 +31,7 @@ from p2pblog.core.payload import (
     decode,
 )
 from p2pblog.core.runs import check_run, encode_run
+from p2pblog.core.sealed import read
 
 
 def read_address_case(given: str) -> Any:
@@ -132,6 +134,17 @@ def read_payload_case(given: str) -> Any:
         case Profile(name, bio, links):
             told = {"name": name, "bio": bio, **({"links": list(links)} if links else {})}
             return {"understood": True, "type": "profile", **told}
+        case Dm(boxes, sealed):
+            return {"understood": True, "type": "dm", "boxes": boxes, "sealed": sealed}
+
+
+def read_dm_case(given: Any) -> Any:
+    """What the holder of these device keys reads."""
+    dm = decode(from_hex(given["payload"]))
+    assert isinstance(dm, Dm)
+    keys = [KeyPair.from_seed(from_hex(seed)) for seed in given["seeds"]]
+    message = read(dm, IdentityHash(from_hex(given["author"])), IdentityHash(from_hex(given["reader"])), keys)
+    return None if message is None else {"from": message.author, "to": list(message.to), "text": message.text}
 
 
 def _attachment_fields(attachment: Attachment) -> Any:

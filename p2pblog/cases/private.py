@@ -1,0 +1,93 @@
+"""Direct messages: sealed as they are written, opened as they are listed."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from p2pblog.cases.desk import Desk
+from p2pblog.config import DM_BOXES_MAX, DM_RECIPIENTS_MAX, TIMELINE_ROWS_MAX
+from p2pblog.control.api import DmDocument, WrittenDocument
+from p2pblog.control.words import check_dm
+from p2pblog.core import payload, sealed
+from p2pblog.core.address import spell
+from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.core.payload import Dm
+from p2pblog.core.sealed import Message
+from p2pblog.errors import NotFound, UsageError, UserError
+from p2pblog.store import DmRow
+
+TRIED_AT_ONCE = 50
+"""Direct messages tried between two looks at the rest of the node: 20 ms for such as have four boxes."""
+
+
+class Private(Desk):
+    """Of `Node`: what only those read whom it is for."""
+
+    async def dm(self, to: list[str], text: str) -> WrittenDocument:
+        check_dm(text)
+        own = self._author.identity_hash
+        recipients = tuple(dict.fromkeys(self._resolve(each).identity for each in to))
+        if not recipients:
+            raise UsageError("a direct message needs somebody to go to", hint="p2pblog dm --help")
+        if len(recipients) > DM_RECIPIENTS_MAX:
+            raise UsageError(f"a direct message goes to at most {DM_RECIPIENTS_MAX} people")
+        others = tuple(each for each in recipients if each != own)
+        devices = {self._author.device, *self._active_devices(own)}
+        for recipient in others:
+            devices |= self._reachable_devices(recipient)
+        if len(devices) > DM_BOXES_MAX:
+            raise UserError(
+                f"they have {len(devices)} devices with yours, and a direct message has {DM_BOXES_MAX} at most"
+            )
+        message = Message(own, others or (own,), text)
+        written = await self._author.write(sealed.seal(message, devices, secrets.token_bytes))
+        return self._written(written, Dm.type)
+
+    def _active_devices(self, identity: IdentityHash) -> set[DeviceKey]:
+        """Those that the identity, as far as it is known here, has not retired."""
+        known = self._driver.machine.holdings.identities.get(identity)
+        devices = {} if known is None else known.devices
+        return {device for device, standing in devices.items() if not standing.retired}
+
+    def _reachable_devices(self, identity: IdentityHash) -> set[DeviceKey]:
+        devices = self._active_devices(identity)
+        if devices:
+            return devices
+        address = spell(identity)
+        if identity in self._follows:
+            raise NotFound(f"nothing of {address} is here yet: wait until their feed is found", "p2pblog following")
+        raise NotFound(f"nothing of {address} is here yet: follow them first", f"p2pblog follow {address}")
+
+    async def dms(self, limit: int = 20, before: str | None = None) -> list[DmDocument]:
+        """Those that are for others are set aside on the way, so the next list does not try them again."""
+        if not 1 <= limit <= TIMELINE_ROWS_MAX:
+            raise UsageError(f"a list has 1 to {TIMELINE_ROWS_MAX:,} lines")
+        below = None if before is None else await self._find(before)
+        found: list[DmDocument] = []
+        while len(found) < limit:
+            rows = await self._store.dms(TRIED_AT_ONCE, below)
+            found += await self._open(rows)
+            if len(rows) < TRIED_AT_ONCE:
+                break
+            below = rows[-1].id
+        return found[:limit]
+
+    async def _open(self, rows: Sequence[DmRow]) -> list[DmDocument]:
+        opened = [(row, self._read(row)) for row in rows]
+        if of_others := [row.id for row, message in opened if message is None]:
+            await self._store.set_dms_aside(of_others)
+        return [_document(row, message) for row, message in opened if message is not None]
+
+    def _read(self, row: DmRow) -> Message | None:
+        dm = payload.decode(row.payload)
+        assert isinstance(dm, Dm), "the index of direct messages holds something else"
+        keyring = self._author.keyring
+        return sealed.read(dm, row.author, self._author.identity_hash, (keyring.device, *keyring.former))
+
+
+def _document(row: DmRow, message: Message) -> DmDocument:
+    to = [spell(each) for each in message.to]
+    return DmDocument(
+        {"id": row.id.hex(), "from": spell(row.author), "to": to, "text": message.text, "time": row.time_ms}
+    )

@@ -1,0 +1,317 @@
+"""Scenes of direct messages: who reads them, who only carries them, and what cannot be sent."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from builders import key_pair, person
+from trio.testing import MockClock, trio_test
+from worlds import World, open_world
+
+from p2pblog.cases.private import TRIED_AT_ONCE
+from p2pblog.config import DM_BOXES_MAX, DM_BYTES_MAX, DM_RECIPIENTS_MAX
+from p2pblog.control.api import DmDocument
+from p2pblog.core import payload
+from p2pblog.core.keys import EntryId
+from p2pblog.core.payload import Dm, Unknown
+from p2pblog.core.sealed import read
+from p2pblog.errors import NotFound, NotPermitted, UsageError, UserError
+from p2pblog.gossip.events import Learned
+from p2pblog.node import Node
+from p2pblog.store.meaning import Kind
+
+
+@pytest.fixture
+def autojump_clock() -> MockClock:
+    return MockClock(autojump_threshold=0)
+
+
+async def until_read(world: World, reader: str, *texts: str) -> list[DmDocument]:
+    """The reader's list comes to be these, newest first."""
+    node = world.home(reader).node
+
+    async def held() -> bool:
+        return [dm["text"] for dm in await node.dms()] == list(texts)
+
+    await world.until(f"{reader} reads {texts}", held)
+    return await node.dms()
+
+
+async def until_known(world: World, node: Node, *names: str) -> None:
+    """The node learns of their devices."""
+
+    async def known() -> bool:
+        identities = node._driver.machine.holdings.identities
+        return all(person(name).hash in identities and identities[person(name).hash].devices for name in names)
+
+    await world.until(f"{names} are known", known)
+
+
+async def circle(world: World, *names: str) -> None:
+    """The first follows all others, and they the first."""
+    first = await world.start(names[0])
+    for name in names[1:]:
+        await world.follower(name, names[0])
+        await first.follow(world.home(name).address, name)
+    await until_known(world, first, *names[1:])
+
+
+async def sealed_of(world: World, name: str, identifier: str) -> Dm:
+    """The payload as this node holds it."""
+    located = await world.home(name).store.locate(EntryId(bytes.fromhex(identifier)))
+    assert located is not None
+    assert located.entry.payload is not None
+    dm = payload.decode(located.entry.payload)
+    assert isinstance(dm, Dm)
+    return dm
+
+
+# --- who reads it -----------------------------------------------------------------------------------------------------
+
+
+@trio_test
+async def test_recipients_read_it_and_who_holds_the_log_does_not(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await circle(world, "alice", "bob", "carol", "mallory")
+        alice = world.home("alice").node
+        written = await alice.dm(["bob", world.home("carol").address, "bob"], "tea at five?")
+        assert list(written) == ["id", "type", "author", "device", "seq", "time"]
+        assert written["type"] == "dm"
+        await alice.post("a notice")
+        expected = {
+            "id": written["id"],
+            "from": world.home("alice").address,
+            "to": [world.home("bob").address, world.home("carol").address],
+            "text": "tea at five?",
+            "time": written["time"],
+        }
+        for name in ("alice", "bob", "carol"):
+            assert await until_read(world, name, "tea at five?") == [expected]
+        await world.reads("mallory", "a notice")
+        mallory = world.home("mallory")
+        assert await mallory.node.dms() == []
+        dm = await sealed_of(world, "mallory", written["id"])  # she holds it, and passes it on
+        every_key = (mallory.keyring.device, mallory.keyring.root, mallory.keyring.node)
+        for somebody in ("alice", "bob", "mallory"):
+            assert read(dm, person("alice").hash, person(somebody).hash, every_key) is None
+        assert await mallory.store.dms(9) == []  # and does not try it again
+
+
+@trio_test
+async def test_it_stands_in_no_timeline_and_nobody_can_answer_or_mark_it(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await circle(world, "alice", "bob")
+        written = await world.home("alice").node.dm(["bob"], "tea at five?")
+        await until_read(world, "bob", "tea at five?")
+        for name in ("alice", "bob"):
+            node = world.home(name).node
+            assert await node.timeline() == []
+            assert await node.timeline(author=world.home("alice").address) == []
+            assert (await node.thread(written["id"]))["notices"] == []
+            for use_case in (node.show, node.like, node.boost, node.bookmark):
+                with pytest.raises(NotFound):
+                    await use_case(written["id"])
+            with pytest.raises(NotFound):
+                await node.post("tea!", written["id"])
+
+
+@trio_test
+async def test_its_author_takes_it_back_and_nobody_else(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await circle(world, "alice", "bob")
+        alice, bob = world.home("alice").node, world.home("bob").node
+        written = await alice.dm(["bob"], "regretted")
+        await until_read(world, "bob", "regretted")
+        with pytest.raises(NotPermitted):
+            await bob.delete(written["id"])
+        assert (await alice.delete(written["id"]))["type"] == "delete"
+        assert await alice.dms() == []
+        await until_read(world, "bob")
+
+
+@trio_test
+async def test_a_list_is_paged_and_what_is_for_others_costs_once(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await circle(world, "alice", "bob", "carol")
+        alice, bob = world.home("alice").node, world.home("bob").node
+        for number in range(3):
+            await alice.dm(["bob"], f"{number}")
+            for _ in range(TRIED_AT_ONCE):
+                await alice.dm(["carol"], "for carol")
+        await world.until("bob holds them", lambda: _holds(world, "bob", 3 * (1 + TRIED_AT_ONCE)))
+        assert [dm["text"] for dm in await bob.dms(1)] == ["2"]
+        first = await bob.dms(2)
+        assert [dm["text"] for dm in first] == ["2", "1"]
+        assert [dm["text"] for dm in await bob.dms(2, first[-1]["id"])] == ["0"]
+        assert await bob.dms(2, (await bob.dms())[-1]["id"]) == []
+        assert len(await world.home("bob").store.dms(999)) == 3
+        assert len(await alice.dms(999)) == 3 * (1 + TRIED_AT_ONCE)
+        with pytest.raises(UsageError):
+            await bob.dms(0)
+
+
+async def _holds(world: World, name: str, dms: int) -> bool:
+    return len(await world.home(name).store.dms(999)) == dms
+
+
+@trio_test
+async def test_one_writes_to_oneself(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        own = world.home("alice").address
+        await alice.dm([own], "buy tea")
+        (dm,) = await alice.dms()
+        assert (dm["from"], dm["to"], dm["text"]) == (own, [own], "buy tea")
+
+
+# --- who carries it ---------------------------------------------------------------------------------------------------
+
+
+@trio_test
+async def test_a_node_that_does_not_know_the_type_carries_it_to_one_that_does(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await circle(world, "alice", "bob")
+        await world.kill("bob")
+        alice = world.home("alice").node
+        written = await alice.dm(["bob"], "by way of an old node")
+        await alice.post("a notice")
+        known = payload._known
+
+        def known_of_old(kind: str, fields: dict[str, Any]) -> payload.Payload:
+            return Unknown(kind) if kind == "dm" else known(kind, fields)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(payload, "_known", known_of_old)
+            await world.follower("olga", "alice")
+            await world.reads("olga", "a notice")
+            assert await world.home("olga").node.dms() == []
+            store = world.home("olga").store
+            assert store._by_id[EntryId(bytes.fromhex(written["id"]))].meaning.kind == Kind.OTHER
+            await world.kill("alice")
+        await world.start("bob", "olga")
+        await until_read(world, "bob", "by way of an old node")
+
+
+@trio_test
+async def test_a_copy_in_another_log_is_not_taken_for_its_authors(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await circle(world, "alice", "bob", "mallory")
+        written = await world.home("alice").node.dm(["bob"], "tea at five?")
+        bob, mallory = world.home("bob").node, world.home("mallory").node
+        await bob.follow(world.home("mallory").address)
+        await world.until("mallory holds it", lambda: _holds(world, "mallory", 1))
+        await mallory._author.write(await sealed_of(world, "mallory", written["id"]))
+        await mallory.post("done")
+        await world.reads("bob", "done")
+        assert [(dm["id"], dm["from"]) for dm in await bob.dms()] == [(written["id"], world.home("alice").address)]
+
+
+# --- devices ----------------------------------------------------------------------------------------------------------
+
+
+@trio_test
+async def test_every_device_of_both_reads_it_also_the_one_that_a_home_has_left(autojump_clock: MockClock) -> None:
+    """Alice's disk is put back: she goes on as a new device beside her old one."""
+    async with open_world() as world:
+        await circle(world, "bob", "alice")
+        alice, bob = world.home("alice").node, world.home("bob").node
+        await bob.dm(["alice"], "before")
+        await until_read(world, "alice", "before")
+        await until_known(world, alice, "bob")
+        old = copy.deepcopy(world.home("alice").store)
+        await alice.dm([world.home("bob").address], "lost by the disk")
+        await until_read(world, "bob", "lost by the disk", "before")
+        await world.kill("alice")
+        world.home("alice").store = old
+        alice = await world.start("alice", "bob")
+        await alice.post("after the roll-back")
+        await world.reads("bob", "after the roll-back")
+
+        await until_read(world, "alice", "lost by the disk", "before")
+        after = await bob.dm(["alice"], "after")
+        await until_read(world, "alice", "after", "lost by the disk", "before")
+        dm, keyring = await sealed_of(world, "bob", after["id"]), world.home("alice").keyring
+        assert keyring.former == (person("alice").device,)
+        for device in (keyring.device, *keyring.former):
+            message = read(dm, person("bob").hash, person("alice").hash, (device,))
+            assert message is not None
+            assert message.text == "after"
+
+
+@trio_test
+async def test_ones_own_other_devices_read_what_one_wrote(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await circle(world, "alice", "bob")
+        alice, tablet = person("alice"), key_pair("alice/tablet")
+        alice.add_device("tablet")
+        world.home("alice").node._driver.feed(Learned(alice.identity))
+        written = await world.home("alice").node.dm(["bob"], "from the laptop")
+        dm = await sealed_of(world, "alice", written["id"])
+        assert read(dm, alice.hash, alice.hash, (tablet,)) is not None
+
+
+@trio_test
+async def test_a_retired_device_gets_nothing_more(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await circle(world, "alice", "bob")
+        alice, bob = world.home("alice").node, person("bob")
+        bob.add_device("stolen tablet")
+        bob.add_device("phone")
+        tablet, phone = key_pair("bob/stolen tablet"), key_pair("bob/phone")
+        alice._driver.feed(Learned(bob.retire(tablet.public, 0, None)))  # type: ignore[arg-type]
+        written = await alice.dm(["bob"], "change the locks")
+        dm = await sealed_of(world, "alice", written["id"])
+        assert read(dm, person("alice").hash, bob.hash, (phone,)) is not None
+        assert read(dm, person("alice").hash, bob.hash, (tablet,)) is None
+
+
+# --- what cannot be sent ----------------------------------------------------------------------------------------------
+
+
+@trio_test
+async def test_somebody_of_whom_nothing_is_here_is_told_apart(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        address = world.home("bob").address
+        with pytest.raises(NotFound, match="follow them first") as caught:
+            await alice.dm([address], "hello?")
+        assert caught.value.hint == f"p2pblog follow {address}"
+        await alice.follow(address)
+        with pytest.raises(NotFound, match="wait until"):
+            await alice.dm([address], "hello?")
+        with pytest.raises(UsageError):
+            await alice.dm(["nobody"], "hello?")
+        assert await alice.dms() == []
+
+
+@trio_test
+async def test_a_message_has_limits(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await circle(world, "alice", "bob")
+        alice, bob = world.home("alice").node, person("bob")
+        names = [f"somebody {number}" for number in range(DM_RECIPIENTS_MAX)]
+        for name in names:
+            alice._driver.feed(Learned(person(name).identity))
+        everybody = [person(name).address for name in names]
+        await alice.dm(everybody[1:], "x" * (DM_BYTES_MAX - 1))
+        await alice.dm(everybody, "é" * (DM_BYTES_MAX // 2))
+        with pytest.raises(UsageError, match="16 people"):
+            await alice.dm([*everybody, "bob"], "hello")
+        for text in ("", " \n", "\u200b", "é" * (DM_BYTES_MAX // 2) + "x", "half a pair: \ud800"):
+            with pytest.raises(UsageError):
+                await alice.dm(["bob"], text)
+        with pytest.raises(UsageError):
+            await alice.dm([], "hello")
+
+        for number in range(2, DM_BOXES_MAX - 1):  # with bob's first one and alice's own: one under
+            bob.add_device(f"device {number}")
+        for over in (-1, 0, 1):
+            alice._driver.feed(Learned(bob.identity))
+            if over <= 0:
+                await alice.dm(["bob"], "to many devices")
+            else:
+                with pytest.raises(UserError, match="65 devices"):
+                    await alice.dm(["bob"], "to too many devices")
+            bob.add_device(f"one more {over}")
