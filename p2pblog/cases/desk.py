@@ -125,4 +125,5 @@ def notice_document(row: Row) -> NoticeDocument:
         tags=list(row.tags),
         cw=row.warning,
         lang=row.language,
+        imported_time=row.imported_ms,
     )

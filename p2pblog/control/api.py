@@ -65,6 +65,8 @@ class InviteDocument(TypedDict):
 
 
 class NoticeDocument(TypedDict):
+    """`imported_time`: when it was first written, where its author brought it from elsewhere."""
+
     id: str
     type: str
     author: str
@@ -78,6 +80,7 @@ class NoticeDocument(TypedDict):
     tags: list[str]
     cw: str | None
     lang: str | None
+    imported_time: int | None
 
 
 class BookmarkDocument(TypedDict):

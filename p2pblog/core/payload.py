@@ -16,6 +16,7 @@ from p2pblog.config import (
     NOTE_CHARACTERS_MAX,
     PAYLOAD_BYTES_MAX,
     SEQ_MAX,
+    TIME_MS_MAX,
     WARNING_CHARACTERS_MAX,
 )
 from p2pblog.core import codec
@@ -69,6 +70,8 @@ class Note:
     """What is shown before the text is asked for."""
     language: str | None = None
     """A language tag (RFC 5646, 2.1, by its form alone)."""
+    imported_ms: int | None = None
+    """When it was first written, where its author brought it from elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,9 @@ def encode(payload: Payload) -> bytes:
     match payload:
         case LogStart(identity):
             fields = {"identity": identity}
-        case Note(text, reply_to, warning, language):
+        case Note(text, reply_to, warning, language, imported_ms):
             reference = None if reply_to is None else reply_to.value
-            fields = {"text": text, "reply_to": reference, "cw": warning, "lang": language}
+            fields = {"text": text, "reply_to": reference, "cw": warning, "lang": language, "imported": imported_ms}
         case Boost(of) | Like(of):
             fields = {"of": of.value}
         case Delete(of, replaces):
@@ -207,12 +210,13 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
         case "log":
             return LogStart(IdentityHash(codec.as_bytes(fields.get("identity"), length=32)))
         case "note":
-            reply_to = fields.get("reply_to")
+            reply_to, imported = fields.get("reply_to"), fields.get("imported")
             return Note(
                 _text(fields.get("text"), NOTE_CHARACTERS_MAX, NOTE_BYTES_MAX),
                 None if reply_to is None else Ref.from_value(reply_to),
                 _text(fields.get("cw", ""), WARNING_CHARACTERS_MAX, 4 * WARNING_CHARACTERS_MAX) or None,
                 _language(fields.get("lang", "")) or None,
+                None if imported is None else codec.as_int(imported, 0, TIME_MS_MAX),
             )
         case "boost":
             return Boost(Ref.from_value(fields.get("of")))

@@ -41,3 +41,4 @@ class Row:
     tags: tuple[str, ...] = ()
     warning: str | None = None
     language: str | None = None
+    imported_ms: int | None = None

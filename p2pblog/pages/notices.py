@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from p2pblog.config import RECORD_BYTES_MAX
-from p2pblog.pages.values import ADDRESS_LETTERS, TEXT_COLUMNS_MAX, ago, counted, fields, short_id, try_line, who
+from p2pblog.pages.values import ADDRESS_LETTERS, TEXT_COLUMNS_MAX, ago, counted, day, fields, short_id, try_line, who
 from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_text, fit, line, width, wrap
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ def _head(notice: NoticeDocument, now_ms: int, columns: int, known: Known, lead:
 def _foot(notice: NoticeDocument, inner: str, columns: int, known: Known, replies: bool) -> Page:
     said = [counted(notice["likes"], "like")] if notice["likes"] else []
     said += [counted(notice["boosts"], "boost")] if notice["boosts"] else []
+    if notice["imported_time"] is not None:
+        said.insert(0, f"imported, first written {day(notice['imported_time'])}")
     if notice["reply_to"] and replies:
         said.insert(0, f"in reply to {short_id(notice['reply_to'])}")
     if notice["boost_of"] in known.boosted:

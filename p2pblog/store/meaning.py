@@ -164,6 +164,7 @@ def compose(shown: Shown, name: str | None, boosted: bytes | None, likes: int, b
         tags=tags_of(note.text),
         warning=note.warning,
         language=note.language,
+        imported_ms=note.imported_ms,
     )
 
 

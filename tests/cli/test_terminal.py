@@ -177,6 +177,7 @@ hostile_notice = st.fixed_dictionaries(
         "tags": st.just([]),
         "cw": st.none() | anything,
         "lang": st.none(),
+        "imported_time": st.none() | st.integers(0, 2**53),
     }
 )
 

@@ -58,6 +58,7 @@ class FakeNode:
             "tags": [],
             "cw": None,
             "lang": None,
+            "imported_time": None,
             **more,
         }
         self.notices.append(notice)

@@ -15,6 +15,7 @@ from p2pblog.config import (
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
     PAYLOAD_BYTES_MAX,
+    TIME_MS_MAX,
     WARNING_CHARACTERS_MAX,
 )
 from p2pblog.core import codec
@@ -42,7 +43,14 @@ REFS: st.SearchStrategy[Ref] = st.builds(Ref, HASHES, HASHES, st.integers(1, 2**
 LANGUAGES = st.sampled_from([None, "en", "pt-BR", "zh-Hant-TW", "x-private", "de-1996"])
 PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
     st.builds(LogStart, HASHES),
-    st.builds(Note, st.text(max_size=200), st.none() | REFS, st.none() | st.text(min_size=1, max_size=50), LANGUAGES),
+    st.builds(
+        Note,
+        st.text(max_size=200),
+        st.none() | REFS,
+        st.none() | st.text(min_size=1, max_size=50),
+        LANGUAGES,
+        st.none() | st.integers(0, TIME_MS_MAX),
+    ),
     st.builds(Boost, REFS),
     st.builds(Like, REFS),
     st.builds(Delete, REFS, st.lists(HASHES, max_size=REPLACES_MAX).map(tuple)),
@@ -70,7 +78,10 @@ def test_any_accident_leaves_a_payload(payload: Payload, data: st.DataObject) ->
 @given(
     st.sampled_from(["log", "note", "boost", "like", "delete", "profile", "poll"]),
     st.dictionaries(
-        st.sampled_from(["identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "new"]), VALUES
+        st.sampled_from(
+            ["identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "imported", "new"]
+        ),
+        VALUES,
     ),
 )
 def test_any_fields_are_a_payload(kind: str, fields: dict[str, Any]) -> None:
@@ -85,7 +96,7 @@ def test_any_fields_are_a_payload(kind: str, fields: dict[str, Any]) -> None:
 @given(PAYLOADS, st.text(min_size=1, max_size=8), st.integers())
 def test_a_field_that_we_do_not_know_changes_nothing(payload: Payload, name: str, value: int) -> None:
     fields = codec.unpack(encode(payload), PAYLOAD_BYTES_MAX)
-    known = {"type", "identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang"}
+    known = {"type", "identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "imported"}
     if name in known or not -(2**63) <= value < 2**64:
         return
     assert decode(codec.pack(codec.sort_keys({**fields, name: value}))) == payload
@@ -138,3 +149,13 @@ def test_a_content_warning_has_a_length(over: int) -> None:
             encode(note)
     else:
         assert decode(encode(note)) == note
+
+
+@pytest.mark.parametrize(("time_ms", "is_one"), [(-1, False), (0, True), (TIME_MS_MAX, True), (TIME_MS_MAX + 1, False)])
+def test_an_imported_note_says_when_it_was_first_written(time_ms: int, is_one: bool) -> None:
+    note = Note("long ago", imported_ms=time_ms)
+    if is_one:
+        assert decode(encode(note)) == note
+    else:
+        with pytest.raises(LocalProtocolError):
+            encode(note)

@@ -93,9 +93,9 @@ def read_payload_case(given: str) -> Any:
             return {"understood": False, "type": kind}
         case LogStart(identity):
             return {"understood": True, "type": "log", "identity": identity}
-        case Note(text, reply_to, warning, language):
+        case Note(text, reply_to, warning, language, imported_ms):
             said = {"text": text, "reply_to": _ref_fields(reply_to), "cw": warning, "lang": language}
-            return {"understood": True, "type": "note", **said}
+            return {"understood": True, "type": "note", **said, "imported": imported_ms}
         case Boost(of):
             return {"understood": True, "type": "boost", "of": _ref_fields(of)}
         case Like(of):
