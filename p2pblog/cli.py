@@ -14,6 +14,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "writing": ("post", "boost", "unboost", "like", "unlike", "delete", "bookmark", "unbookmark"),
     "people": ("profile", "follow", "unfollow", "following", "invite"),
     "reading": ("timeline", "show", "thread", "bookmarks", "entry"),
+    "moving": ("export", "import"),
     "simulator": ("sim",),
 }
 """File of `p2pblog.commands` -> the commands in it."""

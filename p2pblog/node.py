@@ -7,6 +7,7 @@ import os
 from p2pblog import __version__, names
 from p2pblog.cases.desk import said_in
 from p2pblog.cases.marking import Marking
+from p2pblog.cases.moving import Moving
 from p2pblog.cases.people import People
 from p2pblog.cases.reading import Reading
 from p2pblog.cases.writing import Writing
@@ -22,7 +23,7 @@ LOOK_FOR_STRAYS_BELOW = 64
 """Batches up to this size are searched for boosts of what we don't hold; history is not, it would fetch old things."""
 
 
-class Node(Writing, Marking, People, Reading):
+class Node(Writing, Marking, People, Reading, Moving):
     """Implements `control.api.NodeApi` over the machines, the store and the DHT."""
 
     async def status(self) -> StatusDocument:

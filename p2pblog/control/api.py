@@ -116,6 +116,71 @@ class EntryDocument(TypedDict):
     chain: list[str]
 
 
+class LogDocument(TypedDict):
+    device: str
+    entries: int
+
+
+class LogsDocument(TypedDict):
+    """The wire form of one's own identity, and its logs as far as they are held."""
+
+    address: str
+    identity: str
+    logs: list[LogDocument]
+
+
+class RunDocument(TypedDict):
+    """A run in its wire form, and the number to go on from; both are null at the end of the log."""
+
+    run: str | None
+    next: int | None
+
+
+class TakenDocument(TypedDict):
+    """How many entries were looked at, and how many of them, or of their payloads, were not held before."""
+
+    entries: int
+    new: int
+
+
+class ExportDocument(TypedDict):
+    file: str
+    entries: int
+    bytes: int
+    secrets: bool
+
+
+class ImportDocument(TypedDict):
+    """What `import` did with an archive of ours. `restored`: it made this home's identity."""
+
+    address: str
+    entries: int
+    new: int
+    followed: int
+    restored: bool
+
+
+class BroughtDocument(TypedDict):
+    """What `import --from mastodon` did: notices written, things left aside, notices that an import wrote before."""
+
+    imported: int
+    skipped: int
+    already: int
+
+
+class SkippedDocument(TypedDict):
+    line: int
+    reason: str
+
+
+class ListDocument(TypedDict):
+    """What `import --from csv` did."""
+
+    followed: int
+    already: int
+    skipped: list[SkippedDocument]
+
+
 class NodeApi(Protocol):
     """One method a command. An ADDRESS argument is an address, a `p2pblog:` link or a petname; an id is a hex prefix.
 
@@ -158,6 +223,13 @@ class NodeApi(Protocol):
     async def peers(self) -> list[PeerDocument]: ...
     async def add_peer(self, endpoint: str) -> PeerDocument: ...
     async def entry(self, entry: str) -> EntryDocument: ...
+    async def export_logs(self) -> LogsDocument: ...
+    async def export_run(self, device: str, first: int) -> RunDocument: ...
+    async def import_identity(self, identity: str) -> TakenDocument: ...
+    async def import_run(self, run: str) -> TakenDocument: ...
+    async def import_note(
+        self, text: str, time: int, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+    ) -> WrittenDocument: ...
 
 
 # --- how arguments and errors travel ----------------------------------------------------------------------------------
@@ -187,7 +259,13 @@ class Argument(Enum):
     TEXT = "text"
     OPTIONAL_TEXT = "text, or null"
     ROWS = "a number from 1 to 1,000"
+    NUMBER = "a whole number"
+    RUN = "a run in hexadecimal digits"
+    """Text that may be larger than a request else is."""
 
+
+REQUIRED = {Argument.TEXT, Argument.NUMBER, Argument.RUN}
+"""What a request must not leave out."""
 
 ROUTES: dict[str, dict[str, Argument]] = {
     "id": {},
@@ -223,5 +301,16 @@ ROUTES: dict[str, dict[str, Argument]] = {
     "peers": {},
     "add_peer": {"endpoint": Argument.TEXT},
     "entry": {"entry": Argument.TEXT},
+    "export_logs": {},
+    "export_run": {"device": Argument.TEXT, "first": Argument.NUMBER},
+    "import_identity": {"identity": Argument.TEXT},
+    "import_run": {"run": Argument.RUN},
+    "import_note": {
+        "text": Argument.TEXT,
+        "time": Argument.NUMBER,
+        "reply_to": Argument.OPTIONAL_TEXT,
+        "cw": Argument.OPTIONAL_TEXT,
+        "lang": Argument.OPTIONAL_TEXT,
+    },
 }
 """Route -> its arguments; each is a method of NodeApi, and a test holds the two together."""
