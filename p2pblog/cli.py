@@ -34,6 +34,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "lists": ("list", "lists"),
     "files": ("media",),
     "completing": ("completion",),
+    "moving": ("export", "import"),
     "simulator": ("sim",),
 }
 """File of `p2pblog.commands` -> the commands in it."""

@@ -276,6 +276,8 @@ KEY_FILE_BYTES_MAX = 64 * 1024
 """The key file is under 1 KiB; more is not ours, and is not read to its end."""
 CONTROL_BODY_BYTES_MAX = 256 * 1024
 """One request on the control socket: 5,000 characters, each escaped to 12 bytes of JSON, four times over."""
+CONTROL_RUN_BYTES_MAX = 5 * 1024 * 1024
+"""The same for a run that is imported: the largest message, each byte as two digits."""
 CONTROL_CONNECTIONS_MAX = 64
 """Commands that the daemon answers at once; the next one is told to come back."""
 CONTROL_WATCHES_MAX = 32
@@ -307,6 +309,22 @@ SEARCH_IDLE_S = 0.25
 """How long the writer rests before it indexes words: longer than the pauses while history comes in."""
 READERS = 2
 """Connections that read: a long query does not hold up a short one; each costs a thread and 2 MiB of cache."""
+
+# --- archives -------------------------------------------------------------------------------------------------------
+ARCHIVE_MEMBERS_MAX = 16 * 1024
+"""Things in one archive: logs of every device, and a photograph a day for forty years."""
+ARCHIVE_MEMBER_BYTES_MAX = 1024 * 1024 * 1024
+"""One thing in an archive, unpacked: the log of a device of six million notices."""
+ARCHIVE_INDEX_BYTES_MAX = 4 * 1024 * 1024
+"""The list of what is in an archive, which Python reads whole: over 200 bytes for each."""
+EXPORT_PAYLOADS_BYTES_MAX = 256 * 1024
+"""Payloads of one answer to an export, and 63 entries more at most: it is read, sent and written in a moment."""
+OUTBOX_BYTES_MAX = 256 * 1024 * 1024
+"""Mastodon's outbox.json, which Python reads whole: 100,000 posts of 2.5 kB."""
+OUTBOX_CONTENT_CHARACTERS_MAX = 200_000
+"""The HTML of one post: 5,000 characters, each in a link of its own."""
+TAR_BYTES_MAX = 64 * 1024 * 1024 * 1024
+"""How far a packed archive is unpacked in search of outbox.json, which stands behind all pictures."""
 
 # --- homes ----------------------------------------------------------------------------------------------------------
 SOCKET_PATH_BYTES_MAX = 100

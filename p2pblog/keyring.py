@@ -60,6 +60,21 @@ def create(home: Home, name: str | None, entropy: bytes) -> tuple[Keyring, list[
     return keyring, keys.words_of(entropy)
 
 
+def restore(home: Home, root: KeyPair, inception: Inception, name: str | None) -> Keyring:
+    """The keyring of an identity that was taken out of another home: its root with a device and a node of their own,
+    for an old device's log may go on elsewhere. Raises UserError, as where there is an identity already."""
+    keyring = Keyring(
+        root=root,
+        inception=inception,
+        device=KeyPair.from_seed(secrets.token_bytes(32)),
+        node=KeyPair.from_seed(secrets.token_bytes(32)),
+        name=name,
+    )
+    make_private(home.folder)
+    _write(home, keyring, replace=False)
+    return keyring
+
+
 def load(home: Home) -> Keyring:
     """The keyring of a home. Raises UserError: none here, readable by others, damaged, of a newer version."""
     return _decode(home, _read(home))

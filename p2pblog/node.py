@@ -8,6 +8,7 @@ from p2pblog import __version__, names
 from p2pblog.cases.desk import said_in
 from p2pblog.cases.lists import Listing
 from p2pblog.cases.marking import Marking
+from p2pblog.cases.moving import Moving
 from p2pblog.cases.news import Notifying
 from p2pblog.cases.people import People
 from p2pblog.cases.pinning import Pinning
@@ -28,7 +29,7 @@ LOOK_FOR_STRAYS_BELOW = 64
 """Batches up to this size are searched for boosts of what we don't hold; history is not, it would fetch old things."""
 
 
-class Node(Pinning, Marking, Profiles, Private, Quieting, People, Listing, Reading, Searching, Notifying):
+class Node(Pinning, Marking, Profiles, Private, Quieting, People, Listing, Reading, Searching, Notifying, Moving):
     """Implements `control.api.NodeApi` over the machines, the store and the DHT."""
 
     async def status(self) -> StatusDocument:

@@ -31,13 +31,13 @@ LAYERS: list[tuple[str, set[str]]] = [
     (
         "adapters",
         {
-            "bridge", "dht.*", "gossip.driver", "gossip.keeper", "names", "rendezvous.reader", "store.*",
-            "transport.*",
+            "archives", "bridge", "dht.*", "gossip.driver", "gossip.keeper", "names", "outbox", "rendezvous.reader",
+            "store.*", "transport.*",
         },
     ),
     ("node", {"author", "cases", "cases.*", "node", "rendezvous.driver"}),
     ("control", {"control.server", "control.client"}),
-    ("daemon and simulator", {"daemon", "sim.*", "sim"}),
+    ("daemon and simulator", {"daemon", "restoring", "sim.*", "sim"}),
     ("command line", {"cli", "commands", "commands.*", "pages", "pages.*", "session", "__main__"}),
 ]  # fmt: skip
 
@@ -57,7 +57,7 @@ ONLY = {
     "aiosqlite": {"store.sqlite"},
     "kademlia": {"dht.adapter", "dht.protocol", "dht.table", "sim.library"},
     "rpcudp": {"dht.adapter", "dht.protocol", "sim.library"},
-    "nacl": {"core.keys", "core.sealed"},
+    "nacl": {"core.keys", "core.passphrase", "core.sealed"},
     "PIL": {"pictures"},
 }
 """What else lives in one place: asyncio behind the bridge, one verifier for all signatures and one place that seals."""

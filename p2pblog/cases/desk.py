@@ -169,6 +169,7 @@ def notice_document(row: Row, now_ms: int, *, muted: bool = False) -> NoticeDocu
         poll=None if row.poll is None else poll_document(row.poll, now_ms),
         muted=muted,
         media=[file_document(attachment) for attachment in row.media],
+        imported_time=row.imported_ms,
     )
 
 

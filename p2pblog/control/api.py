@@ -180,6 +180,8 @@ class PieceDocument(TypedDict):
 
 
 class NoticeDocument(TypedDict):
+    """`imported_time`: when it was first written, where its author brought it from elsewhere."""
+
     id: str
     type: str
     author: str
@@ -199,6 +201,7 @@ class NoticeDocument(TypedDict):
     poll: PollDocument | None
     muted: bool
     media: list[FileDocument]
+    imported_time: int | None
 
 
 class VersionDocument(TypedDict):
@@ -283,6 +286,71 @@ class EntryDocument(TypedDict):
     payload: str | None
     signature: str
     chain: list[str]
+
+
+class LogDocument(TypedDict):
+    device: str
+    entries: int
+
+
+class LogsDocument(TypedDict):
+    """The wire form of one's own identity, and its logs as far as they are held."""
+
+    address: str
+    identity: str
+    logs: list[LogDocument]
+
+
+class RunDocument(TypedDict):
+    """A run in its wire form, and the number to go on from; both are null at the end of the log."""
+
+    run: str | None
+    next: int | None
+
+
+class TakenDocument(TypedDict):
+    """How many entries were looked at, and how many of them, or of their payloads, were not held before."""
+
+    entries: int
+    new: int
+
+
+class ExportDocument(TypedDict):
+    file: str
+    entries: int
+    bytes: int
+    secrets: bool
+
+
+class ImportDocument(TypedDict):
+    """What `import` did with an archive of ours. `restored`: it made this home's identity."""
+
+    address: str
+    entries: int
+    new: int
+    followed: int
+    restored: bool
+
+
+class BroughtDocument(TypedDict):
+    """What `import --from mastodon` did: notices written, things left aside, notices that an import wrote before."""
+
+    imported: int
+    skipped: int
+    already: int
+
+
+class SkippedDocument(TypedDict):
+    line: int
+    reason: str
+
+
+class FollowedDocument(TypedDict):
+    """What `import --from csv` did."""
+
+    followed: int
+    already: int
+    skipped: list[SkippedDocument]
 
 
 class NodeApi(Protocol):
@@ -402,6 +470,13 @@ class NodeApi(Protocol):
     async def peers(self) -> list[PeerDocument]: ...
     async def add_peer(self, endpoint: str) -> PeerDocument: ...
     async def entry(self, entry: str) -> EntryDocument: ...
+    async def export_logs(self) -> LogsDocument: ...
+    async def export_run(self, device: str, first: int) -> RunDocument: ...
+    async def import_identity(self, identity: str) -> TakenDocument: ...
+    async def import_run(self, run: str) -> TakenDocument: ...
+    async def import_note(
+        self, text: str, time: int, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+    ) -> WrittenDocument: ...
 
 
 # --- how arguments and errors travel ----------------------------------------------------------------------------------
@@ -436,10 +511,14 @@ class Argument(Enum):
     YES_OR_NO = "true or false"
     CHOICE = "a number from 1 to 255"
     NUMBER = "a number from 0 on, or null"
+    TIME = "a whole number"
+    """A time, or the number of an entry."""
+    RUN = "a run in hexadecimal digits"
+    """Text that may be larger than a request else is."""
     FILES = "a list of uploads with names and descriptions, or null"
 
 
-REQUIRED = {Argument.TEXT, Argument.TEXTS, Argument.CHOICE}
+REQUIRED = {Argument.TEXT, Argument.TEXTS, Argument.CHOICE, Argument.TIME, Argument.RUN}
 """What can't be left out."""
 
 ROUTES: dict[str, dict[str, Argument]] = {
@@ -534,5 +613,16 @@ ROUTES: dict[str, dict[str, Argument]] = {
     "peers": {},
     "add_peer": {"endpoint": Argument.TEXT},
     "entry": {"entry": Argument.TEXT},
+    "export_logs": {},
+    "export_run": {"device": Argument.TEXT, "first": Argument.TIME},
+    "import_identity": {"identity": Argument.TEXT},
+    "import_run": {"run": Argument.RUN},
+    "import_note": {
+        "text": Argument.TEXT,
+        "time": Argument.TIME,
+        "reply_to": Argument.OPTIONAL_TEXT,
+        "cw": Argument.OPTIONAL_TEXT,
+        "lang": Argument.OPTIONAL_TEXT,
+    },
 }
 """Route -> its arguments; each is a method of NodeApi, and a test holds the two together."""

@@ -36,9 +36,11 @@ from p2pblog.config import (
     CONTROL_BODY_BYTES_MAX,
     CONTROL_BODY_TIMEOUT_S,
     CONTROL_CONNECTIONS_MAX,
+    CONTROL_RUN_BYTES_MAX,
     CONTROL_WATCHES_MAX,
     CONTROL_WRITE_TIMEOUT_S,
     SEQ_MAX,
+    TIME_MS_MAX,
     TIMELINE_ROWS_MAX,
     VOTE_CHOICE_MAX,
     Home,
@@ -95,7 +97,7 @@ def control_app(api: NodeApi) -> Starlette:
 def _handler(name: str, api: NodeApi, watches: _Watches) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         try:
-            arguments = _arguments(name, await _body(request))
+            arguments = _arguments(name, await _body(request, _bytes_max(name)))
             if name == "watch":
                 return watches.open(**arguments)
             return _answer(200, await getattr(api, name)(**arguments))
@@ -112,14 +114,18 @@ async def _no_such_route(request: Request, error: Exception) -> Response:
     return _answer(error.status_code if isinstance(error, HTTPException) else 404, error_document(refusal))
 
 
-async def _body(request: Request) -> bytes:
+def _bytes_max(route: str) -> int:
+    return CONTROL_RUN_BYTES_MAX if Argument.RUN in ROUTES[route].values() else CONTROL_BODY_BYTES_MAX
+
+
+async def _body(request: Request, bytes_max: int) -> bytes:
     data = bytearray()
     with _limit("the request did not arrive in time"):
         async with aclosing(request.stream()) as chunks:
             async for chunk in chunks:
                 data += chunk
-                if len(data) > CONTROL_BODY_BYTES_MAX:
-                    raise UsageError(f"a request of over {CONTROL_BODY_BYTES_MAX:,} bytes")
+                if len(data) > bytes_max:
+                    raise UsageError(f"a request of over {bytes_max:,} bytes")
     return bytes(data)
 
 
@@ -158,6 +164,9 @@ def _argument(name: str, kind: Argument, value: Any) -> str | int | list[str] | 
             return value
     elif kind is Argument.NUMBER:
         if type(value) is int and 0 <= value <= SEQ_MAX:
+            return value
+    elif kind is Argument.TIME:
+        if type(value) is int and 0 <= value <= TIME_MS_MAX:
             return value
     elif kind is Argument.FILES:
         if isinstance(value, list) and all(_is_file(each) for each in value):

@@ -23,6 +23,7 @@ from p2pblog.config import (
     NOTE_CHARACTERS_MAX,
     PAYLOAD_BYTES_MAX,
     SEQ_MAX,
+    TIME_MS_MAX,
     VOTE_CHOICE_MAX,
     WARNING_CHARACTERS_MAX,
 )
@@ -105,6 +106,8 @@ class Note:
     poll: Poll | None = None
     media: tuple[Attachment, ...] = ()
     """Files that belong to it; they travel only to who asks for them."""
+    imported_ms: int | None = None
+    """When it was first written, where its author brought it from elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,7 @@ def encode(payload: Payload) -> bytes:
     match payload:
         case LogStart(identity):
             fields = {"identity": identity}
-        case Note(text, reply_to, warning, language, quote, poll, media):
+        case Note(text, reply_to, warning, language, quote, poll, media, imported_ms):
             fields = {
                 "text": text,
                 "reply_to": None if reply_to is None else reply_to.value,
@@ -205,6 +208,7 @@ def encode(payload: Payload) -> bytes:
                 "quote": None if quote is None else quote.value,
                 "poll": None if poll is None else poll.value,
                 "media": [attachment.value for attachment in media] or None,
+                "imported": imported_ms,
             }
         case Edit(of, text, replaces, warning, language):
             fields = {"of": of.value, "text": text, "replaces": _ids(replaces), "cw": warning, "lang": language}
@@ -297,6 +301,7 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
             return LogStart(IdentityHash(codec.as_bytes(fields.get("identity"), length=32)))
         case "note":
             reply_to, quote, poll = fields.get("reply_to"), fields.get("quote"), fields.get("poll")
+            imported = fields.get("imported")
             return Note(
                 _text(fields.get("text"), NOTE_CHARACTERS_MAX, NOTE_BYTES_MAX),
                 None if reply_to is None else Ref.from_value(reply_to),
@@ -304,6 +309,7 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
                 None if quote is None else Quote.from_value(quote),
                 None if poll is None else Poll.from_value(poll),
                 _media(fields.get("media", [])),
+                None if imported is None else codec.as_int(imported, 0, TIME_MS_MAX),
             )
         case "edit":
             return Edit(

@@ -53,3 +53,4 @@ class Row:
     place_ms: int = 0
     of_author: bytes | None = None
     media: tuple[Attachment, ...] = ()
+    imported_ms: int | None = None

@@ -15,6 +15,7 @@ from p2pblog.pages.values import (
     TEXT_COLUMNS_MAX,
     ago,
     counted,
+    day,
     fields,
     name_warning,
     short_id,
@@ -178,6 +179,8 @@ def _foot(notice: NoticeDocument, inner: str, columns: int, known: Known, replie
     said += [counted(notice["boosts"], "boost")] if notice["boosts"] else []
     if notice["muted"]:
         said.insert(0, "muted")
+    if notice["imported_time"] is not None:
+        said.insert(0, f"imported, first written {day(notice['imported_time'])}")
     if notice["reply_to"] and replies:
         said.insert(0, f"in reply to {short_id(notice['reply_to'])}")
     if notice["edited"] is not None:

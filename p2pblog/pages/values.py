@@ -36,6 +36,11 @@ def ago(time_ms: int, now_ms: int, zone: tzinfo | None = None) -> str:
         return f"{seconds // 3600} h ago"
     if 0 < seconds < 7 * 86_400:
         return f"{seconds // 86_400} d ago"
+    return day(time_ms, zone)
+
+
+def day(time_ms: int, zone: tzinfo | None = None) -> str:
+    """The date of a time in `zone` (None: the machine's own)."""
     from datetime import datetime
 
     try:

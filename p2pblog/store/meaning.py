@@ -273,6 +273,7 @@ def compose(shown: Shown, name: str | None, standing: Standing, ballots: Callabl
         place_ms=shown.place_ms,
         of_author=(standing.author or _boosted_author(shown.payload)) if is_boost else of_author,
         media=note.media,
+        imported_ms=note.imported_ms,
     )
 
 

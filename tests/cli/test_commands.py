@@ -73,6 +73,8 @@ NEEDS_A_DAEMON = [
     ["peers"],
     ["peer", "add", "127.0.0.1:4711"],
     ["entry", "5feceb66", "--raw"],
+    ["export", "alice.zip"],
+    ["import", "--from", "csv", os.devnull],
 ]
 """Every command of the contract that asks the daemon."""
 

@@ -43,6 +43,7 @@ def a_notice(number: int, text: str = "hello", **more: Any) -> Any:
         "mentions": [],
         "poll": None,
         "media": [],
+        "imported_time": None,
         **more,
     }
 
@@ -252,3 +253,9 @@ def test_a_text_behind_a_content_warning_is_shown_to_who_asks_for_it() -> None:
     assert page[1:] == ["  CW: the end of it", f"  (text hidden; p2pblog show {an_id(0)[:10]})"]
     asked = text_of(pages.notice_lines(notice, NOW_MS, 80, is_asked_for=True))
     assert asked[1:] == ["  CW: the end of it", "  She dies."]
+
+
+def test_an_imported_notice_says_when_it_was_first_written() -> None:
+    page = text_of(pages.notice_lines(a_notice(0, imported_time=1_551_529_800_000, likes=1), NOW_MS, 80))
+    assert page[-1] == "  imported, first written 2019-03-02 · 1 like"
+    assert "another age" in text_of(pages.notice_lines(a_notice(0, imported_time=2**53 - 1), NOW_MS, 80))[-1]

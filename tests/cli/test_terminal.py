@@ -198,6 +198,7 @@ hostile_notice = st.fixed_dictionaries(
         "poll": st.none() | hostile_poll,
         "muted": st.booleans(),
         "media": st.just([]),
+        "imported_time": st.none() | st.integers(0, 2**53),
     }
 )
 

@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import trio
+from builders import person
 
+from p2pblog.core import codec
 from p2pblog.core.media import pieces_of, sniff, table_of
+from p2pblog.core.runs import encode_run
 from p2pblog.errors import NotFound, NotPermitted, TimedOut, UsageError
 
 ALICE = "a" * 56
@@ -55,6 +58,10 @@ class FakeNode:
         self.uploads: dict[str, bytes] = {}
         self.files: dict[str, bytes] = {}
         self.fetched = 0  # pieces of each file that are here
+        self.address = ALICE
+        self.owner = person("alice")
+        self.piece = 2
+        """Whose logs are exported, and so many entries at a time."""
         self.token: trio.lowlevel.TrioToken | None = None  # where the node runs in another thread than the test
 
     def _called(self, route: str, **arguments: Any) -> None:
@@ -84,6 +91,7 @@ class FakeNode:
             "poll": None,
             "muted": False,
             "media": [],
+            "imported_time": None,
             **more,
         }
         self.notices.append(notice)
@@ -118,7 +126,7 @@ class FakeNode:
     async def id(self) -> dict[str, Any]:
         self._called("id")
         return {
-            "address": ALICE,
+            "address": self.address,
             "name": self.name,
             "device": "d" * 64,
             "node": "e" * 64,
@@ -505,6 +513,32 @@ class FakeNode:
         self._called("entry", entry=entry)
         found = self._find(entry)
         return {"id": found["id"], "body": "97", "payload": "80", "signature": "00" * 64, "chain": []}
+
+    async def export_logs(self) -> dict[str, Any]:
+        self._called("export_logs")
+        log = {"device": self.owner.key.hex(), "entries": len(self.owner.log.entries)}
+        return {"address": self.owner.address, "identity": self.owner.identity.wire.hex(), "logs": [log]}
+
+    async def export_run(self, device: str, first: int) -> dict[str, Any]:
+        self._called("export_run", device=device, first=first)
+        run = self.owner.log.run(first, first + self.piece - 1)
+        if not run:
+            return {"run": None, "next": None}
+        return {"run": codec.pack(encode_run(run)).hex(), "next": run[-1].seq + 1}
+
+    async def import_identity(self, identity: str) -> dict[str, Any]:
+        self._called("import_identity", identity=identity)
+        return {"entries": 0, "new": 0}
+
+    async def import_run(self, run: str) -> dict[str, Any]:
+        self._called("import_run", run=run)
+        return {"entries": 3, "new": 2}
+
+    async def import_note(
+        self, text: str, time: int, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+    ) -> dict[str, Any]:
+        self._called("import_note", text=text, time=time, reply_to=reply_to, cw=cw, lang=lang)
+        return self._written(self.add(text=text, imported_time=time, reply_to=reply_to, cw=cw, lang=lang), "note")
 
 
 def failing(kind: str = "status") -> FakeNode:

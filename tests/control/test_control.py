@@ -21,7 +21,13 @@ from fake_node import ALICE, BOB, FakeNode, failing
 from trio.testing import trio_test
 
 from p2pblog import config
-from p2pblog.config import CONTROL_BODY_BYTES_MAX, CONTROL_CONNECTIONS_MAX, CONTROL_WATCHES_MAX, Home
+from p2pblog.config import (
+    CONTROL_BODY_BYTES_MAX,
+    CONTROL_CONNECTIONS_MAX,
+    CONTROL_RUN_BYTES_MAX,
+    CONTROL_WATCHES_MAX,
+    Home,
+)
 from p2pblog.control import api, client, server
 from p2pblog.errors import USER_ERRORS, NotRunning, StoreFull, TimedOut, UsageError, UserError
 
@@ -116,6 +122,11 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "peers": ({}, api.PeerDocument),
     "add_peer": ({"endpoint": "127.0.0.1:4711"}, api.PeerDocument),
     "entry": ({"entry": "5feceb66"}, api.EntryDocument),
+    "export_logs": ({}, api.LogsDocument),
+    "export_run": ({"device": "d" * 64, "first": 1}, api.RunDocument),
+    "import_identity": ({"identity": "92"}, api.TakenDocument),
+    "import_run": ({"run": "96"}, api.TakenDocument),
+    "import_note": ({"text": "hello", "time": 0}, api.WrittenDocument),
 }
 
 
@@ -251,6 +262,17 @@ async def test_too_large_a_request_is_refused_before_it_is_all_here(home: Home, 
         raw = await ask_raw(path, head.encode() + b"x" * (CONTROL_BODY_BYTES_MAX + 1))
     assert b'"exit_code":2' in raw
     assert b"over 262,144 bytes" in raw
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1])
+@trio_test
+async def test_a_run_that_is_imported_may_be_larger(home: Home, served: Served, over: int) -> None:
+    head, tail = b'{"run": "', b'"}'
+    body = head + b"0" * (CONTROL_RUN_BYTES_MAX + over - len(head) - len(tail)) + tail
+    async with served(home, FakeNode()) as path:
+        raw = await ask_raw(path, posted("import_run", body))
+    assert (b"over 5,242,880 bytes" in raw) == (over > 0)
+    assert (b'"new":2' in raw) == (over <= 0)
 
 
 @pytest.mark.parametrize(

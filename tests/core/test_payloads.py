@@ -16,8 +16,7 @@ from p2pblog.config import (
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
     PAYLOAD_BYTES_MAX,
-    POLL_OPTION_CHARACTERS_MAX,
-    POLL_OPTIONS_MAX,
+    TIME_MS_MAX,
     VOTE_CHOICE_MAX,
     WARNING_CHARACTERS_MAX,
 )
@@ -50,7 +49,7 @@ HASHES = st.binary(min_size=32, max_size=32)
 REFS: st.SearchStrategy[Ref] = st.builds(Ref, HASHES, HASHES, st.integers(1, 2**32 - 1), HASHES)
 LANGUAGES = st.sampled_from([None, "en", "pt-BR", "zh-Hant-TW", "x-private", "de-1996"])
 FIELDS = ("identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "poll", "choice", "links",
-          "quote")  # fmt: skip
+          "quote", "imported", "media")  # fmt: skip
 LINKS = st.sampled_from(["https://example.org/ä?b#c", "mailto:a@example.org", f"p2pblog:{'a' * 56}"])
 POLLS = st.builds(
     Poll, st.lists(st.text(min_size=1, max_size=20), min_size=2, max_size=10).map(tuple), st.integers(0, 2**53 - 1)
@@ -67,6 +66,7 @@ PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
         LANGUAGES,
         QUOTES,
         poll=st.none() | POLLS,
+        imported_ms=st.none() | st.integers(0, TIME_MS_MAX),
     ),
     st.builds(
         Edit, REFS, st.text(max_size=200), st.lists(HASHES, max_size=REPLACES_MAX).map(tuple), WARNINGS, LANGUAGES
@@ -170,21 +170,10 @@ def test_a_content_warning_has_a_length(over: int) -> None:
         assert decode(encode(note)) == note
 
 
-@pytest.mark.parametrize(
-    ("options", "understood"),
-    [
-        (("a",), False),
-        (("a", "b"), True),
-        (("o",) * POLL_OPTIONS_MAX, True),
-        (("o",) * (POLL_OPTIONS_MAX + 1), False),
-        (("a", ""), False),
-        (("a", "\U0001f30d" * POLL_OPTION_CHARACTERS_MAX), True),
-        (("a", "x" * (POLL_OPTION_CHARACTERS_MAX + 1)), False),
-    ],
-)
-def test_a_poll_has_so_many_options_of_such_a_length(options: tuple[str, ...], understood: bool) -> None:
-    note = Note("which one?", poll=Poll(options, 1))
-    if understood:
+@pytest.mark.parametrize(("time_ms", "is_one"), [(-1, False), (0, True), (TIME_MS_MAX, True), (TIME_MS_MAX + 1, False)])
+def test_an_imported_note_says_when_it_was_first_written(time_ms: int, is_one: bool) -> None:
+    note = Note("long ago", imported_ms=time_ms)
+    if is_one:
         assert decode(encode(note)) == note
     else:
         with pytest.raises(LocalProtocolError):
@@ -198,3 +187,13 @@ def test_a_vote_counts_from_1(choice: int, understood: bool) -> None:
     else:
         with pytest.raises(LocalProtocolError):
             encode(Vote(NOTICE, choice))
+
+
+@pytest.mark.parametrize(("time_ms", "is_one"), [(-1, False), (0, True), (TIME_MS_MAX, True), (TIME_MS_MAX + 1, False)])
+def test_an_imported_note_says_when_it_was_first_written(time_ms: int, is_one: bool) -> None:
+    note = Note("long ago", imported_ms=time_ms)
+    if is_one:
+        assert decode(encode(note)) == note
+    else:
+        with pytest.raises(LocalProtocolError):
+            encode(note)

@@ -26,7 +26,7 @@ from vectors.parts import (
 )
 from vectors.readers import read_entry_case, read_payload_case
 
-from p2pblog.config import WARNING_CHARACTERS_MAX
+from p2pblog.config import TIME_MS_MAX, WARNING_CHARACTERS_MAX
 from p2pblog.core import codec
 from p2pblog.core.entry import entry_id, payload_hash
 from p2pblog.core.keys import ENTRY_DOMAIN, STATEMENT_DOMAIN, DeviceKey, EntryId, KeyPair
@@ -196,6 +196,10 @@ def payloads() -> list[Case]:
         ),
         "a note in what is no language": raw({"lang": "en_GB", "text": "x", "type": "note"}),
         **later_words(ref),
+        "a note that was imported": encode(Note("Long ago", imported_ms=1_551_529_800_000)),
+        "a note imported from before all times": raw({"imported": -1, "text": "x", "type": "note"}),
+        "a note imported at the last time": encode(Note("x", imported_ms=TIME_MS_MAX)),
+        "a note imported after all times": raw({"imported": TIME_MS_MAX + 1, "text": "x", "type": "note"}),
         "boost": encode(Boost(ref)),
         "like": encode(Like(ref)),
         "delete": encode(Delete(ref)),

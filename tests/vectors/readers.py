@@ -112,8 +112,10 @@ def read_payload_case(given: str) -> Any:
         case Edit(of, text, replaces, warning, language):
             said = {"text": text, "replaces": list(replaces), "cw": warning, "lang": language}
             return {"understood": True, "type": "edit", "of": _ref_fields(of), **said}
-        case Note(text, reply_to, warning, language, quote, poll, media):
+        case Note(text, reply_to, warning, language, quote, poll, media, imported_ms):
             said = {"text": text, "reply_to": _ref_fields(reply_to), "cw": warning, "lang": language}
+            if imported_ms is not None:
+                said["imported"] = imported_ms
             if quote is not None:
                 said["quote"] = {"of": _ref_fields(quote.of), "version": _ref_fields(quote.version)}
             if media:

@@ -1,0 +1,134 @@
+"""Use cases that take a person's data out and bring it in: own logs, run by run, and notices written elsewhere."""
+
+from __future__ import annotations
+
+from p2pblog.cases.desk import Desk
+from p2pblog.config import EXPORT_PAYLOADS_BYTES_MAX, TIME_MS_MAX
+from p2pblog.control.api import LogDocument, LogsDocument, RunDocument, TakenDocument, WrittenDocument
+from p2pblog.control.words import check_language, check_text, check_warning
+from p2pblog.core import address, archive, codec
+from p2pblog.core.identity import Identity
+from p2pblog.core.keys import DeviceKey
+from p2pblog.core.logs import Batch, LogState
+from p2pblog.core.payload import Note
+from p2pblog.core.runs import VerifiedRun, encode_run
+from p2pblog.errors import BadChain, NotFound, NotPermitted, RemoteProtocolError, UsageError, UserError
+from p2pblog.gossip.events import Learned, Stored
+
+
+class Moving(Desk):
+    """Of `Node`: what moves."""
+
+    # --- out ---
+
+    async def export_logs(self) -> LogsDocument:
+        holdings = self._driver.machine.holdings
+        own = self._author.identity_hash
+        held = [holdings.logs[device] for device in holdings.devices(own) if device in holdings.logs]
+        return LogsDocument(
+            address=address.spell(own),
+            identity=holdings.identities[own].wire.hex(),
+            logs=[LogDocument(device=state.device.hex(), entries=_count(state)) for state in held if state.spans],
+        )
+
+    async def export_run(self, device: str, first: int) -> RunDocument:
+        """A piece of a log from number `first` on, or from the next one that is held."""
+        key = self._own_device(device)
+        state = self._driver.machine.holdings.logs[key]
+        span = next((span for span in state.spans if span.high >= first), None)
+        if span is None:
+            return RunDocument(run=None, next=None)
+        entries = await self._store.run(key, max(first, span.low), span.high, EXPORT_PAYLOADS_BYTES_MAX)
+        if not entries:
+            raise NotFound("that log is no longer held as it was a moment ago")
+        return RunDocument(run=codec.pack(encode_run(entries)).hex(), next=entries[-1].seq + 1)
+
+    def _own_device(self, device: str) -> DeviceKey:
+        try:
+            key = DeviceKey(bytes.fromhex(device))
+        except ValueError as error:
+            raise UsageError("a device is 64 hexadecimal digits") from error
+        holdings = self._driver.machine.holdings
+        if holdings.owners.get(key) != self._author.identity_hash or key not in holdings.logs:
+            raise NotFound("no log of that device is held")
+        return key
+
+    # --- in ---
+
+    async def import_identity(self, identity: str) -> TakenDocument:
+        """What an archive says of our devices: what is new in it is stored first, then told to peers."""
+        own = self._author.identity_hash
+        try:
+            brought = Identity.decode(_bytes(identity))
+        except RemoteProtocolError as error:
+            raise UserError(f"these statements are refused: {archive.refusal(error)}") from error
+        if brought.hash != own:
+            raise NotPermitted(
+                f"that is the archive of {address.spell(brought.hash)}, and this node is {address.spell(own)}'s"
+            )
+        known = self._driver.machine.holdings.identities[own]
+        merged = known.merge(brought.statements)
+        if merged is not known:
+            await self._store.put_identity(merged)
+            self._driver.feed(Learned(merged))
+        return TakenDocument(entries=0, new=0)
+
+    async def import_run(self, run: str) -> TakenDocument:
+        """A run of one of our own logs, as if a peer had sent it: what is held stays, a log that is disputed takes
+        nothing more. What it holds of the log that we write ourselves makes us go on with another device."""
+        holdings = self._driver.machine.holdings
+        own = self._author.identity_hash
+        try:
+            verified = archive.read_run(_bytes(run))
+            archive.check_belongs(holdings.identities[own], verified)
+        except RemoteProtocolError as error:
+            raise UserError(f"these entries are refused: {archive.refusal(error)}") from error
+        if holdings.owners.get(verified.device) != own or holdings.is_frozen(verified.device):
+            return TakenDocument(entries=len(verified), new=0)
+        before = holdings.logs.get(verified.device)
+        batch = Batch(own, verified)
+        try:
+            (state,) = await self._store.append([batch], self._wall_ms(), durable=True)
+        except BadChain as error:
+            raise UserError("one of your logs goes on otherwise there than here: nothing of it was taken") from error
+        new = _gained(before, state, verified)
+        if new:
+            self._driver.feed(Stored(None, batch, state, live=False))
+            self.on_stored(batch, live=False)
+        return TakenDocument(entries=len(verified), new=new)
+
+    async def import_note(
+        self, text: str, time: int, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
+    ) -> WrittenDocument:
+        """A notice that was first written elsewhere, at `time` (ms)."""
+        check_text(text)
+        warning = None if cw is None else check_warning(cw)
+        language = None if lang is None else check_language(lang)
+        if not 0 <= time <= TIME_MS_MAX:
+            raise UsageError("that time is outside the limits")
+        ref = None if reply_to is None else await self._notice_ref(reply_to)
+        note = Note(text, ref, warning, language, imported_ms=time)
+        return self._written(await self._author.write(note), Note.type)
+
+    def on_stored(self, batch: Batch, live: bool) -> None:
+        """What `Node` does with what was stored."""
+        raise AssertionError("only Node is told")
+
+
+def _count(state: LogState) -> int:
+    return sum(span.high - span.low + 1 for span in state.spans)
+
+
+def _gained(before: LogState | None, after: LogState, run: VerifiedRun) -> int:
+    """How many entries of a run were not held, or lacked their payload."""
+    if before is None:
+        return _count(after)
+    filled = {seq for seq in before.missing if run.first <= seq < run.first + len(run)} - set(after.missing)
+    return _count(after) - _count(before) + len(filled)
+
+
+def _bytes(hexadecimal: str) -> bytes:
+    try:
+        return bytes.fromhex(hexadecimal)
+    except ValueError as error:
+        raise UsageError("these bytes are not hexadecimal") from error

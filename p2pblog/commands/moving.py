@@ -1,0 +1,345 @@
+"""Commands that take one's data out and bring it in."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from p2pblog import keyring, outbox
+from p2pblog.archives import Archive, Tick, Writer, open_archive, write_archive
+from p2pblog.commands import command, now_ms
+from p2pblog.config import TIMELINE_ROWS_MAX, Home
+from p2pblog.control import words
+from p2pblog.core import address, archive, codec, follow_list, mastodon, passphrase
+from p2pblog.core.address import Link
+from p2pblog.core.archive import Secrets
+from p2pblog.core.follow_list import Listed
+from p2pblog.core.keys import DeviceKey
+from p2pblog.core.mastodon import Post
+from p2pblog.core.runs import encode_run
+from p2pblog.errors import NotPermitted, RemoteProtocolError, UsageError, UserError
+from p2pblog.pages import moving as pages
+from p2pblog.session import Session
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import FollowDocument, LogsDocument, NoticeDocument, RunDocument
+
+PASSPHRASE = "P2PBLOG_PASSPHRASE"  # noqa: S105 - the name of it
+PASSPHRASE_CHARACTERS_MIN = 8
+"""Argon2 makes each guess cost half a second; fewer characters are guessed all the same."""
+PASSPHRASE_CHARACTERS_MAX = 1_000
+
+
+# --- what a person is asked -------------------------------------------------------------------------------------------
+
+
+def _is_at_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _passphrase(is_new: bool) -> str:
+    """From the environment, or asked for on the terminal; a new one twice. Raises UsageError."""
+    typed = os.environ.get(PASSPHRASE)
+    if typed is None:
+        if not _is_at_terminal():
+            raise UsageError(f"a passphrase is needed: type it on a terminal, or set {PASSPHRASE}")
+        typed = click.prompt("Passphrase of the secret keys", hide_input=True, confirmation_prompt=is_new, err=True)
+    words.check_utf8(typed, "the passphrase")
+    if is_new and len(typed) < PASSPHRASE_CHARACTERS_MIN:
+        raise UsageError(f"the passphrase has {len(typed)} characters: take {PASSPHRASE_CHARACTERS_MIN} or more")
+    if len(typed) > PASSPHRASE_CHARACTERS_MAX:
+        raise UsageError(f"the passphrase has over {PASSPHRASE_CHARACTERS_MAX:,} characters")
+    return typed
+
+
+def _file(typed: str) -> Path:
+    if not typed or "\0" in typed:
+        raise UsageError("that is no name of a file")
+    return Path(typed)
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Tick]:
+    """A bar on a terminal, nothing elsewhere; beside the output, so that `--json` stays one document."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda share: None
+        return
+    with click.progressbar(length=1000, label=label, file=sys.stderr, show_pos=False) as bar:
+        yield lambda share: bar.update(max(0, min(1000, round(share * 1000)) - bar.pos))
+
+
+# --- out --------------------------------------------------------------------------------------------------------------
+
+
+@command("export", "p2pblog export alice.zip\np2pblog export --secrets alice.zip")
+@click.argument("file", metavar="FILE")
+@click.option("--secrets", "with_secrets", is_flag=True, help="Also the secret keys, under a passphrase.")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+def export(session: Session, file: str, with_secrets: bool, force: bool) -> None:
+    """Write all that is yours to an archive that other tools can read and check."""
+    target = _file(file)
+    if not force and os.path.lexists(target):
+        raise UserError(f"{file} exists already: choose another name, or say --force to replace it")
+    head: LogsDocument = session.ask("export_logs")
+    sealed = _sealed(session, head["address"]) if with_secrets else None
+    with write_archive(target, force) as writer, _progress("Exporting") as tick:
+        writer.add(archive.IDENTITY, bytes.fromhex(head["identity"]))
+        entries = _write_logs(session, writer, head, tick)
+        _write_notices(session, writer, head["address"])
+        follows: list[FollowDocument] = session.ask("following")
+        writer.add(archive.FOLLOWS, follow_list.write_list((each["petname"], each["address"]) for each in follows))
+        if sealed is not None:
+            writer.add(archive.SECRETS, sealed)
+        writer.finish(address.read_link(head["address"]).identity, now_ms(), entries)
+    size = target.stat().st_size
+    document = {"file": file, "entries": entries, "bytes": size, "secrets": with_secrets}
+    session.show(document, lambda: pages.export_page(document))  # type: ignore[arg-type]
+
+
+def _sealed(session: Session, own: str) -> bytes:
+    """The secret keys, which are read from the home and never cross the socket."""
+    held = keyring.load(session.home)
+    if address.spell(held.inception.identity) != own:
+        raise UserError("the daemon runs for another identity than this home's")
+    told = Secrets(held.root.seed, held.device.seed).encode()
+    salt, nonce = secrets.token_bytes(passphrase.SALT_BYTES), secrets.token_bytes(passphrase.NONCE_BYTES)
+    return passphrase.seal(told, _passphrase(is_new=True), salt, nonce)
+
+
+def _write_logs(session: Session, writer: Writer, head: LogsDocument, tick: Tick) -> int:
+    """All logs, a member each; gives how many entries."""
+    due = sum(log["entries"] for log in head["logs"]) or 1
+    written = 0
+    for log in head["logs"]:
+        with writer.member(archive.log_name(DeviceKey(bytes.fromhex(log["device"])))) as write:
+            first: int | None = 1
+            while first is not None:
+                piece: RunDocument = session.ask("export_run", device=log["device"], first=first)
+                first = piece["next"]
+                if piece["run"] is not None:
+                    run = archive.read_run(bytes.fromhex(piece["run"]))
+                    write(archive.frame_run(run))
+                    written += len(run)
+                    tick(written / due)
+    return written
+
+
+def _write_notices(session: Session, writer: Writer, own: str) -> None:
+    """What is shown of one's own, newest first, a line of JSON each: for people and simple tools."""
+    import json
+
+    with writer.member(archive.NOTICES) as write:
+        for notice in _own_notices(session, own):
+            write((json.dumps(notice, ensure_ascii=True) + "\n").encode("ascii"))
+
+
+def _own_notices(session: Session, own: str) -> Iterator[NoticeDocument]:
+    before: str | None = None
+    while page := session.ask("timeline", author=own, limit=TIMELINE_ROWS_MAX, before=before):
+        yield from page
+        before = page[-1]["id"]
+
+
+# --- in ---------------------------------------------------------------------------------------------------------------
+
+
+@command(
+    "import", "p2pblog import alice.zip\np2pblog import --from mastodon archive.zip\np2pblog import --from csv f.csv"
+)
+@click.argument("file", metavar="FILE")
+@click.option("--from", "kind", metavar="KIND", help="What FILE is: mastodon, or csv for a list of follows.")
+def import_(session: Session, file: str, kind: str | None) -> None:
+    """Take an archive of your own back, or bring notices or follows from elsewhere."""
+    readers: dict[str | None, Callable[[Session, Path], None]] = {
+        None: _import_archive,
+        "mastodon": _import_mastodon,
+        "csv": _import_list,
+    }
+    if kind not in readers:
+        raise UsageError("--from takes mastodon or csv", "p2pblog import --help")
+    readers[kind](session, _file(file))
+
+
+def _import_archive(session: Session, file: Path) -> None:
+    is_new = not os.path.lexists(session.home.keys)
+    with open_archive(file) as opened:
+        with _progress("Checking") as tick:
+            opened.check(tick)
+        listed = follow_list.read_list(opened.follows())
+        document = _restore(session, opened, listed) if is_new else _take_back(session, opened, listed)
+    session.show(document, lambda: pages.import_page(document, session.command))  # type: ignore[arg-type]
+
+
+def _take_back(session: Session, opened: Archive, listed: list[Listed]) -> dict[str, Any]:
+    """Into a running node of the same identity."""
+    own, brought = session.ask("id")["address"], address.spell(opened.identity.hash)
+    if own != brought:
+        raise NotPermitted(f"that is the archive of {brought}, and your address is {own}: each takes back its own")
+    session.ask("import_identity", identity=opened.identity.wire.hex())
+    seen = new = 0
+    with _progress("Importing") as tick:
+        for device in opened.devices:
+            for run in opened.runs(device):
+                taken = session.ask("import_run", run=codec.pack(encode_run(run)).hex())
+                seen, new = seen + taken["entries"], new + taken["new"]
+                tick(seen / (opened.manifest.entries or 1))
+        followed, _already, _skipped = _follow_all(session, listed, tick)
+    return {"address": own, "entries": seen, "new": new, "followed": followed, "restored": False}
+
+
+def _restore(session: Session, opened: Archive, listed: list[Listed]) -> dict[str, Any]:
+    """Into a home that has no identity."""
+    if not opened.has_secrets:
+        raise UserError(
+            f"there is no identity in {session.home.folder}, and the archive holds no secret keys to make it from",
+            "p2pblog init",
+        )
+    held = opened.secrets(_passphrase(is_new=False))
+    follows = [(link, _petname(each.petname)) for each in listed if (link := _link(each.address)) is not None]
+    with _progress("Restoring") as tick:
+        entries = _restore_into(session.home, opened, held, follows, tick)
+    spelled = address.spell(opened.identity.hash)
+    count = len({link.identity for link, _ in follows})
+    return {"address": spelled, "entries": opened.manifest.entries, "new": entries, "followed": count, "restored": True}
+
+
+def _restore_into(
+    home: Home, opened: Archive, held: Secrets, follows: list[tuple[Link, str | None]], tick: Tick
+) -> int:
+    from p2pblog.restoring import restore  # with it come the server's libraries
+
+    return restore(home, opened, held, follows, now_ms(), tick)
+
+
+def _link(text: str) -> Link | None:
+    try:
+        return address.read_link(text)
+    except RemoteProtocolError:
+        return None
+
+
+def _petname(text: str | None) -> str | None:
+    """As it would be taken from a person; none rather than a wrong one."""
+    try:
+        return None if text is None else words.check_petname(text)
+    except UsageError:
+        return None
+
+
+# --- follows ----------------------------------------------------------------------------------------------------------
+
+
+def _import_list(session: Session, file: Path) -> None:
+    with _refused(file):
+        listed = follow_list.read_list(_small(file))
+    with _progress("Following") as tick:
+        followed, already, skipped = _follow_all(session, listed, tick)
+    document = {"followed": followed, "already": already, "skipped": skipped}
+    session.show(document, lambda: pages.list_page(document))  # type: ignore[arg-type]
+
+
+def _small(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(archive.FOLLOWS_BYTES_MAX + 1)
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {keyring.reason(error)}") from error
+    if len(data) > archive.FOLLOWS_BYTES_MAX:
+        raise UserError(f"{file} has over {archive.FOLLOWS_BYTES_MAX:,} bytes, which is more than a list of follows")
+    return data
+
+
+def _follow_all(session: Session, listed: list[Listed], tick: Tick) -> tuple[int, int, list[dict[str, Any]]]:
+    """(followed, followed already, rows refused)."""
+    known = {each["address"] for each in session.ask("following")}
+    followed = already = 0
+    skipped: list[dict[str, Any]] = []
+    for number, each in enumerate(listed, 1):
+        link = _link(each.address)
+        if link is not None and address.spell(link.identity) in known:
+            already += 1
+        else:
+            try:
+                if link is None:
+                    raise UsageError("that is not an address of p2pblog")
+                petname = None if each.petname is None else words.check_petname(each.petname)
+                session.ask("follow", address=each.address, petname=petname)
+            except UserError as error:
+                if type(error) not in (UsageError, UserError):  # nobody answers: what is left would fail the same way
+                    raise
+                skipped.append({"line": each.line, "reason": error.sentence})
+            else:
+                followed += 1
+                known.add(address.spell(link.identity))
+        tick(number / len(listed))
+    return followed, already, skipped
+
+
+# --- Mastodon ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _refused(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except RemoteProtocolError as error:
+        raise UserError(f"{file} is refused, nothing of it was taken: {archive.refusal(error)}") from error
+
+
+def _import_mastodon(session: Session, file: Path) -> None:
+    with _refused(file):
+        posts, skipped = mastodon.read_outbox(outbox.load(file))
+    own = session.ask("id")["address"]
+    notices = (each for each in _own_notices(session, own) if each["type"] == "note")
+    known = {(each["imported_time"], each["text"]): each["id"] for each in notices}
+    imported = already = 0
+    ends: dict[str, str] = {}
+    with _progress("Importing") as tick:
+        for number, post in enumerate(posts, 1):
+            texts = [text for text in post.texts if _fits(words.check_text, text)]
+            if texts:
+                written, ends[post.id] = _import_post(session, replace(post, texts=tuple(texts)), known, ends)
+                imported, already = imported + written, already + len(texts) - written
+            else:
+                skipped += 1
+            tick(number / len(posts))
+    document = {"imported": imported, "skipped": skipped, "already": already}
+    session.show(document, lambda: pages.brought_page(document))  # type: ignore[arg-type]
+
+
+def _import_post(
+    session: Session, post: Post, known: dict[tuple[int | None, str], str], ends: dict[str, str]
+) -> tuple[int, str]:
+    """A post and, where it is too long for one notice, the rest as answers to it. `known`: what was imported before, by
+    time and text; `ends`: the last notice of each post. Gives how many notices were written, and the id of the last."""
+    last = ends.get(post.answers or "")
+    warning = post.warning if _fits(words.check_warning, post.warning or "") else None
+    written = 0
+    for text in post.texts:
+        if (found := known.get((post.time_ms, text))) is not None:
+            last = found
+            continue
+        document = session.ask(
+            "import_note", text=text, time=post.time_ms, reply_to=last, cw=warning, lang=post.language
+        )
+        last = known[post.time_ms, text] = document["id"]
+        written += 1
+    assert last is not None
+    return written, last
+
+
+def _fits(check: Callable[[str], str], text: str) -> bool:
+    """Whether a person could type this."""
+    try:
+        check(text)
+    except UsageError:
+        return False
+    return True

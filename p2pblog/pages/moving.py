@@ -1,0 +1,52 @@
+"""What came of taking data out and bringing it in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from p2pblog.pages.values import counted, sized, try_line
+from p2pblog.terminal import Page, clean_line, line
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import BroughtDocument, ExportDocument, FollowedDocument, ImportDocument
+
+SKIPPED_SHOWN_MAX = 20
+"""Rows of a list that a page names one by one; `--json` has all of them."""
+
+
+def export_page(document: ExportDocument) -> Page:
+    keys = "with your secret keys: keep it safe" if document["secrets"] else "without your secret keys"
+    file = clean_line(document["file"])
+    return [
+        line(f"Wrote {file}: {counted(document['entries'], 'entry', 'entries')}, {sized(document['bytes'])}, {keys}.")
+    ]
+
+
+def import_page(document: ImportDocument, command: str) -> Page:
+    page = [line(f"Looked at {counted(document['entries'], 'entry', 'entries')}; {document['new']:,} were not here.")]
+    if document["followed"]:
+        page.append(line(f"Followed {counted(document['followed'], 'person', 'people')}."))
+    if document["restored"]:
+        page.append(line("This home is yours again, as a new device: ", document["address"]))
+        page.append(try_line(f"{command} run"))
+    return page
+
+
+def brought_page(document: BroughtDocument) -> Page:
+    page = [line(f"Imported {counted(document['imported'], 'notice')}.")]
+    if document["already"]:
+        page.append(line(f"{document['already']:,} were imported before."))
+    if document["skipped"]:
+        page.append(line(f"Left aside {document['skipped']:,}: boosts, polls, and what was not for everybody."))
+    return page
+
+
+def list_page(document: FollowedDocument) -> Page:
+    page = [line(f"Followed {counted(document['followed'], 'person', 'people')}.")]
+    if document["already"]:
+        page.append(line(f"{document['already']:,} you follow already."))
+    skipped = document["skipped"]
+    page += [line(f"Line {each['line']}: {clean_line(each['reason'])}") for each in skipped[:SKIPPED_SHOWN_MAX]]
+    if len(skipped) > SKIPPED_SHOWN_MAX:
+        page.append(line(f"… and {len(skipped) - SKIPPED_SHOWN_MAX:,} more rows that were refused."))
+    return page

@@ -1,0 +1,81 @@
+"""Makes a new home out of an archive with secret keys: everything is stored first, the key file comes last.
+
+The home that comes of it is another installation: it gets a node key and a device key of its own, and writes a log of
+its own. So the archive can be restored twice, or beside the old home, and no number is ever signed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+
+import trio
+
+from p2pblog import installation, keyring
+from p2pblog.archives import Archive, Tick
+from p2pblog.bridge import open_bridge
+from p2pblog.config import FOLLOWS_MAX, Home
+from p2pblog.core.address import Link
+from p2pblog.core.archive import Secrets
+from p2pblog.core.keys import KeyPair
+from p2pblog.core.logs import Batch
+from p2pblog.errors import UserError
+from p2pblog.store import OWN_IDENTITY, Follow, Store
+from p2pblog.store.sqlite import open_sqlite
+
+RUNS_PER_COMMIT = 16
+"""Runs stored in one transaction: at most 32 MiB of payloads."""
+
+
+def restore(
+    home: Home, archive: Archive, secrets: Secrets, follows: list[tuple[Link, str | None]], now_ms: int, tick: Tick
+) -> int:
+    """Make the home of an archive that was checked; gives how many entries it holds now.
+
+    Raises UserError: there is an identity in the home, or it holds somebody else's data; StoreError.
+    """
+    if archive.identity.root != archive.identity.inception.root:
+        raise UserError("that identity has changed its root key, which this version cannot restore")
+    keyring.make_private(home.folder)
+    with installation.sole_daemon(home):
+        return trio.run(partial(_restore, home, archive, secrets, follows, now_ms, tick))
+
+
+async def _restore(
+    home: Home, archive: Archive, secrets: Secrets, follows: list[tuple[Link, str | None]], now_ms: int, tick: Tick
+) -> int:
+    own = archive.identity.hash
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, home.database)
+        try:
+            if (await store.settings(OWN_IDENTITY)).get(OWN_IDENTITY, own) != own:
+                raise UserError(f"{home.folder} holds the data of another identity: choose another home")
+            await store.put_setting(OWN_IDENTITY, own)
+            await store.put_identity(archive.identity)
+            await _store_logs(store, archive, now_ms, tick)
+            for link, petname in [each for each in follows if each[0].identity != own][:FOLLOWS_MAX]:
+                await store.put_follow(Follow(link.identity, petname, now_ms))
+            name, _bio = await store.profile(own)
+            held = await store.entry_count()
+        finally:
+            with trio.CancelScope(shield=True):
+                await store.aclose()
+    keyring.restore(home, KeyPair.from_seed(secrets.root), archive.identity.inception, name or None)
+    installation.mark(home)
+    return held
+
+
+async def _store_logs(store: Store, archive: Archive, now_ms: int, tick: Tick) -> None:
+    due, done = archive.manifest.entries or 1, 0
+    for device in archive.devices:
+        runs = (Batch(archive.identity.hash, run) for run in archive.runs(device))
+        for batches in _in_groups(runs):
+            await store.append(batches, now_ms, durable=True)
+            done += sum(len(batch.entries) for batch in batches)
+            tick(done / due)
+
+
+def _in_groups(runs: Iterator[Batch]) -> Iterator[list[Batch]]:
+    while group := list(islice(runs, RUNS_PER_COMMIT)):
+        yield group

@@ -1,0 +1,337 @@
+"""What a person types to take data out and bring it in, and what they read of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from builders import key_pair
+from fake_node import ALICE, BOB, FakeNode
+from terminal_scene import Alice
+
+from p2pblog import keyring
+from p2pblog.archives import open_archive
+from p2pblog.commands import moving
+from p2pblog.control import api
+from p2pblog.core import archive
+from p2pblog.core.archive import Secrets
+from p2pblog.errors import TimedOut, UsageError
+
+PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
+ACTOR = "https://m.example/users/alice"
+PASS = {"P2PBLOG_PASSPHRASE": "correct horse"}
+
+
+def fields(shape: Any) -> list[str]:
+    return list(shape.__annotations__)
+
+
+@pytest.fixture
+def keys(alice: Alice, node: FakeNode) -> keyring.Keyring:
+    """The key file of the home whose node answers."""
+    owner = node.owner
+    made = keyring.Keyring(owner.root, owner.identity.inception, owner.device, key_pair("alice/node"), "alice")
+    keyring._write(alice.home, made, replace=False)
+    return made
+
+
+# --- out --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_export_holds_all_that_the_node_gives(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
+    node.owner.notes(6)
+    node.follows[BOB] = {"address": BOB, "name": None, "petname": "bob", "entries": 0, "newest": None, "state": "found"}
+    node.add(text="a notice\nof two lines ☼", author=node.owner.address)
+
+    target = tmp_path / "alice.zip"
+    document = alice.gets("export", str(target))
+
+    assert list(document) == fields(api.ExportDocument)
+    assert document == {"file": str(target), "entries": 7, "bytes": target.stat().st_size, "secrets": False}
+    with open_archive(target) as opened:
+        opened.check(lambda share: None)
+        assert [entry.id for run in opened.runs(node.owner.key) for entry in run] == [
+            e.id for e in node.owner.log.entries
+        ]
+        assert opened.follows().decode() == f"petname,address\nbob,{BOB}\n"
+        assert not opened.has_secrets
+    with zipfile.ZipFile(target) as plain:
+        rows = [json.loads(line) for line in plain.read(archive.NOTICES).splitlines()]
+    assert [row["text"] for row in rows] == ["a notice\nof two lines ☼"]
+    asked = [arguments["first"] for route, arguments in node.calls if route == "export_run"]
+    assert asked == [1, 3, 5, 7, 8]
+
+
+def test_a_page_says_where_it_went(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
+    result = alice.types("export", str(tmp_path / "a\x1b[31m.zip"))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("Wrote ")
+    assert "\x1b" not in result.stdout
+    assert "1 entry" in result.stdout.replace("\n", " ")
+    assert "without your secret keys" in result.stdout.replace("\n", " ")
+
+
+@pytest.mark.usefixtures("node")
+def test_an_export_replaces_nothing_unasked(alice: Alice, tmp_path: Path) -> None:
+    target = tmp_path / "alice.zip"
+    target.write_text("precious")
+    result = alice.types("export", str(target))
+    assert result.exit_code == 1
+    assert "say --force" in result.stderr
+    assert target.read_text() == "precious"
+    assert alice.types("export", str(target), "--force").exit_code == 0
+    assert zipfile.is_zipfile(target)
+
+
+@pytest.mark.parametrize("file", ["", "a\0b"])
+@pytest.mark.usefixtures("node")
+def test_what_is_no_file_is_2(alice: Alice, file: str) -> None:
+    assert alice.types("export", file).exit_code == 2
+    assert alice.types("import", file).exit_code == 2
+
+
+def test_an_export_that_breaks_off_leaves_nothing(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
+    node.faults["following"] = ZeroDivisionError("a bug")
+    assert alice.types("export", str(tmp_path / "alice.zip")).exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_secret_keys_leave_only_under_a_passphrase(
+    alice: Alice, node: FakeNode, keys: keyring.Keyring, tmp_path: Path
+) -> None:
+    target = tmp_path / "alice.zip"
+    result = alice.types("export", "--secrets", str(target))
+    assert result.exit_code == 2
+    assert "set P2PBLOG_PASSPHRASE" in result.stderr
+    assert not target.exists()
+    assert alice.types("export", "--secrets", str(target), env={"P2PBLOG_PASSPHRASE": "horse"}).exit_code == 2
+
+    result = alice.types("--json", "export", "--secrets", str(target), env=PASS)
+    assert json.loads(result.stdout)["secrets"] is True
+    with open_archive(target) as opened:
+        assert opened.secrets("correct horse") == Secrets(keys.root.seed, keys.device.seed)
+    everything = b"".join(json.dumps(call).encode() for call in node.calls) + target.read_bytes()
+    for secret in (keys.root.seed, keys.device.seed):
+        assert secret not in everything
+        assert secret.hex().encode() not in everything
+
+
+def test_a_person_types_a_new_passphrase_twice(
+    alice: Alice, node: FakeNode, keys: keyring.Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def prompt(text: str, **how: Any) -> str:
+        asked.append(how)
+        return "correct horse"
+
+    monkeypatch.setattr(click, "prompt", prompt)
+    monkeypatch.setattr(moving, "_is_at_terminal", lambda: True)
+    target = tmp_path / "alice.zip"
+    assert alice.types("export", "--secrets", str(target)).exit_code == 0
+    assert asked == [{"hide_input": True, "confirmation_prompt": True, "err": True}]
+    alice.home.keys.unlink()
+    monkeypatch.setattr(moving, "_restore_into", lambda *_: 1)
+    assert alice.gets("import", str(target))["restored"] is True
+    assert asked[1]["confirmation_prompt"] is False
+
+
+@pytest.mark.parametrize(("length", "is_fine"), [(7, False), (8, True), (1_000, True), (1_001, False)])
+def test_the_limits_of_a_passphrase(length: int, is_fine: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("P2PBLOG_PASSPHRASE", "x" * length)
+    if is_fine:
+        assert len(moving._passphrase(is_new=True)) == length
+    else:
+        with pytest.raises(UsageError):
+            moving._passphrase(is_new=True)
+
+
+# --- in ---------------------------------------------------------------------------------------------------------------
+
+
+def exported(alice: Alice, tmp_path: Path) -> Path:
+    target = tmp_path / "alice.zip"
+    alice.gets("export", str(target))
+    return target
+
+
+def test_ones_own_archive_goes_to_the_node(
+    alice: Alice, node: FakeNode, keys: keyring.Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.owner.notes(6)
+    node.follows[BOB] = {"address": BOB, "name": None, "petname": "bob", "entries": 0, "newest": None, "state": "found"}
+    target = exported(alice, tmp_path)
+    node.calls.clear()
+
+    result = alice.types("import", str(target))
+    assert result.exit_code == 5
+    assert f"the archive of {node.owner.address}" in result.stderr
+    assert f"your address is {ALICE}" in result.stderr
+    assert [route for route, _ in node.calls] == ["id"]
+
+    node.address = node.owner.address
+    document = alice.gets("import", str(target))
+    assert list(document) == fields(api.ImportDocument)
+    runs = [arguments["run"] for route, arguments in node.calls if route == "import_run"]
+    assert document == {
+        "address": node.address,
+        "entries": 3 * len(runs),
+        "new": 2 * len(runs),
+        "followed": 0,
+        "restored": False,
+    }
+    taken = [entry.id for run in runs for entry in archive.read_run(bytes.fromhex(run))]
+    assert taken == [entry.id for entry in node.owner.log.entries]
+    told = [arguments["identity"] for route, arguments in node.calls if route == "import_identity"]
+    assert told == [node.owner.identity.wire.hex()]
+
+
+def test_nothing_of_a_damaged_archive_reaches_the_node(
+    alice: Alice, node: FakeNode, keys: keyring.Keyring, tmp_path: Path
+) -> None:
+    node.owner.notes(6)
+    target = exported(alice, tmp_path)
+    node.address = node.owner.address
+    node.calls.clear()
+    data = target.read_bytes()
+    for cut in (len(data) // 2, 0):
+        target.write_bytes(data[:cut])
+        result = alice.types("import", str(target))
+        assert result.exit_code == 1
+        assert "is refused, nothing of it was taken: no ZIP file" in result.stderr
+    assert node.calls == []
+
+
+@pytest.mark.usefixtures("node")
+def test_a_home_without_an_identity_needs_the_secret_keys(alice: Alice, tmp_path: Path) -> None:
+    target = exported(alice, tmp_path)
+    result = alice.types("import", str(target))
+    assert result.exit_code == 1
+    assert "holds no secret keys" in result.stderr
+    assert f"--home {alice.home.folder} init" in result.stderr
+
+
+def test_a_wrong_kind_is_2(alice: Alice) -> None:
+    result = alice.types("import", "--from", "myspace", "x")
+    assert result.exit_code == 2
+    assert "mastodon or csv" in result.stderr
+
+
+# --- follows ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_list_is_followed_row_by_row(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
+    person = node.owner.address
+    (tmp_path / "list.csv").write_text(
+        f"petname,address\nally,{person}\nnobody,nowhere\n,{person}\np2pblog:x,{person}x\n"
+    )
+    document = alice.gets("import", "--from", "csv", str(tmp_path / "list.csv"))
+    assert list(document) == fields(api.FollowedDocument)
+    assert (document["followed"], document["already"]) == (1, 1)
+    assert [list(each) for each in document["skipped"]] == [fields(api.SkippedDocument)] * 2
+    assert [each["line"] for each in document["skipped"]] == [3, 5]
+    assert node.follows[person]["petname"] == "ally"
+    again = alice.types("import", "--from", "csv", str(tmp_path / "list.csv"))
+    assert again.stdout.splitlines()[:3] == [
+        "Followed 0 people.",
+        "2 you follow already.",
+        "Line 3: that is not an address of p2pblog",
+    ]
+
+
+def test_a_row_that_the_node_refuses_does_not_end_the_list(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
+    node.faults["follow"] = UsageError("you call somebody else by that petname")
+    (tmp_path / "list.csv").write_text(node.owner.address)
+    document = alice.gets("import", "--from", "csv", str(tmp_path / "list.csv"))
+    assert document["skipped"] == [{"line": 1, "reason": "you call somebody else by that petname"}]
+    node.faults["follow"] = TimedOut("nobody answered")
+    assert alice.types("import", "--from", "csv", str(tmp_path / "list.csv")).exit_code == 6
+
+
+def test_what_is_no_list_is_1(alice: Alice, node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "list.csv").write_bytes(b"\xff\xfe")
+    for file in ("list.csv", "nothing.csv", "."):
+        assert alice.types("import", "--from", "csv", str(tmp_path / file)).exit_code == 1
+    monkeypatch.setattr(archive, "FOLLOWS_BYTES_MAX", 100)
+    for size, code in ((99, 0), (100, 0), (101, 1)):
+        (tmp_path / "list.csv").write_bytes(b"\n" * size)
+        assert alice.types("import", "--from", "csv", str(tmp_path / "list.csv")).exit_code == code
+    assert node.follows == {}
+
+
+# --- Mastodon ---------------------------------------------------------------------------------------------------------
+
+
+def a_post(number: int, content: str, **more: Any) -> dict[str, Any]:
+    note = {"id": f"{ACTOR}/statuses/{number}", "type": "Note", "published": f"2019-03-02T12:30:{number:02}Z",
+            "to": [PUBLIC], "content": content, **more}  # fmt: skip
+    return {"type": "Create", "actor": ACTOR, "object": note}
+
+
+def an_outbox(file: Path, *items: Any) -> Path:
+    file.write_text(json.dumps({"type": "OrderedCollection", "orderedItems": items}))
+    return file
+
+
+def test_posts_come_oldest_first_and_only_once(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
+    node.address = ALICE
+    long = "a" * 5_000 + "b" * 10
+    outbox = an_outbox(
+        tmp_path / "outbox.json",
+        a_post(3, "<p>an answer</p>", inReplyTo=f"{ACTOR}/statuses/1", summary="bees"),
+        a_post(2, f"<p>{long}</p>", contentMap={"en": long}),
+        a_post(1, "<p>first</p>"),
+        a_post(4, "<p>\u200b</p>"),
+        {"type": "Announce"},
+    )
+    document = alice.gets("import", "--from", "mastodon", str(outbox))
+    assert list(document) == fields(api.BroughtDocument)
+    assert document == {"imported": 4, "skipped": 2, "already": 0}
+    written = [arguments for route, arguments in node.calls if route == "import_note"]
+    ids = [notice["id"] for notice in node.notices]
+    assert [(each["text"][:2], each["reply_to"]) for each in written] == [
+        ("fi", None),
+        ("aa", None),
+        ("bb", ids[1]),
+        ("an", ids[0]),
+    ]
+    assert [each["time"] - 1_551_529_800_000 for each in written] == [1_000, 2_000, 2_000, 3_000]
+    assert (written[3]["cw"], written[1]["lang"]) == ("bees", "en")
+
+    assert alice.gets("import", "--from", "mastodon", str(outbox)) == {"imported": 0, "skipped": 2, "already": 4}
+    assert len(node.notices) == 4
+    page = alice.types("import", "--from", "mastodon", str(outbox)).stdout.splitlines()
+    assert page[:2] == ["Imported 0 notices.", "4 were imported before."]
+
+
+def test_an_import_that_broke_off_goes_on(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
+    outbox = an_outbox(tmp_path / "outbox.json", *(a_post(number, f"<p>{number}</p>") for number in range(5)))
+    assert alice.gets("import", "--from", "mastodon", str(outbox))["imported"] == 5
+    del node.notices[3:]
+    assert alice.gets("import", "--from", "mastodon", str(outbox)) == {"imported": 2, "skipped": 0, "already": 3}
+    assert [notice["text"] for notice in node.notices] == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"PK\x03\x04", b"\x1f\x8b\x08", b'{"orderedItems": []}'])
+@pytest.mark.usefixtures("node")
+def test_what_is_no_outbox_is_1(alice: Alice, data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "outbox").write_bytes(data)
+    result = alice.types("import", "--from", "mastodon", str(tmp_path / "outbox"))
+    assert result.exit_code == 1
+    assert "is refused, nothing of it was taken" in result.stderr
+
+
+def test_other_commands_do_not_pay_for_this() -> None:
+    """What reads archives is imported by the two commands alone."""
+
+    code = (
+        "import sys, p2pblog.commands.writing, p2pblog.commands.reading, p2pblog.commands.people; print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"zipfile", "tarfile", "csv", "html.parser", "p2pblog.archives"} & set(loaded)

@@ -1,0 +1,110 @@
+"""Where outbox.json lies in what Mastodon hands out, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from p2pblog import outbox
+from p2pblog.errors import Malformed, NotFound, TooLarge, UserError
+
+DATA = b'{"type": "OrderedCollection", "orderedItems": []}'
+
+
+def tar_of(file: Path, *members: tuple[str, bytes], mode: str = "w:gz") -> Path:
+    with tarfile.open(file, mode) as opened:  # type: ignore[call-overload]
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            opened.addfile(info, io.BytesIO(data))
+    return file
+
+
+def zip_of(file: Path, *members: tuple[str, bytes]) -> Path:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name, data in members:
+            opened.writestr(name, data)
+    return file
+
+
+@pytest.mark.parametrize("name", ["outbox.json", "./outbox.json", "archive-20190302/outbox.json"])
+def test_it_is_found_alone_and_packed(tmp_path: Path, name: str) -> None:
+    (tmp_path / "alone.json").write_bytes(DATA)
+    assert outbox.load(tmp_path / "alone.json") == DATA
+    members = [("media/a.jpg", bytes(100_000)), (name, DATA), ("likes.json", b"{}")]
+    assert outbox.load(zip_of(tmp_path / "a.zip", *members)) == DATA
+    assert outbox.load(tar_of(tmp_path / "a.tar.gz", *members)) == DATA
+
+
+@pytest.mark.parametrize("name", ["actor.json", "a/b/outbox.json", "outbox.json.bak", "../outbox.json/x"])
+def test_where_there_is_none(tmp_path: Path, name: str) -> None:
+    for file in (zip_of(tmp_path / "a.zip", (name, DATA)), tar_of(tmp_path / "a.tar.gz", (name, DATA))):
+        with pytest.raises(NotFound, match=r"holds no outbox\.json"):
+            outbox.load(file)
+
+
+def test_a_link_of_that_name_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as opened:
+        info = tarfile.TarInfo("outbox.json")
+        info.type, info.linkname = tarfile.SYMTYPE, str(tmp_path / "secret")
+        opened.addfile(info)
+    with pytest.raises(NotFound):
+        outbox.load(tmp_path / "a.tar.gz")
+
+
+def test_an_outbox_has_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "OUTBOX_BYTES_MAX", 400_000)
+    for size, is_fine in ((399_999, True), (400_000, True), (400_001, False)):
+        data = bytes(size)
+        (tmp_path / "a.json").write_bytes(data)
+        files = [tmp_path / "a.json", zip_of(tmp_path / "a.zip", (outbox.NAME, data))]
+        files.append(tar_of(tmp_path / "a.tar.gz", (outbox.NAME, data)))
+        for file in files:
+            if is_fine:
+                assert len(outbox.load(file)) == size
+            else:
+                with pytest.raises(TooLarge):
+                    outbox.load(file)
+
+
+def test_a_header_that_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tar keeps long names in members of their own, of any size, which are read whole."""
+    monkeypatch.setattr(outbox, "OUTBOX_BYTES_MAX", 100_000)
+    info = tarfile.TarInfo("outbox.json")
+    info.pax_headers = {"comment": "x" * 1_000_000}
+    data = info.tobuf(tarfile.PAX_FORMAT) + bytes(1024)
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(data))
+    with pytest.raises(TooLarge):
+        outbox.load(tmp_path / "a.tar.gz")
+
+
+def test_a_bomb_is_unpacked_no_further_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "TAR_BYTES_MAX", 1_000_000)
+    with pytest.raises(TooLarge, match="unpacks to over"):
+        outbox.load(tar_of(tmp_path / "a.tar.gz", ("media/a.jpg", bytes(2_000_000)), (outbox.NAME, DATA)))
+
+
+def test_what_is_cut_or_damaged(tmp_path: Path) -> None:
+    members = [("a.jpg", bytes(range(256)) * 400), (outbox.NAME, DATA * 100)]
+    for file in (zip_of(tmp_path / "a.zip", *members), tar_of(tmp_path / "a.tar.gz", *members)):
+        data = file.read_bytes()
+        for share in (0.1, 0.5, 0.9):
+            file.write_bytes(data[: int(len(data) * share)])
+            with pytest.raises((Malformed, NotFound)):
+                outbox.load(file)
+        for at in range(4, len(data), 61):
+            file.write_bytes(data[:at] + bytes([data[at] ^ 0x41]) + data[at + 1 :])
+            try:
+                assert outbox.load(file) == DATA * 100
+            except (Malformed, NotFound, TooLarge):
+                continue
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        outbox.load(tmp_path / "nothing")
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        outbox.load(tmp_path)

@@ -1,0 +1,113 @@
+"""Homes made of archives: stored first, keys last, and always as a new device."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+from builders import NOON, Person, person
+from test_archives import members_of, packed
+
+from p2pblog import installation, keyring, restoring
+from p2pblog.archives import open_archive
+from p2pblog.config import Home
+from p2pblog.core.address import Link
+from p2pblog.core.archive import Secrets
+from p2pblog.core.identity import Policy, state_rotate
+from p2pblog.errors import UserError
+
+
+@pytest.fixture
+def alice() -> Person:
+    alice = person("alice")
+    alice.notes(69)
+    alice.log.profile("Alice")
+    return alice
+
+
+def restored(alice: Person, home: Home, file: Path) -> int:
+    secrets = Secrets(alice.root.seed, alice.device.seed)
+    follows = [(Link(person("bob").hash), "bob"), (Link(alice.hash), "me"), (Link(person("carol").hash), None)]
+    with open_archive(file) as opened:
+        return restoring.restore(home, opened, secrets, follows, NOON, lambda share: None)
+
+
+def held(home: Home, query: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(home.database) as db:
+        rows = db.execute(query).fetchall()
+    db.close()
+    return rows
+
+
+def test_a_home_is_made_with_keys_of_its_own(alice: Person, tmp_path: Path) -> None:
+    file = packed(tmp_path / "a.zip", alice, members_of(alice))
+    homes = [Home(tmp_path / "one"), Home(tmp_path / "two")]
+    made = []
+    for home in homes:
+        assert restored(alice, home, file) == 71
+        made.append(keyring.load(home))
+        assert stat.S_IMODE(home.folder.stat().st_mode) == 0o700
+        assert installation.is_in_place(home)
+        assert held(home, "SELECT petname FROM follow ORDER BY petname") == [(None,), ("bob",)]
+    assert {keys.root for keys in made} == {alice.root}
+    assert {keys.inception for keys in made} == {alice.identity.inception}
+    assert {keys.name for keys in made} == {"Alice"}
+    assert len({alice.device.public, *(key.public for keys in made for key in (keys.device, keys.node))}) == 5
+
+
+def test_a_home_with_an_identity_stays_as_it_is(alice: Person, tmp_path: Path) -> None:
+    file, home = packed(tmp_path / "a.zip", alice, members_of(alice)), Home(tmp_path / "home")
+    restored(alice, home, file)
+    before = home.keys.read_bytes()
+    with pytest.raises(UserError, match="there is an identity"):
+        restored(alice, home, file)
+    assert home.keys.read_bytes() == before
+
+
+def test_the_data_of_somebody_else_is_left_alone(alice: Person, tmp_path: Path) -> None:
+    bob, home = person("bob"), Home(tmp_path / "home")
+    bob.notes(70)
+    with open_archive(packed(tmp_path / "b.zip", bob, members_of(bob))) as opened:
+        restoring.restore(home, opened, Secrets(bob.root.seed, bob.device.seed), [], NOON, lambda share: None)
+    home.keys.unlink()
+    with pytest.raises(UserError, match="holds the data of another identity"):
+        restored(alice, home, packed(tmp_path / "a.zip", alice, members_of(alice)))
+    assert not home.keys.exists()
+
+
+def test_what_broke_off_can_be_done_again(alice: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, home = packed(tmp_path / "a.zip", alice, members_of(alice, piece=1)), Home(tmp_path / "home")
+    shares: list[float] = []
+
+    def power_cut(share: float) -> None:
+        shares.append(share)
+        if len(shares) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), open_archive(file) as opened:
+        restoring.restore(home, opened, Secrets(alice.root.seed, alice.device.seed), [], NOON, power_cut)
+    assert not home.keys.exists(), "no identity without its data"
+    assert restored(alice, home, file) == 71
+    assert home.keys.exists()
+
+
+def test_only_one_at_a_time(alice: Person, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    keyring.make_private(home.folder)
+    with installation.sole_daemon(home), pytest.raises(UserError, match="another p2pblog daemon"):
+        restored(alice, home, packed(tmp_path / "a.zip", alice, members_of(alice)))
+
+
+def test_an_identity_that_changed_its_root_is_refused(alice: Person, tmp_path: Path) -> None:
+    later = person("later").root
+    rotated = state_rotate(
+        [alice.next_root], alice.hash, 1, Policy.of_one(alice.next_root.public), alice.next_root.public,
+        Policy.of_one(later.public),
+    )  # fmt: skip
+    alice.identity = alice.identity.merge([rotated])
+    members = {name: data for name, data in members_of(alice).items() if not name.startswith("logs/")}
+    with pytest.raises(UserError, match="changed its root key"):
+        restored(alice, Home(tmp_path / "home"), packed(tmp_path / "a.zip", alice, members, entries=0))
+    assert not (tmp_path / "home").exists()

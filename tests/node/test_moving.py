@@ -1,0 +1,246 @@
+"""Scenes of own logs that leave a node and come back, and of notices that were first written elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import trio
+from builders import NOON, key_pair, person
+from trio.testing import MockClock, trio_test
+from worlds import World, open_world
+
+from p2pblog.config import TIME_MS_MAX
+from p2pblog.core import archive, codec
+from p2pblog.core.keys import DeviceKey
+from p2pblog.core.logs import Batch
+from p2pblog.core.runs import encode_run
+from p2pblog.errors import NotFound, NotPermitted, UsageError, UserError
+from p2pblog.gossip.holdings import Holdings
+from p2pblog.node import Node
+from p2pblog.store.memory import MemoryStore
+
+YEAR_MS = 365 * 24 * 3600 * 1000
+
+
+@pytest.fixture
+def autojump_clock() -> MockClock:
+    return MockClock(autojump_threshold=0)
+
+
+async def runs_of(node: Node) -> list[str]:
+    """All that an export of a node takes out."""
+    found = []
+    for log in (await node.export_logs())["logs"]:
+        first: int | None = 1
+        while first is not None:
+            piece = await node.export_run(log["device"], first)
+            found += [piece["run"]] if piece["run"] is not None else []
+            first = piece["next"]
+    return found
+
+
+def wire(*entries: object) -> str:
+    return codec.pack(encode_run(entries)).hex()  # type: ignore[arg-type]
+
+
+async def take_back(node: Node, identity: str, runs: list[str]) -> int:
+    """What an import brings in; gives how many entries were new."""
+    await node.import_identity(identity)
+    return sum([(await node.import_run(run))["new"] for run in runs])
+
+
+async def told(world: World) -> tuple[str, list[str]]:
+    """Alice posts, deletes, and is taken out."""
+    alice = await world.start("alice")
+    for number in range(70):
+        await alice.post(f"notice {number}")
+    gone = await alice.post("not for long")
+    await alice.delete(gone["id"])
+    logs = await alice.export_logs()
+    assert logs["address"] == person("alice").address
+    assert [log["entries"] for log in logs["logs"]] == [74]
+    return logs["identity"], await runs_of(alice)
+
+
+@trio_test
+async def test_a_lost_store_comes_back_and_reaches_followers(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        identity, runs = await told(world)
+        await world.kill("alice")
+        world.home("alice").store = MemoryStore()
+        world.home("alice").keyring = replace(world.home("alice").keyring, device=key_pair("alice/another"))
+        alice = await world.start("alice")
+        await world.follower("bob", "alice")
+
+        assert await take_back(alice, identity, runs) == 74
+        assert await take_back(alice, identity, runs) == 0
+        rows = await alice.timeline(limit=100)
+        assert [row["text"] for row in rows] == [f"notice {number}" for number in reversed(range(70))]
+        await trio.sleep(1)  # of the virtual clock, so that it stands above
+        await alice.post("on with it")
+        await world.reads("bob", "on with it", "notice 69", "notice 0")
+
+
+@trio_test
+async def test_what_is_here_already_changes_nothing(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        identity, runs = await told(world)
+        alice = world.home("alice").node
+        before = await alice.id()
+        assert await take_back(alice, identity, runs) == 0
+        written = await alice.post("same log")
+        assert (written["device"], written["seq"]) == (before["device"], 75)
+
+
+@trio_test
+async def test_an_archive_that_knows_more_of_the_log_in_use_ends_it(autojump_clock: MockClock) -> None:
+    """The home was put back from yesterday, and the archive is of today: no number may be signed twice."""
+    async with open_world() as world:
+        alice = await world.start("alice")
+        await alice.post("yesterday")
+        yesterday = world.home("alice").store.copy()
+        last = await alice.post("today")
+        identity, runs = (await alice.export_logs())["identity"], await runs_of(alice)
+        await world.kill("alice")
+        world.home("alice").store = yesterday
+        alice = await world.start("alice")
+
+        assert await take_back(alice, identity, runs) == 1
+        written = await alice.post("tomorrow")
+        assert written["device"] != last["device"]
+        assert [row["text"] for row in await alice.timeline()] == ["tomorrow", "today", "yesterday"]
+
+
+@trio_test
+async def test_an_archive_of_another_history_is_refused(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        await alice.post("this history")
+        other = person("alice")
+        other.log.note("another history")
+        other.log.note("that goes on")
+        with pytest.raises(UserError, match="goes on otherwise there"):
+            await alice.import_run(wire(*other.log.run()))
+        assert [row["text"] for row in await alice.timeline()] == ["this history"]
+
+
+@trio_test
+async def test_only_ones_own_is_taken(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob, stranger = person("bob"), person("alice").add_device("never told of")
+        with pytest.raises(NotPermitted, match=bob.address):
+            await alice.import_identity(bob.identity.wire.hex())
+        for run in (bob.log.run(), stranger.run()):
+            with pytest.raises(UserError, match="does not state"):
+                await alice.import_run(wire(*run))
+        forged = person("alice")
+        forged.log.note("forged")
+        data = codec.pack(encode_run(forged.log.run())).replace(b"forged", b"FORGED")
+        with pytest.raises(UserError, match="bad-signature"):
+            await alice.import_run(data.hex())
+        for junk in ("", "c1", "96"):
+            with pytest.raises(UserError, match="refused"):
+                await alice.import_run(junk)
+            with pytest.raises(UserError, match="refused"):
+                await alice.import_identity(junk)
+        for call in (alice.import_run, alice.import_identity):
+            with pytest.raises(UsageError, match="hexadecimal"):
+                await call("xyz")
+        with pytest.raises(NotFound):
+            await alice.export_run(bob.key.hex(), 1)
+        with pytest.raises(UsageError, match="hexadecimal"):
+            await alice.export_run("device", 1)
+        assert (await alice.status())["entries"] == 2
+
+
+@trio_test
+async def test_a_device_that_only_the_archive_knows(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        before = person("alice")
+        tablet = before.add_device("tablet")
+        tablet.note("from the tablet")
+        assert await take_back(alice, before.identity.wire.hex(), [wire(*tablet.run())]) == 2
+        assert [row["text"] for row in await alice.timeline()] == ["from the tablet"]
+        assert len((await alice.export_logs())["logs"]) == 2
+
+
+@trio_test
+async def test_a_payload_that_was_missing_comes_back(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        before = person("alice")
+        tablet = before.add_device("tablet")
+        tablet.note("lost")
+        tablet.note("kept")
+        run = list(tablet.run())
+        home = world.home("alice")
+        await home.store.put_identity(before.identity)
+        await home.store.append([Batch(before.hash, (run[0], run[1].without_payload(), run[2]))], NOON)
+        alice = await world.start("alice")
+        assert [row["text"] for row in await alice.timeline()] == ["kept"]
+        taken_out = [piece for piece in await runs_of(alice) if tablet.key.hex() in piece]
+
+        assert (await alice.import_run(taken_out[0]))["new"] == 0
+        assert (await alice.import_run(wire(*run)))["new"] == 1
+        assert (await alice.import_run(wire(*run)))["new"] == 0
+        assert [row["text"] for row in await alice.timeline()] == ["kept", "lost"]
+
+
+@trio_test
+async def test_a_log_with_holes_is_taken_out_in_pieces(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        before = person("alice")
+        tablet = before.add_device("tablet")
+        for number in range(200):
+            tablet.note(f"{number}")
+        home = world.home("alice")
+        await home.store.put_identity(before.identity)
+        batches = [Batch(before.hash, tablet.run(1, 3)), Batch(before.hash, tablet.run(60, 150))]
+        await home.store.append(batches, NOON)
+        alice = await world.start("alice")
+        pieces = [archive.read_run(bytes.fromhex(run)) for run in await runs_of(alice)]
+        held = [entry.seq for piece in pieces for entry in piece if entry.device == tablet.key]
+        assert held == [*range(1, 4), *range(60, 151)]
+        assert await alice.export_run(tablet.key.hex(), 151) == {"run": None, "next": None}
+
+
+@trio_test
+async def test_a_disputed_log_takes_nothing_more(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        before = person("alice")
+        tablet = before.add_device("tablet")
+        tablet.note("one")
+        await take_back(alice, before.identity.wire.hex(), [wire(*tablet.run())])
+        monkeypatch.setattr(Holdings, "is_frozen", lambda _, device: device == tablet.key)
+        tablet.note("two")
+        assert await alice.import_run(wire(*tablet.run())) == {"entries": 3, "new": 0}
+
+
+@trio_test
+async def test_imported_notices_say_when_they_were_first_written(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        await world.follower("bob", "alice")
+        old = await alice.import_note("long ago", NOON - YEAR_MS, cw="the end", lang="en")
+        answer = await alice.import_note("and more", NOON - YEAR_MS + 1, reply_to=old["id"])
+        await alice.boost(old["id"])
+        await alice.post("now")
+        await world.reads("bob", "now", "long ago", "and more", "long ago")
+        rows = await world.home("bob").node.timeline()
+        assert [row["imported_time"] for row in rows] == [None, NOON - YEAR_MS, NOON - YEAR_MS + 1, NOON - YEAR_MS]
+        assert all(row["time"] >= NOON for row in rows)
+        assert (rows[3]["cw"], rows[3]["lang"]) == ("the end", "en")
+        assert rows[2]["reply_to"] == old["id"]
+        assert rows[2]["id"] == answer["id"]
+        for time_ms, is_one in ((-1, False), (0, True), (TIME_MS_MAX, True), (TIME_MS_MAX + 1, False)):
+            if is_one:
+                await alice.import_note("at the limit", time_ms)
+            else:
+                with pytest.raises(UsageError, match="outside the limits"):
+                    await alice.import_note("beyond", time_ms)
+        with pytest.raises(UsageError):
+            await alice.import_note("  ", NOON)
+        assert DeviceKey(bytes.fromhex(old["device"])) == person("alice").key
