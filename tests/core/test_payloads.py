@@ -187,13 +187,3 @@ def test_a_vote_counts_from_1(choice: int, understood: bool) -> None:
     else:
         with pytest.raises(LocalProtocolError):
             encode(Vote(NOTICE, choice))
-
-
-@pytest.mark.parametrize(("time_ms", "is_one"), [(-1, False), (0, True), (TIME_MS_MAX, True), (TIME_MS_MAX + 1, False)])
-def test_an_imported_note_says_when_it_was_first_written(time_ms: int, is_one: bool) -> None:
-    note = Note("long ago", imported_ms=time_ms)
-    if is_one:
-        assert decode(encode(note)) == note
-    else:
-        with pytest.raises(LocalProtocolError):
-            encode(note)
