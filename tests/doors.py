@@ -20,7 +20,7 @@ from builders import person
 from p2pblog import installation, keyring, names
 from p2pblog.config import Home
 from p2pblog.control import client, server, words
-from p2pblog.control.api import ROUTES, Argument
+from p2pblog.control.routes import ROUTES, Argument
 from p2pblog.core import codec, payload, tags
 from p2pblog.core.address import Endpoint, read, read_link
 from p2pblog.core.entry import decode_body

@@ -22,7 +22,8 @@ LAYERS: list[tuple[str, set[str]]] = [
     (
         "pure machines, interfaces and the keys on disk",
         {
-            "control", "control.api", "control.words", "dht", "dht.contacts", "dht.guard", "dht.kinds", "dht.lookup",
+            "control", "control.api", "control.routes", "control.words",
+            "dht", "dht.contacts", "dht.guard", "dht.kinds", "dht.lookup",
             "dht.records", "dht.shelf", "gossip.*", "installation", "keyring", "pen", "pictures",
             "rendezvous.*", "store", "store.meaning", "store.spans",
             "store.stretch", "transport", "transport.framing", "transport.handshake", "transport.lobby",

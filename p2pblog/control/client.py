@@ -31,7 +31,7 @@ class _NoAnswer(Exception):
 
 
 def call(home: Home, route: str, *, timeout_s: float = CONTROL_ANSWER_TIMEOUT_S, **arguments: Any) -> Any:
-    """The document that the daemon answers to `route` (see control.api.ROUTES).
+    """The document that the daemon answers to `route` (see control.routes.ROUTES).
 
     Raises NotRunning, TimedOut after `timeout_s` without a byte, or the UserError that the daemon answered.
     """

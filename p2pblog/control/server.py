@@ -45,7 +45,8 @@ from p2pblog.config import (
     VOTE_CHOICE_MAX,
     Home,
 )
-from p2pblog.control.api import REQUIRED, ROUTES, Argument, ErrorDocument, NodeApi, NoticeDocument, told
+from p2pblog.control.api import ErrorDocument, NodeApi, NoticeDocument, told
+from p2pblog.control.routes import REQUIRED, ROUTES, Argument
 from p2pblog.control.words import check_utf8
 from p2pblog.errors import TimedOut, UsageError, UserError
 from p2pblog.keyring import make_private, reason

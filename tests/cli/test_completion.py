@@ -61,7 +61,10 @@ def test_the_last_ids_are_offered_with_their_texts(alice: Alice, node: FakeNode)
 
     for words in (["show"], ["like"], ["thread"], ["entry"], ["delete"], ["post", "hi", "--reply-to"]):
         assert tab(alice, *words, "") == [f"plain,{each}" for each in ids]
-    assert node.calls[-1] == ("timeline", {"limit": NOTICES_MAX, "before": None, "author": None, "tag": None})
+    assert node.calls[-1] == (
+        "timeline",
+        {"limit": NOTICES_MAX, "before": None, "author": None, "tag": None, "of_list": None},
+    )
     assert tab(alice, "show", an_id(20)[:12]) == [f"plain,{an_id(20)[:12]}"]
     assert tab(alice, "show", ids[0][:3], shell="zsh")[:3] == ["plain", ids[0], "bob: notice 24"]
     assert tab(alice, "show", ids[0], shell="fish") == [f"plain,{ids[0]}\tbob: notice 24"]

@@ -9,6 +9,7 @@ from fake_node import ALICE, BOB, NOW_MS, FakeNode
 from terminal_scene import Alice
 
 from p2pblog.pages import people
+from p2pblog.pages.notices import NOTHING_KNOWN
 from p2pblog.terminal import render
 
 MALLORY = "m" * 56
@@ -18,6 +19,7 @@ FALSE_BOB = "b\u043eb"
 
 def a_follow(address: str, **more: Any) -> Any:
     row = {"address": address, "name": None, "petname": None, "entries": 1, "newest": None, "state": "found"}
+    row |= {"no_boosts": False, "budget": None, "private": False}
     return {**row, "lookalike": None, **more}
 
 
@@ -95,9 +97,10 @@ def test_the_list_of_those_whom_one_follows_marks_them(columns: int) -> None:
 def test_a_new_follow_and_ones_own_name_are_marked() -> None:
     follow = render(people.follow_page(a_follow(MALLORY, name="bob", lookalike=BOB), NOW_MS), colour=False)
     own: Any = {"address": ALICE, "name": "bob", "bio": None, "lookalike": BOB}
+    own |= {"links": [], "pinned": [], "petname": None}
 
     assert follow == "bob (mmmmmmmm) ⚠ not bbbbbbbb: 1 entry held\n"
-    assert "bob ⚠ not bbbbbbbb\n" in render(people.profile_page(own, 80), colour=False)
+    assert "bob ⚠ not bbbbbbbb\n" in render(people.profile_page(own, [], NOW_MS, 80, NOTHING_KNOWN), colour=False)
 
 
 def test_a_live_notice_of_a_stranger_is_compared_with_oneself_and_those_followed(friend: FakeNode) -> None:

@@ -80,7 +80,7 @@ def test_somebody_elses_profile_is_shown(alice: Alice, node: FakeNode) -> None:
 
 def test_hostile_links_stay_in_their_place() -> None:
     profile: Any = {
-        "address": BOB, "name": None, "bio": None, "petname": None, "pinned": [],
+        "address": BOB, "name": None, "bio": None, "petname": None, "pinned": [], "lookalike": None,
         "links": ["https://x/" + "mallory(bbbbbbbb)·" * 20, "https://x/\x1b[2J\u202e\r\n"],
     }  # fmt: skip
     page = people.profile_page(profile, [], NOW_MS, 80, notices.NOTHING_KNOWN)

@@ -327,7 +327,13 @@ class FakeNode:
             if row is None:
                 raise NotFound("nothing of theirs is here")
             empty = {"bio": None, "links": [], "pinned": []}
-            return {"address": row["address"], "name": row["name"], **empty, "petname": row["petname"]}
+            return {
+                "address": row["address"],
+                "name": row["name"],
+                **empty,
+                "petname": row["petname"],
+                "lookalike": None,
+            }
         self.links = self.links if links is None else links
         self.name = self.name if name is None else name
         self.bio = self.bio if bio is None else bio

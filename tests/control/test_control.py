@@ -28,7 +28,7 @@ from p2pblog.config import (
     CONTROL_WATCHES_MAX,
     Home,
 )
-from p2pblog.control import api, client, server
+from p2pblog.control import api, client, routes, server
 from p2pblog.errors import USER_ERRORS, NotRunning, StoreFull, TimedOut, UsageError, UserError
 
 Served = Callable[..., Any]
@@ -62,13 +62,13 @@ def test_routes_and_the_node_take_the_same_arguments() -> None:
     methods = {name: method for name, method in vars(api.NodeApi).items() if inspect.isfunction(method)}
     methods = {name: method for name, method in methods.items() if not name.startswith("_")}
 
-    assert set(api.ROUTES) == set(methods)
-    for name, arguments in api.ROUTES.items():
+    assert set(routes.ROUTES) == set(methods)
+    for name, arguments in routes.ROUTES.items():
         parameters = dict(list(inspect.signature(methods[name]).parameters.items())[1:])
         assert list(parameters) == list(arguments), name
         for argument, kind in arguments.items():
             required = parameters[argument].default is inspect.Parameter.empty
-            assert required == (kind in api.REQUIRED), (name, argument)
+            assert required == (kind in routes.REQUIRED), (name, argument)
 
 
 CALLS: dict[str, tuple[dict[str, Any], type]] = {
@@ -132,7 +132,7 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
 
 @trio_test
 async def test_every_route_answers_its_document(home: Home, served: Served) -> None:
-    assert set(CALLS) == set(api.ROUTES) - {"watch"}
+    assert set(CALLS) == set(routes.ROUTES) - {"watch"}
     for route, (arguments, shape) in CALLS.items():
         node = FakeNode()
         node.news.append(

@@ -46,6 +46,7 @@ async def test_a_follower_sees_name_bio_links_and_pins(autojump_clock: MockClock
             "links": ["https://example.org", "mailto:a@example.org"],
             "pinned": [notice],
             "petname": None,
+            "lookalike": None,
         }
 
         async def seen() -> bool:

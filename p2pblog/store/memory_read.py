@@ -1,0 +1,363 @@
+"""What is asked of the store in a dict: timelines, conversations, what others say, by the rules of store/meaning.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence, Set
+from heapq import nlargest
+from itertools import islice
+
+from p2pblog.config import (
+    PINS_MAX,
+    PINS_READ_MAX,
+    THREAD_NOTICES_MAX,
+    TIMELINE_ROWS_MAX,
+    VERSIONS_MAX,
+)
+from p2pblog.core.identity import Identity
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.media import FileHash
+from p2pblog.core.payload import Profile
+from p2pblog.core.polls import Ballot
+from p2pblog.core.quiet import Voted
+from p2pblog.core.timelines import Row
+from p2pblog.errors import NotFound
+from p2pblog.store import (
+    OWN_IDENTITY,
+    REFERENCES_MAX,
+    DmRow,
+    Follow,
+    FollowRow,
+    Found,
+    Reference,
+    SearchQuery,
+    Thread,
+    TimelineQuery,
+)
+from p2pblog.store.meaning import (
+    IN_TIMELINES,
+    Kind,
+    News,
+    Node,
+    Shown,
+    Standing,
+    Version,
+    called,
+    compose,
+    current,
+    found_words,
+    is_retractable,
+    meaning_of,
+    news_of,
+    note_of,
+    profile_of,
+    quoted_id,
+    vouched_to,
+    walk_thread,
+)
+from p2pblog.store.memory_desk import MemoryDesk
+from p2pblog.store.memory_log import Held as _Held
+from p2pblog.store.memory_log import Log as _Log
+from p2pblog.store.memory_log import shown as _shown
+from p2pblog.store.memory_log import version as _version
+
+
+class MemoryReading(MemoryDesk):
+    """The part of `store.Store` that a person asks; `memory.py` adds what changes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._identities: dict[IdentityHash, Identity] = {}
+        self._logs: dict[DeviceKey, _Log] = {}
+        self._logs_of: dict[IdentityHash, dict[DeviceKey, _Log]] = {}
+        self._by_id: dict[EntryId, _Held] = {}
+        self._listed: dict[IdentityHash, dict[EntryId, _Held]] = {}
+        self._profiles: dict[IdentityHash, dict[EntryId, _Held]] = {}
+        self._replies: dict[EntryId, dict[EntryId, _Held]] = {}
+        self._reactions: dict[tuple[EntryId, Kind], dict[EntryId, _Held]] = {}
+        self._pins: dict[IdentityHash, dict[EntryId, _Held]] = {}
+        self._votes: dict[EntryId, dict[EntryId, _Held]] = {}
+        self._deletes: dict[EntryId, dict[EntryId, _Held]] = {}
+        self._edits: dict[EntryId, dict[EntryId, _Held]] = {}
+        self._read_news: set[EntryId] = set()
+        self._files: dict[FileHash, dict[EntryId, _Held]] = {}
+        self._strays: dict[EntryId, _Held] = {}
+        self._dms: dict[EntryId, _Held] = {}
+
+    # --- what is shown: the rules of store/meaning.py ---
+
+    def _is_vouched(self, held: _Held) -> bool:
+        log = held.log
+        return held.entry.seq <= vouched_to(self._identities.get(log.identity), log.device, bool(log.spans))
+
+    def _retractions(self, held: _Held) -> list[_Held]:
+        """The deletes in force that name it."""
+        if not is_retractable(held.meaning.kind, held.entry.seq):
+            return []
+        named = self._deletes.get(held.entry.id, {}).values()
+        return [delete for delete in named if delete.log.identity == held.log.identity and self._is_vouched(delete)]
+
+    def _is_shown(self, held: _Held) -> bool:
+        return held.entry.payload is not None and self._is_vouched(held) and not self._retractions(held)
+
+    def _is_missing(self, held: _Held) -> bool:
+        return held.entry.payload is None and held.chain is None and not self._retractions(held)
+
+    # --- what a person asks for ---
+
+    async def timeline(self, query: TimelineQuery) -> list[Row]:
+        before = self._place_of(query.before)
+        whose: Iterable[IdentityHash] = query.identities or ()
+        if query.identities is None:
+            whose = self._at_home() if query.tag is None else self._listed
+        listed = (held for identity in dict.fromkeys(whose) for held in self._listed.get(identity, {}).values())
+        if query.tag is not None:
+            listed = (held for held in listed if query.tag in self._tags(held))
+        shown = (held for held in listed if (before is None or held.place < before) and self._is_shown(held))
+        limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
+        return [self._row(held) for held in nlargest(limit, shown, key=lambda held: held.place)]
+
+    def _place_of(self, entry: EntryId | None) -> tuple[int, int, int] | None:
+        if entry is None:
+            return None
+        if entry not in self._by_id:
+            raise NotFound(f"there is no notice {entry.hex()} here")
+        return self._by_id[entry].place
+
+    def _at_home(self) -> dict[IdentityHash, None]:
+        own = self._settings.get(OWN_IDENTITY)
+        return dict.fromkeys([*self._follows, *([] if own is None else [IdentityHash(own)])])
+
+    async def search(self, query: SearchQuery) -> Found:
+        below = None
+        if query.before is not None:
+            if query.before not in self._by_id:
+                raise NotFound(f"there is no notice {query.before.hex()} here")
+            below = self._by_id[query.before].place
+        shown = (held for held in self._by_id.values() if held.meaning.kind == Kind.NOTE and self._is_shown(held))
+        older = (held for held in shown if below is None or held.place < below)
+        found = (held for held in older if self._fits(held, query))
+        limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
+        return Found(tuple(self._row(held) for held in nlargest(limit, found, key=lambda held: held.place)))
+
+    def _fits(self, held: _Held, query: SearchQuery) -> bool:
+        words = found_words(held.entry.payload or b"", held.log.no, self._edit_of(held))
+        return query.fits(held.log.identity, held.sort, words)
+
+    async def rows(self, ids: Sequence[EntryId]) -> list[Row]:
+        found = (self._by_id.get(entry) for entry in ids)
+        return [
+            self._row(held)
+            for held in found
+            if held is not None and held.meaning.kind in IN_TIMELINES and self._is_shown(held)
+        ]
+
+    def _row(self, held: _Held) -> Row:
+        meaning, author = held.meaning, held.log.identity
+        shown = _shown(held)
+        words = held if meaning.kind != Kind.BOOST or meaning.of is None else self._by_id.get(meaning.of)
+        is_there = words is not None and self._is_shown(words)
+        standing = Standing(
+            words.entry.payload if words is not None and is_there else None,
+            self._edit_of(words) if words is not None and is_there else None,
+            self._count(shown.counted, Kind.LIKE),
+            self._count(shown.counted, Kind.BOOST),
+            self._quoted(words) if words is not None and is_there else None,
+            words.log.identity if words is not None and is_there else None,
+        )
+        return compose(shown, self._profile(author)[0], standing, self._ballots)
+
+    def _tags(self, held: _Held) -> tuple[str, ...]:
+        if held.meaning.kind != Kind.NOTE:
+            return ()
+        edit = self._edit_of(held)
+        return held.meaning.tags if edit is None else meaning_of(edit.payload).tags
+
+    def _quoted(self, words: _Held) -> Shown | None:
+        wanted = quoted_id(words.entry.payload)
+        held = None if wanted is None else self._by_id.get(wanted)
+        return _shown(held) if held is not None and self._is_shown(held) else None
+
+    def _edit_of(self, held: _Held) -> Version | None:
+        return current([_version(edit) for edit in self._shown_edits(held)])
+
+    def _shown_edits(self, held: _Held) -> list[_Held]:
+        named = self._edits.get(held.entry.id, {}).values()
+        return [edit for edit in named if edit.log.identity == held.log.identity and self._is_shown(edit)]
+
+    async def versions(self, notice: EntryId) -> list[Version]:
+        held = self._by_id.get(notice)
+        if held is None or held.meaning.kind != Kind.NOTE or not self._is_shown(held):
+            return []
+        newest = sorted(self._shown_edits(held), key=lambda edit: (edit.log.no, edit.entry.seq))[-VERSIONS_MAX:]
+        return [_version(each) for each in (held, *sorted(newest, key=lambda edit: edit.place))]
+
+    async def news(self, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
+        came = self._news()
+        if before is not None:
+            ids = [each.id for each in came]
+            if before not in ids:
+                raise NotFound("that is no notification")
+            came = came[ids.index(before) + 1 :]
+        return [each for each in came if not (unread and each.is_read)][: max(0, limit)]
+
+    async def mark_news_read(self) -> int:
+        unread = [each.id for each in self._news() if not each.is_read]
+        self._read_news.update(unread)
+        return len(unread)
+
+    def _news(self) -> list[News]:
+        own = self._settings.get(OWN_IDENTITY)
+        said = [held for held in self._by_id.values() if own in held.meaning.to and held.log.identity != own]
+        shown = [held for held in said if self._is_shown(held)]
+        found = (
+            news_of(_shown(held), self._is_own, held.entry.id in self._read_news)
+            for held in sorted(shown, key=lambda held: (held.seen, held.place), reverse=True)
+        )
+        return [each for each in found if each is not None]
+
+    def _is_own(self, entry: EntryId) -> bool:
+        held = self._by_id.get(entry)
+        return held is not None and held.log.identity == self._settings.get(OWN_IDENTITY)
+
+    def _ballots(self, notice: EntryId) -> Iterator[Ballot]:
+        own = self._settings.get(OWN_IDENTITY)
+        for held in self._votes.get(notice, {}).values():
+            if self._is_shown(held):
+                voter, entry = held.log.identity, held.entry
+                place, choice = held.place, held.meaning.choice
+                yield Ballot(voter, held.log.no, entry.seq, place[0], entry.id, choice, voter == own)
+
+    def _count(self, target: EntryId, kind: Kind) -> int:
+        held = self._reactions.get((target, kind), {}).values()
+        return len({reaction.log.identity for reaction in held if self._is_shown(reaction)})
+
+    async def reactions(self, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
+        held = self._reactions.get((notice, kind), {}).values()
+        mine = [each for each in held if each.log.identity == identity and self._is_shown(each)]
+        return [each.entry.id for each in sorted(mine, key=lambda each: (each.log.no, each.entry.seq))]
+
+    async def pins(self, identity: IdentityHash) -> list[EntryId]:
+        pins = (pin for pin in self._pins.get(identity, {}).values() if self._is_shown(pin))
+        newest = nlargest(PINS_READ_MAX, pins, key=lambda pin: pin.place)
+        targets = (self._by_id.get(pin.meaning.of) for pin in newest if pin.meaning.of is not None)
+        found = (
+            held.entry.id
+            for held in targets
+            if held is not None
+            and held.log.identity == identity
+            and held.meaning.kind == Kind.NOTE
+            and self._is_shown(held)
+        )
+        return list(islice(dict.fromkeys(found), PINS_MAX))
+
+    def _whole_profile(self, identity: IdentityHash) -> Profile | None:
+        shown = (held for held in self._profiles.get(identity, {}).values() if self._is_shown(held))
+        newest = max(shown, key=lambda held: held.place, default=None)
+        return profile_of(None if newest is None else newest.entry.payload)
+
+    def _profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
+        return called(self._whole_profile(identity))
+
+    async def whole_profile(self, identity: IdentityHash) -> Profile | None:
+        return self._whole_profile(identity)
+
+    async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
+        return self._profile(identity)
+
+    async def thread(self, notice: EntryId) -> Thread:
+        walk = walk_thread(notice, self._node, self._replies_to, THREAD_NOTICES_MAX)
+        held = [self._by_id[entry] for entry in walk.held]
+        notices = [self._row(found) for found in held if found.meaning.kind == Kind.NOTE and self._is_shown(found)]
+        return Thread(walk.root, tuple(notices), walk.missing)
+
+    def _node(self, entry: EntryId) -> Node | None:
+        held = self._by_id.get(entry)
+        if held is None:
+            return None
+        return Node(held.meaning.kind, held.meaning.of, self._is_missing(held), held.place)
+
+    def _replies_to(self, parent: EntryId, most: int) -> list[EntryId]:
+        vouched = [held for held in self._replies.get(parent, {}).values() if self._is_vouched(held)]
+        return [held.entry.id for held in sorted(vouched, key=lambda held: held.place)[:most]]
+
+    async def dms(self, limit: int, before: EntryId | None = None) -> list[DmRow]:
+        place = self._place_of(before)
+        below = (held for held in self._dms.values() if place is None or held.place < place)
+        shown = (held for held in below if not held.aside and self._is_shown(held))
+        found = nlargest(max(0, min(limit, TIMELINE_ROWS_MAX)), shown, key=lambda held: held.place)
+        return [
+            DmRow(held.entry.id, held.log.identity, held.entry.time_ms, held.entry.payload or b"") for held in found
+        ]
+
+    async def set_dms_aside(self, ids: Sequence[EntryId]) -> None:
+        for identifier in ids:
+            if identifier in self._dms:
+                self._dms[identifier].aside = True
+
+    async def find_ids(self, prefix: str) -> list[EntryId]:
+        wanted = prefix.lower()
+        return sorted(entry for entry in self._by_id if entry.hex().startswith(wanted))[:2]
+
+    async def find_files(self, prefix: str) -> list[FileHash]:
+        named = [file for file in sorted(self._files) if file.hex().startswith(prefix.lower())]
+        return [file for file in named if self._referring(file)][:2]
+
+    async def references(self, file: FileHash) -> list[Reference]:
+        held = [(each.entry.id, each.log.identity, note_of(each.entry.payload)) for each in self._referring(file)]
+        found = [Reference(id, whose, each) for id, whose, note in held for each in note.media if file in each.files]
+        return found[:REFERENCES_MAX]
+
+    def _referring(self, file: FileHash) -> list[_Held]:
+        return sorted(filter(self._is_shown, self._files.get(file, {}).values()), key=lambda held: held.place[1:])
+
+    async def entry_count(self) -> int:
+        return sum(len(log.held) for log in self._logs.values())
+
+    # --- what the desk refers to ---
+
+    async def window(self, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Voted]:
+        listed = self._listed.get(identity, {}).values()
+        shown = [held for held in listed if from_ms <= held.sort < to_ms and self._is_shown(held)]
+        first = sorted(shown, key=lambda held: held.place)[: max(0, limit)]
+        return [Voted(row, self._praise(row)) for row in map(self._row, first)]
+
+    def _praise(self, row: Row) -> int:
+        voters = self._at_home().keys() - {row.author, *([row.of_author] if row.type == "boost" else [])}
+        target = row.boost_of or row.id
+        reactions = [
+            each for kind in (Kind.LIKE, Kind.BOOST) for each in self._reactions.get((target, kind), {}).values()
+        ]
+        return len({(each.meaning.kind, each.log.identity) for each in reactions if self._is_vote(each, voters)})
+
+    def _is_vote(self, held: _Held, voters: Set[bytes]) -> bool:
+        return held.log.identity in voters and self._is_shown(held)
+
+    async def boosts_at_home(self, notice: EntryId) -> list[EntryId]:
+        held, near = self._reactions.get((notice, Kind.BOOST), {}).values(), self._at_home()
+        return sorted(each.entry.id for each in held if each.log.identity in near and self._is_shown(each))
+
+    async def bookmarks(self, limit: int, before: EntryId | None = None) -> list[Row]:
+        if before is not None and before not in self._bookmarks:
+            raise NotFound("that notice is not bookmarked")
+        places = sorted(((since, notice) for notice, since in self._bookmarks.items()), reverse=True)
+        below = None if before is None else (self._bookmarks[before], before)
+        wanted = [notice for since, notice in places if below is None or (since, notice) < below]
+        return (await self.rows(wanted))[: max(0, limit)]
+
+    async def follow_rows(self) -> list[FollowRow]:
+        return [self._follow_row(follow) for follow in self._sorted_follows()]
+
+    def _follow_row(self, follow: Follow) -> FollowRow:
+        entries = sum(len(log.held) for log in self._logs_of.get(follow.identity, {}).values())
+        shown = (held for held in self._listed.get(follow.identity, {}).values() if self._is_shown(held))
+        newest = max(shown, key=lambda held: held.place, default=None)
+        return FollowRow(
+            follow.identity,
+            self._profile(follow.identity)[0],
+            follow.petname,
+            entries,
+            None if newest is None else newest.entry.time_ms,
+            follow.no_boosts,
+            follow.budget,
+            follow.private,
+        )

@@ -1,0 +1,126 @@
+"""`run`, and commands as processes of their own: what they print where, how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from fake_node import FakeNode
+from terminal_scene import Alice
+
+from p2pblog.errors import StoreError, UserError
+from p2pblog.session import INTERRUPTED, _program
+
+
+@pytest.fixture
+def daemon(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """A daemon module that only notes how it was called, so that no node starts."""
+    calls: list[tuple[Any, ...]] = []
+    module = types.ModuleType("p2pblog.daemon")
+    module.run = lambda *arguments: calls.append(arguments)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "p2pblog.daemon", module)
+    monkeypatch.setattr("p2pblog.daemon", module, raising=False)
+    return calls
+
+
+def test_run_hands_everything_to_the_daemon(alice: Alice, daemon: list[tuple[Any, ...]]) -> None:
+    result = alice.types("run", "--listen", "127.0.0.1:0", "--bootstrap", "a:1", "--bootstrap", "b:2", "--json")
+
+    command = f"{_program(sys.argv[0])} --home {alice.home.folder}"
+    assert result.exit_code == 0
+    assert daemon == [(alice.home, "127.0.0.1:0", ["a:1", "b:2"], True, command)]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (StoreError("store.sqlite3 is damaged"), "store.sqlite3 is damaged"),
+        (UserError("port 4711 is in use"), "port 4711 is in use"),
+        (ExceptionGroup("nursery", [UserError("port 4711 is in use")]), "port 4711 is in use"),
+        (OSError(28, "x"), "No space left on device"),
+        (RuntimeError("what"), "internal error (RuntimeError)"),
+    ],
+)
+def test_a_daemon_that_cannot_start_says_why(
+    alice: Alice, daemon: list[tuple[Any, ...]], error: Exception, sentence: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    sys.modules["p2pblog.daemon"].run = fail  # type: ignore[attr-defined]
+    result = alice.types("run")
+    assert result.exit_code == 1
+    assert sentence in result.stderr
+
+
+def test_bytes_that_are_not_utf8_are_2(alice: Alice, node: FakeNode) -> None:
+    done = alice.starts(["post", b"\xff\xfe"])
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"p2pblog: the text is not valid UTF-8.")
+    assert node.calls == []
+
+
+def test_a_reader_that_goes_is_no_error(alice: Alice, node: FakeNode) -> None:
+    for _ in range(100):
+        node.add(text="x" * 5000)
+    for words in (["timeline", "-n", "100"], ["timeline", "-n", "100", "--json"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        process = subprocess.run(alice.argv(*words), stdout=writer, stderr=subprocess.PIPE, timeout=30, check=False)
+        os.close(writer)
+        assert (process.returncode, process.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+@pytest.mark.usefixtures("node")
+def test_a_full_disk_below_the_output_is_1(alice: Alice) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(alice.argv("status"), stdout=full, stderr=subprocess.PIPE, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"p2pblog: the system says: No space left on device.\n"
+
+
+@pytest.mark.parametrize("words", [["timeline", "-f"], ["timeline", "-f", "--json"]])
+def test_a_live_timeline_goes_on_until_ctrl_c(alice: Alice, node: FakeNode, words: list[str]) -> None:
+    for text in ("first", "second"):
+        node.add(text=text)
+    with subprocess.Popen(alice.argv(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        late = threading.Timer(20, process.kill)
+        late.start()
+        assert process.stdout is not None
+        if "--json" not in words:
+            shown = [process.stdout.readline() for _ in range(5)]
+            assert [text.strip() for text in shown[1::3]] == ["first", "second"]  # the newest last
+        else:
+            while not node.watching:
+                assert process.poll() is None
+        node.add(text="third")
+        live = process.stdout.readline()
+        while "third" not in live:
+            assert live, "the timeline ended before the third notice"
+            live = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=30)
+        late.cancel()
+    assert (process.returncode, rest, errors) == (0, "", "")
+    if "--json" in words:
+        assert json.loads(live)["text"] == "third"
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(alice: Alice, node: FakeNode) -> None:
+    node.gate = trio.Event()  # never set: the node takes its time
+    process = subprocess.Popen(alice.argv("status"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not node.calls:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=30)
+    assert (process.returncode, out, errors.strip()) == (INTERRUPTED, b"", b"")
