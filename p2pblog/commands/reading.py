@@ -210,7 +210,7 @@ def show(session: Session, notice: str, history: bool) -> None:
     """One notice."""
     if history:
         versions = session.ask("versions", notice=words.check_id(notice))
-        session.show(versions, lambda: pages.versions_page(versions, now_ms(), session.columns))
+        session.show(versions, lambda: pages.versions_page(versions, now_ms(), session.columns, _known(session, [])))
         return
     document = session.ask("show", notice=words.check_id(notice))
     session.show(

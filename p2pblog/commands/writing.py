@@ -192,6 +192,10 @@ def unpin(session: Session, notice: str) -> None:
 def delete(session: Session, notice: str) -> None:
     """Take back a notice of your own. Nodes hide it as they hear of it; nobody can make them forget it."""
     _write_about(session, "delete", notice)
+    if not session.json:
+        session.tell(
+            [line("Nodes hide it as they hear of it. A hostile one may keep a copy: nobody can make it forget.")]
+        )
 
 
 @command("bookmark", "p2pblog bookmark 5feceb66ff")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qs, quote
 
+from p2pblog.config import ADDRESS_CHARACTERS as ADDRESS_CHARACTERS
 from p2pblog.core.keys import IdentityHash, digest
 from p2pblog.errors import BadAddress, Malformed
 
-ADDRESS_CHARACTERS = 56
 VERSION = b"\x01"
 LINK_PEERS_MAX = 8
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from p2pblog.config import RECORD_BYTES_MAX
+from p2pblog.config import ADDRESS_CHARACTERS, RECORD_BYTES_MAX
 from p2pblog.pages.files import file_lines
 from p2pblog.pages.values import (
     ADDRESS_LETTERS,
@@ -60,6 +60,7 @@ class Known:
 
 
 NOTHING_KNOWN = Known()
+_MENTION = re.compile(rf"@([a-z2-7]{{{ADDRESS_CHARACTERS}}})(?!\w)", re.IGNORECASE | re.ASCII)
 
 
 def name_warnings(
@@ -107,7 +108,7 @@ def notice_lines(
     inner = indent + " " * len(mark) + "  "
     text_columns = min(columns - len(inner), TEXT_COLUMNS_MAX)
     # Every line of the text is set in, so that no text can draw what looks like the head of another notice.
-    said = clean_text(_with_names(notice["text"], notice["mentions"], known)).rstrip()
+    said = clean_text(_with_names(notice["text"], known)).rstrip()
     body = [line(inner, text) if text else line() for text in wrap(said, text_columns)]
     if notice["poll"] is not None:
         from p2pblog.pages.polls import poll_lines  # few notices are polls
@@ -131,12 +132,14 @@ def notice_lines(
     ]
 
 
-def _with_names(text: str, mentions: Sequence[str], known: Known) -> str:
+def _with_names(text: str, known: Known) -> str:
     """The text with the reader's own word for each mentioned person, or the first letters of their address."""
-    for address in mentions:
-        called = clean_name(known.petnames.get(address)) or f"{address[:ADDRESS_LETTERS]}…"
-        text = re.sub(f"@{address}", lambda _: f"@{called}", text, flags=re.IGNORECASE)  # noqa: B023 - called at once
-    return text
+
+    def called(found: re.Match[str]) -> str:
+        address = found[1].lower()
+        return f"@{clean_name(known.petnames.get(address)) or address[:ADDRESS_LETTERS] + '…'}"
+
+    return _MENTION.sub(called, text)
 
 
 def _quoted(notice: NoticeDocument, inner: str, columns: int, known: Known) -> Page:
@@ -150,7 +153,7 @@ def _quoted(notice: NoticeDocument, inner: str, columns: int, known: Known) -> P
     head = line(inner, Piece("│ ", Style.DIM), *whose, Piece(f" · {short_id(quote['id'])}", Style.DIM))
     if quote["text"] is None:
         return [head, line(inner, Piece(fit("│ (not here: deleted, or not fetched yet)", columns), Style.DIM))]
-    rows = wrap(clean_text(quote["text"]).rstrip(), columns - 2)
+    rows = wrap(clean_text(_with_names(quote["text"], known)).rstrip(), columns - 2)
     return [head, *(line(inner, Piece("│ ", Style.DIM), text) for text in rows)]
 
 
@@ -256,7 +259,7 @@ def written_page(written: WrittenDocument, about: str | None = None, undone: str
     return [line(f"{done} ", Piece(short_id(about), Style.ID), " (entry ", entry, way_back)]
 
 
-def versions_page(versions: Sequence[VersionDocument], now_ms: int, columns: int) -> Page:
+def versions_page(versions: Sequence[VersionDocument], now_ms: int, columns: int, known: Known = NOTHING_KNOWN) -> Page:
     """The words of a notice as they were one after another."""
     page: Page = []
     for number, version in enumerate(versions):
@@ -269,7 +272,7 @@ def versions_page(versions: Sequence[VersionDocument], now_ms: int, columns: int
             if version["cw"]
             else []
         )
-        rows = wrap(clean_text(version["text"]).rstrip(), min(columns - 2, TEXT_COLUMNS_MAX))
+        rows = wrap(clean_text(_with_names(version["text"], known)).rstrip(), min(columns - 2, TEXT_COLUMNS_MAX))
         page += [*([line()] if page else []), head, *warned, *(line("  ", text) for text in rows)]
     return page
 

@@ -259,3 +259,14 @@ def test_an_imported_notice_says_when_it_was_first_written() -> None:
     page = text_of(pages.notice_lines(a_notice(0, imported_time=1_551_529_800_000, likes=1), NOW_MS, 80))
     assert page[-1] == "  imported, first written 2019-03-02 · 1 like"
     assert "another age" in text_of(pages.notice_lines(a_notice(0, imported_time=2**53 - 1), NOW_MS, 80))[-1]
+
+
+def test_a_mention_reads_as_the_reader_calls_them() -> None:
+    known = pages.Known({BOB: "robert\x1b[2J"})
+    text = f"@{BOB.upper()}, @{ALICE}: mail@{BOB}, @{BOB}x"
+    quote: Any = {"id": an_id(1), "version": an_id(1), "author": ALICE, "text": f"@{BOB}?"}
+    shown = "\n".join(text_of(pages.notice_lines(a_notice(0, text, quote=quote), NOW_MS, 300, known)))
+    assert f"@robert, @{ALICE[:8]}…: mail@robert, @{BOB}x" in shown
+    assert "│ @robert?" in shown
+    versions: Any = [{"id": an_id(1), "time": NOW_MS, "text": f"@{BOB}", "cw": None, "lang": None}]
+    assert text_of(pages.versions_page(versions, NOW_MS, 80, known))[1] == "  @robert"

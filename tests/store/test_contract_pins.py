@@ -54,7 +54,7 @@ async def test_only_the_newest_pins_are_looked_at(store: Store) -> None:
     await keep(store, alice, bob)
     for most, found in ((3, []), (4, [note.id])):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("p2pblog.store.memory.PINS_READ_MAX", most)
+            patch.setattr("p2pblog.store.memory_read.PINS_READ_MAX", most)
             patch.setattr("p2pblog.store.sql_read.PINS_READ_MAX", most)
             assert await store.pins(alice.hash) == found
 

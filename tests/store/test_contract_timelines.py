@@ -484,7 +484,7 @@ async def test_a_thread_is_bounded_and_holds_what_was_asked_for(store: Store) ->
         bob.log.note("me too", reply_to=root)
     await keep(store, alice, bob)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("p2pblog.store.memory.THREAD_NOTICES_MAX", 15)
+        patch.setattr("p2pblog.store.memory_read.THREAD_NOTICES_MAX", 15)
         patch.setattr("p2pblog.store.sql_read.THREAD_NOTICES_MAX", 15)
         thread = await store.thread(parent.id)
     told = [row.text for row in thread.notices]
