@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import stat
 import tarfile
 import zipfile
 from pathlib import Path
@@ -23,7 +25,9 @@ def load(file: Path) -> bytes:
         with file.open("rb") as stream:
             head = stream.read(4)
             if head[:2] != b"PK" and head[:2] != b"\x1f\x8b":
-                data = head + stream.read(OUTBOX_BYTES_MAX + 1 - len(head))
+                state = os.fstat(stream.fileno())  # room is made for all that is asked for
+                size = min(state.st_size, OUTBOX_BYTES_MAX) if stat.S_ISREG(state.st_mode) else OUTBOX_BYTES_MAX
+                data = head + stream.read(max(0, size + 1 - len(head)))
                 _check_size(len(data))
                 return data
         return _from_zip(file) if head[:2] == b"PK" else _from_tar(file)

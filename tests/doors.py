@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import atexit
-import io
 import json
-import shutil
-import sqlite3
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import nacl.bindings as sodium
 from builders import person
+from door_kinds import (
+    ALICE,
+    BOB,
+    CLONE,
+    HERE,
+    NODE,
+    RUN,
+    SIX,
+    VECTORS,
+    Door,
+    in_hex,
+    of_file,
+    of_peers,
+    of_text,
+    of_values,
+    strings,
+    vectors,
+)
+from home_doors import home_doors
+from moving_doors import moving_doors
 
-from p2pblog import installation, keyring, names
-from p2pblog.config import Home
-from p2pblog.control import client, server, words
-from p2pblog.control.routes import ROUTES, Argument
-from p2pblog.core import codec, payload, tags
+from p2pblog.core import codec, payload, sealed, tags
 from p2pblog.core.address import Endpoint, read, read_link
 from p2pblog.core.entry import decode_body
 from p2pblog.core.forks import ForkProof, prove_fork
@@ -33,7 +42,7 @@ from p2pblog.dht.adapter import STATE_VERSION, read_state
 from p2pblog.dht.contacts import Contact, node_id, unpack_endpoint
 from p2pblog.dht.records import DhtKey
 from p2pblog.dht.records import decode as decode_record
-from p2pblog.errors import P2pblogError, RemoteProtocolError, StoreError, UsageError, UserError
+from p2pblog.errors import UsageError
 from p2pblog.gossip.memory import Memory, Shared
 from p2pblog.gossip.messages import Decoder, Fork, Found, IdentityClock, Live, Run, Statements
 from p2pblog.gossip.sharing import identity_of
@@ -42,94 +51,10 @@ from p2pblog.sim import folder, scenario
 from p2pblog.sim.aims import parse_all
 from p2pblog.sim.churn import read_trace
 from p2pblog.sim.directory import DhtPlan
-from p2pblog.store import migrations
-from p2pblog.terminal import clean_line, clean_name, clean_text
 from p2pblog.transport.framing import FrameReader
 from p2pblog.transport.handshake import PROOF_PURPOSE, TAG_BYTES, Handshake, Proven, check_proof, make_credentials
 
-VECTORS = Path(__file__).parent / "vectors"
-SCRATCH = Path(tempfile.mkdtemp(prefix="p2pblog-doors-"))
-"""For what is read from a file."""
-atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
-
-
-@dataclass(frozen=True)
-class Door:
-    """`knock` gives a value or raises one of `faults`, whatever the bytes; it takes each of `seeds` in some way."""
-
-    knock: Callable[[bytes], Any]
-    seeds: tuple[bytes, ...]
-    faults: tuple[type[P2pblogError], ...] = (RemoteProtocolError,)
-
-
-def vectors(name: str) -> list[Any]:
-    """The inputs of a vector file, the refused ones too."""
-    told = json.loads((VECTORS / f"{name}.json").read_text())
-    return [case["input"] for case in (told["cases"] if isinstance(told, dict) else told)]
-
-
-def strings(value: Any) -> Iterator[str]:
-    """Every text in an input of a vector."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from strings(item)
-
-
-def in_hex(*inputs: Any) -> Iterator[bytes]:
-    """The byte strings in inputs of vectors."""
-    for text in strings(list(inputs)):
-        try:
-            yield bytes.fromhex(text)
-        except ValueError:
-            continue
-
-
-SEED_BYTES_MAX = 4096
-"""Longer seeds are left to the tests of their packages: an accident in 2 MiB is one in 4 KiB."""
-
-
-def of_peers(knock: Callable[[bytes], Any], *seeds: bytes) -> Door:
-    return Door(knock, _short(seeds))
-
-
-def of_values(knock: Callable[[Any], Any], *seeds: bytes) -> Door:
-    return of_peers(lambda data: knock(codec.unpack(data, bytes_max=2**16)), *seeds)
-
-
-def of_text(knock: Callable[[str], Any], *seeds: str, fault: type[P2pblogError] = RemoteProtocolError) -> Door:
-    """Text as a command line has it: bytes that are no UTF-8 are lone surrogates (PEP 383)."""
-    given = tuple(seed.encode("utf-8", "surrogateescape") for seed in seeds)
-    return Door(lambda data: knock(data.decode("utf-8", "surrogateescape")), _short(given), (fault,))
-
-
-def of_file(knock: Callable[[Path], Any], *seeds: bytes, name: str, fault: type[P2pblogError] = UserError) -> Door:
-    """`knock` gets the path of a file of that name that holds the bytes."""
-    place = SCRATCH / name
-
-    def write(data: bytes) -> Any:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(data)
-        return knock(place)
-
-    return Door(write, _short(seeds), (fault,))
-
-
-def _short(seeds: Iterable[bytes]) -> tuple[bytes, ...]:
-    return tuple(dict.fromkeys(seed for seed in seeds if len(seed) <= SEED_BYTES_MAX))
-
-
-# --- who is there -----------------------------------------------------------------------------------------------------
-
-ALICE, BOB = person("alice"), person("bob")
-ALICE.notes(3)
-CLONE = ALICE.log.branch(2)
-CLONE.note("clone")
-NODE = KeyPair.from_seed(b"alice".ljust(32, b"."))
-HERE, SIX = Endpoint("192.0.2.1", 4711), Endpoint("2001:db8::1", 80)
 CONTACTS = [Contact(node_id(NODE.public), HERE), Contact(node_id(b"bob"), SIX)]
-RUN = codec.pack(encode_run(ALICE.log.run()))
 
 
 # --- the core ---------------------------------------------------------------------------------------------------------
@@ -166,6 +91,35 @@ def _core() -> dict[str, Door]:
         "reference": of_values(payload.Ref.from_value, codec.pack(ref.value)),
         "quote": of_values(payload.Quote.from_value, codec.pack([ref.value, ref.value]), codec.pack([ref.value, None])),
         "tags": of_text(tags.tags_of, "#one and #Zwei, not/#three #123 #\u0e17\u200c\u0e2d", "#" * 40),
+    }
+
+
+# --- direct messages --------------------------------------------------------------------------------------------------
+
+SAID = codec.pack({"from": ALICE.hash, "text": "tea at five?", "to": [BOB.hash]})
+
+
+def _open(data: bytes) -> sealed.Message:
+    """What is sealed for real, so that accidents reach what lies behind the seal."""
+    key, nonce = bytes(sealed.KEY_BYTES), bytes(sealed.NONCE_BYTES)
+    encrypt = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt
+    return sealed._open(nonce + encrypt(data, sealed.DM_DOMAIN, nonce, key), key)
+
+
+def _received(data: bytes) -> sealed.Message | None:
+    """A payload, as the one reads it for whom it may be."""
+    found = payload.decode(data)
+    return sealed.read(found, ALICE.hash, BOB.hash, [BOB.device]) if isinstance(found, payload.Dm) else None
+
+
+def _sealed() -> dict[str, Door]:
+    entry = person("alice").log.dm("tea at five?", BOB, by=ALICE)
+    assert entry.payload is not None
+    payloads = in_hex(*(given["payload"] for given in vectors("dms")))
+    return {
+        "direct message": of_peers(_received, entry.payload, *payloads),
+        "direct message unsealed": of_peers(_open, SAID + b"\x80" + bytes(255 - len(SAID)), SAID),
+        "text of a direct message": of_peers(sealed._read, SAID),
     }
 
 
@@ -289,90 +243,6 @@ def _dht() -> dict[str, Door]:
     }
 
 
-# --- commands and the daemon ------------------------------------------------------------------------------------------
-
-
-def _head_and_body(data: bytes) -> None:
-    """What stands in place of a daemon on the control socket."""
-    connection = client._Connection(Home(SCRATCH), 1.0)
-    connection._stream.close()
-    connection._stream = io.BufferedReader(io.BytesIO(data))  # type: ignore[arg-type]
-    try:
-        with connection.translated():
-            status, body = connection._read_head(), connection.body()
-        client._document(status, body)
-    finally:
-        connection.close()
-
-
-def _every_route(data: bytes) -> None:
-    """A request body, as each route takes it."""
-    for route in ROUTES:
-        with suppress(UsageError):
-            server._arguments(route, data)
-
-
-def _cleaned(text: str) -> None:
-    text = text.encode("utf-8", "replace").decode()  # text that came by msgpack or JSON and was checked
-    for clean in (clean_text, clean_line, clean_name):
-        clean(text)
-
-
-def _new_database() -> bytes:
-    """The beginning of a database of ours; more of it is read only where that says too little."""
-    with closing(sqlite3.connect(":memory:")) as db:
-        db.execute("PRAGMA page_size = 512")
-        db.execute(f"PRAGMA application_id = {migrations.APPLICATION_ID}")
-        return db.serialize()
-
-
-def _commands() -> dict[str, Door]:
-    kinds: dict[Argument, Any] = {
-        Argument.TEXT: "text", Argument.OPTIONAL_TEXT: "more", Argument.ROWS: 20, Argument.TEXTS: ["text"],
-        Argument.OPTIONAL_TEXTS: ["one", "two"], Argument.CHOICE: 2, Argument.YES_OR_NO: True, Argument.NUMBER: 1,
-        Argument.FILES: [{"upload": "one", "name": "bees.jpg", "alt": "Bees"}],
-    }  # fmt: skip
-    bodies = [json.dumps({name: kinds[kind] for name, kind in takes.items()}).encode() for takes in ROUTES.values()]
-    refused = json.dumps(server.error_document(UsageError("no", "p2pblog id"))).encode()
-    answers = [
-        b"HTTP/1.1 %s\r\nContent-Length: %d\r\nx: y\r\n\r\n%s" % (status, len(body), body)
-        for status, body in ((b"200 OK", b'{"id": 1}'), (b"400 Bad", refused), (b"200", b'{"error": 1}'))
-    ]
-    answers.append(b"HTTP/1.0 200\r\n\r\n[]")
-    home = Home(SCRATCH / "home")
-    root, after = KeyPair.from_seed(bytes(32)), KeyPair.from_seed(bytes(range(32)))
-    ring = keyring.Keyring(root, Identity.begin(root, after.public).inception, NODE, NODE, "alice")
-    typed = partial(of_text, fault=UsageError)
-    return {
-        "request of a command": Door(_every_route, tuple(bodies), (UsageError,)),
-        "answer to a command": Door(_head_and_body, tuple(answers), (UserError,)),
-        "key file": Door(partial(keyring._decode, home), (keyring._encode(ring),), (UserError,)),
-        "mark of a home": of_file(
-            lambda path: (installation.has_written(home), installation.is_in_place(home)),
-            b"12 34 machine\nhas written\n",
-            name="home/installation",
-        ),
-        "database file": of_file(
-            migrations.inspect,
-            _new_database(),
-            b"SQLite format 3\0" + bytes(range(84)) + bytes(412),
-            name="store.sqlite3",
-            fault=StoreError,
-        ),
-        "text typed": typed(words.check_text, "hi \U0001f600"),
-        "name typed": typed(words.check_name, " alice "),
-        "petname typed": typed(words.check_petname, "alice", "p2pblog:x"),
-        "bio typed": typed(words.check_bio, "one\ntwo"),
-        "warning typed": typed(words.check_warning, "rain"),
-        "language typed": typed(words.check_language, "zh-Hant-TW"),
-        "tag typed": typed(words.check_tag, "#rain"),
-        "id typed": typed(words.check_id, "0123abcdef" * 6 + "0123"),
-        "HOST:PORT typed": typed(names.check, str(HERE), str(SIX), "example.org:4711"),
-        "HOST:PORT of a node": typed(names.check_contact, str(HERE), str(SIX), "example.org:0"),
-        "text shown": of_text(_cleaned, "a\x1b[31m\u202eb\n\u200bc", "e\u0301" * 9),
-    }
-
-
 # --- the simulator ----------------------------------------------------------------------------------------------------
 
 
@@ -406,4 +276,4 @@ def _simulator() -> dict[str, Door]:
     }
 
 
-DOORS: dict[str, Door] = _core() | _links() | _dht() | _commands() | _simulator()
+DOORS: dict[str, Door] = _core() | _sealed() | _links() | _dht() | home_doors() | moving_doors() | _simulator()

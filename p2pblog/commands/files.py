@@ -78,9 +78,10 @@ def _read(path: str) -> bytes:
     shown = clean_line(path)
     try:
         with Path(path).open("rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            state = os.fstat(stream.fileno())
+            if not stat.S_ISREG(state.st_mode):
                 raise UsageError(f"{shown} is no file")
-            data = stream.read(FILE_BYTES_MAX + 1)
+            data = stream.read(min(state.st_size, FILE_BYTES_MAX) + 1)  # room is made for all that is asked for
     except IsADirectoryError as error:
         raise UsageError(f"{shown} is a folder") from error
     except (OSError, ValueError) as error:

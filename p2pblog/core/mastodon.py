@@ -143,9 +143,31 @@ def _time_ms(value: Any) -> int | None:
 def text_of(content: str) -> str:
     """The text of a post's HTML: paragraphs with a free line between them, lines, lists, and where links lead."""
     reader = _Reader()
-    reader.feed(content)
+    reader.feed(_plain(content))
     reader.close()
     return reader.text
+
+
+_DECLARATION = re.compile(r"<!--|<[!?]")
+_UNENDED = re.compile(r"<[!?/A-Za-z][^>]*\Z")
+_LONG_NUMBER = re.compile(r"&#[0-9]{9,};?")
+"""Unicode's last character has 7 digits; of over 4,300 Python makes no number."""
+
+
+def _plain(content: str) -> str:
+    """HTML without comments and declarations, and without a tag that never ends: the library takes some of them for
+    mistakes of ours, and others take it a time that grows with their square."""
+    parts, at = [], 0
+    while begin := _DECLARATION.search(content, at):
+        parts.append(content[at : begin.start()])
+        if parts[-1].endswith("<"):  # which would open another with what follows
+            parts.append(" ")
+        end = "-->" if begin[0] == "<!--" else ">"
+        found = content.find(end, begin.end())
+        at = len(content) if found < 0 else found + len(end)
+    kept = "".join([*parts, content[at:]])
+    last = kept.rfind(">") + 1
+    return _LONG_NUMBER.sub("\ufffd", kept[:last] + _UNENDED.sub("", kept[last:]))
 
 
 def _whole(text: str) -> str:

@@ -386,7 +386,8 @@ def _read(path: Path, bytes_max: int) -> bytes | None:
     """A file of at most so many bytes; None where there is none, or a longer one."""
     try:
         with path.open("rb") as stream:
-            data = stream.read(bytes_max + 1)
+            size = os.fstat(stream.fileno()).st_size
+            data = stream.read(min(size, bytes_max) + 1)  # room is made for all that is asked for
     except FileNotFoundError:
         return None
     return data if len(data) <= bytes_max else None

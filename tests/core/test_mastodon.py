@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -239,3 +240,25 @@ def test_no_part_is_too_long_and_no_letter_is_lost(pieces: list[tuple[str, int]]
     parts = split(whole)
     assert all(part and len(part) <= NOTE_CHARACTERS_MAX and len(part.encode()) <= NOTE_BYTES_MAX for part in parts)
     assert "".join("".join(parts).split()) == "".join(whole.split())
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("one<![ x]>two", "onetwo"),
+        ("one<![CDAUA[x]]>two", "onetwo"),
+        ("one<!-- > -->two<!-- three", "onetwo"),
+        ("<<!---->![ x>", "< ![ x>"),
+        ("1 < 2 <a href='", "1 < 2"),
+        (f"one&#{'9' * 5_000};two", "one\ufffdtwo"),
+    ],
+)
+def test_what_the_library_would_stumble_over_is_left_out(content: str, told: str) -> None:
+    assert text_of(content) == told
+
+
+@pytest.mark.parametrize("piece", ["<!--", "<![CDATA[", "<?", "<a ", "</a", "<a b='", "&#"])
+def test_what_never_ends_is_read_in_a_time_that_grows_with_its_length(piece: str) -> None:
+    begin = time.process_time()
+    text_of(piece * (OUTBOX_CONTENT_CHARACTERS_MAX // len(piece)))
+    assert time.process_time() - begin < 5  # `<!--` took over twenty
