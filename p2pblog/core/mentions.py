@@ -23,6 +23,8 @@ def mentions_of(text: str) -> tuple[IdentityHash, ...]:
     A mention is an `@` that follows neither a word nor one of `/@.`, and then a whole valid address with no letter,
     digit or `_` behind it. Capitals have no meaning in an address.
     """
+    if "@" not in text:  # as in nearly all
+        return ()
     found: dict[IdentityHash, None] = {}
     for _start, _end, identity in _mentions(text):
         found.setdefault(identity)
