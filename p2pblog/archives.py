@@ -23,6 +23,7 @@ from p2pblog.core import archive, passphrase
 from p2pblog.core.archive import Manifest, Member, Secrets
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair
+from p2pblog.core.media import FileHash
 from p2pblog.core.runs import VerifiedRun
 from p2pblog.errors import BadStatement, Malformed, RemoteProtocolError, TooLarge, UserError
 from p2pblog.keyring import reason
@@ -50,7 +51,9 @@ class Writer:
     def member(self, name: str) -> Iterator[Callable[[bytes], None]]:
         """Add one member, piece by piece. Raises UserError where it becomes larger than an archive may hold."""
         info = zipfile.ZipInfo(name)
-        info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o600 << 16
+        is_packed = archive.file_of(name) is not None  # most files are pictures, which don't become smaller
+        info.compress_type = zipfile.ZIP_STORED if is_packed else zipfile.ZIP_DEFLATED
+        info.external_attr = 0o600 << 16
         hashing, size = hashlib.blake2b(digest_size=32), 0
         with self._zip.open(info, "w") as stream:
 
@@ -66,6 +69,11 @@ class Writer:
 
             yield write
         self._members[name] = Member(size, hashing.digest())
+
+    @property
+    def room(self) -> int:
+        """How many more members it may have beside its manifest."""
+        return ARCHIVE_MEMBERS_MAX - 1 - len(self._members)
 
     def add(self, name: str, data: bytes) -> None:
         with self.member(name) as write:
@@ -178,6 +186,12 @@ class Archive:
         return [device for device in found if device is not None]
 
     @property
+    def files(self) -> list[FileHash]:
+        """The files of notices that it holds."""
+        found = (archive.file_of(name) for name in sorted(self.manifest.members))
+        return [file for file in found if file is not None]
+
+    @property
     def has_secrets(self) -> bool:
         return archive.SECRETS in self.manifest.members
 
@@ -186,6 +200,12 @@ class Archive:
         with self._open(archive.log_name(device)) as stream:
             yield from archive.read_log(device, self.identity, stream.read)
             stream.finish()
+
+    def file(self, file: FileHash) -> bytes:
+        """A file of a notice, its bytes held against its hash. Raises a RemoteProtocolError."""
+        data = self._whole(archive.file_name(file))
+        archive.check_file(file, data)
+        return data
 
     def follows(self) -> bytes:
         """The list of follows; empty where there is none."""
@@ -202,24 +222,30 @@ class Archive:
         """Read all of it once, keeping nothing. Raises a RemoteProtocolError for the first fault."""
         due = sum(member.size for member in self.manifest.members.values()) or 1
         done = entries = 0
+        strays = set(self.files)
         for name, member in sorted(self.manifest.members.items()):
-            device = archive.device_of(name)
-            if device is None:
-                with self._open(name) as stream:
-                    stream.finish()
-            else:
+            device, file = archive.device_of(name), archive.file_of(name)
+            if device is not None:
                 for run in self.runs(device):
                     entries += len(run)
+                    strays -= archive.files_of(run) if strays else set()
                     tick(done / due)
+            elif file is not None:
+                self.file(file)
+            else:
+                with self._open(name) as stream:
+                    stream.finish()
             done += member.size
             tick(done / due)
         if entries != self.manifest.entries:
             raise Malformed(f"{entries:,} entries where the manifest counts {self.manifest.entries:,}")
+        if strays:
+            raise Malformed(f"{archive.file_name(min(strays))} belongs to no notice of the archive")
 
     def _whole(self, name: str) -> bytes:
         """A member that is small by its limit."""
         with self._open(name) as stream:
-            data = stream.read(self.manifest.members[name].size)
+            data = b"".join(iter(lambda: stream.read(PIECE_BYTES), b""))
             stream.finish()
         return data
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 import trio
 
@@ -22,16 +23,24 @@ from p2pblog.core.keys import KeyPair
 from p2pblog.core.logs import Batch
 from p2pblog.errors import UserError
 from p2pblog.store import OWN_IDENTITY, Follow, Store
+from p2pblog.store.blobs import Blobs, DiskBlobs
 from p2pblog.store.sqlite import open_sqlite
 
 RUNS_PER_COMMIT = 16
 """Runs stored in one transaction: at most 32 MiB of payloads."""
 
 
+class Restored(NamedTuple):
+    """How many entries a home holds now, and how many files the archive brought."""
+
+    entries: int
+    files: int
+
+
 def restore(
     home: Home, archive: Archive, secrets: Secrets, follows: list[tuple[Link, str | None]], now_ms: int, tick: Tick
-) -> int:
-    """Make the home of an archive that was checked; gives how many entries it holds now.
+) -> Restored:
+    """Make the home of an archive that was checked.
 
     Raises UserError: there is an identity in the home, or it holds somebody else's data; StoreError.
     """
@@ -44,7 +53,7 @@ def restore(
 
 async def _restore(
     home: Home, archive: Archive, secrets: Secrets, follows: list[tuple[Link, str | None]], now_ms: int, tick: Tick
-) -> int:
+) -> Restored:
     own = archive.identity.hash
     async with open_bridge() as bridge:
         store = await open_sqlite(bridge, home.database)
@@ -54,6 +63,7 @@ async def _restore(
             await store.put_setting(OWN_IDENTITY, own)
             await store.put_identity(archive.identity)
             await _store_logs(store, archive, now_ms, tick)
+            files = await _store_files(store, DiskBlobs(home.media), archive, tick)
             for link, petname in [each for each in follows if each[0].identity != own][:FOLLOWS_MAX]:
                 await store.put_follow(Follow(link.identity, petname, now_ms))
             name, _bio = await store.profile(own)
@@ -63,11 +73,27 @@ async def _restore(
                 await store.aclose()
     keyring.restore(home, KeyPair.from_seed(secrets.root), archive.identity.inception, name or None)
     installation.mark(home)
-    return held
+    return Restored(held, files)
+
+
+def _due(archive: Archive) -> int:
+    """What there is to do: entries and files, one like the other."""
+    return archive.manifest.entries + len(archive.files) or 1
+
+
+async def _store_files(store: Store, blobs: Blobs, archive: Archive, tick: Tick) -> int:
+    """The files that a notice has which is shown: what was deleted needs none. Gives how many."""
+    stored = 0
+    for number, file in enumerate(archive.files, 1):
+        if await store.references(file):
+            await blobs.put_own(archive.file(file))
+            stored += 1
+        tick((archive.manifest.entries + number) / _due(archive))
+    return stored
 
 
 async def _store_logs(store: Store, archive: Archive, now_ms: int, tick: Tick) -> None:
-    due, done = archive.manifest.entries or 1, 0
+    due, done = _due(archive), 0
     for device in archive.devices:
         runs = (Batch(archive.identity.hash, run) for run in archive.runs(device))
         for batches in _in_groups(runs):

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from p2pblog.cases.desk import Desk
 from p2pblog.config import EXPORT_PAYLOADS_BYTES_MAX, TIME_MS_MAX
-from p2pblog.control.api import LogDocument, LogsDocument, RunDocument, TakenDocument, WrittenDocument
+from p2pblog.control.api import (
+    FileTakenDocument,
+    LogDocument,
+    LogsDocument,
+    RunDocument,
+    TakenDocument,
+    WrittenDocument,
+)
 from p2pblog.control.words import check_language, check_text, check_warning
 from p2pblog.core import address, archive, codec
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey
 from p2pblog.core.logs import Batch, LogState
+from p2pblog.core.media import FileHash, table_of
 from p2pblog.core.payload import Note
 from p2pblog.core.runs import VerifiedRun, encode_run
 from p2pblog.errors import BadChain, NotFound, NotPermitted, RemoteProtocolError, UsageError, UserError
@@ -96,6 +104,19 @@ class Moving(Desk):
             self._driver.feed(Stored(None, batch, state, live=False))
             self.on_stored(batch, live=False)
         return TakenDocument(entries=len(verified), new=new)
+
+    async def import_file(self, file: str, upload: str) -> FileTakenDocument:
+        """An upload as a file of our own again. It is left where no notice here has it: that one was deleted."""
+        wanted = FileHash(_bytes(file))
+        data = self._uploads.read(upload)
+        self._uploads.forget(upload)
+        if table_of(data).file != wanted:
+            raise UserError("these bytes are not the file of that hash: nothing of it was taken")
+        if not await self._store.references(wanted):
+            return FileTakenDocument(hash=file, new=False)
+        held = await self._blobs.held(wanted)
+        await self._blobs.put_own(data)
+        return FileTakenDocument(hash=file, new=held is None or not (held.own and held.is_whole))
 
     async def import_note(
         self, text: str, time: int, reply_to: str | None = None, cw: str | None = None, lang: str | None = None

@@ -47,9 +47,9 @@ def attach(session: Session, paths: Sequence[str], alts: Sequence[str], keep_met
     handed = []
     for (name, data, thumb), alt in zip(ready, described, strict=True):
         with progress(f"handing over {name}", len(data), session) as moved:
-            told = {"upload": _hand_over(session, data, moved), "name": name, "alt": alt}
+            told = {"upload": hand_over(session, data, moved), "name": name, "alt": alt}
         if thumb is not None:
-            told["thumb"] = _hand_over(session, thumb, lambda count: None)
+            told["thumb"] = hand_over(session, thumb, lambda count: None)
         handed.append(told)
         if not alt and not session.json:
             session.tell([line(f"{clean_line(name)} has no description: who can't see it learns nothing. Use --alt.")])
@@ -94,7 +94,7 @@ def _read(path: str) -> bytes:
     return data
 
 
-def _hand_over(session: Session, data: bytes, moved: Callable[[int], None]) -> str:
+def hand_over(session: Session, data: bytes, moved: Callable[[int], None]) -> str:
     upload: str | None = None
     for at in range(0, len(data), UPLOAD_BYTES):
         piece = base64.b64encode(data[at : at + UPLOAD_BYTES]).decode()
@@ -120,7 +120,7 @@ def media(session: Session, file: str, place: str | None) -> None:
         return
     target = _target(place, document["name"])
     document = _fetched(session, document)
-    _save(target, _content(session, document))
+    _save(target, content(session, document))
     session.show({**document, "saved": str(target)}, lambda: pages.saved_page(document, str(target)))
 
 
@@ -148,7 +148,7 @@ def _fetched(session: Session, document: MediaDocument) -> MediaDocument:
     return document
 
 
-def _content(session: Session, document: MediaDocument) -> bytes:
+def content(session: Session, document: MediaDocument) -> bytes:
     """All pieces. Raises UserError for what is not the file: the node may have thrown it away in between."""
     from p2pblog.core.media import table_of
 

@@ -16,6 +16,7 @@ import click
 from p2pblog import keyring, outbox
 from p2pblog.archives import Archive, Tick, Writer, open_archive, write_archive
 from p2pblog.commands import command, now_ms
+from p2pblog.commands.files import content, hand_over
 from p2pblog.config import TIMELINE_ROWS_MAX, Home
 from p2pblog.control import words
 from p2pblog.core import address, archive, codec, follow_list, mastodon, passphrase
@@ -24,13 +25,15 @@ from p2pblog.core.archive import Secrets
 from p2pblog.core.follow_list import Listed
 from p2pblog.core.keys import DeviceKey
 from p2pblog.core.mastodon import Post
+from p2pblog.core.media import FileHash
 from p2pblog.core.runs import encode_run
-from p2pblog.errors import NotPermitted, RemoteProtocolError, UsageError, UserError
+from p2pblog.errors import NotFound, NotPermitted, RemoteProtocolError, UsageError, UserError
 from p2pblog.pages import moving as pages
 from p2pblog.session import Session
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, LogsDocument, NoticeDocument, RunDocument
+    from p2pblog.control.api import FollowDocument, LogsDocument, MediaDocument, NoticeDocument, RunDocument
+    from p2pblog.restoring import Restored
 
 PASSPHRASE = "P2PBLOG_PASSPHRASE"  # noqa: S105 - the name of it
 PASSPHRASE_CHARACTERS_MIN = 8
@@ -92,15 +95,18 @@ def export(session: Session, file: str, with_secrets: bool, force: bool) -> None
     sealed = _sealed(session, head["address"]) if with_secrets else None
     with write_archive(target, force) as writer, _progress("Exporting") as tick:
         writer.add(archive.IDENTITY, bytes.fromhex(head["identity"]))
-        entries = _write_logs(session, writer, head, tick)
-        _write_notices(session, writer, head["address"])
+        entries, referred = _write_logs(session, writer, head, tick)
+        shown = _write_notices(session, writer, head["address"])
         follows: list[FollowDocument] = session.ask("following")
         writer.add(archive.FOLLOWS, follow_list.write_list((each["petname"], each["address"]) for each in follows))
         if sealed is not None:
             writer.add(archive.SECRETS, sealed)
+        wanted = [file for file in shown if file in referred]  # not of what was posted after the logs were read
+        files = _write_files(session, writer, wanted)
         writer.finish(address.read_link(head["address"]).identity, now_ms(), entries)
     size = target.stat().st_size
     document = {"file": file, "entries": entries, "bytes": size, "secrets": with_secrets}
+    document |= {"files": files, "missing_files": len(wanted) - files}
     session.show(document, lambda: pages.export_page(document))  # type: ignore[arg-type]
 
 
@@ -114,10 +120,10 @@ def _sealed(session: Session, own: str) -> bytes:
     return passphrase.seal(told, _passphrase(is_new=True), salt, nonce)
 
 
-def _write_logs(session: Session, writer: Writer, head: LogsDocument, tick: Tick) -> int:
-    """All logs, a member each; gives how many entries."""
+def _write_logs(session: Session, writer: Writer, head: LogsDocument, tick: Tick) -> tuple[int, set[FileHash]]:
+    """All logs, a member each; gives how many entries, and the files that their notes have."""
     due = sum(log["entries"] for log in head["logs"]) or 1
-    written = 0
+    written, referred = 0, set[FileHash]()
     for log in head["logs"]:
         with writer.member(archive.log_name(DeviceKey(bytes.fromhex(log["device"])))) as write:
             first: int | None = 1
@@ -128,17 +134,50 @@ def _write_logs(session: Session, writer: Writer, head: LogsDocument, tick: Tick
                     run = archive.read_run(bytes.fromhex(piece["run"]))
                     write(archive.frame_run(run))
                     written += len(run)
+                    referred |= archive.files_of(run)
                     tick(written / due)
-    return written
+    return written, referred
 
 
-def _write_notices(session: Session, writer: Writer, own: str) -> None:
-    """What is shown of one's own, newest first, a line of JSON each: for people and simple tools."""
+def _write_notices(session: Session, writer: Writer, own: str) -> list[FileHash]:
+    """What is shown of one's own, newest first, a line of JSON each: for people and simple tools. Gives the files that
+    these notices have, each once, in the same order."""
     import json
 
+    files: dict[FileHash, None] = {}
     with writer.member(archive.NOTICES) as write:
         for notice in _own_notices(session, own):
             write((json.dumps(notice, ensure_ascii=True) + "\n").encode("ascii"))
+            said = notice["media"] if notice["author"] == own and notice["boost_of"] is None else []
+            hashes = (each for file in said for each in (file["hash"], file["thumb"]) if each is not None)
+            files.update((FileHash(bytes.fromhex(each)), None) for each in hashes)
+    return list(files)
+
+
+def _write_files(session: Session, writer: Writer, wanted: list[FileHash]) -> int:
+    """The files that the node holds whole, while there is room; gives how many."""
+    if not wanted:
+        return 0
+    written = 0
+    with _progress("Exporting files") as tick:
+        for number, file in enumerate(wanted, 1):
+            data = _held(session, file) if writer.room else None
+            if data is not None:
+                writer.add(archive.file_name(file), data)
+                written += 1
+            tick(number / len(wanted))
+    return written
+
+
+def _held(session: Session, file: FileHash) -> bytes | None:
+    """All of a file; None where the node does not have it, or not any more."""
+    try:
+        document: MediaDocument = session.ask("media", file=file.hex())
+        return content(session, document) if document["state"] == "here" else None
+    except UserError as error:
+        if type(error) not in (NotFound, UserError):  # nobody answers: what is left would fail the same way
+            raise
+        return None
 
 
 def _own_notices(session: Session, own: str) -> Iterator[NoticeDocument]:
@@ -192,7 +231,23 @@ def _take_back(session: Session, opened: Archive, listed: list[Listed]) -> dict[
                 seen, new = seen + taken["entries"], new + taken["new"]
                 tick(seen / (opened.manifest.entries or 1))
         followed, _already, _skipped = _follow_all(session, listed, tick)
-    return {"address": own, "entries": seen, "new": new, "followed": followed, "restored": False}
+    files = _take_files(session, opened)
+    told = {"address": own, "entries": seen, "new": new, "followed": followed}
+    return {**told, "restored": False, "files": files}
+
+
+def _take_files(session: Session, opened: Archive) -> int:
+    """After their notices, so that the node knows what they are for; gives how many were not there."""
+    files = opened.files
+    if not files:
+        return 0
+    new = 0
+    with _progress("Importing files") as tick:
+        for number, file in enumerate(files, 1):
+            upload = hand_over(session, opened.file(file), lambda count: None)
+            new += session.ask("import_file", file=file.hex(), upload=upload)["new"]
+            tick(number / len(files))
+    return new
 
 
 def _restore(session: Session, opened: Archive, listed: list[Listed]) -> dict[str, Any]:
@@ -205,15 +260,16 @@ def _restore(session: Session, opened: Archive, listed: list[Listed]) -> dict[st
     held = opened.secrets(_passphrase(is_new=False))
     follows = [(link, _petname(each.petname)) for each in listed if (link := _link(each.address)) is not None]
     with _progress("Restoring") as tick:
-        entries = _restore_into(session.home, opened, held, follows, tick)
+        restored = _restore_into(session.home, opened, held, follows, tick)
     spelled = address.spell(opened.identity.hash)
     count = len({link.identity for link, _ in follows})
-    return {"address": spelled, "entries": opened.manifest.entries, "new": entries, "followed": count, "restored": True}
+    told = {"address": spelled, "entries": opened.manifest.entries, "new": restored.entries, "followed": count}
+    return {**told, "restored": True, "files": restored.files}
 
 
 def _restore_into(
     home: Home, opened: Archive, held: Secrets, follows: list[tuple[Link, str | None]], tick: Tick
-) -> int:
+) -> Restored:
     from p2pblog.restoring import restore  # with it come the server's libraries
 
     return restore(home, opened, held, follows, now_ms(), tick)

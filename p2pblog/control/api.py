@@ -314,21 +314,35 @@ class TakenDocument(TypedDict):
     new: int
 
 
+class FileTakenDocument(TypedDict):
+    """`new`: it is a file of ours now, and was not before."""
+
+    hash: str
+    new: bool
+
+
 class ExportDocument(TypedDict):
+    """`files`: how many of one's notices' files are in it; `missing_files`: how many are not, because not all of them
+    is here or there is no more room."""
+
     file: str
     entries: int
     bytes: int
     secrets: bool
+    files: int
+    missing_files: int
 
 
 class ImportDocument(TypedDict):
-    """What `import` did with an archive of ours. `restored`: it made this home's identity."""
+    """What `import` did with an archive of ours. `restored`: it made this home's identity; `files`: how many came that
+    were not here."""
 
     address: str
     entries: int
     new: int
     followed: int
     restored: bool
+    files: int
 
 
 class BroughtDocument(TypedDict):
@@ -473,6 +487,7 @@ class NodeApi(Protocol):
     async def export_run(self, device: str, first: int) -> RunDocument: ...
     async def import_identity(self, identity: str) -> TakenDocument: ...
     async def import_run(self, run: str) -> TakenDocument: ...
+    async def import_file(self, file: str, upload: str) -> FileTakenDocument: ...
     async def import_note(
         self, text: str, time: int, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
     ) -> WrittenDocument: ...

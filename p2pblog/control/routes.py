@@ -122,6 +122,7 @@ ROUTES: dict[str, dict[str, Argument]] = {
     "export_run": {"device": Argument.TEXT, "first": Argument.TIME},
     "import_identity": {"identity": Argument.TEXT},
     "import_run": {"run": Argument.RUN},
+    "import_file": {"file": Argument.TEXT, "upload": Argument.TEXT},
     "import_note": {
         "text": Argument.TEXT,
         "time": Argument.TIME,

@@ -6,6 +6,7 @@ The rules that a reader holds to:
   The hashes find accidents; whose the entries are, their signatures say.
 * A log is a row of runs as they travel between peers (docs/protocol/runs.md), ascending. Each names the entry before
   its first, so the log may have holes.
+* A file of a notice is named by its hash, which its bytes have, and a note in one of the logs has it.
 * Every log is of a device that the identity states, begins with an entry that names the identity, and where the device
   is retired it holds the entry that the retirement names, or ends below it.
 """
@@ -18,15 +19,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from p2pblog.config import ARCHIVE_MEMBER_BYTES_MAX, ARCHIVE_MEMBERS_MAX, MESSAGE_BYTES_MAX, TIME_MS_MAX
+from p2pblog.config import (
+    ARCHIVE_MEMBER_BYTES_MAX,
+    ARCHIVE_MEMBERS_MAX,
+    FILE_BYTES_MAX,
+    MESSAGE_BYTES_MAX,
+    TIME_MS_MAX,
+)
 from p2pblog.core import codec
 from p2pblog.core import payload as payloads
 from p2pblog.core.address import read_link, spell
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import IDENTITY_BYTES_MAX, Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.media import FileHash, distinct_files, table_of
 from p2pblog.core.passphrase import SEALED_BYTES_MAX
-from p2pblog.core.payload import LogStart
+from p2pblog.core.payload import LogStart, Note
 from p2pblog.core.runs import VerifiedRun, check_run, encode_run
 from p2pblog.errors import BadChain, BadStatement, Malformed, RemoteProtocolError, TooLarge
 
@@ -48,7 +56,7 @@ _LIMITS = {
     FOLLOWS: FOLLOWS_BYTES_MAX,
     SECRETS: SEALED_BYTES_MAX,
 }
-_LOG, _FILE = re.compile(r"logs/([0-9a-f]{64})\.entries"), re.compile(r"files/[0-9a-f]{64}")
+_LOG, _FILE = re.compile(r"logs/([0-9a-f]{64})\.entries"), re.compile(r"files/([0-9a-f]{64})")
 
 
 def log_name(device: DeviceKey) -> str:
@@ -62,14 +70,26 @@ def device_of(name: str) -> DeviceKey | None:
     return None if found is None else DeviceKey(bytes.fromhex(found[1]))
 
 
+def file_name(file: FileHash) -> str:
+    """The member that holds a file of a notice."""
+    return f"files/{file.hex()}"
+
+
+def file_of(name: str) -> FileHash | None:
+    """Which file of a notice a member is; None for another member."""
+    found = _FILE.fullmatch(name)
+    return None if found is None else FileHash(bytes.fromhex(found[1]))
+
+
 def check_member(name: str, size: int) -> None:
     """What an archive says of a member before it is read. Raises Malformed for a name that has no place in one, paths
     that lead elsewhere among them, or TooLarge."""
     limit = _LIMITS.get(name)
     if limit is None:
-        if not _LOG.fullmatch(name) and not _FILE.fullmatch(name):
+        is_file = _FILE.fullmatch(name) is not None
+        if not is_file and not _LOG.fullmatch(name):
             raise Malformed(f"{name[:80]!a} has no place in an archive")
-        limit = ARCHIVE_MEMBER_BYTES_MAX
+        limit = FILE_BYTES_MAX if is_file else ARCHIVE_MEMBER_BYTES_MAX
     if size > limit:
         raise TooLarge(f"{name} unpacks to {size:,} bytes, where at most {limit:,} are allowed")
 
@@ -203,6 +223,21 @@ def check_belongs(identity: Identity, run: VerifiedRun) -> None:
     holds_end = run.first <= standing.seq < run.first + len(run)
     if standing.entry is not None and holds_end and run.ids[standing.seq - run.first] != standing.entry:
         raise BadChain("another history of a retired device than the retirement names")
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def files_of(run: VerifiedRun) -> set[FileHash]:
+    """The files, and their thumbnails, that the notes of a run have."""
+    said = (payloads.decode(data) for data in run.payloads if data is not None)
+    return {file for note in said if isinstance(note, Note) for file in distinct_files(note.media)}
+
+
+def check_file(file: FileHash, data: bytes) -> None:
+    """Whether these are the bytes that the hash names, of which there are at most FILE_BYTES_MAX. Raises Malformed."""
+    if not data or table_of(data).file != file:
+        raise Malformed(f"{file_name(file)} is another file than its name says")
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------

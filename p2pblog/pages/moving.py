@@ -17,13 +17,19 @@ SKIPPED_SHOWN_MAX = 20
 def export_page(document: ExportDocument) -> Page:
     keys = "with your secret keys: keep it safe" if document["secrets"] else "without your secret keys"
     file = clean_line(document["file"])
-    return [
-        line(f"Wrote {file}: {counted(document['entries'], 'entry', 'entries')}, {sized(document['bytes'])}, {keys}.")
-    ]
+    held = counted(document["entries"], "entry", "entries")
+    if document["files"]:
+        held += f", {counted(document['files'], 'file')}"
+    page = [line(f"Wrote {file}: {held}, {sized(document['bytes'])}, {keys}.")]
+    if document["missing_files"]:
+        page.append(line(f"Not in it, because not all of them is here: {counted(document['missing_files'], 'file')}."))
+    return page
 
 
 def import_page(document: ImportDocument, command: str) -> Page:
     page = [line(f"Looked at {counted(document['entries'], 'entry', 'entries')}; {document['new']:,} were not here.")]
+    if document["files"]:
+        page.append(line(f"Took back {counted(document['files'], 'file')}."))
     if document["followed"]:
         page.append(line(f"Followed {counted(document['followed'], 'person', 'people')}."))
     if document["restored"]:

@@ -21,7 +21,10 @@ from p2pblog.commands import moving
 from p2pblog.control import api
 from p2pblog.core import archive
 from p2pblog.core.archive import Secrets
+from p2pblog.core.media import Attachment, table_of
+from p2pblog.core.payload import Note
 from p2pblog.errors import TimedOut, UsageError
+from p2pblog.restoring import Restored
 
 PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
 ACTOR = "https://m.example/users/alice"
@@ -54,7 +57,8 @@ def test_an_export_holds_all_that_the_node_gives(alice: Alice, node: FakeNode, t
     document = alice.gets("export", str(target))
 
     assert list(document) == fields(api.ExportDocument)
-    assert document == {"file": str(target), "entries": 7, "bytes": target.stat().st_size, "secrets": False}
+    told = {"file": str(target), "entries": 7, "bytes": target.stat().st_size, "secrets": False}
+    assert document == {**told, "files": 0, "missing_files": 0}
     with open_archive(target) as opened:
         opened.check(lambda share: None)
         assert [entry.id for run in opened.runs(node.owner.key) for entry in run] == [
@@ -138,7 +142,7 @@ def test_a_person_types_a_new_passphrase_twice(
     assert alice.types("export", "--secrets", str(target)).exit_code == 0
     assert asked == [{"hide_input": True, "confirmation_prompt": True, "err": True}]
     alice.home.keys.unlink()
-    monkeypatch.setattr(moving, "_restore_into", lambda *_: 1)
+    monkeypatch.setattr(moving, "_restore_into", lambda *_: Restored(1, 0))
     assert alice.gets("import", str(target))["restored"] is True
     assert asked[1]["confirmation_prompt"] is False
 
@@ -187,11 +191,58 @@ def test_ones_own_archive_goes_to_the_node(
         "new": 2 * len(runs),
         "followed": 0,
         "restored": False,
+        "files": 0,
     }
     taken = [entry.id for run in runs for entry in archive.read_run(bytes.fromhex(run))]
     assert taken == [entry.id for entry in node.owner.log.entries]
     told = [arguments["identity"] for route, arguments in node.calls if route == "import_identity"]
     assert told == [node.owner.identity.wire.hex()]
+
+
+def has_files(node: FakeNode, *files: bytes) -> list[str]:
+    """A notice of the owner with each of these files, in the log and shown; gives their hashes."""
+    node.address = node.owner.address
+    for data in files:
+        file = Attachment(table_of(data).file, "bees.jpg", "image/jpeg", len(data))
+        node.owner.log.write(Note("look", media=(file,)))
+        node.files[file.file.hex()] = data
+        told = {"hash": file.file.hex(), "name": file.name, "type": file.type, "size": len(data), "alt": ""}
+        node.add(text="look", author=node.owner.address, media=[{**told, "thumb": None}])
+    return [table_of(data).file.hex() for data in files]
+
+
+def test_files_leave_and_come_back(alice: Alice, node: FakeNode, keys: keyring.Keyring, tmp_path: Path) -> None:
+    node.fetched = 2
+    small, large, elsewhere = has_files(node, b"bees", b"wasps" * 20_000, b"moths" * 80_000)
+    files = {small: b"bees", large: b"wasps" * 20_000}
+    posted = node.add(text="after the logs were read", author=node.owner.address)
+    posted["media"] = [{**node.notices[0]["media"][0], "hash": "5f" * 32}]
+    stranger = {**posted["media"][0], "hash": elsewhere[::-1]}
+    node.add(text="of bob", author=BOB, media=[stranger])
+
+    document = alice.gets("export", str(tmp_path / "alice.zip"))
+    assert (document["files"], document["missing_files"]) == (2, 1)
+    with zipfile.ZipFile(tmp_path / "alice.zip") as plain:
+        held = {name[6:]: plain.read(name) for name in plain.namelist() if name.startswith("files/")}
+    assert held == files
+
+    del node.files[large]
+    document = alice.gets("import", str(tmp_path / "alice.zip"))
+    assert document["files"] == 1
+    assert node.files[large] == files[large]
+    page = alice.types("export", "--force", str(tmp_path / "alice.zip"))
+    assert "2 files, " in page.stdout.replace("\n", " ")
+    assert "not all of them is here: 1 file." in page.stdout.replace("\n", " ")
+
+
+def test_a_file_that_the_node_got_wrong_stays_out(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
+    node.fetched = 1
+    (file,) = has_files(node, b"bees")
+    node.files[file] = b"wasp"
+    assert alice.gets("export", str(tmp_path / "a.zip"))["missing_files"] == 1
+    node.faults["media"] = TimedOut("nobody answered")
+    assert alice.types("export", str(tmp_path / "b.zip")).exit_code == 6
+    assert [path.name for path in tmp_path.glob("*.zip")] == ["a.zip"]
 
 
 def test_nothing_of_a_damaged_archive_reaches_the_node(

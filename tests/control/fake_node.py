@@ -540,6 +540,12 @@ class FakeNode:
         self._called("import_run", run=run)
         return {"entries": 3, "new": 2}
 
+    async def import_file(self, file: str, upload: str) -> dict[str, Any]:
+        self._called("import_file", file=file, upload=upload)
+        is_new = file not in self.files
+        self.files[file] = self.uploads.pop(upload)
+        return {"hash": file, "new": is_new}
+
     async def import_note(
         self, text: str, time: int, reply_to: str | None = None, cw: str | None = None, lang: str | None = None
     ) -> dict[str, Any]:

@@ -126,6 +126,7 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "export_run": ({"device": "d" * 64, "first": 1}, api.RunDocument),
     "import_identity": ({"identity": "92"}, api.TakenDocument),
     "import_run": ({"run": "96"}, api.TakenDocument),
+    "import_file": ({"file": "5f" * 32, "upload": "upload 0"}, api.FileTakenDocument),
     "import_note": ({"text": "hello", "time": 0}, api.WrittenDocument),
 }
 

@@ -12,11 +12,13 @@ import pytest
 from builders import NOON, Person, person
 
 from p2pblog.archives import open_archive, write_archive
-from p2pblog.config import ARCHIVE_MEMBERS_MAX, MESSAGE_BYTES_MAX
+from p2pblog.config import ARCHIVE_MEMBERS_MAX, FILE_BYTES_MAX, MESSAGE_BYTES_MAX, PIECE_BYTES
 from p2pblog.core import archive, codec, passphrase
 from p2pblog.core.archive import Manifest, Member, Secrets
 from p2pblog.core.identity import IDENTITY_BYTES_MAX
 from p2pblog.core.keys import digest
+from p2pblog.core.media import Attachment, table_of
+from p2pblog.core.payload import Note
 from p2pblog.core.runs import encode_run
 from p2pblog.errors import UserError
 
@@ -121,12 +123,76 @@ def test_an_export_that_fails_leaves_what_was_there(alice: Person, tmp_path: Pat
         pass
 
 
+# --- files of notices -------------------------------------------------------------------------------------------------
+
+
+def with_file(alice: Person, data: bytes) -> Members:
+    """An honest archive of a note that has this file."""
+    file = table_of(data).file
+    alice.log.write(Note("look", media=(Attachment(file, "bees.jpg", "image/jpeg", len(data)),)))
+    return members_of(alice) | {archive.file_name(file): data}
+
+
+@pytest.mark.parametrize("size", [1, PIECE_BYTES, PIECE_BYTES + 1, FILE_BYTES_MAX])
+def test_a_file_of_a_notice_is_kept_as_it_is(alice: Person, tmp_path: Path, size: int) -> None:
+    data, target = bytes(size), tmp_path / "alice.zip"
+    members = with_file(alice, data)
+    with write_archive(target, force=False) as writer:
+        before = writer.room
+        for name, each in members.items():
+            writer.add(name, each)
+        assert writer.room == before - len(members)
+        writer.finish(alice.hash, NOON, 72)
+
+    name = archive.file_name(table_of(data).file)
+    with zipfile.ZipFile(target) as plain:
+        packing = {info.filename: info.compress_type for info in plain.infolist()}
+    assert {each for each in packing if packing[each] == zipfile.ZIP_STORED} == {name}
+    with open_archive(target) as opened:
+        opened.check(lambda share: None)
+        assert [opened.file(file) == data for file in opened.files] == [True]
+
+
+def test_the_room_of_an_archive_is_what_a_reader_allows(tmp_path: Path) -> None:
+    with write_archive(tmp_path / "a.zip", force=False) as writer:
+        assert writer.room == ARCHIVE_MEMBERS_MAX - 1
+
+
+def test_files_that_are_not_what_they_are_called(alice: Person, tmp_path: Path) -> None:
+    members = with_file(alice, b"bees" * PIECE_BYTES)
+    (name,) = (name for name in members if name.startswith("files/"))
+    for data in (b"", b"wasp" * PIECE_BYTES, members[name] + b"s", members[name][:-1]):
+        sentence = refused(packed(tmp_path / "a.zip", alice, members | {name: data}, entries=72))
+        assert f"{name} is another file than its name says" in sentence
+    big = packed(tmp_path / "a.zip", alice, members | {name: bytes(FILE_BYTES_MAX + 1)}, b"{}")
+    assert f"{name} unpacks to 8,388,609 bytes, where at most 8,388,608" in refused(big)
+    with pytest.raises(UserError, match="too much for one archive"), write_archive(tmp_path / "b", False) as writer:
+        writer.add(name, bytes(FILE_BYTES_MAX + 1))
+
+
+def test_a_file_that_no_notice_has(alice: Person, tmp_path: Path) -> None:
+    stray = archive.file_name(table_of(b"who put this here").file)
+    members = with_file(alice, b"bees") | {stray: b"who put this here"}
+    sentence = refused(packed(tmp_path / "a.zip", alice, members, entries=72))
+    assert f"{stray} belongs to no notice of the archive" in sentence
+
+
+def test_a_thumbnail_belongs_to_its_notice(alice: Person, tmp_path: Path) -> None:
+    bees, small = table_of(b"bees").file, table_of(b"bee").file
+    alice.log.write(Note("look", media=(Attachment(bees, "bees.jpg", "image/jpeg", 4, thumb=small),)))
+    members = members_of(alice) | {archive.file_name(small): b"bee"}
+    with open_archive(packed(tmp_path / "a.zip", alice, members, entries=72)) as opened:
+        opened.check(lambda share: None)
+        assert opened.files == [small]
+
+
 # --- hostile ones -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "name",
-    ["../identity.bin", "/etc/passwd", "logs/../../x.entries", "logs\\..\\x", "C:\\x", "notes.txt", "logs/",
+    ["files/", f"files/{'A' * 64}", f"files/{'a' * 65}", f"files/{'a' * 63}g", f"files/../{'a' * 64}",
+     "../identity.bin", "/etc/passwd", "logs/../../x.entries", "logs\\..\\x", "C:\\x", "notes.txt", "logs/",
      "Manifest.json", f"logs/{'A' * 64}.entries", f"logs/{'a' * 64}.entries.exe", f"files/{'a' * 63}", "a\x1b[31m"],
 )  # fmt: skip
 def test_names_that_have_no_place(alice: Person, tmp_path: Path, name: str) -> None:

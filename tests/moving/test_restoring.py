@@ -13,9 +13,12 @@ from test_archives import members_of, packed
 from p2pblog import installation, keyring, restoring
 from p2pblog.archives import open_archive
 from p2pblog.config import Home
+from p2pblog.core import archive
 from p2pblog.core.address import Link
 from p2pblog.core.archive import Secrets
 from p2pblog.core.identity import Policy, state_rotate
+from p2pblog.core.media import Attachment, table_of
+from p2pblog.core.payload import Note
 from p2pblog.errors import UserError
 
 
@@ -31,7 +34,7 @@ def restored(alice: Person, home: Home, file: Path) -> int:
     secrets = Secrets(alice.root.seed, alice.device.seed)
     follows = [(Link(person("bob").hash), "bob"), (Link(alice.hash), "me"), (Link(person("carol").hash), None)]
     with open_archive(file) as opened:
-        return restoring.restore(home, opened, secrets, follows, NOON, lambda share: None)
+        return restoring.restore(home, opened, secrets, follows, NOON, lambda share: None).entries
 
 
 def held(home: Home, query: str) -> list[tuple[object, ...]]:
@@ -55,6 +58,26 @@ def test_a_home_is_made_with_keys_of_its_own(alice: Person, tmp_path: Path) -> N
     assert {keys.inception for keys in made} == {alice.identity.inception}
     assert {keys.name for keys in made} == {"Alice"}
     assert len({alice.device.public, *(key.public for keys in made for key in (keys.device, keys.node))}) == 5
+
+
+def test_files_come_with_the_notices_that_are_shown(alice: Person, tmp_path: Path) -> None:
+    pictures = {table_of(data).file: data for data in (b"bees" * 40_000, b"wasps")}
+    bees, wasps = pictures
+    alice.log.write(Note("look", media=(Attachment(bees, "bees.jpg", "image/jpeg", 160_000),)))
+    gone = alice.log.write(Note("ugh", media=(Attachment(wasps, "wasps.jpg", "image/jpeg", 5),)))
+    alice.log.delete(gone)
+    members = members_of(alice) | {archive.file_name(file): data for file, data in pictures.items()}
+    home, shares = Home(tmp_path / "home"), list[float]()
+    with open_archive(packed(tmp_path / "a.zip", alice, members, entries=74)) as opened:
+        opened.check(lambda share: None)
+        made = restoring.restore(home, opened, Secrets(alice.root.seed, alice.device.seed), [], NOON, shares.append)
+
+    assert made == (74, 1)
+    assert [path.name for path in (home.media / "own").iterdir()] == [bees.hex()]
+    assert (home.media / "own" / bees.hex()).read_bytes() == pictures[bees]
+    assert stat.S_IMODE((home.media / "own" / bees.hex()).stat().st_mode) == 0o600
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
 
 
 def test_a_home_with_an_identity_stays_as_it_is(alice: Person, tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ def test_a_home_is_taken_out_and_restored_as_a_new_device(people: dict[str, Pers
     bob.start(alice.listen)
     alice.ask("follow", bob.address, "--petname", "bobby")
     bob.ask("follow", alice.address)
-    first = alice.ask("post", "from the old home")
+    (tmp_path / "bees.txt").write_text("bees\n" * 30_000)
+    first = alice.ask("post", "from the old home", "--media", str(tmp_path / "bees.txt"))
+    (file,) = alice.ask("show", first["id"])["media"]
     reads(bob, ["from the old home"])
 
     told = alice.ask("export", str(tmp_path / "alice.zip"), "--secrets")
@@ -50,18 +52,28 @@ def test_a_home_is_taken_out_and_restored_as_a_new_device(people: dict[str, Pers
         "entries": 3,  # the start of the log, the name, the notice
         "bytes": (tmp_path / "alice.zip").stat().st_size,
         "secrets": True,
+        "files": 1,
+        "missing_files": 0,
     }
     assert (tmp_path / "alice.zip").stat().st_mode & 0o777 == 0o600
     alice.stop()
     shutil.rmtree(alice.home)
 
     restored = again.ask("import", told["file"])
-    assert restored == {"address": alice.address, "entries": 3, "new": 3, "followed": 1, "restored": True}
+    assert restored == {
+        "address": alice.address,
+        "entries": 3,
+        "new": 3,
+        "followed": 1,
+        "restored": True,
+        "files": 1,
+    }
     again.start(bob.listen)
     assert again.ask("id")["name"] == "alice"
     assert again.ask("id")["device"] != first["device"]
     assert [row["petname"] for row in again.ask("following")] == ["bobby"]
     assert again.texts() == ["from the old home"]
+    assert again.ask("media", file["hash"])["state"] == "here"
     again.ask("post", "from the new home")
     reads(bob, ["from the new home", "from the old home"])
 
@@ -98,23 +110,30 @@ def test_an_archive_is_readable_by_the_few_lines_on_its_page(people: dict[str, P
     alice.start()
     for number in range(66):
         alice.ask("post", f"notice {number}")
-    alice.ask("export", str(tmp_path / "alice.zip"))
+    (tmp_path / "bees.txt").write_text("bees\n" * 30_000)
+    alice.ask("post", "look", "--media", str(tmp_path / "bees.txt"))
+    assert alice.ask("export", str(tmp_path / "alice.zip"))["files"] == 1
     lines = PAGE.read_text().split("```python\n")[1].split("```")[0]
-    assert lines.count("\n") <= 32
+    assert lines.count("\n") <= 40
 
     done = subprocess.run(
         [sys.executable, "-c", lines, str(tmp_path / "alice.zip")], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"68 entries of {alice.address} hold\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"69 entries of {alice.address} hold\n", "")
 
     with zipfile.ZipFile(tmp_path / "alice.zip") as whole, zipfile.ZipFile(tmp_path / "forged.zip", "w") as forged:
         for name in whole.namelist():
             data = whole.read(name)
             forged.writestr(name, data.replace(b"notice 40", b"notice 41") if name.startswith("logs/") else data)
-    done = subprocess.run(
-        [sys.executable, "-c", lines, str(tmp_path / "forged.zip")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode != 0
+    with zipfile.ZipFile(tmp_path / "alice.zip") as whole, zipfile.ZipFile(tmp_path / "swapped.zip", "w") as swapped:
+        for name in whole.namelist():
+            data = whole.read(name)
+            swapped.writestr(name, data.replace(b"bees", b"wasp", 1) if name.startswith("files/") else data)
+    for file in ("forged.zip", "swapped.zip"):
+        done = subprocess.run(
+            [sys.executable, "-c", lines, str(tmp_path / file)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode != 0
 
 
 def test_posts_from_mastodon_come_once(people: dict[str, Person], tmp_path: Path) -> None:
