@@ -314,7 +314,7 @@ READERS = 2
 
 # --- archives -------------------------------------------------------------------------------------------------------
 ARCHIVE_MEMBERS_MAX = 16 * 1024
-"""Things in one archive: logs of every device, and a photograph a day for forty years."""
+"""Things in one archive: logs of every device, and a photograph a day with its thumbnail for twenty years."""
 ARCHIVE_MEMBER_BYTES_MAX = 1024 * 1024 * 1024
 """One thing in an archive, unpacked: the log of a device of six million notices."""
 ARCHIVE_INDEX_BYTES_MAX = 4 * 1024 * 1024

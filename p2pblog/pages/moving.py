@@ -22,7 +22,9 @@ def export_page(document: ExportDocument) -> Page:
         held += f", {counted(document['files'], 'file')}"
     page = [line(f"Wrote {file}: {held}, {sized(document['bytes'])}, {keys}.")]
     if document["missing_files"]:
-        page.append(line(f"Not in it, because not all of them is here: {counted(document['missing_files'], 'file')}."))
+        page.append(
+            line(f"Left out {counted(document['missing_files'], 'file')}: not all of it is here, or no room is left.")
+        )
     return page
 
 

@@ -15,7 +15,7 @@ from builders import key_pair
 from fake_node import ALICE, BOB, FakeNode
 from terminal_scene import Alice
 
-from p2pblog import keyring
+from p2pblog import archives, keyring
 from p2pblog.archives import open_archive
 from p2pblog.commands import moving
 from p2pblog.control import api
@@ -232,7 +232,20 @@ def test_files_leave_and_come_back(alice: Alice, node: FakeNode, keys: keyring.K
     assert node.files[large] == files[large]
     page = alice.types("export", "--force", str(tmp_path / "alice.zip"))
     assert "2 files, " in page.stdout.replace("\n", " ")
-    assert "not all of them is here: 1 file." in page.stdout.replace("\n", " ")
+    assert "Left out 1 file: not all of it is here" in page.stdout.replace("\n", " ")
+
+
+def test_an_archive_that_is_full_leaves_the_oldest_files_out(
+    alice: Alice, node: FakeNode, keys: keyring.Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.fetched = 1
+    _oldest, middle, newest = has_files(node, b"moths", b"wasps", b"bees")
+    monkeypatch.setattr(archives, "ARCHIVE_MEMBERS_MAX", 7)  # five of them are the other members
+    document = alice.gets("export", str(tmp_path / "alice.zip"))
+    assert (document["files"], document["missing_files"]) == (2, 1)
+    with open_archive(tmp_path / "alice.zip") as opened:
+        opened.check(lambda share: None)
+        assert {file.hex() for file in opened.files} == {middle, newest}
 
 
 def test_a_file_that_the_node_got_wrong_stays_out(alice: Alice, node: FakeNode, tmp_path: Path) -> None:

@@ -543,7 +543,7 @@ class FakeNode:
     async def import_file(self, file: str, upload: str) -> dict[str, Any]:
         self._called("import_file", file=file, upload=upload)
         is_new = file not in self.files
-        self.files[file] = self.uploads.pop(upload)
+        self.files[file] = self.uploads.pop(upload, b"")
         return {"hash": file, "new": is_new}
 
     async def import_note(
