@@ -301,6 +301,12 @@ KNOWN_PEERS_MAX = 1_000
 """Nodes remembered for the next start: enough to find the network again after most of them have moved."""
 THREAD_NOTICES_MAX = 1_000
 """Notices of one conversation in one answer, as of one timeline."""
+THREAD_FETCH_S = 8.0
+"""How long `thread --fetch` looks in all: a look-up in the DHT takes some 3 s, and a person waits for it."""
+THREAD_FETCH_DEPTH_MAX = 64
+"""Notices fetched by one `thread --fetch`, each of which only the one below it names; asked again, it goes on."""
+THREAD_FETCH_REFS_MAX = 3
+"""Different places asked for one notice, where those who answer it don't agree where it is."""
 WRITES_PER_COMMIT_MAX = 64
 """Waiting writes that share one transaction: a sync costs more than all of them."""
 SEARCH_SLICE = 250

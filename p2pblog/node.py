@@ -17,6 +17,7 @@ from p2pblog.cases.profiles import Profiles
 from p2pblog.cases.quieting import Quieting
 from p2pblog.cases.reading import Reading
 from p2pblog.cases.searching import Searching
+from p2pblog.cases.threads import Threads
 from p2pblog.control.api import PeerDocument, StatusDocument
 from p2pblog.core import address
 from p2pblog.core.logs import Batch
@@ -29,7 +30,9 @@ LOOK_FOR_STRAYS_BELOW = 64
 """Batches up to this size are searched for boosts of what we don't hold; history is not, it would fetch old things."""
 
 
-class Node(Pinning, Marking, Profiles, Private, Quieting, People, Listing, Reading, Searching, Notifying, Moving):
+class Node(
+    Pinning, Marking, Profiles, Private, Quieting, People, Listing, Reading, Threads, Searching, Notifying, Moving
+):
     """Implements `control.api.NodeApi` over the machines, the store and the DHT."""
 
     async def status(self) -> StatusDocument:

@@ -1,4 +1,4 @@
-"""Use cases that read: timelines as they stand and as they come, conversations, single entries."""
+"""Use cases that read: timelines as they stand and as they come, single entries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import trio
 
 from p2pblog.cases.desk import Desk, said_in
 from p2pblog.config import CONTROL_WATCH_LAG_MAX, TIMELINE_ROWS_MAX
-from p2pblog.control.api import EntryDocument, NoticeDocument, ThreadDocument, VersionDocument
+from p2pblog.control.api import EntryDocument, NoticeDocument, VersionDocument
 from p2pblog.control.words import check_tag
 from p2pblog.core import payload
 from p2pblog.core.keys import EntryId, IdentityHash
@@ -95,14 +95,6 @@ class Reading(Desk):
     async def versions(self, notice: str) -> list[VersionDocument]:
         of = await self._notice_ref(notice)
         return [_version_document(each) for each in await self._store.versions(of.id)]
-
-    async def thread(self, notice: str) -> ThreadDocument:
-        found = await self._store.thread(await self._find(notice))
-        return ThreadDocument(
-            root=None if found.root is None else found.root.hex(),
-            notices=self._marked(found.notices),
-            missing=found.missing,
-        )
 
     async def entry(self, entry: str) -> EntryDocument:
         located = await self._locate(entry)

@@ -219,13 +219,26 @@ def show(session: Session, notice: str, history: bool) -> None:
     )
 
 
-@command("thread", "p2pblog thread 5feceb66ff")
+@command("thread", "p2pblog thread 5feceb66ff\np2pblog thread 5feceb66ff --fetch")
 @notice_argument
-def thread(session: Session, notice: str) -> None:
+@click.option("--fetch", is_flag=True, help="Look for what is missing, at peers and in the DHT, for up to 8 seconds.")
+def thread(session: Session, notice: str, fetch: bool) -> None:
     """The conversation that a notice belongs to."""
-    document = session.ask("thread", notice=words.check_id(notice))
+    prefix = words.check_id(notice)
+    document = session.ask("thread", notice=prefix, fetch=False)
+    if fetch and document["missing"]:
+        if not session.json:
+            session.tell(pages.fetching_page())
+        document = session.ask("thread", notice=prefix, fetch=True)
     known = pages.NOTHING_KNOWN if session.json else _known(session, document["notices"])
-    session.show(document, lambda: pages.thread_page(document, now_ms(), session.columns, known))
+    command = None if fetch else f"{session.command} thread {prefix} --fetch"
+    session.show(
+        document,
+        lambda: [
+            *pages.thread_page(document, now_ms(), session.columns, known),
+            *pages.gap_page(document["missing"], command),
+        ],
+    )
 
 
 @command("entry", "p2pblog entry 5feceb66ff --raw --json")

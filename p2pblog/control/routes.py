@@ -114,7 +114,7 @@ ROUTES: dict[str, dict[str, Argument]] = {
     "versions": {"notice": Argument.TEXT},
     "notifications": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT, "unread": Argument.YES_OR_NO},
     "read_notifications": {},
-    "thread": {"notice": Argument.TEXT},
+    "thread": {"notice": Argument.TEXT, "fetch": Argument.YES_OR_NO},
     "peers": {},
     "add_peer": {"endpoint": Argument.TEXT},
     "entry": {"entry": Argument.TEXT},

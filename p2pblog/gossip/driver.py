@@ -18,8 +18,8 @@ import trio
 
 from p2pblog.config import QUEUE_BYTES_MAX
 from p2pblog.core.address import Endpoint
-from p2pblog.core.keys import NodeKey
-from p2pblog.core.logs import Batch
+from p2pblog.core.keys import EntryId, NodeKey
+from p2pblog.core.logs import Batch, Located
 from p2pblog.errors import (
     Disconnected,
     QueueFull,
@@ -50,12 +50,13 @@ from p2pblog.gossip.events import (
     SetTimer,
     Stored,
     StoreRun,
+    StoreStray,
     Timer,
 )
 from p2pblog.gossip.keeper import Keeper, Writing, weight
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.membership import DIAL_TIMEOUT_S, LINKS_MAX, outranks
-from p2pblog.gossip.messages import Decoder, Encoder
+from p2pblog.gossip.messages import Decoder, Encoder, Found
 from p2pblog.gossip.sharing import Session
 from p2pblog.store import Store
 from p2pblog.store.blobs import Blobs, MemoryBlobs
@@ -127,6 +128,8 @@ class Driver:
         self.machine = machine
         self.lanes: dict[NodeKey, Lane] = {}
         self.links_changed = Signal()
+        self.answers_changed = Signal()
+        """What `is_awaited` says may have changed."""
         self._transport = transport
         self.blobs: Blobs = MemoryBlobs() if blobs is None else blobs
         self._keeper = Keeper(machine.holdings, store, wall_ms, self.blobs)
@@ -175,6 +178,17 @@ class Driver:
     def take_run(self, batch: Batch) -> None:
         """Store a verified run that came by another way than a link; what contradicts ours is dropped."""
         self._perform(StoreRun(None, batch, live=False))
+
+    def take_stray(self, located: Located) -> None:
+        """Store one entry, checked, that came by another way than a link."""
+        for effect in self.machine.strays.take(located):
+            self._perform(effect)
+        self.answers_changed.set()
+
+    def is_awaited(self, entry: EntryId) -> bool:
+        """Whether a peer owes us the answer to an `Ask`, or what one answered waits to be stored."""
+        waiting = (writing.located.entry.id for writing in self._writings if isinstance(writing, StoreStray))
+        return entry in self.machine.strays.asked or entry in waiting
 
     async def connect(self, endpoint: Endpoint) -> Session:
         """Dial now, for a person who waits. Raises UserError or TimedOut; gives the session, an older one included."""
@@ -317,6 +331,7 @@ class Driver:
                     "link to %s at %s ended: %s: %s", link.peer.hex()[:10], link.endpoint, lane.error.name, lane.error
                 )
             self.feed(LinkDown(link.peer, lane.error))
+            self.answers_changed.set()
             lane.done.set()
             self.links_changed.set()
 
@@ -334,6 +349,8 @@ class Driver:
                     await self._room_signal.wait()
                 message = lane.decoder.decode(await lane.link.receive())
                 self.feed(Received(lane.link.peer, message))
+                if isinstance(message, Found):
+                    self.answers_changed.set()
         except RemoteProtocolError as error:
             if not isinstance(error, Disconnected):
                 lane.error = lane.error or error
@@ -397,7 +414,10 @@ class Driver:
     async def _write_some(self) -> None:
         """Store the next thing, or all the runs that wait in a row, and say so; what fails stays first in line."""
         done, outcome = await self._keeper.write(self._writings)
+        was_stray = isinstance(self._writings[0], StoreStray)
         self._done(done)
+        if was_stray:
+            self.answers_changed.set()
         for item in outcome:
             self.feed(item)
             if isinstance(item, Stored):

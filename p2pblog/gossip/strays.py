@@ -73,6 +73,11 @@ class Strays:
         self.asked.pop(message.ref.id, None)
         return [StoreStray(located)]
 
+    def take(self, located: Located) -> list[Effect]:
+        """One that came by another way than a link, checked; nobody's answer is awaited any more."""
+        self.asked.pop(located.entry.id, None)
+        return [] if located.identity in self.sharing.holdings.blocked else [StoreStray(located)]
+
     def _answered(self, entry: EntryId, peer: bytes) -> None:
         waiting = self.asked.get(entry, set())
         waiting.discard(peer)

@@ -219,9 +219,25 @@ def thread_page(thread: ThreadDocument, now_ms: int, columns: int, known: Known 
         indent = "  " * min(depth - 1, max(0, (columns - 44) // 2)) if depth else ""
         mark = "└ " if depth else ""
         page += [*([line()] if page else []), *notice_lines(notice, now_ms, columns, known, indent, mark)]
-    if thread["missing"]:
-        page += [line(), line(Piece(f"{counted(thread['missing'], 'notice')} not found yet.", Style.DIM))]
     return page
+
+
+def gap_page(missing: int, command: str | None) -> Page:
+    """What a conversation lacks. `command`: what fetches it; None where that was tried just now."""
+    if not missing:
+        return []
+    gap = f"{counted(missing, 'notice')} that others answer {'is' if missing == 1 else 'are'} not here"
+    if command is None:
+        return [
+            line(),
+            line(Piece(f"{gap}, and nobody who could be asked gave {'it' if missing == 1 else 'them'}.", Style.DIM)),
+        ]
+    return [line(), line(Piece(f"{gap}.", Style.DIM)), try_line(command)]
+
+
+def fetching_page() -> Page:
+    """Said while a person waits."""
+    return [line(Piece("Looking for what is missing, at peers and in the DHT …", Style.DIM))]
 
 
 def _tree(notices: Sequence[NoticeDocument]) -> list[tuple[NoticeDocument, int]]:

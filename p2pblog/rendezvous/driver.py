@@ -9,9 +9,10 @@ import trio
 
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import IdentityHash
-from p2pblog.core.logs import Batch
+from p2pblog.core.logs import Batch, Located
+from p2pblog.core.payload import Ref
 from p2pblog.dht import Directory
-from p2pblog.dht.records import Head
+from p2pblog.dht.records import DhtKey, Head, Record, head_key, notice_key
 from p2pblog.errors import StoreError
 from p2pblog.gossip.driver import Driver, Signal
 from p2pblog.rendezvous.events import (
@@ -41,6 +42,7 @@ from p2pblog.rendezvous.events import (
 )
 from p2pblog.rendezvous.machine import Rendezvous
 from p2pblog.rendezvous.reader import load_own
+from p2pblog.rendezvous.single import entry_in
 from p2pblog.store import KnownPeer, Store
 
 log = logging.getLogger("p2pblog.rendezvous")
@@ -132,6 +134,22 @@ class Meeting:
         """Let the DHT meet them."""
         await self._directory.add_contacts(endpoints)
         self.feed(PeersGiven())
+
+    async def find_entry(self, ref: Ref) -> Located | None:
+        """One entry that something refers to, if its author published it lately; checked as one from a link is."""
+        if not self._directory.size:
+            return None
+        found: dict[DhtKey, Sequence[Record]] = {}
+
+        async def find(key: DhtKey) -> None:
+            async with self._finds:
+                found[key] = await self._directory.find(key)
+
+        heads, notices = head_key(ref.identity), notice_key(ref.device, ref.seq)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(find, heads)
+            nursery.start_soon(find, notices)
+        return entry_in(ref, found[heads], found[notices])
 
     async def _watch_links(self) -> None:
         while True:

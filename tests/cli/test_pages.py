@@ -155,8 +155,19 @@ def test_a_thread_is_a_tree() -> None:
     ]
     page = text_of(pages.thread_page({"root": an_id(0), "notices": notices, "missing": 1}, NOW_MS, 80))
     texts = [text for text in page if text and "·" not in text and "reply" not in text]
-    assert texts == ["  root", "    first", "      below first", "    second", "  orphan", "1 notice not found yet."]
+    assert texts == ["  root", "    first", "      below first", "    second", "  orphan"]
     assert sum(text.lstrip().startswith("└") for text in page) == 3
+
+
+def test_a_gap_is_told_as_people_read_it() -> None:
+    assert pages.gap_page(0, "p2pblog thread 5feceb66 --fetch") == []
+    assert text_of(pages.gap_page(1, "p2pblog thread 5feceb66 --fetch"))[1:] == [
+        "1 notice that others answer is not here.",
+        "Try: p2pblog thread 5feceb66 --fetch",
+    ]
+    assert text_of(pages.gap_page(1, None))[1:] == [
+        "1 notice that others answer is not here, and nobody who could be asked gave it."
+    ]
 
 
 def test_a_deep_thread_stays_on_the_page() -> None:

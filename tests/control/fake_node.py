@@ -54,6 +54,7 @@ class FakeNode:
         self.mutes: dict[tuple[str, str], dict[str, Any]] = {}
         self.blocks: dict[str, dict[str, Any]] = {}
         self.unread = 0
+        self.thread_lacks = 0  # 1: what is fetched is found; more: it is not
         self.listed: dict[str, list[str]] = {}
         self.uploads: dict[str, bytes] = {}
         self.files: dict[str, bytes] = {}
@@ -482,8 +483,8 @@ class FakeNode:
         self._called("show", notice=notice)
         return self._find(notice)
 
-    async def thread(self, notice: str) -> dict[str, Any]:
-        self._called("thread", notice=notice)
+    async def thread(self, notice: str, fetch: bool = False) -> dict[str, Any]:
+        self._called("thread", notice=notice, fetch=fetch)
         root = self._find(notice)
         while root["reply_to"] is not None:
             root = self._find(root["reply_to"])
@@ -491,7 +492,9 @@ class FakeNode:
         for row in self.notices:
             if row["reply_to"] in {above["id"] for above in held}:
                 held.append(row)
-        return {"root": root["id"], "notices": held, "missing": 0}
+        if fetch:
+            self.thread_lacks = 0 if self.thread_lacks == 1 else self.thread_lacks
+        return {"root": root["id"], "notices": held, "missing": self.thread_lacks}
 
     async def peers(self) -> list[dict[str, Any]]:
         self._called("peers")

@@ -1,0 +1,57 @@
+"""What `thread` answers about what a conversation lacks, and how it is fetched."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from fake_node import FakeNode
+from terminal_scene import Alice
+
+LOOKING = "Looking for what is missing, at peers and in the DHT …\n"
+
+
+def asked(node: FakeNode) -> list[Any]:
+    found = [arguments["fetch"] for route, arguments in node.calls if route == "thread"]
+    node.calls.clear()
+    return found
+
+
+def test_a_gap_is_told_with_the_command_that_fetches_it(alice: Alice, node: FakeNode) -> None:
+    notice = node.add(text="an answer")["id"][:8]
+    assert "not here" not in alice.types("thread", notice).stdout
+    node.thread_lacks = 1
+    result = alice.types("thread", notice)
+    assert result.stdout.splitlines()[-2] == "1 notice that others answer is not here."
+    assert result.stdout.splitlines()[-1].endswith(f" thread {notice} --fetch")
+    assert asked(node) == [False, False]
+
+
+def test_what_is_missing_is_fetched_and_the_person_told_meanwhile(alice: Alice, node: FakeNode) -> None:
+    notice = node.add(text="an answer")["id"][:8]
+    node.thread_lacks = 1
+    result = alice.types("thread", notice, "--fetch")
+    assert (result.exit_code, result.stderr) == (0, LOOKING)
+    assert "an answer" in result.stdout and "not here" not in result.stdout
+    assert asked(node) == [False, True]
+
+    node.thread_lacks = 2
+    result = alice.types("thread", notice, "--fetch")
+    assert result.stdout.splitlines()[-1] == (
+        "2 notices that others answer are not here, and nobody who could be asked gave them."
+    )
+    result = alice.types("thread", notice, "--fetch", "--json")
+    assert (json.loads(result.stdout)["missing"], result.stderr) == (2, "")
+    assert asked(node) == [False, True] * 2
+
+
+def test_a_whole_conversation_is_not_looked_for(alice: Alice, node: FakeNode) -> None:
+    notice = node.add()["id"][:8]
+    assert alice.types("thread", notice, "--fetch").stderr == ""
+    assert asked(node) == [False]
+
+
+@pytest.mark.usefixtures("node")
+def test_an_unknown_notice_is_not_found(alice: Alice) -> None:
+    assert alice.types("thread", "abcdef", "--fetch").exit_code == 4

@@ -1,0 +1,59 @@
+"""One entry out of the DHT's records: what proves it, and what does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from builders import Person, person, ref
+from rendezvous_scenes import head_of
+
+from p2pblog.core.entry import Entry
+from p2pblog.core.keys import EntryId
+from p2pblog.core.logs import Located
+from p2pblog.dht.records import Notice, Record, notice_record
+from p2pblog.rendezvous.single import entry_in
+
+
+@pytest.fixture
+def alice() -> Person:
+    return person("alice")
+
+
+@pytest.fixture
+def note(alice: Person) -> Entry:
+    return alice.log.note("tea?")
+
+
+def records(entry: Entry) -> list[Record]:
+    record = notice_record(entry)
+    assert isinstance(record, Notice)
+    return [record]
+
+
+def test_a_notice_and_a_head_prove_an_entry(alice: Person, note: Entry) -> None:
+    assert entry_in(ref(note), [head_of(alice)], records(note)) == Located(alice.hash, note, ())
+    assert entry_in(ref(note), [head_of(person("bob")), head_of(alice)], records(note)) is not None
+
+
+def test_another_entry_or_none_is_not_it(alice: Person, note: Entry) -> None:
+    heads = [head_of(alice)]
+    assert entry_in(ref(note), heads, []) is None
+    assert entry_in(ref(note), heads, records(alice.log.note("coffee?"))) is None
+    assert entry_in(replace(ref(note), id=EntryId(bytes(32))), heads, records(note)) is None
+    assert entry_in(replace(ref(note), seq=note.seq + 1), heads, records(note)) is None
+
+
+def test_nobody_gets_a_notice_by_saying_it_is_his(alice: Person, note: Entry) -> None:
+    bob = person("bob")
+    for heads in ([], [head_of(bob)], [head_of(alice)]):
+        assert entry_in(replace(ref(note), identity=bob.hash), heads, records(note)) is None
+    assert entry_in(ref(note), [], records(note)) is None
+    assert entry_in(ref(note), [head_of(bob)], records(note)) is None
+
+
+def test_a_head_with_a_false_statement_proves_nothing(alice: Person, note: Entry) -> None:
+    head, other = head_of(alice), head_of(person("bob"))
+    forged = replace(head, statement=replace(head.statement, signatures=other.statement.signatures))
+    assert entry_in(ref(note), [forged], records(note)) is None
+    assert entry_in(ref(note), [forged, head], records(note)) is not None
