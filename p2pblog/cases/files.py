@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 
 import trio
 
@@ -11,9 +12,9 @@ from p2pblog.cases.desk import Desk
 from p2pblog.cases.uploads import Fetching
 from p2pblog.config import FILES_PER_NOTE_MAX, NOTE_WITH_FILES_BYTES_MAX, THUMB_BYTES_MAX
 from p2pblog.control.api import FileArgument, MediaDocument, PieceDocument, UploadDocument
-from p2pblog.control.words import check_alt, check_id
+from p2pblog.control.words import PICTURES, check_alt, check_id
 from p2pblog.core import address
-from p2pblog.core.media import Attachment, FileHash, plain_name, sniff
+from p2pblog.core.media import PICTURE_TYPES, Attachment, FileHash, plain_name, sniff
 from p2pblog.errors import NotFound, StoreError, TimedOut, UsageError, UserError
 from p2pblog.gossip.events import Ending, FetchFile, FileNews
 from p2pblog.store import Reference
@@ -56,14 +57,23 @@ class Files(Desk):
             attached.append(Attachment(file, name, sniff(data), len(data), alt, shrunk))
         return tuple(attached)
 
+    async def _picture(self, files: Sequence[FileArgument], what: str) -> Attachment | None:
+        """The one upload as a picture that needs no description, on disk; None without any. Raises UsageError."""
+        if len(files) > 1:
+            raise UsageError(f"a profile has one {what}")
+        if any(sniff(self._uploads.read(file["upload"])) not in PICTURE_TYPES for file in files):
+            raise UsageError(f"that file is no {what}: {PICTURES}")
+        attached = await self._attach("", files)
+        return replace(attached[0], alt="") if attached else None
+
     def _forget_uploads(self, media: Sequence[FileArgument]) -> None:
         for each in media:
             for upload in (each["upload"], each.get("thumb", "")):
                 self._uploads.forget(upload)
 
     async def drop_unreferred(self, kept_ms: int) -> None:
-        """Drop files of our own that no notice has any more, so many ms after that was first seen: a delete may turn
-        out to be a thief's. Raises StoreError."""
+        """Drop files of our own that no notice and no profile has any more, so many ms after that was first seen: a
+        delete may turn out to be a thief's. Raises StoreError."""
         now_ms, seen = self._wall_ms(), await self._store.settings(UNREFERRED)
         for file in await self._blobs.own():
             name = UNREFERRED + file.hex()
@@ -130,7 +140,7 @@ class Files(Desk):
         wanted = check_id(prefix)
         found = await self._store.find_files(wanted)
         if not found:
-            raise NotFound("no notice here has such a file")
+            raise NotFound("no notice or profile here has such a file")
         if len(found) > 1:
             raise UsageError("more than one file begins like that: give more digits")
         return found[0]
@@ -138,7 +148,7 @@ class Files(Desk):
     async def _media(self, file: FileHash) -> MediaDocument:
         references = await self._store.references(file)
         if not references:
-            raise NotFound("no notice here has such a file")
+            raise NotFound("no notice or profile here has such a file")
         first, held = references[0], await self._blobs.held(file)
         said, is_thumb = first.attachment, file != first.attachment.file
         here = 0 if held is None else sum(held.table.piece_size(index) for index in held.pieces)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from p2pblog.cases.desk import Desk
-from p2pblog.control.api import ProfileDocument
+from p2pblog.cases.desk import file_document
+from p2pblog.cases.files import Files
+from p2pblog.control.api import FileArgument, ProfileDocument
 from p2pblog.control.words import check_bio, check_links, check_name
 from p2pblog.core.address import spell
 from p2pblog.core.keys import IdentityHash
@@ -14,7 +16,7 @@ from p2pblog.errors import NotFound, UsageError
 from p2pblog.store import TimelineQuery
 
 
-class Profiles(Desk):
+class Profiles(Files):
     """Of `Node`: profiles."""
 
     async def profile(
@@ -23,19 +25,30 @@ class Profiles(Desk):
         bio: str | None = None,
         links: list[str] | None = None,
         address: str | None = None,
+        avatar: Sequence[FileArgument] | None = None,
+        banner: Sequence[FileArgument] | None = None,
     ) -> ProfileDocument:
+        """No upload for an avatar or a banner takes it away. Their descriptions are not kept."""
         own = self._author.identity_hash
         whose = own if address is None else self._resolve(address).identity
-        if name is not None or bio is not None or links is not None:
+        if any(change is not None for change in (name, bio, links, avatar, banner)):
             if whose != own:
                 raise UsageError("that profile is somebody else's: only your own can be changed")
-            await self._change(name, bio, links)
+            await self._change(name, bio, links, avatar, banner)
+            self._forget_uploads([*(avatar or ()), *(banner or ())])
         elif whose != own and not await self._is_held(whose):
             helps = "p2pblog following" if whose in self._follows else f"p2pblog follow {spell(whose)}"
             raise NotFound("nothing of theirs is here", hint=helps)
         return await self._profile_document(whose)
 
-    async def _change(self, name: str | None, bio: str | None, links: list[str] | None) -> None:
+    async def _change(
+        self,
+        name: str | None,
+        bio: str | None,
+        links: list[str] | None,
+        avatar: Sequence[FileArgument] | None,
+        banner: Sequence[FileArgument] | None,
+    ) -> None:
         """What is not given stays as it is; so one change at a time."""
         async with self._reacting:
             told = await self._store.whole_profile(self._author.identity_hash) or Profile("")
@@ -45,6 +58,10 @@ class Profiles(Desk):
                 told = replace(told, bio=check_bio(bio))
             if links is not None:
                 told = replace(told, links=tuple(check_links(links)))
+            if avatar is not None:
+                told = replace(told, avatar=await self._picture(avatar, "avatar"))
+            if banner is not None:
+                told = replace(told, banner=await self._picture(banner, "banner"))
             await self._author.write(told)
             self._author.rename(told.name or None)
 
@@ -63,6 +80,8 @@ class Profiles(Desk):
             name=told.name or None,
             bio=told.bio or None,
             links=list(told.links),
+            avatar=None if told.avatar is None else file_document(told.avatar),
+            banner=None if told.banner is None else file_document(told.banner),
             pinned=[notice.hex() for notice in await self._store.pins(whose)],
             petname=None if follow is None else follow.petname,
             lookalike=bearers.other(told.name or None, spell(whose)),

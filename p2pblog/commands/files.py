@@ -1,4 +1,4 @@
-"""The command that shows and saves a file of a notice, and what `post` does to hand files over."""
+"""The command that shows and saves a file, and what `post` and `profile` do to hand files over."""
 
 from __future__ import annotations
 
@@ -46,23 +46,41 @@ def attach(session: Session, paths: Sequence[str], alts: Sequence[str], keep_met
     ready = [prepared(path, keep_metadata) for path in paths]
     handed = []
     for (name, data, thumb), alt in zip(ready, described, strict=True):
-        with progress(f"handing over {name}", len(data), session) as moved:
-            told = {"upload": hand_over(session, data, moved), "name": name, "alt": alt}
-        if thumb is not None:
-            told["thumb"] = hand_over(session, thumb, lambda count: None)
-        handed.append(told)
+        handed.append({**_handed(session, name, data, thumb), "alt": alt})
         if not alt and not session.json:
             session.tell([line(f"{clean_line(name)} has no description: who can't see it learns nothing. Use --alt.")])
     return handed
 
 
-def prepared(path: str, keep_metadata: bool) -> tuple[str, bytes, bytes | None]:
-    """(name, bytes, thumbnail) of a file as it is to be posted. Raises UsageError, or UserError without Pillow."""
+def hand_over_pictures(session: Session, paths: dict[str, str | None]) -> dict[str, list[dict[str, str]] | None]:
+    """Hand the pictures of a profile to the node, without their metadata; gives what `profile` is told of each: an
+    empty path is no picture, and None leaves what there is.
+
+    All are read and checked before the first is handed over. Raises UsageError or UserError.
+    """
+    ready = {what: prepared(path, keep_metadata=False, picture=what) for what, path in paths.items() if path}
+    handed = {what: [_handed(session, *file)] for what, file in ready.items()}
+    return {what: handed.get(what, None if path is None else []) for what, path in paths.items()}
+
+
+def _handed(session: Session, name: str, data: bytes, thumb: bytes | None) -> dict[str, str]:
+    with progress(f"handing over {name}", len(data), session) as moved:
+        told = {"upload": hand_over(session, data, moved), "name": name}
+    if thumb is not None:
+        told["thumb"] = hand_over(session, thumb, lambda count: None)
+    return told
+
+
+def prepared(path: str, keep_metadata: bool, picture: str | None = None) -> tuple[str, bytes, bytes | None]:
+    """(name, bytes, thumbnail) of a file as it is to be posted. `picture`: as what a picture is asked for; nothing else
+    will do then. Raises UsageError, or UserError without Pillow."""
     from p2pblog import pictures
     from p2pblog.core.media import may_tell_places, plain_name, sniff
 
     name, data, thumb = plain_name(path), _read(path), None
     shown = clean_line(name)
+    if picture is not None and sniff(data) not in pictures.FORMATS:
+        raise UsageError(f"{shown} is no {picture}: {words.PICTURES}")
     if not keep_metadata and sniff(data) in pictures.FORMATS:
         data, thumb = pictures.cleaned(data, shown)
     elif not keep_metadata and may_tell_places(data):
@@ -112,7 +130,7 @@ def hand_over(session: Session, data: bytes, moved: Callable[[int], None]) -> st
 @click.argument("file", metavar="HASH")
 @click.option("--save", "place", metavar="FILE", help="Fetch it from whoever has it, and save it there.")
 def media(session: Session, file: str, place: str | None) -> None:
-    """A file of a notice: what it is and how much of it is here; with --save, the file itself."""
+    """A file of a notice or a profile: what it is and how much of it is here; with --save, the file itself."""
     wanted = words.check_id(file)
     document: MediaDocument = session.ask("media", file=wanted)
     if place is None:

@@ -32,14 +32,34 @@ if TYPE_CHECKING:
     multiple=True,
     help='Where you are found elsewhere, up to 8 times; "" for nowhere.',
 )
-def profile(session: Session, address: str | None, name: str | None, bio: str | None, links: tuple[str, ...]) -> None:
+@click.option("--avatar", metavar="FILE", help='A picture that stands for you, without its metadata; "" for none.')
+@click.option("--banner", metavar="FILE", help='A wide picture for the top of your page; "" for none.')
+def profile(
+    session: Session,
+    address: str | None,
+    name: str | None,
+    bio: str | None,
+    links: tuple[str, ...],
+    avatar: str | None,
+    banner: str | None,
+) -> None:
     """Show a profile: your own, or that of ADDRESS; or change your own. What you do not name stays as it is."""
     address = None if address is None else words.check_utf8(address, "the address")
     name = None if name is None else words.check_name(name)
     bio = None if bio is None else words.check_bio(bio)
     chosen = words.check_links(links) if links else None
-    document = session.ask("profile", name=name, bio=bio, links=chosen, address=address)
+    changes = {"name": name, "bio": bio, "links": chosen, **_pictures(session, {"avatar": avatar, "banner": banner})}
+    document = session.ask("profile", address=address, **changes)
     session.show(document, lambda: _profile_page(session, document))
+
+
+def _pictures(session: Session, paths: dict[str, str | None]) -> dict[str, list[dict[str, str]] | None]:
+    """Hand pictures to the node; an empty path is no picture, and None leaves what there is."""
+    if not any(paths.values()):
+        return {what: None if path is None else [] for what, path in paths.items()}
+    from p2pblog.commands.files import hand_over_pictures  # only who sets one pays for it
+
+    return hand_over_pictures(session, paths)
 
 
 def _profile_page(session: Session, profile: ProfileDocument) -> Page:

@@ -48,6 +48,8 @@ class ProfileDocument(TypedDict):
     name: str | None
     bio: str | None
     links: list[str]
+    avatar: FileDocument | None
+    banner: FileDocument | None
     pinned: list[str]
     petname: str | None
     lookalike: str | None
@@ -415,6 +417,8 @@ class NodeApi(Protocol):
         bio: str | None = None,
         links: list[str] | None = None,
         address: str | None = None,
+        avatar: Sequence[FileArgument] | None = None,
+        banner: Sequence[FileArgument] | None = None,
     ) -> ProfileDocument: ...
     async def dm(self, to: list[str], text: str) -> WrittenDocument: ...
     async def dms(self, limit: int = 20, before: str | None = None) -> list[DmDocument]: ...

@@ -67,6 +67,8 @@ ROUTES: dict[str, dict[str, Argument]] = {
         "bio": Argument.OPTIONAL_TEXT,
         "links": Argument.OPTIONAL_TEXTS,
         "address": Argument.OPTIONAL_TEXT,
+        "avatar": Argument.FILES,
+        "banner": Argument.FILES,
     },
     "dm": {"to": Argument.TEXTS, "text": Argument.TEXT},
     "dms": {"limit": Argument.ROWS, "before": Argument.OPTIONAL_TEXT},

@@ -34,7 +34,7 @@ from p2pblog.core.identity import IDENTITY_BYTES_MAX, Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.media import FileHash, distinct_files, table_of
 from p2pblog.core.passphrase import SEALED_BYTES_MAX
-from p2pblog.core.payload import LogStart, Note
+from p2pblog.core.payload import LogStart
 from p2pblog.core.runs import VerifiedRun, check_run, encode_run
 from p2pblog.errors import BadChain, BadStatement, Malformed, RemoteProtocolError, TooLarge
 
@@ -229,9 +229,8 @@ def check_belongs(identity: Identity, run: VerifiedRun) -> None:
 
 
 def files_of(run: VerifiedRun) -> set[FileHash]:
-    """The files, and their thumbnails, that the notes of a run have."""
-    said = (payloads.decode(data) for data in run.payloads if data is not None)
-    return {file for note in said if isinstance(note, Note) for file in distinct_files(note.media)}
+    """The files, and their thumbnails, that the notes and profiles of a run have."""
+    return {file for data in run.payloads for file in distinct_files(payloads.files_in(data))}
 
 
 def check_file(file: FileHash, data: bytes) -> None:

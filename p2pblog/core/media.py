@@ -26,6 +26,7 @@ PIECES_MAX = FILE_BYTES_MAX // PIECE_BYTES
 UNKNOWN_TYPE = "application/octet-stream"
 TYPES = ("application/pdf", "image/gif", "image/jpeg", "image/png", "image/webp", "text/plain", UNKNOWN_TYPE)
 """What a file may be called; whatever else a notice claims is UNKNOWN_TYPE to a reader."""
+PICTURE_TYPES = tuple(kind for kind in TYPES if kind.startswith("image/"))
 
 
 @dataclass(frozen=True)

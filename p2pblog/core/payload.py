@@ -30,7 +30,7 @@ from p2pblog.config import (
 from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.links import is_link
-from p2pblog.core.media import Attachment
+from p2pblog.core.media import PICTURE_TYPES, Attachment
 from p2pblog.core.polls import Poll
 from p2pblog.errors import LocalProtocolError, Malformed, RemoteProtocolError
 
@@ -171,6 +171,14 @@ class Profile:
     name: str
     bio: str = ""
     links: tuple[str, ...] = ()
+    avatar: Attachment | None = None
+    """A picture that stands for the person."""
+    banner: Attachment | None = None
+    """A wide picture above what they write."""
+
+    @property
+    def pictures(self) -> tuple[Attachment, ...]:
+        return tuple(picture for picture in (self.avatar, self.banner) if picture is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +226,14 @@ def encode(payload: Payload) -> bytes:
             fields = {"of": of.value, "choice": choice}
         case Delete(of, replaces):
             fields = {"of": of.value, "replaces": _ids(replaces)}
-        case Profile(name, bio, links):
-            fields = {"name": name, "bio": bio or None, "links": list(links) or None}
+        case Profile(name, bio, links, avatar, banner):
+            fields = {
+                "name": name,
+                "bio": bio or None,
+                "links": list(links) or None,
+                "avatar": None if avatar is None else avatar.value,
+                "banner": None if banner is None else banner.value,
+            }
         case Dm(boxes, sealed):
             fields = {"boxes": boxes, "sealed": sealed}
         case Unknown():
@@ -333,11 +347,24 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
                 _text(fields.get("name"), NAME_CHARACTERS_MAX, 4 * NAME_CHARACTERS_MAX),
                 _text(fields.get("bio", ""), BIO_CHARACTERS_MAX, 4 * BIO_CHARACTERS_MAX),
                 _links(fields.get("links", [])),
+                _picture(fields.get("avatar")),
+                _picture(fields.get("banner")),
             )
         case "dm":
             return _dm(codec.as_bytes(fields.get("boxes")), codec.as_bytes(fields.get("sealed")))
         case _:
             return Unknown(kind)
+
+
+def files_in(data: bytes | None) -> tuple[Attachment, ...]:
+    """The files that a note or a profile has, as it was signed; none without a payload."""
+    match None if data is None else decode(data):
+        case Note(media=media):
+            return media
+        case Profile() as profile:
+            return profile.pictures
+        case _:
+            return ()
 
 
 def _links(value: Any) -> tuple[str, ...]:
@@ -366,6 +393,12 @@ def _beside(fields: dict[str, Any]) -> tuple[str | None, str | None]:
 def _media(value: Any) -> tuple[Attachment, ...]:
     items = codec.as_list(value, length_max=FILES_PER_NOTE_MAX)
     return tuple(Attachment.from_value(item) for item in items)
+
+
+def _picture(value: Any) -> Attachment | None:
+    """A file of any other kind is left out: a later version may know more, and its profile still has a name."""
+    file = None if value is None else Attachment.from_value(value)
+    return file if file is not None and file.type in PICTURE_TYPES else None
 
 
 def _dm(boxes: bytes, sealed: bytes) -> Dm:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from p2pblog.pages.values import TEXT_COLUMNS_MAX, counted, fields, short_id, sized
-from p2pblog.terminal import Page, Piece, Style, clean_line, clean_text, fit, line, width, wrap
+from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_text, fit, line, width, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,17 +27,20 @@ def file_lines(files: Sequence[FileDocument], inner: str, columns: int, *, is_hi
         return [line(inner, Piece(f"({counted(len(files), 'file')})", Style.DIM))] if files else []
     page: Page = []
     for file in files:
-        tail = f" · {sized(file['size'])} · "
-        room = columns - width(inner) - 2 - width(tail) - len(short_id(file["hash"]))
-        name = fit(clean_line(file["name"]), max(8, room))
-        page.append(
-            line(inner, "+ ", Piece(name, Style.BOLD), Piece(tail, Style.DIM), Piece(short_id(file["hash"]), Style.ID))
-        )
+        page.append(file_line(f"{inner}+ ", file, columns))
         told = wrap(clean_text(file["alt"]).strip(), min(columns, TEXT_COLUMNS_MAX) - width(inner) - 2)
         page += [line(inner, "  ", text) for text in told if text]
         if not file["alt"].strip():
             page.append(line(inner, "  ", Piece("(no description)", Style.DIM)))
     return page
+
+
+def file_line(lead: str, file: FileDocument, columns: int) -> Line:
+    """A file behind `lead`: name, size and the hash to type."""
+    tail = f" · {sized(file['size'])} · "
+    room = columns - width(lead) - width(tail) - len(short_id(file["hash"]))
+    name = fit(clean_line(file["name"]), max(8, room))
+    return line(lead, Piece(name, Style.BOLD), Piece(tail, Style.DIM), Piece(short_id(file["hash"]), Style.ID))
 
 
 def media_page(media: MediaDocument, columns: int) -> Page:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from p2pblog.pages.files import file_line
 from p2pblog.pages.notices import Known, notice_lines
 from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, fields, name_warning, short_id, table, try_line, who
 from p2pblog.terminal import Page, Piece, Style, clean_line, clean_name, clean_text, line, wrap
@@ -47,6 +48,8 @@ def profile_page(
     page += [line("  ", text) for text in bio]
     for link in profile["links"]:  # cut where it is too long: what wraps to the first column could be anything
         page += [line("  ", part) for part in wrap(clean_line(link), columns - 2)]
+    for what, picture in (("avatar", profile["avatar"]), ("banner", profile["banner"])):
+        page += [] if picture is None else [file_line(f"  {what}: ", picture, columns)]
     if profile["pinned"]:
         page += [line(), line(Piece(f"Pinned ({len(profile['pinned'])}):", Style.DIM))]
     for notice in pinned:

@@ -96,7 +96,7 @@ class TimelineQuery:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A shown notice that has a file, as its file or as its thumbnail."""
+    """A shown notice or profile (`notice`) that has a file, as its file or as its thumbnail."""
 
     notice: EntryId
     author: IdentityHash
@@ -104,7 +104,7 @@ class Reference:
 
 
 REFERENCES_MAX = 8
-"""Notices told of that refer to one file: whose feeds those are says whom to ask for it."""
+"""Entries told of that refer to one file: whose feeds those are says whom to ask for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,7 @@ class Store(Protocol):
         refers to, ascending."""
 
     async def references(self, file: FileHash) -> list[Reference]:
-        """Shown notices that refer to a file, by where they stand in the store; at most REFERENCES_MAX."""
+        """Shown notices and profiles that refer to a file, by where they stand in the store; at most REFERENCES_MAX."""
 
     async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         """(name, bio) by the newest profile entry held."""

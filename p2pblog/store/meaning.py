@@ -10,7 +10,8 @@ what hides what never runs in a circle and does not depend on the order of arriv
 * A like or boost counts while it is shown, once for each identity.
 * A notice is pinned while it is shown and so is a pin by its own author that names it; the newest PINS_MAX count.
 * A vote counts while it is shown, by the rule of `core.polls.tally`.
-* A file is *referred to* by the shown notices that have it, strays included: only such a file is given to peers.
+* A file is *referred to* by the shown notices and profiles that have it, strays included, older profiles as
+  well as the newest: only such a file is given to peers.
 * An edit counts while it is shown and its identity is that of the notice. Of each device its last edit of a notice
   counts; of these, those that no other names as replaced; of what is left the one with the highest id.
 * A notice stands under each tag of its text, as edited, wherever its author's timeline shows it.
@@ -64,7 +65,7 @@ STAND_FOR = (*REACTIONS, Kind.VOTE, Kind.EDIT)
 class Meaning:
     """`of`: the id replied to, boosted, liked, pinned, voted on or edited. `deletes`: the ids taken back, ascending.
     `tags`: of the text. `replaces`: the edits that an edit replaces. `to`: whom it answers, mentions, quotes, boosts or
-    likes. `choice`: a vote's. `files`: the hashes of a notice's files and their thumbnails."""
+    likes. `choice`: a vote's. `files`: the hashes of a notice's or profile's files and their thumbnails."""
 
     kind: Kind
     of: EntryId | None = None
@@ -101,8 +102,8 @@ def meaning_of(payload: bytes | None) -> Meaning:
             return Meaning(Kind.VOTE, of.id, choice=choice)
         case Delete(of, replaces):
             return Meaning(Kind.DELETE, None, tuple(sorted({of.id, *replaces})))
-        case Profile():
-            return _PROFILE
+        case Profile() as profile:
+            return Meaning(Kind.PROFILE, files=distinct_files(profile.pictures)) if profile.pictures else _PROFILE
         case Dm():
             return _DM
         case _:

@@ -16,7 +16,7 @@ from p2pblog.config import (
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.media import FileHash
-from p2pblog.core.payload import Profile
+from p2pblog.core.payload import Profile, files_in
 from p2pblog.core.polls import Ballot
 from p2pblog.core.quiet import Voted
 from p2pblog.core.timelines import Row
@@ -48,7 +48,6 @@ from p2pblog.store.meaning import (
     is_retractable,
     meaning_of,
     news_of,
-    note_of,
     profile_of,
     quoted_id,
     vouched_to,
@@ -303,8 +302,8 @@ class MemoryReading(MemoryDesk):
         return [file for file in named if self._referring(file)][:2]
 
     async def references(self, file: FileHash) -> list[Reference]:
-        held = [(each.entry.id, each.log.identity, note_of(each.entry.payload)) for each in self._referring(file)]
-        found = [Reference(id, whose, each) for id, whose, note in held for each in note.media if file in each.files]
+        held = [(each.entry.id, each.log.identity, files_in(each.entry.payload)) for each in self._referring(file)]
+        found = [Reference(id, whose, each) for id, whose, files in held for each in files if file in each.files]
         return found[:REFERENCES_MAX]
 
     def _referring(self, file: FileHash) -> list[_Held]:

@@ -216,9 +216,24 @@ def _to_version_11(db: sqlite3.Connection) -> None:
     """Notices that are shown come to stand under their files: those that came before this version knew of any."""
     for statement in statements(_VERSION_11):
         db.execute(statement)
-    rows = db.execute(_MAY_HAVE_FILES).fetchall()
+    _enter_files(db, _MAY_HAVE_FILES)
+
+
+def _enter_files(db: sqlite3.Connection, which: str) -> None:
+    rows = db.execute(which).fetchall()
     files = sorted((file, key) for key, payload in rows for file in meaning_of(payload).files)
     db.executemany("INSERT OR IGNORE INTO attachment VALUES (?, ?)", files)
+
+
+_MAY_HAVE_PICTURES = """
+SELECT e.key, e.payload FROM profile p JOIN entry e ON e.key = p.key
+WHERE instr(e.payload, X'A6617661746172') OR instr(e.payload, X'A662616E6E6572')
+"""
+
+
+def _to_version_12(db: sqlite3.Connection) -> None:
+    """Profiles that are shown come to stand under their pictures: those that came from nodes of a later version."""
+    _enter_files(db, _MAY_HAVE_PICTURES)
 
 
 _VERSION_4 = """
@@ -260,6 +275,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _to_version_9,
     _to_version_10,
     _to_version_11,
+    _to_version_12,
 )
 """Step n brings a database of version n - 1 to version n."""
 

@@ -63,7 +63,8 @@ _ITEM = """SELECT e.key, e.sort, e.id, e.kind, e."of", e.payload IS NOT NULL,
            EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key),
            CASE WHEN e.kind IN (2, 3, 8, 10) OR e.kind = 1 AND (e."of" IS NOT NULL OR instr(e.payload, X'23')
            OR instr(e.payload, X'40') OR instr(e.payload, CAST('quote' AS BLOB))
-           OR instr(e.payload, CAST('media' AS BLOB))) THEN e.payload END FROM entry e"""
+           OR instr(e.payload, CAST('media' AS BLOB))) OR e.kind = 5 AND (instr(e.payload, CAST('avatar' AS BLOB))
+           OR instr(e.payload, CAST('banner' AS BLOB))) THEN e.payload END FROM entry e"""
 """With the payload of a vote, and of what may have tags or files, or be said to somebody."""
 
 

@@ -26,7 +26,7 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Located
 from p2pblog.core.media import FileHash
-from p2pblog.core.payload import Profile
+from p2pblog.core.payload import Profile, files_in
 from p2pblog.core.polls import Ballot
 from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.timelines import Row
@@ -55,7 +55,6 @@ from p2pblog.store.meaning import (
     called,
     compose,
     news_of,
-    note_of,
     profile_of,
     quoted_id,
     walk_thread,
@@ -471,7 +470,7 @@ def references(db: sqlite3.Connection, file: FileHash) -> list[Reference]:
     return [
         Reference(shown.id, IdentityHash(shown.author), attachment)
         for shown in found
-        for attachment in note_of(shown.payload).media
+        for attachment in files_in(shown.payload)
         if file in attachment.files
     ][:REFERENCES_MAX]
 

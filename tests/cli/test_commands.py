@@ -213,11 +213,11 @@ def test_arguments_reach_the_node_as_they_were_typed(alice: Alice, node: FakeNod
     alice.gets("timeline", "-n", "7", "--before", notice["id"], "--author", "bob", "--tag", "#Bees")
     alice.gets("profile", "--bio", "")
 
-    nothing = {"poll": None, "closes": None}
+    nothing, no_pictures = {"poll": None, "closes": None}, {"avatar": None, "banner": None}
     assert node.calls == [
         ("post", {"text": "  two\n lines ☼ ", "reply_to": "5feceb66", "cw": "the end", "lang": "pt-BR", **nothing}),
         ("timeline", {"limit": 7, "before": notice["id"], "author": "bob", "tag": "bees", "of_list": None}),
-        ("profile", {"name": None, "bio": "", "links": None, "address": None}),
+        ("profile", {"name": None, "bio": "", "links": None, "address": None, **no_pictures}),
     ]
 
 

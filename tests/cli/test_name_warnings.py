@@ -97,7 +97,7 @@ def test_the_list_of_those_whom_one_follows_marks_them(columns: int) -> None:
 def test_a_new_follow_and_ones_own_name_are_marked() -> None:
     follow = render(people.follow_page(a_follow(MALLORY, name="bob", lookalike=BOB), NOW_MS), colour=False)
     own: Any = {"address": ALICE, "name": "bob", "bio": None, "lookalike": BOB}
-    own |= {"links": [], "pinned": [], "petname": None}
+    own |= {"links": [], "avatar": None, "banner": None, "pinned": [], "petname": None}
 
     assert follow == "bob (mmmmmmmm) ⚠ not bbbbbbbb: 1 entry held\n"
     assert "bob ⚠ not bbbbbbbb\n" in render(people.profile_page(own, [], NOW_MS, 80, NOTHING_KNOWN), colour=False)

@@ -39,6 +39,7 @@ def test_links_are_replaced_together(alice: Alice, node: FakeNode) -> None:
     alice.gets("profile", "--link", " https://example.org ", "--link", "mailto:a@example.org", "--name", "al")
     assert node.calls[-1][1] == {
         "name": "al", "bio": None, "links": ["https://example.org", "mailto:a@example.org"], "address": None,
+        "avatar": None, "banner": None,
     }  # fmt: skip
     assert alice.types("profile").stdout.splitlines()[-2:] == ["  https://example.org", "  mailto:a@example.org"]
     alice.gets("profile", "--link", "")
@@ -81,6 +82,7 @@ def test_somebody_elses_profile_is_shown(alice: Alice, node: FakeNode) -> None:
 def test_hostile_links_stay_in_their_place() -> None:
     profile: Any = {
         "address": BOB, "name": None, "bio": None, "petname": None, "pinned": [], "lookalike": None,
+        "avatar": None, "banner": None,
         "links": ["https://x/" + "mallory(bbbbbbbb)·" * 20, "https://x/\x1b[2J\u202e\r\n"],
     }  # fmt: skip
     page = people.profile_page(profile, [], NOW_MS, 80, notices.NOTHING_KNOWN)

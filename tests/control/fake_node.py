@@ -39,6 +39,7 @@ class FakeNode:
         self.name: str | None = "alice"
         self.bio: str | None = None
         self.links: list[str] = []
+        self.pictures: dict[str, Any] = {"avatar": None, "banner": None}
         self.notices: list[dict[str, Any]] = []
         self.follows: dict[str, dict[str, Any]] = {}
         self.peer_rows: list[dict[str, Any]] = []
@@ -182,7 +183,7 @@ class FakeNode:
             "name": told["name"],
             "type": sniff(data),
             "size": len(data),
-            "alt": told["alt"],
+            "alt": told.get("alt", ""),
             "thumb": None,
         }
 
@@ -321,13 +322,15 @@ class FakeNode:
         bio: str | None = None,
         links: list[str] | None = None,
         address: str | None = None,
+        avatar: Any = None,
+        banner: Any = None,
     ) -> dict[str, Any]:
-        self._called("profile", name=name, bio=bio, links=links, address=address)
+        self._called("profile", name=name, bio=bio, links=links, address=address, avatar=avatar, banner=banner)
         if address is not None:
             row = next((row for row in self.follows.values() if address in (row["address"], row["petname"])), None)
             if row is None:
                 raise NotFound("nothing of theirs is here")
-            empty = {"bio": None, "links": [], "pinned": []}
+            empty = {"bio": None, "links": [], "avatar": None, "banner": None, "pinned": []}
             return {
                 "address": row["address"],
                 "name": row["name"],
@@ -338,7 +341,10 @@ class FakeNode:
         self.links = self.links if links is None else links
         self.name = self.name if name is None else name
         self.bio = self.bio if bio is None else bio
-        told = {"address": ALICE, "name": self.name, "bio": self.bio, "links": self.links}
+        for what, files in (("avatar", avatar), ("banner", banner)):
+            if files is not None:
+                self.pictures[what] = self.file(self.uploads.pop(files[0]["upload"]), files[0]) if files else None
+        told = {"address": ALICE, "name": self.name, "bio": self.bio, "links": self.links, **self.pictures}
         return {**told, "pinned": list(self.pinned), "petname": None, "lookalike": None}
 
     async def follow(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from values import VALUES
 
 from p2pblog.config import (
+    FILE_BYTES_MAX,
     NAME_CHARACTERS_MAX,
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
@@ -21,6 +22,7 @@ from p2pblog.config import (
     WARNING_CHARACTERS_MAX,
 )
 from p2pblog.core import codec
+from p2pblog.core.media import PICTURE_TYPES, Attachment, FileHash
 from p2pblog.core.payload import (
     REPLACES_MAX,
     Boost,
@@ -49,8 +51,17 @@ HASHES = st.binary(min_size=32, max_size=32)
 REFS: st.SearchStrategy[Ref] = st.builds(Ref, HASHES, HASHES, st.integers(1, 2**32 - 1), HASHES)
 LANGUAGES = st.sampled_from([None, "en", "pt-BR", "zh-Hant-TW", "x-private", "de-1996"])
 FIELDS = ("identity", "text", "reply_to", "of", "replaces", "name", "bio", "cw", "lang", "poll", "choice", "links",
-          "quote", "imported", "media")  # fmt: skip
+          "quote", "imported", "media", "avatar", "banner")  # fmt: skip
 LINKS = st.sampled_from(["https://example.org/ä?b#c", "mailto:a@example.org", f"p2pblog:{'a' * 56}"])
+PICTURES = st.builds(
+    Attachment,
+    HASHES,
+    st.sampled_from(["bees.jpg", "é" * 50]),
+    st.sampled_from(PICTURE_TYPES),
+    st.integers(1, FILE_BYTES_MAX),
+    st.text(max_size=20),
+    st.none() | HASHES,
+)
 POLLS = st.builds(
     Poll, st.lists(st.text(min_size=1, max_size=20), min_size=2, max_size=10).map(tuple), st.integers(0, 2**53 - 1)
 )
@@ -76,7 +87,14 @@ PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
     st.builds(Pin, REFS),
     st.builds(Vote, REFS, st.integers(1, VOTE_CHOICE_MAX)),
     st.builds(Delete, REFS, st.lists(HASHES, max_size=REPLACES_MAX).map(tuple)),
-    st.builds(Profile, st.text(max_size=50), st.text(max_size=100), st.lists(LINKS, max_size=8).map(tuple)),
+    st.builds(
+        Profile,
+        st.text(max_size=50),
+        st.text(max_size=100),
+        st.lists(LINKS, max_size=8).map(tuple),
+        st.none() | PICTURES,
+        st.none() | PICTURES,
+    ),
 )
 
 
@@ -141,11 +159,12 @@ def test_the_longest_notes_are_understood_and_no_longer_ones() -> None:
         Note("\U0001f30d" * 3_751),
         Note("half a pair: \ud800"),
         Profile("x" * (NAME_CHARACTERS_MAX + 1)),
+        Profile("Alice", avatar=Attachment(FileHash(bytes(32)), "a.txt", "text/plain", 1)),
         Delete(NOTICE, (NOTICE.id,) * (REPLACES_MAX + 1)),
         Like(Ref(NOTICE.identity, NOTICE.device, 0, NOTICE.id)),
         Unknown("poll"),
     ],
-    ids=["long", "long in bytes", "surrogate", "long name", "17 versions", "entry 0", "unknown"],
+    ids=["long", "long in bytes", "surrogate", "long name", "avatar of words", "17 versions", "entry 0", "unknown"],
 )
 def test_we_never_say_what_nobody_understands(payload: Payload) -> None:
     with pytest.raises(LocalProtocolError):

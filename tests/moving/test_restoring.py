@@ -18,7 +18,7 @@ from p2pblog.core.address import Link
 from p2pblog.core.archive import Secrets
 from p2pblog.core.identity import Policy, state_rotate
 from p2pblog.core.media import Attachment, table_of
-from p2pblog.core.payload import Note
+from p2pblog.core.payload import Note, Profile
 from p2pblog.errors import UserError
 
 
@@ -58,6 +58,18 @@ def test_a_home_is_made_with_keys_of_its_own(alice: Person, tmp_path: Path) -> N
     assert {keys.inception for keys in made} == {alice.identity.inception}
     assert {keys.name for keys in made} == {"Alice"}
     assert len({alice.device.public, *(key.public for keys in made for key in (keys.device, keys.node))}) == 5
+
+
+def test_the_pictures_of_a_profile_come_too(alice: Person, tmp_path: Path) -> None:
+    face = b"\xff\xd8\xffface"
+    file = table_of(face).file
+    alice.log.write(Profile("Alice", avatar=Attachment(file, "me.jpg", "image/jpeg", len(face))))
+    members = members_of(alice) | {archive.file_name(file): face}
+    home = Home(tmp_path / "home")
+    with open_archive(packed(tmp_path / "a.zip", alice, members, entries=72)) as opened:
+        opened.check(lambda share: None)
+        restoring.restore(home, opened, Secrets(alice.root.seed, alice.device.seed), [], NOON, lambda share: None)
+    assert (home.media / "own" / file.hex()).read_bytes() == face
 
 
 def test_files_come_with_the_notices_that_are_shown(alice: Person, tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ async def test_a_follower_sees_name_bio_links_and_pins(autojump_clock: MockClock
             "name": "Alice",
             "bio": "Bees",
             "links": ["https://example.org", "mailto:a@example.org"],
+            "avatar": None,
+            "banner": None,
             "pinned": [notice],
             "petname": None,
             "lookalike": None,

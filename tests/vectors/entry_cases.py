@@ -271,6 +271,15 @@ def _later(ref: Ref) -> dict[str, bytes]:
         "profile with a link of 201 characters": raw(
             {"links": ["https://" + "x" * 193], "name": "A", "type": "profile"}
         ),
+        "profile with an avatar and a banner": encode(
+            Profile("Alice", "", (), PICTURE, replace(PICTURE, name="wide.jpg"))
+        ),
+        "profile with a banner only": encode(Profile("Alice", banner=PICTURE)),
+        "profile with an avatar that is no picture, which is left out": raw(
+            {"avatar": LETTER.value, "name": "A", "type": "profile"}
+        ),
+        "profile with an avatar by its name alone": raw({"avatar": "bees.jpg", "name": "A", "type": "profile"}),
+        "profile with a list of banners": raw({"banner": [PICTURE.value], "name": "A", "type": "profile"}),
         "pin": encode(Pin(ref)),
         "a pin of nothing": raw({"type": "pin"}),
         "a poll": encode(Note("Tea or coffee?", poll=Poll(("tea", "coffee"), NOON))),

@@ -133,8 +133,10 @@ def read_payload_case(given: str) -> Any:
             return {"understood": True, "type": "vote", "of": _ref_fields(of), "choice": choice}
         case Delete(of, replaces):
             return {"understood": True, "type": "delete", "of": _ref_fields(of), "replaces": list(replaces)}
-        case Profile(name, bio, links):
+        case Profile(name, bio, links, avatar, banner):
             told = {"name": name, "bio": bio, **({"links": list(links)} if links else {})}
+            for what, picture in (("avatar", avatar), ("banner", banner)):
+                told |= {} if picture is None else {what: _attachment_fields(picture)}
             return {"understood": True, "type": "profile", **told}
         case Dm(boxes, sealed):
             return {"understood": True, "type": "dm", "boxes": boxes, "sealed": sealed}
