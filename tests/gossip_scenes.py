@@ -11,6 +11,7 @@ import heapq
 import random
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from typing import Any, TypeVar
 
@@ -67,6 +68,7 @@ def done(work: Coroutine[Any, Any, T]) -> T:
     raise AssertionError("the dict store waited for something")
 
 
+@cache
 def node_key(name: str) -> NodeKey:
     return NodeKey(key_pair(f"{name}/node").public)
 
