@@ -33,7 +33,7 @@ def mute(session: Session, address: str | None, tag: str | None, word: str | Non
     """See somebody, a tag or a word no more in your timelines. Nobody hears of it."""
     meant = _meant(address, tag, word, "mute")
     if lasting is not None:
-        words.check_duration(words.check_utf8(lasting, "the time"))
+        words.check_duration(lasting)
     document = session.ask("mute", **meant, lasting=lasting)
     session.show(document, lambda: pages.mute_page(document, True, now_ms()))
 

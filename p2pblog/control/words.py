@@ -148,13 +148,18 @@ def check_poll(options: Sequence[str], text: str) -> list[str]:
 
 def check_lasting(text: str) -> int:
     """How long a poll is open, as `90min`, `24h` or `7d`, in ms. Raises UsageError."""
-    found = re.fullmatch(r"([0-9]{1,6}) ?(m|min|h|d)", check_utf8(text, "the time").strip())
-    if found is None:
+    lasting_ms = _length_ms(text)
+    if lasting_ms is None:
         raise UsageError("how long a poll is open is written as 90min, 24h or 7d")
-    lasting_ms = int(found[1]) * UNITS_MS[found[2]]
     if not POLL_OPEN_MS_MIN <= lasting_ms <= POLL_OPEN_MS_MAX:
         raise UsageError("a poll is open for 5 minutes to 30 days")
     return lasting_ms
+
+
+def _length_ms(text: str) -> int | None:
+    """What a person typed as a length of time: a number, and m or min, h, d; None for anything else."""
+    found = re.fullmatch(r"([0-9]{1,10}) ?(m|min|h|d)", check_utf8(text, "the time").strip().lower())
+    return None if found is None else int(found[1]) * UNITS_MS[found[2]]
 
 
 def check_choice(text: str) -> int:
@@ -178,11 +183,9 @@ def check_words(text: str) -> str:
 
 def check_duration(text: str) -> int:
     """How long `7d`, `12h` or `30m` is, in ms. Raises UsageError: no such thing, or not a minute to a year."""
-    count, unit = text.strip()[:-1], text.strip()[-1:].lower()
-    minutes = {"m": 1, "h": 60, "d": 24 * 60}.get(unit)
-    if minutes is None or not (count.isascii() and count.isdigit()):
+    length = _length_ms(text)
+    if length is None:
         raise UsageError("a time is written 30m, 12h or 7d")
-    length = int(count[:10]) * minutes * 60_000
     if not MUTE_MS_MIN <= length <= MUTE_MS_MAX:
         raise UsageError("a mute lasts a minute to 366 days; without a time it has no end")
     return length

@@ -188,9 +188,6 @@ class SimNode:
         """Decide, then start what was decided."""
         self.perform(self.machine.handle(event, self.network.loop.now))
 
-    def _feed_later(self, event: Event) -> None:
-        self._at(self.network.loop.now_us, self.feed, event)
-
     def after_us(self, wait_us: int, do: Callable[..., None], *args: object) -> None:
         """Call it after so long, unless this run of the daemon has ended."""
         self._at(self.network.loop.now_us + wait_us, do, *args)
