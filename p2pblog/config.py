@@ -356,6 +356,8 @@ THREAD_FETCH_S = 8.0
 """How long `thread --fetch` looks in all: a look-up in the DHT takes some 3 s, and a person waits for it."""
 THREAD_FETCH_DEPTH_MAX = 64
 """Notices fetched by one `thread --fetch`, each of which only the one below it names; asked again, it goes on."""
+THREAD_FETCH_ANSWERS_MAX = 32
+"""Answers to one notice that one `thread --fetch` follows pointers to: two look-ups for each, as many as go at once."""
 THREAD_FETCH_REFS_MAX = 3
 """Different places asked for one notice, where those who answer it don't agree where it is."""
 WRITES_PER_COMMIT_MAX = 64
