@@ -288,11 +288,11 @@ OFFERS_PER_PEER_MAX = 128
 OFFERS_MAX = 512
 """Entries that wait, in all: 10 MB at most, 1 MB as they come."""
 OFFERS_AT_ONCE = 32
-OFFERS_PER_S = 0.25
-"""What we offer over one link: so many entries at once, then one each four seconds."""
+OFFERS_PER_S = 0.05
+"""What we offer over one link: so many entries at once, then one each twenty seconds: half an hour for the rest."""
 OFFERS_HEEDED_MAX = 64
-OFFERS_HEEDED_PER_S = 0.5
-"""What we heed of one link: twice that."""
+OFFERS_HEEDED_PER_S = 0.1
+"""What we heed of one link: twice that. A liar with ever new identities needs a day to fill STRAYS_MAX."""
 OFFERS_EXCESS_MAX = 512
 """Entries offered beyond that which are only left unheard; more end the link."""
 OFFERS_ASKED_MAX = 1_024
