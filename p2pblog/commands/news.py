@@ -34,6 +34,8 @@ def notifications(context: click.Context, session: Session, limit: int, before: 
     follows = [] if session.json else follows_of(session)
     called = {follow["address"]: follow["petname"] for follow in follows}
     session.show(document, lambda: pages.notifications_page(document, called, now_ms(), unread, before is not None))
+    if not session.json and before is None and session.ask("timeline", limit=1, strangers=True):
+        session.tell(pages.strangers_page(f"{session.command} timeline --strangers"))
 
 
 @notifications.command("read", epilog="\b\nExample:\n  p2pblog notifications read")
