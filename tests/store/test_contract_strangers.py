@@ -171,12 +171,13 @@ async def test_a_vouch_that_came_first_holds_for_what_comes_later(store: Store) 
 
 @on_both_stores
 async def test_a_conversation_below_our_own_notices(store: Store) -> None:
-    """Alice's notice; eve answers it, mallory eve and then bob; bob, whom she follows, answers both."""
+    """Alice's notice; eve answers it, mallory eve and then bob; bob, whom she follows, answers all three."""
     alice, note = await alice_is_here(store)
     bob, eve, mallory = person("bob"), person("eve"), person("mallory")
     hi = eve.log.note("hi", reply_to=note)
     behind = mallory.log.note("hi eve", reply_to=hi)
     known = bob.log.note("who are you?", reply_to=hi)
+    deep = bob.log.note("and you?", reply_to=behind)
     his = bob.log.note("well", reply_to=note)
     aside = mallory.log.note("to bob", reply_to=his)
     to_her = mallory.log.note(f"@{spell(alice.hash)}!", reply_to=his)
@@ -184,14 +185,14 @@ async def test_a_conversation_below_our_own_notices(store: Store) -> None:
     for log, entries in ((eve.log, [hi]), (mallory.log, [behind, aside, to_her])):
         await stray(store, log, *entries)
     notices, waits = await below(store, note)
-    assert set(notices) == {note.id, known.id, his.id, aside.id}
+    assert set(notices) == {note.id, known.id, deep.id, his.id, aside.id}
     assert set(waits) == {hi.id, to_her.id}
     notices, waits = await below(store, hi)  # what is asked for is there, with what others say below it
-    assert set(notices) == {note.id, hi.id, behind.id, known.id, his.id, aside.id}
+    assert set(notices) == {note.id, hi.id, behind.id, known.id, deep.id, his.id, aside.id}
     assert waits == [to_her.id]
-    assert set((await below(store, to_her))[0]) == {note.id, known.id, his.id, aside.id, to_her.id}
+    assert set((await below(store, to_her))[0]) == {note.id, known.id, deep.id, his.id, aside.id, to_her.id}
     await store.put_admitted(eve.hash, LATER)
-    assert set((await below(store, note))[0]) == {note.id, hi.id, behind.id, known.id, his.id, aside.id}
+    assert set((await below(store, note))[0]) == {note.id, hi.id, behind.id, known.id, deep.id, his.id, aside.id}
 
 
 @on_both_stores
