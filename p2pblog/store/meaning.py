@@ -429,12 +429,18 @@ def walk_thread(notice: EntryId, find: Callable[[EntryId], Node | None], replies
     return Walk(path[-1], tuple(_oldest_first(nodes)), missing, tuple(_oldest_first(apart)))
 
 
+LIARS_PASSED_MAX = 10
+"""So many times as many replies to a notice of ours as a conversation holds are looked through for those of people whom
+we know. Who names somebody else as the author of what they answer says nothing to us: it waits nowhere, but is in the
+way here."""
+
+
 def _descend(
     path: Sequence[EntryId], look_up: Callable[[EntryId], Node | None], replies: Replies, notices_max: int
 ) -> tuple[dict[EntryId, None], dict[EntryId, None]]:
     """The ids of `path`, root first, and of all replies below the root; a parent always before its children. Beside
     them those that wait, and what strangers answer to these: however many they are, they take nobody's place."""
-    within, waiting = dict.fromkeys(reversed(path)), dict[EntryId, None]()
+    within, apart = dict.fromkeys(reversed(path)), dict[EntryId, None]()
     level = [(path[-1], False), *((entry, True) for entry in _asked_for(path, look_up))]
     while level and len(within) < notices_max:
         below: dict[EntryId, bool] = {}
@@ -442,48 +448,53 @@ def _descend(
         for parent, is_below_us in level:
             node = look_up(parent)
             is_below_us = is_below_us or (node is not None and node.is_own)
-            for child in _told(parent, is_below_us, parent in waiting, look_up, replies, notices_max):
-                below.setdefault(child, is_below_us)
-            if is_below_us:
-                which = Which.ALL if parent in waiting else Which.WAITING
-                asked = (child for child in replies(parent, notices_max, which) if child not in within)
-                behind.update((child, True) for child in asked if (node := look_up(child)) and node.is_strange)
+            if not is_below_us:
+                below.update((child, False) for child in replies(parent, notices_max, Which.ALL))
+                continue
+            told, waits = _part(parent, parent in apart, look_up, replies, notices_max)
+            below.update((child, True) for child in told)
+            behind.update((child, True) for child in waits if child not in within)
         level = list(below.items())[:notices_max]
         for child, _ in level:
             if len(within) < notices_max:
                 within.setdefault(child)
-        kept = list(behind.items())[: notices_max - len(waiting)]
-        waiting.update((child, None) for child, _ in kept)
+        kept = list(behind.items())[: notices_max - len(apart)]
+        apart.update((child, None) for child, _ in kept)
         level += kept
-    return within, waiting
+    return within, apart
 
 
 def _asked_for(path: Sequence[EntryId], look_up: Callable[[EntryId], Node | None]) -> list[EntryId]:
-    """What waits below our own notices and is on the path to the notice that was asked for: it is shown."""
-    found, is_below_us = [], False
+    """What stands apart below our own notices, but is on the path to the notice that was asked for: it is shown."""
+    found: list[EntryId] = []
+    is_below_us = is_parent_own = False
     for entry in reversed(path):
         node = look_up(entry)
-        if is_below_us and node is not None and node.waits:
+        if node is not None and is_below_us and (node.waits or (is_parent_own and node.is_strange)):
             found.append(entry)
-        is_below_us = is_below_us or (node is not None and node.is_own)
+        is_parent_own = node is not None and node.is_own
+        is_below_us = is_below_us or is_parent_own
     return found
 
 
-def _told(
+def _part(
     parent: EntryId,
-    is_below_us: bool,
-    waits: bool,
+    is_apart: bool,
     look_up: Callable[[EntryId], Node | None],
     replies: Replies,
     notices_max: int,
-) -> list[EntryId]:
-    """The replies to it that belong into the conversation; to one that `waits`, those of people whom we know."""
-    if not is_below_us:
-        return list(replies(parent, notices_max, Which.ALL))
-    if not waits:
-        return list(replies(parent, notices_max, Which.TOLD))
-    found = replies(parent, notices_max, Which.ALL)
-    return [child for child in found if (node := look_up(child)) is not None and not node.is_strange]
+) -> tuple[list[EntryId], list[EntryId]]:
+    """The replies to what stands below our own notices: those that belong into the conversation, and the others. To
+    what itself stands apart, and to our own notices, only people whom we know answer in the conversation."""
+    node = look_up(parent)
+    if not is_apart and (node is None or not node.is_own):
+        return list(replies(parent, notices_max, Which.TOLD)), list(replies(parent, notices_max, Which.WAITING))
+    which = Which.ALL if is_apart else Which.TOLD
+    found = {child: look_up(child) for child in replies(parent, LIARS_PASSED_MAX * notices_max, which)}
+    strange = [child for child, node in found.items() if node is not None and node.is_strange]
+    told = [child for child, node in found.items() if node is not None and not node.is_strange]
+    waiting = [] if is_apart else list(replies(parent, notices_max, Which.WAITING))
+    return told[:notices_max], [*waiting, *strange][:notices_max]
 
 
 def _oldest_first(nodes: dict[EntryId, Node]) -> list[EntryId]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from builders import NOON, Log, Person, person
+from builders import NOON, Log, Person, person, ref
 from store_kit import LATER, add, keep, on_both_stores, own
 
 from p2pblog.core.address import spell
@@ -17,6 +19,7 @@ from p2pblog.store import (
     Store,
     TimelineQuery,
     Vouched,
+    meaning,
     memory_desk,
     memory_read,
     sql_read,
@@ -196,6 +199,26 @@ async def test_a_conversation_below_our_own_notices(store: Store) -> None:
 
 
 @on_both_stores
+async def test_who_names_another_author_does_not_get_past(store: Store) -> None:
+    """A reply goes by the id of what it answers; whose that is it only claims."""
+    _, note = await alice_is_here(store)
+    bob, eve = person("bob"), person("eve")
+    lie = eve.log.note("psst", reply_to=replace(ref(note), identity=eve.hash))
+    below_it = eve.log.note("and more", reply_to=lie)
+    his = bob.log.note("who is that?", reply_to=lie)
+    his_own = bob.log.note("well", reply_to=note)
+    await keep(store, bob)
+    await stray(store, eve.log, lie, below_it)
+    notices, waits = await below(store, note)
+    assert (set(notices), waits) == ({note.id, his.id, his_own.id}, [])
+    assert await waiting(store) == []
+    notices, _ = await below(store, lie)
+    assert set(notices) == {note.id, lie.id, below_it.id, his.id, his_own.id}
+    await store.put_admitted(eve.hash, LATER)
+    assert set((await below(store, note))[0]) == set(notices)
+
+
+@on_both_stores
 async def test_conversations_of_others_are_theirs(store: Store) -> None:
     alice, _ = await alice_is_here(store)
     bob, eve = person("bob"), person("eve")
@@ -229,6 +252,24 @@ async def test_however_many_strangers_there_are_they_take_nobodys_place(store: S
                 patch.setattr(module, "THREAD_NOTICES_MAX", most)
             notices, waits = await below(store, note)
             assert (notices, len(waits)) == (found, most)
+
+
+@on_both_stores
+async def test_so_many_liars_are_passed_over(store: Store) -> None:
+    _, note = await alice_is_here(store)
+    bob, eve = person("bob"), person("eve")
+    lies = [eve.log.note("psst", reply_to=replace(ref(note), identity=eve.hash), time_ms=NOON) for _ in range(3)]
+    his = bob.log.note("well", reply_to=note, time_ms=NOON + 9)
+    await keep(store, bob)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(meaning, "LIARS_PASSED_MAX", 2)
+        for module in (memory_read, sql_read):
+            patch.setattr(module, "THREAD_NOTICES_MAX", 2)
+        for lie, found in zip(lies, ([note.id, his.id],) * 3, strict=True):
+            await stray(store, eve.log, lie)
+            assert (await below(store, note))[0] == found
+        await stray(store, eve.log, eve.log.note("psst", reply_to=replace(ref(note), identity=eve.hash), time_ms=NOON))
+        assert (await below(store, note))[0] == [note.id]
 
 
 @on_both_stores
