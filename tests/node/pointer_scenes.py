@@ -21,12 +21,8 @@ def cut_off_from_the_dht(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def heard(node: Node) -> list[str]:
-    """What its notifications are about, the last that came first."""
-    found: list[str] = []
-    for news in await node.notifications():
-        (row,) = await node._store.rows([EntryId(bytes.fromhex(news["id"]))])
-        found.append(row.text)
-    return found
+    """What strangers said to its person, newest first."""
+    return [row["text"] for row in await node.timeline(strangers=True)]
 
 
 async def told(node: Node, *texts: str) -> bool:

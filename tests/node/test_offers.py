@@ -54,7 +54,8 @@ async def test_a_stranger_answers_while_the_author_is_away(
         await world.kill("carol")
         alice = await world.start("alice")
         await world.until("alice hears of it", partial(told, alice, f"@{person('alice').address} hello", "tea!"))
-        news = await alice.notifications()
+        await alice.admit(person("carol").address)
+        news = await alice.notifications(unread=True)
         assert [each["type"] for each in news] == ["mention", "reply"]
         assert {each["from"] for each in news} == {person("carol").address}
         assert [row["text"] for row in await alice.timeline()] == ["tea?"]
