@@ -279,6 +279,16 @@ OFFER_EVERY_S = 5.0
 """How often it is looked whether somebody for whom something waits has come."""
 OFFER_LIFETIME_MS = 30 * 24 * 3600 * 1000
 """How long something waits on disk: as long as a pointer to it."""
+OFFER_VISIT_EVERY_S = 30.0
+"""How often one of those is visited whom no link leads to: one look-up and OFFER_VISITED dials."""
+OFFER_VISITED = 2
+"""Nodes visited for one person in one go."""
+OFFER_VISIT_S = 15.0
+"""How long a visit lasts: two looks for whom something waits, and time to fetch it."""
+OFFER_VISIT_AGAIN_S = 3600.0
+"""When somebody is visited again of whom nobody was met, and after twice as long each time."""
+OFFER_VISITS_MAX = 4
+"""How often that is tried in one run of a node: over a day's half."""
 OFFERS_PER_AUTHOR_MAX = 8
 """Entries of one author that wait here, as many as a target's shelf in the DHT has of him; then his oldest goes."""
 OFFERS_OF_OWN_MAX = 64
