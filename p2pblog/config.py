@@ -135,6 +135,10 @@ POINTED_EVERY_S = 600.0
 """How often a node looks for answers to its person: one look-up, and two more for each that is new."""
 POINTED_EACH_MAX = 16
 """Of those, how many it follows each time: a hundred in an hour; a full target is through after eight turns."""
+POINTED_CROWDED = 96
+"""Pointers at our identity from which on answers may find no room there; then it is looked at our notices too."""
+POINTED_NOTICES = 4
+"""Of those, the newest: what people answer."""
 UNPOINTED_MAX = 256
 """Own entries that are looked through for pointers not published yet, the newest: a week without a network."""
 POINTERS_AT_ONCE = 32
