@@ -307,6 +307,10 @@ THREAD_FETCH_DEPTH_MAX = 64
 """Notices fetched by one `thread --fetch`, each of which only the one below it names; asked again, it goes on."""
 THREAD_FETCH_REFS_MAX = 3
 """Different places asked for one notice, where those who answer it don't agree where it is."""
+THREAD_FETCH_QUOTED_MAX = 64
+"""Quoted notices asked for by one `thread --fetch`, as many as answered ones; asked again, it begins anew."""
+THREAD_FETCH_AT_ONCE = 8
+"""How many of those are looked for at a time: two look-ups each, of the 32 that the whole node may have running."""
 WRITES_PER_COMMIT_MAX = 64
 """Waiting writes that share one transaction: a sync costs more than all of them."""
 SEARCH_SLICE = 250

@@ -236,7 +236,7 @@ def thread(session: Session, notice: str, fetch: bool) -> None:
         document,
         lambda: [
             *pages.thread_page(document, now_ms(), session.columns, known),
-            *pages.gap_page(document["missing"], command),
+            *pages.gap_page(document["missing"], document["known"], command),
         ],
     )
 

@@ -246,8 +246,11 @@ class SearchDocument(TypedDict):
 
 
 class ThreadDocument(TypedDict):
+    """`known`: how many notices the conversation knows of; `missing`: how many of them are not here."""
+
     root: str | None
     notices: list[NoticeDocument]
+    known: int
     missing: int
 
 

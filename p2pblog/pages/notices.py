@@ -222,17 +222,15 @@ def thread_page(thread: ThreadDocument, now_ms: int, columns: int, known: Known 
     return page
 
 
-def gap_page(missing: int, command: str | None) -> Page:
-    """What a conversation lacks. `command`: what fetches it; None where that was tried just now."""
+def gap_page(missing: int, known: int, command: str | None) -> Page:
+    """What a conversation of `known` notices lacks. `command`: what fetches it; None where that was tried just now."""
     if not missing:
         return []
-    gap = f"{counted(missing, 'notice')} that others answer {'is' if missing == 1 else 'are'} not here"
+    gap = f"{missing} of {counted(known, 'known notice')} not fetched"
     if command is None:
-        return [
-            line(),
-            line(Piece(f"{gap}, and nobody who could be asked gave {'it' if missing == 1 else 'them'}.", Style.DIM)),
-        ]
-    return [line(), line(Piece(f"{gap}.", Style.DIM)), try_line(command)]
+        gap += f": nobody who could be asked gave {'it' if missing == 1 else 'them'}"
+    said = [line(), line(Piece(f"{gap}.", Style.DIM))]
+    return said if command is None else [*said, try_line(command)]
 
 
 def fetching_page() -> Page:

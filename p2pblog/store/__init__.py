@@ -120,11 +120,18 @@ class DmRow:
 @dataclass(frozen=True, slots=True)
 class Thread:
     """A conversation. `root`: the id of the topmost ancestor known, even if we lack it; None if `notice` is unknown.
-    `notices`: those held, oldest first, at most THREAD_NOTICES_MAX. `missing`: how many are known of but lacking."""
+    `notices`: those held, oldest first, at most THREAD_NOTICES_MAX. `known`: how many notices it knows of, itself or
+    from one that is shown: all that are held, its root, and those that the shown ones quote. `lacking`: which of them
+    are not here, the root first. An answer that nothing held names is known to nobody here and so in neither."""
 
     root: EntryId | None
     notices: tuple[Row, ...]
-    missing: int
+    known: int
+    lacking: tuple[EntryId, ...]
+
+    @property
+    def missing(self) -> int:
+        return len(self.lacking)
 
 
 @dataclass(frozen=True, slots=True)

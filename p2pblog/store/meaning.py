@@ -356,11 +356,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A conversation's ids: its root; all that are held, shown or not, oldest first; how many are known but lacking."""
+    """A conversation's ids: its root, and all that are held, shown or not, oldest first."""
 
     root: EntryId | None
     held: tuple[EntryId, ...]
-    missing: int
 
 
 def walk_thread(
@@ -375,19 +374,37 @@ def walk_thread(
     stands for what it refers to. At most `notices_max` entries, those between `notice` and the root in any case.
     """
     found = look_up(notice)
-    if found is not None and found.kind in STAND_FOR and found.of is not None:
-        notice = found.of
-        found = look_up(notice)
-    if found is None and not replies(notice, 1):
-        return Walk(None, (), 0)
+    named = found.of if found is not None and found.kind in STAND_FOR else None
+    if named is not None:
+        notice, found = named, look_up(named)
+    if found is None and named is None and not replies(notice, 1):
+        return Walk(None, ())
     path = [notice]
     while found is not None and found.kind == Kind.NOTE and found.of is not None and len(path) < notices_max:
         path.append(found.of)
         found = look_up(found.of)
-    missing = 1 if found is None or found.lacking else 0
     within = _descend(path, replies, notices_max)
     nodes = {entry: node for entry in within if (node := look_up(entry)) is not None}
-    return Walk(path[-1], tuple(_oldest_first(nodes)), missing)
+    return Walk(path[-1], tuple(_oldest_first(nodes)))
+
+
+def named_in(
+    walk: Walk, notices: Iterable[Row], look_up: Callable[[EntryId], Node | None]
+) -> tuple[int, tuple[EntryId, ...]]:
+    """How many notices a conversation knows of, and the ids of those of them that are not here; `notices`: its shown
+    ones. What can be lacking is what something held names: the root, which is answered or reacted to, and what is
+    quoted. Nothing names an answer but the answers to it, and of those the walk up began with one."""
+    if walk.root is None:
+        return 0, ()
+    quoted = (said for row in notices if (said := quoted_by(row)) is not None)
+    named = dict.fromkeys((walk.root, *quoted))
+    lacking = tuple(entry for entry in named if (node := look_up(entry)) is None or node.lacking)
+    return len(named.keys() | set(walk.held)), lacking
+
+
+def quoted_by(row: Row) -> EntryId | None:
+    """The entry whose words a notice quotes."""
+    return None if row.quote is None else (row.quote.version or row.quote.of).id
 
 
 def _descend(

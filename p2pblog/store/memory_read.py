@@ -47,6 +47,7 @@ from p2pblog.store.meaning import (
     found_words,
     is_retractable,
     meaning_of,
+    named_in,
     news_of,
     profile_of,
     quoted_id,
@@ -267,7 +268,7 @@ class MemoryReading(MemoryDesk):
         walk = walk_thread(notice, self._node, self._replies_to, THREAD_NOTICES_MAX)
         held = [self._by_id[entry] for entry in walk.held]
         notices = [self._row(found) for found in held if found.meaning.kind == Kind.NOTE and self._is_shown(found)]
-        return Thread(walk.root, tuple(notices), walk.missing)
+        return Thread(walk.root, tuple(notices), *named_in(walk, notices, self._node))
 
     def _node(self, entry: EntryId) -> Node | None:
         held = self._by_id.get(entry)

@@ -54,6 +54,7 @@ from p2pblog.store.meaning import (
     Version,
     called,
     compose,
+    named_in,
     news_of,
     profile_of,
     quoted_id,
@@ -379,7 +380,7 @@ def thread(db: sqlite3.Connection, notice: EntryId) -> Thread:
     reader = _RowReader(db)
     walk = walk_thread(notice, reader.node, reader.replies, THREAD_NOTICES_MAX)
     notices = [row for row in _rows(reader, walk.held) if row.type == "note"]
-    return Thread(walk.root, tuple(notices), walk.missing)
+    return Thread(walk.root, tuple(notices), *named_in(walk, notices, reader.node))
 
 
 def versions(db: sqlite3.Connection, notice: EntryId) -> list[Version]:

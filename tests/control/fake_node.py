@@ -500,7 +500,12 @@ class FakeNode:
                 held.append(row)
         if fetch:
             self.thread_lacks = 0 if self.thread_lacks == 1 else self.thread_lacks
-        return {"root": root["id"], "notices": held, "missing": self.thread_lacks}
+        return {
+            "root": root["id"],
+            "notices": held,
+            "known": len(held) + self.thread_lacks,
+            "missing": self.thread_lacks,
+        }
 
     async def peers(self) -> list[dict[str, Any]]:
         self._called("peers")
