@@ -33,12 +33,25 @@ def notifications_page(
     page: Page = []
     for each in news:
         mark = "  " if each["read"] else "* "
+        if each["type"] == "poll":
+            page.append(_poll_line(each, mark, petnames, now_ms))
+            continue
         said = Piece(f" {DID[each['type']]} ", Style.DIM)
         answer = () if each["type"] != "reply" else (" with ", Piece(short_id(each["id"]), Style.ID))
         when = Piece(f" · {ago(each['time'], now_ms)}", Style.DIM)
         whose = who(None, each["from"], petnames.get(each["from"]))
         page.append(line(mark, *whose, said, Piece(short_id(each["notice"]), Style.ID), *answer, when))
     return page
+
+
+def _poll_line(
+    news: NotificationDocument, mark: str, petnames: Mapping[str, str | None], now_ms: int
+) -> tuple[Piece, ...]:
+    poll, when = Piece(short_id(news["notice"]), Style.ID), Piece(f" · {ago(news['time'], now_ms)}", Style.DIM)
+    if news["id"] == news["notice"]:
+        return line(f"{mark}Your poll ", poll, Piece(" has closed", Style.DIM), when)
+    whose = who(None, news["from"], petnames.get(news["from"]))
+    return line(mark, *whose, Piece(" asked, and you voted: ", Style.DIM), poll, Piece(" has closed", Style.DIM), when)
 
 
 def read_page(count: int) -> Page:

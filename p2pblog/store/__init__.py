@@ -244,6 +244,12 @@ class Store(Protocol):
         """What others said to the node's own identity, the last that came first. `unread`: only what is not read.
         Raises NotFound for a `before` that is no news."""
 
+    async def end_polls(self, now_ms: int) -> int:
+        """Polls that have closed by now become news; gives how many. A poll does once, if it is here and shown, if the
+        node's own identity made it or voted in it, and if that poll or vote, held and shown still, came by `append` no
+        later than the poll closed: so an old archive that is brought back tells of no old polls. Of one's own poll it
+        is the poll that is news, of another's the vote."""
+
     async def mark_news_read(self) -> int:
         """All that has come is read from now on; gives how much of it was not."""
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from typing import cast
 
-from p2pblog.config import SEQ_MAX
+from p2pblog.config import POLL_LOOK_AGAIN_MS, SEQ_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
@@ -314,12 +314,16 @@ class NewsType(Enum):
     MENTION = "mention"
     BOOST = "boost"
     LIKE = "like"
+    POLL = "poll"
 
 
 @dataclass(frozen=True, slots=True)
 class News:
     """A shown entry of somebody else's that is said to us. `notice`: ours that it answers, boosts or likes; of a
-    mention the notice that mentions us. `is_read`: it had come when all was last marked as read."""
+    mention the notice that mentions us. `is_read`: it had come when all was last marked as read.
+
+    Of a poll that closed `id` is our own entry, the poll itself or our vote; `author` has made the poll, which is
+    `notice`, and `time_ms` is when it closed."""
 
     id: EntryId
     type: NewsType
@@ -329,8 +333,17 @@ class News:
     is_read: bool
 
 
-def news_of(shown: Shown, is_ours: Callable[[EntryId], bool], is_read: bool) -> News | None:
-    """None for a boost or like of a notice that is not ours, whatever it says. `is_ours`: of an entry's id."""
+def news_of(
+    shown: Shown,
+    is_ours: Callable[[EntryId], bool],
+    is_read: bool,
+    shown_by_id: Callable[[EntryId], Shown | None],
+) -> News | None:
+    """None for a boost or like of a notice that is not ours, whatever it says, and for a poll that is here no more.
+    `is_ours`: of an entry's id."""
+    if is_ours(shown.id):
+        end = _poll_of(shown, shown_by_id)
+        return None if end is None else News(shown.id, NewsType.POLL, end.author, end.notice, end.closes_ms, is_read)
     reacts = {Kind.BOOST: NewsType.BOOST, Kind.LIKE: NewsType.LIKE}.get(shown.kind)
     is_about_ours = shown.of is not None and is_ours(shown.of)
     if reacts is not None and not is_about_ours:
@@ -338,6 +351,48 @@ def news_of(shown: Shown, is_ours: Callable[[EntryId], bool], is_read: bool) -> 
     about = shown.of if is_about_ours and shown.of is not None else shown.id
     kind = reacts or (NewsType.REPLY if is_about_ours else NewsType.MENTION)
     return News(shown.id, kind, shown.author, about, shown.time_ms, is_read)
+
+
+# --- polls that close -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PollEnd:
+    """A poll that `voter` made or voted in."""
+
+    voter: bytes
+    notice: EntryId
+    author: bytes
+    closes_ms: int
+
+
+def awaits_poll(payload: bytes | None) -> bool:
+    """Whether it is a poll or a vote; nearly all are neither, as their bytes tell at once."""
+    if payload is None or (b"vote" not in payload and b"poll" not in payload):
+        return False
+    return meaning_of(payload).kind == Kind.VOTE or note_of(payload).poll is not None
+
+
+def look_at_poll(
+    own: Shown, shown_by_id: Callable[[EntryId], Shown | None], since_ms: int, now_ms: int
+) -> PollEnd | int | None:
+    """What becomes of an own poll or vote that has been here from `since_ms` on: its poll has closed by now; when to
+    look again, in ms; or None, because nobody needs to be told."""
+    end = _poll_of(own, shown_by_id)
+    if end is None:
+        return now_ms + POLL_LOOK_AGAIN_MS if own.kind == Kind.VOTE else None
+    if own.kind == Kind.VOTE and end.author == own.author:
+        return None  # the poll itself tells
+    if now_ms <= end.closes_ms:
+        return end.closes_ms
+    return end if since_ms <= end.closes_ms else None
+
+
+def _poll_of(own: Shown, shown_by_id: Callable[[EntryId], Shown | None]) -> PollEnd | None:
+    """The poll that an own entry made or voted in; None if it is not here."""
+    notice = shown_by_id(own.of) if own.kind == Kind.VOTE and own.of is not None else own
+    poll = None if notice is None or notice.kind != Kind.NOTE else note_of(notice.payload).poll
+    return None if notice is None or poll is None else PollEnd(own.author, notice.id, notice.author, poll.closes_ms)
 
 
 # --- conversations ----------------------------------------------------------------------------------------------------

@@ -147,6 +147,7 @@ class MemoryStore(MemoryReading):
                 None if below is None else log.held[below].sort,
                 None if above is None else log.held[above].sort,
             )
+            self._await_polls(batch.identity, stretch, now_ms)
             for entry, sort in zip(stretch, sorts, strict=True):
                 self._enter(_Held(log, entry, sort, now_ms, meaning_of(entry.payload)))
         for entry in batch.entries:
@@ -197,6 +198,8 @@ class MemoryStore(MemoryReading):
             self._by_id.pop(identifier)
             self._strays.pop(identifier, None)
             self._dms.pop(identifier, None)
+            self._polls_due.pop(identifier, None)
+            self._polls_ended.pop(identifier, None)
             self._listed.get(log.identity, {}).pop(identifier, None)
             self._profiles.get(log.identity, {}).pop(identifier, None)
             self._pins.get(log.identity, {}).pop(identifier, None)

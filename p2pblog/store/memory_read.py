@@ -13,6 +13,7 @@ from p2pblog.config import (
     TIMELINE_ROWS_MAX,
     VERSIONS_MAX,
 )
+from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.media import FileHash
@@ -38,14 +39,17 @@ from p2pblog.store.meaning import (
     Kind,
     News,
     Node,
+    PollEnd,
     Shown,
     Standing,
     Version,
+    awaits_poll,
     called,
     compose,
     current,
     found_words,
     is_retractable,
+    look_at_poll,
     meaning_of,
     named_in,
     news_of,
@@ -208,12 +212,42 @@ class MemoryReading(MemoryDesk):
     def _news(self) -> list[News]:
         own = self._settings.get(OWN_IDENTITY)
         said = [held for held in self._by_id.values() if own in held.meaning.to and held.log.identity != own]
-        shown = [held for held in said if self._is_shown(held)]
+        came = [(held.seen, held) for held in said]
+        came += [(seen, self._by_id[entry]) for entry, seen in self._polls_ended.items()]
+        shown = [(seen, held) for seen, held in came if self._is_shown(held)]
         found = (
-            news_of(_shown(held), self._is_own, held.entry.id in self._read_news)
-            for held in sorted(shown, key=lambda held: (held.seen, held.place), reverse=True)
+            news_of(_shown(held), self._is_own, held.entry.id in self._read_news, self._shown_by_id)
+            for _, held in sorted(shown, key=lambda each: (each[0], each[1].place), reverse=True)
         )
         return [each for each in found if each is not None]
+
+    def _await_polls(self, identity: IdentityHash, entries: Iterable[Entry], now_ms: int) -> None:
+        if identity == self._settings.get(OWN_IDENTITY):
+            for entry in entries:
+                if awaits_poll(entry.payload):
+                    self._polls_due.setdefault(entry.id, (now_ms, 0))
+
+    async def end_polls(self, now_ms: int) -> int:
+        ended: dict[EntryId, EntryId] = {}
+        due = sorted((at, self._by_id[entry].place[1:], entry) for entry, (_, at) in self._polls_due.items())
+        for _, _, entry in (each for each in due if each[0] < now_ms):
+            since_ms, _ = self._polls_due.pop(entry)
+            shown = self._shown_by_id(entry) if self._is_own(entry) else None
+            found = None if shown is None else look_at_poll(shown, self._shown_by_id, since_ms, now_ms)
+            if isinstance(found, int):
+                self._polls_due[entry] = since_ms, found
+            elif found is not None and not self._is_told(found):
+                ended.setdefault(found.notice, entry)
+        self._polls_ended.update(dict.fromkeys(ended.values(), now_ms))
+        return len(ended)
+
+    def _is_told(self, end: PollEnd) -> bool:
+        votes = self._votes.get(end.notice, {}).items()
+        return any(entry in self._polls_ended and self._is_shown(vote) for entry, vote in votes)
+
+    def _shown_by_id(self, entry: EntryId) -> Shown | None:
+        held = self._by_id.get(entry)
+        return _shown(held) if held is not None and self._is_shown(held) else None
 
     def _is_own(self, entry: EntryId) -> bool:
         held = self._by_id.get(entry)

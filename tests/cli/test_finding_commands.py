@@ -9,6 +9,8 @@ from fake_node import ALICE, BOB, FakeNode
 from terminal_scene import Alice
 
 from p2pblog.control import api
+from p2pblog.pages.news import notifications_page
+from p2pblog.terminal import render
 
 
 def fields(shape: type) -> list[str]:
@@ -78,3 +80,16 @@ def test_wrong_words_are_2(alice: Alice, node: FakeNode, words: list[str], sente
 
     assert (result.exit_code, result.stdout, node.calls) == (2, "", [])
     assert sentence.lower() in result.stderr.lower()
+
+
+def test_a_poll_that_closed_reads_by_whose_it_is() -> None:
+    bob = "bob" * 18 + "ab"
+    ends: list[api.NotificationDocument] = [
+        {"id": "aa" * 32, "type": "poll", "from": bob, "notice": "aa" * 32, "time": 0, "read": False},
+        {"id": "bb" * 32, "type": "poll", "from": bob, "notice": "cc" * 32, "time": 0, "read": True},
+    ]
+    page = notifications_page(ends, {bob: "bob"}, 120_000, False, False)
+    assert render(page, colour=False).splitlines() == [
+        "* Your poll aaaaaaaaaa has closed · 2 min ago",
+        "  bob (bobbobbo) asked, and you voted: cccccccccc has closed · 2 min ago",
+    ]

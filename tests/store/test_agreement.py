@@ -28,6 +28,7 @@ from p2pblog.store import (
     TimelineQuery,
     migrations,
     sql_indexer,
+    sql_polls,
     sql_read,
     sql_search,
     sql_write,
@@ -113,7 +114,9 @@ def draw_step(data: st.DataObject, world: World) -> tuple[str, tuple[Any, ...]]:
     someone = world.people[data.draw(st.integers(0, 2), "who")]
     now = data.draw(st.sampled_from(NOWS), "now")
     first = data.draw(st.integers(1, len(log.entries)), "first")
-    match data.draw(st.integers(0, 18), "step"):
+    match data.draw(st.integers(0, 19), "step"):
+        case 19:
+            return "end_polls", (now,)
         case 18:
             return "set_dms_aside", ([entry.id for entry in log.entries[first - 1 :]],)
         case 0 | 1 | 2 | 3 | 4:
@@ -173,7 +176,7 @@ def answer(ask: Callable[[], Any]) -> Any:
 def change(db: sqlite3.Connection, name: str, args: tuple[Any, ...]) -> Any:
     db.execute("BEGIN")
     try:
-        result = getattr(sql_write, name)(db, *args)
+        result = getattr(sql_polls if name == "end_polls" else sql_write, name)(db, *args)
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")
