@@ -87,7 +87,7 @@ def _progress(label: str) -> Iterator[Tick]:
 @click.option("--secrets", "with_secrets", is_flag=True, help="Also the secret keys, under a passphrase.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 def export(session: Session, file: str, with_secrets: bool, force: bool) -> None:
-    """Write all that is yours to an archive that other tools can read and check."""
+    """Write all that is yours to an archive. Other tools can read and check it too."""
     target = _file(file)
     if not force and os.path.lexists(target):
         raise UserError(f"{file} exists already: choose another name, or say --force to replace it")
@@ -191,12 +191,14 @@ def _own_notices(session: Session, own: str) -> Iterator[NoticeDocument]:
 
 
 @command(
-    "import", "p2pblog import alice.zip\np2pblog import --from mastodon archive.zip\np2pblog import --from csv f.csv"
+    "import",
+    "p2pblog import alice.zip\np2pblog import --from mastodon archive.zip\np2pblog import --from csv follows.csv",
 )
 @click.argument("file", metavar="FILE")
 @click.option("--from", "kind", metavar="KIND", help="What FILE is: mastodon, or csv for a list of follows.")
 def import_(session: Session, file: str, kind: str | None) -> None:
-    """Take an archive of your own back, or bring notices or follows from elsewhere."""
+    """Take an archive back, or bring posts or follows here. An archive is one of your own; what comes from elsewhere
+    comes with --from."""
     readers: dict[str | None, Callable[[Session, Path], None]] = {
         None: _import_archive,
         "mastodon": _import_mastodon,

@@ -90,7 +90,7 @@ rows_option = click.option(
     callback=_rows,
     default="20",
     show_default=True,
-    help=f"How many notices at most, 1 to {TIMELINE_ROWS_MAX}.",
+    help=f"How many at most, 1 to {TIMELINE_ROWS_MAX}.",
 )
 
 
@@ -203,7 +203,7 @@ def search(session: Session, query: tuple[str, ...], limit: int, before: str | N
         session.tell(pages.unread_page(document["unread"]))
 
 
-@command("show", "p2pblog show 5feceb66ff")
+@command("show", "p2pblog show 5feceb66ff\np2pblog show 5feceb66ff --history")
 @notice_argument
 @click.option("--history", is_flag=True, help="All the words that it had, the first ones first.")
 def show(session: Session, notice: str, history: bool) -> None:
