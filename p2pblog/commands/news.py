@@ -33,8 +33,10 @@ def notifications(context: click.Context, session: Session, limit: int, before: 
     before = None if before is None else words.check_id(before)
     document = session.ask("notifications", limit=limit, before=before, unread=unread)
     follows = [] if session.json else follows_of(session)
-    called = {follow["address"]: follow["petname"] for follow in follows}
-    session.show(document, lambda: pages.notifications_page(document, called, now_ms(), unread, before is not None))
+    session.show(
+        document,
+        lambda: pages.notifications_page(document, follows, now_ms(), session.columns, unread, before is not None),
+    )
 
 
 @notifications.command("read", epilog="\b\nExample:\n  p2pblog notifications read")

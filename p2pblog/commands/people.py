@@ -15,7 +15,7 @@ from p2pblog.session import Session
 from p2pblog.terminal import Page, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import NoticeDocument, ProfileDocument
+    from p2pblog.control.api import IdDocument, NoticeDocument, ProfileDocument
 
 
 @command(
@@ -67,7 +67,12 @@ def _profile_page(session: Session, profile: ProfileDocument) -> Page:
     for notice in profile["pinned"]:
         with suppress(UserError):  # taken back meanwhile
             pinned.append(session.ask("show", notice=notice))
-    known = notices.Known({profile["address"]: profile["petname"]})
+    names, own = {profile["address"]: profile["name"]}, None
+    if any(notice["mentions"] or notice["quote"] for notice in pinned):
+        with suppress(UserError):
+            document: IdDocument = session.ask("id")
+            names, own = {**names, document["address"]: document["name"]}, document["address"]
+    known = notices.Known({profile["address"]: profile["petname"]}, names=names, own=own)
     return people.profile_page(profile, pinned, now_ms(), session.columns, known)
 
 

@@ -52,11 +52,14 @@ REPLY_OVERHEAD = 117
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the reader knows beside the notices of a page: whom they follow, each with a petname or None, by address;
-    boosted notices, by id; and warnings beside names that look like others, by (address, name)."""
+    boosted notices, by id; warnings beside names that look like others, by (address, name); what those whom they follow
+    and they themselves are called, by address; and their own address, where the page speaks of them."""
 
     petnames: Mapping[str, str | None] = field(default_factory=dict)
     boosted: Mapping[str, NoticeDocument] = field(default_factory=dict)
     warnings: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
+    names: Mapping[str, str | None] = field(default_factory=dict)
+    own: str | None = None
 
 
 NOTHING_KNOWN = Known()
@@ -74,7 +77,10 @@ def name_warnings(
         called[own["address"]] = own["name"]
     bearers: Bearers | None = None
     found = {}
-    for address, name in dict.fromkeys((notice["author"], notice["name"]) for notice in notices):
+    quoted = [notice["quote"]["author"] for notice in notices if notice["quote"] is not None]
+    pairs = [(notice["author"], notice["name"]) for notice in notices]
+    pairs += [(address, followed[address]["name"]) for address in quoted if address in followed]
+    for address, name in dict.fromkeys(pairs):
         like = followed[address]["lookalike"] if address in followed else None
         if own is not None and name is not None and address not in called:
             bearers = bearers or _bearers(follows, own)
@@ -133,11 +139,13 @@ def notice_lines(
 
 
 def _with_names(text: str, known: Known) -> str:
-    """The text with the reader's own word for each mentioned person, or the first letters of their address."""
+    """The text with the reader's own word for each mentioned person and their own name for themselves, or the first
+    letters of the address: how others call themselves is no word to tell them by."""
 
     def called(found: re.Match[str]) -> str:
         address = found[1].lower()
-        return f"@{clean_name(known.petnames.get(address)) or address[:ADDRESS_LETTERS] + '…'}"
+        own_word = known.names.get(address) if address == known.own else known.petnames.get(address)
+        return f"@{clean_name(own_word) or address[:ADDRESS_LETTERS] + '…'}"
 
     return _MENTION.sub(called, text)
 
@@ -147,9 +155,11 @@ def _quoted(notice: NoticeDocument, inner: str, columns: int, known: Known) -> P
     quote = notice["quote"]
     if quote is None:
         return []
-    whose = who(
-        None, quote["author"], known.petnames.get(quote["author"]), columns - 2 - ID_DIGITS - 3 - ADDRESS_LETTERS - 3
-    )
+    author = quote["author"]
+    name = known.names.get(author)
+    warning = known.warnings.get((author, name))
+    room = columns - 2 - ID_DIGITS - 3 - ADDRESS_LETTERS - 3 - (1 + width(warning) if warning else 0)
+    whose = who(name, author, known.petnames.get(author), room, warning)
     head = line(inner, Piece("│ ", Style.DIM), *whose, Piece(f" · {short_id(quote['id'])}", Style.DIM))
     if quote["text"] is None:
         return [head, line(inner, Piece(fit("│ (not here: deleted, or not fetched yet)", columns), Style.DIM))]
