@@ -340,6 +340,8 @@ OUTBOX_BYTES_MAX = 256 * 1024 * 1024
 """Mastodon's outbox.json, which Python reads whole: 100,000 posts of 2.5 kB."""
 OUTBOX_CONTENT_CHARACTERS_MAX = 200_000
 """The HTML of one post: 5,000 characters, each in a link of its own."""
+OUTBOX_TAG_CHARACTERS_MAX = 4_096
+"""One tag of it: addresses of 2,000 characters are common enough, and of 90,000 attributes Python makes 56 MB."""
 TAR_BYTES_MAX = 64 * 1024 * 1024 * 1024
 """How far a packed archive is unpacked in search of outbox.json, which stands behind all pictures."""
 

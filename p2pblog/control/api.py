@@ -156,8 +156,8 @@ class UploadDocument(TypedDict):
 
 
 class MediaDocument(TypedDict):
-    """A file, and the first notice here that has it. `held`: how many bytes are here, in so many `pieces`; `state` is
-    "here", "fetching", "partly" or "elsewhere"."""
+    """A file, and the first notice here that has it; null where only a profile of `author` does. `held`: how many bytes
+    are here, in so many `pieces`; `state` is "here", "fetching", "partly" or "elsewhere"."""
 
     hash: str
     name: str
@@ -166,7 +166,7 @@ class MediaDocument(TypedDict):
     alt: str
     thumb: str | None
     author: str
-    notice: str
+    notice: str | None
     held: int
     pieces: int
     state: str

@@ -101,6 +101,7 @@ class Reference:
     notice: EntryId
     author: IdentityHash
     attachment: Attachment
+    is_profile: bool = False
 
 
 REFERENCES_MAX = 8

@@ -337,8 +337,12 @@ class MemoryReading(MemoryDesk):
         return [file for file in named if self._referring(file)][:2]
 
     async def references(self, file: FileHash) -> list[Reference]:
-        held = [(each.entry.id, each.log.identity, files_in(each.entry.payload)) for each in self._referring(file)]
-        found = [Reference(id, whose, each) for id, whose, files in held for each in files if file in each.files]
+        found = [
+            Reference(each.entry.id, each.log.identity, attachment, each.meaning.kind == Kind.PROFILE)
+            for each in self._referring(file)
+            for attachment in files_in(each.entry.payload)
+            if file in attachment.files
+        ]
         return found[:REFERENCES_MAX]
 
     def _referring(self, file: FileHash) -> list[_Held]:

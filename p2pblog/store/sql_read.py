@@ -470,7 +470,7 @@ def references(db: sqlite3.Connection, file: FileHash) -> list[Reference]:
     keys = db.execute("SELECT key FROM attachment WHERE file = ? ORDER BY key LIMIT ?", (file, REFERENCES_MAX))
     found = [reader.shown(key) for (key,) in keys.fetchall()]
     return [
-        Reference(shown.id, IdentityHash(shown.author), attachment)
+        Reference(shown.id, IdentityHash(shown.author), attachment, shown.kind == Kind.PROFILE)
         for shown in found
         for attachment in files_in(shown.payload)
         if file in attachment.files
