@@ -329,7 +329,7 @@ class FileTakenDocument(TypedDict):
 
 class ExportDocument(TypedDict):
     """`files`: how many of one's notices' files are in it; `missing_files`: how many are not, because not all of them
-    is here or there is no more room."""
+    is here or there is no more room; `missing_follows`: how many private follows are not, for want of `--secrets`."""
 
     file: str
     entries: int
@@ -337,6 +337,7 @@ class ExportDocument(TypedDict):
     secrets: bool
     files: int
     missing_files: int
+    missing_follows: int
 
 
 class ImportDocument(TypedDict):
