@@ -18,6 +18,7 @@ from p2pblog.control.api import ThreadDocument
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
 from p2pblog.core.payload import Boost, Edit, Like, Note, Pin, Ref, Vote
+from p2pblog.core.quiet import hidden_by
 from p2pblog.errors import StoreError
 from p2pblog.gossip.events import Ask
 from p2pblog.store import Thread
@@ -39,7 +40,15 @@ class Threads(Desk):
             notices=self._marked(found.notices),
             known=found.known,
             missing=found.missing,
+            strangers=await self._count_waiting(found),
         )
+
+    async def _count_waiting(self, thread: Thread) -> int:
+        """What of strangers waits in it, as far as it is not muted besides."""
+        rules = self._quiet.rules(is_home=False)
+        if rules.are_none:
+            return len(thread.waiting)
+        return sum(not hidden_by(row, rules) for row in await self._store.rows(thread.waiting))
 
     async def _fetch_lacking(self, notice: EntryId) -> None:
         """What is quoted is looked for beside the way up, so that neither waits for the other; and then what those

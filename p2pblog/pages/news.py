@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from p2pblog.pages.values import ADDRESS_LETTERS, ago, counted, name_warning, short_id, who
+from p2pblog.pages.values import ADDRESS_LETTERS, ago, counted, name_warning, short_id, try_line, who
 from p2pblog.terminal import Line, Page, Piece, Style, line, width
 
 if TYPE_CHECKING:
@@ -61,6 +61,11 @@ def _news_line(
     room = columns - len(f"{mark} ({'x' * ADDRESS_LETTERS})") - sum(width(piece.text) for piece in (*said, when))
     room -= 0 if warning is None else 1 + width(warning)
     return line(mark, *who(name, news["from"], petname, room, warning), *said, when)
+
+
+def strangers_page(command: str) -> Page:
+    """That there is more, apart. `command`: what lists it."""
+    return [line(Piece("Strangers said something to you, which waits.", Style.DIM)), try_line(command)]
 
 
 def read_page(count: int) -> Page:

@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 from builders import person
+from fake_strangers import FakeStrangers
 
 from p2pblog.core import codec
 from p2pblog.core.media import pieces_of, sniff, table_of
@@ -31,7 +32,7 @@ def a_poll(*options: tuple[str, int], **more: Any) -> dict[str, Any]:
     return {"options": rows, "closes": NOW_MS + 86_400_000, "closed": False, "voters": voters, "own": None, **more}
 
 
-class FakeNode:
+class FakeNode(FakeStrangers):
     """Alice's node. `faults` maps a method to what it raises; `gate` holds `status` back until it is set."""
 
     def __init__(self, clock_ms: Callable[[], int] = lambda: NOW_MS) -> None:
@@ -54,6 +55,7 @@ class FakeNode:
         self.bookmarked: list[dict[str, Any]] = []
         self.mutes: dict[tuple[str, str], dict[str, Any]] = {}
         self.blocks: dict[str, dict[str, Any]] = {}
+        self.begin()
         self.unread = 0
         self.thread_lacks = 0  # 1: what is fetched is found; more: it is not
         self.listed: dict[str, list[str]] = {}
@@ -458,7 +460,11 @@ class FakeNode:
         author: str | None = None,
         tag: str | None = None,
         of_list: str | None = None,
+        strangers: bool = False,
     ) -> list[dict[str, Any]]:
+        if strangers:
+            self._called("timeline", limit=limit, before=before, strangers=True)
+            return self.waiting[:limit]
         self._called("timeline", limit=limit, before=before, author=author, tag=tag, of_list=of_list)
         rows = list(reversed(self.notices))
         if before is not None:
@@ -506,6 +512,7 @@ class FakeNode:
             "notices": held,
             "known": len(held) + self.thread_lacks,
             "missing": self.thread_lacks,
+            "strangers": self.strange_replies,
         }
 
     async def peers(self) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import trio
 from fake_node import ALICE, BOB, FakeNode, failing
+from fake_strangers import STRANGER_CALLS
 from trio.testing import trio_test
 
 from p2pblog import config
@@ -107,6 +108,7 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "block": ({"address": BOB}, api.NewBlockDocument),
     "blocked": ({}, api.BlockDocument),
     "unblock": ({"address": "d" * 56}, api.BlockDocument),
+    **STRANGER_CALLS,
     "why": ({"notice": "5feceb66"}, api.WhyDocument),
     "invite": ({}, api.InviteDocument),
     "lists": ({}, api.ListDocument),
@@ -145,6 +147,7 @@ async def test_every_route_answers_its_document(home: Home, served: Served) -> N
         await node.follow("c" * 56, "carol")
         await node.mute(word="spoiler")
         await node.block("d" * 56)
+        await node.let_somebody_in("c" * 56)
         await node.create_list("tea")
         await node.add_peer("192.0.2.1:1000")
         await node.dm(["c" * 56], "hello")

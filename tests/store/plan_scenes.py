@@ -164,9 +164,9 @@ def statements_in_source() -> dict[str, re.Pattern[str]]:
 
 
 def _pattern(node: ast.AST) -> re.Pattern[str] | None:
-    """Of a plain text also a statement that goes on after it: `_LOG` and the like are put together."""
+    """Of a plain text also a statement that goes on after it, or has anything for its `{}`: some are put together."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and STATEMENT.match(node.value):
-        return re.compile(re.escape(node.value.strip()) + ".*", re.DOTALL)
+        return re.compile(".*".join(map(re.escape, node.value.strip().split("{}"))) + ".*", re.DOTALL)
     if not isinstance(node, ast.JoinedStr):
         return None
     parts = [part.value if isinstance(part, ast.Constant) else None for part in node.values]

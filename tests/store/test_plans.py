@@ -36,13 +36,14 @@ from p2pblog.store import (
     sql_polls,
     sql_read,
     sql_search,
+    sql_strangers,
     sql_words,
     sql_write,
 )
 from p2pblog.store.meaning import Kind
 
 PICTURE = Attachment(table_of(b"a picture").file, "bees.jpg", "image/jpeg", 9)
-SMALL = {"list", "l", "follow", "setting", "peer", "generation", "mute", "block", "unread", "word_form"}
+SMALL = {"list", "l", "follow", "setting", "peer", "generation", "mute", "block", "unread", "word_form", "admitted"}
 """Tables that are read whole on purpose; they are bounded, or small unless the node has no rest."""
 MATCHED = re.compile(r"SCAN word VIRTUAL TABLE INDEX \d+:M.*")
 """FTS5 walks what matches (M); without a MATCH it refuses."""
@@ -76,6 +77,7 @@ def people() -> list[Person]:
     alice.log.pin(notes[1])
     bob.log.vote(alice.log.poll("yes", "no"), 2)
     bob.log.dm("psst", alice, by=bob)
+    bob.log.vouch(person("eve").hash)
     return people
 
 
@@ -249,6 +251,46 @@ def test_pins_are_walked_newest_first(db: Recorder, people: list[Person]) -> Non
     assert walk[1] == "SEARCH p USING PRIMARY KEY (author=?)"
 
 
+def meeting(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
+    """What strangers said waits."""
+    alice, bob = people
+    sql_write.put_setting(db, OWN_IDENTITY, alice.hash)
+    note, eve = alice.log.entries[2], person("eve")
+    said = [eve.log.note("hi", reply_to=note), eve.log.note(f"hello @{spell(alice.hash)}")]
+    for entry in (*said, eve.log.like(note)):
+        sql_write.put_stray(db, Located(eve.hash, entry, ()), LATER)
+    sql_write.drop_follow(db, bob.hash)
+    return [
+        lambda: sql_read.timeline(db, TimelineQuery(9, said[1].id, strangers=True)),
+        lambda: sql_read.news(db, 9, unread=True),
+        lambda: sql_read.thread(db, note.id),
+        lambda: sql_read.thread(db, said[0].id),
+        lambda: sql_strangers.put_admitted(db, eve.hash, LATER),
+        lambda: sql_strangers.admitted(db),
+        lambda: sql_strangers.vouches(db, bob.hash),
+        lambda: sql_strangers.vouches(db, bob.hash, eve.hash),
+        lambda: sql_strangers.vouchers(db, eve.hash),
+        lambda: sql_strangers.drop_admitted(db, eve.hash),
+        lambda: sql_write.put_follow(db, Follow(bob.hash)),
+        lambda: sql_write.mark_news_read(db),
+        lambda: sql_write.drop_log(db, bob.key),
+    ]
+
+
+def test_strangers(db: Recorder, people: list[Person]) -> None:
+    page, unread, *others = meeting(db, people)
+    assert len(sql_read.timeline(db, TimelineQuery(9, strangers=True))) == 3
+    plans = plans_of(db, page)
+    assert not complaints(plans)
+    (walk,) = (steps for statement, steps in plans.items() if "FROM news" in statement)
+    assert walk == ["SEARCH news USING INDEX news_of_strangers ((sort,key)<(?,?))"]
+    plans = plans_of(db, unread)
+    (walk,) = (steps for statement, steps in plans.items() if "FROM news" in statement)
+    assert walk == ["SEARCH news USING INDEX news_unread (no<?)"]
+    for use_case in others:
+        assert not complaints(plans_of(db, use_case))
+
+
 def listing(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
     alice, bob = people
     return [
@@ -313,13 +355,12 @@ def coming(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
     mine = [alice.log.poll("yes", "no"), alice.log.vote(bob.log.poll("yes", "no"), 1)]
     bob.log.note("answer", reply_to=mine[0])
     bob.log.write(Profile("Bob"))
+    bob.log.vouch(carol.hash)
     bob.log.write(Note("bees", media=(PICTURE,)))
     bob.log.note(f"hello @{alice.address}")
     bare = tuple(entry.without_payload() for entry in dave.notes(3))
-    eve = person("eve")
-    strays = [
-        Located(eve.hash, stray, ()) for stray in [eve.log.note("stray", reply_to=mine[0]), eve.log.note("other")]
-    ]
+    frank = person("frank")
+    strays = [Located(frank.hash, frank.log.note("stray", reply_to=mine[0]), ()) for _ in range(6)]
     peers = [KnownPeer(f"192.0.2.1:{port}") for port in range(1, KNOWN_PEERS_MAX + 2)]
     fork = dave.log.branch(2)
     fork.note("fork")
@@ -340,11 +381,11 @@ def coming(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_write.put_payloads(db, dave.key, [(entry.seq, entry.payload or b"") for entry in dave.log.entries]),
         lambda: sql_write.freeze(db, prove_fork(dave.log.entries, fork.entries)),
         lambda: [sql_write.put_stray(db, each, LATER) for each in [*strays, *strays]],
-        lambda: sql_read.locate(db, strays[1].entry.id),
+        lambda: sql_read.locate(db, strays[-1].entry.id),
         lambda: sql_write.put_peers(db, peers),
         lambda: sql_read.entry_count(db),
-        lambda: sql_write.put_bookmark(db, strays[1].entry.id, LATER),
-        lambda: sql_write.drop_bookmark(db, strays[1].entry.id),
+        lambda: sql_write.put_bookmark(db, strays[-1].entry.id, LATER),
+        lambda: sql_write.drop_bookmark(db, strays[-1].entry.id),
         lambda: sql_words.prepare(db),
     ]
 
@@ -362,7 +403,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(register, "BATCH_MIN", 100)
     monkeypatch.setattr(register, "HOT_RECORDS_MAX", 16)
     monkeypatch.setattr(register, "GENERATIONS_MERGED_AT", 2)
-    monkeypatch.setattr(sql_write, "STRAYS_MAX", 1)
+    monkeypatch.setattr(sql_write, "STRAYS_MAX", 4)
 
 
 @pytest.mark.usefixtures("small")
@@ -375,7 +416,7 @@ def test_what_comes_in(db: Recorder, people: list[Person]) -> None:
 @pytest.mark.parametrize("db", ["as nodes have it"], indirect=True)
 def test_no_statement_of_the_store_is_left_out(db: Recorder, people: list[Person]) -> None:
     """Whoever adds one also adds a use case here that runs it, so that the planner is asked."""
-    for cases in (coming, reading, looking, listing, writing):
+    for cases in (coming, reading, looking, listing, meeting, writing):
         for use_case in cases(db, people):
             use_case()
     sought = statements_in_source()
