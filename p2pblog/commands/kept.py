@@ -32,6 +32,7 @@ def kept_of(session: Session, follows: Sequence[FollowDocument]) -> Kept:
         tuple((name, tuple(_identity(each["address"]) for each in members)) for name, members in shown),
         tuple(map(_mute, session.ask("muted"))),
         tuple(_identity(each["address"]) for each in session.ask("blocked")),
+        tuple(_identity(each["address"]) for each in session.ask("admitted") if each["admitted"]),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from p2pblog.config import (
+    ADMITTED_MAX,
     BLOCKS_MAX,
     BOOKMARKS_MAX,
     FOLLOWS_MAX,
@@ -46,10 +47,12 @@ class Kept:
     lists: tuple[tuple[str, tuple[IdentityHash, ...]], ...] = ()
     mutes: tuple[Mute, ...] = ()
     blocks: tuple[IdentityHash, ...] = ()
+    admitted: tuple[IdentityHash, ...] = ()
 
     @property
     def value(self) -> dict[str, Any]:
         return {
+            "admitted": list(self.admitted),
             "blocks": list(self.blocks),
             "bookmarks": list(self.bookmarks),
             "follows": [
@@ -70,6 +73,7 @@ class Kept:
             tuple(_list(each) for each in _rows(fields, "lists", LISTS_MAX)),
             tuple(_mute(each) for each in _rows(fields, "mutes", MUTES_MAX)),
             tuple(IdentityHash(_hash(each)) for each in _rows(fields, "blocks", BLOCKS_MAX)),
+            tuple(IdentityHash(_hash(each)) for each in _rows(fields, "admitted", ADMITTED_MAX)),
         )
 
 

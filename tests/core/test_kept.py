@@ -8,6 +8,7 @@ import pytest
 from builders import NOON, person
 
 from p2pblog.config import (
+    ADMITTED_MAX,
     BLOCKS_MAX,
     BOOKMARKS_MAX,
     FOLLOWS_MAX,
@@ -35,6 +36,7 @@ def test_what_is_kept_for_oneself_alone_goes_with_the_secret_keys() -> None:
             Mute(MuteKind.WORD, "wächter".encode()),
         ),
         (bob.hash,),
+        (bob.hash, alice.hash),
     )
     told = Secrets(alice.root.seed, alice.device.seed, kept)
     assert Secrets.decode(told.encode()) == told
@@ -47,6 +49,7 @@ def test_what_is_kept_for_oneself_alone_goes_with_the_secret_keys() -> None:
     [
         ("bookmarks", bytes(32), BOOKMARKS_MAX),
         ("blocks", bytes(32), BLOCKS_MAX),
+        ("admitted", bytes(32), ADMITTED_MAX),
         ("mutes", [3, b"bees", None], MUTES_MAX),
         ("lists", ["tea", []], LISTS_MAX),
         ("follows", [bytes(32), None, 0, None, 1], FOLLOWS_MAX),
