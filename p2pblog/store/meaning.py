@@ -31,7 +31,21 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.media import FileHash, distinct_files
 from p2pblog.core.mentions import mentions_of
-from p2pblog.core.payload import Boost, Delete, Dm, Edit, Like, Note, Pin, Profile, Quote, Vote, decode, plain_texts
+from p2pblog.core.payload import (
+    Boost,
+    Delete,
+    Dm,
+    Edit,
+    Like,
+    Note,
+    Pin,
+    Profile,
+    Quote,
+    Ref,
+    Vote,
+    decode,
+    plain_texts,
+)
 from p2pblog.core.polls import Ballot, tally
 from p2pblog.core.search import MEDIA, log_word, tag_word, words_of
 from p2pblog.core.tags import tags_of
@@ -119,6 +133,15 @@ def _of_note(note: Note) -> Meaning:
     quoted = () if quote is None else (quote.of.identity,)
     to = tuple(dict.fromkeys((*answered, *named, *quoted)))
     return Meaning(Kind.NOTE, None if parent is None else parent.id, tags=tags, to=to, files=files)
+
+
+def ref_of(payload: bytes | None) -> Ref | None:
+    """Where the entry stands, as it says, that a payload answers, boosts, likes, pins or votes on."""
+    match None if payload is None else decode(payload):
+        case Note(reply_to=of) | Boost(of) | Like(of) | Pin(of) | Vote(of):
+            return of
+        case _:
+            return None
 
 
 def meanings_of(payloads: Sequence[bytes | None]) -> list[Meaning]:

@@ -236,6 +236,15 @@ def _to_version_12(db: sqlite3.Connection) -> None:
     _enter_files(db, _MAY_HAVE_PICTURES)
 
 
+_PRUNING = """
+ALTER TABLE log ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE log ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE stray ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX stray_to_go ON stray (seen, key) WHERE NOT kept;
+"""
+"""Pruning begins: up to which number of a log all went, how much that was, and which strays stay when others go."""
+
+
 _VERSION_4 = """
 CREATE TABLE dm (sort INTEGER, key INTEGER, PRIMARY KEY (sort, key)) WITHOUT ROWID;
 CREATE TABLE dm_aside (key INTEGER PRIMARY KEY);
@@ -276,6 +285,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _to_version_10,
     _to_version_11,
     _to_version_12,
+    _PRUNING,
 )
 """Step n brings a database of version n - 1 to version n."""
 

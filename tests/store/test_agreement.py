@@ -29,6 +29,7 @@ from p2pblog.store import (
     migrations,
     sql_indexer,
     sql_read,
+    sql_room,
     sql_search,
     sql_write,
 )
@@ -113,7 +114,13 @@ def draw_step(data: st.DataObject, world: World) -> tuple[str, tuple[Any, ...]]:
     someone = world.people[data.draw(st.integers(0, 2), "who")]
     now = data.draw(st.sampled_from(NOWS), "now")
     first = data.draw(st.integers(1, len(log.entries)), "first")
-    match data.draw(st.integers(0, 18), "step"):
+    match data.draw(st.integers(0, 21), "step"):
+        case 19:
+            return "prune", (log.key, first, now)
+        case 20:
+            return "lift_floors", (data.draw(st.sampled_from([None, someone.hash]), "whose"),)
+        case 21:
+            return "prune_strays", (data.draw(st.integers(0, 2), "passed"), first)
         case 18:
             return "set_dms_aside", ([entry.id for entry in log.entries[first - 1 :]],)
         case 0 | 1 | 2 | 3 | 4:
@@ -173,7 +180,7 @@ def answer(ask: Callable[[], Any]) -> Any:
 def change(db: sqlite3.Connection, name: str, args: tuple[Any, ...]) -> Any:
     db.execute("BEGIN")
     try:
-        result = getattr(sql_write, name)(db, *args)
+        result = getattr(sql_write if hasattr(sql_write, name) else sql_room, name)(db, *args)
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")
@@ -196,6 +203,7 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         ("follow_rows", ()),
         ("entry_count", ()),
         ("find_ids", ("",)),
+        ("bottoms", ()),
     ]
     if thorough:
         asked += [("profile", (identity,)) for identity in hashes]
@@ -212,6 +220,7 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         asked += [("dms", (2, identifier)) for identifier in ids]
         asked += [("thread", (identifier,)) for identifier in ids]
         asked += [("versions", (identifier,)) for identifier in ids]
+        asked += [("was_pruned", (identifier.hex(),)) for identifier in ids]
         asked += [("locate", (identifier,)) for identifier in ids]
         asked += [("run", (log.key, seq, seq + 3, RUN_BYTES_MAX)) for log in world.logs for seq in (1, 3, 6)]
     return asked
@@ -233,7 +242,8 @@ def searches(world: World, thorough: bool) -> list[SearchQuery]:
 def compare(memory: MemoryStore, db: sqlite3.Connection, world: World, thorough: bool, is_indexed: bool = True) -> None:
     for name, args in questions(world, thorough):
         plain = answer(lambda: finish(getattr(memory, name)(*args)))  # noqa: B023 - asked at once
-        from_sql = answer(lambda: getattr(sql_read, name)(db, *args))  # noqa: B023
+        place = sql_room if hasattr(sql_room, name) else sql_read
+        from_sql = answer(lambda: getattr(place, name)(db, *args))  # noqa: B023
         assert from_sql == plain, f"{name}{args}"
     if not is_indexed:
         return
