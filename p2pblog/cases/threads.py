@@ -30,6 +30,7 @@ class Threads(Desk):
             root=None if found.root is None else found.root.hex(),
             notices=self._marked(found.notices),
             missing=found.missing,
+            pruned=found.pruned,
         )
 
     async def _fetch_above(self, notice: EntryId) -> None:

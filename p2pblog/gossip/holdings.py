@@ -45,6 +45,8 @@ class Holdings:
     identities: dict[IdentityHash, Identity] = field(default_factory=dict)
     logs: dict[DeviceKey, LogState] = field(default_factory=dict)
     owners: dict[DeviceKey, IdentityHash] = field(default_factory=dict)
+    is_full: bool = False
+    """Whether the store is over its cap, so that no history is fetched."""
     _by_identity: dict[IdentityHash, dict[DeviceKey, None]] = field(default_factory=dict)
     _clocks: dict[IdentityHash, IdentityClock] = field(default_factory=dict)
     """The last clock told of each identity, so that all links keep one and the same."""
