@@ -15,10 +15,11 @@ import trio
 from p2pblog.config import ANSWERED_LATELY_MAX, FILES_KEPT_BYTES_MAX, NEWEST_FIRST, ROOM_CHECK_S, RUN_BYTES_MAX
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.quiet import MuteKind
-from p2pblog.core.room import Closeness, Cut, Pruning, Share, closeness, files_max_of, target_of
+from p2pblog.core.room import Closeness, Cut, Share, closeness, files_max_of, target_of
 from p2pblog.errors import StoreError
 from p2pblog.gossip.driver import Driver, Signal
 from p2pblog.gossip.room_events import LiftFloors, Pruned, PruneLog, RoomChanged
+from p2pblog.pruning import Pruning
 from p2pblog.store import Follow, Store
 from p2pblog.store.meaning import meaning_of
 

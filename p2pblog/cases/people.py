@@ -110,6 +110,7 @@ class People(Desk):
             no_boosts=row.no_boosts,
             budget=row.budget,
             private=row.private,
+            pruned=row.pruned,
             lookalike=bearers.other(row.name, spelled),
         )
 

@@ -10,11 +10,15 @@ from p2pblog.pages import settings as pages
 from p2pblog.session import Session, json_option, this
 
 
-@click.group("config", invoke_without_command=True)
+@click.group(
+    "config",
+    invoke_without_command=True,
+    epilog="\b\nExample:\n  p2pblog config\n  p2pblog config set store.max 2GB",
+)
 @json_option
-@click.pass_context
 @this
-def config(session: Session, context: click.Context) -> None:
+@click.pass_context
+def config(context: click.Context, session: Session) -> None:
     """What you have set for your node; without a word after it, all of it.
 
     \b

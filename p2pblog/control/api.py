@@ -87,6 +87,7 @@ class FollowDocument(TypedDict):
     no_boosts: bool
     budget: str | None
     private: bool
+    pruned: int
     lookalike: str | None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from p2pblog.config import FILES_KEPT_BYTES_MAX, STORE_BYTES_MAX, STORE_BYTES_MIN
 from p2pblog.control.words import check_utf8
-from p2pblog.errors import NotFound, UsageError
+from p2pblog.errors import UsageError
 
 UNITS = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3, "TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
 """Bytes of each unit, by which a size is written."""
@@ -29,10 +29,10 @@ SETTINGS: dict[str, Setting] = {
 
 
 def check_key(key: str) -> str:
-    """A key as it is spelled. Raises NotFound."""
+    """A key as it is spelled. Raises UsageError."""
     found = check_utf8(key, "the key").strip().lower()
     if found not in SETTINGS:
-        raise NotFound("there is no such setting", hint="p2pblog config list")
+        raise UsageError("there is no such setting", hint="p2pblog config list")
     return found
 
 

@@ -10,10 +10,8 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
-from heapq import heapify, heappop, heappush
 
 from p2pblog.config import CHECKPOINT_EVERY, NEWEST_FIRST, ROOM_TO_SPARE
 from p2pblog.core.keys import DeviceKey
@@ -59,50 +57,32 @@ class Cut:
     up_to: int
 
 
-_Turn = tuple[bool, Closeness, int, bytes]
-"""Whether it is among the newest of a followed log; whose it is; how old; and by device, so that order is one."""
+Turn = tuple[bool, Closeness, int, bytes]
+"""When a share is due, the lowest first: whether it is among the newest of a followed log; whose it is; how old; and by
+device, so that there is one order."""
 
 
-@dataclass(slots=True)
-class Pruning:
-    """Cuts, one after the other, in the order in which things go. Tell it with `cut` what came of each."""
-
-    _turns: list[tuple[_Turn, Share]] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, shares: Iterable[Share]) -> Pruning:
-        turns = [_turn(share) for share in shares if _turn(share) is not None]
-        made = cls([turn for turn in turns if turn is not None])
-        heapify(made._turns)
-        return made
-
-    def next(self) -> tuple[Share, Cut] | None:
-        """What goes next; None when nothing of others is left that may go."""
-        if not self._turns:
-            return None
-        turn, share = heappop(self._turns)
-        if share.device is None:
-            return share, Cut(None, 0)
-        stays = share.stays if turn[0] else _stays_first(share)
-        return share, Cut(share.device, min(_checkpoint_from(share.low), share.high - stays))
-
-    def cut(self, share: Share, low: int, oldest_ms: int) -> None:
-        """What is left of a share begins at this number, and its lowest entry stands there; of strays only if any are
-        left that may go."""
-        turn = _turn(Share(share.device, share.closeness, low, share.high, oldest_ms, share.stays))
-        if turn is not None:
-            heappush(self._turns, turn)
-
-
-def _turn(share: Share) -> tuple[_Turn, Share] | None:
+def turn_of(share: Share) -> Turn | None:
     """When a share is due; None if nothing of it may go."""
     if share.device is not None and share.low > share.high - share.stays:
         return None
-    is_newest = share.device is not None and share.low > share.high - _stays_first(share)
-    return (is_newest, share.closeness, share.oldest_ms, share.device or b""), share
+    return _is_newest(share), share.closeness, share.oldest_ms, share.device or b""
+
+
+def cut_of(share: Share) -> Cut:
+    """What of a share goes when it is due."""
+    if share.device is None:
+        return Cut(None, 0)
+    stays = share.stays if _is_newest(share) else _stays_first(share)
+    return Cut(share.device, min(_checkpoint_from(share.low), share.high - stays))
+
+
+def _is_newest(share: Share) -> bool:
+    return share.device is not None and share.low > share.high - _stays_first(share)
 
 
 def _stays_first(share: Share) -> int:
+    """How many of the last entries stay until nothing else is left."""
     return share.stays if share.closeness == Closeness.STRANGER else max(share.stays, NEWEST_FIRST)
 
 

@@ -48,7 +48,8 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class FollowRow:
-    """A follow with what we hold of it. `newest_ms` is the claimed time of its newest notice."""
+    """A follow with what we hold of it. `newest_ms` is the claimed time of its newest notice; `pruned`: how many of
+    its entries went to save room."""
 
     identity: IdentityHash
     name: str | None
@@ -58,6 +59,7 @@ class FollowRow:
     no_boosts: bool = False
     budget: str | None = None
     private: bool = False
+    pruned: int = 0
 
 
 @dataclass(frozen=True, slots=True)

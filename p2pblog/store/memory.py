@@ -6,7 +6,7 @@ statement of what the SQL must answer: tests/store compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from p2pblog.config import (
@@ -196,32 +196,6 @@ class MemoryStore(MemoryRoom):
             self._deletes.setdefault(target, {})[identifier] = held
         for file in held.meaning.files:
             self._files.setdefault(file, {})[identifier] = held
-
-    def _forget(self, gone: Iterable[_Held]) -> None:
-        for held in gone:
-            identifier, meaning, log = held.entry.id, held.meaning, held.log
-            (log.held if held.chain is None else log.strays).pop(held.entry.seq)
-            if held.chain is None:
-                log.gaps.discard(held.entry.seq)
-            self._by_id.pop(identifier)
-            self._strays.pop(identifier, None)
-            self._dms.pop(identifier, None)
-            self._listed.get(log.identity, {}).pop(identifier, None)
-            self._profiles.get(log.identity, {}).pop(identifier, None)
-            self._pins.get(log.identity, {}).pop(identifier, None)
-            if meaning.of is not None:
-                self._replies.get(meaning.of, {}).pop(identifier, None)
-                self._reactions.get((meaning.of, meaning.kind), {}).pop(identifier, None)
-                self._votes.get(meaning.of, {}).pop(identifier, None)
-                self._edits.get(meaning.of, {}).pop(identifier, None)
-            for target in meaning.deletes:
-                self._deletes[target].pop(identifier)
-            for file in meaning.files:
-                self._files[file].pop(identifier)
-
-    def _state(self, log: _Log) -> LogState:
-        missing = (seq for seq in sorted(log.gaps) if self._is_missing(log.held[seq]))
-        return LogState(log.device, log.identity, log.spans, tuple(missing), log.fork, log.floor)
 
     # --- payloads ---
 

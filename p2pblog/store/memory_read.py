@@ -365,4 +365,5 @@ class MemoryReading(MemoryDesk):
             follow.no_boosts,
             follow.budget,
             follow.private,
+            sum(log.pruned for log in self._logs_of.get(follow.identity, {}).values()),
         )

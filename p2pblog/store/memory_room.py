@@ -19,13 +19,33 @@ ENTRY_BYTES = 500
 
 
 class MemoryRoom(MemoryReading):
-    """The part of `store.Store` that makes room; `memory.py` adds what forgets."""
+    """The part of `store.Store` that forgets; `memory.py` adds what comes in."""
 
     def _forget(self, gone: Iterable[Held]) -> None:
-        raise NotImplementedError
+        for held in gone:
+            identifier, meaning, log = held.entry.id, held.meaning, held.log
+            (log.held if held.chain is None else log.strays).pop(held.entry.seq)
+            if held.chain is None:
+                log.gaps.discard(held.entry.seq)
+            self._by_id.pop(identifier)
+            self._strays.pop(identifier, None)
+            self._dms.pop(identifier, None)
+            self._listed.get(log.identity, {}).pop(identifier, None)
+            self._profiles.get(log.identity, {}).pop(identifier, None)
+            self._pins.get(log.identity, {}).pop(identifier, None)
+            if meaning.of is not None:
+                self._replies.get(meaning.of, {}).pop(identifier, None)
+                self._reactions.get((meaning.of, meaning.kind), {}).pop(identifier, None)
+                self._votes.get(meaning.of, {}).pop(identifier, None)
+                self._edits.get(meaning.of, {}).pop(identifier, None)
+            for target in meaning.deletes:
+                self._deletes[target].pop(identifier)
+            for file in meaning.files:
+                self._files[file].pop(identifier)
 
     def _state(self, log: Log) -> LogState:
-        raise NotImplementedError
+        missing = (seq for seq in sorted(log.gaps) if self._is_missing(log.held[seq]))
+        return LogState(log.device, log.identity, log.spans, tuple(missing), log.fork, log.floor)
 
     async def usage(self) -> Usage:
         used = sum(ENTRY_BYTES + len(held.entry.payload or b"") for held in self._by_id.values())

@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 from builders import person
+from fake_settings import FakeSettings
 
 from p2pblog.core import codec
 from p2pblog.core.media import pieces_of, sniff, table_of
@@ -31,7 +32,7 @@ def a_poll(*options: tuple[str, int], **more: Any) -> dict[str, Any]:
     return {"options": rows, "closes": NOW_MS + 86_400_000, "closed": False, "voters": voters, "own": None, **more}
 
 
-class FakeNode:
+class FakeNode(FakeSettings):
     """Alice's node. `faults` maps a method to what it raises; `gate` holds `status` back until it is set."""
 
     def __init__(self, clock_ms: Callable[[], int] = lambda: NOW_MS) -> None:
@@ -55,6 +56,7 @@ class FakeNode:
         self.mutes: dict[tuple[str, str], dict[str, Any]] = {}
         self.blocks: dict[str, dict[str, Any]] = {}
         self.unread = 0
+        super().__init__()
         self.thread_lacks = 0  # 1: what is fetched is found; more: it is not
         self.listed: dict[str, list[str]] = {}
         self.uploads: dict[str, bytes] = {}
@@ -150,6 +152,7 @@ class FakeNode:
             "entries": len(self.notices),
             "uptime_s": 3_725,
             "version": "0.1.0",
+            "store": {"used": 123_456, "max": self.set.get("store.max"), "pruned": self.pruned},
             "pending": [address for address, row in self.follows.items() if row["state"] == "searching"],
         }
 
@@ -359,7 +362,8 @@ class FakeNode:
         if len(address) != 56:
             raise UsageError("an address has 56 characters")
         row = {"address": address, "name": None, "petname": petname, "entries": 0, "newest": None, "state": "searching"}
-        row |= {"no_boosts": bool(no_boosts), "budget": budget, "private": bool(private), "lookalike": None}
+        row |= {"no_boosts": bool(no_boosts), "budget": budget, "private": bool(private)}
+        row |= {"pruned": self.pruned, "lookalike": None}
         self.follows[address] = row
         return row
 
@@ -500,7 +504,12 @@ class FakeNode:
                 held.append(row)
         if fetch:
             self.thread_lacks = 0 if self.thread_lacks == 1 else self.thread_lacks
-        return {"root": root["id"], "notices": held, "missing": self.thread_lacks}
+        return {
+            "root": root["id"],
+            "notices": held,
+            "missing": self.thread_lacks,
+            "pruned": min(self.pruned, self.thread_lacks),
+        }
 
     async def peers(self) -> list[dict[str, Any]]:
         self._called("peers")

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import trio
 from fake_node import ALICE, BOB, FakeNode, failing
+from fake_settings import SETTING_CALLS
 from trio.testing import trio_test
 
 from p2pblog import config
@@ -109,6 +110,7 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "unblock": ({"address": "d" * 56}, api.BlockDocument),
     "why": ({"notice": "5feceb66"}, api.WhyDocument),
     "invite": ({}, api.InviteDocument),
+    **SETTING_CALLS,
     "lists": ({}, api.ListDocument),
     "create_list": ({"name": "tea"}, api.ListDocument),
     "add_to_list": ({"name": "tea", "addresses": [ALICE]}, api.ListDocument),

@@ -226,7 +226,7 @@ async def test_settings_are_kept_and_checked(autojump_clock: MockClock) -> None:
             for wrong in ("", "2", "-1GB", "9999kB", "2 Gigabytes", "1001TB", "1e9B", "0GB"):
                 with pytest.raises(UsageError):
                     await bob.config_set(key, wrong)
-        with pytest.raises(NotFound):
+        with pytest.raises(UsageError):
             await bob.config_set("store.min", "2GB")
         assert (await bob.config_set("STORE.max", " 1.5 gib"))["value"] == "1536MiB"
         assert (await bob.config_set("files.max", "none"))["value"] == "none"
