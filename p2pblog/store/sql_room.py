@@ -206,7 +206,9 @@ def _hides(db: sqlite3.Connection, log: LogRow, item: Item, going: set[int]) -> 
 
 def prune_strays(db: sqlite3.Connection, passed: int, most: int) -> tuple[int, int]:
     own = own_identity(db)
-    looked_at = db.execute("SELECT key FROM stray ORDER BY seen, key LIMIT ? OFFSET ?", (most, passed)).fetchall()
+    looked_at = db.execute(
+        "SELECT key FROM stray WHERE seen >= 0 ORDER BY seen, key LIMIT ? OFFSET ?", (most, passed)
+    ).fetchall()
     kept = 0
     for (key,) in looked_at:
         log = log_of_key(db, key)
