@@ -28,7 +28,7 @@ log = logging.getLogger("p2pblog.room")
 SETTING = "config."
 """Before the name of what a person has set; its value is a number of bytes, or nothing for no limit."""
 RETRY_S = 30.0
-"""How soon a store that failed is tried again."""
+"""How soon a store that failed, or of which nothing more may go, is looked at again."""
 STRAYS_AT_ONCE = 64
 """Strays that are looked at in one transaction."""
 PAGES_AT_ONCE = 256
@@ -112,18 +112,26 @@ class Room:
 
     async def run(self) -> None:
         """Look again whenever more was stored, for ever."""
-        await self._driver.blobs.limit(self.files_max)
+        await self._begin()
         while True:
             while not self._is_due or self.store_max is None:
                 await self._changed.wait()
             self._is_due = False
             try:
-                await self._make_room()
-                await trio.sleep(ROOM_CHECK_S)
+                await trio.sleep(ROOM_CHECK_S if await self._make_room() else RETRY_S)
             except StoreError as error:
                 log.error("no room could be made, trying again in %d s: %s", RETRY_S, error)
                 self._is_due = True
                 await trio.sleep(RETRY_S)
+
+    async def _begin(self) -> None:
+        """What was set last holds, though the node may have been killed before it did all that follows from it."""
+        try:
+            await self._driver.blobs.limit(self.files_max)
+            if self.store_max is None and (await self._store.usage()).pruned:
+                await self._driver.carry_out(LiftFloors())
+        except StoreError as error:
+            log.error("files of others may take more room than was set: %s", error)
 
     async def fullness(self) -> Fullness:
         usage = await self._store.usage()
@@ -134,23 +142,27 @@ class Room:
         if (await self._store.usage()).pruned:
             await self._driver.carry_out(LiftFloors(identity))
 
-    async def _make_room(self) -> None:
+    async def _make_room(self) -> bool:
+        """Whether the node is below its cap now."""
         files = await self._driver.blobs.used()
         if not await self._is_over(self.store_max, files):
-            return
+            return True
         self._driver.feed(RoomChanged(True))
         plan, strays_kept = await self._plan(), 0
         while self.store_max is not None and await self._is_over(target_of(self.store_max), files):
             due = plan.next()
             if due is None:
-                log.warning("the store is over its cap, and nothing more of others may go")
-                break
+                break  # what is left may not go
             if due[1].device is None:
                 strays_kept = await self._cut_strays(plan, due[0], strays_kept)
             else:
                 await self._cut(plan, *due)
         await self._give_back()
-        self._driver.feed(RoomChanged(await self._is_over(self.store_max, files)))
+        is_full = await self._is_over(self.store_max, files)
+        self._driver.feed(RoomChanged(is_full))
+        if is_full:
+            log.warning("the node is above its cap, and nothing more of others may go: p2pblog status")
+        return not is_full
 
     async def _is_over(self, bytes_max: int | None, files: int) -> bool:
         return bytes_max is not None and files + (await self._store.usage()).used > bytes_max

@@ -215,6 +215,28 @@ async def test_whom_one_follows_least_goes_first(autojump_clock: MockClock) -> N
 
 
 @trio_test
+async def test_own_notices_stay_whatever_the_cap(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await history(world, "bob")
+        await history(world, "alice", 200)
+        alice, bob = await world.start("alice"), await world.start("bob", "alice")
+        await bob.follow(world.home("alice").address)
+        await bob.config_set("store.max", CAP)
+        await trio.sleep(120)
+        store = (await bob.status())["store"]
+        assert store["used"] > 10_000_000 and store["pruned"] > 0
+        assert await held_of(world, "bob", "bob") == MANY + 1
+        assert await held_of(world, "bob", "alice") == 1
+        await alice.post("news")  # what is new comes all the same, and makes the one before it go
+        await world.reads("bob", "news")
+        await world.kill("bob")
+        bob = await world.start("bob", "alice")
+        await trio.sleep(60)
+        assert 1 <= await held_of(world, "bob", "alice") <= 2
+        assert (await bob.timeline(limit=1, author=world.home("alice").address))[0]["text"] == "news"
+
+
+@trio_test
 async def test_settings_are_kept_and_checked(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         bob = await world.start("bob")
