@@ -260,8 +260,8 @@ STORE_BYTES_MAX = 1_000_000_000_000_000
 """The most: a petabyte is as good as no cap, and sizes stay far from what 64 bits count."""
 ROOM_TO_SPARE = 10
 """A store that has passed its cap is brought down by a tenth of it: room for some 600,000 notices of 2 GB."""
-ROOM_CHECK_S = 1.0
-"""How often at most it is looked whether what came has passed the cap: a second of history is some 10 MB."""
+ROOM_CHECK_S = 0.25
+"""How often at most it is looked whether what came has passed the cap: so much of history is some 3 MB."""
 ANSWERED_LATELY_MAX = 1_000
 """Own entries that are looked at to see to whom one speaks: some months of them."""
 FILES_FETCHED_MAX = 16

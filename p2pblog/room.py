@@ -29,6 +29,8 @@ SETTING = "config."
 """Before the name of what a person has set; its value is a number of bytes, or nothing for no limit."""
 RETRY_S = 30.0
 """How soon a store that failed, or of which nothing more may go, is looked at again."""
+LOOK_AGAIN_S = 30.0
+"""How soon it is looked again though nothing came: words are indexed behind what came, and fill the disk, too."""
 STRAYS_AT_ONCE = 64
 """Strays that are looked at in one transaction."""
 PAGES_AT_ONCE = 256
@@ -111,11 +113,14 @@ class Room:
         self._changed.set()
 
     async def run(self) -> None:
-        """Look again whenever more was stored, for ever."""
+        """Look again whenever more was stored, and now and then, for ever."""
         await self._begin()
         while True:
-            while not self._is_due or self.store_max is None:
+            while self.store_max is None:
                 await self._changed.wait()
+            with trio.move_on_after(LOOK_AGAIN_S):
+                while not self._is_due:
+                    await self._changed.wait()
             self._is_due = False
             try:
                 await trio.sleep(ROOM_CHECK_S if await self._make_room() else RETRY_S)

@@ -23,8 +23,8 @@ class Setting:
 
 
 SETTINGS: dict[str, Setting] = {
-    "files.max": Setting("How much room pictures and other files of others may take", FILES_KEPT_BYTES_MAX),
-    "store.max": Setting("How much room this node may take on the disk; beyond, old notices of others go", None),
+    "files.max": Setting("room for pictures and other files of others", FILES_KEPT_BYTES_MAX),
+    "store.max": Setting("room on the disk; beyond, old notices of others go", None),
 }
 
 

@@ -276,7 +276,7 @@ class Store(Protocol):
         """Whether something held says of an id that begins with these hex digits that it stands where we pruned."""
 
     async def give_back(self, pages: int) -> int:
-        """Give up to so many free pages back to the disk; gives how many are still free."""
+        """Give up to so many free pages back to the disk; gives how many bytes are still free."""
 
     # --- what peers ask for ---
 

@@ -49,7 +49,7 @@ def test_what_is_set_reaches_the_node(alice: Alice, node: FakeNode) -> None:
         "key": "store.max",
         "value": "2GB",
         "default": "none",
-        "caption": "How much room this node may take on the disk; beyond, old notices of others go",
+        "caption": "room on the disk; beyond, old notices of others go",
     }
     assert alice.gets("config", "get", "STORE.MAX") == told
     assert [row["key"] for row in alice.gets("config")] == ["files.max", "store.max"]
