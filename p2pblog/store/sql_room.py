@@ -272,7 +272,7 @@ FLOOR = "SELECT l.floor FROM log l JOIN identity i ON i.no = l.owner WHERE l.dev
 
 
 def give_back(db: sqlite3.Connection, pages: int) -> int:
-    """Give free pages at the end of the file back to the disk; what lies there moves. Gives how many bytes are still free."""
+    """Give free pages back to the disk: what lies at the end of the file moves. Gives how many bytes are still free."""
     for _ in range(pages):  # one at a time: the module takes one step of a statement that has no columns
         db.execute("PRAGMA incremental_vacuum(1)")
     return usage(db).free
