@@ -223,6 +223,8 @@ MUTE_MS_MAX = 366 * 24 * 3600 * 1000
 """How long a mute with an end lasts: a minute to a year; what is meant to last longer has no end."""
 BLOCKS_MAX = 10_000
 """Blocked identities: as many as one may follow."""
+ADMITTED_MAX = 10_000
+"""Strangers whom one admits, all looked through where they are listed."""
 BUDGET_COUNT_MAX = 1_000
 """Notices of one person in one hour, day or week of a budget; more is no budget."""
 BUDGET_NOTICES_MAX = 500

@@ -18,6 +18,7 @@ from p2pblog.cases.quieting import Quieting
 from p2pblog.cases.reading import Reading
 from p2pblog.cases.searching import Searching
 from p2pblog.cases.settings import Settings
+from p2pblog.cases.strangers import Strangers
 from p2pblog.cases.threads import Threads
 from p2pblog.control.api import PeerDocument, StatusDocument, StoreDocument
 from p2pblog.core import address
@@ -36,6 +37,7 @@ class Node(
     Marking,
     Profiles,
     Private,
+    Strangers,
     Quieting,
     People,
     Listing,

@@ -35,7 +35,10 @@ class Reading(Desk):
         author: str | None = None,
         tag: str | None = None,
         of_list: str | None = None,
+        strangers: bool = False,
     ) -> list[NoticeDocument]:
+        if strangers and (author, tag, of_list) != (None, None, None):
+            raise UsageError("what strangers say waits in one place: without a person, a tag or a list")
         if not 1 <= limit <= TIMELINE_ROWS_MAX:
             raise UsageError(f"a timeline has 1 to {TIMELINE_ROWS_MAX:,} lines")
         query = TimelineQuery(
@@ -43,9 +46,11 @@ class Reading(Desk):
             None if before is None else await self._find(before),
             await self._whose(author, of_list),
             None if tag is None else check_tag(tag),
+            strangers,
         )
         rows = await self._quiet.page(query, is_whole=author is not None)
-        await self._ask_for_texts(rows)
+        if not strangers:  # who could make us ask others for what they name
+            await self._ask_for_texts(rows)
         return self._marked(rows)
 
     async def _whose(self, author: str | None, of_list: str | None) -> tuple[IdentityHash, ...] | None:

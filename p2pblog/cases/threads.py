@@ -11,6 +11,7 @@ from p2pblog.config import THREAD_FETCH_DEPTH_MAX, THREAD_FETCH_REFS_MAX, THREAD
 from p2pblog.control.api import ThreadDocument
 from p2pblog.core.keys import EntryId
 from p2pblog.core.payload import Note, Ref
+from p2pblog.core.quiet import hidden_by
 from p2pblog.errors import StoreError
 from p2pblog.gossip.events import Ask
 from p2pblog.store import Thread
@@ -31,7 +32,15 @@ class Threads(Desk):
             notices=self._marked(found.notices),
             missing=found.missing,
             pruned=found.pruned,
+            strangers=await self._count_waiting(found),
         )
+
+    async def _count_waiting(self, thread: Thread) -> int:
+        """What of strangers waits in it, as far as it is not muted besides."""
+        rules = self._quiet.rules(is_home=False)
+        if rules.are_none:
+            return len(thread.waiting)
+        return sum(not hidden_by(row, rules) for row in await self._store.rows(thread.waiting))
 
     async def _fetch_above(self, notice: EntryId) -> None:
         """Up from the topmost notice that is here, one at a time: only its text tells what it answers."""

@@ -101,6 +101,7 @@ rows_option = click.option(
 @click.option("--author", metavar="ADDRESS", shell_complete=offers("people"), help="Only notices of this one person.")
 @click.option("--tag", metavar="T", help="Only notices with this tag, of everybody whose notices are here.")
 @click.option("--list", "of_list", metavar="NAME", help="Only notices of the members of this list.")
+@click.option("--strangers", is_flag=True, help="What strangers say to you, which waits until you let them in.")
 @click.option("-f", "--follow", "live", is_flag=True, help="Go on with new ones as they come, until Ctrl-C.")
 def timeline(
     session: Session,
@@ -109,6 +110,7 @@ def timeline(
     author: str | None,
     tag: str | None,
     of_list: str | None,
+    strangers: bool,
     live: bool,
 ) -> None:
     """What you and those you follow have said, newest first. With -f, newest last, then what comes."""
@@ -118,6 +120,11 @@ def timeline(
     of_list = None if of_list is None else words.check_list_name(of_list)
     if author is not None and of_list is not None:
         raise UsageError("--author and --list do not go together", "p2pblog timeline --help")
+    if strangers:
+        if live or (author, tag, of_list) != (None, None, None):
+            raise UsageError("--strangers goes with -n and --before only", "p2pblog timeline --help")
+        _show_strangers(session, limit, before)
+        return
     of_some = author is not None or of_list is not None
     if not live:
         document = session.ask("timeline", limit=limit, before=before, author=author, tag=tag, of_list=of_list)
@@ -130,6 +137,18 @@ def timeline(
             _follow_live(session, limit, {"author": author, "tag": tag, "of_list": of_list}, of_some)
         except KeyboardInterrupt:  # the way to end it
             return
+
+
+def _show_strangers(session: Session, limit: int, before: str | None) -> None:
+    document = session.ask("timeline", limit=limit, before=before, strangers=True)
+
+    def page() -> Page:
+        from p2pblog.pages.strangers import strangers_page  # only who asks for it pays for it
+
+        known = _known(session, document)
+        return strangers_page(document, before is not None, now_ms(), session.columns, known, session.command)
+
+    session.show(document, page)
 
 
 def _timeline_page(
@@ -243,6 +262,7 @@ def thread(session: Session, notice: str, fetch: bool) -> None:
         lambda: [
             *pages.thread_page(document, now_ms(), session.columns, known),
             *pages.gap_page(document["missing"], command, document["pruned"]),
+            *pages.strangers_page(document["strangers"], f"{session.command} timeline --strangers"),
         ],
     )
 

@@ -247,6 +247,17 @@ def end_page(pruned: int) -> Page:
     return [line(), line(Piece(f"{counted(pruned, 'older entry', 'older entries')} pruned to save room.", Style.DIM))]
 
 
+def strangers_page(strangers: int, command: str) -> Page:
+    """How many replies of strangers wait in a conversation. `command`: what lists them."""
+    if not strangers:
+        return []
+    return [line(), line(Piece(f"{strangers_wait(strangers)}.", Style.DIM)), try_line(command)]
+
+
+def strangers_wait(count: int) -> str:
+    return f"{counted(count, 'reply', 'replies')} by strangers {'waits' if count == 1 else 'wait'}"
+
+
 def fetching_page() -> Page:
     """Said while a person waits."""
     return [line(Piece("Looking for what is missing, at peers and in the DHT …", Style.DIM))]
@@ -268,7 +279,15 @@ def _tree(notices: Sequence[NoticeDocument]) -> list[tuple[NoticeDocument, int]]
     return found
 
 
-DONE = {"note": "Posted", "edit": "Edited", "boost": "Boosted", "like": "Liked", "pin": "Pinned", "delete": "Deleted"}
+DONE = {
+    "note": "Posted",
+    "edit": "Edited",
+    "boost": "Boosted",
+    "like": "Liked",
+    "pin": "Pinned",
+    "vouch": "Vouched",
+    "delete": "Deleted",
+}
 """Type of what was written -> how a person is told."""
 
 

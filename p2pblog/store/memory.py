@@ -188,6 +188,9 @@ class MemoryStore(MemoryRoom):
             self._reactions.setdefault((held.meaning.of, kind), {})[identifier] = held
         if kind == Kind.PIN:
             self._pins.setdefault(held.log.identity, {})[identifier] = held
+        if kind == Kind.VOUCH:
+            for subject in held.meaning.to:
+                self._vouches.setdefault(subject, {})[identifier] = held
         if kind == Kind.VOTE and held.meaning.of is not None:
             self._votes.setdefault(held.meaning.of, {})[identifier] = held
         if kind == Kind.EDIT and held.meaning.of is not None:

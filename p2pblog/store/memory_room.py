@@ -38,6 +38,8 @@ class MemoryRoom(MemoryReading):
                 self._reactions.get((meaning.of, meaning.kind), {}).pop(identifier, None)
                 self._votes.get(meaning.of, {}).pop(identifier, None)
                 self._edits.get(meaning.of, {}).pop(identifier, None)
+            for subject in meaning.to:
+                self._vouches.get(subject, {}).pop(identifier, None)
             for target in meaning.deletes:
                 self._deletes[target].pop(identifier)
             for file in meaning.files:
@@ -128,9 +130,16 @@ class MemoryRoom(MemoryReading):
             identifier in self._bookmarks
             or any(each.log.identity == own and self._is_shown(each) for each in referring)
             or any(each.log.identity == own for each in answers)
-            or (kind == Kind.NOTE and own in held.meaning.to and held.log.identity != own and self._is_shown(held))
+            or (kind == Kind.NOTE and self._is_news(held))
+            or self._is_vouch(held)
             or (kind == Kind.DM and not held.aside and self._is_shown(held))
         )
+
+    def _is_vouch(self, held: Held) -> bool:
+        return held.meaning.kind == Kind.VOUCH and self._is_near(held.log.identity) and self._is_shown(held)
+
+    def _is_news(self, held: Held) -> bool:
+        return self._is_said_to_us(held) and self._is_shown(held) and not self._waits(held)
 
     def _is_last_pin(self, held: Held, pinned: set[EntryId]) -> bool:
         target = held.meaning.of

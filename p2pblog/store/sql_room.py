@@ -160,6 +160,8 @@ def _kept(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> set[int
     pinned = set(pins(db, author))
     kept |= {item.key for item in held if item.id in pinned or (newest is not None and item.key == newest[0])}
     kept |= {item.key for item in held if item.kind == Kind.PIN and _is_counted(db, log, item, pinned)}
+    if is_at_home(db, log.owner):
+        kept |= {item.key for item in held if item.kind == Kind.VOUCH and _is_shown_vouch(db, log, item)}
     going = {item.key for item in items} - kept
     kept |= {item.key for item in held if item.kind == Kind.EDIT and _is_in_force(db, log, item, going)}
     going -= kept
@@ -170,10 +172,11 @@ HELD_ON_TO = f"""SELECT 1 FROM entry e WHERE e.key = ?1 AND (EXISTS (SELECT 1 FR
     OR EXISTS (SELECT 1 FROM reaction r WHERE r.target = e.id AND r.author = ?2)
     OR EXISTS (SELECT 1 FROM vote v WHERE v.target = e.id AND v.author = ?2)
     OR EXISTS (SELECT 1 FROM reply r JOIN log l ON l.no = r.key >> 32 WHERE r.parent = e.id AND l.owner = ?2)
-    OR EXISTS (SELECT 1 FROM news n WHERE n.key = e.key AND e.kind = {int(Kind.NOTE)})
+    OR EXISTS (SELECT 1 FROM news n WHERE n.key = e.key AND e.kind = {int(Kind.NOTE)} AND NOT n.waits)
     OR EXISTS (SELECT 1 FROM dm d WHERE d.sort = e.sort AND d.key = e.key))"""  # noqa: S608 - only a number
 NEWEST_PROFILE = "SELECT key FROM profile WHERE author = ? ORDER BY sort DESC, key DESC LIMIT 1"
 PINS_OF = "SELECT max(r.key) FROM reaction r WHERE r.target = ? AND r.kind = ? AND r.author = ?"
+A_VOUCH = "SELECT 1 FROM vouch WHERE subject = ? AND author = ? AND key = ?"
 LAST_EDIT = "SELECT max(d.key) FROM edit d WHERE d.author = ? AND d.target = ? AND d.key BETWEEN ? AND ?"
 
 
@@ -183,6 +186,10 @@ def _is_counted(db: sqlite3.Connection, log: LogRow, item: Item, pinned: set[Ent
         return False
     (last,) = db.execute(PINS_OF, (item.of, int(Kind.PIN), log.owner)).fetchone()
     return bool(last == item.key)
+
+
+def _is_shown_vouch(db: sqlite3.Connection, log: LogRow, item: Item) -> bool:
+    return any(db.execute(A_VOUCH, (subject, log.owner, item.key)).fetchone() for subject in item.to)
 
 
 def _is_in_force(db: sqlite3.Connection, log: LogRow, item: Item, going: set[int]) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 
 import trio
 from builders import person
-from fake_settings import FakeSettings
+from fake_settings import SETTING_CALLS, FakeSettings
+from fake_strangers import STRANGER_CALLS, FakeStrangers
 
 from p2pblog.core import codec
 from p2pblog.core.media import pieces_of, sniff, table_of
@@ -19,6 +20,7 @@ from p2pblog.errors import NotFound, NotPermitted, TimedOut, UsageError
 ALICE = "a" * 56
 BOB = "b" * 56
 NOW_MS = 1_760_000_000_000
+MORE_CALLS = {**STRANGER_CALLS, **SETTING_CALLS}
 
 
 def an_id(number: int) -> str:
@@ -32,7 +34,7 @@ def a_poll(*options: tuple[str, int], **more: Any) -> dict[str, Any]:
     return {"options": rows, "closes": NOW_MS + 86_400_000, "closed": False, "voters": voters, "own": None, **more}
 
 
-class FakeNode(FakeSettings):
+class FakeNode(FakeSettings, FakeStrangers):
     """Alice's node. `faults` maps a method to what it raises; `gate` holds `status` back until it is set."""
 
     def __init__(self, clock_ms: Callable[[], int] = lambda: NOW_MS) -> None:
@@ -55,6 +57,7 @@ class FakeNode(FakeSettings):
         self.bookmarked: list[dict[str, Any]] = []
         self.mutes: dict[tuple[str, str], dict[str, Any]] = {}
         self.blocks: dict[str, dict[str, Any]] = {}
+        self.begin()
         self.unread = 0
         super().__init__()
         self.thread_lacks = 0  # 1: what is fetched is found; more: it is not
@@ -461,7 +464,11 @@ class FakeNode(FakeSettings):
         author: str | None = None,
         tag: str | None = None,
         of_list: str | None = None,
+        strangers: bool = False,
     ) -> list[dict[str, Any]]:
+        if strangers:
+            self._called("timeline", limit=limit, before=before, strangers=True)
+            return self.waiting[:limit]
         self._called("timeline", limit=limit, before=before, author=author, tag=tag, of_list=of_list)
         rows = list(reversed(self.notices))
         if before is not None:
@@ -509,6 +516,7 @@ class FakeNode(FakeSettings):
             "notices": held,
             "missing": self.thread_lacks,
             "pruned": min(self.pruned, self.thread_lacks),
+            "strangers": self.strange_replies,
         }
 
     async def peers(self) -> list[dict[str, Any]]:

@@ -17,8 +17,7 @@ from typing import Any
 
 import pytest
 import trio
-from fake_node import ALICE, BOB, FakeNode, failing
-from fake_settings import SETTING_CALLS
+from fake_node import ALICE, BOB, MORE_CALLS, FakeNode, failing
 from trio.testing import trio_test
 
 from p2pblog import config
@@ -108,9 +107,9 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "block": ({"address": BOB}, api.NewBlockDocument),
     "blocked": ({}, api.BlockDocument),
     "unblock": ({"address": "d" * 56}, api.BlockDocument),
+    **MORE_CALLS,
     "why": ({"notice": "5feceb66"}, api.WhyDocument),
     "invite": ({}, api.InviteDocument),
-    **SETTING_CALLS,
     "lists": ({}, api.ListDocument),
     "create_list": ({"name": "tea"}, api.ListDocument),
     "add_to_list": ({"name": "tea", "addresses": [ALICE]}, api.ListDocument),
@@ -147,6 +146,7 @@ async def test_every_route_answers_its_document(home: Home, served: Served) -> N
         await node.follow("c" * 56, "carol")
         await node.mute(word="spoiler")
         await node.block("d" * 56)
+        await node.let_somebody_in("c" * 56)
         await node.create_list("tea")
         await node.add_peer("192.0.2.1:1000")
         await node.dm(["c" * 56], "hello")
