@@ -199,6 +199,27 @@ async def test_an_author_keeps_a_name_and_what_is_pinned(store: Store) -> None:
 
 
 @on_both_stores
+async def test_vouches_stay_and_what_a_stranger_says_does_not(store: Store) -> None:
+    me, alice, bob = person("me"), person("alice"), person("bob")
+    await own(store, me)
+    alice.log.vouch(bob.hash)
+    for someone in (alice, bob):
+        someone.log.note(f"hello @{me.address}")
+        someone.notes(5)
+    await keep(store, alice)
+    await store.put_identity(bob.identity)
+    await add(store, bob.log)
+    before = await store.news(9)
+    assert len(before) == 2  # alice vouches for bob
+    assert (await store.prune(alice.key, 6, LATER)).dropped == 4
+    assert (await store.prune(bob.key, 6, LATER)).dropped == 5
+    assert await store.news(9) == before
+    await store.drop_follow(alice.hash)
+    assert await store.prune_strays(0, 9) == (0, 3)
+    assert await store.news(9) == []
+
+
+@on_both_stores
 async def test_what_stays_keeps_its_words_and_stays_hidden(store: Store) -> None:
     alice = person("alice")
     laptop = alice.add_device("laptop")
