@@ -61,8 +61,11 @@ def test_what_went_is_not_asked_for_again_and_others_hear_that_it_went(scene: Sc
     assert bob.numbers(who) == list(range(129, 302))
     clock = alice.session("bob").clocks[who.key]
     assert clock.spans == ((129, 301),)
+    assert bob.machine.holdings.lacked(who.hash) == {}  # nor looked for elsewhere
+    scene.cut("alice", "bob")
+    assert not bob.machine.sharing.is_wanting(who.hash)
 
-    scene.relink("alice", "bob")  # nor with a new link
+    scene.link("alice", "bob")  # nor with a new link
     scene.run(60)
     assert scene.count(Want) == wants
 
