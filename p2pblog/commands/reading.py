@@ -47,7 +47,8 @@ def _known_with(
     # At home the one speaker who is not followed is oneself: only for the sake of others it is asked who that is.
     is_strange = len(unfollowed) > at_home or any(each["author"] in unfollowed for each in boosted.values())
     warnings = pages.name_warnings(shown, follows, _own(session) if is_strange else None)
-    return pages.Known(petnames, boosted, warnings)
+    pruned = {follow["address"]: follow["pruned"] for follow in follows}
+    return pages.Known(petnames, boosted, warnings, pruned)
 
 
 @lru_cache(1)
@@ -127,7 +128,8 @@ def timeline(
     of_some = author is not None or of_list is not None
     if not live:
         document = session.ask("timeline", limit=limit, before=before, author=author, tag=tag, of_list=of_list)
-        session.show(document, lambda: _timeline_page(session, document, before is not None, of_some, tag))
+        is_end = len(document) < limit
+        session.show(document, lambda: _timeline_page(session, document, before is not None, of_some, tag, is_end))
     elif before is not None:
         raise UsageError("-f and --before do not go together", "p2pblog timeline --help")
     else:
@@ -150,12 +152,16 @@ def _show_strangers(session: Session, limit: int, before: str | None) -> None:
 
 
 def _timeline_page(
-    session: Session, notices: list[NoticeDocument], older: bool, of_some: bool, tag: str | None
+    session: Session, notices: list[NoticeDocument], older: bool, of_some: bool, tag: str | None, is_end: bool = False
 ) -> Page:
     if not notices:
         return pages.empty_timeline_page(older, of_some, tag, session.command)
     known = _known(session, notices, at_home=not of_some and tag is None)
-    return pages.timeline_page(notices, now_ms(), session.columns, known)
+    page = pages.timeline_page(notices, now_ms(), session.columns, known)
+    if not is_end or tag is not None:
+        return page
+    whose = {notice["author"] for notice in notices} if of_some else known.pruned.keys()
+    return [*page, *pages.end_page(sum(known.pruned.get(address, 0) for address in whose))]
 
 
 def _follow_live(session: Session, limit: int, asked: dict[str, str | None], of_some: bool) -> None:
@@ -255,7 +261,7 @@ def thread(session: Session, notice: str, fetch: bool) -> None:
         document,
         lambda: [
             *pages.thread_page(document, now_ms(), session.columns, known),
-            *pages.gap_page(document["missing"], command),
+            *pages.gap_page(document["missing"], command, document["pruned"]),
             *pages.strangers_page(document["strangers"], f"{session.command} timeline --strangers"),
         ],
     )
