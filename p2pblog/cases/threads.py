@@ -40,6 +40,7 @@ class Threads(Desk):
             notices=self._marked(found.notices),
             known=found.known,
             missing=found.missing,
+            pruned=found.pruned,
             strangers=await self._count_waiting(found),
         )
 

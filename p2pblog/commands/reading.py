@@ -52,9 +52,9 @@ def _known_with(
     named |= {notice["quote"]["author"] for notice in shown if notice["quote"] is not None}
     own = _own(session) if named - petnames.keys() else None
     names = {follow["address"]: follow["name"] for follow in follows}
-    if own is None:
-        return pages.Known(petnames, boosted, warnings, names)
-    return pages.Known(petnames, boosted, warnings, {**names, own["address"]: own["name"]}, own["address"])
+    pruned = {follow["address"]: follow["pruned"] for follow in follows}
+    known = pages.Known(petnames, boosted, warnings, names, pruned=pruned)
+    return known if own is None else replace(known, names={**names, own["address"]: own["name"]}, own=own["address"])
 
 
 @lru_cache(1)
@@ -134,7 +134,8 @@ def timeline(
     of_some = author is not None or of_list is not None
     if not live:
         document = session.ask("timeline", limit=limit, before=before, author=author, tag=tag, of_list=of_list)
-        session.show(document, lambda: _timeline_page(session, document, before is not None, of_some, tag))
+        is_end = len(document) < limit
+        session.show(document, lambda: _timeline_page(session, document, before is not None, of_some, tag, is_end))
     elif before is not None:
         raise UsageError("-f and --before do not go together", "p2pblog timeline --help")
     else:
@@ -157,12 +158,16 @@ def _show_strangers(session: Session, limit: int, before: str | None) -> None:
 
 
 def _timeline_page(
-    session: Session, notices: list[NoticeDocument], older: bool, of_some: bool, tag: str | None
+    session: Session, notices: list[NoticeDocument], older: bool, of_some: bool, tag: str | None, is_end: bool = False
 ) -> Page:
     if not notices:
         return pages.empty_timeline_page(older, of_some, tag, session.command)
     known = _known(session, notices, at_home=not of_some and tag is None)
-    return pages.timeline_page(notices, now_ms(), session.columns, known)
+    page = pages.timeline_page(notices, now_ms(), session.columns, known)
+    if not is_end or tag is not None:
+        return page
+    whose = {notice["author"] for notice in notices} if of_some else known.pruned.keys()
+    return [*page, *pages.end_page(sum(known.pruned.get(address, 0) for address in whose))]
 
 
 def _follow_live(session: Session, limit: int, asked: dict[str, str | None], of_some: bool) -> None:
@@ -270,7 +275,7 @@ def thread(session: Session, notice: str, fetch: bool) -> None:
         document,
         lambda: [
             *pages.thread_page(document, now_ms(), session.columns, known),
-            *pages.gap_page(document["missing"], document["known"], command),
+            *pages.gap_page(document["missing"], document["known"], command, document["pruned"]),
             *pages.strangers_page(document["strangers"], f"{session.command} timeline --strangers"),
         ],
     )

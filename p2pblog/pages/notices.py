@@ -60,6 +60,8 @@ class Known:
     warnings: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
     names: Mapping[str, str | None] = field(default_factory=dict)
     own: str | None = None
+    pruned: Mapping[str, int] = field(default_factory=dict)
+    """How many entries of whom one follows went to save room, by address."""
 
 
 NOTHING_KNOWN = Known()
@@ -232,15 +234,25 @@ def thread_page(thread: ThreadDocument, now_ms: int, columns: int, known: Known 
     return page
 
 
-def gap_page(missing: int, known: int, command: str | None) -> Page:
-    """What a conversation of `known` notices lacks. `command`: what fetches it; None where that was tried just now."""
+def gap_page(missing: int, known: int, command: str | None, pruned: int = 0) -> Page:
+    """What a conversation of `known` notices lacks, and how much of that was pruned. `command`: what fetches it; None
+    where that was tried just now."""
     if not missing:
         return []
     gap = f"{missing} of {counted(known, 'known notice')} not fetched"
+    if pruned:
+        gap += f", {pruned} of them pruned to save room" if missing > 1 else ", but pruned to save room"
     if command is None:
         gap += f": nobody who could be asked gave {'it' if missing == 1 else 'them'}"
     said = [line(), line(Piece(f"{gap}.", Style.DIM))]
     return said if command is None else [*said, try_line(command)]
+
+
+def end_page(pruned: int) -> Page:
+    """Below the last notice there is: what came before it was pruned, if anything was."""
+    if not pruned:
+        return []
+    return [line(), line(Piece(f"{counted(pruned, 'older entry', 'older entries')} pruned to save room.", Style.DIM))]
 
 
 def strangers_page(strangers: int, command: str) -> Page:
