@@ -324,6 +324,13 @@ def _to_version_4(db: sqlite3.Connection) -> None:
                 db.execute("INSERT INTO dm VALUES (?, ?)", (sort, key))
 
 
+_POLL_ENDS = """
+CREATE TABLE poll_due (key INTEGER PRIMARY KEY, since INTEGER NOT NULL, due INTEGER NOT NULL);
+CREATE INDEX poll_due_by_time ON poll_due (due, key);
+"""
+"""Own polls and votes from now on: of older ones nobody can tell when they came here."""
+
+
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
 MIGRATIONS: tuple[Step, ...] = (
@@ -340,6 +347,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _to_version_12,
     _to_strangers,
     _PRUNING,
+    _POLL_ENDS,
 )
 """Step n brings a database of version n - 1 to version n."""
 
