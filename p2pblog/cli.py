@@ -34,6 +34,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "news": ("notifications",),
     "lists": ("list", "lists"),
     "files": ("media",),
+    "settings": ("config",),
     "completing": ("completion",),
     "moving": ("export", "import"),
     "simulator": ("sim",),

@@ -24,7 +24,7 @@ from p2pblog.author import Author
 from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.cases.desk import Place
 from p2pblog.cases.quiet import Quiet
-from p2pblog.config import Home
+from p2pblog.config import POLLS_ENDED_EVERY_S, Home
 from p2pblog.control.server import serve_control
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair, NodeKey
@@ -41,6 +41,7 @@ from p2pblog.keyring import Keyring
 from p2pblog.node import Node
 from p2pblog.rendezvous.driver import Meeting
 from p2pblog.rendezvous.machine import Rendezvous
+from p2pblog.room import Room
 from p2pblog.store import OWN_IDENTITY, Loaded, Store
 from p2pblog.store.blobs import Blobs, DiskBlobs
 from p2pblog.store.sqlite import open_sqlite
@@ -186,6 +187,7 @@ async def open_node(home: Home, own: Keyring, listen: Endpoint, bootstrap: Seque
             installation.mark_written(home)
             nursery.start_soon(_keep_dht_state, store, sockets.dht)
             nursery.start_soon(_keep_tidy, store, node)
+            nursery.start_soon(_end_polls, node)
             nursery.start_soon(_keep_reachable, sockets, parts.meeting)
             yield node
             nursery.cancel_scope.cancel()
@@ -218,6 +220,16 @@ async def _keep_tidy(store: Store, node: Node) -> None:
         except StoreError as error:
             log.error("deleted notices were not dropped: %s", error)
         await trio.sleep(TIDY_EVERY_S)
+
+
+async def _end_polls(node: Node) -> None:
+    """Polls that close become news about when they do."""
+    while True:
+        try:
+            await node.end_polls()
+        except StoreError as error:
+            log.error("it was not looked which polls have closed: %s", error)
+        await trio.sleep(POLLS_ENDED_EVERY_S)
 
 
 def settle(home: Home, own: Keyring, loaded: Loaded) -> Keyring:
@@ -339,7 +351,9 @@ class Parts:
         )
         follows = {follow.identity: follow for follow in loaded.follows}
         quiet = Quiet(own.inception.identity, store, follows, wall_ms, loaded)
-        self.node = Node(self.author, store, self.driver, self.meeting, follows, place, wall_ms, quiet)
+        identity, settings = own.inception.identity, loaded.settings
+        self.room = Room(identity, store, self.driver, follows, quiet.mute_of, settings)
+        self.node = Node(self.author, store, self.driver, self.meeting, follows, place, wall_ms, quiet, self.room)
 
     @asynccontextmanager
     async def at_work(self, bootstrap: Sequence[str] = ()) -> AsyncIterator[Node]:
@@ -350,6 +364,7 @@ class Parts:
             await self.author.begin(compare_with={"peers", "dht"} if has_met else set())
             self.driver.feed(Candidates(tuple(self._known)))
             nursery.start_soon(self.meeting.run)
+            nursery.start_soon(self.room.run)
             nursery.start_soon(self.meeting.meet, self._known)
             for contact in bootstrap:
                 nursery.start_soon(self._meet, contact)

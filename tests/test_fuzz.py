@@ -172,6 +172,7 @@ RAW = {"unpack", "unpackb", "loads", "DictReader", "fromhex", "b32decode", "pars
 GIVEN = re.compile(r"\b(bytes|bytearray|str|Any|object|Path|Traversable)\b")
 
 EXCUSED = {
+    "commands.kept:_bookmarks": "ids that our daemon spelled",
     "commands.moving:_write_logs": "device keys and runs that our daemon packed",
     "commands.moving:_write_notices": "hashes of files that our daemon spelled",
     "commands.moving:export": "the identity that our daemon packed",
@@ -182,8 +183,10 @@ EXCUSED = {
     "gossip.keeper:_read_offer": "what we packed ourselves, in our own database; what was read from a link within it",
     "gossip.keeper:kept_offers": "names and values that we spelled ourselves, in our own database",
     "pages.people:invite_page": "the link that our daemon made",
+    "room:_read": "a number that we wrote ourselves, in our own database",
     "sim.checkers.delivery:_read": "what a simulated node holds",
     "sim.liars:Conspiracy.forgery": "a record of the simulation's own",
+    "store.sql_room:was_pruned": "digits that control.words has checked",
     "store.sql_read:_read_chain": "what we packed ourselves, in our own database",
 }
 """Readers to which nothing comes from outside, or nothing unchecked, and why."""

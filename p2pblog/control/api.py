@@ -16,6 +16,23 @@ class IdDocument(TypedDict):
     uri: str
 
 
+class StoreDocument(TypedDict):
+    """`used`: bytes of the database and files; `max`: the cap, or null; `pruned`: how many entries went for it."""
+
+    used: int
+    max: int | None
+    pruned: int
+
+
+class SettingDocument(TypedDict):
+    """`value` and `default` are spelled as a person types them."""
+
+    key: str
+    value: str
+    default: str
+    caption: str
+
+
 class StatusDocument(TypedDict):
     address: str
     name: str | None
@@ -27,6 +44,7 @@ class StatusDocument(TypedDict):
     entries: int
     uptime_s: int
     version: str
+    store: StoreDocument
     pending: list[str]
 
 
@@ -69,6 +87,7 @@ class FollowDocument(TypedDict):
     no_boosts: bool
     budget: str | None
     private: bool
+    pruned: int
     lookalike: str | None
 
 
@@ -165,8 +184,8 @@ class UploadDocument(TypedDict):
 
 
 class MediaDocument(TypedDict):
-    """A file, and the first notice here that has it. `held`: how many bytes are here, in so many `pieces`; `state` is
-    "here", "fetching", "partly" or "elsewhere"."""
+    """A file, and the first notice here that has it; null where only a profile of `author` does. `held`: how many bytes
+    are here, in so many `pieces`; `state` is "here", "fetching", "partly" or "elsewhere"."""
 
     hash: str
     name: str
@@ -175,7 +194,7 @@ class MediaDocument(TypedDict):
     alt: str
     thumb: str | None
     author: str
-    notice: str
+    notice: str | None
     held: int
     pieces: int
     state: str
@@ -227,7 +246,8 @@ class VersionDocument(TypedDict):
 NotificationDocument = TypedDict(
     "NotificationDocument", {"id": str, "type": str, "from": str, "notice": str, "time": int, "read": bool}
 )
-"""`type` is "reply", "mention", "boost" or "like"; `notice` is yours that it is about, or the one that mentions you."""
+"""`type` is "reply", "mention", "boost", "like" or "poll"; `notice` is yours that it is about, or the one that mentions
+you, or the poll that closed: then `id` is your poll or your vote, and `from` whose poll it is."""
 
 
 class ReadDocument(TypedDict):
@@ -255,11 +275,14 @@ class SearchDocument(TypedDict):
 
 
 class ThreadDocument(TypedDict):
-    """`strangers`: how many replies of strangers wait in it, and are not among `notices`."""
+    """`known`: how many notices the conversation knows of; `missing`: how many of them are not here; `strangers`: how
+    many replies of strangers wait in it, and are not among `notices`."""
 
     root: str | None
     notices: list[NoticeDocument]
+    known: int
     missing: int
+    pruned: int
     strangers: int
 
 
@@ -337,7 +360,7 @@ class FileTakenDocument(TypedDict):
 
 class ExportDocument(TypedDict):
     """`files`: how many of one's notices' files are in it; `missing_files`: how many are not, because not all of them
-    is here or there is no more room."""
+    is here or there is no more room; `missing_follows`: how many private follows are not, for want of `--secrets`."""
 
     file: str
     entries: int
@@ -345,6 +368,7 @@ class ExportDocument(TypedDict):
     secrets: bool
     files: int
     missing_files: int
+    missing_follows: int
 
 
 class ImportDocument(TypedDict):
@@ -468,6 +492,10 @@ class NodeApi(Protocol):
     async def unvouch(self, address: str) -> WrittenDocument: ...
     async def why(self, notice: str) -> WhyDocument: ...
     async def invite(self) -> InviteDocument: ...
+    async def config(self) -> list[SettingDocument]: ...
+    async def config_get(self, key: str) -> SettingDocument: ...
+    async def config_set(self, key: str, value: str) -> SettingDocument: ...
+    async def config_unset(self, key: str) -> SettingDocument: ...
     async def lists(self) -> list[ListDocument]: ...
     async def create_list(self, name: str) -> ListDocument: ...
     async def delete_list(self, name: str) -> ListDocument: ...

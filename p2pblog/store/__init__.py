@@ -65,7 +65,8 @@ class Vouched:
 
 @dataclass(frozen=True, slots=True)
 class FollowRow:
-    """A follow with what we hold of it. `newest_ms` is the claimed time of its newest notice."""
+    """A follow with what we hold of it. `newest_ms` is the claimed time of its newest notice; `pruned`: how many of
+    its entries went to save room."""
 
     identity: IdentityHash
     name: str | None
@@ -75,6 +76,7 @@ class FollowRow:
     no_boosts: bool = False
     budget: str | None = None
     private: bool = False
+    pruned: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ class Reference:
     notice: EntryId
     author: IdentityHash
     attachment: Attachment
+    is_profile: bool = False
 
 
 REFERENCES_MAX = 8
@@ -139,13 +142,22 @@ class DmRow:
 @dataclass(frozen=True, slots=True)
 class Thread:
     """A conversation. `root`: the id of the topmost ancestor known, even if we lack it; None if `notice` is unknown.
-    `notices`: those held, oldest first, at most THREAD_NOTICES_MAX. `missing`: how many are known of but lacking.
-    `waiting`: what strangers said to us in it, below notices of ours, oldest first; none of it is in `notices`."""
+    `notices`: those held, oldest first, at most THREAD_NOTICES_MAX. `known`: how many notices it knows of, itself or
+    from one that is shown: all that are held, its root, and those that the shown ones quote. `lacking`: which of them
+    are not here, the root first. An answer that nothing held names is known to nobody here and so in neither.
+    `pruned`: how many of those that are lacking went to save room. `waiting`: what strangers said to us in it, below
+    notices of ours, oldest first; none of it is in `notices`."""
 
     root: EntryId | None
     notices: tuple[Row, ...]
-    missing: int
+    known: int
+    lacking: tuple[EntryId, ...]
     waiting: tuple[EntryId, ...] = ()
+    pruned: int = 0
+
+    @property
+    def missing(self) -> int:
+        return len(self.lacking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +200,36 @@ class ListRow:
 
     name: str
     members: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """`used`: bytes that the database fills; `free`: bytes of its file that it fills again before it grows. `pruned`:
+    how many entries went to save room and are not wanted back."""
+
+    used: int
+    free: int
+    pruned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bottom:
+    """A log of which something is held, and where its lowest entry stands, in ms."""
+
+    device: DeviceKey
+    identity: IdentityHash
+    low: int
+    high: int
+    oldest_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """A log after entries of it went, how many, and where its lowest one stands now (None: nothing is left)."""
+
+    state: LogState
+    dropped: int
+    oldest_ms: int | None
 
 
 OWN_IDENTITY = "identity"
@@ -234,6 +276,34 @@ class Store(Protocol):
     async def drop_retracted(self, before_ms: int) -> int:
         """Drop the payload bytes of what we first saw deleted before that time; gives how many."""
 
+    # --- room ---
+
+    async def usage(self) -> Usage: ...
+
+    async def bottoms(self) -> list[Bottom]: ...
+
+    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> Pruned:
+        """Drop a log's entries up to this number, and take none of them in any more, as `LogState.floor` says. What a
+        person holds on to stays as a stray: what is bookmarked, what our identity answered, liked, boosted or voted on,
+        answers and mentions that are news to it, vouches by whom we follow, direct messages that were not set aside,
+        the author's newest profile and pins, and edits and deletes of what stays. Raises BadChain for a log that is not
+        held.
+
+        Where nothing is left of a log, as of one that nobody follows, it has no floor."""
+
+    async def prune_strays(self, passed: int, most: int) -> tuple[int, int]:
+        """Look at so many strays, those kept longest first but for the first `passed`, and drop what nobody holds on
+        to. Gives how many stayed and how many went."""
+
+    async def lift_floors(self, identity: IdentityHash | None = None) -> list[LogState]:
+        """What was pruned of one identity's logs, or of all, is wanted again; gives the logs that had a floor."""
+
+    async def was_pruned(self, prefix: str) -> bool:
+        """Whether something held says of an id that begins with these hex digits that it stands where we pruned."""
+
+    async def give_back(self, pages: int) -> int:
+        """Give up to so many free pages back to the disk; gives how many bytes are still free."""
+
     # --- what peers ask for ---
 
     async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> list[Entry]:
@@ -253,6 +323,12 @@ class Store(Protocol):
     async def news(self, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
         """What others said to the node's own identity, the last that came first; without what waits because it is of
         strangers. `unread`: only what is not read. Raises NotFound for a `before` that is no news, or waits."""
+
+    async def end_polls(self, now_ms: int) -> int:
+        """Polls that have closed by now become news; gives how many. A poll does once, if it is here and shown, if the
+        node's own identity made it or voted in it, and if that poll or vote, held and shown still, came by `append` no
+        later than the poll closed: so an old archive that is brought back tells of no old polls. Of one's own poll it
+        is the poll that is news, of another's the vote."""
 
     async def mark_news_read(self) -> int:
         """All that has come and does not wait is read from now on; gives how much of it was not."""

@@ -289,6 +289,15 @@ def _to_strangers(db: sqlite3.Connection) -> None:
     db.executemany("UPDATE news SET waits = ? WHERE key = ?", [(strange[owner], key) for key, owner in authors])
 
 
+_PRUNING = """
+ALTER TABLE log ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE log ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE stray ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX stray_to_go ON stray (seen, key) WHERE NOT kept;
+"""
+"""Pruning begins: up to which number of a log all went, how much that was, and which strays stay when others go."""
+
+
 _VERSION_4 = """
 CREATE TABLE dm (sort INTEGER, key INTEGER, PRIMARY KEY (sort, key)) WITHOUT ROWID;
 CREATE TABLE dm_aside (key INTEGER PRIMARY KEY);
@@ -315,6 +324,13 @@ def _to_version_4(db: sqlite3.Connection) -> None:
                 db.execute("INSERT INTO dm VALUES (?, ?)", (sort, key))
 
 
+_POLL_ENDS = """
+CREATE TABLE poll_due (key INTEGER PRIMARY KEY, since INTEGER NOT NULL, due INTEGER NOT NULL);
+CREATE INDEX poll_due_by_time ON poll_due (due, key);
+"""
+"""Own polls and votes from now on: of older ones nobody can tell when they came here."""
+
+
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
 MIGRATIONS: tuple[Step, ...] = (
@@ -330,6 +346,8 @@ MIGRATIONS: tuple[Step, ...] = (
     _to_version_11,
     _to_version_12,
     _to_strangers,
+    _PRUNING,
+    _POLL_ENDS,
 )
 """Step n brings a database of version n - 1 to version n."""
 

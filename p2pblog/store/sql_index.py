@@ -168,7 +168,7 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     db.executemany("INSERT OR IGNORE INTO profile VALUES (?, ?, ?)", profiles)
     pins = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PIN]
     db.executemany("INSERT OR IGNORE INTO pin VALUES (?, ?, ?)", pins)
-    db.executemany(ENTER_DM, [(item.sort, item.key) for item in shown if item.kind == Kind.DM and not item.stray])
+    db.executemany(ENTER_DM, [(item.sort, item.key) for item in shown if item.kind == Kind.DM])
     reactions = sorted((item.of, item.kind, log.owner, item.key) for item in shown if item.kind in REACTIONS)
     db.executemany("INSERT OR IGNORE INTO reaction VALUES (?, ?, ?, ?)", reactions)
     votes = sorted((item.of, log.owner, item.key, item.choice) for item in shown if item.kind == Kind.VOTE)
@@ -279,7 +279,8 @@ AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key) ORDER BY e.sort, 
 
 
 ENTER_DM = """INSERT OR IGNORE INTO dm SELECT ?1, ?2
-              WHERE NOT EXISTS (SELECT 1 FROM dm_aside WHERE dm_aside.key = ?2)"""
+              WHERE NOT EXISTS (SELECT 1 FROM dm_aside WHERE dm_aside.key = ?2)
+              AND NOT EXISTS (SELECT 1 FROM stray s WHERE s.key = ?2 AND NOT s.kept)"""
 
 
 def _enter_gaps(db: sqlite3.Connection, items: Sequence[Item], retracted: dict[EntryId, int]) -> None:
@@ -298,7 +299,8 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     files = [(file, item.key) for item in items for file in item.files]
     db.executemany("DELETE FROM attachment WHERE file = ? AND key = ?", files)
     db.executemany("DELETE FROM tag WHERE key = ?", [(item.key,) for item in listed if item.kind == Kind.NOTE])
-    db.executemany("DELETE FROM news WHERE key = ?", keys)
+    if log.identity != own_identity(db):  # that a poll has closed stays told while its own entry is held
+        db.executemany("DELETE FROM news WHERE key = ?", keys)
     edits = [(log.owner, item.of, item.key) for item in items if item.kind == Kind.EDIT and item.of is not None]
     db.executemany("DELETE FROM edit WHERE author = ? AND target = ? AND key = ?", edits)
     for author, target, _ in edits:
@@ -418,7 +420,7 @@ def forget(db: sqlite3.Connection, log: LogRow, low: int, high: int) -> None:
         leave(db, log, items)
         IDS.discard(db, sorted(id_record(item.id, item.key) for item in items))
         start = items[-1].key + 1
-    for table in ("entry", "signature", "gap", "deletion", "stray", "dm_aside"):
+    for table in ("entry", "signature", "gap", "deletion", "stray", "dm_aside", "news", "poll_due"):
         db.execute(f"DELETE FROM {table} WHERE key BETWEEN ? AND ?", (low, high))  # noqa: S608 - names from above
 
 
