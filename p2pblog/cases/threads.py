@@ -31,8 +31,8 @@ class Threads(Desk):
     """Of `Node`: what reads conversations."""
 
     async def thread(self, notice: str, fetch: bool = False) -> ThreadDocument:
-        """`fetch`: look first, for at most THREAD_FETCH_S, for what the conversation names and lacks, and for answers to
-        this notice and to the first one."""
+        """`fetch`: look first, for at most THREAD_FETCH_S, for what the conversation names and lacks, and for answers
+        to this notice and to the first one."""
         wanted = await self._find(notice)
         if fetch:
             with trio.move_on_after(THREAD_FETCH_S):
