@@ -123,6 +123,28 @@ REPLICA_LIFETIME_MS = 2 * 24 * 3600 * 1000
 HEADS_PER_KEY_MAX = 8
 MANY_PER_KEY_MAX = 128
 POINTERS_PER_AUTHOR_MAX = 8
+POINTER_TARGETS_MAX = 24
+"""Pointers of one notice: 16 people whom it mentions, two notices, whose these are, and room for more."""
+POINTED_S = 10.0
+"""How long it is looked for what pointers lead to: two look-ups, one after the other."""
+POINTED_VAIN_MAX = 1_024
+"""Pointers remembered that led to nothing: eight full targets."""
+POINTED_AGAIN_MS = 6 * 3600 * 1000
+"""When such a pointer is followed again: its author may only have been away."""
+POINTED_EVERY_S = 600.0
+"""How often a node looks for answers to its person: one look-up, and two more for each that is new."""
+POINTED_EACH_MAX = 16
+"""Of those, how many it follows each time: a hundred in an hour; a full target is through after eight turns."""
+POINTED_CROWDED = 96
+"""Pointers at our identity from which on answers may find no room there; then it is looked at our notices too."""
+POINTED_NOTICES = 4
+"""Of those, the newest: what people answer."""
+UNPOINTED_MAX = 256
+"""Own entries that are looked through for pointers not published yet, the newest: a week without a network."""
+POINTERS_AT_ONCE = 32
+"""Pointers published in one go: each is a look-up of its own, as many as the DHT has under way."""
+POINTING_TRIES_MAX = 8
+"""How often pointers are offered that nobody takes: over two hours. Then those of later notices have their turn."""
 RECORDS_PER_BLOCK_MAX = 2
 """Records of one key from one IPv4 /24 or IPv6 /48."""
 RECORD_SKEW_MS = 10 * 60 * 1000
@@ -253,6 +275,49 @@ ADDRESS_CHARACTERS = 56
 ID_PREFIX_MIN = 6
 """Hex digits of a shortened id: one in 16 million."""
 
+# --- offers: what waits for somebody ---------------------------------------------------------------------------------
+OFFER_COPIES = 3
+"""Links that its author, and each of those, tells of an entry for one person: three of a feed's replicas seldom leave
+together, and what they pass on stays at a dozen."""
+OFFER_EVERY_S = 5.0
+"""How often it is looked whether somebody for whom something waits has come."""
+OFFER_LIFETIME_MS = 30 * 24 * 3600 * 1000
+"""How long something waits on disk: as long as a pointer to it."""
+OFFER_VISIT_EVERY_S = 30.0
+"""How often one of those is visited whom no link leads to: one look-up and OFFER_VISITED dials."""
+OFFER_VISITED = 2
+"""Nodes visited for one person in one go."""
+OFFER_VISIT_S = 15.0
+"""How long a visit lasts: two looks for whom something waits, and time to fetch it."""
+OFFER_VISIT_AGAIN_S = 3600.0
+"""When somebody is visited again of whom nobody was met, and after twice as long each time."""
+OFFER_VISITS_MAX = 4
+"""How often that is tried in one run of a node: over a day's half."""
+OFFERS_PER_AUTHOR_MAX = 8
+"""Entries of one author that wait here, as many as a target's shelf in the DHT has of him; then his oldest goes."""
+OFFERS_OF_OWN_MAX = 64
+"""Own entries that wait to be offered: a week's answers."""
+OFFERS_PER_TARGET_MAX = 128
+"""Entries that wait for one person, as on his shelf in the DHT."""
+OFFERS_PER_PEER_MAX = 128
+"""Entries that wait and came over one link: four links at least fill us."""
+OFFERS_MAX = 512
+"""Entries that wait, in all: 10 MB at most, 1 MB as they come."""
+OFFERS_AT_ONCE = 32
+OFFERS_PER_S = 0.05
+"""What we offer over one link: so many entries at once, then one each twenty seconds: half an hour for the rest."""
+OFFERS_HEEDED_MAX = 64
+OFFERS_HEEDED_PER_S = 0.1
+"""What we heed of one link: twice that. A liar with ever new identities needs a day to fill STRAYS_MAX."""
+OFFERS_EXCESS_MAX = 512
+"""Entries offered beyond that which are only left unheard; more end the link."""
+OFFERS_ASKED_MAX = 1_024
+"""Offered entries asked for at once; beyond, the oldest question is forgotten."""
+OFFERS_SEEN_MAX = 4_096
+"""Offered entries that we remember to have: 32 full targets."""
+OFFERS_TOLD_MAX = 64
+"""Links told of one entry: many more than copies, for a person may have some nodes and come back often."""
+
 # --- files of notices -----------------------------------------------------------------------------------------------
 FILES_KEPT_BYTES_MAX = 1024 * 1024 * 1024
 """Files of others that a node keeps: a thousand photographs; the one used longest ago makes room. Own files stay."""
@@ -317,6 +382,8 @@ THREAD_FETCH_S = 8.0
 """How long `thread --fetch` looks in all: a look-up in the DHT takes some 3 s, and a person waits for it."""
 THREAD_FETCH_DEPTH_MAX = 64
 """Notices fetched by one `thread --fetch`, each of which only the one below it names; asked again, it goes on."""
+THREAD_FETCH_ANSWERS_MAX = 32
+"""Answers to one notice that one `thread --fetch` follows pointers to: two look-ups for each, as many as go at once."""
 THREAD_FETCH_REFS_MAX = 3
 """Different places asked for one notice, where those who answer it don't agree where it is."""
 THREAD_FETCH_QUOTED_MAX = 64

@@ -8,6 +8,7 @@ import trio
 
 from p2pblog.cases.desk import Desk, ref_to, said_in
 from p2pblog.config import (
+    THREAD_FETCH_ANSWERS_MAX,
     THREAD_FETCH_AT_ONCE,
     THREAD_FETCH_DEPTH_MAX,
     THREAD_FETCH_QUOTED_MAX,
@@ -17,6 +18,7 @@ from p2pblog.config import (
 from p2pblog.control.api import ThreadDocument
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
+from p2pblog.core.logs import Located
 from p2pblog.core.payload import Boost, Edit, Like, Note, Pin, Ref, Vote
 from p2pblog.core.quiet import hidden_by
 from p2pblog.errors import StoreError
@@ -29,11 +31,12 @@ class Threads(Desk):
     """Of `Node`: what reads conversations."""
 
     async def thread(self, notice: str, fetch: bool = False) -> ThreadDocument:
-        """`fetch`: look first, for at most THREAD_FETCH_S, for what the conversation names and lacks."""
+        """`fetch`: look first, for at most THREAD_FETCH_S, for what the conversation names and lacks, and for answers
+        to this notice and to the first one."""
         wanted = await self._find(notice)
         if fetch:
             with trio.move_on_after(THREAD_FETCH_S):
-                await self._fetch_lacking(wanted)
+                await self._fetch_rest(wanted)
         found = await self._store.thread(wanted)
         return ThreadDocument(
             root=None if found.root is None else found.root.hex(),
@@ -43,6 +46,25 @@ class Threads(Desk):
             pruned=found.pruned,
             strangers=await self._count_waiting(found),
         )
+
+    async def _fetch_rest(self, notice: EntryId) -> None:
+        """Answers are looked for beside what is lacking; those to the topmost notice once that is known."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._fetch_answers, notice)
+            await self._fetch_lacking(notice)
+        root = (await self._store.thread(notice)).root
+        if root is not None and root != notice:
+            await self._fetch_answers(root)
+
+    async def _fetch_answers(self, notice: EntryId) -> None:
+        """Answers by whomever, as pointers in the DHT lead to them."""
+        found: list[Located] = []
+        with suppress(StoreError):
+            found = await self._meeting.find_pointed(notice, THREAD_FETCH_ANSWERS_MAX)
+        for located in found:
+            self._driver.take_stray(located)
+        while any(self._driver.is_awaited(located.entry.id) for located in found):
+            await self._driver.answers_changed.wait()
 
     async def _count_waiting(self, thread: Thread) -> int:
         """What of strangers waits in it, as far as it is not muted besides."""

@@ -260,12 +260,12 @@ def _versions_page(session: Session, versions: list[VersionDocument]) -> Page:
 
 @command("thread", "p2pblog thread 5feceb66ff\np2pblog thread 5feceb66ff --fetch")
 @notice_argument
-@click.option("--fetch", is_flag=True, help="Look for what is missing, at peers and in the DHT, for up to 8 seconds.")
+@click.option("--fetch", is_flag=True, help="Look for what is missing, and for more answers, for up to 8 seconds.")
 def thread(session: Session, notice: str, fetch: bool) -> None:
     """The conversation that a notice belongs to."""
     prefix = words.check_id(notice)
     document = session.ask("thread", notice=prefix, fetch=False)
-    if fetch and document["missing"]:
+    if fetch:
         if not session.json:
             session.tell(pages.fetching_page())
         document = session.ask("thread", notice=prefix, fetch=True)
