@@ -389,7 +389,7 @@ class Gossip:
                 effects = self.sharing.on_forget(session, message)
                 self.relaying.on_forget(session.peer, identities)
                 return effects + self.broadcast.on_unshared(session.peer, identities, now)
-            case Fetch(ref) if ref.id in self.offers.waiting:
+            case Fetch(ref) if self.offers.has(ref):
                 return self.offers.on_fetch(session, message)
             case Fetch():
                 return self.strays.on_fetch(session, message)

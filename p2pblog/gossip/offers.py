@@ -226,15 +226,14 @@ class Offers:
         return ref.id not in self.waiting and ref.id not in self.seen
 
     def awaits(self, session: Session, ref: Ref) -> bool:
-        """Whether this link owes us the answer for an entry that it offered."""
+        """Whether this link owes us the answer for an entry that it offered. An answer to what somebody else says of
+        where the entry is, is none."""
         asked = self.asked.get(ref.id)
-        return asked is not None and asked.told.peer == session.peer
+        return asked is not None and (asked.told.peer, asked.told.ref) == (session.peer, ref)
 
     def on_found(self, session: Session, message: Found, now: float) -> list[Effect]:
         """Keep an entry that refers to its target. Raises BadMessage or what `check_found` raises."""
         told = self.asked[message.ref.id].told
-        if message.ref != told.ref:
-            raise BadMessage("another answer than was asked for")
         if message.identity is None:
             return self._ask_next(message.ref.id, now)
         if message.ref.identity in self.sharing.holdings.blocked:
@@ -388,6 +387,11 @@ class Offers:
                 meant = people_of(payload.decode(waiting.found.payload), own)
                 people.update(dict.fromkeys(person for person in meant if person not in waiting.heard))
         return list(people)
+
+    def has(self, ref: Ref) -> bool:
+        """Whether this entry waits here, and is where the reference says."""
+        waiting = self.waiting.get(ref.id)
+        return waiting is not None and waiting.found.ref == ref
 
     def on_fetch(self, session: Session, message: Fetch) -> list[Effect]:
         """Give what we offered; the caller has seen that it waits here."""
