@@ -14,7 +14,8 @@ Rules.
   told of an entry twice, and who gave it to us never.
 * An offer is heeded by who is the target or follows it. Blocked authors are refused. What turns out not to refer to
   the target ends the link.
-* Room is given per author, per target, per link that brought it, and in all: the oldest goes, of whoever takes most.
+* Room is given per author, per target, per link that brought it, and in all: the oldest goes, of whoever takes most;
+  of the person's own, only for others of theirs.
 * Of one link OFFERS_HEEDED_MAX entries at once are heeded, then one each few seconds: we say half as many to others.
   The rest is left unheard, until it is so much that no honest node can have said it.
 * What waits is on disk before anybody hears of it from us, and waits again after a start.
@@ -23,7 +24,7 @@ Rules.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from p2pblog.config import (
@@ -259,28 +260,32 @@ class Offers:
     # --- room ---
 
     def _keep(self, new: Waiting) -> list[Effect]:
-        """Make room where there is none, and keep it."""
-        effects: list[Effect] = []
-        own = new.author == self.sharing.holdings.own
-        effects += self._shrink(
-            [id for id, old in self.waiting.items() if old.author == new.author],
-            OFFERS_OF_OWN_MAX if own else OFFERS_PER_AUTHOR_MAX,
+        """Make room where there is none, and keep it. What others say takes no room from what the person said."""
+        own = self.sharing.holdings.own
+        effects = self._shrink(
+            [entry for entry, old in self.waiting.items() if old.author == new.author],
+            OFFERS_OF_OWN_MAX if new.author == own else OFFERS_PER_AUTHOR_MAX,
         )
-        for target in new.targets:
-            effects += self._shrink(
-                [i for i, old in self.waiting.items() if target in old.targets], OFFERS_PER_TARGET_MAX
-            )
+        for target in new.targets if new.author != own else ():
+            effects += self._thin({i: old for i, old in self._others() if target in old.targets}, OFFERS_PER_TARGET_MAX)
         if new.source is not None:
-            effects += self._shrink(
-                [i for i, old in self.waiting.items() if old.source == new.source], OFFERS_PER_PEER_MAX
-            )
+            effects += self._shrink([i for i, old in self._others() if old.source == new.source], OFFERS_PER_PEER_MAX)
         if len(self.waiting) >= OFFERS_MAX:
-            crowds = Counter(old.source for old in self.waiting.values())
-            effects += self._drop(
-                next(i for i, old in self.waiting.items() if crowds[old.source] == max(crowds.values()))
-            )
+            effects += self._thin(dict(self._others()), 0)
         self.waiting[new.found.ref.id] = new
         return [*effects, KeepOffer(new.found.ref.id, new.found, new.hops_left)]
+
+    def _others(self) -> Iterator[tuple[EntryId, Waiting]]:
+        """What others have written."""
+        own = self.sharing.holdings.own
+        return ((entry, old) for entry, old in self.waiting.items() if old.author != own)
+
+    def _thin(self, crowd: dict[EntryId, Waiting], most: int) -> list[Effect]:
+        """Let one go of so many or more: the oldest that the link brought which brought most of these."""
+        if len(crowd) < most:
+            return []
+        brought = Counter(old.source for old in crowd.values())
+        return self._drop(next(i for i, old in crowd.items() if brought[old.source] == max(brought.values())))
 
     def _shrink(self, entries: list[EntryId], most: int) -> list[Effect]:
         """Let the oldest of these go until there is room for one more."""

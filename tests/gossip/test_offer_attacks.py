@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 from builders import person, ref
-from gossip_scenes import Scene, Table
-from test_offer_scenes import CAROL, Liar, found
+from gossip_scenes import Scene, Table, build_machine
+from test_offer_scenes import ALICE, CAROL, Liar, found, stranger, waiting
 
+from p2pblog.config import OFFERS_MAX, OFFERS_PER_TARGET_MAX
 from p2pblog.core.payload import Ref
 from p2pblog.gossip import events as ev
 from p2pblog.gossip.messages import Fetch, Found
+from p2pblog.gossip.offers import Waiting
 
 
 @pytest.fixture
@@ -76,3 +78,31 @@ def test_an_answer_to_a_lying_reference_is_no_answer_to_an_offer(scene: Scene) -
     liar.puppet.say("ruth", found(liar.author, entry))
     scene.run(0.1)
     assert liar.waiting == [entry.id]
+
+
+# --- room -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_flood_by_one_link_takes_no_room_from_what_others_brought() -> None:
+    offers = build_machine("ruth", follows=[ALICE]).offers
+    honest = [stranger(number) for number in range(8)]
+    for author in honest:
+        offers._keep(waiting(author, author.log.note(f"@{ALICE.address}"), "honest"))
+    for number in range(100, 101 + OFFERS_PER_TARGET_MAX):
+        author = stranger(number)
+        offers._keep(waiting(author, author.log.note(f"@{ALICE.address}"), "mallory"))
+    authors = {held.author for held in offers.waiting.values()}
+    assert len(authors) == OFFERS_PER_TARGET_MAX
+    assert {author.hash for author in honest} <= authors
+
+
+def test_what_others_say_takes_no_room_from_own_answers() -> None:
+    people = [person(f"read {number}") for number in range(5)]
+    offers = build_machine("carol", follows=people).offers
+    offers.on_own([CAROL.log.note(f"@{people[0].address}")], 0.0)
+    (own,) = offers.waiting
+    for number in range(OFFERS_MAX + 1):
+        author, target = stranger(number), people[number % 5]
+        held = found(author, author.log.note(f"@{target.address}"))
+        offers._keep(Waiting(held, (target.hash,), 0, None))  # as after a start
+    assert own in offers.waiting and len(offers.waiting) <= OFFERS_MAX
