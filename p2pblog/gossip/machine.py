@@ -305,6 +305,7 @@ class Gossip:
             effects.append(OwnLogElsewhere(last.device, last.seq, last.id))
         effects += self.broadcast.on_stored(event, now)
         effects += self.replication.on_stored(event)
+        effects += self.offers.on_stored(event.batch.identity, event.batch.entries)
         if event.batch.identity == self.holdings.own and event.source is None and event.live:
             effects += self.offers.on_own(event.batch.entries, now)
         return effects + self.relaying.on_stored(event.batch.identity)

@@ -47,7 +47,7 @@ from p2pblog.config import (
 from p2pblog.core import payload
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, IdentityHash, NodeKey
-from p2pblog.core.payload import Note, Ref
+from p2pblog.core.payload import Delete, Note, Ref
 from p2pblog.core.pointing import people_of, targets_of
 from p2pblog.errors import BadMessage, Flooded
 from p2pblog.gossip.events import Effect, KeepOffer, OfferDue, Send, SetTimer, StoreStray
@@ -155,6 +155,17 @@ class Offers:
             if found is not None and targets:
                 effects += self._keep(Waiting(found, targets, OFFER_HOPS_MAX, kept=True))
         return effects + self._pass_on(now) + self._set_timer(now) if effects else []
+
+    def on_stored(self, author: IdentityHash, entries: Iterable[Entry]) -> list[Effect]:
+        """What an author has taken back, on whatever device, waits no more."""
+        held = {entry for entry, waiting in self.waiting.items() if waiting.author == author}
+        effects: list[Effect] = []
+        for entry in entries if held else ():
+            said = None if entry.payload is None else payload.decode(entry.payload)
+            if isinstance(said, Delete):
+                gone = held & {said.of.id, *said.replaces}
+                effects += [effect for each in sorted(gone) for effect in self._drop(each)]
+        return effects
 
     def _own_found(self, entry: Entry) -> Found | None:
         holdings = self.sharing.holdings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from builders import person, ref
-from gossip_scenes import Scene, Table, build_machine
-from test_offer_scenes import ALICE, CAROL, Liar, found, stranger, waiting
+from gossip_scenes import Scene, Table, build_machine, done
+from test_offer_scenes import ALICE, CAROL, Liar, answers, found, stranger, waiting, waits_at
 
 from p2pblog.config import OFFERS_MAX, OFFERS_PER_TARGET_MAX
 from p2pblog.core.payload import Ref
@@ -106,3 +106,27 @@ def test_what_others_say_takes_no_room_from_own_answers() -> None:
         held = found(author, author.log.note(f"@{target.address}"))
         offers._keep(Waiting(held, (target.hash,), 0, None))  # as after a start
     assert own in offers.waiting and len(offers.waiting) <= OFFERS_MAX
+
+
+# --- what was taken back ----------------------------------------------------------------------------------------------
+
+
+def test_an_answer_that_its_author_deleted_is_offered_no_more(scene: Scene) -> None:
+    carol = scene.node("carol")
+    answer, other = answers(carol), answers(carol, "coffee!")
+    scene.run(1)
+    carol.wrote(carol.person.log.delete(answer))
+    scene.run(1)
+    assert waits_at(carol) == [other.id]
+    assert list(done(carol.store.settings("offer."))) == [f"offer.{other.id.hex()}"]
+
+
+def test_nobody_deletes_what_others_wrote(scene: Scene) -> None:
+    carol, ruth = scene.node("carol"), scene.node("ruth", "alice")
+    scene.link("carol", "ruth")
+    scene.run(1)
+    answer = answers(carol)
+    scene.run(1)
+    ruth.wrote(ruth.person.log.delete(answer))
+    scene.run(1)
+    assert waits_at(ruth) == [answer.id]
