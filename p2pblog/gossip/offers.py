@@ -23,13 +23,15 @@ Rules.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from p2pblog.config import (
     OFFER_COPIES,
     OFFER_EVERY_S,
+    OFFER_LIFETIME_MS,
     OFFERS_ASKED_MAX,
     OFFERS_AT_ONCE,
     OFFERS_EXCESS_MAX,
@@ -58,6 +60,7 @@ from p2pblog.gossip.strays import check_found
 
 ASK_AGAIN_S = 20.0
 """When another link that offered an entry is asked for what the first one did not give."""
+LIFETIME_S = OFFER_LIFETIME_MS / 1000
 OTHERS_MAX = 8
 """Links remembered beside the one that is asked: who offers first and gives nothing must not keep the rest away."""
 
@@ -65,13 +68,14 @@ OTHERS_MAX = 8
 @dataclass(eq=False, slots=True)
 class Waiting:
     """An entry that waits for its targets. `hops_left`: of those to whom it is offered; below 0 only the targets
-    themselves are. `source`: the link that brought it. `kept`: it is on disk."""
+    themselves are. `source`: the link that brought it. `kept`: it is on disk. `until`: when it has waited enough."""
 
     found: Found
     targets: tuple[bytes, ...]
     hops_left: int
     source: NodeKey | None = None
     kept: bool = False
+    until: float = math.inf
     told: set[NodeKey] = field(default_factory=set)
     heard: set[bytes] = field(default_factory=set)
     """The targets for whose sake somebody was told, or that have it anyway."""
@@ -132,15 +136,18 @@ class Offers:
 
     def start(self, now: float) -> list[Effect]:
         stale, self.stale = self.stale, []
+        for waiting in self.waiting.values():
+            waiting.until += now
         return [*(KeepOffer(entry) for entry in stale), *self._set_timer(now)]
 
-    def restore(self, kept: Iterable[tuple[Found, int]], stale: Iterable[EntryId]) -> None:
-        """What waited when the node stopped, the oldest first, each with its `hops_left`; and what is too old."""
+    def restore(self, kept: Iterable[tuple[Found, int, float]], stale: Iterable[EntryId]) -> None:
+        """Before the start: what waited when the node stopped, the oldest first, each with its `hops_left` and for how
+        many seconds it is to wait still; and what is too old."""
         self.stale += stale
-        for found, hops_left in kept:
+        for found, hops_left, left_s in kept:
             targets = self._targets(found)
             if targets and found.ref.identity not in self.sharing.holdings.blocked:
-                self.waiting[found.ref.id] = Waiting(found, targets, hops_left, kept=True)
+                self.waiting[found.ref.id] = Waiting(found, targets, hops_left, kept=True, until=left_s)
             else:
                 self.stale.append(found.ref.id)
 
@@ -153,7 +160,7 @@ class Offers:
             found = self._own_found(entry)
             targets = () if found is None else self._targets(found)
             if found is not None and targets:
-                effects += self._keep(Waiting(found, targets, OFFER_HOPS_MAX, kept=True))
+                effects += self._keep(Waiting(found, targets, OFFER_HOPS_MAX, kept=True, until=now + LIFETIME_S))
         return effects + self._pass_on(now) + self._set_timer(now) if effects else []
 
     def on_stored(self, author: IdentityHash, entries: Iterable[Entry]) -> list[Effect]:
@@ -260,7 +267,8 @@ class Offers:
         effects: list[Effect] = [StoreStray(located)]
         targets = self._targets(message)
         if targets:
-            effects += self._keep(Waiting(message, targets, told.hops_left - 1, session.peer))
+            until = now + LIFETIME_S
+            effects += self._keep(Waiting(message, targets, told.hops_left - 1, session.peer, until=until))
         return effects
 
     def _see(self, entry: EntryId) -> None:
@@ -326,12 +334,14 @@ class Offers:
         if waiting is None or waiting.kept:
             return []
         waiting.kept = True
-        return self._pass_on(now) + self._set_timer(now)
+        return self._pass_on(now, [waiting]) + self._set_timer(now)
 
     def on_due(self, now: float) -> list[Effect]:
         self.is_set = False
         late = [entry for entry, asked in self.asked.items() if asked.at + ASK_AGAIN_S <= now]
         effects = [effect for entry in late for effect in self._ask_next(entry, now)]
+        old = [entry for entry, waiting in self.waiting.items() if waiting.until <= now]
+        effects += [effect for entry in old for effect in self._drop(entry)]
         return effects + self._pass_on(now) + self._set_timer(now)
 
     def _set_timer(self, now: float) -> list[Effect]:
@@ -340,19 +350,20 @@ class Offers:
         self.is_set = True
         return [SetTimer(OfferDue(), now + OFFER_EVERY_S)]
 
-    def _pass_on(self, now: float) -> list[Effect]:
+    def _pass_on(self, now: float, some: Collection[Waiting] | None = None) -> list[Effect]:
+        """Offer these, or all, to whoever is linked."""
         effects: list[Effect] = []
         for _peer, session in sorted(self.sharing.sessions.items()):
             if session.ready and session.version >= OFFERS_VERSION:
-                effects += self._offer_to(session, now)
+                effects += self._offer_to(session, now, some)
         return effects
 
-    def _offer_to(self, session: Session, now: float) -> list[Effect]:
+    def _offer_to(self, session: Session, now: float, some: Collection[Waiting] | None) -> list[Effect]:
         """What a link is to hear of, the newest first, as much as it may be told now."""
         news: dict[tuple[bytes, int], list[Ref]] = {}
         room: int | None = None
         cares: dict[bytes, bool] = {}
-        for waiting in reversed(self.waiting.values()):
+        for waiting in reversed(self.waiting.values()) if some is None else some:
             target = self._target_for(session, waiting, cares)
             if target is None:
                 continue

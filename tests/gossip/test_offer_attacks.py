@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from builders import person, ref
+from builders import NOON, person, ref
 from gossip_scenes import Scene, Table, build_machine, done
-from test_offer_scenes import ALICE, CAROL, Liar, answers, found, stranger, waiting, waits_at
+from test_offer_scenes import ALICE, CAROL, Liar, answers, found, restarted, stranger, waiting, waits_at
 
-from p2pblog.config import OFFERS_MAX, OFFERS_PER_TARGET_MAX
+from p2pblog.config import OFFER_LIFETIME_MS, OFFERS_MAX, OFFERS_PER_TARGET_MAX
 from p2pblog.core.payload import Ref
 from p2pblog.gossip import events as ev
 from p2pblog.gossip.messages import Fetch, Found
-from p2pblog.gossip.offers import Waiting
+from p2pblog.gossip.offers import Offers, Waiting
+from p2pblog.gossip.sharing import Session
 
 
 @pytest.fixture
@@ -130,3 +131,38 @@ def test_nobody_deletes_what_others_wrote(scene: Scene) -> None:
     ruth.wrote(ruth.person.log.delete(answer))
     scene.run(1)
     assert waits_at(ruth) == [answer.id]
+
+
+@pytest.mark.parametrize("early_s", [1, 0])
+def test_what_has_waited_for_a_month_goes_though_the_node_never_stopped(scene: Scene, early_s: int) -> None:
+    carol = scene.node("carol")
+    old = answers(carol)
+    scene.run(1)
+    half_ms = OFFER_LIFETIME_MS // 2
+    again = restarted(scene, carol, NOON + half_ms)
+    started = scene.now
+    new = CAROL.log.note(f"@{ALICE.address} still there?")
+    again.perform(again.machine.offers.on_own([new], scene.now))
+    scene.run(1)
+    assert waits_at(again) == [old.id, new.id]
+    again.perform(again.machine.handle(ev.Due(ev.OfferDue()), started + half_ms / 1000 - early_s))
+    scene.run(0.1)
+    left = [old.id, new.id] if early_s else [new.id]
+    assert waits_at(again) == left
+    assert set(done(again.store.settings("offer."))) == {f"offer.{entry.hex()}" for entry in left}
+
+
+def test_what_came_is_offered_without_a_look_at_all_that_waits(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else who offers much made each look at all that waits, once for each link."""
+    liar = Liar(scene)
+    liar.offers(*liar.mentions(8, by=stranger(1)), *liar.mentions(8, by=stranger(2)))
+    looked: list[bytes] = []
+    look = Offers._target_for
+
+    def counted(offers: Offers, session: Session, held: Waiting, cares: dict[bytes, bool]) -> bytes | None:
+        looked.append(held.found.ref.id)
+        return look(offers, session, held, cares)
+
+    monkeypatch.setattr(Offers, "_target_for", counted)
+    liar.offers(*(last := liar.mentions(1)))
+    assert set(looked) == {last[0].id}

@@ -484,7 +484,7 @@ def test_what_is_kept_reads_back(scene: Scene) -> None:
     (kept,) = done(keeper.write([ev.KeepOffer(entry.id, held, -1)]))[1]
     assert kept == ev.OfferKept(entry.id)
     assert done(ruth.store.settings("offer.")) == {f"offer.{entry.id.hex()}": offer_value(held, -1, NOON)}
-    assert kept_offers(done(ruth.store.load()), NOON) == ([(held, -1)], [])
+    assert kept_offers(done(ruth.store.load()), NOON) == ([(held, -1, OFFER_LIFETIME_MS / 1000)], [])
     assert done(keeper.write([ev.KeepOffer(entry.id)]))[1] == []
     assert done(ruth.store.settings("offer.")) == {}
     assert isinstance(ruth.machine.offers.sharing, Sharing)

@@ -125,7 +125,7 @@ async def test_a_visit_ends_where_links_are_enough_and_is_seldom_tried_again(
 ) -> None:
     monkeypatch.setattr(visiting, "LINKS_ENOUGH", 0)
     monkeypatch.setattr(visiting, "OFFER_VISIT_AGAIN_S", 300.0)
-    monkeypatch.setattr(Offers, "_offer_to", lambda offers, session, now: [])  # nothing is ever told
+    monkeypatch.setattr(Offers, "_offer_to", lambda offers, session, now, some: [])  # nothing is ever told
     async with open_world() as world:
         ruth, _question = await alice_asks(world)
         carol = await world.start("carol")
