@@ -17,6 +17,7 @@ Rules.
 * Room is given per author, per target, per link that brought it, and in all: the oldest goes, of whoever takes most;
   of the person's own, only for others of theirs.
 * Of one link OFFERS_HEEDED_MAX entries at once are heeded, then one each few seconds: we say half as many to others.
+  What new links say at once is bounded in all, too, for links and node keys cost nothing.
   The rest is left unheard, until it is so much that no honest node can have said it.
 * What waits is on disk before anybody hears of it from us, and waits again after a start.
 """
@@ -32,6 +33,8 @@ from p2pblog.config import (
     OFFER_COPIES,
     OFFER_EVERY_S,
     OFFER_LIFETIME_MS,
+    OFFERS_ADVANCED_MAX,
+    OFFERS_ADVANCED_PER_S,
     OFFERS_ASKED_MAX,
     OFFERS_AT_ONCE,
     OFFERS_EXCESS_MAX,
@@ -107,11 +110,12 @@ class Asked:
 
 @dataclass(slots=True)
 class Allowance:
-    """So many at once, and then so many a second."""
+    """So many at once, and then so many a second. `advance`: what may be had at once beyond that, once."""
 
     room: float
     at: float
     excess: int = 0
+    advance: int = 0
 
     def refill(self, now: float, per_s: float, most: int) -> int:
         self.room = min(most, self.room + (now - self.at) * per_s)
@@ -130,6 +134,8 @@ class Offers:
     seen: dict[EntryId, None] = field(default_factory=dict)
     heard: dict[NodeKey, Allowance] = field(default_factory=dict)
     said: dict[NodeKey, Allowance] = field(default_factory=dict)
+    advances: Allowance = field(default_factory=lambda: Allowance(OFFERS_ADVANCED_MAX, 0.0))
+    """What all links together may say in advance."""
     stale: list[EntryId] = field(default_factory=list)
     """What was kept for nobody any more."""
     is_set: bool = False
@@ -228,9 +234,16 @@ class Offers:
         return []
 
     def _heeded(self, peer: NodeKey, count: int, now: float) -> int:
-        allowance = self.heard.setdefault(peer, Allowance(OFFERS_HEEDED_MAX, now))
-        heeded = min(count, allowance.refill(now, OFFERS_HEEDED_PER_S, OFFERS_HEEDED_MAX))
-        allowance.room -= heeded
+        """What a new link may say at once is in advance, and all new links together get so much of that: else who
+        links again and again, under any number of keys, would be heeded without end."""
+        allowance = self.heard.setdefault(peer, Allowance(0.0, now, advance=OFFERS_HEEDED_MAX))
+        room = allowance.refill(now, OFFERS_HEEDED_PER_S, OFFERS_HEEDED_MAX - allowance.advance)
+        left = self.advances.refill(now, OFFERS_ADVANCED_PER_S, OFFERS_ADVANCED_MAX)
+        advance = min(max(0, count - room), allowance.advance, left)
+        allowance.advance -= advance
+        self.advances.room -= advance
+        heeded = min(count, room + advance)
+        allowance.room -= heeded - advance
         allowance.excess += count - heeded
         if allowance.excess > OFFERS_EXCESS_MAX:
             raise Flooded("more offered than anybody may")

@@ -7,10 +7,19 @@ from builders import NOON, person, ref
 from gossip_scenes import Scene, Table, build_machine, done
 from test_offer_scenes import ALICE, CAROL, Liar, answers, found, restarted, stranger, waiting, waits_at
 
-from p2pblog.config import OFFER_LIFETIME_MS, OFFERS_MAX, OFFERS_PER_TARGET_MAX
+from p2pblog.config import (
+    OFFER_LIFETIME_MS,
+    OFFERS_ADVANCED_MAX,
+    OFFERS_ADVANCED_PER_S,
+    OFFERS_HEEDED_MAX,
+    OFFERS_HEEDED_PER_S,
+    OFFERS_MAX,
+    OFFERS_PER_TARGET_MAX,
+)
 from p2pblog.core.payload import Ref
 from p2pblog.gossip import events as ev
 from p2pblog.gossip.messages import Fetch, Found
+from p2pblog.gossip.offer_messages import OFFERS_PER_MESSAGE
 from p2pblog.gossip.offers import Offers, Waiting
 from p2pblog.gossip.sharing import Session
 
@@ -166,3 +175,15 @@ def test_what_came_is_offered_without_a_look_at_all_that_waits(scene: Scene, mon
     monkeypatch.setattr(Offers, "_target_for", counted)
     liar.offers(*(last := liar.mentions(1)))
     assert set(looked) == {last[0].id}
+
+
+def test_who_links_again_and_again_is_heeded_no_more(scene: Scene) -> None:
+    liar = Liar(scene)
+    for _ in range(2 * OFFERS_ADVANCED_MAX // OFFERS_HEEDED_MAX):
+        entries = liar.mentions(OFFERS_HEEDED_MAX)
+        for at in range(0, OFFERS_HEEDED_MAX, OFFERS_PER_MESSAGE):
+            liar.offers(*entries[at : at + OFFERS_PER_MESSAGE])
+        scene.relink("mallory", "ruth")
+        liar.puppet.greet("ruth", ALICE, version=3)
+    most = OFFERS_ADVANCED_MAX + scene.now * (OFFERS_ADVANCED_PER_S + OFFERS_HEEDED_PER_S)
+    assert OFFERS_ADVANCED_MAX <= len(liar.puppet.told(Fetch)) <= most
