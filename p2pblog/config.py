@@ -25,6 +25,10 @@ TAG_CHARACTERS_MAX = 64
 """A tag without its #: the longest German word in a newspaper has 67 letters, and nobody reads it twice."""
 TAGS_MAX = 32
 """Tags of one notice that are indexed: more than a notice that says something has."""
+GROUP_CHARACTERS_MAX = 64
+"""A group's name without its !: as long as a tag, since it is one more kind of word that people make up."""
+GROUPS_MAX = 4
+"""Groups that one notice is posted to: each costs a DHT record, and a notice to more of them is an advertisement."""
 POLL_OPTIONS_MIN = 2
 """Options of a poll: with fewer there is nothing to choose."""
 POLL_OPTIONS_MAX = 10
@@ -236,6 +240,8 @@ LISTS_MAX = 100
 """Lists of people: more than anybody looks through."""
 LIST_MEMBERS_MAX = 500
 """People in one list: its timeline merges as many feeds for each page, some 0.1 ms for each."""
+GROUPS_JOINED_MAX = 64
+"""Groups that a person joins: each is looked for in the DHT now and then."""
 LIST_NAME_CHARACTERS_MAX = 50
 """A list's name: as a petname."""
 SEARCH_CHARACTERS_MAX = 500

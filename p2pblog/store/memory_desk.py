@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from p2pblog.config import BLOCKS_MAX, BOOKMARKS_MAX, KNOWN_PEERS_MAX, LIST_MEMBERS_MAX, LISTS_MAX, MUTES_MAX
+from p2pblog.config import (
+    BLOCKS_MAX,
+    BOOKMARKS_MAX,
+    GROUPS_JOINED_MAX,
+    KNOWN_PEERS_MAX,
+    LIST_MEMBERS_MAX,
+    LISTS_MAX,
+    MUTES_MAX,
+)
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.quiet import Mute, MuteKind
 from p2pblog.errors import NotFound
@@ -22,6 +30,7 @@ class MemoryDesk:
         self._mutes: dict[tuple[MuteKind, bytes], Mute] = {}
         self._blocks: dict[IdentityHash, Block] = {}
         self._lists: dict[str, set[IdentityHash]] = {}
+        self._groups: dict[str, int] = {}
 
     def copy_desk(self, twin: MemoryDesk) -> None:
         """Give a twin the same."""
@@ -31,6 +40,7 @@ class MemoryDesk:
         twin._bookmarks.update(self._bookmarks)
         twin._mutes.update(self._mutes)
         twin._blocks.update(self._blocks)
+        twin._groups.update(self._groups)
         twin._lists.update({name: set(members) for name, members in self._lists.items()})
 
     async def put_bookmark(self, notice: EntryId, now_ms: int) -> bool:
@@ -109,6 +119,15 @@ class MemoryDesk:
         if name not in self._lists:
             raise NotFound("you have no list of that name", hint="p2pblog lists")
         return self._lists[name]
+
+    async def put_group(self, name: str, now_ms: int) -> bool:
+        if name not in self._groups and len(self._groups) >= GROUPS_JOINED_MAX:
+            return False
+        self._groups.setdefault(name, now_ms)
+        return True
+
+    async def drop_group(self, name: str) -> bool:
+        return self._groups.pop(name, None) is not None
 
     async def put_peers(self, peers: Sequence[KnownPeer]) -> None:
         self._peers.update({peer.endpoint: peer for peer in peers})

@@ -80,7 +80,11 @@ def draw_entry(data: st.DataObject, log: Log, before: list[Entry]) -> None:
         case 14:
             log.write(A_DM)
         case 13:
-            log.edit(target, data.draw(st.sampled_from(["other", "#honey", "#bees #wax"]), "words"), log.entries[-2:])
+            log.edit(
+                target,
+                data.draw(st.sampled_from(["other", "#honey", "#bees #wax", "!birds"]), "words"),
+                log.entries[-2:],
+            )
         case 12:
             log.pin(log.entries[data.draw(st.integers(0, len(log.entries) - 1), "pinned")])
         case 9:
@@ -90,7 +94,7 @@ def draw_entry(data: st.DataObject, log: Log, before: list[Entry]) -> None:
             poll = polls[data.draw(st.integers(0, len(polls) - 1), "poll")]
             log.vote(poll, data.draw(st.integers(1, 3), "choice"), data.draw(st.sampled_from(TIMES), "time"))
         case 8:
-            log.note("#bees" + data.draw(st.sampled_from(["", " #Honey"]), "tags"))
+            log.note("#bees" + data.draw(st.sampled_from(["", " #Honey", " !Birds"]), "tags"))
         case 0 | 1:
             log.note(f"{len(log.entries)}", time_ms=data.draw(st.sampled_from(TIMES), "time"))
         case 2:
@@ -189,6 +193,8 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         ("timeline", (TimelineQuery(1_000),)),
         ("timeline", (TimelineQuery(1_000, None, hashes),)),
         ("timeline", (TimelineQuery(1_000, tag="bees"),)),
+        ("timeline", (TimelineQuery(1_000, group="birds"),)),
+        ("timeline", (TimelineQuery(1_000, None, hashes[:2], "bees", "birds"),)),
         ("rows", (ids,)),
         ("timeline", (TimelineQuery(1_000, tag="honey"),)),
         ("bookmarks", (9,)),

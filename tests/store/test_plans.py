@@ -26,6 +26,7 @@ from p2pblog.store import (
     SearchQuery,
     TimelineQuery,
     migrations,
+    sql_groups,
     sql_indexer,
     sql_lists,
     sql_read,
@@ -35,7 +36,7 @@ from p2pblog.store import (
 from p2pblog.store.meaning import Kind
 
 PICTURE = Attachment(table_of(b"a picture").file, "bees.jpg", "image/jpeg", 9)
-SMALL = {"list", "l", "follow", "setting", "peer", "generation", "mute", "block", "unread", "word_form"}
+SMALL = {"list", "l", "follow", "setting", "peer", "generation", "mute", "block", "unread", "word_form", "joined"}
 """Tables that are read whole on purpose; they are bounded, or small unless the node has no rest."""
 MATCHED = re.compile(r"SCAN word VIRTUAL TABLE INDEX \d+:M.*")
 """FTS5 walks what matches (M); without a MATCH it refuses."""
@@ -46,7 +47,7 @@ def people() -> list[Person]:
     people = [person("alice"), person("bob")]
     alice, bob = people
     alice.log.profile("Alice")
-    bob.log.note("#bees")
+    bob.log.note("#bees !birds")
     bob.log.write(Note("bees", media=(PICTURE,)))
     notes = alice.notes(70)
     bob.log.note("reply", reply_to=notes[0])
@@ -119,11 +120,29 @@ def test_pages_of_tags(db: sqlite3.Connection, people: list[Person]) -> None:
         TimelineQuery(20, tag="bees"),
         TimelineQuery(20, deep, tag="bees"),
         TimelineQuery(20, deep, whose, "bees"),
+        TimelineQuery(20, deep, whose, group="birds"),
     ):
         plans = plans_of(db, lambda: sql_read.timeline(db, query))  # noqa: B023 - asked at once
         assert not complaints(plans)
         (walk,) = (steps for statement, steps in plans.items() if "FROM tag" in statement)
         assert walk == ["SEARCH tag USING PRIMARY KEY (tag=? AND (sort,key)<(?,?))"]
+
+
+def test_groups(db: sqlite3.Connection) -> None:
+    query = TimelineQuery(20, tag="bees", group="birds")
+    plans = plans_of(db, lambda: sql_read.timeline(db, query))
+    assert not complaints(plans)
+    walk, look_up = (steps for statement, steps in plans.items() if "FROM tag" in statement)
+    assert walk == ["SEARCH tag USING PRIMARY KEY (tag=? AND (sort,key)<(?,?))"]
+    assert look_up == ["SEARCH tag USING PRIMARY KEY (tag=? AND sort=? AND key=?)"]
+    use_cases: list[Callable[[], Any]] = [
+        lambda: sql_groups.put_group(db, "birds", LATER),
+        lambda: sql_groups.groups(db),
+        lambda: sql_groups.group(db, "birds"),
+        lambda: sql_groups.drop_group(db, "birds"),
+    ]
+    for use_case in use_cases:
+        assert not complaints(plans_of(db, use_case))
 
 
 def test_searches(db: sqlite3.Connection, people: list[Person]) -> None:
