@@ -127,6 +127,24 @@ REPLICA_LIFETIME_MS = 2 * 24 * 3600 * 1000
 HEADS_PER_KEY_MAX = 8
 MANY_PER_KEY_MAX = 128
 POINTERS_PER_AUTHOR_MAX = 8
+POINTER_TARGETS_MAX = 24
+"""Pointers of one notice: 16 people whom it mentions, two notices, whose these are, and room for more."""
+POINTED_S = 10.0
+"""How long it is looked for what pointers lead to: two look-ups, one after the other."""
+POINTED_VAIN_MAX = 1_024
+"""Pointers remembered that led to nothing: eight full targets."""
+POINTED_AGAIN_MS = 6 * 3600 * 1000
+"""When such a pointer is followed again: its author may only have been away."""
+POINTED_EVERY_S = 600.0
+"""How often a node looks for answers to its person: one look-up, and two more for each that is new."""
+POINTED_EACH_MAX = 16
+"""Of those, how many it follows each time: a hundred in an hour; a full target is through after eight turns."""
+UNPOINTED_MAX = 256
+"""Own entries that are looked through for pointers not published yet, the newest: a week without a network."""
+POINTERS_AT_ONCE = 32
+"""Pointers published in one go: each is a look-up of its own, as many as the DHT has under way."""
+POINTING_TRIES_MAX = 8
+"""How often pointers are offered that nobody takes: over two hours. Then those of later notices have their turn."""
 RECORDS_PER_BLOCK_MAX = 2
 """Records of one key from one IPv4 /24 or IPv6 /48."""
 RECORD_SKEW_MS = 10 * 60 * 1000

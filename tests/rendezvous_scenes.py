@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from builders import NOON, Person, key_pair, person
 
-from p2pblog.config import HEAD_LIFETIME_MS, REPLICA_LIFETIME_MS
+from p2pblog.config import HEAD_LIFETIME_MS, REPLICA_LIFETIME_MS, UNPOINTED_MAX
 from p2pblog.core.address import Endpoint
-from p2pblog.core.keys import IdentityHash, NodeKey
+from p2pblog.core.keys import EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import LogState, Span
 from p2pblog.dht.records import (
     DhtKey,
@@ -34,7 +34,8 @@ E = TypeVar("E")
 
 
 class Desk:
-    """Alice's machine beside two clocks moved by hand. `feed` and `sleep` give what it wants done, but for alarms."""
+    """Alice's machine beside two clocks moved by hand. `feed` and `sleep` give what it wants done, but for alarms and
+    entries that may want pointers, which it gets at once. `pointed`: up to where its store has that as done."""
 
     def __init__(self, *follows: str) -> None:
         self.alice = person("alice")
@@ -43,6 +44,7 @@ class Desk:
         self.sharing = Sharing(NodeKey(self.node.public), self.holdings)
         self.machine = Rendezvous(self.node, lambda: self.device, self.holdings, self.sharing, HOME)
         self.now, self.now_ms, self.alarm, self.alarms = 0.0, NOON, float("inf"), 0
+        self.pointed, self.unreadable, self.is_broken = 0, set[EntryId](), False
         self.holdings.interests = dict.fromkeys([self.alice.hash, *(person(name).hash for name in follows)])
         self.hold(self.alice)
         self.cover(self.alice)
@@ -71,9 +73,20 @@ class Desk:
             if isinstance(effect, ev.Wake):
                 assert effect.at >= self.now
                 self.alarm = effect.at
+            elif isinstance(effect, ev.LoadUnpointed):
+                done += self.feed(self._unpointed(effect))
+            elif isinstance(effect, ev.KeepPointed):
+                self.pointed = effect.seq
             else:
                 done.append(effect)
         return done
+
+    def _unpointed(self, load: ev.LoadUnpointed) -> ev.Unpointed:
+        if self.is_broken:
+            return ev.Unpointed(load.device, load.last, None)
+        first = max(load.done or self.pointed, load.last - UNPOINTED_MAX) + 1
+        entries = tuple(self.alice.log.entries[first - 1 : load.last]) if load.device == self.alice.key else ()
+        return ev.Unpointed(load.device, load.last, entries, frozenset(e.id for e in entries) - self.unreadable)
 
     def sleep(self, seconds: float) -> list[ev.Effect]:
         """Both clocks go on, and the alarm rings."""

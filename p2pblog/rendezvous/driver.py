@@ -21,9 +21,11 @@ from p2pblog.rendezvous.events import (
     FindRecords,
     Followed,
     Found,
+    KeepPointed,
     LinksChanged,
     LinksLost,
     LoadOwn,
+    LoadUnpointed,
     Met,
     OwnHeads,
     OwnLoaded,
@@ -37,11 +39,13 @@ from p2pblog.rendezvous.events import (
     StoredOf,
     TakeRun,
     TellGossip,
+    Unpointed,
     Wake,
     Woken,
 )
 from p2pblog.rendezvous.machine import Rendezvous
-from p2pblog.rendezvous.reader import load_own
+from p2pblog.rendezvous.pointed import Pointed
+from p2pblog.rendezvous.reader import keep_pointed, load_own, load_unpointed
 from p2pblog.rendezvous.single import entry_in
 from p2pblog.store import KnownPeer, Store
 
@@ -73,6 +77,7 @@ class Meeting:
         self._until_compared = until_compared
         self._on_own_heads = on_own_heads
         self._finds = trio.CapacityLimiter(FINDS_MAX)
+        self._pointed = Pointed(self._look_up, lambda: self._directory.size > 0, store, driver, wall_ms)
         self._wake_at = float("inf")
         self._wake_set = Signal()
         self._nursery: trio.Nursery | None = None
@@ -89,6 +94,7 @@ class Meeting:
                 self.feed(Started())
                 nursery.start_soon(self._keep_time)
                 nursery.start_soon(self._watch_links)
+                nursery.start_soon(self._pointed.keep_looking)
                 await self._until_compared()
                 self.feed(OwnLogCompared())
                 await trio.sleep_forever()
@@ -98,6 +104,8 @@ class Meeting:
     def feed(self, event: Event) -> None:
         """The one door: decide, then start what was decided. Nothing is while the node is not at work: when it begins,
         the machine sees for itself."""
+        if self._directory.size:
+            self._pointed.on_met()
         for known in (Met(self._directory.size), event):
             if self._nursery is not None:
                 for effect in self.machine.handle(known, trio.current_time(), self._wall_ms()):
@@ -142,14 +150,23 @@ class Meeting:
         found: dict[DhtKey, Sequence[Record]] = {}
 
         async def find(key: DhtKey) -> None:
-            async with self._finds:
-                found[key] = await self._directory.find(key)
+            found[key] = await self._look_up(key)
 
         heads, notices = head_key(ref.identity), notice_key(ref.device, ref.seq)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(find, heads)
             nursery.start_soon(find, notices)
         return entry_in(ref, found[heads], found[notices])
+
+    async def find_pointed(self, target: bytes, limit: int) -> list[Located]:
+        """At most `limit` entries that refer to the target (32 bytes: an entry's id, an identity's hash) and are not
+        held yet, as pointers lead to them; checked as those from a link are. Within config.POINTED_S. Raises
+        StoreError."""
+        return await self._pointed.find(target, limit)
+
+    async def _look_up(self, key: DhtKey) -> list[Record]:
+        async with self._finds:
+            return await self._directory.find(key)
 
     async def _watch_links(self) -> None:
         while True:
@@ -166,6 +183,10 @@ class Meeting:
                 nursery.start_soon(self._publish, effect)
             case LoadOwn():
                 nursery.start_soon(self._load_own, effect)
+            case LoadUnpointed():
+                nursery.start_soon(self._load_unpointed, effect)
+            case KeepPointed():
+                nursery.start_soon(self._keep_pointed, effect)
             case TellGossip(event):
                 self._driver.feed(event)
             case TakeRun(batch):
@@ -179,8 +200,7 @@ class Meeting:
                 self._wake_set.set()
 
     async def _find(self, effect: FindRecords) -> None:
-        async with self._finds:
-            records = await self._directory.find(effect.key)
+        records = await self._look_up(effect.key)
         self.feed(Found(effect.query, tuple(records)))
 
     async def _publish(self, effect: PublishRecords) -> None:
@@ -195,6 +215,20 @@ class Meeting:
             log.error("our newest notices were not published: %s", error)
             loaded = OwnLoaded(effect.device, None)
         self.feed(loaded)
+
+    async def _load_unpointed(self, effect: LoadUnpointed) -> None:
+        try:
+            loaded = await load_unpointed(self._store, effect)
+        except StoreError as error:
+            log.error("no pointers to our newest notices were published: %s", error)
+            loaded = Unpointed(effect.device, effect.last, None)
+        self.feed(loaded)
+
+    async def _keep_pointed(self, effect: KeepPointed) -> None:
+        try:
+            await keep_pointed(self._store, effect)
+        except StoreError as error:
+            log.error("pointers will be published again at the next start: %s", error)
 
     async def _keep_time(self) -> None:
         while True:

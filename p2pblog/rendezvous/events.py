@@ -57,8 +57,16 @@ class OwnReplica:
     identity: IdentityHash
 
 
+@dataclass(frozen=True, slots=True)
+class OwnPointers:
+    """What entries of our log refer to, up to entry `last`."""
+
+    device: DeviceKey
+    last: int
+
+
 Query = Replicas | Heads | OneNotice | Crowd
-Offering = OwnLog | OwnReplica
+Offering = OwnLog | OwnReplica | OwnPointers
 
 # --- events -----------------------------------------------------------------------------------------------------------
 
@@ -143,6 +151,17 @@ class OwnLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class Unpointed:
+    """The answer to `LoadUnpointed`: the entries up to `last` for which no pointers were published yet, the first of
+    them if they are many; `readable` as in `OwnLoaded`. `entries` is None where the store failed."""
+
+    device: DeviceKey
+    last: int
+    entries: tuple[Entry, ...] | None
+    readable: frozenset[EntryId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Woken:
     """The alarm that `Wake` asked for, or an older one."""
 
@@ -160,6 +179,7 @@ Event = (
     | Found
     | PublishedTo
     | OwnLoaded
+    | Unpointed
     | Woken
 )
 
@@ -189,6 +209,24 @@ class LoadOwn:
     device: DeviceKey
     first: int
     last: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadUnpointed:
+    """Read the entries of our own log up to `last`, above `done` and above what `KeepPointed` has kept, at most the
+    newest UNPOINTED_MAX; whatever happens, say `Unpointed` once."""
+
+    device: DeviceKey
+    done: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPointed:
+    """Keep for the next start that pointers for this log were published up to this entry."""
+
+    device: DeviceKey
+    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,4 +265,15 @@ class Wake:
     at: float
 
 
-Effect = FindRecords | PublishRecords | LoadOwn | TellGossip | TakeRun | OwnHeads | Refused | Wake
+Effect = (
+    FindRecords
+    | PublishRecords
+    | LoadOwn
+    | LoadUnpointed
+    | KeepPointed
+    | TellGossip
+    | TakeRun
+    | OwnHeads
+    | Refused
+    | Wake
+)

@@ -8,6 +8,7 @@ Rules.
 * Before our head is published, the DHT is asked what it proves of our own log, and the log is compared with peers, so
   that an old copy of it never overrides a newer head.
 * Our head and newest notices are published when there is news, at most once in COALESCE_S, and again after AGAIN_MS.
+* Then pointers lead from what they refer to to these notices: once for each, see pointing.py.
 * We announce ourselves as a replica of each followed feed that we hold, while fewer than REPLICAS_WANTED are alive;
   not of one that is followed in private.
 * A record that nobody takes is offered again ever later, up to RETRY_MAX_MS; once the DHT is reached anew, at once.
@@ -69,6 +70,7 @@ from p2pblog.rendezvous.events import (
     OwnLoaded,
     OwnLog,
     OwnLogCompared,
+    OwnPointers,
     OwnReplica,
     PeersGiven,
     PublishedTo,
@@ -81,18 +83,17 @@ from p2pblog.rendezvous.events import (
     StoredOf,
     TakeRun,
     TellGossip,
+    Unpointed,
     Wake,
     Woken,
 )
+from p2pblog.rendezvous.offers import AGAIN_MS as AGAIN_MS
+from p2pblog.rendezvous.offers import RETRY_MAX_MS as RETRY_MAX_MS
+from p2pblog.rendezvous.offers import Offer
+from p2pblog.rendezvous.pointing import Pointing
 
 COALESCE_S = 10.0
 """Heads are published at most this often (DESIGN: coalesced over 10 s)."""
-AGAIN_MS = 22 * 3600 * 1000
-"""Heads and replicas are published anew well within a record's two days (IPFS: 22 h of 48 h)."""
-RETRY_MS = 60 * 1000
-RETRY_MAX_MS = 3600 * 1000
-"""A record that nobody took is offered again after a minute, then ever later, up to an hour: what all holders refuse,
-by a wrong clock of ours perhaps, they would refuse each minute for ever."""
 LOOK_EVERY_S = 30.0
 """How often a waiting machine looks at the wall clock, which goes on while a laptop sleeps."""
 LINKS_SETTLE_S = 1.0
@@ -137,34 +138,6 @@ class Reading:
     found: list[Entry] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Offer:
-    """At what wall time records are offered next, and how much later if nobody takes them then."""
-
-    due_ms: int = 0
-    delay_ms: int = RETRY_MS
-
-    def is_due(self, now_ms: int) -> bool:
-        """A clock that was put back must not keep us silent until it has caught up."""
-        return self.due_ms <= now_ms or self.due_ms > now_ms + AGAIN_MS
-
-    def begin(self, now_ms: int) -> None:
-        self.due_ms = now_ms + AGAIN_MS
-
-    def end(self, is_taken: bool, now_ms: int) -> None:
-        """News that came meanwhile are offered at once, whatever became of the old."""
-        if is_taken:
-            self.delay_ms = RETRY_MS
-            return
-        self.due_ms = min(self.due_ms, now_ms + self.delay_ms)
-        self.delay_ms = min(2 * self.delay_ms, RETRY_MAX_MS)
-
-    def forgive(self) -> None:
-        """Nobody took them because there was nobody: they are due now."""
-        if self.delay_ms > RETRY_MS:
-            self.due_ms, self.delay_ms = 0, RETRY_MS
-
-
 # --- the machine ------------------------------------------------------------------------------------------------------
 
 
@@ -198,6 +171,7 @@ class Rendezvous:
         self._has_asked = self._is_answered = self._is_compared = False
         """Whether the DHT was asked for our own heads, has answered, and our log was compared."""
         self._own = Offer()
+        self._pointing = Pointing(holdings, device)
         self._is_publishing = False
         self._publish_from = -float("inf")
         self._offers: dict[IdentityHash, Offer] = {}
@@ -225,9 +199,11 @@ class Rendezvous:
             case Found(query, records):
                 return self._on_found(query, records)
             case PublishedTo(offering, holders):
-                return self._on_published(offering, all(holders))
+                return self._on_published(offering, holders)
             case OwnLoaded():
                 return self._on_own_loaded(event)
+            case Unpointed():
+                return self._pointing.on_loaded(event, self._now_ms) + self._point()
             case StoredOf(identity):
                 return self._on_stored(identity)
             case LinksChanged():
@@ -270,7 +246,8 @@ class Rendezvous:
 
     def _look(self) -> list[Effect]:
         """Begin what is due, and see when more will be."""
-        return [*self._ask_for_own(), *self._publish_own(), *self._look_for_offers(), *self._look_for_feeds()]
+        own = [*self._ask_for_own(), *self._publish_own(), *self._point()]
+        return [*own, *self._look_for_offers(), *self._look_for_feeds()]
 
     @property
     def _is_able(self) -> bool:
@@ -282,6 +259,7 @@ class Rendezvous:
             return []
         self._hasten(list(self._searches))
         self._own.forgive()
+        self._pointing.forgive()
         for offer in self._offers.values():
             offer.forgive()
         return self._look()
@@ -331,7 +309,13 @@ class Rendezvous:
     def _end_publishing(self, *, is_taken: bool) -> list[Effect]:
         self._is_publishing = False
         self._own.end(is_taken, self._now_ms)
-        return self._publish_own()
+        return self._publish_own() + self._point()
+
+    def _point(self) -> list[Effect]:
+        """Once our newest notices are published, tell where they are to whoever looks for what they refer to."""
+        if self._is_publishing or not (self._is_able and self._is_answered and self._is_compared):
+            return []
+        return self._pointing.go_on(self._now_ms)
 
     def _own_records(
         self, device: DeviceKey, newest: Sequence[Entry], readable: frozenset[EntryId]
@@ -417,12 +401,14 @@ class Rendezvous:
         record = sign_replica(self._node, identity, self._endpoint, self._now_ms + REPLICA_LIFETIME_MS)
         return [PublishRecords(OwnReplica(identity), (record,))]
 
-    def _on_published(self, offering: Offering, is_taken: bool) -> list[Effect]:
+    def _on_published(self, offering: Offering, holders: tuple[int, ...]) -> list[Effect]:
         match offering:
             case OwnLog():
-                return self._end_publishing(is_taken=is_taken)
+                return self._end_publishing(is_taken=all(holders))
             case OwnReplica(identity):
-                return self._end_announcing(identity, is_taken=is_taken)
+                return self._end_announcing(identity, is_taken=all(holders))
+            case OwnPointers():
+                return self._pointing.on_published(offering, any(holders), self._now_ms) + self._point()
             case _:
                 assert_never(offering)
 

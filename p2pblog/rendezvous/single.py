@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from p2pblog.core import payload
+from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.logs import Located
 from p2pblog.core.payload import Ref
+from p2pblog.core.pointing import targets_of
 from p2pblog.core.timelines import is_shown
-from p2pblog.dht.records import Head, Notice, Record
+from p2pblog.dht.records import Head, Notice, Pointer, Record
 from p2pblog.errors import RemoteProtocolError
 
 
@@ -24,6 +27,31 @@ def entry_in(ref: Ref, heads: Sequence[Record], notices: Sequence[Record]) -> Lo
         ):
             return Located(ref.identity, notice.entry, ()) if any(_vouches(head, ref) for head in heads) else None
     return None
+
+
+def pointed_in(
+    pointer: Pointer, heads: Sequence[Record], notices: Sequence[Record], own: IdentityHash
+) -> Located | None:
+    """The entry that a pointer names, with its own signature; None where the records lack it or don't prove it, or it
+    does not refer to the target: anybody may have signed the pointer. Nobody finds his own (`own`)."""
+    for notice in notices:
+        if not isinstance(notice, Notice) or notice.entry.payload is None or pointer.author == own:
+            continue
+        ref = Ref(pointer.author, pointer.device, pointer.seq, notice.entry.id)
+        targets = targets_of(payload.decode(notice.entry.payload), pointer.author)
+        if pointer.target in targets and (located := entry_in(ref, heads, [notice])) is not None:
+            return located
+    return None
+
+
+def in_turn(pointers: Sequence[Pointer]) -> list[Pointer]:
+    """The newest of each author's device first, then the second of each: who points often keeps nobody else waiting."""
+    rank: dict[DeviceKey, int] = {}
+    ranked = []
+    for pointer in sorted(pointers, key=lambda pointer: (-pointer.expires_ms, pointer.device, -pointer.seq)):
+        rank[pointer.device] = rank.get(pointer.device, 0) + 1
+        ranked.append((rank[pointer.device], pointer))
+    return [pointer for _rank, pointer in sorted(ranked, key=lambda row: row[0])]
 
 
 def _vouches(head: Record, ref: Ref) -> bool:

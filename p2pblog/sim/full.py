@@ -17,7 +17,9 @@ from p2pblog.rendezvous.events import (
     Event,
     FindRecords,
     Found,
+    KeepPointed,
     LoadOwn,
+    LoadUnpointed,
     Met,
     OwnHeads,
     OwnLogCompared,
@@ -32,7 +34,7 @@ from p2pblog.rendezvous.events import (
     Woken,
 )
 from p2pblog.rendezvous.machine import Rendezvous
-from p2pblog.rendezvous.reader import load_own
+from p2pblog.rendezvous.reader import keep_pointed, load_own, load_unpointed
 from p2pblog.sim.chance import generator
 from p2pblog.sim.desk import DHT
 from p2pblog.sim.loop import done, micros
@@ -130,6 +132,11 @@ class Dealings:
             case LoadOwn():
                 loaded = done(load_own(node.store, effect))
                 node.after_us(0, self.feed, loaded)
+            case LoadUnpointed():
+                unpointed = done(load_unpointed(node.store, effect))
+                node.after_us(0, self.feed, unpointed)
+            case KeepPointed():
+                done(keep_pointed(node.store, effect))
             case TellGossip(event):
                 node.feed(event)
             case TakeRun(batch):

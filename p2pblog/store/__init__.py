@@ -282,6 +282,9 @@ class Store(Protocol):
 
     async def locate(self, entry: EntryId) -> Located | None: ...
 
+    async def id_at(self, device: DeviceKey, seq: int) -> EntryId | None:
+        """The id of the entry that is held at this place of a log, in a run or as a stray."""
+
     async def find_files(self, prefix: str) -> list[FileHash]:
         """At most two hashes of files, or of their thumbnails, that begin with these hex digits and that a shown notice
         refers to, ascending."""

@@ -353,3 +353,8 @@ class MemoryStore(MemoryReading):
             last = held.log.held[last.seq + 1].entry
             chain.append(last.without_payload())
         return Located(held.log.identity, held.entry, tuple(chain))
+
+    async def id_at(self, device: DeviceKey, seq: int) -> EntryId | None:
+        log = self._logs.get(device)
+        held = None if log is None else log.held.get(seq) or log.strays.get(seq)
+        return None if held is None else held.entry.id

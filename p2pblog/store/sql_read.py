@@ -159,6 +159,12 @@ def locate(db: sqlite3.Connection, entry: EntryId) -> Located | None:
     return Located(log.identity, entries[0], tuple(after.without_payload() for after in entries[1 : signed + 1]))
 
 
+def entry_at(db: sqlite3.Connection, device: DeviceKey, seq: int) -> EntryId | None:
+    log = log_of_device(db, device)
+    row = None if log is None else db.execute("SELECT id FROM entry WHERE key = ?", (log.key(seq),)).fetchone()
+    return None if row is None else EntryId(row[0])
+
+
 def _read_chain(packed: bytes) -> tuple[Entry, ...]:
     stored = codec.unpack(packed, bytes_max=len(packed))
     if not stored:

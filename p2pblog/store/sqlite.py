@@ -429,6 +429,9 @@ class SqliteStore:
     async def locate(self, entry: EntryId) -> Located | None:
         return await self._read(sql_read.locate, entry)
 
+    async def id_at(self, device: DeviceKey, seq: int) -> EntryId | None:
+        return await self._read(sql_read.entry_at, device, seq)
+
     async def find_files(self, prefix: str) -> list[FileHash]:
         return await self._read(sql_read.find_files, prefix)
 

@@ -219,6 +219,7 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         asked += [("thread", (identifier,)) for identifier in ids]
         asked += [("versions", (identifier,)) for identifier in ids]
         asked += [("locate", (identifier,)) for identifier in ids]
+        asked += [("id_at", (log.key, seq)) for log in world.logs for seq in (1, 4)]
         asked += [("run", (log.key, seq, seq + 3, RUN_BYTES_MAX)) for log in world.logs for seq in (1, 3, 6)]
     return asked
 

@@ -278,6 +278,20 @@ async def test_an_entry_is_located_with_what_vouches_for_it(store: Store) -> Non
     assert await store.locate(person("bob").log.entries[0].id) is None
 
 
+@on_both_stores
+async def test_what_is_held_at_a_place_of_a_log_has_an_id(store: Store) -> None:
+    alice, bob = person("alice"), person("bob")
+    alice.notes(2)
+    bob.notes(3)
+    await add(store, alice.log)
+    await store.put_stray(stray_of(bob.identity, bob.log.run(3)), LATER)
+    assert [await store.id_at(alice.key, seq) for seq in (0, 1, 3, 4)] == [
+        None, alice.log.entries[0].id, alice.log.entries[2].id, None,
+    ]  # fmt: skip
+    assert [await store.id_at(bob.key, seq) for seq in (2, 3, 4)] == [None, bob.log.entries[2].id, None]
+    assert await store.id_at(person("carol").key, 1) is None
+
+
 def stray_of(owner: Identity, entries: tuple[Entry, ...]) -> Located:
     return Located(owner.hash, entries[0], tuple(entry.without_payload() for entry in entries[1:]))
 

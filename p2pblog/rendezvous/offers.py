@@ -1,0 +1,40 @@
+"""When records are offered to the DHT: again each day, and ever later where nobody takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+AGAIN_MS = 22 * 3600 * 1000
+"""Heads and replicas are published anew well within a record's two days (IPFS: 22 h of 48 h)."""
+RETRY_MS = 60 * 1000
+RETRY_MAX_MS = 3600 * 1000
+"""A record that nobody took is offered again after a minute, then ever later, up to an hour: what all holders refuse,
+by a wrong clock of ours perhaps, they would refuse each minute for ever."""
+
+
+@dataclass(slots=True)
+class Offer:
+    """At what wall time records are offered next, and how much later if nobody takes them then."""
+
+    due_ms: int = 0
+    delay_ms: int = RETRY_MS
+
+    def is_due(self, now_ms: int) -> bool:
+        """A clock that was put back must not keep us silent until it has caught up."""
+        return self.due_ms <= now_ms or self.due_ms > now_ms + AGAIN_MS
+
+    def begin(self, now_ms: int) -> None:
+        self.due_ms = now_ms + AGAIN_MS
+
+    def end(self, is_taken: bool, now_ms: int) -> None:
+        """News that came meanwhile are offered at once, whatever became of the old."""
+        if is_taken:
+            self.delay_ms = RETRY_MS
+            return
+        self.due_ms = min(self.due_ms, now_ms + self.delay_ms)
+        self.delay_ms = min(2 * self.delay_ms, RETRY_MAX_MS)
+
+    def forgive(self) -> None:
+        """Nobody took them because there was nobody: they are due now."""
+        if self.delay_ms > RETRY_MS:
+            self.due_ms, self.delay_ms = 0, RETRY_MS

@@ -1,0 +1,112 @@
+"""Follows pointers: who answered, mentioned or quoted somebody, as the DHT tells; each entry is checked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+
+from p2pblog.config import POINTED_AGAIN_MS, POINTED_EACH_MAX, POINTED_EVERY_S, POINTED_S, POINTED_VAIN_MAX
+from p2pblog.core.logs import Located
+from p2pblog.dht.records import DhtKey, Pointer, Record, head_key, notice_key, pointer_key
+from p2pblog.errors import StoreError
+from p2pblog.gossip.driver import Driver
+from p2pblog.rendezvous.single import in_turn, pointed_in
+from p2pblog.store import Store
+
+log = logging.getLogger("p2pblog.rendezvous")
+
+
+class Pointed:
+    """Looks at targets. `look_up` gives the valid records under a key of the DHT; `can_look`: whether anybody is known
+    there. What led to nothing is remembered, so that lies don't keep the rest from having its turn."""
+
+    def __init__(
+        self,
+        look_up: Callable[[DhtKey], Awaitable[Sequence[Record]]],
+        can_look: Callable[[], bool],
+        store: Store,
+        driver: Driver,
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._look_up = look_up
+        self._can_look = can_look
+        self._store = store
+        self._driver = driver
+        self._wall_ms = wall_ms
+        self._met = trio.Event()
+        self._vain: dict[Pointer, int] = {}
+        """When each pointer that led to nothing may be followed again."""
+
+    async def find(self, target: bytes, limit: int) -> list[Located]:
+        """At most `limit` entries that refer to the target (32 bytes) and are not held, checked; within POINTED_S, and
+        none by those who are blocked or by ourselves. Raises StoreError."""
+        found: list[Located] = []
+        if not self._can_look():
+            return found
+
+        async def follow(pointer: Pointer) -> None:
+            located = await self._follow(pointer)
+            if located is not None:
+                found.append(located)
+            else:
+                self._remember_vain(pointer)
+
+        with trio.move_on_after(POINTED_S):
+            told = await self._look_up(pointer_key(target))
+            pointers = [record for record in told if isinstance(record, Pointer) and record.target == target]
+            worthy = await self._worth_following(in_turn(pointers), limit)
+            async with trio.open_nursery() as nursery:
+                for pointer in worthy:
+                    nursery.start_soon(follow, pointer)
+        return found
+
+    async def _worth_following(self, pointers: Sequence[Pointer], limit: int) -> list[Pointer]:
+        holdings, now_ms = self._driver.machine.holdings, self._wall_ms()
+        worthy: list[Pointer] = []
+        for pointer in pointers:
+            if len(worthy) == limit:
+                break
+            is_unwanted = pointer.author == holdings.own or pointer.author in holdings.blocked
+            if is_unwanted or self._vain.get(pointer, 0) > now_ms:
+                continue
+            if await self._store.id_at(pointer.device, pointer.seq) is None:
+                worthy.append(pointer)
+        return worthy
+
+    async def _follow(self, pointer: Pointer) -> Located | None:
+        """The notice and what proves whose it is, at once."""
+        found: dict[DhtKey, Sequence[Record]] = {}
+
+        async def look_up(key: DhtKey) -> None:
+            found[key] = await self._look_up(key)
+
+        heads, notices = head_key(pointer.author), notice_key(pointer.device, pointer.seq)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look_up, heads)
+            nursery.start_soon(look_up, notices)
+        return pointed_in(pointer, found[heads], found[notices], self._driver.machine.holdings.own)
+
+    def _remember_vain(self, pointer: Pointer) -> None:
+        self._vain.pop(pointer, None)
+        self._vain[pointer] = self._wall_ms() + POINTED_AGAIN_MS
+        if len(self._vain) > POINTED_VAIN_MAX:
+            del self._vain[next(iter(self._vain))]
+
+    # --- what is said to ourselves ---
+
+    def on_met(self) -> None:
+        """Somebody is known in the DHT."""
+        self._met.set()
+
+    async def keep_looking(self) -> None:
+        """Each POINTED_EVERY_S, and at first as soon as somebody is known, take what strangers say to our person."""
+        await self._met.wait()
+        while True:
+            try:
+                for located in await self.find(self._driver.machine.holdings.own, POINTED_EACH_MAX):
+                    self._driver.take_stray(located)
+            except StoreError as error:
+                log.error("what others say to us was not looked for: %s", error)
+            await trio.sleep(POINTED_EVERY_S)

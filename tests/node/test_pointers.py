@@ -1,0 +1,175 @@
+"""Answers reach people who don't follow who answers: pointers in the DHT lead to them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+import trio
+from builders import NOON, Person, person
+from rendezvous_scenes import head_of
+from trio.testing import MockClock, trio_test
+from worlds import open_world
+
+from p2pblog.config import POINTED_EVERY_S, POINTER_LIFETIME_MS
+from p2pblog.core.logs import Located
+from p2pblog.dht.records import Notice, Pointer, Record, notice_record, sign_pointer
+from p2pblog.node import Node
+from p2pblog.rendezvous.single import in_turn, pointed_in
+
+
+@pytest.fixture
+def autojump_clock() -> MockClock:
+    return MockClock(autojump_threshold=0)
+
+
+async def told(node: Node, *texts: str) -> bool:
+    """Whether these are what its notifications are about, the last that came first."""
+    return await heard(node) == list(texts)
+
+
+async def heard(node: Node) -> list[str]:
+    found: list[str] = []
+    for news in await node.notifications():
+        (row,) = await node._store.rows([bytes.fromhex(news["id"])])  # type: ignore[list-item]
+        found.append(row.text)
+    return found
+
+
+@trio_test
+async def test_a_stranger_answers_while_the_author_is_away(autojump_clock: MockClock) -> None:
+    """Carol reads alice's notice through a thread, is linked with neither, and is gone when alice comes back."""
+    async with open_world() as world:
+        await world.start("dave")
+        alice = await world.start("alice", "dave")
+        question = await alice.post("tea?")
+        await trio.sleep(30)
+        await world.kill("alice")
+        carol = await world.start("carol", "dave")
+        at = person("alice")
+        theirs = await world.home("alice").store.locate(bytes.fromhex(question["id"]))  # type: ignore[arg-type]
+        assert theirs is not None
+        world.home("carol").node._driver.take_stray(Located(at.hash, theirs.entry, ()))
+        await trio.sleep(1)
+        await carol.post("tea!", reply_to=question["id"])
+        await carol.post(f"@{at.address} hello")
+        await trio.sleep(30)
+        await world.kill("carol")
+        alice = await world.start("alice", "dave")
+        await world.until("alice hears of it", partial(told, alice, "@" + at.address + " hello", "tea!"))
+        news = await alice.notifications()
+        assert [each["type"] for each in news] == ["mention", "reply"]
+        assert news[1]["notice"] == question["id"]
+        assert [row["text"] for row in await alice.timeline()] == ["tea?"]  # she doesn't follow carol
+        assert [row["text"] for row in (await alice.thread(question["id"]))["notices"]] == ["tea?", "tea!"]
+
+
+# --- what a pointer proves --------------------------------------------------------------------------------------------
+
+
+class Claim:
+    """Alice's answer to bob's question, with the records that the DHT has of it."""
+
+    def __init__(self) -> None:
+        self.alice, self.bob = person("alice"), person("bob")
+        self.question = self.bob.log.note("tea?")
+        self.answer = self.alice.log.note("tea!", reply_to=self.question)
+        self.pointer = self.signed(self.alice, self.question.id)
+
+    def signed(self, by: Person, target: bytes, seq: int = 2) -> Pointer:
+        return sign_pointer(by.device, target, by.hash, seq, NOON + POINTER_LIFETIME_MS)
+
+    def notices(self) -> list[Record]:
+        record = notice_record(self.answer)
+        assert isinstance(record, Notice)
+        return [record]
+
+    def leads(self, pointer: Pointer, heads: list[Record] | None = None) -> Located | None:
+        records = [head_of(self.alice)] if heads is None else heads
+        return pointed_in(pointer, records, self.notices(), self.bob.hash)
+
+
+def test_a_pointer_leads_to_an_entry_that_refers_to_its_target() -> None:
+    claim = Claim()
+    for target in (claim.question.id, claim.bob.hash):
+        assert claim.leads(claim.signed(claim.alice, target)) == Located(claim.alice.hash, claim.answer, ())
+
+
+def test_a_lie_leads_nowhere() -> None:
+    claim, mallory = Claim(), person("mallory")
+    other = claim.bob.log.note("coffee?")
+    assert claim.leads(claim.signed(claim.alice, other.id)) is None  # it answers something else
+    assert claim.leads(claim.signed(claim.alice, claim.question.id, seq=1)) is None  # another entry
+    assert claim.leads(claim.pointer, []) is None  # nothing proves whose device it is
+    assert claim.leads(claim.pointer, [head_of(mallory)]) is None
+    stolen = sign_pointer(claim.alice.device, claim.bob.hash, mallory.hash, 2, NOON + POINTER_LIFETIME_MS)
+    assert claim.leads(stolen, [head_of(claim.alice), head_of(mallory)]) is None
+    assert claim.leads(claim.signed(mallory, claim.bob.hash), [head_of(mallory)]) is None
+    assert pointed_in(claim.pointer, [head_of(claim.alice)], [], claim.bob.hash) is None
+    assert pointed_in(claim.pointer, [head_of(claim.alice)], claim.notices(), claim.alice.hash) is None
+
+
+def test_who_points_often_keeps_nobody_waiting() -> None:
+    claim, carol = Claim(), person("carol")
+    many = [claim.signed(claim.alice, claim.bob.hash, seq) for seq in range(2, 8)]
+    one = sign_pointer(carol.device, claim.bob.hash, carol.hash, 5, NOON + 1)
+    turns = in_turn([*many, one])
+    assert (turns[0], turns[1]) == (many[-1], one) and turns[2:] == many[-2::-1]
+
+
+@trio_test
+async def test_lies_are_followed_once_and_the_rest_has_its_turn(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        await world.start("dave")
+        alice = await world.start("alice", "dave")
+        target = person("alice").hash
+        liars = [person(f"liar {number}") for number in range(6)]
+        bob = await world.start("bob", "dave")
+        await trio.sleep(1)
+        await bob.post(f"@{person('alice').address} hello")
+        await trio.sleep(30)
+        until_ms = world.wall_ms() + POINTER_LIFETIME_MS
+        lies = [sign_pointer(liar.device, target, liar.hash, 2, until_ms) for liar in liars]
+        assert all(one.holders for one in await bob._meeting._directory.publish(lies))
+        looked: list[bytes] = []
+        pointed = alice._meeting._pointed
+        look_up = pointed._look_up
+
+        async def counted(key: Any) -> Any:
+            looked.append(key)
+            return await look_up(key)
+
+        monkeypatch.setattr(pointed, "_look_up", counted)
+        found = await alice._meeting.find_pointed(target, 4)
+        assert (found, len(looked)) == ([], 1 + 2 * 4)
+        looked.clear()
+        (found,) = [await alice._meeting.find_pointed(target, 4)]
+        assert [located.identity for located in found] == [person("bob").hash]
+        assert len(looked) == 1 + 2 * 3
+        alice._driver.take_stray(found[0])
+        await world.until("it is stored", partial(told, alice, f"@{person('alice').address} hello"))
+        looked.clear()
+        assert await alice._meeting.find_pointed(target, 4) == []
+        assert len(looked) == 1  # what is held and what led nowhere is not looked for again
+
+
+@trio_test
+async def test_nobody_hears_of_who_is_blocked_and_all_is_looked_for_again_later(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await world.start("dave")
+        alice, bob = await world.start("alice", "dave"), await world.start("bob", "dave")
+        await alice.block(person("bob").address)
+        await trio.sleep(1)
+        await bob.post(f"@{person('alice').address} hello")
+        carol = await world.start("carol", "dave")
+        await trio.sleep(1)
+        await carol.post(f"@{person('alice').address} hi")
+        within = await world.until(
+            "carol's came", partial(told, alice, f"@{person('alice').address} hi"), POINTED_EVERY_S + 30
+        )
+        assert within > 30
+        await trio.sleep(2 * POINTED_EVERY_S)
+        assert await heard(alice) == [f"@{person('alice').address} hi"]

@@ -1,0 +1,153 @@
+"""Scenes at the rendezvous machine's one door: when it publishes pointers to what our notices refer to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from builders import NOON, person, ref
+from rendezvous_scenes import Desk, of, one
+
+from p2pblog.config import POINTER_LIFETIME_MS, POINTERS_AT_ONCE, POINTING_TRIES_MAX, UNPOINTED_MAX
+from p2pblog.core.keys import EntryId
+from p2pblog.core.payload import Note
+from p2pblog.dht.records import Pointer, decode, encode
+from p2pblog.rendezvous import events as ev
+from p2pblog.rendezvous.machine import COALESCE_S, RETRY_MAX_MS
+
+BOB = person("bob")
+QUESTION = BOB.log.note("tea?")
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def begin(desk: Desk) -> list[ev.Effect]:
+    """The node starts, and its newest notices are published; gives what it wants then."""
+    return published(desk, desk.open() + desk.sleep(0))
+
+
+def published(desk: Desk, effects: list[ev.Effect]) -> list[ev.Effect]:
+    load = one(effects, ev.LoadOwn)
+    entries = tuple(entry for entry in desk.alice.log.entries if load.first <= entry.seq <= load.last)
+    offered = one(desk.feed(ev.OwnLoaded(load.device, entries)), ev.PublishRecords)
+    return desk.feed(ev.PublishedTo(offered.offering, (8,) * len(offered.records)))
+
+
+def answer(desk: Desk, text: str = "tea!") -> EntryId:
+    entry = desk.alice.log.note(text, reply_to=QUESTION)
+    desk.hold(desk.alice)
+    return entry.id
+
+
+def pointers(effects: list[ev.Effect]) -> list[Pointer]:
+    records = one(effects, ev.PublishRecords).records
+    return [record for record in records if isinstance(record, Pointer)]
+
+
+def take(desk: Desk, effects: list[ev.Effect], holders: int = 8) -> list[ev.Effect]:
+    offered = one(effects, ev.PublishRecords)
+    return desk.feed(ev.PublishedTo(offered.offering, (holders,) * len(offered.records)))
+
+
+def test_an_answer_is_pointed_to_from_the_question_and_who_asked_once_it_is_published(desk: Desk) -> None:
+    answer(desk)
+    begun = begin(desk)
+    assert [(p.target, p.author, p.device, p.seq) for p in pointers(begun)] == [
+        (target, desk.alice.hash, desk.alice.key, 2) for target in (QUESTION.id, BOB.hash)
+    ]
+    for pointer in pointers(begun):
+        assert pointer.expires_ms == NOON + POINTER_LIFETIME_MS
+        assert decode(pointer.key, encode(pointer), NOON) == pointer
+    assert take(desk, begun) == []
+    assert desk.pointed == 2
+    assert of(desk.sleep(600), ev.PublishRecords) == []
+
+
+def test_each_answer_is_pointed_to_once_and_what_answers_nothing_never(desk: Desk) -> None:
+    assert begin(desk) == []
+    answer(desk)
+    take(desk, published(desk, desk.feed(ev.StoredOf(desk.alice.hash)) + desk.sleep(COALESCE_S)))
+    desk.alice.log.note("something else")
+    answer(desk, "more tea!")
+    later = published(desk, desk.feed(ev.StoredOf(desk.alice.hash)) + desk.sleep(COALESCE_S))
+    assert {pointer.seq for pointer in pointers(later)} == {4}
+    take(desk, later)
+    again = Desk()
+    again.alice.log.entries, again.pointed = desk.alice.log.entries, desk.pointed
+    again.hold(again.alice)
+    assert begin(again) == []  # the next start begins where this one ended
+
+
+def test_what_was_written_while_nobody_was_met_is_made_up_for(desk: Desk) -> None:
+    desk.feed(ev.Started())
+    desk.feed(ev.OwnLogCompared())
+    answer(desk)
+    desk.feed(ev.StoredOf(desk.alice.hash))
+    assert desk.sleep(3 * 24 * 3600) == []
+    met = desk.feed(ev.Met(3)) + desk.feed(ev.Found(ev.Heads(desk.alice.hash), ())) + desk.sleep(0)
+    assert len(pointers(published(desk, met))) == 2
+
+
+def test_what_is_deleted_old_or_brought_from_elsewhere_has_no_pointer(desk: Desk) -> None:
+    desk.now_ms = NOON + 2_000 + POINTER_LIFETIME_MS
+    log = desk.alice.log
+    log.note("old", reply_to=QUESTION, time_ms=NOON + 2_000)
+    log.write(Note("imported", ref(QUESTION), imported_ms=NOON), desk.now_ms)
+    desk.unreadable.add(log.note("regretted", reply_to=QUESTION, time_ms=desk.now_ms).id)
+    log.entries.append(replace(log.note("lost", reply_to=QUESTION, time_ms=desk.now_ms)).without_payload())
+    del log.entries[-2]
+    log.note("kept", reply_to=QUESTION, time_ms=desk.now_ms)
+    desk.hold(desk.alice)
+    assert {pointer.seq for pointer in pointers(begin(desk))} == {6}
+
+
+@pytest.mark.parametrize(("count", "first"), [(UNPOINTED_MAX - 1, 2), (UNPOINTED_MAX, 2), (UNPOINTED_MAX + 1, 3)])
+def test_many_go_in_parts_the_newest_of_all(desk: Desk, count: int, first: int) -> None:
+    for number in range(count):
+        desk.alice.log.note(f"{number}", reply_to=QUESTION, time_ms=NOON)
+    desk.hold(desk.alice)
+    effects, told = begin(desk), list[Pointer]()
+    while effects:
+        assert len(pointers(effects)) <= POINTERS_AT_ONCE
+        told += pointers(effects)
+        effects = take(desk, effects)
+    assert len(told) == 2 * min(count, UNPOINTED_MAX)
+    assert min(pointer.seq for pointer in told) == first
+    assert desk.pointed == count + 1
+
+
+def test_what_nobody_takes_is_offered_ever_later_and_not_for_ever(desk: Desk) -> None:
+    answer(desk)
+    effects, waits = begin(desk), list[int]()
+    for _ in range(POINTING_TRIES_MAX - 1):
+        assert take(desk, effects, holders=0) == []
+        begun = desk.now
+        while not (effects := of(desk.sleep(1), ev.PublishRecords)):  # type: ignore[assignment]
+            assert desk.now - begun < RETRY_MAX_MS / 1000 + 60
+        waits.append(round(desk.now - begun))
+    assert waits == pytest.approx([60, 120, 240, 480, 960, 1920, 3600], abs=31)
+    assert take(desk, effects, holders=0) == []
+    assert desk.pointed == 2
+    answer(desk)
+    news = published(desk, desk.feed(ev.StoredOf(desk.alice.hash)) + desk.sleep(COALESCE_S))
+    assert {pointer.seq for pointer in pointers(news)} == {3}
+
+
+def test_one_that_is_taken_is_enough_for_shelves_may_be_full(desk: Desk) -> None:
+    answer(desk)
+    offered = one(begin(desk), ev.PublishRecords)
+    assert desk.feed(ev.PublishedTo(offered.offering, (0, 1))) == []
+    assert desk.pointed == 2
+    assert of(desk.sleep(7200), ev.PublishRecords) == []
+
+
+def test_a_failing_store_is_asked_again(desk: Desk) -> None:
+    answer(desk)
+    desk.is_broken = True
+    assert begin(desk) == []
+    desk.is_broken = False
+    assert of(desk.sleep(29), ev.PublishRecords) == []
+    assert len(pointers(desk.sleep(61))) == 2
