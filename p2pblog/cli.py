@@ -32,6 +32,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "reading": ("timeline", "search", "show", "thread", "bookmarks", "entry"),
     "news": ("notifications",),
     "lists": ("list", "lists"),
+    "groups": ("group", "groups"),
     "files": ("media",),
     "completing": ("completion",),
     "moving": ("export", "import"),

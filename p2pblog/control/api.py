@@ -194,6 +194,7 @@ class NoticeDocument(TypedDict):
     likes: int
     boosts: int
     tags: list[str]
+    groups: list[str]
     cw: str | None
     lang: str | None
     edited: int | None
@@ -262,6 +263,15 @@ class MemberDocument(TypedDict):
     address: str
     name: str | None
     petname: str | None
+
+
+class GroupDocument(TypedDict):
+    """A group that was joined at `since`. `notices`: how many said to it are here; `authors`: by how many people."""
+
+    name: str
+    since: int
+    notices: int
+    authors: int
 
 
 class ListMembersDocument(TypedDict):
@@ -457,6 +467,9 @@ class NodeApi(Protocol):
     async def add_to_list(self, name: str, addresses: list[str]) -> ListDocument: ...
     async def remove_from_list(self, name: str, addresses: list[str]) -> ListDocument: ...
     async def show_list(self, name: str) -> ListMembersDocument: ...
+    async def groups(self) -> list[GroupDocument]: ...
+    async def join_group(self, name: str) -> GroupDocument: ...
+    async def leave_group(self, name: str) -> GroupDocument: ...
     async def timeline(
         self,
         limit: int = 20,
@@ -464,10 +477,17 @@ class NodeApi(Protocol):
         author: str | None = None,
         tag: str | None = None,
         of_list: str | None = None,
-    ) -> list[NoticeDocument]: ...
+        group: str | None = None,
+        fetch: bool = False,
+    ) -> list[NoticeDocument]:
+        """`fetch`, with a group only: look for what was said to it before the answer, for some 10 s at most."""
 
     def watch(
-        self, author: str | None = None, tag: str | None = None, of_list: str | None = None
+        self,
+        author: str | None = None,
+        tag: str | None = None,
+        of_list: str | None = None,
+        group: str | None = None,
     ) -> AsyncIterator[NoticeDocument]:
         """Notices and boosts as they come to stand in the timeline, from now on.
 

@@ -61,6 +61,9 @@ NEEDS_A_DAEMON = [
     ["list", "add", "tea", BOB],
     ["list", "remove", "tea", BOB],
     ["list", "show", "tea"],
+    ["groups"],
+    ["group", "join", "birds"],
+    ["group", "leave", "birds"],
     ["search", "hello"],
     ["show", "5feceb66"],
     ["media", "5feceb66"],
@@ -477,8 +480,9 @@ def all_commands() -> list[str]:
 def commands() -> list[list[str]]:
     simulator = [["sim", name] for name in ("list", "run", "plot", "compare")]
     lists = [["list", name] for name in ("create", "delete", "add", "remove", "show")]
-    alone = [[name] for name in all_commands() if name not in {"peer", "sim", "list"}]
-    return [*alone, ["peer", "add"], *simulator, *lists]
+    groups = [["group", name] for name in ("join", "leave")]
+    alone = [[name] for name in all_commands() if name not in {"peer", "sim", "list", "group"}]
+    return [*alone, ["peer", "add"], *simulator, *lists, *groups]
 
 
 def test_the_contracts_commands_are_all_there() -> None:

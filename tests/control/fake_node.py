@@ -57,6 +57,7 @@ class FakeNode:
         self.unread = 0
         self.thread_lacks = 0  # 1: what is fetched is found; more: it is not
         self.listed: dict[str, list[str]] = {}
+        self.joined: dict[str, dict[str, Any]] = {}
         self.uploads: dict[str, bytes] = {}
         self.files: dict[str, bytes] = {}
         self.fetched = 0  # pieces of each file that are here
@@ -85,6 +86,7 @@ class FakeNode:
             "likes": 0,
             "boosts": 0,
             "tags": [],
+            "groups": [],
             "cw": None,
             "lang": None,
             "edited": None,
@@ -450,6 +452,21 @@ class FakeNode:
         members = [{"address": address, "name": None, "petname": "bob"} for address in self.listed[name]]
         return {"name": name, "members": members}
 
+    async def groups(self) -> list[dict[str, Any]]:
+        self._called("groups")
+        return [row for _, row in sorted(self.joined.items())]
+
+    async def join_group(self, name: str) -> dict[str, Any]:
+        self._called("join_group", name=name)
+        row = {"name": name, "since": self.clock_ms(), "notices": 0, "authors": 0}
+        return self.joined.setdefault(name, row)
+
+    async def leave_group(self, name: str) -> dict[str, Any]:
+        self._called("leave_group", name=name)
+        if name not in self.joined:
+            raise NotFound("you have not joined that group", "p2pblog groups")
+        return self.joined.pop(name)
+
     async def timeline(
         self,
         limit: int = 20,
@@ -457,17 +474,25 @@ class FakeNode:
         author: str | None = None,
         tag: str | None = None,
         of_list: str | None = None,
+        group: str | None = None,
+        fetch: bool = False,
     ) -> list[dict[str, Any]]:
-        self._called("timeline", limit=limit, before=before, author=author, tag=tag, of_list=of_list)
-        rows = list(reversed(self.notices))
+        more = {"group": group, "fetch": fetch} if group is not None or fetch else {}
+        self._called("timeline", limit=limit, before=before, author=author, tag=tag, of_list=of_list, **more)
+        rows = [row for row in reversed(self.notices) if group is None or group in row["groups"]]
         if before is not None:
             rows = rows[rows.index(self._find(before)) + 1 :]
         return [row for row in rows if author in (None, row["author"])][:limit]
 
     async def watch(
-        self, author: str | None = None, tag: str | None = None, of_list: str | None = None
+        self,
+        author: str | None = None,
+        tag: str | None = None,
+        of_list: str | None = None,
+        group: str | None = None,
     ) -> AsyncIterator[dict[str, Any]]:
-        self._called("watch", author=author, tag=tag, of_list=of_list)
+        more = {} if group is None else {"group": group}
+        self._called("watch", author=author, tag=tag, of_list=of_list, **more)
         outgoing, incoming = trio.open_memory_channel[dict[str, Any]](100)
         self.watchers.append(outgoing)
         self.watching += 1
