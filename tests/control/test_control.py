@@ -149,6 +149,7 @@ async def test_every_route_answers_its_document(home: Home, served: Served) -> N
         await node.mute(word="spoiler")
         await node.block("d" * 56)
         await node.create_list("tea")
+        await node.join_group("birds")
         await node.add_peer("192.0.2.1:1000")
         await node.dm(["c" * 56], "hello")
         async with served(home, node):
