@@ -125,7 +125,10 @@ class Shelf:
             return Outcome.STALE
         others = [item for key, item in self.held.items() if key != place]
         if not self._has_room(new, others):
-            return Outcome.FULL
+            older = self._makes_way(new)
+            if older is None:
+                return Outcome.FULL
+            del self.held[older]
         if isinstance(record, Head | Retired):
             return self._hold_in_force(place, new)
         self.held[place] = new
@@ -155,6 +158,22 @@ class Shelf:
         if isinstance(record, Pointer):
             return sum(signer(item.record) == record.device for item in others) < limits.pointers_per_device
         return True
+
+    def _makes_way(self, new: Held) -> tuple[str, bytes, int] | None:
+        """The slot of the same device's oldest pointer that leaves room for this newer one, if any does: who points
+        often is found by what was said last, and takes nobody else's place."""
+        if not isinstance(new.record, Pointer):
+            return None
+        older = [
+            (item.record.expires_ms, item.record.seq, place)
+            for place, item in self.held.items()
+            if isinstance(item.record, Pointer) and item.record.device == new.record.device
+        ]
+        for expires_ms, seq, place in sorted(older):
+            is_older = (expires_ms, seq) < (new.record.expires_ms, new.record.seq)
+            if is_older and self._has_room(new, [item for key, item in self.held.items() if key != place]):
+                return place
+        return None
 
     def _hold_in_force(self, place: tuple[str, bytes, int], new: Held) -> Outcome:
         """Hold it, let go of heads and retirements that have no force beside the others, and of the oldest too many."""
