@@ -8,7 +8,7 @@ and a target has little room. What is sealed shows nobody whom it is for.
 
 from __future__ import annotations
 
-from p2pblog.config import POINTER_TARGETS_MAX
+from p2pblog.config import NOTICE_LIFETIME_MS, POINTER_LIFETIME_MS, POINTER_TARGETS_MAX
 from p2pblog.core.groups import group_id, groups_of
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.mentions import mentions_of
@@ -25,6 +25,14 @@ def targets_of(payload: Payload, own: IdentityHash) -> tuple[bytes, ...]:
             return ()
     targets = (target for target in dict.fromkeys(named) if target != own)
     return tuple(targets)[:POINTER_TARGETS_MAX]
+
+
+def pointed_until(payload: Payload, target: bytes, time_ms: int, now_ms: int) -> int:
+    """When a pointer expires that an entry of that time has published now. At a group it lives no longer than the
+    entry's own record, for nobody finds the notice without: the room is for those who say something later."""
+    until_ms = now_ms + POINTER_LIFETIME_MS
+    is_group = isinstance(payload, Note) and target in map(group_id, groups_of(payload.text))
+    return min(until_ms, time_ms + NOTICE_LIFETIME_MS) if is_group else until_ms
 
 
 def _named(note: Note) -> list[bytes]:

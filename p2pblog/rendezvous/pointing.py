@@ -15,7 +15,7 @@ from p2pblog.core import payload
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey, EntryId, KeyPair
 from p2pblog.core.payload import Note
-from p2pblog.core.pointing import targets_of
+from p2pblog.core.pointing import pointed_until, targets_of
 from p2pblog.dht.records import Record, sign_pointer
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.rendezvous.events import Effect, KeepPointed, LoadUnpointed, OwnPointers, PublishRecords, Unpointed
@@ -75,8 +75,8 @@ class Pointing:
         said, own = payload.decode(entry.payload), self.holdings.own
         if isinstance(said, Note) and said.imported_ms is not None:
             return []
-        until_ms = now_ms + POINTER_LIFETIME_MS
-        return [sign_pointer(pair, target, own, entry.seq, until_ms) for target in targets_of(said, own)]
+        until = {target: pointed_until(said, target, entry.time_ms, now_ms) for target in targets_of(said, own)}
+        return [sign_pointer(pair, target, own, entry.seq, at) for target, at in until.items() if now_ms < at]
 
     def on_published(self, offering: OwnPointers, is_taken: bool, now_ms: int) -> list[Effect]:
         """`is_taken`: somebody holds one of them. A full shelf refuses the others for good, and need not hold us up."""

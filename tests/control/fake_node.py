@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 from builders import person
+from fake_groups import FakeGroups
 
 from p2pblog.core import codec
 from p2pblog.core.media import pieces_of, sniff, table_of
@@ -31,10 +32,11 @@ def a_poll(*options: tuple[str, int], **more: Any) -> dict[str, Any]:
     return {"options": rows, "closes": NOW_MS + 86_400_000, "closed": False, "voters": voters, "own": None, **more}
 
 
-class FakeNode:
+class FakeNode(FakeGroups):
     """Alice's node. `faults` maps a method to what it raises; `gate` holds `status` back until it is set."""
 
     def __init__(self, clock_ms: Callable[[], int] = lambda: NOW_MS) -> None:
+        super().__init__()
         self.clock_ms = clock_ms
         self.name: str | None = "alice"
         self.bio: str | None = None
@@ -57,7 +59,6 @@ class FakeNode:
         self.unread = 0
         self.thread_lacks = 0  # 1: what is fetched is found; more: it is not
         self.listed: dict[str, list[str]] = {}
-        self.joined: dict[str, dict[str, Any]] = {}
         self.uploads: dict[str, bytes] = {}
         self.files: dict[str, bytes] = {}
         self.fetched = 0  # pieces of each file that are here
@@ -451,21 +452,6 @@ class FakeNode:
         self._called("show_list", name=name)
         members = [{"address": address, "name": None, "petname": "bob"} for address in self.listed[name]]
         return {"name": name, "members": members}
-
-    async def groups(self) -> list[dict[str, Any]]:
-        self._called("groups")
-        return [row for _, row in sorted(self.joined.items())]
-
-    async def join_group(self, name: str) -> dict[str, Any]:
-        self._called("join_group", name=name)
-        row = {"name": name, "since": self.clock_ms(), "notices": 0, "authors": 0}
-        return self.joined.setdefault(name, row)
-
-    async def leave_group(self, name: str) -> dict[str, Any]:
-        self._called("leave_group", name=name)
-        if name not in self.joined:
-            raise NotFound("you have not joined that group", "p2pblog groups")
-        return self.joined.pop(name)
 
     async def timeline(
         self,
