@@ -164,12 +164,13 @@ async def test_a_group_live(autojump_clock: MockClock) -> None:
             await alice.post("none")
             await trio.sleep(1)
             await bob.post("two !birds")
+            await bob.post("mine")
 
             async def both() -> bool:
                 return sorted(each["text"] for each in told) == ["one !birds", "two !birds"]
 
             await world.until("both are told", both, 60 + SETTLES_S)
-            assert [each["text"] for each in home] == ["two !birds"]
+            assert [each["text"] for each in home] == ["two !birds", "mine"]
             nursery.cancel_scope.cancel()
 
 
@@ -192,6 +193,19 @@ async def test_muted_and_blocked_people_are_hidden(autojump_clock: MockClock) ->
         assert await reads(carol, "birds")
         of_alice = await carol.timeline(group="birds", author=person("alice").address)
         assert [row["text"] for row in of_alice] == ["from alice !birds"]  # as in anybody's own timeline
+
+
+@trio_test
+async def test_terms_of_a_follow_hold_at_home_only(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob = await world.start("bob", "alice")
+        await bob.follow(person("alice").address, budget="1/day")
+        both = ["one !birds", "two !birds"]
+        for text in both:
+            await alice.post(text)
+        await world.until("bob reads both", partial(reads, bob, "birds", *both[::-1]))
+        assert [row["text"] for row in await bob.timeline()] == ["one !birds"]
 
 
 @trio_test
