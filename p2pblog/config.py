@@ -287,6 +287,39 @@ ADDRESS_CHARACTERS = 56
 ID_PREFIX_MIN = 6
 """Hex digits of a shortened id: one in 16 million."""
 
+# --- offers: what waits for somebody ---------------------------------------------------------------------------------
+OFFER_COPIES = 3
+"""Links that its author, and each of those, tells of an entry for one person: three of a feed's replicas seldom leave
+together, and what they pass on stays at a dozen."""
+OFFER_EVERY_S = 5.0
+"""How often it is looked whether somebody for whom something waits has come."""
+OFFER_LIFETIME_MS = 30 * 24 * 3600 * 1000
+"""How long something waits on disk: as long as a pointer to it."""
+OFFERS_PER_AUTHOR_MAX = 8
+"""Entries of one author that wait here, as many as a target's shelf in the DHT has of him; then his oldest goes."""
+OFFERS_OF_OWN_MAX = 64
+"""Own entries that wait to be offered: a week's answers."""
+OFFERS_PER_TARGET_MAX = 128
+"""Entries that wait for one person, as on his shelf in the DHT."""
+OFFERS_PER_PEER_MAX = 128
+"""Entries that wait and came over one link: four links at least fill us."""
+OFFERS_MAX = 512
+"""Entries that wait, in all: 10 MB at most, 1 MB as they come."""
+OFFERS_AT_ONCE = 32
+OFFERS_PER_S = 0.25
+"""What we offer over one link: so many entries at once, then one each four seconds."""
+OFFERS_HEEDED_MAX = 64
+OFFERS_HEEDED_PER_S = 0.5
+"""What we heed of one link: twice that."""
+OFFERS_EXCESS_MAX = 512
+"""Entries offered beyond that which are only left unheard; more end the link."""
+OFFERS_ASKED_MAX = 1_024
+"""Offered entries asked for at once; beyond, the oldest question is forgotten."""
+OFFERS_SEEN_MAX = 4_096
+"""Offered entries that we remember to have: 32 full targets."""
+OFFERS_TOLD_MAX = 64
+"""Links told of one entry: many more than copies, for a person may have some nodes and come back often."""
+
 # --- files of notices -----------------------------------------------------------------------------------------------
 FILES_KEPT_BYTES_MAX = 1024 * 1024 * 1024
 """Files of others that a node keeps: a thousand photographs; the one used longest ago makes room. Own files stay."""

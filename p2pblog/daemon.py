@@ -35,7 +35,7 @@ from p2pblog.dht.records import Head
 from p2pblog.errors import Malformed, StoreError, UserError
 from p2pblog.gossip.driver import Driver
 from p2pblog.gossip.events import Candidates, ClocksHeard, LinksLost, OwnLogElsewhere
-from p2pblog.gossip.keeper import holdings_of
+from p2pblog.gossip.keeper import holdings_of, kept_offers
 from p2pblog.gossip.machine import Gossip
 from p2pblog.keyring import Keyring
 from p2pblog.node import Node
@@ -311,6 +311,7 @@ class Parts:
         machine = Gossip.build(
             NodeKey(own.node.public), holdings_of(own.inception.identity, loaded), rng, place.listen.port
         )
+        machine.offers.restore(*kept_offers(loaded, wall_ms()))
         self.driver = Driver(
             machine,
             transport,

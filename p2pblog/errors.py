@@ -112,6 +112,12 @@ class BadMessage(RemoteProtocolError):
     name = "bad-message"
 
 
+class Flooded(RemoteProtocolError):
+    """Far more of what nobody asked for than a peer may say."""
+
+    name = "flooded"
+
+
 class BadPiece(RemoteProtocolError):
     """A piece, or a table of pieces, that is not of the file it was given for."""
 

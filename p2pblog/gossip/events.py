@@ -14,7 +14,7 @@ from p2pblog.core.logs import Batch, Located, LogState
 from p2pblog.core.media import FileHash, PieceTable
 from p2pblog.core.payload import Ref
 from p2pblog.errors import RemoteProtocolError
-from p2pblog.gossip.messages import Message
+from p2pblog.gossip.messages import Found, Message
 
 # --- events -----------------------------------------------------------------------------------------------------------
 
@@ -211,6 +211,13 @@ class FileUnstored:
     file: FileHash
 
 
+@dataclass(frozen=True, slots=True)
+class OfferKept:
+    """An entry that waits for somebody is on disk."""
+
+    entry: EntryId
+
+
 Event = (
     LinkUp
     | LinkDown
@@ -236,6 +243,7 @@ Event = (
     | LoadedFile
     | FileStored
     | FileUnstored
+    | OfferKept
 )
 
 # --- timers: values that we ask for and later receive -----------------------------------------------------------------
@@ -331,6 +339,11 @@ class SearchDue:
     file: FileHash
 
 
+@dataclass(frozen=True, slots=True)
+class OfferDue:
+    """Somebody for whom something waits may have come."""
+
+
 Timer = (
     PieceDue
     | SearchDue
@@ -345,6 +358,7 @@ Timer = (
     | PongDue
     | HelloDue
     | RelayDue
+    | OfferDue
 )
 
 # --- effects ----------------------------------------------------------------------------------------------------------
@@ -536,6 +550,15 @@ class LinksLost:
     """Half of the links are gone, or seem so: whoever else knows nodes should look for some now."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeepOffer:
+    """Keep what waits for somebody over a start, or forget it, and say `OfferKept` once it is kept."""
+
+    entry: EntryId
+    found: Found | None = None
+    hops_left: int = 0
+
+
 Effect = (
     Send
     | Close
@@ -560,4 +583,5 @@ Effect = (
     | StoreTable
     | StorePiece
     | FileNews
+    | KeepOffer
 )

@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from p2pblog.config import RUN_BYTES_MAX
+from p2pblog.config import OFFER_LIFETIME_MS, RUN_BYTES_MAX
+from p2pblog.core import codec
 from p2pblog.core.entry import Entry, commits_to, payload_hash
-from p2pblog.core.keys import IdentityHash, NodeKey
+from p2pblog.core.keys import EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.runs import VerifiedRun
-from p2pblog.errors import BadChain, BadPiece, StoreError
+from p2pblog.errors import BadChain, BadPiece, RemoteProtocolError, StoreError
 from p2pblog.gossip.events import (
     Contradicted,
     DropIfOther,
@@ -22,12 +23,14 @@ from p2pblog.gossip.events import (
     Event,
     FileStored,
     FileUnstored,
+    KeepOffer,
     Loaded,
     LoadedFile,
     LoadedOne,
     LoadFile,
     LoadOne,
     LoadRun,
+    OfferKept,
     PayloadsStored,
     PayloadsUnfit,
     Remember,
@@ -44,6 +47,7 @@ from p2pblog.gossip.events import (
     Unwanted,
 )
 from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.messages import Decoder, Encoder, Found
 from p2pblog.store import KnownPeer, Store
 from p2pblog.store import Loaded as LoadedStore
 from p2pblog.store.blobs import Blobs
@@ -56,6 +60,8 @@ REMEMBERED_MAX = 64
 """Peers whose memories are kept: more than we have links, at most some 100 kB each."""
 REMEMBERED = "remembered"
 """The setting that lists them, the latest last."""
+OFFERED = "offer."
+"""How the settings begin that keep what waits for somebody: its id follows."""
 RELAYED = "relayed"
 """The setting that lists the identities that are held for others only."""
 
@@ -72,6 +78,7 @@ Writing = (
     | RememberRelayed
     | StoreTable
     | StorePiece
+    | KeepOffer
 )
 
 
@@ -173,6 +180,10 @@ class Keeper:
                 await self._store.put_peers([KnownPeer(str(endpoint), node, self._wall_ms(), failures)])
             case RememberRelayed(identities):
                 await self._store.put_setting(RELAYED, b"".join(identities) or None)
+            case KeepOffer(entry, found, hops_left):
+                value = None if found is None else offer_value(found, hops_left, self._wall_ms())
+                await self._store.put_setting(OFFERED + entry.hex(), value)
+                return [] if found is None else [OfferKept(entry)]
             case StoreTable() | StorePiece():
                 return await self._write_file(writing)
             case StoreRun():
@@ -281,6 +292,38 @@ def holdings_of(own: IdentityHash, loaded: LoadedStore) -> Holdings:
     return holdings
 
 
+def offer_value(found: Found, hops_left: int, now_ms: int) -> bytes:
+    """What keeps something that waits for somebody: our own form, read by nobody else."""
+    return codec.pack([now_ms, hops_left, Encoder().encode(found)])
+
+
+def kept_offers(loaded: LoadedStore, now_ms: int) -> tuple[list[tuple[Found, int]], list[EntryId]]:
+    """What waits for somebody since less than OFFER_LIFETIME_MS, the oldest first, each with its `hops_left`; and the
+    ids of what has waited longer, or was written by another version of ours."""
+    kept: list[tuple[int, bytes, Found, int]] = []
+    stale: list[EntryId] = []
+    for name, value in loaded.settings.items():
+        if not name.startswith(OFFERED):
+            continue
+        entry = EntryId(bytes.fromhex(name.removeprefix(OFFERED)))
+        read = _read_offer(value)
+        if read is not None and now_ms - OFFER_LIFETIME_MS < read[0] and read[2].ref.id == entry:
+            kept.append((read[0], entry, read[2], read[1]))
+        else:
+            stale.append(entry)
+    kept.sort(key=lambda row: row[:2])
+    return [(found, hops_left) for _since, _entry, found, hops_left in kept], stale
+
+
+def _read_offer(value: bytes) -> tuple[int, int, Found] | None:
+    try:
+        since_ms, hops_left, message = codec.as_list(codec.unpack(value, bytes_max=len(value)), length=3)
+        found = Decoder().decode(codec.as_bytes(message))
+    except RemoteProtocolError:
+        return None
+    return (since_ms, hops_left, found) if isinstance(found, Found) else None
+
+
 def memory_name(peer: NodeKey) -> str:
     """The setting that keeps what a peer and we told each other."""
     return f"memory.{peer.hex()}"
@@ -300,4 +343,6 @@ def weight(writing: Writing) -> int:
         return len(writing.memory or b"")
     if isinstance(writing, StorePiece):
         return len(writing.data)
+    if isinstance(writing, KeepOffer) and writing.found is not None:
+        return len(writing.found.payload or b"") + len(writing.found.identity or b"")
     return 200

@@ -40,6 +40,8 @@ from p2pblog.gossip.events import (
     LoadedFile,
     LoadedOne,
     NearDue,
+    OfferDue,
+    OfferKept,
     OwnLogElsewhere,
     PatienceDue,
     PayloadsStored,
@@ -92,6 +94,8 @@ from p2pblog.gossip.messages import (
     WantPayloads,
 )
 from p2pblog.gossip.nearness import Nearness
+from p2pblog.gossip.offer_messages import Offer
+from p2pblog.gossip.offers import Offers
 from p2pblog.gossip.relay import Relaying
 from p2pblog.gossip.replication import Replication
 from p2pblog.gossip.sharing import COMPARE_PING, Session, Sharing
@@ -111,6 +115,7 @@ class Gossip:
     relaying: Relaying
     nearness: Nearness
     files: Files
+    offers: Offers
 
     @classmethod
     def build(cls, node: NodeKey, holdings: Holdings, rng: random.Random, port: int) -> Gossip:
@@ -128,11 +133,12 @@ class Gossip:
             Relaying(holdings, sharing, replication, broadcast, rng),
             Nearness(holdings, sharing),
             Files(sharing),
+            Offers(sharing),
         )
 
     def start(self, now: float) -> list[Effect]:
         """What a machine wants before anything has happened."""
-        return [SetTimer(PingDue(), now), *self.relaying.start(now)]
+        return [SetTimer(PingDue(), now), *self.relaying.start(now), *self.offers.start(now)]
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """What to do about an event; `now` is in seconds and never goes back."""
@@ -183,9 +189,9 @@ class Gossip:
                 return self.relaying.on_interested(identity, now)
             case Uninterested(identity):
                 self.holdings.set_private(identity, False)
-                return self.relaying.on_uninterested(identity)
+                return self.relaying.on_uninterested(identity) + self.offers.on_uninterested(identity)
             case Blocked(identity):
-                return self.relaying.on_blocked(identity)
+                return self.relaying.on_blocked(identity) + self.offers.on_blocked(identity)
             case Unblocked(identity):
                 self.relaying.on_unblocked(identity)
                 return []
@@ -197,6 +203,8 @@ class Gossip:
                 return self.membership.on_candidates(endpoints, identity, now)
             case Ask(ref):
                 return self.strays.ask(ref)
+            case OfferKept(entry):
+                return self.offers.on_kept(entry, now)
             case _:
                 return self._on_file_event(event, now)
 
@@ -221,6 +229,7 @@ class Gossip:
     def _on_link_down(self, peer: NodeKey, error: RemoteProtocolError | None, now: float) -> list[Effect]:
         effects = self.sharing.on_link_down(peer)
         self.strays.on_link_down(peer)
+        effects += self.offers.on_link_down(peer, now)
         self.relaying.on_link_down(peer, now)
         effects += self.broadcast.on_link_down(peer, now)
         effects += self.replication.on_link_down(peer)
@@ -247,6 +256,8 @@ class Gossip:
                 return self.nearness.on_near_due(now)
             case TokensDue():
                 return self.sharing.on_tokens_due()
+            case OfferDue():
+                return self.offers.on_due(now)
             case PieceDue():
                 return self.files.on_piece_due(timer, now)
             case SearchDue():
@@ -274,6 +285,8 @@ class Gossip:
             effects.append(OwnLogElsewhere(last.device, last.seq, last.id))
         effects += self.broadcast.on_stored(event, now)
         effects += self.replication.on_stored(event)
+        if event.batch.identity == self.holdings.own and event.source is None and event.live:
+            effects += self.offers.on_own(event.batch.entries, now)
         return effects + self.relaying.on_stored(event.batch.identity)
 
     def _on_loaded(self, event: Loaded, peer: NodeKey, live: bool) -> list[Effect]:
@@ -356,10 +369,16 @@ class Gossip:
                 effects = self.sharing.on_forget(session, message)
                 self.relaying.on_forget(session.peer, identities)
                 return effects + self.broadcast.on_unshared(session.peer, identities, now)
+            case Fetch(ref) if ref.id in self.offers.waiting:
+                return self.offers.on_fetch(session, message)
             case Fetch():
                 return self.strays.on_fetch(session, message)
+            case Found(ref) if self.offers.awaits(session, ref):
+                return self.offers.on_found(session, message, now)
             case Found():
                 return self.strays.on_found(session, message)
+            case Offer():
+                return self.offers.on_offer(session, message, now)
             case Peers():
                 return self.membership.on_peers(session, message, now)
             case Near():

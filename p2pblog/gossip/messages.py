@@ -20,9 +20,10 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, digest
 from p2pblog.core.payload import Ref
 from p2pblog.errors import BadMessage, Malformed, NotCanonical
 from p2pblog.gossip.file_messages import FILE_READERS, Piece, TableOf, WantPiece, WantTable, file_value
+from p2pblog.gossip.offer_messages import OFFER_READERS, Offer, offer_value
 
-PROTOCOL_VERSION = 2
-"""What our Hello says: version 2 knows files, which are asked of nobody who says less."""
+PROTOCOL_VERSION = 3
+"""What our Hello says: version 2 knows files, 3 offers too; of neither is anything said to who says less."""
 TOKEN_BYTES = 8
 TOKENS_MAX = 16_384
 """Identities one peer may ask about: beyond FOLLOWS_MAX, with room for relayed feeds."""
@@ -296,6 +297,7 @@ Message = (
     | TableOf
     | WantPiece
     | Piece
+    | Offer
 )
 
 
@@ -379,6 +381,8 @@ class Encoder:
                 return [22, identity, hops_left]
             case Near(tokens, hops):
                 return [23, b"".join(tokens), hops]
+            case Offer():
+                return offer_value(message)
             case _:
                 return file_value(message)
 
@@ -555,5 +559,5 @@ _READERS: list[tuple[int, Callable[[Decoder, list[Any]], Message]]] = [
     (1, lambda d, i: Bye()),
     (3, lambda d, i: Relay(IdentityHash(codec.as_bytes(i[1], length=32)), codec.as_int(i[2], 0, HOPS_MAX))),
     (3, lambda d, i: _near(i)),
-    *((length, lambda d, i, read=read: read(i)) for length, read in FILE_READERS),
+    *((length, lambda d, i, read=read: read(i)) for length, read in (*FILE_READERS, *OFFER_READERS)),
 ]

@@ -38,7 +38,7 @@ from p2pblog.gossip.events import (
     Stored,
     Timer,
 )
-from p2pblog.gossip.keeper import Keeper, Writing, holdings_of, weight
+from p2pblog.gossip.keeper import Keeper, Writing, holdings_of, kept_offers, weight
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.membership import LINKS_MAX, outranks
 from p2pblog.gossip.messages import Message
@@ -114,6 +114,7 @@ class SimNode:
         port = 0 if self.number in self.network.behind_router else PORT
         chance = generator(self.world.seed, "node", self.number, self._life)
         self.machine = Gossip.build(self.person.node_key, holdings, chance, port)
+        self.machine.offers.restore(*kept_offers(loaded, self.wall_ms()))
         self.keeper = Keeper(holdings, self.store, self.wall_ms)
         self.desk = Desk(self, has_met=bool(loaded.peers))
         self.perform(self.machine.start(self.network.loop.now))

@@ -38,6 +38,7 @@ def _log() -> list[Entry]:
 
 ENTRIES = _log()
 REF = Ref(ALICE.hash, LOG, 2, ENTRIES[1].id)
+FIRST = Ref(ALICE.hash, LOG, 1, ENTRIES[0].id)
 TABLE, LONGER = table_of(b"a picture"), table_of(b"a letter\n" * 10_000)
 TIP = m.tip_of(ENTRIES[3].id)
 
@@ -105,6 +106,9 @@ KINDS: list[tuple[str, list[m.Message]]] = [
     ("the last piece that a file can have is wanted", [m.WantPiece(TABLE.file, 127)]),
     ("a piece of a file", [m.Piece(TABLE.file, 0, b"a picture")]),
     ("a piece of a file is not held", [m.Piece(TABLE.file, 0)]),
+    ("a Hello of who knows offers", [m.Hello(3, 4711, 7, None)]),
+    ("an entry that refers to Bob is offered to one who may pass it on", [m.Offer(BOB.hash, 1, (REF,))]),
+    ("two entries are offered to the last ones", [m.Offer(BOB.hash, 0, (REF, FIRST))]),
 ]
 
 
@@ -119,7 +123,7 @@ def _bad_frames_and_clocks() -> list[Case]:
         reject("malformed", "bytes after the message", [raw([21]) + b"\x00"]),
         reject("malformed", "a float for a kind's field", [raw([19, 1.5])]),
         reject("bad-message", "an empty array", [raw([])]),
-        reject("bad-message", "a kind that nobody knows", [raw([28])]),
+        reject("bad-message", "a kind that nobody knows", [raw([29])]),
         reject("bad-message", "a negative kind", [raw([-1])]),
         reject("bad-message", "true for the kind 1", [raw([True, b""])]),
         reject("malformed", "one field too many", [raw([21, 0])]),
@@ -217,6 +221,23 @@ def _bad_files() -> list[Case]:
     ]
 
 
+def _bad_offers() -> list[Case]:
+    target, told = BOB.hash, REF.value
+    return [
+        reject("malformed", "an offer of nothing", [raw([28, target, 1, []])]),
+        reject("malformed", "an offer for 31 bytes", [raw([28, bytes(31), 1, [told]])]),
+        reject("malformed", "an offer to be passed on twice", [raw([28, target, 2, [told]])]),
+        reject("malformed", "an offer to be passed on less than never", [raw([28, target, -1, [told]])]),
+        reject("malformed", "an offer without entries", [raw([28, target, 1])]),
+        reject("malformed", "an offer of entry 0", [raw([28, target, 1, [[told[0], told[1], 0, told[3]]]])]),
+        reject("malformed", "an offer of half a reference", [raw([28, target, 1, [told[:3]]])]),
+        reject("too-large", "an offer of 33 entries", [raw([28, target, 1, [told] * 33])]),
+        reject(
+            "not-canonical", "an offer's hops in two bytes", [b"\x94\x1c" + raw(target) + b"\xcc\x01" + raw([told])]
+        ),
+    ]
+
+
 def meaning(message: Any) -> Any:
     """A message as JSON: its kind, and its fields by name."""
     return {"kind": type(message).__name__, **{f.name: plain(getattr(message, f.name)) for f in fields(message)}}
@@ -239,7 +260,7 @@ def all_cases() -> list[Case]:
     for name, said in KINDS:
         encoder = m.Encoder()
         cases.append(accept(name, [encoder.encode(message) for message in said], meaning(said[-1])))
-    return cases + _bad_frames_and_clocks() + _bad_logs_and_later_kinds() + _bad_files()
+    return cases + _bad_frames_and_clocks() + _bad_logs_and_later_kinds() + _bad_files() + _bad_offers()
 
 
 def render() -> str:

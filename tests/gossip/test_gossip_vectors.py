@@ -15,6 +15,7 @@ from p2pblog.core.media import PIECES_MAX
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip import messages, sharing
 from p2pblog.gossip.messages import Decoder, Encoder, Message
+from p2pblog.gossip.offer_messages import OFFERS_PER_MESSAGE
 
 CASES: list[dict[str, Any]] = json.loads(FILE.read_text())
 
@@ -80,6 +81,7 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
         "Peers": messages.PEERS_MAX,
         "Near": messages.TOKENS_MAX,
         "TableOf": PIECES_MAX,
+        "Offer": OFFERS_PER_MESSAGE,
     }
     for value in (messages.NAMES_MAX, sharing.CLOCK_NUMBERS_MAX, sharing.CLOCK_NUMBERS_PER_MESSAGE, MESSAGE_BYTES_MAX):
         assert f"{value:,}" in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from p2pblog import config
 from p2pblog.config import KNOWN_PEERS_MAX, LINKS_ACCEPTED_MAX, MESSAGE_BYTES_MAX, QUEUE_BYTES_MAX, RUN_ENTRIES_MAX
 from p2pblog.gossip import broadcast, membership, messages, relay, replication, sharing, strays
 from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX
@@ -56,6 +57,7 @@ def sizes(node: SimNode) -> list[Size]:
     found = _links_and_dials(machine) + _shared(machine) + _fetched(machine) + _trees(machine) + _relayed(machine)
     return [
         *found,
+        *_offered(machine),
         *_lanes(list(node.lanes.values())),
         ("what waits for the writer", node.writing_bytes, STORE_WAITING_BYTES_MAX + links * MESSAGE_BYTES_MAX),
         ("memories of peers kept", node.keeper.remembered, REMEMBERED_MAX),
@@ -145,6 +147,18 @@ def _relayed(machine: Gossip) -> list[Size]:
         ("quests", len(machine.relaying.quests), len(holdings.cared_for)),
         ("peers heeded", len(machine.relaying.heeded), links),
         ("entries of a borrowed feed", _most(held), replication.RELAYED_ENTRIES_MAX + RUN_ENTRIES_MAX),
+    ]
+
+
+def _offered(machine: Gossip) -> list[Size]:
+    offers, links = machine.offers, len(machine.sharing.sessions)
+    waiting = list(offers.waiting.values())
+    return [
+        ("entries that wait for somebody", len(waiting), config.OFFERS_MAX),
+        ("links told of one", _most([len(each.told) for each in waiting]), config.OFFERS_TOLD_MAX),
+        ("offered entries asked for", len(offers.asked), config.OFFERS_ASKED_MAX),
+        ("offered entries seen", len(offers.seen), config.OFFERS_SEEN_MAX),
+        ("links that offer", max(len(offers.heard), len(offers.said)), links),
     ]
 
 

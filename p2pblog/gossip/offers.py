@@ -1,0 +1,386 @@
+"""Offers: a reply or mention waits at who holds the feed of the person that it is meant for, until that person comes.
+
+Theory. Who answers somebody that does not follow him is not heard: nobody asks for his log. But nodes that hold the
+feed of the one who was answered, its replicas, are linked with its author now and then, and know when. So some of
+them are told of the entry; they fetch it, check that it refers to whom it says, keep it, and tell its target when that
+comes.
+
+Rules.
+
+* What is told of is where an entry stands, not the entry: who lacks it asks, by Fetch, and who offered it answers with
+  all that vouches for it. So a copy that is there already costs 110 bytes, and nobody is sent what he does not want.
+* Its author tells OFFER_COPIES links that care for the target, for as long as it takes to find them; each of those as
+  many others; the last ones only the target's own node, which calls itself no links away from its author. Nobody is
+  told of an entry twice, and who gave it to us never.
+* An offer is heeded by who is the target or follows it. Blocked authors are refused. What turns out not to refer to
+  the target ends the link.
+* Room is given per author, per target, per link that brought it, and in all: the oldest goes, of whoever takes most.
+* Of one link OFFERS_HEEDED_MAX entries at once are heeded, then one each few seconds: we say half as many to others.
+  The rest is left unheard, until it is so much that no honest node can have said it.
+* What waits is on disk before anybody hears of it from us, and waits again after a start.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from p2pblog.config import (
+    OFFER_COPIES,
+    OFFER_EVERY_S,
+    OFFERS_ASKED_MAX,
+    OFFERS_AT_ONCE,
+    OFFERS_EXCESS_MAX,
+    OFFERS_HEEDED_MAX,
+    OFFERS_HEEDED_PER_S,
+    OFFERS_MAX,
+    OFFERS_OF_OWN_MAX,
+    OFFERS_PER_AUTHOR_MAX,
+    OFFERS_PER_PEER_MAX,
+    OFFERS_PER_S,
+    OFFERS_PER_TARGET_MAX,
+    OFFERS_SEEN_MAX,
+    OFFERS_TOLD_MAX,
+)
+from p2pblog.core import payload
+from p2pblog.core.entry import Entry
+from p2pblog.core.keys import EntryId, IdentityHash, NodeKey
+from p2pblog.core.payload import Note, Ref
+from p2pblog.core.pointing import targets_of
+from p2pblog.errors import BadMessage, Flooded
+from p2pblog.gossip.events import Effect, KeepOffer, OfferDue, Send, SetTimer, StoreStray
+from p2pblog.gossip.messages import Fetch, Found
+from p2pblog.gossip.offer_messages import OFFER_HOPS_MAX, OFFERS_PER_MESSAGE, OFFERS_VERSION, Offer
+from p2pblog.gossip.sharing import Session, Sharing
+from p2pblog.gossip.strays import check_found
+
+ASK_AGAIN_S = 20.0
+"""When another link that offered an entry is asked for what the first one did not give."""
+OTHERS_MAX = 8
+"""Links remembered beside the one that is asked: who offers first and gives nothing must not keep the rest away."""
+
+
+@dataclass(eq=False, slots=True)
+class Waiting:
+    """An entry that waits for its targets. `hops_left`: of those to whom it is offered; below 0 only the targets
+    themselves are. `source`: the link that brought it. `kept`: it is on disk."""
+
+    found: Found
+    targets: tuple[bytes, ...]
+    hops_left: int
+    source: NodeKey | None = None
+    kept: bool = False
+    told: set[NodeKey] = field(default_factory=set)
+    copies: Counter[bytes] = field(default_factory=Counter)
+
+    @property
+    def author(self) -> IdentityHash:
+        return self.found.ref.identity
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a link said of an entry that it offered."""
+
+    peer: NodeKey
+    ref: Ref
+    target: bytes
+    hops_left: int
+
+
+@dataclass(eq=False, slots=True)
+class Asked:
+    """A question for an offered entry, and who else offered it."""
+
+    told: Told
+    at: float
+    others: list[Told] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Allowance:
+    """So many at once, and then so many a second."""
+
+    room: float
+    at: float
+    excess: int = 0
+
+    def refill(self, now: float, per_s: float, most: int) -> int:
+        self.room = min(most, self.room + (now - self.at) * per_s)
+        self.at = now
+        return int(self.room)
+
+
+@dataclass(slots=True)
+class Offers:
+    """The machine. `waiting`: in the order in which they came. `seen`: what came to us and need not be asked for again.
+    `heard`, `said`: how much may still be offered on each link, to us and by us."""
+
+    sharing: Sharing
+    waiting: dict[EntryId, Waiting] = field(default_factory=dict)
+    asked: dict[EntryId, Asked] = field(default_factory=dict)
+    seen: dict[EntryId, None] = field(default_factory=dict)
+    heard: dict[NodeKey, Allowance] = field(default_factory=dict)
+    said: dict[NodeKey, Allowance] = field(default_factory=dict)
+    stale: list[EntryId] = field(default_factory=list)
+    """What was kept for nobody any more."""
+    is_set: bool = False
+
+    def start(self, now: float) -> list[Effect]:
+        stale, self.stale = self.stale, []
+        return [*(KeepOffer(entry) for entry in stale), *self._set_timer(now)]
+
+    def restore(self, kept: Iterable[tuple[Found, int]], stale: Iterable[EntryId]) -> None:
+        """What waited when the node stopped, the oldest first, each with its `hops_left`; and what is too old."""
+        self.stale += stale
+        for found, hops_left in kept:
+            targets = self._targets(found)
+            if targets and found.ref.identity not in self.sharing.holdings.blocked:
+                self.waiting[found.ref.id] = Waiting(found, targets, hops_left, kept=True)
+            else:
+                self.stale.append(found.ref.id)
+
+    # --- our own ---
+
+    def on_own(self, entries: Iterable[Entry], now: float) -> list[Effect]:
+        """What the person has just written may be meant for others. History that is brought from elsewhere is not."""
+        effects: list[Effect] = []
+        for entry in entries:
+            found = self._own_found(entry)
+            targets = () if found is None else self._targets(found)
+            if found is not None and targets:
+                effects += self._keep(Waiting(found, targets, OFFER_HOPS_MAX, kept=True))
+        return effects + self._pass_on(now) + self._set_timer(now) if effects else []
+
+    def _own_found(self, entry: Entry) -> Found | None:
+        holdings = self.sharing.holdings
+        identity = holdings.identities.get(holdings.own)
+        if entry.payload is None or entry.signature is None or identity is None:
+            return None
+        note = payload.decode(entry.payload)
+        if not isinstance(note, Note) or note.imported_ms is not None:
+            return None
+        ref = Ref(holdings.own, entry.device, entry.seq, entry.id)
+        return Found(ref, identity.wire, (entry.body,), entry.signature, entry.payload)
+
+    def _targets(self, found: Found) -> tuple[bytes, ...]:
+        """For whom an entry waits here: all that an own one refers to, of others those whom the person follows."""
+        holdings = self.sharing.holdings
+        if found.payload is None:
+            return ()
+        targets = targets_of(payload.decode(found.payload), found.ref.identity)
+        if found.ref.identity == holdings.own:
+            return targets
+        return tuple(target for target in targets if target in holdings.interests and target != holdings.own)
+
+    # --- what is offered to us ---
+
+    def on_offer(self, session: Session, message: Offer, now: float) -> list[Effect]:
+        """Ask for what we lack. Raises Flooded for far more than anybody may offer."""
+        heeded = self._heeded(session.peer, len(message.refs), now)
+        if message.target not in self.sharing.holdings.interests:
+            return []  # unfollowed in the meantime
+        effects: list[Effect] = []
+        for ref in message.refs[:heeded]:
+            told = Told(session.peer, ref, message.target, message.hops_left)
+            asked = self.asked.get(ref.id)
+            if asked is not None and asked.told.peer != session.peer and len(asked.others) < OTHERS_MAX:
+                asked.others.append(told)
+            elif asked is None and self._wants(ref, message.target):
+                effects += self._ask(told, [], now)
+        while len(self.asked) > OFFERS_ASKED_MAX:
+            del self.asked[next(iter(self.asked))]
+        return effects + self._set_timer(now)
+
+    def _ask(self, told: Told, others: list[Told], now: float) -> list[Effect]:
+        self.asked[told.ref.id] = Asked(told, now, others)
+        return [Send(told.peer, Fetch(told.ref))]
+
+    def _ask_next(self, entry: EntryId, now: float) -> list[Effect]:
+        """Ask another link that offered it, if one is left."""
+        others = self.asked.pop(entry).others
+        while others:
+            told = others.pop(0)
+            if told.peer in self.sharing.sessions:
+                return self._ask(told, others, now)
+        return []
+
+    def _heeded(self, peer: NodeKey, count: int, now: float) -> int:
+        allowance = self.heard.setdefault(peer, Allowance(OFFERS_HEEDED_MAX, now))
+        heeded = min(count, allowance.refill(now, OFFERS_HEEDED_PER_S, OFFERS_HEEDED_MAX))
+        allowance.room -= heeded
+        allowance.excess += count - heeded
+        if allowance.excess > OFFERS_EXCESS_MAX:
+            raise Flooded("more offered than anybody may")
+        return heeded
+
+    def _wants(self, ref: Ref, target: bytes) -> bool:
+        holdings = self.sharing.holdings
+        if ref.identity == holdings.own or ref.identity in holdings.blocked:
+            return False
+        if target == holdings.own and holdings.holds(ref.device, ref.seq):
+            return False  # the log of somebody whom we follow
+        return ref.id not in self.waiting and ref.id not in self.seen
+
+    def awaits(self, session: Session, ref: Ref) -> bool:
+        """Whether this link owes us the answer for an entry that it offered."""
+        asked = self.asked.get(ref.id)
+        return asked is not None and asked.told.peer == session.peer
+
+    def on_found(self, session: Session, message: Found, now: float) -> list[Effect]:
+        """Keep an entry that refers to its target. Raises BadMessage or what `check_found` raises."""
+        told = self.asked[message.ref.id].told
+        if message.ref != told.ref:
+            raise BadMessage("another answer than was asked for")
+        if message.identity is None:
+            return self._ask_next(message.ref.id, now)
+        if message.ref.identity in self.sharing.holdings.blocked:
+            del self.asked[message.ref.id]
+            return []
+        located = check_found(message)
+        assert located.entry.payload is not None
+        if told.target not in targets_of(payload.decode(located.entry.payload), located.identity):
+            raise BadMessage("an offer of what does not refer to its target")
+        del self.asked[message.ref.id]
+        self._see(message.ref.id)
+        effects: list[Effect] = [StoreStray(located)]
+        targets = self._targets(message)
+        if targets:
+            effects += self._keep(Waiting(message, targets, told.hops_left - 1, session.peer))
+        return effects
+
+    def _see(self, entry: EntryId) -> None:
+        self.seen[entry] = None
+        if len(self.seen) > OFFERS_SEEN_MAX:
+            del self.seen[next(iter(self.seen))]
+
+    # --- room ---
+
+    def _keep(self, new: Waiting) -> list[Effect]:
+        """Make room where there is none, and keep it."""
+        effects: list[Effect] = []
+        own = new.author == self.sharing.holdings.own
+        effects += self._shrink(
+            [id for id, old in self.waiting.items() if old.author == new.author],
+            OFFERS_OF_OWN_MAX if own else OFFERS_PER_AUTHOR_MAX,
+        )
+        for target in new.targets:
+            effects += self._shrink(
+                [i for i, old in self.waiting.items() if target in old.targets], OFFERS_PER_TARGET_MAX
+            )
+        if new.source is not None:
+            effects += self._shrink(
+                [i for i, old in self.waiting.items() if old.source == new.source], OFFERS_PER_PEER_MAX
+            )
+        if len(self.waiting) >= OFFERS_MAX:
+            crowds = Counter(old.source for old in self.waiting.values())
+            effects += self._drop(
+                next(i for i, old in self.waiting.items() if crowds[old.source] == max(crowds.values()))
+            )
+        self.waiting[new.found.ref.id] = new
+        return [*effects, KeepOffer(new.found.ref.id, new.found, new.hops_left)]
+
+    def _shrink(self, entries: list[EntryId], most: int) -> list[Effect]:
+        """Let the oldest of these go until there is room for one more."""
+        return [effect for entry in entries[: max(0, len(entries) - most + 1)] for effect in self._drop(entry)]
+
+    def _drop(self, entry: EntryId) -> list[Effect]:
+        return [] if self.waiting.pop(entry, None) is None else [KeepOffer(entry)]
+
+    def on_blocked(self, identity: IdentityHash) -> list[Effect]:
+        gone = [entry for entry, waiting in self.waiting.items() if waiting.author == identity]
+        return [effect for entry in gone for effect in self._drop(entry)] + self.on_uninterested(identity)
+
+    def on_uninterested(self, identity: IdentityHash) -> list[Effect]:
+        """What others have said to somebody who is followed no more waits here no more."""
+        effects: list[Effect] = []
+        for entry, waiting in list(self.waiting.items()):
+            if waiting.author != self.sharing.holdings.own and identity in waiting.targets:
+                waiting.targets = tuple(target for target in waiting.targets if target != identity)
+                effects += [] if waiting.targets else self._drop(entry)
+        return effects
+
+    # --- passing on ---
+
+    def on_kept(self, entry: EntryId, now: float) -> list[Effect]:
+        """It is on disk: others may hear of it."""
+        waiting = self.waiting.get(entry)
+        if waiting is None or waiting.kept:
+            return []
+        waiting.kept = True
+        return self._pass_on(now) + self._set_timer(now)
+
+    def on_due(self, now: float) -> list[Effect]:
+        self.is_set = False
+        late = [entry for entry, asked in self.asked.items() if asked.at + ASK_AGAIN_S <= now]
+        effects = [effect for entry in late for effect in self._ask_next(entry, now)]
+        return effects + self._pass_on(now) + self._set_timer(now)
+
+    def _set_timer(self, now: float) -> list[Effect]:
+        if self.is_set or not (self.waiting or self.asked):
+            return []
+        self.is_set = True
+        return [SetTimer(OfferDue(), now + OFFER_EVERY_S)]
+
+    def _pass_on(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for _peer, session in sorted(self.sharing.sessions.items()):
+            if session.ready and session.version >= OFFERS_VERSION:
+                effects += self._offer_to(session, now)
+        return effects
+
+    def _offer_to(self, session: Session, now: float) -> list[Effect]:
+        """What a link is to hear of, the newest first, as much as it may be told now."""
+        news: dict[tuple[bytes, int], list[Ref]] = {}
+        room: int | None = None
+        cares: dict[bytes, bool] = {}
+        for waiting in reversed(self.waiting.values()):
+            target = self._target_for(session, waiting, cares)
+            if target is None:
+                continue
+            if room is None:
+                room = self.said.setdefault(session.peer, Allowance(OFFERS_AT_ONCE, now)).refill(
+                    now, OFFERS_PER_S, OFFERS_AT_ONCE
+                )
+            if room == 0:
+                break
+            room -= 1
+            self.said[session.peer].room -= 1
+            waiting.told.add(session.peer)
+            if session.near.get(IdentityHash(target)) != 0:
+                waiting.copies[target] += 1
+            news.setdefault((target, max(0, waiting.hops_left)), []).append(waiting.found.ref)
+        return [
+            Send(session.peer, Offer(target, hops, tuple(refs[at : at + OFFERS_PER_MESSAGE])))
+            for (target, hops), refs in news.items()
+            for at in range(0, len(refs), OFFERS_PER_MESSAGE)
+        ]
+
+    def _target_for(self, session: Session, waiting: Waiting, cares: dict[bytes, bool]) -> bytes | None:
+        """On account of which target a link is to hear of an entry; None if it is not. `cares`: what is known of it."""
+        peer, own = session.peer, self.sharing.holdings.own
+        if not waiting.kept or peer in waiting.told or peer == waiting.source or len(waiting.told) >= OFFERS_TOLD_MAX:
+            return None
+        for target in waiting.targets:
+            identity = IdentityHash(target)
+            is_own_node = session.near.get(identity) == 0
+            if is_own_node and waiting.author == own and own in session.shared:
+                continue  # who follows us has it from our log
+            if not is_own_node and (waiting.hops_left < 0 or waiting.copies[target] >= OFFER_COPIES):
+                continue
+            if target not in cares:
+                cares[target] = identity in session.shared or session.memory.cares(identity)
+            if cares[target]:
+                return target
+        return None
+
+    def on_fetch(self, session: Session, message: Fetch) -> list[Effect]:
+        """Give what we offered; the caller has seen that it waits here."""
+        return [Send(session.peer, self.waiting[message.ref.id].found)]
+
+    def on_link_down(self, peer: NodeKey, now: float) -> list[Effect]:
+        self.heard.pop(peer, None)
+        self.said.pop(peer, None)
+        lost = [entry for entry, asked in self.asked.items() if asked.told.peer == peer]
+        return [effect for entry in lost for effect in self._ask_next(entry, now)]
