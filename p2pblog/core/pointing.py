@@ -27,12 +27,16 @@ def targets_of(payload: Payload, own: IdentityHash) -> tuple[bytes, ...]:
     return tuple(targets)[:POINTER_TARGETS_MAX]
 
 
+def groups_among(payload: Payload) -> frozenset[bytes]:
+    """Those of the targets of an entry that are groups."""
+    return frozenset(map(group_id, groups_of(payload.text))) if isinstance(payload, Note) else frozenset()
+
+
 def pointed_until(payload: Payload, target: bytes, time_ms: int, now_ms: int) -> int:
     """When a pointer expires that an entry of that time has published now. At a group it lives no longer than the
     entry's own record, for nobody finds the notice without: the room is for those who say something later."""
     until_ms = now_ms + POINTER_LIFETIME_MS
-    is_group = isinstance(payload, Note) and target in map(group_id, groups_of(payload.text))
-    return min(until_ms, time_ms + NOTICE_LIFETIME_MS) if is_group else until_ms
+    return min(until_ms, time_ms + NOTICE_LIFETIME_MS) if target in groups_among(payload) else until_ms
 
 
 def _named(note: Note) -> list[bytes]:
