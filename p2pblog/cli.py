@@ -29,6 +29,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "private": ("dm",),
     "people": ("profile", "follow", "unfollow", "following", "invite"),
     "quiet": ("mute", "unmute", "muted", "block", "unblock", "blocked", "why"),
+    "strangers": ("admit", "unadmit", "admitted", "vouch", "unvouch"),
     "reading": ("timeline", "search", "show", "thread", "bookmarks", "entry"),
     "news": ("notifications",),
     "lists": ("list", "lists"),

@@ -245,6 +245,8 @@ MUTE_MS_MAX = 366 * 24 * 3600 * 1000
 """How long a mute with an end lasts: a minute to a year; what is meant to last longer has no end."""
 BLOCKS_MAX = 10_000
 """Blocked identities: as many as one may follow."""
+ADMITTED_MAX = 10_000
+"""Strangers whom one admits, all looked through where they are listed."""
 BUDGET_COUNT_MAX = 1_000
 """Notices of one person in one hour, day or week of a budget; more is no budget."""
 BUDGET_NOTICES_MAX = 500
@@ -306,11 +308,11 @@ OFFERS_PER_PEER_MAX = 128
 OFFERS_MAX = 512
 """Entries that wait, in all: 10 MB at most, 1 MB as they come."""
 OFFERS_AT_ONCE = 32
-OFFERS_PER_S = 0.25
-"""What we offer over one link: so many entries at once, then one each four seconds."""
+OFFERS_PER_S = 0.05
+"""What we offer over one link: so many entries at once, then one each twenty seconds: half an hour for the rest."""
 OFFERS_HEEDED_MAX = 64
-OFFERS_HEEDED_PER_S = 0.5
-"""What we heed of one link: twice that."""
+OFFERS_HEEDED_PER_S = 0.1
+"""What we heed of one link: twice that. A liar with ever new identities needs a day to fill STRAYS_MAX."""
 OFFERS_EXCESS_MAX = 512
 """Entries offered beyond that which are only left unheard; more end the link."""
 OFFERS_ASKED_MAX = 1_024
@@ -374,6 +376,8 @@ THREAD_FETCH_S = 8.0
 """How long `thread --fetch` looks in all: a look-up in the DHT takes some 3 s, and a person waits for it."""
 THREAD_FETCH_DEPTH_MAX = 64
 """Notices fetched by one `thread --fetch`, each of which only the one below it names; asked again, it goes on."""
+THREAD_FETCH_ANSWERS_MAX = 32
+"""Answers to one notice that one `thread --fetch` follows pointers to: two look-ups for each, as many as go at once."""
 THREAD_FETCH_REFS_MAX = 3
 """Different places asked for one notice, where those who answer it don't agree where it is."""
 WRITES_PER_COMMIT_MAX = 64

@@ -17,6 +17,7 @@ from p2pblog.cases.profiles import Profiles
 from p2pblog.cases.quieting import Quieting
 from p2pblog.cases.reading import Reading
 from p2pblog.cases.searching import Searching
+from p2pblog.cases.strangers import Strangers
 from p2pblog.cases.threads import Threads
 from p2pblog.control.api import PeerDocument, StatusDocument
 from p2pblog.core import address
@@ -31,7 +32,19 @@ LOOK_FOR_STRAYS_BELOW = 64
 
 
 class Node(
-    Pinning, Marking, Profiles, Private, Quieting, People, Listing, Reading, Threads, Searching, Notifying, Moving
+    Pinning,
+    Marking,
+    Profiles,
+    Private,
+    Strangers,
+    Quieting,
+    People,
+    Listing,
+    Reading,
+    Threads,
+    Searching,
+    Notifying,
+    Moving,
 ):
     """Implements `control.api.NodeApi` over the machines, the store and the DHT."""
 

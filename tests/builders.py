@@ -24,6 +24,7 @@ from p2pblog.core.payload import (
     Quote,
     Ref,
     Vote,
+    Vouch,
     encode,
 )
 from p2pblog.core.polls import Poll
@@ -82,6 +83,9 @@ class Log:
 
     def vote(self, of: Entry | Ref, choice: int, time_ms: int | None = None) -> Entry:
         return self.write(Vote(ref(of), choice), time_ms)
+
+    def vouch(self, of: IdentityHash) -> Entry:
+        return self.write(Vouch(of))
 
     def boost(self, of: Entry | Ref, time_ms: int | None = None) -> Entry:
         return self.write(Boost(ref(of)), time_ms)

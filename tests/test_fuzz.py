@@ -179,6 +179,8 @@ EXCUSED = {
     "control.server:_check_own": "looks at a folder, reads nothing",
     "keyring:_check_private": "looks at a folder, reads nothing",
     "cases.people:People._check_petname": "compares a petname that control.words has checked",
+    "gossip.keeper:_read_offer": "what we packed ourselves, in our own database; what was read from a link within it",
+    "gossip.keeper:kept_offers": "names and values that we spelled ourselves, in our own database",
     "pages.people:invite_page": "the link that our daemon made",
     "sim.checkers.delivery:_read": "what a simulated node holds",
     "sim.liars:Conspiracy.forgery": "a record of the simulation's own",

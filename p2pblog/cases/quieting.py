@@ -5,6 +5,7 @@ from __future__ import annotations
 from p2pblog.cases.desk import said_in
 from p2pblog.cases.people import People
 from p2pblog.cases.quiet import Ranking
+from p2pblog.cases.strangers import why_told
 from p2pblog.config import BLOCKS_MAX, MUTES_MAX
 from p2pblog.control.api import BlockDocument, MuteDocument, NewBlockDocument, WhyDocument
 from p2pblog.control.words import check_duration, check_tag, check_words
@@ -122,6 +123,8 @@ class Quieting(People):
                 is_seen_so, told = await self._why_line(row, rules, ranking)
                 is_seen = is_seen or is_seen_so
                 reasons += [reason for reason in told if reason not in reasons]
+        is_followed = rows[0].author in self._follows
+        reasons += await why_told(rows[0], self._author.identity_hash, is_followed, self._store, self._call)
         return WhyDocument(id=entry.hex(), shown=is_seen, reasons=reasons)
 
     async def _why_unreadable(self, entry: EntryId) -> str:

@@ -38,8 +38,11 @@ class Reading(Grouping):
         of_list: str | None = None,
         group: str | None = None,
         fetch: bool = False,
+        strangers: bool = False,
     ) -> list[NoticeDocument]:
         """`fetch`: look first for what was said to the group; without it that is looked for meanwhile, if it is due."""
+        if strangers and (author, tag, of_list, group) != (None, None, None, None):
+            raise UsageError("what strangers say waits in one place: without a person, a tag, a list or a group")
         if not 1 <= limit <= TIMELINE_ROWS_MAX:
             raise UsageError(f"a timeline has 1 to {TIMELINE_ROWS_MAX:,} lines")
         query = TimelineQuery(
@@ -48,11 +51,18 @@ class Reading(Grouping):
             await self._whose(author, of_list),
             None if tag is None else check_tag(tag),
             None if group is None else check_group(group),
+            strangers,
         )
         await self._look_for(query.group, fetch)
         rows = await self._quiet.page(query, is_whole=author is not None)
-        await self._ask_for_texts(rows)
+        if not strangers:  # who could make us ask others for what they name
+            near = [row for row in rows if query.group is None or self._is_near(IdentityHash(row.author))]
+            await self._ask_for_texts(near)
         return self._marked(rows)
+
+    def _is_near(self, identity: IdentityHash) -> bool:
+        """Whether it is oneself or somebody whom one follows."""
+        return identity == self._author.identity_hash or identity in self._follows
 
     async def _look_for(self, group: str | None, fetch: bool) -> None:
         if fetch:

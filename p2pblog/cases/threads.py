@@ -7,10 +7,12 @@ from contextlib import suppress
 import trio
 
 from p2pblog.cases.desk import Desk, ref_to, said_in
-from p2pblog.config import THREAD_FETCH_DEPTH_MAX, THREAD_FETCH_REFS_MAX, THREAD_FETCH_S
+from p2pblog.config import THREAD_FETCH_ANSWERS_MAX, THREAD_FETCH_DEPTH_MAX, THREAD_FETCH_REFS_MAX, THREAD_FETCH_S
 from p2pblog.control.api import ThreadDocument
 from p2pblog.core.keys import EntryId
+from p2pblog.core.logs import Located
 from p2pblog.core.payload import Note, Ref
+from p2pblog.core.quiet import hidden_by
 from p2pblog.errors import StoreError
 from p2pblog.gossip.events import Ask
 from p2pblog.store import Thread
@@ -20,17 +22,46 @@ class Threads(Desk):
     """Of `Node`: what reads conversations."""
 
     async def thread(self, notice: str, fetch: bool = False) -> ThreadDocument:
-        """`fetch`: look first, for at most THREAD_FETCH_S, for what the conversation lacks above its notices."""
+        """`fetch`: look first, for at most THREAD_FETCH_S, for what the conversation lacks: above its notices, and
+        answers to this one and to the first."""
         wanted = await self._find(notice)
         if fetch:
             with trio.move_on_after(THREAD_FETCH_S):
-                await self._fetch_above(wanted)
+                await self._fetch_rest(wanted)
         found = await self._store.thread(wanted)
         return ThreadDocument(
             root=None if found.root is None else found.root.hex(),
             notices=self._marked(found.notices),
             missing=found.missing,
+            strangers=await self._count_waiting(found),
         )
+
+    async def _fetch_rest(self, notice: EntryId) -> None:
+        """A failing store is told by the question that comes after, and not inside a group."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._fetch_answers, notice)
+            with suppress(StoreError):
+                await self._fetch_above(notice)
+                root = (await self._store.thread(notice)).root
+                if root is not None and root != notice:
+                    nursery.start_soon(self._fetch_answers, root)
+
+    async def _fetch_answers(self, notice: EntryId) -> None:
+        """Answers by whomever, as pointers in the DHT lead to them."""
+        found: list[Located] = []
+        with suppress(StoreError):
+            found = await self._meeting.find_pointed(notice, THREAD_FETCH_ANSWERS_MAX)
+        for located in found:
+            self._driver.take_stray(located)
+        while any(self._driver.is_awaited(located.entry.id) for located in found):
+            await self._driver.answers_changed.wait()
+
+    async def _count_waiting(self, thread: Thread) -> int:
+        """What of strangers waits in it, as far as it is not muted besides."""
+        rules = self._quiet.rules(is_home=False)
+        if rules.are_none:
+            return len(thread.waiting)
+        return sum(not hidden_by(row, rules) for row in await self._store.rows(thread.waiting))
 
     async def _fetch_above(self, notice: EntryId) -> None:
         """Up from the topmost notice that is here, one at a time: only its text tells what it answers."""

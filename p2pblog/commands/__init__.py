@@ -28,7 +28,7 @@ def command(name: str, example: str) -> Callable[[Callable[..., Any]], click.Com
 
 
 def offers(what: str) -> Callable[[click.Context, click.Parameter, str], Any]:
-    """What a shell completes an argument or option with: "people", "notices", "bookmarks" or "groups"."""
+    """What a shell completes an argument or option with: one of `completing.OFFERS`."""
 
     def complete(context: click.Context, _: click.Parameter, typed: str) -> Any:
         from p2pblog.commands import completing  # only when Tab was pressed

@@ -21,7 +21,7 @@ from p2pblog.session import Session
 from p2pblog.terminal import clean_line, clean_name, fit, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, GroupDocument, NoticeDocument
+    from p2pblog.control.api import AdmittedDocument, FollowDocument, GroupDocument, NoticeDocument
 
 SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 TIMEOUT_S = 1.0
@@ -73,11 +73,32 @@ def groups(context: click.Context, typed: str) -> list[CompletionItem]:
     return [_item(each["name"]) for each in joined if each["name"].startswith(typed) and is_plain(each["name"])]
 
 
+def strangers(context: click.Context, typed: str) -> list[CompletionItem]:
+    """Those who said something to one last and wait, by address."""
+    found: list[NoticeDocument] = _ask(context, "timeline", limit=NOTICES_MAX, strangers=True) or []
+    authors = {notice["author"]: notice for notice in reversed(found)}
+    waiting = [_item(each, notice["name"], notice["text"]) for each, notice in reversed(authors.items())]
+    return [item for item in waiting if item.value.startswith(typed)]
+
+
+def anybody(context: click.Context, typed: str) -> list[CompletionItem]:
+    return [*people(context, typed), *strangers(context, typed)]
+
+
+def admitted(context: click.Context, typed: str) -> list[CompletionItem]:
+    """Those whom one has let in, by address."""
+    found: list[AdmittedDocument] = _ask(context, "admitted") or []
+    return [_item(each["address"]) for each in found if each["address"].startswith(typed)]
+
+
 OFFERS: dict[str, Callable[[click.Context, str], list[CompletionItem]]] = {
     "people": people,
     "notices": notices,
     "bookmarks": bookmarks,
     "groups": groups,
+    "strangers": strangers,
+    "anybody": anybody,
+    "admitted": admitted,
 }
 
 

@@ -7,7 +7,7 @@ import click
 from p2pblog.commands import now_ms
 from p2pblog.commands.reading import follows_of, rows_option
 from p2pblog.control import words
-from p2pblog.errors import UsageError
+from p2pblog.errors import UsageError, UserError
 from p2pblog.pages import news as pages
 from p2pblog.session import Session, json_option, this
 
@@ -34,6 +34,16 @@ def notifications(context: click.Context, session: Session, limit: int, before: 
     follows = [] if session.json else follows_of(session)
     called = {follow["address"]: follow["petname"] for follow in follows}
     session.show(document, lambda: pages.notifications_page(document, called, now_ms(), unread, before is not None))
+    if not session.json and before is None and _do_strangers_wait(session):
+        session.tell(pages.strangers_page(f"{session.command} timeline --strangers"))
+
+
+def _do_strangers_wait(session: Session) -> bool:
+    """The page stands without it, so an error here only leaves it out."""
+    try:
+        return bool(session.ask("timeline", limit=1, strangers=True))
+    except UserError:
+        return False
 
 
 @notifications.command("read", epilog="\b\nExample:\n  p2pblog notifications read")

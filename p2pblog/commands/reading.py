@@ -113,6 +113,7 @@ p2pblog timeline --group birds"""
     help="Only notices said to this group, by anybody; see `group join`.",
 )
 @click.option("--fetch", is_flag=True, help="With --group: look for new ones first, in the DHT, for up to 10 seconds.")
+@click.option("--strangers", is_flag=True, help="What strangers say to you, which waits until you let them in.")
 @click.option("-f", "--follow", "live", is_flag=True, help="Go on with new ones as they come, until Ctrl-C.")
 def timeline(
     session: Session,
@@ -123,6 +124,7 @@ def timeline(
     of_list: str | None,
     group: str | None,
     fetch: bool,
+    strangers: bool,
     live: bool,
 ) -> None:
     """What you and those you follow have said, newest first. With -f, newest last, then what comes."""
@@ -135,6 +137,7 @@ def timeline(
     }
     refused = {
         "--author and --list do not go together": author is not None and of_list is not None,
+        "--strangers goes with -n and --before only": strangers and (live or fetch or any(asked.values())),
         "-f and --before do not go together": live and before is not None,
         "--fetch goes with --group": fetch and group is None,
         "-f looks for new ones by itself, without --fetch": live and fetch,
@@ -142,6 +145,9 @@ def timeline(
     for sentence, holds in refused.items():
         if holds:
             raise UsageError(sentence, "p2pblog timeline --help")
+    if strangers:
+        _show_strangers(session, limit, before)
+        return
     if not live:
         if fetch and not session.json:
             session.tell(pages.fetching_page("in the DHT"))
@@ -152,6 +158,18 @@ def timeline(
         _follow_live(session, limit, asked)
     except KeyboardInterrupt:  # the way to end it
         return
+
+
+def _show_strangers(session: Session, limit: int, before: str | None) -> None:
+    document = session.ask("timeline", limit=limit, before=before, strangers=True)
+
+    def page() -> Page:
+        from p2pblog.pages.strangers import strangers_page  # only who asks for it pays for it
+
+        known = _known(session, document)
+        return strangers_page(document, before is not None, now_ms(), session.columns, known, session.command)
+
+    session.show(document, page)
 
 
 def _timeline_page(
@@ -257,12 +275,12 @@ def show(session: Session, notice: str, history: bool) -> None:
 
 @command("thread", "p2pblog thread 5feceb66ff\np2pblog thread 5feceb66ff --fetch")
 @notice_argument
-@click.option("--fetch", is_flag=True, help="Look for what is missing, at peers and in the DHT, for up to 8 seconds.")
+@click.option("--fetch", is_flag=True, help="Look for what is missing, and for more answers, for up to 8 seconds.")
 def thread(session: Session, notice: str, fetch: bool) -> None:
     """The conversation that a notice belongs to."""
     prefix = words.check_id(notice)
     document = session.ask("thread", notice=prefix, fetch=False)
-    if fetch and document["missing"]:
+    if fetch:
         if not session.json:
             session.tell(pages.fetching_page())
         document = session.ask("thread", notice=prefix, fetch=True)
@@ -273,6 +291,7 @@ def thread(session: Session, notice: str, fetch: bool) -> None:
         lambda: [
             *pages.thread_page(document, now_ms(), session.columns, known),
             *pages.gap_page(document["missing"], command),
+            *pages.strangers_page(document["strangers"], f"{session.command} timeline --strangers"),
         ],
     )
 

@@ -91,6 +91,15 @@ class NewBlockDocument(BlockDocument):
     unfollowed: bool
 
 
+class AdmittedDocument(TypedDict):
+    """Somebody whom one has let in. `admitted`: by hand; `vouch`: the id of one's own vouch, if there is one."""
+
+    address: str
+    since: int
+    admitted: bool
+    vouch: str | None
+
+
 class WhyDocument(TypedDict):
     """`shown`: whether it stands in the home timeline, itself or as boosted; `reasons`: sentences that say why, or why
     not."""
@@ -247,9 +256,12 @@ class SearchDocument(TypedDict):
 
 
 class ThreadDocument(TypedDict):
+    """`strangers`: how many replies of strangers wait in it, and are not among `notices`."""
+
     root: str | None
     notices: list[NoticeDocument]
     missing: int
+    strangers: int
 
 
 class ListDocument(TypedDict):
@@ -459,6 +471,11 @@ class NodeApi(Protocol):
     async def block(self, address: str) -> NewBlockDocument: ...
     async def unblock(self, address: str) -> BlockDocument: ...
     async def blocked(self) -> list[BlockDocument]: ...
+    async def admit(self, address: str) -> AdmittedDocument: ...
+    async def unadmit(self, address: str) -> AdmittedDocument: ...
+    async def admitted(self) -> list[AdmittedDocument]: ...
+    async def vouch(self, address: str) -> WrittenDocument: ...
+    async def unvouch(self, address: str) -> WrittenDocument: ...
     async def why(self, notice: str) -> WhyDocument: ...
     async def invite(self) -> InviteDocument: ...
     async def lists(self) -> list[ListDocument]: ...
@@ -479,8 +496,10 @@ class NodeApi(Protocol):
         of_list: str | None = None,
         group: str | None = None,
         fetch: bool = False,
+        strangers: bool = False,
     ) -> list[NoticeDocument]:
-        """`fetch`, with a group only: look for what was said to it before the answer, for some 10 s at most."""
+        """`fetch`, with a group only: look for what was said to it before the answer, for some 10 s at most.
+        `strangers`: only what they say to one, which waits."""
 
     def watch(
         self,

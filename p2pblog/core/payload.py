@@ -155,6 +155,14 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
+class Vouch:
+    """Whoever follows one lets this person be heard."""
+
+    type: ClassVar[str] = "vouch"
+    of: IdentityHash
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """An own entry, and all its versions named here, is taken back."""
 
@@ -197,7 +205,7 @@ class Unknown:
     type: str | None
 
 
-Payload = LogStart | Note | Edit | Boost | Like | Pin | Vote | Delete | Profile | Dm | Unknown
+Payload = LogStart | Note | Edit | Boost | Like | Pin | Vote | Vouch | Delete | Profile | Dm | Unknown
 
 
 def encode(payload: Payload) -> bytes:
@@ -224,6 +232,8 @@ def encode(payload: Payload) -> bytes:
             fields = {"of": of.value}
         case Vote(of, choice):
             fields = {"of": of.value, "choice": choice}
+        case Vouch(identity):
+            fields = {"of": identity}
         case Delete(of, replaces):
             fields = {"of": of.value, "replaces": _ids(replaces)}
         case Profile(name, bio, links, avatar, banner):
@@ -340,6 +350,8 @@ def _known(kind: str, fields: dict[str, Any]) -> Payload:
             return Pin(Ref.from_value(fields.get("of")))
         case "vote":
             return Vote(Ref.from_value(fields.get("of")), codec.as_int(fields.get("choice"), 1, VOTE_CHOICE_MAX))
+        case "vouch":
+            return Vouch(IdentityHash(codec.as_bytes(fields.get("of"), length=32)))
         case "delete":
             return Delete(Ref.from_value(fields.get("of")), _replaced(fields))
         case "profile":

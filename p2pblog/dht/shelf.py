@@ -5,7 +5,8 @@ The rules, in full:
 * A shelf has one record a slot; `supersedes` decides. Of heads and retirements only what has force under all the
   statements on the shelf together stays: a retired device and a replaced root lose their heads.
 * Room is given per key, per signer, per address block of the sender, and in all. What is held and alive is never
-  pushed out by a stranger's record of the same key; when the whole store is full, the key farthest from our own id
+  pushed out by a stranger's record of the same key; where a device's own pointers stand in the way of one that expires
+  later, its oldest gives way; when the whole store is full, the key farthest from our own id
   goes, because others are closer to it.
 * A replica is taken only from the host that it names.
 """
@@ -125,10 +126,10 @@ class Shelf:
             return Outcome.STALE
         others = [item for key, item in self.held.items() if key != place]
         if not self._has_room(new, others):
-            older = self._makes_way(new)
-            if older is None:
+            gives_way = self._oldest_own(new, others)
+            if gives_way is None:
                 return Outcome.FULL
-            del self.held[older]
+            del self.held[gives_way]
         if isinstance(record, Head | Retired):
             return self._hold_in_force(place, new)
         self.held[place] = new
@@ -159,20 +160,15 @@ class Shelf:
             return sum(signer(item.record) == record.device for item in others) < limits.pointers_per_device
         return True
 
-    def _makes_way(self, new: Held) -> tuple[str, bytes, int] | None:
-        """The slot of the same device's oldest pointer that leaves room for this newer one, if any does: who points
-        often is found by what was said last, and takes nobody else's place."""
+    def _oldest_own(self, new: Held, others: list[Held]) -> tuple[str, bytes, int] | None:
+        """Which of the same device's pointers gives way to a newer one, so that who answers often is found by what he
+        said last; None where none of them stands in its way."""
         if not isinstance(new.record, Pointer):
             return None
-        older = [
-            (item.record.expires_ms, item.record.seq, place)
-            for place, item in self.held.items()
-            if isinstance(item.record, Pointer) and item.record.device == new.record.device
-        ]
-        for expires_ms, seq, place in sorted(older):
-            is_older = (expires_ms, seq) < (new.record.expires_ms, new.record.seq)
-            if is_older and self._has_room(new, [item for key, item in self.held.items() if key != place]):
-                return place
+        own = [item for item in others if signer(item.record) == new.record.device and item.expires_ms < new.expires_ms]
+        for oldest in sorted(own, key=lambda item: (item.expires_ms, slot(item.record))):
+            if self._has_room(new, [item for item in others if item is not oldest]):
+                return slot(oldest.record)
         return None
 
     def _hold_in_force(self, place: tuple[str, bytes, int], new: Held) -> Outcome:

@@ -354,7 +354,7 @@ class Offers:
                 waiting.copies[target] += 1
             news.setdefault((target, max(0, waiting.hops_left)), []).append(waiting.found.ref)
         return [
-            Send(session.peer, Offer(target, hops, tuple(refs[at : at + OFFERS_PER_MESSAGE])))
+            Send(session.peer, Offer(target, hops, tuple(refs[at : at + OFFERS_PER_MESSAGE][::-1])))
             for (target, hops), refs in news.items()
             for at in range(0, len(refs), OFFERS_PER_MESSAGE)
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from p2pblog.pages.values import ago, counted, short_id, who
+from p2pblog.pages.values import ago, counted, short_id, try_line, who
 from p2pblog.terminal import Page, Piece, Style, line
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ def notifications_page(
         whose = who(None, each["from"], petnames.get(each["from"]))
         page.append(line(mark, *whose, said, Piece(short_id(each["notice"]), Style.ID), *answer, when))
     return page
+
+
+def strangers_page(command: str) -> Page:
+    """That there is more, apart. `command`: what lists it."""
+    return [line(Piece("Strangers said something to you, which waits.", Style.DIM)), try_line(command)]
 
 
 def read_page(count: int) -> Page:

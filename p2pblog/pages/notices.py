@@ -236,6 +236,17 @@ def gap_page(missing: int, command: str | None) -> Page:
     return [line(), line(Piece(f"{gap}.", Style.DIM)), try_line(command)]
 
 
+def strangers_page(strangers: int, command: str) -> Page:
+    """How many replies of strangers wait in a conversation. `command`: what lists them."""
+    if not strangers:
+        return []
+    return [line(), line(Piece(f"{strangers_wait(strangers)}.", Style.DIM)), try_line(command)]
+
+
+def strangers_wait(count: int) -> str:
+    return f"{counted(count, 'reply', 'replies')} by strangers {'waits' if count == 1 else 'wait'}"
+
+
 def fetching_page(where: str = "at peers and in the DHT") -> Page:
     """Said while a person waits."""
     return [line(Piece(f"Looking for what is missing, {where} …", Style.DIM))]
@@ -257,7 +268,15 @@ def _tree(notices: Sequence[NoticeDocument]) -> list[tuple[NoticeDocument, int]]
     return found
 
 
-DONE = {"note": "Posted", "edit": "Edited", "boost": "Boosted", "like": "Liked", "pin": "Pinned", "delete": "Deleted"}
+DONE = {
+    "note": "Posted",
+    "edit": "Edited",
+    "boost": "Boosted",
+    "like": "Liked",
+    "pin": "Pinned",
+    "vouch": "Vouched",
+    "delete": "Deleted",
+}
 """Type of what was written -> how a person is told."""
 
 

@@ -47,6 +47,23 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Admitted:
+    """Who is no stranger, because we say so."""
+
+    identity: IdentityHash
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """A shown vouch, and for whom it is."""
+
+    id: EntryId
+    subject: IdentityHash
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class FollowRow:
     """A follow with what we hold of it. `newest_ms` is the claimed time of its newest notice."""
 
@@ -87,13 +104,15 @@ class Loaded:
 class TimelineQuery:
     """`identities`: whose notices (None: of self and all follows, or with a tag of everybody). `before`: an id in the
     timeline, exclusive. `tag`: only notices with it, as `core.tags` has it; boosts have none of their own. `group`:
-    only notices that were said to it, as `core.groups` has it, strays among them."""
+    only notices that were said to it, as `core.groups` has it, strays among them. `strangers`: only what waits, and
+    then whatever the others say."""
 
     limit: int
     before: EntryId | None = None
     identities: tuple[IdentityHash, ...] | None = None
     tag: str | None = None
     group: str | None = None
+    strangers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +141,13 @@ class DmRow:
 @dataclass(frozen=True, slots=True)
 class Thread:
     """A conversation. `root`: the id of the topmost ancestor known, even if we lack it; None if `notice` is unknown.
-    `notices`: those held, oldest first, at most THREAD_NOTICES_MAX. `missing`: how many are known of but lacking."""
+    `notices`: those held, oldest first, at most THREAD_NOTICES_MAX. `missing`: how many are known of but lacking.
+    `waiting`: what strangers said to us in it, below notices of ours, oldest first; none of it is in `notices`."""
 
     root: EntryId | None
     notices: tuple[Row, ...]
     missing: int
+    waiting: tuple[EntryId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +207,6 @@ OWN_IDENTITY = "identity"
 """The setting that holds the hash of the node's own identity; its notices stand in the home timeline."""
 
 
-NEWS_READ = "notifications read"
-"""The setting that says, in the store's own numbers, up to which news all is read."""
-
-
 class Store(Protocol):
     """What a node keeps. Every method may raise StoreFull (nothing was written) or StoreError."""
 
@@ -247,11 +264,11 @@ class Store(Protocol):
         VERSIONS_MAX; empty for anything else."""
 
     async def news(self, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
-        """What others said to the node's own identity, the last that came first. `unread`: only what is not read.
-        Raises NotFound for a `before` that is no news."""
+        """What others said to the node's own identity, the last that came first; without what waits because it is of
+        strangers. `unread`: only what is not read. Raises NotFound for a `before` that is no news, or waits."""
 
     async def mark_news_read(self) -> int:
-        """All that has come is read from now on; gives how much of it was not."""
+        """All that has come and does not wait is read from now on; gives how much of it was not."""
 
     async def search(self, query: SearchQuery) -> Found:
         """Notices that are shown, strays among them, newest first; no boosts. Words come into the index behind the
@@ -299,6 +316,24 @@ class Store(Protocol):
         """All that this entry says; None where none is held."""
 
     async def entry_count(self) -> int: ...
+
+    # --- strangers ---
+
+    async def put_admitted(self, identity: IdentityHash, now_ms: int) -> bool:
+        """Somebody is no stranger from now on; gives whether there was room (ADMITTED_MAX). Who is admitted keeps the
+        time; a block ends it."""
+
+    async def drop_admitted(self, identity: IdentityHash) -> bool:
+        """Gives whether they were admitted."""
+
+    async def admitted(self) -> list[Admitted]:
+        """As they came."""
+
+    async def vouches(self, by: IdentityHash, subject: IdentityHash | None = None) -> list[Vouched]:
+        """The shown vouches of somebody, all or those for one person; by whom they are for, then by their logs."""
+
+    async def vouchers(self, subject: IdentityHash) -> list[IdentityHash]:
+        """Those among oneself and those one follows who vouch for somebody, by their hashes."""
 
     # --- what a person does not want ---
 

@@ -8,6 +8,8 @@ what hides what never runs in a circle and does not depend on the order of arriv
 * Of an identity that isn't kept, a run is hidden until it is; a stray is shown, since whoever handed it in checked it.
 * A retracted entry's payload is not *missing*: nobody asks for it again.
 * A like or boost counts while it is shown, once for each identity.
+* A vouch counts while it is shown and by the node's own identity or somebody followed. Who is vouched for so, admitted,
+  followed or oneself is no *stranger*; what strangers say to the node's own identity *waits*.
 * A notice is pinned while it is shown and so is a pin by its own author that names it; the newest PINS_MAX count.
 * A vote counts while it is shown, by the rule of `core.polls.tally`.
 * A file is *referred to* by the shown notices and profiles that have it, strays included, older profiles as
@@ -24,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
+from functools import cache
 from typing import cast
 
 from p2pblog.config import SEQ_MAX
@@ -33,7 +36,21 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.media import FileHash, distinct_files
 from p2pblog.core.mentions import mentions_of
-from p2pblog.core.payload import Boost, Delete, Dm, Edit, Like, Note, Pin, Profile, Quote, Vote, decode, plain_texts
+from p2pblog.core.payload import (
+    Boost,
+    Delete,
+    Dm,
+    Edit,
+    Like,
+    Note,
+    Pin,
+    Profile,
+    Quote,
+    Vote,
+    Vouch,
+    decode,
+    plain_texts,
+)
 from p2pblog.core.polls import Ballot, tally
 from p2pblog.core.search import MEDIA, log_word, tag_word, words_of
 from p2pblog.core.tags import tags_of
@@ -54,11 +71,14 @@ class Kind(IntEnum):
     PIN = 9
     EDIT = 10
     DM = 7
+    VOUCH = 11
 
 
 IN_TIMELINES = (Kind.NOTE, Kind.BOOST)
 REACTIONS = (Kind.BOOST, Kind.LIKE, Kind.PIN)
 """What is found by the notice that it refers to, and by whose it is."""
+SAID = (Kind.NOTE, Kind.BOOST, Kind.LIKE)
+"""What may be said to somebody."""
 STAND_FOR = (*REACTIONS, Kind.VOTE, Kind.EDIT)
 """What stands for the notice that it refers to where somebody asks for a conversation."""
 
@@ -67,7 +87,8 @@ STAND_FOR = (*REACTIONS, Kind.VOTE, Kind.EDIT)
 class Meaning:
     """`of`: the id replied to, boosted, liked, pinned, voted on or edited. `deletes`: the ids taken back, ascending.
     `tags`, `groups`: of the text. `replaces`: the edits that an edit replaces. `to`: whom it answers, mentions, quotes,
-    boosts or likes. `choice`: a vote's. `files`: the hashes of a notice's or profile's files and their thumbnails."""
+    boosts or likes; of a vouch, for whom it is. `choice`: a vote's. `files`: the hashes of a notice's or profile's
+    files and their thumbnails."""
 
     kind: Kind
     of: EntryId | None = None
@@ -109,6 +130,8 @@ def meaning_of(payload: bytes | None) -> Meaning:
             return Meaning(Kind.PIN, of.id)
         case Vote(of, choice):
             return Meaning(Kind.VOTE, of.id, choice=choice)
+        case Vouch(of):
+            return Meaning(Kind.VOUCH, to=(of,))
         case Delete(of, replaces):
             return Meaning(Kind.DELETE, None, tuple(sorted({of.id, *replaces})))
         case Profile() as profile:
@@ -357,63 +380,132 @@ def news_of(shown: Shown, is_ours: Callable[[EntryId], bool], is_read: bool) -> 
 @dataclass(frozen=True, slots=True)
 class Node:
     """An entry held, as a conversation sees it. `lacking`: its payload is missing, so we can't tell what it is.
-    `place`: where it stands in timelines; the first number is a time in ms."""
+    `place`: where it stands in timelines; the first number is a time in ms. `is_own`: of the node's own identity.
+    `is_strange`: of somebody who is a stranger to it; `waits`: and it is said to us."""
 
     kind: Kind
     of: EntryId | None
     lacking: bool
     place: tuple[int, ...]
+    is_own: bool = False
+    is_strange: bool = False
+    waits: bool = False
+
+
+class Which(Enum):
+    """Which replies are asked for: all, or those that wait, or the others."""
+
+    ALL = "all"
+    TOLD = "told"
+    WAITING = "waiting"
+
+
+Replies = Callable[[EntryId, int, Which], Sequence[EntryId]]
+"""At most so many replies to an id, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A conversation's ids: its root; all that are held, shown or not, oldest first; how many are known but lacking."""
+    """A conversation's ids: its root; all that are held, shown or not, oldest first; how many are known but lacking;
+    what strangers said to us below our own notices, oldest first."""
 
     root: EntryId | None
     held: tuple[EntryId, ...]
     missing: int
+    waiting: tuple[EntryId, ...] = ()
 
 
-def walk_thread(
-    notice: EntryId,
-    look_up: Callable[[EntryId], Node | None],
-    replies: Callable[[EntryId, int], Sequence[EntryId]],
-    notices_max: int,
-) -> Walk:
+def walk_thread(notice: EntryId, find: Callable[[EntryId], Node | None], replies: Replies, notices_max: int) -> Walk:
     """Up from `notice` to the topmost ancestor known, then down through all replies held, level by level.
 
-    `look_up` gives an entry held; `replies` gives at most so many replies to an id, oldest first. What is in STAND_FOR
-    stands for what it refers to. At most `notices_max` entries, those between `notice` and the root in any case.
+    `find` gives an entry held. What is in STAND_FOR stands for what it refers to. At most `notices_max` entries, those
+    between `notice` and the root in any case. What waits below our own notices is left out, and told apart; so is what
+    other strangers answer to that.
     """
+    look_up = cache(find)
     found = look_up(notice)
     if found is not None and found.kind in STAND_FOR and found.of is not None:
         notice = found.of
         found = look_up(notice)
-    if found is None and not replies(notice, 1):
+    if found is None and not replies(notice, 1, Which.ALL):
         return Walk(None, (), 0)
     path = [notice]
     while found is not None and found.kind == Kind.NOTE and found.of is not None and len(path) < notices_max:
         path.append(found.of)
         found = look_up(found.of)
     missing = 1 if found is None or found.lacking else 0
-    within = _descend(path, replies, notices_max)
+    within, waiting = _descend(path, look_up, replies, notices_max)
     nodes = {entry: node for entry in within if (node := look_up(entry)) is not None}
-    return Walk(path[-1], tuple(_oldest_first(nodes)), missing)
+    apart = {entry: node for entry in waiting if (node := look_up(entry)) is not None and node.waits}
+    return Walk(path[-1], tuple(_oldest_first(nodes)), missing, tuple(_oldest_first(apart)))
+
+
+LIARS_PASSED_MAX = 10
+"""So many times as many replies to a notice of ours as a conversation holds are looked through for those of people whom
+we know. Who names somebody else as the author of what they answer says nothing to us: it waits nowhere, but is in the
+way here."""
 
 
 def _descend(
-    path: Sequence[EntryId], replies: Callable[[EntryId, int], Sequence[EntryId]], notices_max: int
-) -> dict[EntryId, None]:
-    """The ids of `path`, root first, and of all replies below the root; a parent always before its children."""
-    within = dict.fromkeys(reversed(path))
-    level = [path[-1]]
+    path: Sequence[EntryId], look_up: Callable[[EntryId], Node | None], replies: Replies, notices_max: int
+) -> tuple[dict[EntryId, None], dict[EntryId, None]]:
+    """The ids of `path`, root first, and of all replies below the root; a parent always before its children. Beside
+    them those that wait, and what strangers answer to these: however many they are, they take nobody's place."""
+    within, apart = dict.fromkeys(reversed(path)), dict[EntryId, None]()
+    level = [(path[-1], False), *((entry, True) for entry in _asked_for(path, look_up))]
     while level and len(within) < notices_max:
-        below = [child for parent in level for child in replies(parent, notices_max)][:notices_max]
-        for child in below:
+        below: dict[EntryId, bool] = {}
+        behind: dict[EntryId, bool] = {}
+        for parent, is_below_us in level:
+            node = look_up(parent)
+            is_below_us = is_below_us or (node is not None and node.is_own)
+            if not is_below_us:
+                below.update((child, False) for child in replies(parent, notices_max, Which.ALL))
+                continue
+            told, waits = _part(parent, parent in apart, look_up, replies, notices_max)
+            below.update((child, True) for child in told)
+            behind.update((child, True) for child in waits if child not in within)
+        level = list(below.items())[:notices_max]
+        for child, _ in level:
             if len(within) < notices_max:
                 within.setdefault(child)
-        level = below
-    return within
+        kept = list(behind.items())[: notices_max - len(apart)]
+        apart.update((child, None) for child, _ in kept)
+        level += kept
+    return within, apart
+
+
+def _asked_for(path: Sequence[EntryId], look_up: Callable[[EntryId], Node | None]) -> list[EntryId]:
+    """What stands apart below our own notices, but is on the path to the notice that was asked for: it is shown."""
+    found: list[EntryId] = []
+    is_below_us = is_parent_own = False
+    for entry in reversed(path):
+        node = look_up(entry)
+        if node is not None and is_below_us and (node.waits or (is_parent_own and node.is_strange)):
+            found.append(entry)
+        is_parent_own = node is not None and node.is_own
+        is_below_us = is_below_us or is_parent_own
+    return found
+
+
+def _part(
+    parent: EntryId,
+    is_apart: bool,
+    look_up: Callable[[EntryId], Node | None],
+    replies: Replies,
+    notices_max: int,
+) -> tuple[list[EntryId], list[EntryId]]:
+    """The replies to what stands below our own notices: those that belong into the conversation, and the others. To
+    what itself stands apart, and to our own notices, only people whom we know answer in the conversation."""
+    node = look_up(parent)
+    if not is_apart and (node is None or not node.is_own):
+        return list(replies(parent, notices_max, Which.TOLD)), list(replies(parent, notices_max, Which.WAITING))
+    which = Which.ALL if is_apart else Which.TOLD
+    found = {child: look_up(child) for child in replies(parent, LIARS_PASSED_MAX * notices_max, which)}
+    strange = [child for child, node in found.items() if node is not None and node.is_strange]
+    told = [child for child, node in found.items() if node is not None and not node.is_strange]
+    waiting = [] if is_apart else list(replies(parent, notices_max, Which.WAITING))
+    return told[:notices_max], [*waiting, *strange][:notices_max]
 
 
 def _oldest_first(nodes: dict[EntryId, Node]) -> list[EntryId]:

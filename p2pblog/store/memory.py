@@ -179,6 +179,9 @@ class MemoryStore(MemoryReading):
             self._reactions.setdefault((held.meaning.of, kind), {})[identifier] = held
         if kind == Kind.PIN:
             self._pins.setdefault(held.log.identity, {})[identifier] = held
+        if kind == Kind.VOUCH:
+            for subject in held.meaning.to:
+                self._vouches.setdefault(subject, {})[identifier] = held
         if kind == Kind.VOTE and held.meaning.of is not None:
             self._votes.setdefault(held.meaning.of, {})[identifier] = held
         if kind == Kind.EDIT and held.meaning.of is not None:
@@ -205,6 +208,8 @@ class MemoryStore(MemoryReading):
                 self._reactions.get((meaning.of, meaning.kind), {}).pop(identifier, None)
                 self._votes.get(meaning.of, {}).pop(identifier, None)
                 self._edits.get(meaning.of, {}).pop(identifier, None)
+            for subject in meaning.to:
+                self._vouches.get(subject, {}).pop(identifier, None)
             for target in meaning.deletes:
                 self._deletes[target].pop(identifier)
             for file in meaning.files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from p2pblog.config import (
+    ADMITTED_MAX,
     BLOCKS_MAX,
     BOOKMARKS_MAX,
     GROUPS_JOINED_MAX,
@@ -16,7 +17,7 @@ from p2pblog.config import (
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.quiet import Mute, MuteKind
 from p2pblog.errors import NotFound
-from p2pblog.store import Block, Follow, KnownPeer, ListRow
+from p2pblog.store import Admitted, Block, Follow, KnownPeer, ListRow
 
 
 class MemoryDesk:
@@ -29,6 +30,7 @@ class MemoryDesk:
         self._bookmarks: dict[EntryId, int] = {}
         self._mutes: dict[tuple[MuteKind, bytes], Mute] = {}
         self._blocks: dict[IdentityHash, Block] = {}
+        self._admitted: dict[IdentityHash, int] = {}
         self._lists: dict[str, set[IdentityHash]] = {}
         self._groups: dict[str, int] = {}
 
@@ -41,6 +43,7 @@ class MemoryDesk:
         twin._mutes.update(self._mutes)
         twin._blocks.update(self._blocks)
         twin._groups.update(self._groups)
+        twin._admitted.update(self._admitted)
         twin._lists.update({name: set(members) for name, members in self._lists.items()})
 
     async def put_bookmark(self, notice: EntryId, now_ms: int) -> bool:
@@ -67,10 +70,24 @@ class MemoryDesk:
         if block.identity not in self._blocks and len(self._blocks) >= BLOCKS_MAX:
             return False
         self._blocks.setdefault(block.identity, block)
+        self._admitted.pop(block.identity, None)
         return True
 
     async def drop_block(self, identity: IdentityHash) -> bool:
         return self._blocks.pop(identity, None) is not None
+
+    async def put_admitted(self, identity: IdentityHash, now_ms: int) -> bool:
+        if identity not in self._admitted and len(self._admitted) >= ADMITTED_MAX:
+            return False
+        self._admitted.setdefault(identity, now_ms)
+        return True
+
+    async def drop_admitted(self, identity: IdentityHash) -> bool:
+        return self._admitted.pop(identity, None) is not None
+
+    async def admitted(self) -> list[Admitted]:
+        ordered = sorted((since, identity) for identity, since in self._admitted.items())
+        return [Admitted(identity, since) for since, identity in ordered]
 
     def _sorted_mutes(self) -> tuple[Mute, ...]:
         return tuple(mute for _, mute in sorted(self._mutes.items()))

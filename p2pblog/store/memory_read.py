@@ -33,10 +33,12 @@ from p2pblog.store import (
     SearchQuery,
     Thread,
     TimelineQuery,
+    Vouched,
 )
 from p2pblog.store.meaning import (
     IN_TIMELINES,
     PLAIN,
+    SAID,
     Kind,
     Meaning,
     News,
@@ -44,6 +46,7 @@ from p2pblog.store.meaning import (
     Shown,
     Standing,
     Version,
+    Which,
     called,
     compose,
     current,
@@ -80,6 +83,7 @@ class MemoryReading(MemoryDesk):
         self._votes: dict[EntryId, dict[EntryId, _Held]] = {}
         self._deletes: dict[EntryId, dict[EntryId, _Held]] = {}
         self._edits: dict[EntryId, dict[EntryId, _Held]] = {}
+        self._vouches: dict[IdentityHash, dict[EntryId, _Held]] = {}
         self._read_news: set[EntryId] = set()
         self._files: dict[FileHash, dict[EntryId, _Held]] = {}
         self._strays: dict[EntryId, _Held] = {}
@@ -108,9 +112,14 @@ class MemoryReading(MemoryDesk):
 
     async def timeline(self, query: TimelineQuery) -> list[Row]:
         before = self._place_of(query.before)
-        listed = self._in_group(query) if query.group is not None else self._in_timelines(query)
-        if query.tag is not None:
-            listed = (held for held in listed if held.chain is None and query.tag in self._said(held).tags)
+        if query.strangers:
+            listed: Iterable[_Held] = (
+                held for held in self._said_to_us() if self._waits(held) and held.meaning.kind == Kind.NOTE
+            )
+        else:
+            listed = self._in_group(query) if query.group is not None else self._in_timelines(query)
+            if query.tag is not None:
+                listed = (held for held in listed if held.chain is None and query.tag in self._said(held).tags)
         shown = (held for held in listed if (before is None or held.place < before) and self._is_shown(held))
         limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
         return [self._row(held) for held in nlargest(limit, shown, key=lambda held: held.place)]
@@ -227,14 +236,48 @@ class MemoryReading(MemoryDesk):
         return len(unread)
 
     def _news(self) -> list[News]:
-        own = self._settings.get(OWN_IDENTITY)
-        said = [held for held in self._by_id.values() if own in held.meaning.to and held.log.identity != own]
-        shown = [held for held in said if self._is_shown(held)]
+        told = [held for held in self._said_to_us() if not self._waits(held)]
         found = (
             news_of(_shown(held), self._is_own, held.entry.id in self._read_news)
-            for held in sorted(shown, key=lambda held: (held.seen, held.place), reverse=True)
+            for held in sorted(told, key=lambda held: (held.seen, held.place), reverse=True)
         )
         return [each for each in found if each is not None]
+
+    def _said_to_us(self) -> list[_Held]:
+        return [held for held in self._by_id.values() if self._is_said_to_us(held)]
+
+    def _is_said_to_us(self, held: _Held) -> bool:
+        own = self._settings.get(OWN_IDENTITY)
+        is_ours = own in held.meaning.to and held.meaning.kind in SAID
+        return is_ours and held.log.identity != own and self._is_shown(held)
+
+    # --- strangers ---
+
+    def _waits(self, held: _Held) -> bool:
+        return self._is_said_to_us(held) and self._is_stranger(held.log.identity)
+
+    def _is_stranger(self, identity: IdentityHash) -> bool:
+        return identity not in self._admitted and not self._is_near(identity) and not self._vouchers(identity)
+
+    def _is_near(self, identity: IdentityHash) -> bool:
+        """One's own, or followed."""
+        return identity in self._follows or identity == self._settings.get(OWN_IDENTITY)
+
+    def _vouchers(self, subject: IdentityHash) -> set[IdentityHash]:
+        held = self._vouches.get(subject, {}).values()
+        return {each.log.identity for each in held if self._is_near(each.log.identity) and self._is_shown(each)}
+
+    async def vouchers(self, subject: IdentityHash) -> list[IdentityHash]:
+        return sorted(self._vouchers(subject))
+
+    async def vouches(self, by: IdentityHash, subject: IdentityHash | None = None) -> list[Vouched]:
+        subjects = sorted(self._vouches) if subject is None else [subject]
+        found = []
+        for whom in subjects:
+            held = [each for each in self._vouches.get(whom, {}).values() if each.log.identity == by]
+            shown = sorted(filter(self._is_shown, held), key=lambda each: (each.log.no, each.entry.seq))
+            found += [Vouched(each.entry.id, whom, each.entry.time_ms) for each in shown]
+        return found
 
     def _is_own(self, entry: EntryId) -> bool:
         held = self._by_id.get(entry)
@@ -289,16 +332,26 @@ class MemoryReading(MemoryDesk):
         walk = walk_thread(notice, self._node, self._replies_to, THREAD_NOTICES_MAX)
         held = [self._by_id[entry] for entry in walk.held]
         notices = [self._row(found) for found in held if found.meaning.kind == Kind.NOTE and self._is_shown(found)]
-        return Thread(walk.root, tuple(notices), walk.missing)
+        return Thread(walk.root, tuple(notices), walk.missing, walk.waiting)
 
     def _node(self, entry: EntryId) -> Node | None:
         held = self._by_id.get(entry)
         if held is None:
             return None
-        return Node(held.meaning.kind, held.meaning.of, self._is_missing(held), held.place)
+        return Node(
+            held.meaning.kind,
+            held.meaning.of,
+            self._is_missing(held),
+            held.place,
+            self._is_own(entry),
+            self._is_stranger(held.log.identity),
+            self._waits(held),
+        )
 
-    def _replies_to(self, parent: EntryId, most: int) -> list[EntryId]:
+    def _replies_to(self, parent: EntryId, most: int, which: Which) -> list[EntryId]:
         vouched = [held for held in self._replies.get(parent, {}).values() if self._is_vouched(held)]
+        if which != Which.ALL:
+            vouched = [held for held in vouched if self._waits(held) == (which == Which.WAITING)]
         return [held.entry.id for held in sorted(vouched, key=lambda held: held.place)[:most]]
 
     async def dms(self, limit: int, before: EntryId | None = None) -> list[DmRow]:

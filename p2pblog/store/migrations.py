@@ -13,9 +13,10 @@ from itertools import islice
 from pathlib import Path
 
 from p2pblog.errors import StoreError
-from p2pblog.store import NEWS_READ
+from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.meaning import Kind, meaning_of
-from p2pblog.store.sql_index import edit_of, renew_news
+from p2pblog.store.sql_index import edit_of
+from p2pblog.store.sql_strangers import is_stranger
 
 APPLICATION_ID = int.from_bytes(b"p2pb", "big")
 """SQLite's header field that says whose file this is (https://www.sqlite.org/pragma.html#pragma_application_id)."""
@@ -166,6 +167,14 @@ CREATE TABLE edit (author INTEGER, target BLOB, key INTEGER, PRIMARY KEY (author
 CREATE INDEX tag_by_key ON tag (key);
 CREATE TABLE news (no INTEGER PRIMARY KEY AUTOINCREMENT, key INTEGER NOT NULL UNIQUE);
 """
+_NEWS_READ = "notifications read"
+"""The setting that said up to which news all was read, until version 13."""
+_MAY_BE_NEWS = """
+SELECT e.key, e.payload FROM entry e JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
+WHERE e.kind IN (1, 2, 3) AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to AND i.hash != ?1
+AND (instr(e.payload, ?1) OR instr(e.payload, X'40'))
+AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key) ORDER BY e.sort, e.key
+"""
 _MAY_BE_EDITS = """
 SELECT e.key, e.payload, l.owner, l.shown_to FROM entry e JOIN log l ON l.no = e.key >> 32
 WHERE e.kind = 6 AND e.payload IS NOT NULL
@@ -184,8 +193,11 @@ def _to_version_10(db: sqlite3.Connection) -> None:
         is_retracted = db.execute("SELECT 1 FROM retracted WHERE key = ?", (key,)).fetchone() is not None
         if key & 0xFFFFFFFF <= shown_to and not is_retracted:
             db.execute("INSERT INTO edit VALUES (?, ?, ?)", (owner, meaning.of, key))
-    renew_news(db)
-    db.execute("INSERT OR REPLACE INTO setting SELECT ?, CAST(max(no) AS BLOB) FROM news HAVING max(no)", (NEWS_READ,))
+    for (own,) in db.execute("SELECT value FROM setting WHERE name = ?", (OWN_IDENTITY,)).fetchall():
+        rows = db.execute(_MAY_BE_NEWS, (own,)).fetchall()
+        said = [(key,) for key, payload in rows if own in meaning_of(payload).to]
+        db.executemany("INSERT INTO news (key) VALUES (?)", said)
+    db.execute("INSERT OR REPLACE INTO setting SELECT ?, CAST(max(no) AS BLOB) FROM news HAVING max(no)", (_NEWS_READ,))
 
 
 _VERSION_7 = """
@@ -234,6 +246,48 @@ WHERE instr(e.payload, X'A6617661746172') OR instr(e.payload, X'A662616E6E6572')
 def _to_version_12(db: sqlite3.Connection) -> None:
     """Profiles that are shown come to stand under their pictures: those that came from nodes of a later version."""
     _enter_files(db, _MAY_HAVE_PICTURES)
+
+
+_STRANGERS = """
+CREATE TABLE admitted (identity BLOB PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE vouch (subject BLOB, author INTEGER, key INTEGER, PRIMARY KEY (subject, author, key)) WITHOUT ROWID;
+CREATE INDEX vouch_by_author ON vouch (author, subject);
+ALTER TABLE news ADD COLUMN sort INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE news ADD COLUMN is_notice INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE news ADD COLUMN waits INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE news ADD COLUMN is_read INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX news_told ON news (no) WHERE NOT waits;
+CREATE INDEX news_unread ON news (no) WHERE NOT waits AND NOT is_read;
+CREATE INDEX news_of_strangers ON news (sort, key) WHERE waits AND is_notice;
+"""
+_MAY_BE_VOUCHES = """
+SELECT key, payload FROM entry WHERE kind = 6 AND instr(payload, X'A474797065A5766F756368')
+"""
+"""With the key `type` and the text `vouch` in it."""
+
+
+def _to_strangers(db: sqlite3.Connection) -> None:
+    """Vouches that came before this version knew them count; of what was said to us that of strangers waits now, and
+    what was read is so still."""
+    for statement in statements(_STRANGERS):
+        db.execute(statement)
+    for key, payload in db.execute(_MAY_BE_VOUCHES).fetchall():
+        meaning = meaning_of(payload)
+        if meaning.kind != Kind.VOUCH:
+            continue
+        db.execute("UPDATE entry SET kind = ? WHERE key = ?", (int(meaning.kind), key))
+        for (author,) in db.execute(_WHOSE_IF_SHOWN, (key,)).fetchall():
+            db.executemany("INSERT INTO vouch VALUES (?, ?, ?)", [(subject, author, key) for subject in meaning.to])
+    read_to = db.execute("SELECT value FROM setting WHERE name = ?", (_NEWS_READ,)).fetchone()
+    db.execute("DELETE FROM setting WHERE name = ?", (_NEWS_READ,))
+    db.execute("UPDATE news SET is_read = no <= ?", (0 if read_to is None else int(read_to[0]),))
+    db.execute(
+        """UPDATE news SET (sort, is_notice) = (SELECT e.sort, e.kind = ? FROM entry e WHERE e.key = news.key)""",
+        (int(Kind.NOTE),),
+    )
+    authors = db.execute("SELECT n.key, l.owner FROM news n JOIN log l ON l.no = n.key >> 32").fetchall()
+    strange = {owner: is_stranger(db, owner) for _, owner in authors}
+    db.executemany("UPDATE news SET waits = ? WHERE key = ?", [(strange[owner], key) for key, owner in authors])
 
 
 _VERSION_4 = """
@@ -303,6 +357,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _to_version_10,
     _to_version_11,
     _to_version_12,
+    _to_strangers,
     _to_groups,
 )
 """Step n brings a database of version n - 1 to version n."""

@@ -14,11 +14,12 @@ from typing import Any
 
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.media import FileHash
-from p2pblog.store import NEWS_READ, OWN_IDENTITY
+from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.meaning import (
     IN_TIMELINES,
     PLAIN,
     REACTIONS,
+    SAID,
     Kind,
     Version,
     current,
@@ -42,6 +43,7 @@ from p2pblog.store.sql_base import (
     logs_of_owner,
     place_record,
 )
+from p2pblog.store.sql_strangers import drop_vouches, enter_vouches, is_stranger, settle, settle_subjects
 from p2pblog.store.sql_words import await_words, take_out
 
 IDS_PER_QUESTION = 500
@@ -72,12 +74,12 @@ class Item:
 
 _ITEM = """SELECT e.key, e.sort, e.id, e.kind, e."of", e.payload IS NOT NULL,
            EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key),
-           CASE WHEN e.kind IN (2, 3, 8, 10) OR e.kind = 1 AND (e."of" IS NOT NULL OR instr(e.payload, X'23')
+           CASE WHEN e.kind IN (2, 3, 8, 10, 11) OR e.kind = 1 AND (e."of" IS NOT NULL OR instr(e.payload, X'23')
            OR instr(e.payload, X'21')
            OR instr(e.payload, X'40') OR instr(e.payload, CAST('quote' AS BLOB))
            OR instr(e.payload, CAST('media' AS BLOB))) OR e.kind = 5 AND (instr(e.payload, CAST('avatar' AS BLOB))
            OR instr(e.payload, CAST('banner' AS BLOB))) THEN e.payload END FROM entry e"""
-"""With the payload of a vote, and of what may have tags, groups or files, or be said to somebody."""
+"""With the payload of a vote or vouch, and of what may have tags, groups or files, or be said to somebody."""
 
 
 def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
@@ -176,6 +178,11 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     db.executemany("INSERT OR IGNORE INTO reaction VALUES (?, ?, ?, ?)", reactions)
     votes = sorted((item.of, log.owner, item.key, item.choice) for item in shown if item.kind == Kind.VOTE)
     db.executemany("INSERT OR IGNORE INTO vote VALUES (?, ?, ?, ?)", votes)
+    enter_vouches(db, log.owner, _vouches(shown))
+
+
+def _vouches(items: Sequence[Item]) -> list[tuple[IdentityHash, int]]:
+    return [(subject, item.key) for item in items if item.kind == Kind.VOUCH for subject in item.to]
 
 
 def _words(item: Item, tags: Sequence[str], groups: Sequence[str]) -> list[str]:
@@ -245,11 +252,17 @@ LAST_EDIT = """SELECT e.id, e.key, e.time, e.payload FROM edit d JOIN entry e ON
 
 def _enter_news(db: sqlite3.Connection, log: LogRow, shown: Sequence[Item]) -> None:
     """What others say to the node's own identity, in the order in which it came."""
-    addressed = [item for item in shown if item.to and item.kind in (Kind.NOTE, *REACTIONS)]
+    addressed = [item for item in shown if item.to and item.kind in SAID]
     own = own_identity(db) if addressed else None
     if own is None or own == log.identity:
         return
-    db.executemany("INSERT OR IGNORE INTO news (key) VALUES (?)", [(item.key,) for item in addressed if own in item.to])
+    said = [item for item in addressed if own in item.to]
+    if said:
+        waits = is_stranger(db, log.owner)
+        db.executemany(ENTER_NEWS, [(item.key, item.sort, item.kind == Kind.NOTE, waits) for item in said])
+
+
+ENTER_NEWS = "INSERT OR IGNORE INTO news (key, sort, is_notice, waits) VALUES (?, ?, ?, ?)"
 
 
 def own_identity(db: sqlite3.Connection) -> IdentityHash | None:
@@ -262,23 +275,19 @@ def renew_news(db: sqlite3.Connection) -> None:
     db.execute("DELETE FROM news")
     own = own_identity(db)
     rows = () if own is None else db.execute(NEWS_OF, (own,)).fetchall()
-    said = [(key,) for key, payload in rows if own in meaning_of(payload).to]
-    db.executemany("INSERT INTO news (key) VALUES (?)", said)
+    said = [row for *row, payload in rows if own in meaning_of(payload).to]
+    waits = {owner: is_stranger(db, owner) for *_, owner in said}
+    db.executemany(ENTER_NEWS, [(key, sort, kind == Kind.NOTE, waits[owner]) for key, sort, kind, owner in said])
 
 
 NEWS_OF = """
-SELECT e.key, e.payload FROM entry e JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
+SELECT e.key, e.sort, e.kind, l.owner, e.payload
+FROM entry e JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
 WHERE e.kind IN (1, 2, 3) AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to AND i.hash != ?1
 AND (instr(e.payload, ?1) OR instr(e.payload, X'40'))
 AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key) ORDER BY e.sort, e.key
 """
 """Every notice is looked at, once in a database's life; who is named stands in a reference, or behind an @."""
-
-
-def news_read_to(db: sqlite3.Connection) -> int:
-    """The number of the last news that was marked as read; 0 before any."""
-    found = db.execute("SELECT value FROM setting WHERE name = ?", (NEWS_READ,)).fetchone()
-    return 0 if found is None else int(found[0])
 
 
 ENTER_DM = """INSERT OR IGNORE INTO dm SELECT ?1, ?2
@@ -319,6 +328,7 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     db.executemany("DELETE FROM reaction WHERE target = ? AND kind = ? AND author = ? AND key = ?", reactions)
     votes = [(item.of, log.owner, item.key) for item in items if item.kind == Kind.VOTE]
     db.executemany("DELETE FROM vote WHERE target = ? AND author = ? AND key = ?", votes)
+    drop_vouches(db, log.owner, _vouches(items))
 
 
 def is_at_home(db: sqlite3.Connection, owner: int) -> bool:
@@ -430,6 +440,8 @@ def set_at_home(db: sqlite3.Connection, owner: int, at_home: bool) -> None:
     if is_at_home(db, owner) == at_home:
         return
     db.execute("UPDATE identity SET at_home = ? WHERE no = ?", (at_home, owner))
+    settle(db, owner)
+    settle_subjects(db, owner)
     for step in in_steps(feed_of(db, owner)):
         places = [place_record(sort, key) for sort, key in reversed(step)]
         if at_home:

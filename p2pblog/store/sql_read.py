@@ -52,6 +52,7 @@ from p2pblog.store.meaning import (
     Shown,
     Standing,
     Version,
+    Which,
     called,
     compose,
     group_word,
@@ -84,7 +85,8 @@ from p2pblog.store.sql_base import (
     read_place,
     read_spans,
 )
-from p2pblog.store.sql_index import edit_of, news_read_to, own_identity, version_of
+from p2pblog.store.sql_index import edit_of, own_identity, version_of
+from p2pblog.store.sql_strangers import is_stranger, places_of_strangers
 
 # --- at the start -----------------------------------------------------------------------------------------------------
 
@@ -181,7 +183,9 @@ def timeline(db: sqlite3.Connection, query: TimelineQuery) -> list[Row]:
     place = LAST_PLACE if query.before is None else place_of(db, query.before)
     limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
     places: Iterator[tuple[int, ...]]
-    if query.tag is not None or query.group is not None:
+    if query.strangers:
+        places = places_of_strangers(db, place)
+    elif query.tag is not None or query.group is not None:
         places = _tagged(db, query, place)
     elif query.identities is None:
         places = (read_place(record) for record in HOME.below(db, place_record(*place)))
@@ -253,6 +257,7 @@ class _RowReader:
         self._names: dict[bytes, str | None] = {}
         self._keys: dict[EntryId, int | None] = {}
         self._owners: dict[bytes, int] = {}
+        self._strange: dict[int, bool] = {}
 
     def shown(self, key: int) -> Shown:
         shown = self.shown_if(key)
@@ -323,11 +328,14 @@ class _RowReader:
         key = self._key(entry)
         if key is None:
             return None
-        kind, of, lacking, sort = self._db.execute(NODE, (key,)).fetchone()
-        return Node(Kind(kind), of, bool(lacking), (sort, key))
+        kind, of, lacking, sort, owner, waits = self._db.execute(NODE, (key,)).fetchone()
+        if owner not in self._strange:
+            self._strange[owner] = is_stranger(self._db, owner)
+        is_own, is_strange = self.is_own(entry), self._strange[owner]
+        return Node(Kind(kind), of, bool(lacking), (sort, key), is_own, is_strange, bool(waits))
 
-    def replies(self, parent: EntryId, most: int) -> list[EntryId]:
-        found = self._db.execute(REPLIES, (parent, most)).fetchall()
+    def replies(self, parent: EntryId, most: int, which: Which) -> list[EntryId]:
+        found = self._db.execute(REPLIES[which], (parent, most)).fetchall()
         self._keys.update(found)
         return [identifier for identifier, _ in found]
 
@@ -337,10 +345,17 @@ VOTES = """SELECT v.author, v.key, e.sort, e.id, v.choice FROM vote v JOIN entry
            WHERE v.target = ?"""
 VERSIONS = """SELECT e.id, e.key, e.time, e.payload, e.sort FROM edit d JOIN entry e ON e.key = d.key
               WHERE d.author = ? AND d.target = ? ORDER BY d.key DESC LIMIT ?"""
-NODE = """SELECT e.kind, e."of", coalesce(g.wanted, 0), e.sort FROM entry e
+NODE = """SELECT e.kind, e."of", coalesce(g.wanted, 0), e.sort, l.owner,
+          EXISTS (SELECT 1 FROM news n WHERE n.key = e.key AND n.waits) FROM entry e JOIN log l ON l.no = e.key >> 32
           LEFT JOIN gap g ON g.key = e.key WHERE e.key = ?"""
-REPLIES = """SELECT e.id, e.key FROM reply r JOIN entry e ON e.key = r.key
-             WHERE r.parent = ? ORDER BY r.sort, r.key LIMIT ?"""
+_REPLIES = """SELECT e.id, e.key FROM reply r JOIN entry e ON e.key = r.key
+              WHERE r.parent = ?{} ORDER BY r.sort, r.key LIMIT ?"""
+_WAITS = "EXISTS (SELECT 1 FROM news n WHERE n.key = r.key AND n.waits)"
+REPLIES = {
+    Which.ALL: _REPLIES.format(""),
+    Which.TOLD: _REPLIES.format(f" AND NOT {_WAITS}"),
+    Which.WAITING: _REPLIES.format(f" AND {_WAITS}"),
+}
 
 
 def window(db: sqlite3.Connection, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Voted]:
@@ -389,7 +404,7 @@ def thread(db: sqlite3.Connection, notice: EntryId) -> Thread:
     reader = _RowReader(db)
     walk = walk_thread(notice, reader.node, reader.replies, THREAD_NOTICES_MAX)
     notices = [row for row in _rows(reader, walk.held) if row.type == "note"]
-    return Thread(walk.root, tuple(notices), walk.missing)
+    return Thread(walk.root, tuple(notices), walk.missing, walk.waiting)
 
 
 def versions(db: sqlite3.Connection, notice: EntryId) -> list[Version]:
@@ -397,18 +412,20 @@ def versions(db: sqlite3.Connection, notice: EntryId) -> list[Version]:
 
 
 def news(db: sqlite3.Connection, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
-    reader, read_to, below = _RowReader(db), news_read_to(db), LAST_PLACE[0]
+    reader, below = _RowReader(db), LAST_PLACE[0]
     if before is not None:
-        found = db.execute("SELECT no FROM news WHERE key = ?", (key_of_id(db, before),)).fetchone()
+        found = db.execute("SELECT no FROM news WHERE key = ? AND NOT waits", (key_of_id(db, before),)).fetchone()
         if found is None:
             raise NotFound("that is no notification")
         (below,) = found
-    rows = db.execute(NEWS, (below, read_to if unread else 0))
-    came = (news_of(reader.shown(key), reader.is_own, no <= read_to) for no, key in rows)
+    rows = db.execute(UNREAD if unread else NEWS, (below,))
+    came = (news_of(reader.shown(key), reader.is_own, bool(is_read)) for key, is_read in rows)
     return list(islice((each for each in came if each is not None), max(0, limit)))
 
 
-NEWS = "SELECT no, key FROM news WHERE no < ? AND no > ? ORDER BY no DESC"
+NEWS = "SELECT key, is_read FROM news INDEXED BY news_told WHERE NOT waits AND no < ? ORDER BY no DESC"
+UNREAD = """SELECT key, is_read FROM news INDEXED BY news_unread
+            WHERE NOT waits AND NOT is_read AND no < ? ORDER BY no DESC"""
 
 
 def reactions(db: sqlite3.Connection, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:

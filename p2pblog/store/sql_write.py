@@ -16,7 +16,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
 from p2pblog.core.quiet import Mute, MuteKind
 from p2pblog.errors import BadChain, LocalProtocolError
-from p2pblog.store import NEWS_READ, OWN_IDENTITY, Block, Follow, KnownPeer
+from p2pblog.store import OWN_IDENTITY, Block, Follow, KnownPeer
 from p2pblog.store.meaning import PLAIN, Kind, Meaning, meaning_of, meanings_of, vouched_to
 from p2pblog.store.rows import insert_rows
 from p2pblog.store.spans import check_newest, fit, neighbours, span_of
@@ -41,7 +41,6 @@ from p2pblog.store.sql_index import (
     enter_deletes,
     forget,
     has_retractions,
-    news_read_to,
     note_edited,
     read_items,
     reap,
@@ -52,6 +51,7 @@ from p2pblog.store.sql_index import (
 )
 from p2pblog.store.sql_lists import leave_lists
 from p2pblog.store.sql_read import news
+from p2pblog.store.sql_strangers import drop_admitted
 from p2pblog.store.sql_words import await_words, take_out
 from p2pblog.store.stretch import Stretch, places, signatures_of, stretch_of
 
@@ -426,12 +426,12 @@ NEWS_COUNTED_MAX = 10_000
 
 
 def mark_news_read(db: sqlite3.Connection) -> int:
-    before = news_read_to(db)
     unread = len(news(db, NEWS_COUNTED_MAX, unread=True))
-    (last,) = db.execute("SELECT coalesce(max(no), 0) FROM news").fetchone()
-    if last > before:
-        put_setting(db, NEWS_READ, str(last).encode())
+    db.execute(MARK_READ)
     return unread
+
+
+MARK_READ = "UPDATE news INDEXED BY news_unread SET is_read = 1 WHERE NOT waits AND NOT is_read AND no > 0"
 
 
 # --- what a person does not want --------------------------------------------------------------------------------------
@@ -458,6 +458,7 @@ def put_block(db: sqlite3.Connection, block: Block) -> bool:
         if count >= BLOCKS_MAX:
             return False
         db.execute("INSERT INTO block (identity, since) VALUES (?, ?)", (block.identity, block.since_ms))
+    drop_admitted(db, block.identity)
     owner = identity_no(db, block.identity)
     if owner is not None:
         db.execute("UPDATE identity SET wire = NULL WHERE no = ?", (owner,))

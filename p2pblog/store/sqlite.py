@@ -34,6 +34,7 @@ from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.timelines import Row
 from p2pblog.errors import P2pblogError, RemoteProtocolError, StoreError, StoreFull
 from p2pblog.store import (
+    Admitted,
     Block,
     DmRow,
     Follow,
@@ -47,12 +48,14 @@ from p2pblog.store import (
     SearchQuery,
     Thread,
     TimelineQuery,
+    Vouched,
     migrations,
     sql_groups,
     sql_indexer,
     sql_lists,
     sql_read,
     sql_search,
+    sql_strangers,
     sql_words,
     sql_write,
 )
@@ -446,6 +449,21 @@ class SqliteStore:
 
     async def entry_count(self) -> int:
         return await self._read(sql_read.entry_count)
+
+    async def put_admitted(self, identity: IdentityHash, now_ms: int) -> bool:
+        return await self._write(sql_strangers.put_admitted, identity, now_ms)
+
+    async def drop_admitted(self, identity: IdentityHash) -> bool:
+        return await self._write(sql_strangers.drop_admitted, identity)
+
+    async def admitted(self) -> list[Admitted]:
+        return await self._read(sql_strangers.admitted)
+
+    async def vouches(self, by: IdentityHash, subject: IdentityHash | None = None) -> list[Vouched]:
+        return await self._read(sql_strangers.vouches, by, subject)
+
+    async def vouchers(self, subject: IdentityHash) -> list[IdentityHash]:
+        return await self._read(sql_strangers.vouchers, subject)
 
     async def put_mute(self, mute: Mute, now_ms: int) -> bool:
         return await self._write(sql_write.put_mute, mute, now_ms)

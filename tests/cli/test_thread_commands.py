@@ -46,10 +46,10 @@ def test_what_is_missing_is_fetched_and_the_person_told_meanwhile(alice: Alice, 
     assert asked(node) == [False, True] * 2
 
 
-def test_a_whole_conversation_is_not_looked_for(alice: Alice, node: FakeNode) -> None:
+def test_more_answers_are_looked_for_where_nothing_is_known_to_be_missing(alice: Alice, node: FakeNode) -> None:
     notice = node.add()["id"][:8]
-    assert alice.types("thread", notice, "--fetch").stderr == ""
-    assert asked(node) == [False]
+    assert alice.types("thread", notice, "--fetch").stderr == LOOKING
+    assert asked(node) == [False, True]
 
 
 @pytest.mark.usefixtures("node")

@@ -14,6 +14,7 @@ async def busy_node() -> tuple[FakeNode, str]:
     await node.follow("c" * 56, "carol")
     await node.mute(word="spoiler")
     await node.block("d" * 56)
+    await node.let_somebody_in("c" * 56)
     await node.create_list("tea")
     await node.join_group("birds")
     await node.add_peer("192.0.2.1:1000")

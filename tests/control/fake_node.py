@@ -10,6 +10,7 @@ from typing import Any
 import trio
 from builders import person
 from fake_groups import FakeGroups
+from fake_strangers import FakeStrangers
 
 from p2pblog.core import codec
 from p2pblog.core.media import pieces_of, sniff, table_of
@@ -32,7 +33,7 @@ def a_poll(*options: tuple[str, int], **more: Any) -> dict[str, Any]:
     return {"options": rows, "closes": NOW_MS + 86_400_000, "closed": False, "voters": voters, "own": None, **more}
 
 
-class FakeNode(FakeGroups):
+class FakeNode(FakeGroups, FakeStrangers):
     """Alice's node. `faults` maps a method to what it raises; `gate` holds `status` back until it is set."""
 
     def __init__(self, clock_ms: Callable[[], int] = lambda: NOW_MS) -> None:
@@ -56,6 +57,7 @@ class FakeNode(FakeGroups):
         self.bookmarked: list[dict[str, Any]] = []
         self.mutes: dict[tuple[str, str], dict[str, Any]] = {}
         self.blocks: dict[str, dict[str, Any]] = {}
+        self.begin()
         self.unread = 0
         self.thread_lacks = 0  # 1: what is fetched is found; more: it is not
         self.listed: dict[str, list[str]] = {}
@@ -462,7 +464,11 @@ class FakeNode(FakeGroups):
         of_list: str | None = None,
         group: str | None = None,
         fetch: bool = False,
+        strangers: bool = False,
     ) -> list[dict[str, Any]]:
+        if strangers:
+            self._called("timeline", limit=limit, before=before, strangers=True)
+            return self.waiting[:limit]
         more = {"group": group, "fetch": fetch} if group is not None or fetch else {}
         self._called("timeline", limit=limit, before=before, author=author, tag=tag, of_list=of_list, **more)
         rows = [row for row in reversed(self.notices) if group is None or group in row["groups"]]
@@ -511,7 +517,7 @@ class FakeNode(FakeGroups):
                 held.append(row)
         if fetch:
             self.thread_lacks = 0 if self.thread_lacks == 1 else self.thread_lacks
-        return {"root": root["id"], "notices": held, "missing": self.thread_lacks}
+        return {"root": root["id"], "notices": held, "missing": self.thread_lacks, "strangers": self.strange_replies}
 
     async def peers(self) -> list[dict[str, Any]]:
         self._called("peers")

@@ -19,6 +19,7 @@ import pytest
 import trio
 from busy_node import busy_node
 from fake_node import ALICE, BOB, FakeNode, failing
+from fake_strangers import STRANGER_CALLS
 from trio.testing import trio_test
 
 from p2pblog import config
@@ -108,6 +109,7 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "block": ({"address": BOB}, api.NewBlockDocument),
     "blocked": ({}, api.BlockDocument),
     "unblock": ({"address": "d" * 56}, api.BlockDocument),
+    **STRANGER_CALLS,
     "why": ({"notice": "5feceb66"}, api.WhyDocument),
     "invite": ({}, api.InviteDocument),
     "lists": ({}, api.ListDocument),

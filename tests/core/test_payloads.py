@@ -38,6 +38,7 @@ from p2pblog.core.payload import (
     Ref,
     Unknown,
     Vote,
+    Vouch,
     decode,
     encode,
 )
@@ -85,6 +86,7 @@ PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
     st.builds(Boost, REFS),
     st.builds(Like, REFS),
     st.builds(Pin, REFS),
+    st.builds(Vouch, HASHES),
     st.builds(Vote, REFS, st.integers(1, VOTE_CHOICE_MAX)),
     st.builds(Delete, REFS, st.lists(HASHES, max_size=REPLACES_MAX).map(tuple)),
     st.builds(
@@ -116,7 +118,7 @@ def test_any_accident_leaves_a_payload(payload: Payload, data: st.DataObject) ->
 
 
 @given(
-    st.sampled_from(["log", "note", "edit", "boost", "like", "delete", "profile", "vote", "pin", "poll"]),
+    st.sampled_from(["log", "note", "edit", "boost", "like", "delete", "profile", "vote", "vouch", "pin", "poll"]),
     st.dictionaries(
         st.sampled_from([*FIELDS, "new"]),
         VALUES,

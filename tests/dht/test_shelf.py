@@ -157,6 +157,30 @@ def test_who_points_often_from_one_place_is_found_by_what_came_last() -> None:
     assert [numbers(full, who.laptop.public) for who in (alice, bob, carol)] == [[1], [2], [1]]
 
 
+def pointed(shelf: Shelf) -> list[int]:
+    records = [item.record for item in shelf.records(NOW)]
+    return sorted(record.seq for record in records if isinstance(record, Pointer))
+
+
+def test_the_pointers_of_one_device_that_expire_last_stay() -> None:
+    shelf = Shelf()
+    for seq in (*range(1, 8), 9, 8):
+        assert shelf.put(bob.pointer(TARGET, seq, NOW + seq), from_block(seq), NOW) is Outcome.HELD
+    assert pointed(shelf) == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert shelf.put(bob.pointer(TARGET, 1, NOW + 1), from_block(1), NOW) is Outcome.FULL
+    assert shelf.put(bob.pointer(TARGET, 10, NOW + 2), from_block(1), NOW) is Outcome.FULL
+
+
+def test_an_own_older_pointer_gives_its_place_in_a_block_and_nobody_elses_does() -> None:
+    shelf, block = Shelf(), from_block(1)
+    assert shelf.put(alice.pointer(TARGET, 2, NOW + 1), block, NOW) is Outcome.HELD
+    assert shelf.put(bob.pointer(TARGET, 2, NOW + 2), from_block(2), NOW) is Outcome.HELD
+    assert shelf.put(bob.pointer(TARGET, 3, NOW + 3), block, NOW) is Outcome.HELD
+    assert shelf.put(bob.pointer(TARGET, 4, NOW + 4), block, NOW) is Outcome.HELD
+    assert pointed(shelf) == [2, 2, 4]
+    assert shelf.put(carol.pointer(TARGET, 9, NOW + 9), block, NOW) is Outcome.FULL
+
+
 def test_who_only_claims_to_be_alice_takes_none_of_her_places() -> None:
     shelf = Shelf()
     for seq in range(1, 9):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 from builders import NOON, Person, person
+from pointer_scenes import heard, reads_of, told
 from rendezvous_scenes import head_of
 from trio.testing import MockClock, trio_test
 from worlds import open_world
@@ -15,7 +16,7 @@ from worlds import open_world
 from p2pblog.config import POINTED_EVERY_S, POINTER_LIFETIME_MS
 from p2pblog.core.logs import Located
 from p2pblog.dht.records import Notice, Pointer, Record, notice_record, sign_pointer
-from p2pblog.node import Node
+from p2pblog.gossip.offers import Offers
 from p2pblog.rendezvous.single import in_turn, pointed_in
 
 
@@ -24,17 +25,10 @@ def autojump_clock() -> MockClock:
     return MockClock(autojump_threshold=0)
 
 
-async def told(node: Node, *texts: str) -> bool:
-    """Whether these are what its notifications are about, the last that came first."""
-    return await heard(node) == list(texts)
-
-
-async def heard(node: Node) -> list[str]:
-    found: list[str] = []
-    for news in await node.notifications():
-        (row,) = await node._store.rows([bytes.fromhex(news["id"])])  # type: ignore[list-item]
-        found.append(row.text)
-    return found
+@pytest.fixture(autouse=True)
+def without_offers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing comes by the other way."""
+    monkeypatch.setattr(Offers, "_pass_on", lambda offers, now: [])
 
 
 @trio_test
@@ -58,9 +52,10 @@ async def test_a_stranger_answers_while_the_author_is_away(autojump_clock: MockC
         await world.kill("carol")
         alice = await world.start("alice", "dave")
         await world.until("alice hears of it", partial(told, alice, "@" + at.address + " hello", "tea!"))
-        news = await alice.notifications()
-        assert [each["type"] for each in news] == ["mention", "reply"]
-        assert news[1]["notice"] == question["id"]
+        assert await alice.notifications() == []
+        await alice.admit(person("carol").address)
+        news = {each["type"]: each for each in await alice.notifications(unread=True)}
+        assert news.keys() == {"mention", "reply"} and news["reply"]["notice"] == question["id"]
         assert [row["text"] for row in await alice.timeline()] == ["tea?"]  # she doesn't follow carol
         assert [row["text"] for row in (await alice.thread(question["id"]))["notices"]] == ["tea?", "tea!"]
 
@@ -173,3 +168,29 @@ async def test_nobody_hears_of_who_is_blocked_and_all_is_looked_for_again_later(
         assert within > 30
         await trio.sleep(2 * POINTED_EVERY_S)
         assert await heard(alice) == [f"@{person('alice').address} hi"]
+
+
+@trio_test
+async def test_a_conversation_is_fetched_with_the_answers_of_strangers(autojump_clock: MockClock) -> None:
+    """Bob reads alice's notice; carol has answered it, and dave her answer; bob knows neither."""
+    async with open_world() as world:
+        await world.start("hub")
+        alice = await world.start("alice", "hub")
+        question = (await alice.post("tea?"))["id"]
+        carol, dave = await world.start("carol", "hub"), await world.start("dave", "hub")
+        bob = await world.follower("bob", "alice", "hub")
+        await world.reads("bob", "tea?")
+        for name in ("carol", "dave"):
+            await world.home(name).node.add_peer(str(world.home("alice").endpoint))
+            await reads_of(world, name, "alice", question)
+        answer = (await carol.post("tea!", reply_to=question))["id"]
+        await dave.follow(person("carol").address)
+        await world.reads("dave", "tea!")
+        await dave.post("with milk", reply_to=answer)
+        await trio.sleep(30)
+        assert len((await bob.thread(question))["notices"]) == 1
+        fetched = await bob.thread(question, fetch=True)
+        assert [row["text"] for row in fetched["notices"]] == ["tea?", "tea!"]
+        fetched = await bob.thread(answer, fetch=True)
+        assert [row["text"] for row in fetched["notices"]] == ["tea?", "tea!", "with milk"]
+        assert [row["text"] for row in await bob.timeline()] == ["tea?"]

@@ -30,6 +30,7 @@ from p2pblog.store import (
     sql_indexer,
     sql_read,
     sql_search,
+    sql_strangers,
     sql_write,
 )
 from p2pblog.store.meaning import Kind
@@ -38,6 +39,7 @@ from p2pblog.store.memory import MemoryStore
 ENTRIES_A_LOG = 7
 A_DM = Dm(bytes(DM_BOXES_MIN * BOX_BYTES), bytes(DM_SEALED_MIN + SEALED_OVERHEAD))
 """Whom it is for no store can tell."""
+OF_STRANGERS = ("admitted", "vouchers", "vouches")
 TIMES = [0, NOON, NOON + 1_000, NOON + 2_000, NOON + 3_000, 2**53 - 1]
 NOWS = [NOON + 1_500, NOON + 4_000, NOON + 9_000]
 
@@ -62,10 +64,10 @@ def draw_world(data: st.DataObject) -> World:
     logs = [*(someone.log for someone in people), alice.add_device("laptop")]
     for _ in range(ENTRIES_A_LOG - 1):
         for log in logs:
-            draw_entry(data, log, [entry for other in logs for entry in other.entries])
+            draw_entry(data, log, [entry for other in logs for entry in other.entries], logs)
     fork = bob.log.branch(4)
     for _ in range(3):
-        draw_entry(data, fork, bob.log.entries)
+        draw_entry(data, fork, bob.log.entries, logs)
     logs.append(fork)
     identities += [someone.identity for someone in people]
     retired = data.draw(st.integers(0, ENTRIES_A_LOG - 1), "retired after")
@@ -74,9 +76,11 @@ def draw_world(data: st.DataObject) -> World:
     return World(people, logs, identities)
 
 
-def draw_entry(data: st.DataObject, log: Log, before: list[Entry]) -> None:
+def draw_entry(data: st.DataObject, log: Log, before: list[Entry], logs: list[Log]) -> None:
     target = before[data.draw(st.integers(0, len(before) - 1), "about")]
-    match data.draw(st.integers(0, 14), "kind"):
+    match data.draw(st.integers(0, 16), "kind"):
+        case 15 | 16:
+            log.vouch(data.draw(st.sampled_from([entry_log.identity for entry_log in logs]), "whom for"))
         case 14:
             log.write(A_DM)
         case 13:
@@ -117,7 +121,11 @@ def draw_step(data: st.DataObject, world: World) -> tuple[str, tuple[Any, ...]]:
     someone = world.people[data.draw(st.integers(0, 2), "who")]
     now = data.draw(st.sampled_from(NOWS), "now")
     first = data.draw(st.integers(1, len(log.entries)), "first")
-    match data.draw(st.integers(0, 18), "step"):
+    match data.draw(st.integers(0, 21), "step"):
+        case 19 | 20:
+            return "put_admitted", (someone.hash, now)
+        case 21:
+            return "drop_admitted", (someone.hash,)
         case 18:
             return "set_dms_aside", ([entry.id for entry in log.entries[first - 1 :]],)
         case 0 | 1 | 2 | 3 | 4:
@@ -177,7 +185,7 @@ def answer(ask: Callable[[], Any]) -> Any:
 def change(db: sqlite3.Connection, name: str, args: tuple[Any, ...]) -> Any:
     db.execute("BEGIN")
     try:
-        result = getattr(sql_write, name)(db, *args)
+        result = getattr(sql_strangers if name.endswith("_admitted") else sql_write, name)(db, *args)
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")
@@ -197,6 +205,8 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         ("timeline", (TimelineQuery(1_000, None, hashes[:2], "bees", "birds"),)),
         ("rows", (ids,)),
         ("timeline", (TimelineQuery(1_000, tag="honey"),)),
+        ("timeline", (TimelineQuery(1_000, strangers=True),)),
+        ("admitted", ()),
         ("bookmarks", (9,)),
         ("dms", (9,)),
         ("follow_rows", ()),
@@ -206,6 +216,10 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
     if thorough:
         asked += [("profile", (identity,)) for identity in hashes]
         asked += [("whole_profile", (identity,)) for identity in hashes]
+        asked += [("vouchers", (identity,)) for identity in hashes]
+        asked += [("vouches", (identity,)) for identity in hashes]
+        asked += [("vouches", (identity, hashes[2])) for identity in hashes]
+        asked += [("timeline", (TimelineQuery(3, identifier, strangers=True),)) for identifier in ids[::3]]
         asked += [("pins", (identity,)) for identity in hashes]
         asked += [("reactions", (identity, entry, Kind.PIN)) for identity in hashes for entry in ids[::4]]
         asked += [("window", (identity, NOON, NOON + 3_000, most)) for identity in hashes for most in (2, 99)]
@@ -240,7 +254,8 @@ def searches(world: World, thorough: bool) -> list[SearchQuery]:
 def compare(memory: MemoryStore, db: sqlite3.Connection, world: World, thorough: bool, is_indexed: bool = True) -> None:
     for name, args in questions(world, thorough):
         plain = answer(lambda: finish(getattr(memory, name)(*args)))  # noqa: B023 - asked at once
-        from_sql = answer(lambda: getattr(sql_read, name)(db, *args))  # noqa: B023
+        where = sql_strangers if name in OF_STRANGERS else sql_read
+        from_sql = answer(lambda: getattr(where, name)(db, *args))  # noqa: B023
         assert from_sql == plain, f"{name}{args}"
     if not is_indexed:
         return
@@ -270,6 +285,7 @@ def test_both_stores_agree_under_any_interleaving(data: st.DataObject) -> None:
             compare(memory, db, world, thorough=False, is_indexed=data.draw(st.booleans(), "is indexed"))
         compare(memory, db, world, thorough=True)
         compare_news(memory, db)
+        assert change(db, "mark_news_read", ()) == finish(memory.mark_news_read())
         check_frozen(memory, db, world)
     finally:
         db.close()

@@ -9,7 +9,7 @@ from builders import person
 from store_kit import LATER
 
 from p2pblog.core.logs import Batch, Located
-from p2pblog.store import migrations, sql_write
+from p2pblog.store import OWN_IDENTITY, Follow, migrations, sql_write
 
 
 def test_votes_and_pins_that_came_before_they_were_understood_are_entered() -> None:
@@ -66,3 +66,46 @@ def test_notices_that_came_before_groups_were_known_come_to_stand_under_theirs()
         migrations.migrate(db, migrations.MIGRATIONS[: before + 1])  # this step alone
 
         assert db.execute("SELECT * FROM tag ORDER BY tag, sort, key").fetchall() == stands
+
+
+def test_vouches_come_to_count_and_what_strangers_said_waits() -> None:
+    """As a node kept it that knew neither: what was read is so still."""
+    alice, bob, carol, eve = (person(name) for name in ("alice", "bob", "carol", "eve"))
+    note = alice.log.note("mine")
+    bob.log.vouch(carol.hash)
+    bob.log.delete(bob.log.vouch(eve.hash))
+    bob.log.write(b"\xa4typ\xa4type\xa5vouch no map")
+    said = [someone.log.note(f"by {someone.name}", reply_to=note) for someone in (bob, carol, eve)]
+    said.append(bob.log.like(note))
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_setting(db, OWN_IDENTITY, alice.hash)
+        sql_write.put_follow(db, Follow(bob.hash))
+        for someone in (alice, bob, carol, eve):
+            sql_write.put_identity(db, someone.identity)
+            sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
+        kept = ("vouch", "entry", "news")
+        tables = [db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in kept]
+        assert len(tables[0]) == 1
+        waits = [row[-2:] for row in tables[2]]
+        assert waits == [(0, 0), (0, 0), (0, 0), (1, 0)]
+
+        db.execute("UPDATE entry SET kind = 6 WHERE kind = 11")
+        for later in ("vouch", "admitted"):
+            db.execute(f"DROP TABLE {later}")
+        for index in ("news_told", "news_unread", "news_of_strangers"):
+            db.execute(f"DROP INDEX {index}")
+        db.execute("ALTER TABLE news RENAME TO later")
+        db.execute("CREATE TABLE news (no INTEGER PRIMARY KEY AUTOINCREMENT, key INTEGER NOT NULL UNIQUE)")
+        db.execute("INSERT INTO news SELECT no, key FROM later ORDER BY no")
+        db.execute("DROP TABLE later")
+        db.execute("INSERT INTO setting VALUES ('notifications read', ?)", (b"2",))
+        before = migrations.MIGRATIONS.index(migrations._to_strangers)
+        db.execute(f"PRAGMA user_version = {before}")
+        migrations.migrate(db, migrations.MIGRATIONS[: before + 1])  # this step alone
+
+        again = [db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in kept]
+        assert again[:2] == tables[:2]
+        assert [row[:-1] for row in again[2]] == [row[:-1] for row in tables[2]]
+        assert [row[-1] for row in again[2]] == [1, 1, 0, 0]
+        assert not db.execute("SELECT 1 FROM setting WHERE name = 'notifications read'").fetchall()

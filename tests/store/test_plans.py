@@ -14,7 +14,7 @@ from store_kit import LATER
 
 from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.core.address import spell
-from p2pblog.core.logs import Batch
+from p2pblog.core.logs import Batch, Located
 from p2pblog.core.media import Attachment, table_of
 from p2pblog.core.payload import Note
 from p2pblog.core.quiet import Mute, MuteKind
@@ -31,12 +31,16 @@ from p2pblog.store import (
     sql_lists,
     sql_read,
     sql_search,
+    sql_strangers,
     sql_write,
 )
 from p2pblog.store.meaning import Kind
 
 PICTURE = Attachment(table_of(b"a picture").file, "bees.jpg", "image/jpeg", 9)
-SMALL = {"list", "l", "follow", "setting", "peer", "generation", "mute", "block", "unread", "word_form", "joined"}
+SMALL = {
+    "list", "l", "follow", "setting", "peer", "generation", "mute", "block", "unread", "word_form", "admitted",
+    "joined",
+}  # fmt: skip
 """Tables that are read whole on purpose; they are bounded, or small unless the node has no rest."""
 MATCHED = re.compile(r"SCAN word VIRTUAL TABLE INDEX \d+:M.*")
 """FTS5 walks what matches (M); without a MATCH it refuses."""
@@ -56,6 +60,7 @@ def people() -> list[Person]:
     alice.log.pin(notes[1])
     bob.log.vote(alice.log.poll("yes", "no"), 2)
     bob.log.dm("psst", alice, by=bob)
+    bob.log.vouch(person("eve").hash)
     return people
 
 
@@ -184,6 +189,7 @@ def test_threads_look_ups_names_and_runs(db: sqlite3.Connection, people: list[Pe
         lambda: sql_read.find_files(db, PICTURE.file.hex()[:6]),
         lambda: sql_read.references(db, PICTURE.file),
         lambda: sql_read.locate(db, note.id),
+        lambda: sql_read.entry_at(db, alice.key, 5),
         lambda: sql_read.profile(db, alice.hash),
         lambda: sql_read.whole_profile(db, alice.hash),
         lambda: sql_read.window(db, bob.hash, NOON, LATER, 500),
@@ -211,6 +217,39 @@ def test_pins_are_walked_newest_first(db: sqlite3.Connection, people: list[Perso
     assert not complaints(plans)
     (walk,) = (steps for statement, steps in plans.items() if "JOIN pin" in statement)
     assert walk[1] == "SEARCH p USING PRIMARY KEY (author=?)"
+
+
+def test_strangers(db: sqlite3.Connection, people: list[Person]) -> None:
+    alice, bob = people
+    sql_write.put_setting(db, OWN_IDENTITY, alice.hash)
+    note, eve = alice.log.entries[2], person("eve")
+    said = [eve.log.note("hi", reply_to=note), eve.log.note(f"hello @{spell(alice.hash)}")]
+    for entry in (*said, eve.log.like(note)):
+        sql_write.put_stray(db, Located(eve.hash, entry, ()), LATER)
+    sql_write.drop_follow(db, bob.hash)
+    assert len(sql_read.timeline(db, TimelineQuery(9, strangers=True))) == 3
+    plans = plans_of(db, lambda: sql_read.timeline(db, TimelineQuery(9, said[1].id, strangers=True)))
+    assert not complaints(plans)
+    (walk,) = (steps for statement, steps in plans.items() if "FROM news" in statement)
+    assert walk == ["SEARCH news USING INDEX news_of_strangers ((sort,key)<(?,?))"]
+    plans = plans_of(db, lambda: sql_read.news(db, 9, unread=True))
+    (walk,) = (steps for statement, steps in plans.items() if "FROM news" in statement)
+    assert walk == ["SEARCH news USING INDEX news_unread (no<?)"]
+    use_cases: list[Callable[[], Any]] = [
+        lambda: sql_read.thread(db, note.id),
+        lambda: sql_read.thread(db, said[0].id),
+        lambda: sql_strangers.put_admitted(db, eve.hash, LATER),
+        lambda: sql_strangers.admitted(db),
+        lambda: sql_strangers.vouches(db, bob.hash),
+        lambda: sql_strangers.vouches(db, bob.hash, eve.hash),
+        lambda: sql_strangers.vouchers(db, eve.hash),
+        lambda: sql_strangers.drop_admitted(db, eve.hash),
+        lambda: sql_write.put_follow(db, Follow(bob.hash)),
+        lambda: sql_write.mark_news_read(db),
+        lambda: sql_write.drop_log(db, bob.key),
+    ]
+    for use_case in use_cases:
+        assert not complaints(plans_of(db, use_case))
 
 
 def test_lists(db: sqlite3.Connection, people: list[Person]) -> None:

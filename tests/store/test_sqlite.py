@@ -225,7 +225,7 @@ def test_notices_of_version_2_come_to_stand_under_their_tags() -> None:
         stands = db.execute("SELECT * FROM tag ORDER BY tag, sort, key").fetchall()
         assert [tag for tag, _sort, _key in stands] == ["bees", "bees", "honey"]
 
-        for later in ("tag", "bookmark", "edit", "news", "attachment", "dm", "dm_aside"):
+        for later in ("tag", "bookmark", "edit", "news", "attachment", "dm", "dm_aside", "vouch", "admitted"):
             db.execute(f"DROP TABLE {later}")
         db.execute("PRAGMA user_version = 2")
         migrations.migrate(db, migrations.MIGRATIONS[:3])  # this step alone

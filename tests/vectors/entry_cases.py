@@ -31,7 +31,21 @@ from p2pblog.core import codec
 from p2pblog.core.entry import entry_id, payload_hash
 from p2pblog.core.keys import ENTRY_DOMAIN, STATEMENT_DOMAIN, DeviceKey, EntryId, KeyPair
 from p2pblog.core.media import Attachment, table_of
-from p2pblog.core.payload import Boost, Delete, Edit, Like, LogStart, Note, Pin, Profile, Quote, Ref, Vote, encode
+from p2pblog.core.payload import (
+    Boost,
+    Delete,
+    Edit,
+    Like,
+    LogStart,
+    Note,
+    Pin,
+    Profile,
+    Quote,
+    Ref,
+    Vote,
+    Vouch,
+    encode,
+)
 from p2pblog.core.polls import Poll
 
 HELLO = payload_hash(b"hello")
@@ -295,6 +309,10 @@ def _later(ref: Ref) -> dict[str, bytes]:
         "a vote for the last option that there can be": encode(Vote(ref, 255)),
         "a vote for option 0": raw({"choice": 0, "of": ref.value, "type": "vote"}),
         "a vote for option 256": raw({"choice": 256, "of": ref.value, "type": "vote"}),
+        "vouch": encode(Vouch(BOB.hash)),
+        "a vouch for nobody": raw({"type": "vouch"}),
+        "a vouch for 31 bytes": raw({"of": bytes(31), "type": "vouch"}),
+        "a vouch for an entry": raw({"of": ref.value, "type": "vouch"}),
         "a vote for nothing": raw({"of": ref.value, "type": "vote"}),
     }
 

@@ -29,6 +29,7 @@ from p2pblog.core.payload import (
     Ref,
     Unknown,
     Vote,
+    Vouch,
     decode,
 )
 from p2pblog.core.runs import check_run, encode_run
@@ -132,6 +133,8 @@ def read_payload_case(given: str) -> Any:
             return {"understood": True, "type": "pin", "of": _ref_fields(of)}
         case Vote(of, choice):
             return {"understood": True, "type": "vote", "of": _ref_fields(of), "choice": choice}
+        case Vouch(identity):
+            return {"understood": True, "type": "vouch", "of": identity}
         case Delete(of, replaces):
             return {"understood": True, "type": "delete", "of": _ref_fields(of), "replaces": list(replaces)}
         case Profile(name, bio, links, avatar, banner):

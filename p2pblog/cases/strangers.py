@@ -1,0 +1,110 @@
+"""Use cases of strangers: who is let in, by oneself or by the word of somebody whom one follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from p2pblog.cases.desk import ref_to
+from p2pblog.cases.writing import Writing
+from p2pblog.config import ADMITTED_MAX
+from p2pblog.control.api import AdmittedDocument, WrittenDocument
+from p2pblog.core import address as addresses
+from p2pblog.core.keys import IdentityHash
+from p2pblog.core.payload import REPLACES_MAX, Boost, Delete, Vouch
+from p2pblog.core.timelines import Row
+from p2pblog.errors import NotFound, UsageError, UserError
+from p2pblog.store import Store
+
+VOUCHERS_TOLD_MAX = 3
+"""Of those who vouch for somebody, so many are named: one is enough."""
+
+
+class Strangers(Writing):
+    """Of `Node`: who is let in."""
+
+    async def admit(self, address: str) -> AdmittedDocument:
+        identity = self._somebody_else(address)
+        if not await self._store.put_admitted(identity, self._wall_ms()):
+            raise UserError(f"you have admitted {ADMITTED_MAX:,} people already", hint="p2pblog admitted")
+        return (await self._let_in())[identity]
+
+    async def unadmit(self, address: str) -> AdmittedDocument:
+        identity = self._resolve(address).identity
+        before = (await self._let_in()).get(identity)
+        if before is None or not await self._store.drop_admitted(identity):
+            raise NotFound("you have not admitted that address", hint="p2pblog admitted")
+        before["admitted"] = False
+        return before
+
+    async def admitted(self) -> list[AdmittedDocument]:
+        found = await self._let_in()
+        return sorted(found.values(), key=lambda each: (each["since"], each["address"]))
+
+    async def vouch(self, address: str) -> WrittenDocument:
+        """Vouching twice gives the first vouch again."""
+        identity, own = self._somebody_else(address), self._author.identity_hash
+        async with self._reacting:
+            for earlier in await self._store.vouches(own, identity):
+                located = await self._store.locate(earlier.id)
+                if located is not None:
+                    return self._written(located.entry, Vouch.type)
+            return self._written(await self._author.write(Vouch(identity)), Vouch.type)
+
+    async def unvouch(self, address: str) -> WrittenDocument:
+        """Another device of ours may have vouched too: all of it is taken back."""
+        identity = self._resolve(address).identity
+        async with self._reacting:
+            own = [vouched.id for vouched in await self._store.vouches(self._author.identity_hash, identity)]
+            if not own:
+                raise NotFound("you have not vouched for that address", hint="p2pblog admitted")
+            for at in range(0, len(own), 1 + REPLACES_MAX):
+                first, *others = own[at : at + 1 + REPLACES_MAX]
+                located = await self._store.locate(first)
+                assert located is not None, "a vouch is shown that is not held"
+                written = await self._author.write(Delete(ref_to(located), tuple(others)))
+            return self._written(written, Delete.type)
+
+    async def _let_in(self) -> dict[IdentityHash, AdmittedDocument]:
+        """Those whom we let in, by hand or by a vouch."""
+        found = {
+            each.identity: AdmittedDocument(
+                address=addresses.spell(each.identity), since=each.since_ms, admitted=True, vouch=None
+            )
+            for each in await self._store.admitted()
+        }
+        for vouched in await self._store.vouches(self._author.identity_hash):
+            spelled = addresses.spell(vouched.subject)
+            known = AdmittedDocument(address=spelled, since=vouched.time_ms, admitted=False, vouch=None)
+            row = found.setdefault(vouched.subject, known)
+            row["since"] = min(row["since"], vouched.time_ms)
+            row["vouch"] = row["vouch"] or vouched.id.hex()
+        return found
+
+    def _somebody_else(self, address: str) -> IdentityHash:
+        identity = self._resolve(address).identity
+        if identity == self._author.identity_hash:
+            raise UsageError("that is your own address")
+        if identity in self._quiet.blocks:
+            raise UserError("you have blocked that address", hint="p2pblog unblock ADDRESS")
+        return identity
+
+
+async def why_told(
+    row: Row, own: IdentityHash, is_followed: bool, store: Store, call: Callable[[IdentityHash], str]
+) -> list[str]:
+    """Why what somebody says to us is told us, or waits; nothing where it is not said to us, or by somebody followed.
+    `call`: what a person calls somebody."""
+    author = IdentityHash(row.author)
+    quoted = None if row.quote is None else row.quote.of.identity
+    if author == own or is_followed or own not in (row.of_author, quoted, *row.mentions):
+        return []
+    called = call(author)
+    if any(each.identity == author for each in await store.admitted()):
+        return [f"you admitted {called}, so you are told what they say to you"]
+    by = await store.vouchers(author)
+    if not by:
+        where = "" if row.type == Boost.type else ": see p2pblog timeline --strangers"
+        return [f"{called} is a stranger to you, so what they say to you waits{where}"]
+    others = [call(each) for each in by if each != own][:VOUCHERS_TOLD_MAX]
+    whose = "you" if own in by else f"{' and '.join(others)}, whom you follow,"
+    return [f"{whose} vouched for {called}, so you are told what they say to you"]

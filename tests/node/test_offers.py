@@ -1,0 +1,98 @@
+"""Answers reach people who don't follow who answers: what waits at a replica, and no DHT."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import trio
+from builders import person
+from pointer_scenes import cut_off_from_the_dht, reads_of, told
+from trio.testing import MockClock, trio_test
+from worlds import World, open_world
+
+from p2pblog.gossip.offers import Offers
+from p2pblog.node import Node
+
+
+@pytest.fixture
+def autojump_clock() -> MockClock:
+    return MockClock(autojump_threshold=0)
+
+
+async def until_kept(world: World, name: str, count: int) -> None:
+    async def held() -> bool:
+        offers: Offers = world.home(name).node._driver.machine.offers
+        return sum(waiting.kept for waiting in offers.waiting.values()) == count
+
+    await world.until(f"{count} answers wait at {name}", held)
+
+
+async def alice_asks(world: World) -> tuple[Node, str]:
+    """Alice asks, ruth follows her, and alice is away; gives ruth and the question."""
+    alice = await world.start("alice")
+    ruth = await world.follower("ruth", "alice")
+    question = await alice.post("tea?")
+    await world.reads("ruth", "tea?")
+    await world.kill("alice")
+    return ruth, question["id"]
+
+
+@trio_test
+async def test_a_stranger_answers_while_the_author_is_away(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Carol reads alice's notice at ruth's, answers and goes; ruth tells alice, who never met carol."""
+    cut_off_from_the_dht(monkeypatch)
+    async with open_world() as world:
+        _ruth, question = await alice_asks(world)
+        carol = await world.start("carol", "ruth")
+        await reads_of(world, "carol", "alice", question)
+        await carol.post("tea!", reply_to=question)
+        await carol.post(f"@{person('alice').address} hello")
+        await until_kept(world, "ruth", 2)
+        await world.kill("carol")
+        alice = await world.start("alice")
+        await world.until("alice hears of it", partial(told, alice, f"@{person('alice').address} hello", "tea!"))
+        await alice.admit(person("carol").address)
+        news = await alice.notifications(unread=True)
+        assert [each["type"] for each in news] == ["mention", "reply"]
+        assert {each["from"] for each in news} == {person("carol").address}
+        assert [row["text"] for row in await alice.timeline()] == ["tea?"]
+        assert [row["text"] for row in (await alice.thread(question))["notices"]] == ["tea?", "tea!"]
+
+
+@trio_test
+async def test_it_waits_over_a_restart_of_who_keeps_it(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off_from_the_dht(monkeypatch)
+    async with open_world() as world:
+        _ruth, question = await alice_asks(world)
+        carol = await world.start("carol", "ruth")
+        await reads_of(world, "carol", "alice", question)
+        await carol.post("tea!", reply_to=question)
+        await until_kept(world, "ruth", 1)
+        await world.kill("carol")
+        await world.kill("ruth")
+        ruth = await world.start("ruth")
+        assert [row["text"] for row in (await ruth.thread(question))["notices"]] == ["tea?", "tea!"]
+        alice = await world.start("alice")
+        await world.until("alice hears of it", partial(told, alice, "tea!"))
+
+
+@trio_test
+async def test_a_blocked_stranger_is_not_heard(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_off_from_the_dht(monkeypatch)
+    async with open_world() as world:
+        _ruth, question = await alice_asks(world)
+        carol = await world.start("carol", "ruth")
+        await reads_of(world, "carol", "alice", question)
+        await carol.post("tea!", reply_to=question)
+        await until_kept(world, "ruth", 1)
+        await world.kill("carol")
+        alice = await world.start("alice")
+        await alice.block(person("carol").address)
+        await trio.sleep(60)
+        assert await told(alice)
+        assert len((await alice.thread(question))["notices"]) == 1
