@@ -142,6 +142,26 @@ class Holdings:
         standing = self.standing(device)
         return 0 if standing is None or self.is_frozen(device) else standing.seq
 
+    def lacked(self, identity: IdentityHash) -> dict[DeviceKey, list[tuple[int, int]]]:
+        """The numbers that an identity's logs are known to have, and that are not here, as (first, last): a device has
+        written an entry, which names its identity; all below one that is here; and all up to a retirement."""
+        known = self.identities.get(identity)
+        found = {}
+        for device, each in known.devices.items() if known is not None else ():
+            ranges = [] if self.is_frozen(device) else self._unheld(device, each.seq if each.retired else 1)
+            if ranges:
+                found[device] = ranges
+        return found
+
+    def _unheld(self, device: DeviceKey, end: int) -> list[tuple[int, int]]:
+        """What is not here of a log's numbers up to `end`, and of those below ours."""
+        state, ranges, first = self.logs.get(device), [], 1
+        for span in state.spans if state is not None else ():
+            if first < span.low:
+                ranges.append((first, span.low - 1))
+            first = span.high + 1
+        return ranges if end < first else [*ranges, (first, end)]
+
     def standing(self, device: DeviceKey) -> Standing | None:
         owner = self.owners.get(device)
         identity = self.identities.get(owner) if owner is not None else None

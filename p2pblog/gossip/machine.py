@@ -278,6 +278,8 @@ class Gossip:
     def _on_stored(self, event: Stored, now: float) -> list[Effect]:
         if event.batch.identity in self.holdings.blocked:
             return self._on_unwanted(event.source, event.state.device)
+        if event.state.device in self.holdings.lacked(event.batch.identity):
+            self.sharing.note(event.batch.identity)  # it may be wanting no more
         self.holdings.take(event.state)
         effects: list[Effect] = []
         if event.batch.identity == self.holdings.own and (event.source is not None or not event.live):

@@ -99,6 +99,9 @@ DIAL_IN_CRASH_S = 0.5
 """How long a dial may take after a crash, when most of those we know are gone: two slow round trips."""
 COVER_TWICE = 2
 """Links wished for each followed identity."""
+COVER_WANTING = 8
+"""The same where those that there are lack entries which are known to exist (a guess: who has lost a disk finds one
+among so many who has not; a log that is lost for good costs no more than that)."""
 
 
 @dataclass(slots=True)
@@ -168,6 +171,8 @@ class Membership:
     _pause_until: float = 0.0
     _has_followers: bool = False
     """Whether somebody was said to hold our own log: then it is to be covered, too. A newcomer's own is nowhere."""
+    _wanting: dict[IdentityHash, None] = field(default_factory=dict)
+    """Feeds that links lead to, and whose holders were searched all the same: for what those links lack."""
     _visit_at: float = 0.0
     _visit_wait_s: float = VISIT_EVERY_S
 
@@ -188,6 +193,9 @@ class Membership:
                 known.not_before = min(known.not_before, now)
                 if len(known.holds) > HOLDS_MAX:
                     del known.holds[next(iter(known.holds))]
+        if identity is not None and self.sharing.cover(identity) and self.sharing.is_wanting(identity):
+            self._wanting[identity] = None
+            self.sharing.note(identity)
         return self._dial(now)
 
     def _know(self, endpoint: Endpoint) -> Known:
@@ -515,12 +523,20 @@ class Membership:
         few &= followed.keys()
         for identity in followed if as_of < 0 else self.sharing.changed_since(as_of):
             is_wished_for = identity in followed and (self._has_followers or identity != self.holdings.own)
-            if is_wished_for and self.sharing.cover(identity, unasked=True) < COVER_TWICE:
+            if is_wished_for and self._is_poorly_covered(identity):
                 few.add(identity)
             else:
                 few.discard(identity)
         self._uncovered = self.sharing.changes, few
         return few
+
+    def _is_poorly_covered(self, identity: IdentityHash) -> bool:
+        """A feed of which something is wanting has few links only once a search has named holders: for a moment it is
+        so with each new link, before its clocks have come."""
+        if identity in self._wanting and not self.sharing.is_wanting(identity):
+            del self._wanting[identity]
+        wished = COVER_WANTING if identity in self._wanting else COVER_TWICE
+        return self.sharing.cover(identity, unasked=True) < wished
 
 
 def outranks(own: NodeKey, peer: NodeKey, is_dialed: bool, was_dialed: bool, stood_s: float) -> bool:

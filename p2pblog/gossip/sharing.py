@@ -177,6 +177,15 @@ class Sharing:
         """How many links lead to an identity. `unasked`: without those that may only relay it for us."""
         return len(self.leading(identity, unasked))
 
+    def is_wanting(self, identity: IdentityHash) -> bool:
+        """Whether there are entries of an identity of which we only know that they exist: nobody who shares it with us
+        tells of them, so others must be asked."""
+        sessions = [session for session in self.sharing(identity) if identity not in session.unkept]
+        return any(
+            not any(_has_some(session.clocks.get(device), ranges) for session in sessions)
+            for device, ranges in self.holdings.lacked(identity).items()
+        )
+
     def leading(self, identity: IdentityHash, unasked: bool = False) -> list[Session]:
         """The links that lead near this identity's author or, while there is no way to the author, that tell of
         entries; a link that shares it and has nothing, or does not give what it has, leads nowhere."""
@@ -547,6 +556,13 @@ def tells(session: Session, devices: list[DeviceKey]) -> bool:
         if held is not None and held.high:
             return True
     return False
+
+
+def _has_some(clock: Clock | None, ranges: list[tuple[int, int]]) -> bool:
+    """Whether any of these numbers are told."""
+    return clock is not None and any(
+        low <= last and first <= high for low, high in clock.spans for first, last in ranges
+    )
 
 
 def identity_of(wire: bytes) -> IdentityHash:

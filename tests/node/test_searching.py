@@ -25,9 +25,11 @@ from p2pblog.gossip.events import Candidates, Learned
 from p2pblog.rendezvous import events as ev
 from p2pblog.rendezvous.machine import (
     LINKS_SETTLE_S,
+    LOOK_EVERY_S,
     LOST_AGAIN_S,
     SEARCH_FIRST_S,
     SEARCH_MAX_S,
+    SEARCH_WANTING_MAX_S,
     WORKERS_MAX,
 )
 
@@ -299,3 +301,26 @@ def test_a_clock_that_rounds_does_not_make_it_spin() -> None:
     desk.now = int(desk.alarm * 1e6) / 1e6
     assert desk.now < desk.alarm
     assert looked_for(desk.feed(ev.Woken())) == [person("bob").hash]
+
+
+def test_a_feed_whose_links_lack_what_is_known_to_exist_is_looked_for_ever_more_seldom() -> None:
+    """Bob began a second log, of which nobody who is linked has anything; it may be on its way, or lost for good."""
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.hold(bob)
+    desk.cover(bob)
+    desk.open()
+    assert looked_for(desk.sleep(60)) == []
+    bob.add_device("second")
+    desk.holdings.learn(bob.identity)
+    begun = desk.now
+    waits: list[float] = []
+    while not waits or waits[-1] < SEARCH_WANTING_MAX_S - LOOK_EVERY_S:
+        while bob.hash not in looked_for(desk.sleep(1)):
+            assert desk.now - begun <= SEARCH_WANTING_MAX_S + LOOK_EVERY_S
+        waits.append(desk.now - begun)
+        begun = desk.now
+        desk.feed(ev.Found(ev.Replicas(bob.hash), crowd(bob, "one")))
+    assert waits[0] <= LOOK_EVERY_S + SEARCH_FIRST_S
+    assert waits[1:5] == pytest.approx([5, 10, 20, 40], abs=1)
+    assert waits[-2:] == pytest.approx([5 * 2**12, SEARCH_WANTING_MAX_S], rel=0.01)
