@@ -139,6 +139,10 @@ POINTED_EVERY_S = 600.0
 """How often a node looks for answers to its person: one look-up, and two more for each that is new."""
 POINTED_EACH_MAX = 16
 """Of those, how many it follows each time: a hundred in an hour; a full target is through after eight turns."""
+POINTED_CROWDED = 96
+"""Pointers at our identity from which on answers may find no room there; then it is looked at our notices too."""
+POINTED_NOTICES = 4
+"""Of those, the newest: what people answer."""
 UNPOINTED_MAX = 256
 """Own entries that are looked through for pointers not published yet, the newest: a week without a network."""
 POINTERS_AT_ONCE = 32
@@ -297,6 +301,16 @@ OFFER_EVERY_S = 5.0
 """How often it is looked whether somebody for whom something waits has come."""
 OFFER_LIFETIME_MS = 30 * 24 * 3600 * 1000
 """How long something waits on disk: as long as a pointer to it."""
+OFFER_VISIT_EVERY_S = 30.0
+"""How often one of those is visited whom no link leads to: one look-up and OFFER_VISITED dials."""
+OFFER_VISITED = 2
+"""Nodes visited for one person in one go."""
+OFFER_VISIT_S = 15.0
+"""How long a visit lasts: two looks for whom something waits, and time to fetch it."""
+OFFER_VISIT_AGAIN_S = 3600.0
+"""When somebody is visited again of whom nobody was met, and after twice as long each time."""
+OFFER_VISITS_MAX = 4
+"""How often that is tried in one run of a node: over a day's half."""
 OFFERS_PER_AUTHOR_MAX = 8
 """Entries of one author that wait here, as many as a target's shelf in the DHT has of him; then his oldest goes."""
 OFFERS_OF_OWN_MAX = 64

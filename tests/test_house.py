@@ -36,7 +36,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "store.*", "transport.*",
         },
     ),
-    ("node", {"author", "cases", "cases.*", "node", "rendezvous.driver", "rendezvous.pointed"}),
+    ("node", {"author", "cases", "cases.*", "node", "rendezvous.driver", "rendezvous.pointed", "rendezvous.visiting"}),
     ("control", {"control.server", "control.client"}),
     ("daemon and simulator", {"daemon", "restoring", "sim.*", "sim"}),
     ("command line", {"cli", "commands", "commands.*", "pages", "pages.*", "session", "__main__"}),

@@ -39,6 +39,15 @@ def pointed_until(payload: Payload, target: bytes, time_ms: int, now_ms: int) ->
     return min(until_ms, time_ms + NOTICE_LIFETIME_MS) if target in groups_among(payload) else until_ms
 
 
+def people_of(payload: Payload, own: IdentityHash) -> tuple[IdentityHash, ...]:
+    """Those of the targets that are people."""
+    if not isinstance(payload, Note):
+        return ()
+    refs = [payload.reply_to, None if payload.quote is None else payload.quote.of]
+    named = [*(ref.identity for ref in refs if ref is not None), *mentions_of(payload.text)]
+    return tuple(identity for identity in dict.fromkeys(named) if identity != own)
+
+
 def _named(note: Note) -> list[bytes]:
     refs = [note.reply_to, None if note.quote is None else note.quote.of]
     referred = [target for ref in refs if ref is not None for target in (ref.id, ref.identity)]

@@ -56,7 +56,7 @@ from p2pblog.gossip.events import (
 from p2pblog.gossip.keeper import Keeper, Writing, weight
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.membership import DIAL_TIMEOUT_S, LINKS_MAX, outranks
-from p2pblog.gossip.messages import Decoder, Encoder, Found
+from p2pblog.gossip.messages import Bye, Decoder, Encoder, Found
 from p2pblog.gossip.sharing import Session
 from p2pblog.store import Store
 from p2pblog.store.blobs import Blobs, MemoryBlobs
@@ -212,6 +212,11 @@ class Driver:
                     return session
                 await self.links_changed.wait()
         raise TimedOut(f"nobody answered at {endpoint} in time")
+
+    def hang_up(self, peer: NodeKey) -> None:
+        """End a link in peace."""
+        self._perform(Send(peer, Bye()))
+        self._perform(Close(peer))
 
     # --- effects ---
 

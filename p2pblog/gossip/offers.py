@@ -47,7 +47,7 @@ from p2pblog.core import payload
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, IdentityHash, NodeKey
 from p2pblog.core.payload import Note, Ref
-from p2pblog.core.pointing import groups_among, targets_of
+from p2pblog.core.pointing import groups_among, people_of, targets_of
 from p2pblog.errors import BadMessage, Flooded
 from p2pblog.gossip.events import Effect, KeepOffer, OfferDue, Send, SetTimer, StoreStray
 from p2pblog.gossip.messages import Fetch, Found
@@ -72,6 +72,8 @@ class Waiting:
     source: NodeKey | None = None
     kept: bool = False
     told: set[NodeKey] = field(default_factory=set)
+    heard: set[bytes] = field(default_factory=set)
+    """The targets for whose sake somebody was told, or that have it anyway."""
     copies: Counter[bytes] = field(default_factory=Counter)
 
     @property
@@ -350,6 +352,7 @@ class Offers:
             room -= 1
             self.said[session.peer].room -= 1
             waiting.told.add(session.peer)
+            waiting.heard.add(target)
             if session.near.get(IdentityHash(target)) != 0:
                 waiting.copies[target] += 1
             news.setdefault((target, max(0, waiting.hops_left)), []).append(waiting.found.ref)
@@ -368,6 +371,7 @@ class Offers:
             identity = IdentityHash(target)
             is_own_node = session.near.get(identity) == 0
             if is_own_node and waiting.author == own and own in session.shared:
+                waiting.heard.add(target)
                 continue  # who follows us has it from our log
             if not is_own_node and (waiting.hops_left < 0 or waiting.copies[target] >= OFFER_COPIES):
                 continue
@@ -376,6 +380,16 @@ class Offers:
             if cares[target]:
                 return target
         return None
+
+    def unheard(self) -> list[IdentityHash]:
+        """To whom the person has said something and no link leads, nor to a replica of theirs; the last first."""
+        own = self.sharing.holdings.own
+        people: dict[IdentityHash, None] = {}
+        for waiting in reversed(self.waiting.values()):
+            if waiting.author == own and waiting.found.payload is not None:
+                meant = people_of(payload.decode(waiting.found.payload), own)
+                people.update(dict.fromkeys(person for person in meant if person not in waiting.heard))
+        return list(people)
 
     def on_fetch(self, session: Session, message: Fetch) -> list[Effect]:
         """Give what we offered; the caller has seen that it waits here."""

@@ -47,6 +47,7 @@ from p2pblog.rendezvous.machine import Rendezvous
 from p2pblog.rendezvous.pointed import Pointed
 from p2pblog.rendezvous.reader import keep_pointed, load_own, load_unpointed
 from p2pblog.rendezvous.single import entry_in
+from p2pblog.rendezvous.visiting import Visiting
 from p2pblog.store import KnownPeer, Store
 
 log = logging.getLogger("p2pblog.rendezvous")
@@ -78,6 +79,7 @@ class Meeting:
         self._on_own_heads = on_own_heads
         self._finds = trio.CapacityLimiter(FINDS_MAX)
         self._pointed = Pointed(self._look_up, lambda: self._directory.size > 0, store, driver, wall_ms)
+        self._visiting = Visiting(self._look_up, driver)
         self._wake_at = float("inf")
         self._wake_set = Signal()
         self._nursery: trio.Nursery | None = None
@@ -95,6 +97,7 @@ class Meeting:
                 nursery.start_soon(self._keep_time)
                 nursery.start_soon(self._watch_links)
                 nursery.start_soon(self._pointed.keep_looking)
+                nursery.start_soon(self._visiting.keep_visiting)
                 await self._until_compared()
                 self.feed(OwnLogCompared())
                 await trio.sleep_forever()

@@ -7,13 +7,21 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
-from p2pblog.config import POINTED_AGAIN_MS, POINTED_EACH_MAX, POINTED_EVERY_S, POINTED_S, POINTED_VAIN_MAX
+from p2pblog.config import (
+    POINTED_AGAIN_MS,
+    POINTED_CROWDED,
+    POINTED_EACH_MAX,
+    POINTED_EVERY_S,
+    POINTED_NOTICES,
+    POINTED_S,
+    POINTED_VAIN_MAX,
+)
 from p2pblog.core.logs import Located
 from p2pblog.dht.records import DhtKey, Pointer, Record, head_key, notice_key, pointer_key
 from p2pblog.errors import StoreError
 from p2pblog.gossip.driver import Driver
 from p2pblog.rendezvous.single import in_turn, pointed_in
-from p2pblog.store import Store
+from p2pblog.store import Store, TimelineQuery
 
 log = logging.getLogger("p2pblog.rendezvous")
 
@@ -36,6 +44,8 @@ class Pointed:
         self._driver = driver
         self._wall_ms = wall_ms
         self._met = trio.Event()
+        self._told = 0
+        """How many pointers the last look at our identity found."""
         self._vain: dict[Pointer, int] = {}
         """When each pointer that led to nothing may be followed again."""
 
@@ -56,6 +66,8 @@ class Pointed:
         with trio.move_on_after(POINTED_S):
             told = await self._look_up(pointer_key(target))
             pointers = [record for record in told if isinstance(record, Pointer) and record.target == target]
+            if target == self._driver.machine.holdings.own:
+                self._told = len(pointers)
             worthy = await self._worth_following(in_turn(pointers), limit)
             async with trio.open_nursery() as nursery:
                 for pointer in worthy:
@@ -105,8 +117,19 @@ class Pointed:
         await self._met.wait()
         while True:
             try:
-                for located in await self.find(self._driver.machine.holdings.own, POINTED_EACH_MAX):
-                    self._driver.take_stray(located)
+                await self._look()
             except StoreError as error:
                 log.error("what others say to us was not looked for: %s", error)
             await trio.sleep(POINTED_EVERY_S)
+
+    async def _look(self) -> None:
+        """Where many answer, there is no room for more under our identity, but under our notices there is."""
+        own = self._driver.machine.holdings.own
+        await self._take(own)
+        if self._told >= POINTED_CROWDED:
+            for row in await self._store.timeline(TimelineQuery(POINTED_NOTICES, identities=(own,))):
+                await self._take(row.id)
+
+    async def _take(self, target: bytes) -> None:
+        for located in await self.find(target, POINTED_EACH_MAX):
+            self._driver.take_stray(located)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import trio
@@ -11,8 +12,13 @@ from pointer_scenes import cut_off_from_the_dht, reads_of, told
 from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
+from p2pblog.config import OFFER_VISIT_AGAIN_S, OFFER_VISIT_EVERY_S, OFFER_VISIT_S, OFFER_VISITS_MAX
+from p2pblog.core.address import Endpoint
+from p2pblog.core.keys import NodeKey
 from p2pblog.gossip.offers import Offers
+from p2pblog.gossip.sharing import Session
 from p2pblog.node import Node
+from p2pblog.rendezvous import visiting
 
 
 @pytest.fixture
@@ -96,3 +102,53 @@ async def test_a_blocked_stranger_is_not_heard(autojump_clock: MockClock, monkey
         await trio.sleep(60)
         assert await told(alice)
         assert len((await alice.thread(question))["notices"]) == 1
+
+
+@trio_test
+async def test_a_replica_is_visited_where_no_link_leads_to_one(autojump_clock: MockClock) -> None:
+    """Carol knows ruth from the DHT alone: they are not linked, and pointers lead to nobody who looks for them."""
+    async with open_world() as world:
+        ruth, _question = await alice_asks(world)
+        carol = await world.start("carol")
+        await ruth._meeting.meet([world.home("carol").endpoint])
+        await trio.sleep(30)  # ruth announces herself
+        assert await carol.peers() == [] == await ruth.peers()
+        await carol.post(f"@{person('alice').address} hello")
+        await until_kept(world, "ruth", 1)
+        assert len(await carol.peers()) == 1  # links are few, so she keeps this one
+        assert carol._driver.machine.offers.unheard() == []
+
+
+@trio_test
+async def test_a_visit_ends_where_links_are_enough_and_is_seldom_tried_again(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visiting, "LINKS_ENOUGH", 0)
+    monkeypatch.setattr(Offers, "_offer_to", lambda offers, session, now: [])  # nothing is ever told
+    async with open_world() as world:
+        ruth, _question = await alice_asks(world)
+        carol = await world.start("carol")
+        await ruth._meeting.meet([world.home("carol").endpoint])
+        await trio.sleep(30)
+        calls: list[tuple[Endpoint, float]] = []
+        ended: list[NodeKey] = []
+        connect, hang_up = carol._driver.connect, carol._driver.hang_up
+
+        async def counted(endpoint: Endpoint) -> Session:
+            calls.append((endpoint, trio.current_time()))
+            return await connect(endpoint)
+
+        def hung_up(peer: NodeKey) -> None:
+            ended.append(peer)
+            hang_up(peer)
+
+        monkeypatch.setattr(carol._driver, "connect", counted)
+        monkeypatch.setattr(carol._driver, "hang_up", hung_up)
+        await carol.post(f"@{person('alice').address} hello")
+        await trio.sleep(2 * OFFER_VISIT_EVERY_S + OFFER_VISIT_S)
+        assert {endpoint for endpoint, _at in calls} == {world.home(name).endpoint for name in ("ruth", "alice")}
+        assert [peer.hex() for peer in ended] == [world.home("ruth").keyring.node.public.hex()]
+        await trio.sleep(24 * 3600)  # ruth is dialed again since links are few, but alice is away
+        tried = [at for endpoint, at in calls if endpoint == world.home("alice").endpoint]
+        assert [round((later - first) / OFFER_VISIT_AGAIN_S) for first, later in pairwise(tried)] == [1, 2, 4]
+        assert len(tried) == OFFER_VISITS_MAX

@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 import trio
-from builders import NOON, Person, person
+from builders import NOON, Person, key_pair, person
 from pointer_scenes import heard, reads_of, told
 from rendezvous_scenes import head_of
 from trio.testing import MockClock, trio_test
 from worlds import open_world
 
-from p2pblog.config import POINTED_EVERY_S, POINTER_LIFETIME_MS
+from p2pblog.config import POINTED_CROWDED, POINTED_EVERY_S, POINTER_LIFETIME_MS
+from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Located
-from p2pblog.dht.records import Notice, Pointer, Record, notice_record, sign_pointer
+from p2pblog.dht.records import Notice, Pointer, Record, notice_record, pointer_key, sign_pointer
 from p2pblog.gossip.offers import Offers
 from p2pblog.rendezvous.single import in_turn, pointed_in
 
@@ -194,3 +195,31 @@ async def test_a_conversation_is_fetched_with_the_answers_of_strangers(autojump_
         fetched = await bob.thread(answer, fetch=True)
         assert [row["text"] for row in fetched["notices"]] == ["tea?", "tea!", "with milk"]
         assert [row["text"] for row in await bob.timeline()] == ["tea?"]
+
+
+@pytest.mark.parametrize("count", [POINTED_CROWDED - 1, POINTED_CROWDED])
+@trio_test
+async def test_where_many_answer_it_is_looked_at_the_notices_too(
+    count: int, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        await world.start("dave")
+        alice, target = await world.start("alice", "dave"), person("alice").hash
+        question = EntryId(bytes.fromhex((await alice.post("tea?"))["id"]))
+        await trio.sleep(30)
+        until_ms = world.wall_ms() + POINTER_LIFETIME_MS
+        crowd = [key_pair(f"one of many {number}") for number in range(count)]
+        signed = [sign_pointer(each, target, target, 2, until_ms) for each in crowd]
+        await world.home("dave").node._meeting._directory.publish(signed)
+        looked: list[bytes] = []
+        pointed = alice._meeting._pointed
+        look_up = pointed._look_up
+
+        async def counted(key: Any) -> Any:
+            looked.append(key)
+            return await look_up(key)
+
+        monkeypatch.setattr(pointed, "_look_up", counted)
+        await trio.sleep(POINTED_EVERY_S)
+        assert looked.count(pointer_key(target)) == 1
+        assert looked.count(pointer_key(question)) == (count >= POINTED_CROWDED)
