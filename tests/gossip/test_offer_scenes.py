@@ -489,3 +489,18 @@ def test_what_is_kept_reads_back(scene: Scene) -> None:
     assert done(keeper.write([ev.KeepOffer(entry.id)]))[1] == []
     assert done(ruth.store.settings("offer.")) == {}
     assert isinstance(ruth.machine.offers.sharing, Sharing)
+
+
+def test_nobody_hears_of_it_before_it_is_on_disk(scene: Scene) -> None:
+    liar, ruth = Liar(scene), scene.parties["ruth"]
+    assert isinstance(ruth, Table)
+    other = scene.puppet("other")
+    other.greet("ruth", ALICE, version=3)
+    (entry,) = liar.mentions()
+    ruth._keep = lambda effect: None  # type: ignore[method-assign, assignment]  # the disk is slow
+    liar.offers(entry)
+    scene.run(2 * OFFER_EVERY_S - 1)
+    assert liar.waiting == [entry.id] and other.told(Offer) == []
+    ruth.feed(ev.OfferKept(entry.id))
+    scene.run(0.1)
+    assert len(other.told(Offer)) == 1

@@ -168,6 +168,7 @@ async def test_nobody_hears_of_who_is_blocked_and_all_is_looked_for_again_later(
         )
         assert within > 30
         await trio.sleep(2 * POINTED_EVERY_S)
+        assert await alice._meeting.find_pointed(person("alice").hash, 9) == []
         assert await heard(alice) == [f"@{person('alice').address} hi"]
 
 
