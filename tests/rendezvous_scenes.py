@@ -44,7 +44,7 @@ class Desk:
         self.sharing = Sharing(NodeKey(self.node.public), self.holdings)
         self.machine = Rendezvous(self.node, lambda: self.device, self.holdings, self.sharing, HOME)
         self.now, self.now_ms, self.alarm, self.alarms = 0.0, NOON, float("inf"), 0
-        self.pointed, self.unreadable, self.is_broken = 0, set[EntryId](), False
+        self.pointed, self.looks, self.unreadable, self.is_broken = 0, 0, set[EntryId](), False
         self.holdings.interests = dict.fromkeys([self.alice.hash, *(person(name).hash for name in follows)])
         self.hold(self.alice)
         self.cover(self.alice)
@@ -82,9 +82,10 @@ class Desk:
         return done
 
     def _unpointed(self, load: ev.LoadUnpointed) -> ev.Unpointed:
+        self.looks += 1
         if self.is_broken:
             return ev.Unpointed(load.device, load.last, None)
-        first = max(load.done or self.pointed, load.last - UNPOINTED_MAX) + 1
+        first = max(load.done, self.pointed, load.last - UNPOINTED_MAX) + 1
         entries = tuple(self.alice.log.entries[first - 1 : load.last]) if load.device == self.alice.key else ()
         return ev.Unpointed(load.device, load.last, entries, frozenset(e.id for e in entries) - self.unreadable)
 

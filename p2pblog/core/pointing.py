@@ -27,12 +27,12 @@ def targets_of(payload: Payload, own: IdentityHash) -> tuple[bytes, ...]:
     return tuple(targets)[:POINTER_TARGETS_MAX]
 
 
-def groups_among(payload: Payload) -> frozenset[bytes]:
+def groups_among(payload: Payload | None) -> frozenset[bytes]:
     """Those of the targets of an entry that are groups."""
     return frozenset(map(group_id, groups_of(payload.text))) if isinstance(payload, Note) else frozenset()
 
 
-def pointed_until(payload: Payload, target: bytes, time_ms: int, now_ms: int) -> int:
+def pointed_until(payload: Payload | None, target: bytes, time_ms: int, now_ms: int) -> int:
     """When a pointer expires that an entry of that time has published now. At a group it lives no longer than the
     entry's own record, for nobody finds the notice without: the room is for those who say something later."""
     until_ms = now_ms + POINTER_LIFETIME_MS

@@ -306,6 +306,7 @@ class Rendezvous:
         if event.device != self._device().public:  # the log was left meanwhile
             self._own.due_ms = 0
             return self._end_publishing(is_taken=True)
+        self._pointing.saw(event.device, event.entries)
         records = self._own_records(event.device, event.entries, event.readable)
         return [PublishRecords(OwnLog(), records)] if records else self._end_publishing(is_taken=True)
 

@@ -7,7 +7,7 @@ elsewhere, as whole archives are, has none. Pointers that nobody takes are offer
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from p2pblog.config import POINTER_LIFETIME_MS, POINTERS_AT_ONCE, POINTING_TRIES_MAX
@@ -45,6 +45,17 @@ class Pointing:
         self.is_busy = True
         return [LoadUnpointed(device, done, high)]
 
+    def saw(self, device: DeviceKey, entries: Sequence[Entry]) -> None:
+        """What has just been published: that most of it points nowhere is seen without another look into the store."""
+        done = self._done(device)
+        if self.is_busy or (done == 0 and entries and entries[0].seq > 1):
+            return
+        for entry in entries:
+            if entry.seq == done + 1 and not self._targets(entry):
+                done = entry.seq
+        if done:
+            self.pointed = device, done
+
     def _done(self, device: DeviceKey) -> int:
         return self.pointed[1] if self.pointed is not None and self.pointed[0] == device else 0
 
@@ -70,13 +81,18 @@ class Pointing:
         return [PublishRecords(OwnPointers(event.device, last), tuple(records))]
 
     def _pointers(self, pair: KeyPair, entry: Entry, readable: frozenset[EntryId], now_ms: int) -> list[Record]:
-        if entry.payload is None or entry.id not in readable or entry.time_ms + POINTER_LIFETIME_MS <= now_ms:
+        if entry.id not in readable or entry.time_ms + POINTER_LIFETIME_MS <= now_ms:
             return []
-        said, own = payload.decode(entry.payload), self.holdings.own
-        if isinstance(said, Note) and said.imported_ms is not None:
-            return []
-        until = {target: pointed_until(said, target, entry.time_ms, now_ms) for target in targets_of(said, own)}
+        own, time_ms = self.holdings.own, entry.time_ms
+        said = None if entry.payload is None else payload.decode(entry.payload)
+        until = {target: pointed_until(said, target, time_ms, now_ms) for target in self._targets(entry)}
         return [sign_pointer(pair, target, own, entry.seq, at) for target, at in until.items() if now_ms < at]
+
+    def _targets(self, entry: Entry) -> tuple[bytes, ...]:
+        said = None if entry.payload is None else payload.decode(entry.payload)
+        if said is None or (isinstance(said, Note) and said.imported_ms is not None):
+            return ()
+        return targets_of(said, self.holdings.own)
 
     def on_published(self, offering: OwnPointers, is_taken: bool, now_ms: int) -> list[Effect]:
         """`is_taken`: somebody holds one of them. A full shelf refuses the others for good, and need not hold us up."""

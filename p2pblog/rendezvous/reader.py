@@ -22,7 +22,7 @@ async def load_own(store: Store, request: LoadOwn) -> OwnLoaded:
 
 async def load_unpointed(store: Store, request: LoadUnpointed) -> Unpointed:
     """The same of those for which no pointers were published. Raises StoreError."""
-    done = request.done or await _pointed(store, request.device)
+    done = max(request.done, await _pointed(store, request.device))
     first = max(done + 1, request.last - UNPOINTED_MAX + 1)
     if first > request.last:
         return Unpointed(request.device, request.last, ())

@@ -164,3 +164,21 @@ def test_a_failing_store_is_asked_again(desk: Desk) -> None:
     desk.is_broken = False
     assert of(desk.sleep(29), ev.PublishRecords) == []
     assert len(pointers(desk.sleep(61))) == 2
+
+
+def test_what_points_nowhere_costs_no_look_into_the_store(desk: Desk) -> None:
+    desk.alice.notes(3)
+    desk.hold(desk.alice)
+    assert begin(desk) == [] and desk.looks == 0
+    desk.alice.log.note("more")
+    answer(desk)
+    desk.alice.log.note("and more")
+    desk.hold(desk.alice)
+    later = published(desk, desk.feed(ev.StoredOf(desk.alice.hash)) + desk.sleep(COALESCE_S))
+    assert desk.looks == 1 and {pointer.seq for pointer in pointers(later)} == {6}
+    take(desk, later)
+    again = Desk()
+    again.alice.log.entries, again.pointed = desk.alice.log.entries, desk.pointed
+    again.alice.notes(9)
+    again.hold(again.alice)
+    assert begin(again) == [] and again.looks == 1  # more than it publishes, so it looks once
