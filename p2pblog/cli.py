@@ -35,6 +35,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "lists": ("list", "lists"),
     "groups": ("group", "groups"),
     "files": ("media",),
+    "settings": ("config",),
     "completing": ("completion",),
     "moving": ("export", "import"),
     "simulator": ("sim",),

@@ -339,6 +339,16 @@ OFFERS_TOLD_MAX = 64
 # --- files of notices -----------------------------------------------------------------------------------------------
 FILES_KEPT_BYTES_MAX = 1024 * 1024 * 1024
 """Files of others that a node keeps: a thousand photographs; the one used longest ago makes room. Own files stay."""
+STORE_BYTES_MIN = 10_000_000
+"""The least that `store.max` may be: an empty database and the newest of a hundred people."""
+STORE_BYTES_MAX = 1_000_000_000_000_000
+"""The most: a petabyte is as good as no cap, and sizes stay far from what 64 bits count."""
+ROOM_TO_SPARE = 10
+"""A store that has passed its cap is brought down by a tenth of it: room for some 600,000 notices of 2 GB."""
+ROOM_CHECK_S = 0.25
+"""How often at most it is looked whether what came has passed the cap: so much of history is some 3 MB."""
+ANSWERED_LATELY_MAX = 1_000
+"""Own entries that are looked at to see to whom one speaks: some months of them."""
 FILES_FETCHED_MAX = 16
 """Files being fetched at once: 4 notices full of pictures; further ones are refused until one is done."""
 FILE_QUESTIONS_MAX = 4

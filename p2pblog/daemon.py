@@ -41,6 +41,7 @@ from p2pblog.keyring import Keyring
 from p2pblog.node import Node
 from p2pblog.rendezvous.driver import Meeting
 from p2pblog.rendezvous.machine import Rendezvous
+from p2pblog.room import Room
 from p2pblog.store import OWN_IDENTITY, Loaded, Store
 from p2pblog.store.blobs import Blobs, DiskBlobs
 from p2pblog.store.sqlite import open_sqlite
@@ -339,7 +340,9 @@ class Parts:
         )
         follows = {follow.identity: follow for follow in loaded.follows}
         quiet = Quiet(own.inception.identity, store, follows, wall_ms, loaded)
-        self.node = Node(self.author, store, self.driver, self.meeting, follows, place, wall_ms, quiet)
+        identity, settings = own.inception.identity, loaded.settings
+        self.room = Room(identity, store, self.driver, follows, quiet.mute_of, settings)
+        self.node = Node(self.author, store, self.driver, self.meeting, follows, place, wall_ms, quiet, self.room)
 
     @asynccontextmanager
     async def at_work(self, bootstrap: Sequence[str] = ()) -> AsyncIterator[Node]:
@@ -351,6 +354,7 @@ class Parts:
             self.driver.feed(Candidates(tuple(self._known)))
             nursery.start_soon(self.meeting.run)
             nursery.start_soon(self.node.keep_groups)
+            nursery.start_soon(self.room.run)
             nursery.start_soon(self.meeting.meet, self._known)
             for contact in bootstrap:
                 nursery.start_soon(self._meet, contact)

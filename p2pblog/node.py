@@ -17,9 +17,10 @@ from p2pblog.cases.profiles import Profiles
 from p2pblog.cases.quieting import Quieting
 from p2pblog.cases.reading import Reading
 from p2pblog.cases.searching import Searching
+from p2pblog.cases.settings import Settings
 from p2pblog.cases.strangers import Strangers
 from p2pblog.cases.threads import Threads
-from p2pblog.control.api import PeerDocument, StatusDocument
+from p2pblog.control.api import PeerDocument, StatusDocument, StoreDocument
 from p2pblog.core import address
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Boost, Note
@@ -44,6 +45,7 @@ class Node(
     Threads,
     Searching,
     Notifying,
+    Settings,
     Moving,
 ):
     """Implements `control.api.NodeApi` over the machines, the store and the DHT."""
@@ -51,6 +53,7 @@ class Node(
     async def status(self) -> StatusDocument:
         own = self._author.identity_hash
         name, _bio = await self._store.profile(own)
+        full = await self._room.fullness()
         return StatusDocument(
             address=address.spell(own),
             name=name or None,
@@ -62,6 +65,7 @@ class Node(
             entries=await self._store.entry_count(),
             uptime_s=max(0, self._wall_ms() - self._started_ms) // 1000,
             version=__version__,
+            store=StoreDocument(used=full.used, max=self._room.store_max, pruned=full.pruned),
             pending=[address.spell(identity) for identity in self._follows if self._is_searching(identity)],
         )
 
@@ -97,6 +101,7 @@ class Node(
 
     def on_stored(self, batch: Batch, live: bool) -> None:
         """Tell who watches, publish what is ours, and look for what a boost refers to."""
+        self._room.on_stored()
         if batch.identity != self._author.identity_hash and batch.identity not in self._follows:
             return
         self._meeting.on_stored(batch)

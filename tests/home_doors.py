@@ -30,7 +30,7 @@ from p2pblog.cases.uploads import Uploads
 from p2pblog.cases.writing import Writing
 from p2pblog.commands import files
 from p2pblog.config import Home
-from p2pblog.control import client, server, words
+from p2pblog.control import client, server, settings, words
 from p2pblog.control.routes import ROUTES, Argument
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import KeyPair
@@ -162,6 +162,8 @@ def _typed() -> dict[str, Door]:
         "choice typed": typed(words.check_choice, "2", " 17"),
         "words typed": typed(words.check_words, "Stra\u00dfe, e\u0301t\u00e9 \u4e2d"),
         "time of a mute typed": typed(words.check_duration, "30m", "12h", " 7D "),
+        "size typed": typed(settings.check_size, "2GB", "1.5 GiB", "none"),
+        "key of a setting typed": typed(settings.check_key, "store.max", "FILES.max"),
         "budget typed": typed(words.check_budget, "3/day", "none", "20/ week"),
         "query typed": typed(lambda text: words.check_query(text, NOON), query, "until:1h \U0001f600*", "-from:x #a"),
         "name of a file typed": typed(lambda text: files._read(f"{SCRATCH}/{text}"), _typed_file(), "../x", "."),

@@ -182,8 +182,10 @@ EXCUSED = {
     "gossip.keeper:_read_offer": "what we packed ourselves, in our own database; what was read from a link within it",
     "gossip.keeper:kept_offers": "names and values that we spelled ourselves, in our own database",
     "pages.people:invite_page": "the link that our daemon made",
+    "room:_read": "a number that we wrote ourselves, in our own database",
     "sim.checkers.delivery:_read": "what a simulated node holds",
     "sim.liars:Conspiracy.forgery": "a record of the simulation's own",
+    "store.sql_room:was_pruned": "digits that control.words has checked",
     "store.sql_read:_read_chain": "what we packed ourselves, in our own database",
 }
 """Readers to which nothing comes from outside, or nothing unchecked, and why."""

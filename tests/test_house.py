@@ -22,9 +22,9 @@ LAYERS: list[tuple[str, set[str]]] = [
     (
         "pure machines, interfaces and the keys on disk",
         {
-            "control", "control.api", "control.routes", "control.words",
+            "control", "control.api", "control.routes", "control.settings", "control.words",
             "dht", "dht.contacts", "dht.guard", "dht.kinds", "dht.lookup",
-            "dht.records", "dht.shelf", "gossip.*", "installation", "keyring", "pen", "pictures",
+            "dht.records", "dht.shelf", "gossip.*", "installation", "keyring", "pen", "pictures", "pruning",
             "rendezvous.*", "store", "store.meaning", "store.spans",
             "store.stretch", "transport", "transport.framing", "transport.handshake", "transport.lobby",
         },
@@ -36,7 +36,13 @@ LAYERS: list[tuple[str, set[str]]] = [
             "store.*", "transport.*",
         },
     ),
-    ("node", {"author", "cases", "cases.*", "node", "rendezvous.driver", "rendezvous.pointed", "rendezvous.visiting"}),
+    (
+        "node",
+        {
+            "author", "cases", "cases.*", "node", "rendezvous.driver", "rendezvous.pointed", "rendezvous.visiting",
+            "room",
+        },
+    ),
     ("control", {"control.server", "control.client"}),
     ("daemon and simulator", {"daemon", "restoring", "sim.*", "sim"}),
     ("command line", {"cli", "commands", "commands.*", "pages", "pages.*", "session", "__main__"}),

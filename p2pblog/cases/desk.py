@@ -33,6 +33,7 @@ from p2pblog.core.timelines import Row
 from p2pblog.errors import BadAddress, Malformed, NotFound, UsageError
 from p2pblog.gossip.driver import Driver, Signal
 from p2pblog.rendezvous.driver import Meeting
+from p2pblog.room import Room
 from p2pblog.store import Follow, FollowRow, Store
 
 
@@ -57,6 +58,7 @@ class Desk:
         place: Place,
         wall_ms: Callable[[], int],
         quiet: Quiet,
+        room: Room,
     ) -> None:
         self._author = author
         self._store = store
@@ -66,6 +68,7 @@ class Desk:
         self._place = place
         self._wall_ms = wall_ms
         self._quiet = quiet
+        self._room = room
         self._started_ms = wall_ms()
         self._following = trio.Lock()
         self._reacting = trio.Lock()
@@ -103,6 +106,8 @@ class Desk:
     async def _find(self, prefix: str) -> EntryId:
         wanted = check_id(prefix)
         found = await self._store.find_ids(wanted)
+        if not found and await self._store.was_pruned(wanted):
+            raise NotFound("that was pruned to save room", hint="p2pblog config get store.max")
         if not found:
             raise NotFound("this node holds no such entry")
         if len(found) > 1:

@@ -121,6 +121,7 @@ class Files(Desk):
 
     def on_file_news(self, news: FileNews) -> None:
         """How far the driver has come."""
+        self._room.on_stored()
         fetching = self._fetching.get(news.file)
         if fetching is None:
             return

@@ -61,10 +61,13 @@ class People(Desk):
             raise UserError("you have blocked that address", hint="p2pblog unblock ADDRESS")
         if link.identity not in self._follows and len(self._follows) >= FOLLOWS_MAX:
             raise UserError(f"you follow {FOLLOWS_MAX} people already, which is as many as a node keeps up with")
+        is_new = link.identity not in self._follows
         await self._store.put_follow(follow)
         self._follows[link.identity] = follow
         self._quiet.on_changed()
         self._driver.feed(Interested(link.identity, follow.private))
+        if is_new:
+            await self._room.lift(link.identity)
         if link.peers:
             self._driver.feed(Candidates(link.peers, link.identity))
             await self._meeting.remember(link.peers)
@@ -107,6 +110,7 @@ class People(Desk):
             no_boosts=row.no_boosts,
             budget=row.budget,
             private=row.private,
+            pruned=row.pruned,
             lookalike=bearers.other(row.name, spelled),
         )
 

@@ -33,6 +33,7 @@ class Threads(Desk):
             root=None if found.root is None else found.root.hex(),
             notices=self._marked(found.notices),
             missing=found.missing,
+            pruned=found.pruned,
             strangers=await self._count_waiting(found),
         )
 

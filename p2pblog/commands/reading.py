@@ -47,7 +47,8 @@ def _known_with(
     # At home the one speaker who is not followed is oneself: only for the sake of others it is asked who that is.
     is_strange = len(unfollowed) > at_home or any(each["author"] in unfollowed for each in boosted.values())
     warnings = pages.name_warnings(shown, follows, _own(session) if is_strange else None)
-    return pages.Known(petnames, boosted, warnings)
+    pruned = {follow["address"]: follow["pruned"] for follow in follows}
+    return pages.Known(petnames, boosted, warnings, pruned)
 
 
 @lru_cache(1)
@@ -152,7 +153,8 @@ def timeline(
         if fetch and not session.json:
             session.tell(pages.fetching_page("in the DHT"))
         document = session.ask("timeline", limit=limit, before=before, fetch=fetch, **asked)
-        session.show(document, lambda: _timeline_page(session, document, before is not None, asked))
+        is_end = len(document) < limit
+        session.show(document, lambda: _timeline_page(session, document, before is not None, asked, is_end))
         return
     try:
         _follow_live(session, limit, asked)
@@ -173,7 +175,11 @@ def _show_strangers(session: Session, limit: int, before: str | None) -> None:
 
 
 def _timeline_page(
-    session: Session, notices: list[NoticeDocument], older: bool, asked: Mapping[str, str | None]
+    session: Session,
+    notices: list[NoticeDocument],
+    older: bool,
+    asked: Mapping[str, str | None],
+    is_end: bool = False,
 ) -> Page:
     header = [] if asked["group"] is None else _group_header(session, asked["group"])
     of_some = asked["author"] is not None or asked["of_list"] is not None
@@ -182,7 +188,11 @@ def _timeline_page(
         under = under if asked["group"] is None else f"!{asked['group']}"
         return [*header, *pages.empty_timeline_page(older, of_some, under, session.command)]
     known = _known(session, notices, at_home=not any(asked.values()))
-    return [*header, *pages.timeline_page(notices, now_ms(), session.columns, known)]
+    page = [*header, *pages.timeline_page(notices, now_ms(), session.columns, known)]
+    if not is_end or asked["tag"] is not None or asked["group"] is not None:
+        return page
+    whose = {notice["author"] for notice in notices} if of_some else known.pruned.keys()
+    return [*page, *pages.end_page(sum(known.pruned.get(address, 0) for address in whose))]
 
 
 def _group_header(session: Session, name: str) -> Page:
@@ -290,7 +300,7 @@ def thread(session: Session, notice: str, fetch: bool) -> None:
         document,
         lambda: [
             *pages.thread_page(document, now_ms(), session.columns, known),
-            *pages.gap_page(document["missing"], command),
+            *pages.gap_page(document["missing"], command, document["pruned"]),
             *pages.strangers_page(document["strangers"], f"{session.command} timeline --strangers"),
         ],
     )

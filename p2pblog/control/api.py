@@ -16,6 +16,23 @@ class IdDocument(TypedDict):
     uri: str
 
 
+class StoreDocument(TypedDict):
+    """`used`: bytes of the database and files; `max`: the cap, or null; `pruned`: how many entries went for it."""
+
+    used: int
+    max: int | None
+    pruned: int
+
+
+class SettingDocument(TypedDict):
+    """`value` and `default` are spelled as a person types them."""
+
+    key: str
+    value: str
+    default: str
+    caption: str
+
+
 class StatusDocument(TypedDict):
     address: str
     name: str | None
@@ -27,6 +44,7 @@ class StatusDocument(TypedDict):
     entries: int
     uptime_s: int
     version: str
+    store: StoreDocument
     pending: list[str]
 
 
@@ -69,6 +87,7 @@ class FollowDocument(TypedDict):
     no_boosts: bool
     budget: str | None
     private: bool
+    pruned: int
     lookalike: str | None
 
 
@@ -261,6 +280,7 @@ class ThreadDocument(TypedDict):
     root: str | None
     notices: list[NoticeDocument]
     missing: int
+    pruned: int
     strangers: int
 
 
@@ -478,6 +498,10 @@ class NodeApi(Protocol):
     async def unvouch(self, address: str) -> WrittenDocument: ...
     async def why(self, notice: str) -> WhyDocument: ...
     async def invite(self) -> InviteDocument: ...
+    async def config(self) -> list[SettingDocument]: ...
+    async def config_get(self, key: str) -> SettingDocument: ...
+    async def config_set(self, key: str, value: str) -> SettingDocument: ...
+    async def config_unset(self, key: str) -> SettingDocument: ...
     async def lists(self) -> list[ListDocument]: ...
     async def create_list(self, name: str) -> ListDocument: ...
     async def delete_list(self, name: str) -> ListDocument: ...

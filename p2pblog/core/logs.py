@@ -25,7 +25,8 @@ class Span:
 class LogState:
     """What we hold of one log: its spans in ascending order, disjoint and not adjacent, and the payloads we lack.
 
-    The last entry of each span carries a signature that we verified.
+    The last entry of each span carries a signature that we verified. `floor`: what was pruned to save room lies at or
+    below it; nothing there is wanted any more.
     """
 
     device: DeviceKey
@@ -33,6 +34,7 @@ class LogState:
     spans: tuple[Span, ...] = ()
     missing: tuple[int, ...] = ()
     fork: ForkProof | None = None
+    floor: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ from p2pblog.gossip.keeper import Keeper, Writing, weight
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.membership import DIAL_TIMEOUT_S, LINKS_MAX, outranks
 from p2pblog.gossip.messages import Bye, Decoder, Encoder, Found
+from p2pblog.gossip.room_events import LiftFloors, PruneLog
 from p2pblog.gossip.sharing import Session
 from p2pblog.store import Store
 from p2pblog.store.blobs import Blobs, MemoryBlobs
@@ -146,6 +147,8 @@ class Driver:
         self._write_signal = Signal()
         self._room_signal = Signal()
         self._nursery: trio.Nursery | None = None
+        self._asked: dict[int, tuple[trio.Event, list[Event]]] = {}
+        """Who waits for what, by the object's own number, to be written."""
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Accept, dial, keep time and store until cancelled; then remember what peers were told."""
@@ -184,6 +187,17 @@ class Driver:
         for effect in self.machine.strays.take(located):
             self._perform(effect)
         self.answers_changed.set()
+
+    async def carry_out(self, effect: PruneLog | LiftFloors) -> list[Event]:
+        """Have something written in its turn, and wait until it is: gives what followed from it."""
+        asked = trio.Event()
+        self._asked[id(effect)] = asked, []
+        self._perform(effect)
+        try:
+            await asked.wait()
+            return self._asked[id(effect)][1]
+        finally:
+            del self._asked[id(effect)]
 
     def is_awaited(self, entry: EntryId) -> bool:
         """Whether a peer owes us the answer to an `Ask`, or what one answered waits to be stored."""
@@ -419,14 +433,18 @@ class Driver:
     async def _write_some(self) -> None:
         """Store the next thing, or all the runs that wait in a row, and say so; what fails stays first in line."""
         done, outcome = await self._keeper.write(self._writings)
-        was_stray = isinstance(self._writings[0], StoreStray)
+        first = self._writings[0]
         self._done(done)
-        if was_stray:
+        if isinstance(first, StoreStray):
             self.answers_changed.set()
         for item in outcome:
             self.feed(item)
             if isinstance(item, Stored):
                 self._on_stored(item.batch, item.live)
+        if id(first) in self._asked:
+            asked, came = self._asked[id(first)]
+            came += outcome
+            asked.set()
 
     def _done(self, number: int) -> None:
         for _ in range(number):

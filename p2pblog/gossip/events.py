@@ -15,6 +15,7 @@ from p2pblog.core.media import FileHash, PieceTable
 from p2pblog.core.payload import Ref
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.messages import Found, Message
+from p2pblog.gossip.room_events import LiftFloors, Pruned, PruneLog, RoomChanged
 
 # --- events -----------------------------------------------------------------------------------------------------------
 
@@ -232,6 +233,8 @@ Event = (
     | Loaded
     | LoadedOne
     | Dropped
+    | Pruned
+    | RoomChanged
     | Interested
     | Uninterested
     | Blocked
@@ -570,6 +573,8 @@ Effect = (
     | StoreStray
     | DropLog
     | DropIfOther
+    | PruneLog
+    | LiftFloors
     | LoadRun
     | LoadOne
     | Dial

@@ -45,6 +45,8 @@ class Holdings:
     identities: dict[IdentityHash, Identity] = field(default_factory=dict)
     logs: dict[DeviceKey, LogState] = field(default_factory=dict)
     owners: dict[DeviceKey, IdentityHash] = field(default_factory=dict)
+    is_full: bool = False
+    """Whether the store is over its cap, so that no history is fetched."""
     _by_identity: dict[IdentityHash, dict[DeviceKey, None]] = field(default_factory=dict)
     _clocks: dict[IdentityHash, IdentityClock] = field(default_factory=dict)
     """The last clock told of each identity, so that all links keep one and the same."""
@@ -154,8 +156,9 @@ class Holdings:
         return found
 
     def _unheld(self, device: DeviceKey, end: int) -> list[tuple[int, int]]:
-        """What is not here of a log's numbers up to `end`, and of those below ours."""
-        state, ranges, first = self.logs.get(device), [], 1
+        """What is not here of a log's numbers up to `end`, and of those below ours; what was pruned is not lacked."""
+        state, ranges = self.logs.get(device), list[tuple[int, int]]()
+        first = 1 if state is None else state.floor + 1
         for span in state.spans if state is not None else ():
             if first < span.low:
                 ranges.append((first, span.low - 1))

@@ -48,6 +48,7 @@ from p2pblog.gossip.events import (
 )
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import Decoder, Encoder, Found
+from p2pblog.gossip.room_events import LiftFloors, Pruned, PruneLog
 from p2pblog.store import KnownPeer, Store
 from p2pblog.store import Loaded as LoadedStore
 from p2pblog.store.blobs import Blobs
@@ -73,6 +74,8 @@ Writing = (
     | StoreStray
     | DropLog
     | DropIfOther
+    | PruneLog
+    | LiftFloors
     | Remember
     | RememberPeer
     | RememberRelayed
@@ -174,6 +177,8 @@ class Keeper:
                 if held and held[0].id != entry:
                     await self._store.drop_log(device)
                     return [Dropped(device)]
+            case PruneLog() | LiftFloors():
+                return await self._write_room(writing)
             case Remember(peer, memory):
                 await self._remember(peer, memory)
             case RememberPeer(endpoint, node, failures):
@@ -189,6 +194,15 @@ class Keeper:
             case StoreRun():
                 raise AssertionError("runs are stored together")
         return []
+
+    async def _write_room(self, writing: PruneLog | LiftFloors) -> list[Event]:
+        if isinstance(writing, LiftFloors):
+            return [Pruned(state) for state in await self._store.lift_floors(writing.identity)]
+        try:
+            done = await self._store.prune(writing.device, writing.up_to, self._wall_ms())
+        except BadChain:  # the log was dropped while this waited
+            return []
+        return [Pruned(done.state, done.oldest_ms)]
 
     async def _write_file(self, writing: StoreTable | StorePiece) -> list[Event]:
         """A disk that does not take a file ends that search: notices are not to wait for it."""

@@ -98,6 +98,7 @@ from p2pblog.gossip.offer_messages import Offer
 from p2pblog.gossip.offers import Offers
 from p2pblog.gossip.relay import Relaying
 from p2pblog.gossip.replication import Replication
+from p2pblog.gossip.room_events import Pruned, RoomChanged
 from p2pblog.gossip.sharing import COMPARE_PING, Session, Sharing
 from p2pblog.gossip.strays import Strays
 
@@ -203,10 +204,24 @@ class Gossip:
                 return self.membership.on_candidates(endpoints, identity, now)
             case Ask(ref):
                 return self.strays.ask(ref)
-            case OfferKept(entry):
-                return self.offers.on_kept(entry, now)
+            case OfferKept() | Pruned() | RoomChanged():
+                return self._on_room(event, now)
             case _:
                 return self._on_file_event(event, now)
+
+    def _on_room(self, event: OfferKept | Pruned | RoomChanged, now: float) -> list[Effect]:
+        """Others hear that less of a log is held. What has waited for room, or is wanted again, is asked for."""
+        if isinstance(event, OfferKept):
+            return self.offers.on_kept(event.entry, now)
+        if isinstance(event, RoomChanged):
+            self.holdings.is_full = event.is_full
+            waiting = [] if event.is_full else sorted(self.holdings.logs)
+            return [effect for device in waiting for effect in self.replication.offer(device)]
+        state = event.state
+        self.holdings.take(state)
+        if not state.spans and state.fork is None:
+            self.holdings.forget_log(state.device)
+        return self.replication.tell_later(state.identity) + self.replication.offer(state.device)
 
     def _on_file_event(self, event: FetchFile | LoadedFile | FileStored | FileUnstored, now: float) -> list[Effect]:
         match event:

@@ -15,8 +15,14 @@ def above(clock: Clock, floor: int) -> Clock:
     return replace(clock, spans=spans)
 
 
+def wanted(state: LogState | None, theirs: Clock) -> Clock:
+    """What of a clock is still wanted: nothing up to where a log was pruned."""
+    return above(theirs, state.floor) if state is not None and state.floor else theirs
+
+
 def newest_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[int, int] | None:
     """(first, last) of the newest entries that they hold above ours: at most 50, at most up to `limit`."""
+    theirs = wanted(state, theirs)
     high = state.spans[-1].high if state is not None and state.spans else 0
     last = min(theirs.high, limit)
     if last <= high:
@@ -29,6 +35,7 @@ def newest_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[int
 
 def history_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[int, int] | None:
     """(first, last) of the uppermost hole of ours that they can fill some of: at most a run's worth."""
+    theirs = wanted(state, theirs)
     spans = state.spans if state is not None else ()
     ceiling = limit + 1
     for span in [*reversed(spans), None]:

@@ -9,6 +9,7 @@ Rules:
 * A run that contradicts what we hold is followed to where the two histories part; that gives a fork proof. Meanwhile
   its sender is asked for no more of that log, and others are.
 * Of a feed that we only relay, nothing but the newest 50 are fetched, and no more than RELAYED_ENTRIES_MAX in all.
+* What was pruned to save room, up to a log's floor, is not asked for again; nor any history while the store is full.
 * Of a retired log the entry that the retirement names comes first, so that we never build on a wrong branch. Where we
   hold that entry, we are right; where we don't and somebody contradicts us, we begin afresh.
 """
@@ -197,7 +198,7 @@ class Replication:
             lacking = missing_payloads(state, theirs)
             if lacking:
                 return self._fetch(session, device, lacking[-1], lacking[0], WantPayloads(device, lacking))
-            piece = history_piece(state, theirs, limit)
+            piece = None if self.holdings.is_full else history_piece(state, theirs, limit)
         if piece is None:
             return None
         return self._fetch(session, device, *piece, Want(device, *piece))

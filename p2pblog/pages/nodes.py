@@ -9,7 +9,7 @@ from p2pblog.pages.values import ago, counted, fields, lasting, short_id, sized,
 from p2pblog.terminal import Page, Piece, clean_name, fit, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import PeerDocument, StatusDocument
+    from p2pblog.control.api import PeerDocument, StatusDocument, StoreDocument
 
 
 def status_page(status: StatusDocument, columns: int) -> Page:
@@ -21,6 +21,7 @@ def status_page(status: StatusDocument, columns: int) -> Page:
             ("peers", f"{status['peers']:,} linked, {status['dht_nodes']:,} known in the DHT"),
             ("follows", f"{status['follows']:,}"),
             ("entries", f"{status['entries']:,}"),
+            ("room", room_line(status["store"])),
             ("running", f"{lasting(status['uptime_s'])}, process {status['pid']}, p2pblog {status['version']}"),
         ]
     )
@@ -28,6 +29,13 @@ def status_page(status: StatusDocument, columns: int) -> Page:
         page += [line(), line(Piece(f"Not found yet: {counted(len(status['pending']), 'address', 'addresses')}"))]
         page += [line("  ", fit(address, columns - 2)) for address in status["pending"]]
     return page
+
+
+def room_line(store: StoreDocument) -> str:
+    """How full the node is; that it takes what it likes is not worth a word."""
+    limit = "" if store["max"] is None else f" of {sized(store['max'])}"
+    gone = f", {counted(store['pruned'], 'entry', 'entries')} pruned" if store["pruned"] else ""
+    return f"{sized(store['used'])}{limit}{gone}"
 
 
 def peers_page(peers: Sequence[PeerDocument], now_ms: int, columns: int) -> Page:

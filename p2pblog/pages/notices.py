@@ -57,6 +57,8 @@ class Known:
     petnames: Mapping[str, str | None] = field(default_factory=dict)
     boosted: Mapping[str, NoticeDocument] = field(default_factory=dict)
     warnings: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
+    pruned: Mapping[str, int] = field(default_factory=dict)
+    """How many entries of whom one follows went to save room, by address."""
 
 
 NOTHING_KNOWN = Known()
@@ -223,17 +225,27 @@ def thread_page(thread: ThreadDocument, now_ms: int, columns: int, known: Known 
     return page
 
 
-def gap_page(missing: int, command: str | None) -> Page:
-    """What a conversation lacks. `command`: what fetches it; None where that was tried just now."""
+def gap_page(missing: int, command: str | None, pruned: int = 0) -> Page:
+    """What a conversation lacks, and how much of that was pruned. `command`: what fetches it; None where that was tried
+    just now."""
     if not missing:
         return []
     gap = f"{counted(missing, 'notice')} that others answer {'is' if missing == 1 else 'are'} not here"
+    if pruned:
+        gap = f"{counted(pruned, 'notice')} that others answer {'was' if pruned == 1 else 'were'} pruned to save room"
     if command is None:
         return [
             line(),
             line(Piece(f"{gap}, and nobody who could be asked gave {'it' if missing == 1 else 'them'}.", Style.DIM)),
         ]
     return [line(), line(Piece(f"{gap}.", Style.DIM)), try_line(command)]
+
+
+def end_page(pruned: int) -> Page:
+    """Below the last notice there is: what came before it was pruned, if anything was."""
+    if not pruned:
+        return []
+    return [line(), line(Piece(f"{counted(pruned, 'older entry', 'older entries')} pruned to save room.", Style.DIM))]
 
 
 def strangers_page(strangers: int, command: str) -> Page:

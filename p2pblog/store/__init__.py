@@ -65,7 +65,8 @@ class Vouched:
 
 @dataclass(frozen=True, slots=True)
 class FollowRow:
-    """A follow with what we hold of it. `newest_ms` is the claimed time of its newest notice."""
+    """A follow with what we hold of it. `newest_ms` is the claimed time of its newest notice; `pruned`: how many of
+    its entries went to save room."""
 
     identity: IdentityHash
     name: str | None
@@ -75,6 +76,7 @@ class FollowRow:
     no_boosts: bool = False
     budget: str | None = None
     private: bool = False
+    pruned: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +143,15 @@ class DmRow:
 @dataclass(frozen=True, slots=True)
 class Thread:
     """A conversation. `root`: the id of the topmost ancestor known, even if we lack it; None if `notice` is unknown.
-    `notices`: those held, oldest first, at most THREAD_NOTICES_MAX. `missing`: how many are known of but lacking.
-    `waiting`: what strangers said to us in it, below notices of ours, oldest first; none of it is in `notices`."""
+    `notices`: those held, oldest first, at most THREAD_NOTICES_MAX. `missing`: how many are known of but lacking;
+    `pruned`: how many of these went to save room. `waiting`: what strangers said to us in it, below notices of ours,
+    oldest first; none of it is in `notices`."""
 
     root: EntryId | None
     notices: tuple[Row, ...]
     missing: int
     waiting: tuple[EntryId, ...] = ()
+    pruned: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,36 @@ class GroupRow:
     authors: int
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """`used`: bytes that the database fills; `free`: bytes of its file that it fills again before it grows. `pruned`:
+    how many entries went to save room and are not wanted back."""
+
+    used: int
+    free: int
+    pruned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bottom:
+    """A log of which something is held, and where its lowest entry stands, in ms."""
+
+    device: DeviceKey
+    identity: IdentityHash
+    low: int
+    high: int
+    oldest_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """A log after entries of it went, how many, and where its lowest one stands now (None: nothing is left)."""
+
+    state: LogState
+    dropped: int
+    oldest_ms: int | None
+
+
 OWN_IDENTITY = "identity"
 """The setting that holds the hash of the node's own identity; its notices stand in the home timeline."""
 
@@ -246,6 +280,34 @@ class Store(Protocol):
 
     async def drop_retracted(self, before_ms: int) -> int:
         """Drop the payload bytes of what we first saw deleted before that time; gives how many."""
+
+    # --- room ---
+
+    async def usage(self) -> Usage: ...
+
+    async def bottoms(self) -> list[Bottom]: ...
+
+    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> Pruned:
+        """Drop a log's entries up to this number, and take none of them in any more, as `LogState.floor` says. What a
+        person holds on to stays as a stray: what is bookmarked, what our identity answered, liked, boosted or voted on,
+        answers and mentions that are news to it, vouches by whom we follow, direct messages that were not set aside,
+        the author's newest profile and pins, and edits and deletes of what stays. Raises BadChain for a log that is not
+        held.
+
+        Where nothing is left of a log, as of one that nobody follows, it has no floor."""
+
+    async def prune_strays(self, passed: int, most: int) -> tuple[int, int]:
+        """Look at so many strays, those kept longest first but for the first `passed`, and drop what nobody holds on
+        to. Gives how many stayed and how many went."""
+
+    async def lift_floors(self, identity: IdentityHash | None = None) -> list[LogState]:
+        """What was pruned of one identity's logs, or of all, is wanted again; gives the logs that had a floor."""
+
+    async def was_pruned(self, prefix: str) -> bool:
+        """Whether something held says of an id that begins with these hex digits that it stands where we pruned."""
+
+    async def give_back(self, pages: int) -> int:
+        """Give up to so many free pages back to the disk; gives how many bytes are still free."""
 
     # --- what peers ask for ---
 

@@ -77,6 +77,12 @@ class Blobs(Protocol):
     async def own(self) -> list[FileHash]:
         """The files of our own, ascending."""
 
+    async def limit(self, bytes_max: int | None) -> None:
+        """From now on those of others take up so many bytes at most (None: as many as come); what is too much goes."""
+
+    async def used(self) -> int:
+        """How many bytes all that is here takes up, our own as well."""
+
 
 # --- in memory --------------------------------------------------------------------------------------------------------
 
@@ -84,7 +90,7 @@ class Blobs(Protocol):
 class MemoryBlobs:
     """Blobs in a dict, for tests that move the clock. Nothing outlives the process."""
 
-    def __init__(self, bytes_max: int = FILES_KEPT_BYTES_MAX) -> None:
+    def __init__(self, bytes_max: int | None = FILES_KEPT_BYTES_MAX) -> None:
         self._bytes_max = bytes_max
         self._files: OrderedDict[FileHash, tuple[PieceTable, dict[int, bytes], bool]] = OrderedDict()
 
@@ -114,8 +120,10 @@ class MemoryBlobs:
         self._make_room(file)
         return Held(table, frozenset(pieces), own)
 
-    def _make_room(self, but: FileHash) -> None:
+    def _make_room(self, but: FileHash | None) -> None:
         sizes = {file: sum(map(len, parts.values())) for file, (_, parts, own) in self._files.items() if not own}
+        if self._bytes_max is None:
+            return
         over = sum(sizes.values()) - self._bytes_max
         for file, size in sizes.items():
             if over > 0 and file != but:
@@ -133,6 +141,13 @@ class MemoryBlobs:
 
     async def own(self) -> list[FileHash]:
         return sorted(file for file, (_, _, own) in self._files.items() if own)
+
+    async def limit(self, bytes_max: int | None) -> None:
+        self._bytes_max = bytes_max
+        self._make_room(None)
+
+    async def used(self) -> int:
+        return sum(len(piece) for _, pieces, _ in self._files.values() for piece in pieces.values())
 
 
 # --- on disk ----------------------------------------------------------------------------------------------------------
@@ -161,7 +176,7 @@ class DiskBlobs:
     Of a file that nobody asked for yet only the size is known: it is read and hashed when it is first needed.
     """
 
-    def __init__(self, folder: Path, bytes_max: int = FILES_KEPT_BYTES_MAX) -> None:
+    def __init__(self, folder: Path, bytes_max: int | None = FILES_KEPT_BYTES_MAX) -> None:
         """`folder` may be missing. Files on disk are found at the first use."""
         self._folder = folder
         self._bytes_max = bytes_max
@@ -201,6 +216,13 @@ class DiskBlobs:
 
     async def own(self) -> list[FileHash]:
         return await self._run(lambda: sorted(_files_in(self._folder / "own")))
+
+    async def limit(self, bytes_max: int | None) -> None:
+        self._bytes_max = bytes_max
+        await self._run(lambda: self._make_room(None))
+
+    async def used(self) -> int:
+        return await self._run(self._used)
 
     # --- in the thread ---
 
@@ -373,10 +395,14 @@ class DiskBlobs:
         sizes[file] = size
         sizes.move_to_end(file)
 
-    def _make_room(self, but: FileHash) -> None:
+    def _used(self) -> int:
+        own = self._folder / "own"
+        return sum(self._scan().values()) + sum((own / file.hex()).stat().st_size for file in _files_in(own))
+
+    def _make_room(self, but: FileHash | None) -> None:
         sizes = self._scan()
         for file in list(sizes):
-            if sum(sizes.values()) <= self._bytes_max:
+            if self._bytes_max is None or sum(sizes.values()) <= self._bytes_max:
                 return
             if file != but:
                 self._drop(file)

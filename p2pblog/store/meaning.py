@@ -46,6 +46,7 @@ from p2pblog.core.payload import (
     Pin,
     Profile,
     Quote,
+    Ref,
     Vote,
     Vouch,
     decode,
@@ -152,6 +153,15 @@ def _of_note(note: Note) -> Meaning:
     quoted = () if quote is None else (quote.of.identity,)
     to = tuple(dict.fromkeys((*answered, *named, *quoted)))
     return Meaning(Kind.NOTE, None if parent is None else parent.id, tags=tags, to=to, files=files, groups=groups)
+
+
+def ref_of(payload: bytes | None) -> Ref | None:
+    """Where the entry stands, as it says, that a payload answers, boosts, likes, pins or votes on."""
+    match None if payload is None else decode(payload):
+        case Note(reply_to=of) | Boost(of) | Like(of) | Pin(of) | Vote(of):
+            return of
+        case _:
+            return None
 
 
 def meanings_of(payloads: Sequence[bytes | None]) -> list[Meaning]:

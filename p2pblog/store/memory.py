@@ -6,7 +6,7 @@ statement of what the SQL must answer: tests/store compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from p2pblog.config import (
@@ -35,11 +35,11 @@ from p2pblog.store.meaning import (
 )
 from p2pblog.store.memory_log import Held as _Held
 from p2pblog.store.memory_log import Log as _Log
-from p2pblog.store.memory_read import MemoryReading
-from p2pblog.store.spans import Fit, check_newest, cut_run, fit, neighbours, span_of
+from p2pblog.store.memory_room import MemoryRoom
+from p2pblog.store.spans import Fit, above_floor, check_newest, cut_run, fit, neighbours, span_of
 
 
-class MemoryStore(MemoryReading):
+class MemoryStore(MemoryRoom):
     """p2pblog.store.Store in memory; see there what each method gives."""
 
     async def aclose(self) -> None:
@@ -54,7 +54,7 @@ class MemoryStore(MemoryReading):
         self.copy_desk(twin)
         for log in self._logs.values():  # in the order in which they were met, which settles ties
             new = twin._add_log(log.device, log.identity)
-            new.spans, new.fork = log.spans, log.fork
+            new.spans, new.fork, new.floor, new.pruned = log.spans, log.fork, log.floor, log.pruned
             for held in (*log.held.values(), *log.strays.values()):
                 twin._enter(replace(held, log=new))
         twin._strays = {identifier: twin._by_id[identifier] for identifier in self._strays}
@@ -92,10 +92,19 @@ class MemoryStore(MemoryReading):
     # --- runs ---
 
     async def append(self, batches: Sequence[Batch], now_ms: int, durable: bool = False) -> list[LogState]:
-        fits = self._fit_all(batches)
-        for batch, fitted in zip(batches, fits, strict=True):
+        wanted = [cut for batch in batches if (cut := self._above_floor(batch)) is not None]
+        fits = self._fit_all(wanted)
+        for batch, fitted in zip(wanted, fits, strict=True):
             self._append_run(batch, fitted, now_ms)
         return [self._state(self._logs[batch.entries[0].device]) for batch in batches]
+
+    def _above_floor(self, batch: Batch) -> Batch | None:
+        """None where all of it was pruned."""
+        log = self._logs.get(batch.entries[0].device) if batch.entries else None
+        if log is None or not log.floor:
+            return batch
+        entries = above_floor(batch.entries, log.floor)
+        return replace(batch, entries=entries) if entries else None
 
     def _fit_all(self, batches: Sequence[Batch]) -> list[Fit]:
         """Each run among what is held and the runs before it; nothing is stored if one of them is refused."""
@@ -169,7 +178,7 @@ class MemoryStore(MemoryReading):
         kind, identifier = held.meaning.kind, held.entry.id
         if kind in IN_TIMELINES and held.chain is None:
             self._listed.setdefault(held.log.identity, {})[identifier] = held
-        if kind == Kind.DM and held.chain is None:
+        if kind == Kind.DM and (held.chain is None or held.kept_ms is not None):
             self._dms[identifier] = held
         if kind == Kind.PROFILE:
             self._profiles.setdefault(held.log.identity, {})[identifier] = held
@@ -190,34 +199,6 @@ class MemoryStore(MemoryReading):
             self._deletes.setdefault(target, {})[identifier] = held
         for file in held.meaning.files:
             self._files.setdefault(file, {})[identifier] = held
-
-    def _forget(self, gone: Iterable[_Held]) -> None:
-        for held in gone:
-            identifier, meaning, log = held.entry.id, held.meaning, held.log
-            (log.held if held.chain is None else log.strays).pop(held.entry.seq)
-            if held.chain is None:
-                log.gaps.discard(held.entry.seq)
-            self._by_id.pop(identifier)
-            self._strays.pop(identifier, None)
-            self._dms.pop(identifier, None)
-            self._listed.get(log.identity, {}).pop(identifier, None)
-            self._profiles.get(log.identity, {}).pop(identifier, None)
-            self._pins.get(log.identity, {}).pop(identifier, None)
-            if meaning.of is not None:
-                self._replies.get(meaning.of, {}).pop(identifier, None)
-                self._reactions.get((meaning.of, meaning.kind), {}).pop(identifier, None)
-                self._votes.get(meaning.of, {}).pop(identifier, None)
-                self._edits.get(meaning.of, {}).pop(identifier, None)
-            for subject in meaning.to:
-                self._vouches.get(subject, {}).pop(identifier, None)
-            for target in meaning.deletes:
-                self._deletes[target].pop(identifier)
-            for file in meaning.files:
-                self._files[file].pop(identifier)
-
-    def _state(self, log: _Log) -> LogState:
-        missing = (seq for seq in sorted(log.gaps) if self._is_missing(log.held[seq]))
-        return LogState(log.device, log.identity, log.spans, tuple(missing), log.fork)
 
     # --- payloads ---
 
@@ -275,7 +256,8 @@ class MemoryStore(MemoryReading):
         self._enter(held)
         self._strays[entry.id] = held
         if len(self._strays) > STRAYS_MAX:
-            self._forget([min(self._strays.values(), key=lambda old: (old.seen, old.log.no, old.entry.seq))])
+            others = [old for old in self._by_age() if old.kept_ms is None]
+            self._forget(others[: max(0, len(others) - STRAYS_MAX)])
 
     def _log_for_stray(self, located: Located) -> _Log | None:
         log = self._logs.get(located.entry.device)
@@ -323,7 +305,7 @@ class MemoryStore(MemoryReading):
         log = self._logs.get(device)
         if log is not None:
             self._forget([*log.held.values(), *log.strays.values()])
-            log.spans, log.fork = (), None
+            log.spans, log.fork, log.floor, log.pruned = (), None, 0, 0
 
     async def put_block(self, block: Block) -> bool:
         if not self._note_block(block):

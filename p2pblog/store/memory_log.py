@@ -23,12 +23,14 @@ class Log:
     strays: dict[int, Held] = field(default_factory=dict)
     gaps: set[int] = field(default_factory=set)
     fork: ForkProof | None = None
+    floor: int = 0
+    pruned: int = 0
 
 
 @dataclass(eq=False, slots=True)
 class Held:
     """An entry held. `chain` is what vouches for a stray; None for an entry of a run. `aside`: a direct message that is
-    for others."""
+    for others. `kept_ms`: since when it is a stray that stayed as what was around it went."""
 
     log: Log
     entry: Entry
@@ -37,6 +39,7 @@ class Held:
     meaning: Meaning
     chain: tuple[Entry, ...] | None = None
     aside: bool = False
+    kept_ms: int | None = None
 
     @property
     def place(self) -> tuple[int, int, int]:

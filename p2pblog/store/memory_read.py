@@ -301,6 +301,9 @@ class MemoryReading(MemoryDesk):
         return [each.entry.id for each in sorted(mine, key=lambda each: (each.log.no, each.entry.seq))]
 
     async def pins(self, identity: IdentityHash) -> list[EntryId]:
+        return self._pins_of(identity)
+
+    def _pins_of(self, identity: IdentityHash) -> list[EntryId]:
         pins = (pin for pin in self._pins.get(identity, {}).values() if self._is_shown(pin))
         newest = nlargest(PINS_READ_MAX, pins, key=lambda pin: pin.place)
         targets = (self._by_id.get(pin.meaning.of) for pin in newest if pin.meaning.of is not None)
@@ -314,9 +317,12 @@ class MemoryReading(MemoryDesk):
         )
         return list(islice(dict.fromkeys(found), PINS_MAX))
 
-    def _whole_profile(self, identity: IdentityHash) -> Profile | None:
+    def _newest_profile(self, identity: IdentityHash) -> _Held | None:
         shown = (held for held in self._profiles.get(identity, {}).values() if self._is_shown(held))
-        newest = max(shown, key=lambda held: held.place, default=None)
+        return max(shown, key=lambda held: held.place, default=None)
+
+    def _whole_profile(self, identity: IdentityHash) -> Profile | None:
+        newest = self._newest_profile(identity)
         return profile_of(None if newest is None else newest.entry.payload)
 
     def _profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
@@ -434,4 +440,5 @@ class MemoryReading(MemoryDesk):
             follow.no_boosts,
             follow.budget,
             follow.private,
+            sum(log.pruned for log in self._logs_of.get(follow.identity, {}).values()),
         )

@@ -290,6 +290,15 @@ def _to_strangers(db: sqlite3.Connection) -> None:
     db.executemany("UPDATE news SET waits = ? WHERE key = ?", [(strange[owner], key) for key, owner in authors])
 
 
+_PRUNING = """
+ALTER TABLE log ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE log ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE stray ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX stray_to_go ON stray (seen, key) WHERE NOT kept;
+"""
+"""Pruning begins: up to which number of a log all went, how much that was, and which strays stay when others go."""
+
+
 _VERSION_4 = """
 CREATE TABLE dm (sort INTEGER, key INTEGER, PRIMARY KEY (sort, key)) WITHOUT ROWID;
 CREATE TABLE dm_aside (key INTEGER PRIMARY KEY);
@@ -358,6 +367,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _to_version_11,
     _to_version_12,
     _to_strangers,
+    _PRUNING,
     _to_groups,
 )
 """Step n brings a database of version n - 1 to version n."""

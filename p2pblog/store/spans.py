@@ -97,6 +97,11 @@ def _fresh(touching: Sequence[Span], run: Sequence[Entry]) -> list[Sequence[Entr
     return [stretch for stretch in stretches if stretch]
 
 
+def above_floor(run: Sequence[Entry], floor: int) -> Sequence[Entry]:
+    """What of a run stands above a number up to which all was pruned; what was asked for before may still come."""
+    return run if run[0].seq > floor else run[floor + 1 - run[0].seq :]
+
+
 def neighbours(spans: Sequence[Span], low: int, high: int) -> tuple[int | None, int | None]:
     """The nearest numbers held below `low` and above `high`; no span overlaps these."""
     below = max((span.high for span in spans if span.high < low), default=None)

@@ -120,13 +120,14 @@ def read_log_state(db: sqlite3.Connection, log: LogRow) -> LogState:
         "SELECT key & ? FROM gap INDEXED BY gap_wanted WHERE wanted AND key BETWEEN ? AND ? ORDER BY key",
         (SEQ_MASK, *log.keys),
     ).fetchall()
-    (fork,) = db.execute("SELECT fork FROM log WHERE no = ?", (log.no,)).fetchone()
+    fork, floor = db.execute("SELECT fork, floor FROM log WHERE no = ?", (log.no,)).fetchone()
     return LogState(
         log.device,
         log.identity,
         read_spans(db, log.no),
         tuple(seq for (seq,) in missing),
         None if fork is None else ForkProof.decode(fork),
+        floor,
     )
 
 

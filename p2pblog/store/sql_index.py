@@ -173,7 +173,7 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     db.executemany("INSERT OR IGNORE INTO profile VALUES (?, ?, ?)", profiles)
     pins = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PIN]
     db.executemany("INSERT OR IGNORE INTO pin VALUES (?, ?, ?)", pins)
-    db.executemany(ENTER_DM, [(item.sort, item.key) for item in shown if item.kind == Kind.DM and not item.stray])
+    db.executemany(ENTER_DM, [(item.sort, item.key) for item in shown if item.kind == Kind.DM])
     reactions = sorted((item.of, item.kind, log.owner, item.key) for item in shown if item.kind in REACTIONS)
     db.executemany("INSERT OR IGNORE INTO reaction VALUES (?, ?, ?, ?)", reactions)
     votes = sorted((item.of, log.owner, item.key, item.choice) for item in shown if item.kind == Kind.VOTE)
@@ -291,7 +291,8 @@ AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key) ORDER BY e.sort, 
 
 
 ENTER_DM = """INSERT OR IGNORE INTO dm SELECT ?1, ?2
-              WHERE NOT EXISTS (SELECT 1 FROM dm_aside WHERE dm_aside.key = ?2)"""
+              WHERE NOT EXISTS (SELECT 1 FROM dm_aside WHERE dm_aside.key = ?2)
+              AND NOT EXISTS (SELECT 1 FROM stray s WHERE s.key = ?2 AND NOT s.kept)"""
 
 
 def _enter_gaps(db: sqlite3.Connection, items: Sequence[Item], retracted: dict[EntryId, int]) -> None:

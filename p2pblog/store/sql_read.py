@@ -551,4 +551,5 @@ def _follow_row(db: sqlite3.Connection, follow: Follow) -> FollowRow:
     for _, key in islice(feed_of(db, owner), 1):
         (newest,) = db.execute("SELECT time FROM entry WHERE key = ?", (key,)).fetchone()
     name = profile(db, follow.identity)[0]
-    return FollowRow(follow.identity, name, follow.petname, entries, newest, *terms)
+    (pruned,) = db.execute("SELECT coalesce(sum(pruned), 0) FROM log WHERE owner = ?", (owner,)).fetchone()
+    return FollowRow(follow.identity, name, follow.petname, entries, newest, *terms, pruned)

@@ -19,7 +19,7 @@ from p2pblog.errors import BadChain, LocalProtocolError
 from p2pblog.store import OWN_IDENTITY, Block, Follow, KnownPeer
 from p2pblog.store.meaning import PLAIN, Kind, Meaning, meaning_of, meanings_of, vouched_to
 from p2pblog.store.rows import insert_rows
-from p2pblog.store.spans import check_newest, fit, neighbours, span_of
+from p2pblog.store.spans import above_floor, check_newest, fit, neighbours, span_of
 from p2pblog.store.sql_base import (
     SEQ_MASK,
     LogRow,
@@ -75,9 +75,12 @@ def _state_of(db: sqlite3.Connection, device: DeviceKey) -> LogState:
 def _append_run(db: sqlite3.Connection, batch: Batch, now_ms: int, harvest: Harvest) -> None:
     if not batch.entries:
         raise LocalProtocolError("an empty run to be stored")
-    run, device = batch.entries, batch.entries[0].device
+    device = batch.entries[0].device
     log = log_of_device(db, device) or _add_log(db, device, batch.identity, holds_run=True)
     spans = read_spans(db, log.no)
+    run = above_floor(batch.entries, _floor(db, log))
+    if not run:
+        return
     log = _claim_for_run(db, log, batch.identity, spans, harvest)
     check_newest(spans, batch)
     fitted = fit(spans, run, lambda seq: id_at(db, log.key(seq)))
@@ -93,6 +96,10 @@ def _append_run(db: sqlite3.Connection, batch: Batch, now_ms: int, harvest: Harv
         known = {entry.seq for fresh in fitted.fresh for entry in fresh}
         overlap = [(entry.seq, entry.payload) for entry in run if entry.seq not in known and entry.payload is not None]
         _fill(db, log, overlap)
+
+
+def _floor(db: sqlite3.Connection, log: LogRow) -> int:
+    return int(db.execute("SELECT floor FROM log WHERE no = ?", (log.no,)).fetchone()[0])
 
 
 def _forget_strays(db: sqlite3.Connection, log: LogRow, stretch: Stretch, harvest: Harvest) -> None:
@@ -114,7 +121,7 @@ def _claim_for_run(
     harvest.bring_in(db)
     if log.identity != identity:
         forget(db, log, *log.keys)
-    return _reclaim(db, log, identity, holds_run=True)
+    return reclaim(db, log, identity, holds_run=True)
 
 
 def _stretch_places(
@@ -284,7 +291,8 @@ def put_stray(db: sqlite3.Connection, located: Located, now_ms: int) -> None:
             return
         forget(db, log, key, key)  # now it comes with its payload
     chain = [] if entry.signature is not None else [[after.body for after in located.chain], last.signature]
-    db.execute("INSERT INTO stray VALUES (?, ?, ?, ?)", (key, entry.prev, now_ms, codec.pack(chain)))
+    row = (key, entry.prev, now_ms, codec.pack(chain))
+    db.execute("INSERT INTO stray (key, prev, seen, chain) VALUES (?, ?, ?, ?)", row)
     harvest = Harvest()
     _insert(db, log, stretch_of([entry]), [min(entry.time_ms, now_ms)], now_ms, True, harvest)
     harvest.bring_in(db)
@@ -303,14 +311,15 @@ def _log_for_stray(db: sqlite3.Connection, located: Located) -> LogRow | None:
     if log.shown_to or read_spans(db, log.no):
         return None
     forget(db, log, *log.keys)
-    return _reclaim(db, log, located.identity, holds_run=False)
+    return reclaim(db, log, located.identity, holds_run=False)
 
 
 def _make_room(db: sqlite3.Connection) -> None:
-    (count,) = db.execute("SELECT count(*) FROM stray").fetchone()
+    (count,) = db.execute("SELECT count(*) FROM stray WHERE NOT kept").fetchone()
     if count <= STRAYS_MAX:
         return
-    oldest = db.execute("SELECT key FROM stray ORDER BY seen, key LIMIT ?", (count - STRAYS_MAX,)).fetchall()
+    over = (count - STRAYS_MAX,)
+    oldest = db.execute("SELECT key FROM stray WHERE NOT kept ORDER BY seen, key LIMIT ?", over).fetchall()
     for (key,) in oldest:
         forget(db, log_of_key(db, key), key, key)
 
@@ -342,7 +351,7 @@ def _add_log(db: sqlite3.Connection, device: DeviceKey, identity: IdentityHash, 
     return log
 
 
-def _reclaim(db: sqlite3.Connection, log: LogRow, identity: IdentityHash, holds_run: bool) -> LogRow:
+def reclaim(db: sqlite3.Connection, log: LogRow, identity: IdentityHash, holds_run: bool) -> LogRow:
     """The log under this identity, with what it vouches for now."""
     shown_to = vouched_to(_kept_identity(db, identity), log.device, holds_run)
     after = replace(log, owner=_owner_no(db, identity), identity=identity, shown_to=shown_to)
@@ -371,7 +380,7 @@ def _claim_for_identity(db: sqlite3.Connection, identity: Identity, device: Devi
     rival = _kept_identity(db, log.identity)
     if rival is None or device not in rival.devices:
         forget(db, log, *log.keys)
-        _reclaim(db, log, identity.hash, holds_run=False)
+        reclaim(db, log, identity.hash, holds_run=False)
 
 
 def freeze(db: sqlite3.Connection, proof: ForkProof) -> None:
@@ -384,8 +393,8 @@ def drop_log(db: sqlite3.Connection, device: DeviceKey) -> None:
         return
     forget(db, log, *log.keys)
     db.execute("DELETE FROM span WHERE log = ?", (log.no,))
-    db.execute("UPDATE log SET fork = NULL WHERE no = ?", (log.no,))
-    _reclaim(db, log, log.identity, holds_run=False)
+    db.execute("UPDATE log SET fork = NULL, floor = 0, pruned = 0 WHERE no = ?", (log.no,))
+    reclaim(db, log, log.identity, holds_run=False)
 
 
 # --- direct messages --------------------------------------------------------------------------------------------------
@@ -401,7 +410,7 @@ def set_dms_aside(db: sqlite3.Connection, ids: Sequence[EntryId]) -> None:
 
 
 PLACE_OF_DM = """SELECT e.sort FROM entry e WHERE e.key = ? AND e.kind = ?
-                 AND NOT EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key)"""
+                 AND NOT EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key AND NOT s.kept)"""
 
 
 # --- bookmarks --------------------------------------------------------------------------------------------------------

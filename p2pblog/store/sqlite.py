@@ -36,6 +36,7 @@ from p2pblog.errors import P2pblogError, RemoteProtocolError, StoreError, StoreF
 from p2pblog.store import (
     Admitted,
     Block,
+    Bottom,
     DmRow,
     Follow,
     FollowRow,
@@ -44,16 +45,19 @@ from p2pblog.store import (
     KnownPeer,
     ListRow,
     Loaded,
+    Pruned,
     Reference,
     SearchQuery,
     Thread,
     TimelineQuery,
+    Usage,
     Vouched,
     migrations,
     sql_groups,
     sql_indexer,
     sql_lists,
     sql_read,
+    sql_room,
     sql_search,
     sql_strangers,
     sql_words,
@@ -123,6 +127,7 @@ async def _in_thread(connection: aiosqlite.Connection, function: Callable[..., T
 def _prepare_writer(path: Path, db: sqlite3.Connection) -> None:
     with suppress(FileNotFoundError):
         path.chmod(0o600)  # its journal files take the same mode
+    sql_room.prepare(db)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
     migrations.migrate(db)
@@ -390,6 +395,30 @@ class SqliteStore:
     async def drop_retracted(self, before_ms: int) -> int:
         return await self._write(sql_write.drop_retracted, before_ms)
 
+    async def usage(self) -> Usage:
+        return await self._read(sql_room.usage)
+
+    async def bottoms(self) -> list[Bottom]:
+        return await self._read(sql_room.bottoms)
+
+    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> Pruned:
+        return await self._write(sql_room.prune, device, up_to, now_ms)
+
+    async def prune_strays(self, passed: int, most: int) -> tuple[int, int]:
+        return await self._write(sql_room.prune_strays, passed, most)
+
+    async def lift_floors(self, identity: IdentityHash | None = None) -> list[LogState]:
+        return await self._write(sql_room.lift_floors, identity)
+
+    async def was_pruned(self, prefix: str) -> bool:
+        return await self._read(sql_room.was_pruned, prefix.lower())
+
+    async def give_back(self, pages: int) -> int:
+        return await self._write(sql_room.give_back, pages)
+
+    async def thread(self, notice: EntryId) -> Thread:
+        return await self._read(sql_room.thread, notice)
+
     async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> list[Entry]:
         return await self._read(sql_read.run, device, first, last, bytes_max)
 
@@ -410,9 +439,6 @@ class SqliteStore:
 
     async def rows(self, ids: Sequence[EntryId]) -> list[Row]:
         return await self._read(sql_read.rows, tuple(ids))
-
-    async def thread(self, notice: EntryId) -> Thread:
-        return await self._read(sql_read.thread, notice)
 
     async def reactions(self, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
         return await self._read(sql_read.reactions, identity, notice, kind)

@@ -24,6 +24,10 @@ from p2pblog.session import Session, _program
 
 NEEDS_A_DAEMON = [
     ["status"],
+    ["config"],
+    ["config", "get", "store.max"],
+    ["config", "set", "store.max", "2GB"],
+    ["config", "unset", "store.max"],
     ["post", "hello"],
     ["edit", "5feceb66", "hello"],
     ["quote", "5feceb66", "hello"],

@@ -50,7 +50,7 @@ def keys(alice: Alice, node: FakeNode) -> keyring.Keyring:
 def test_an_export_holds_all_that_the_node_gives(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
     node.owner.notes(6)
     node.follows[BOB] = {"address": BOB, "name": None, "petname": "bob", "entries": 0, "newest": None, "state": "found"}
-    node.follows[BOB] |= {"no_boosts": False, "budget": None, "private": False, "lookalike": None}
+    node.follows[BOB] |= {"no_boosts": False, "budget": None, "private": False, "pruned": 0, "lookalike": None}
     node.add(text="a notice\nof two lines ☼", author=node.owner.address)
 
     target = tmp_path / "alice.zip"
@@ -171,7 +171,7 @@ def test_ones_own_archive_goes_to_the_node(
 ) -> None:
     node.owner.notes(6)
     node.follows[BOB] = {"address": BOB, "name": None, "petname": "bob", "entries": 0, "newest": None, "state": "found"}
-    node.follows[BOB] |= {"no_boosts": False, "budget": None, "private": False, "lookalike": None}
+    node.follows[BOB] |= {"no_boosts": False, "budget": None, "private": False, "pruned": 0, "lookalike": None}
     target = exported(alice, tmp_path)
     node.calls.clear()
 

@@ -19,7 +19,7 @@ FALSE_BOB = "b\u043eb"
 
 def a_follow(address: str, **more: Any) -> Any:
     row = {"address": address, "name": None, "petname": None, "entries": 1, "newest": None, "state": "found"}
-    row |= {"no_boosts": False, "budget": None, "private": False}
+    row |= {"no_boosts": False, "budget": None, "private": False, "pruned": 0}
     return {**row, "lookalike": None, **more}
 
 

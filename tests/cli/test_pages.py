@@ -154,7 +154,7 @@ def test_a_thread_is_a_tree() -> None:
         a_notice(3, "below first", reply_to=an_id(1)),
         a_notice(4, "orphan", reply_to=an_id(99)),
     ]
-    page = text_of(pages.thread_page({"root": an_id(0), "notices": notices, "missing": 1}, NOW_MS, 80))
+    page = text_of(pages.thread_page({"root": an_id(0), "notices": notices, "missing": 1, "pruned": 0}, NOW_MS, 80))
     texts = [text for text in page if text and "·" not in text and "reply" not in text]
     assert texts == ["  root", "    first", "      below first", "    second", "  orphan"]
     assert sum(text.lstrip().startswith("└") for text in page) == 3
@@ -166,6 +166,10 @@ def test_a_gap_is_told_as_people_read_it() -> None:
         "1 notice that others answer is not here.",
         "Try: p2pblog thread 5feceb66 --fetch",
     ]
+    assert text_of(pages.gap_page(1, "p2pblog thread 5feceb66 --fetch", 1))[1:] == [
+        "1 notice that others answer was pruned to save room.",
+        "Try: p2pblog thread 5feceb66 --fetch",
+    ]
     assert text_of(pages.gap_page(1, None))[1:] == [
         "1 notice that others answer is not here, and nobody who could be asked gave it."
     ]
@@ -173,7 +177,7 @@ def test_a_gap_is_told_as_people_read_it() -> None:
 
 def test_a_deep_thread_stays_on_the_page() -> None:
     notices = [a_notice(0)] + [a_notice(number, "word " * 40, reply_to=an_id(number - 1)) for number in range(1, 1000)]
-    page = text_of(pages.thread_page({"root": an_id(0), "notices": notices, "missing": 0}, NOW_MS, 80))
+    page = text_of(pages.thread_page({"root": an_id(0), "notices": notices, "missing": 0, "pruned": 0}, NOW_MS, 80))
     assert sum("·" in text for text in page) == 1000
     assert all(width(text) <= 84 for text in page)
 
@@ -189,6 +193,7 @@ def a_follow(address: str, **more: Any) -> Any:
         "no_boosts": False,
         "budget": None,
         "private": False,
+        "pruned": 0,
         "lookalike": None,
         **more,
     }

@@ -15,6 +15,7 @@ class FakeGroups:
     _called: Callable[..., None]
 
     def __init__(self) -> None:
+        super().__init__()
         self.joined: dict[str, dict[str, Any]] = {}
 
     async def groups(self) -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ from typing import Any
 import trio
 from builders import person
 from fake_groups import FakeGroups
-from fake_strangers import FakeStrangers
+from fake_settings import SETTING_CALLS, FakeSettings
+from fake_strangers import STRANGER_CALLS, FakeStrangers
 
 from p2pblog.core import codec
 from p2pblog.core.media import pieces_of, sniff, table_of
@@ -20,6 +21,7 @@ from p2pblog.errors import NotFound, NotPermitted, TimedOut, UsageError
 ALICE = "a" * 56
 BOB = "b" * 56
 NOW_MS = 1_760_000_000_000
+MORE_CALLS = {**STRANGER_CALLS, **SETTING_CALLS}
 
 
 def an_id(number: int) -> str:
@@ -33,7 +35,7 @@ def a_poll(*options: tuple[str, int], **more: Any) -> dict[str, Any]:
     return {"options": rows, "closes": NOW_MS + 86_400_000, "closed": False, "voters": voters, "own": None, **more}
 
 
-class FakeNode(FakeGroups, FakeStrangers):
+class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
     """Alice's node. `faults` maps a method to what it raises; `gate` holds `status` back until it is set."""
 
     def __init__(self, clock_ms: Callable[[], int] = lambda: NOW_MS) -> None:
@@ -59,6 +61,7 @@ class FakeNode(FakeGroups, FakeStrangers):
         self.blocks: dict[str, dict[str, Any]] = {}
         self.begin()
         self.unread = 0
+        super().__init__()
         self.thread_lacks = 0  # 1: what is fetched is found; more: it is not
         self.listed: dict[str, list[str]] = {}
         self.uploads: dict[str, bytes] = {}
@@ -155,6 +158,7 @@ class FakeNode(FakeGroups, FakeStrangers):
             "entries": len(self.notices),
             "uptime_s": 3_725,
             "version": "0.1.0",
+            "store": {"used": 123_456, "max": self.set.get("store.max"), "pruned": self.pruned},
             "pending": [address for address, row in self.follows.items() if row["state"] == "searching"],
         }
 
@@ -364,7 +368,8 @@ class FakeNode(FakeGroups, FakeStrangers):
         if len(address) != 56:
             raise UsageError("an address has 56 characters")
         row = {"address": address, "name": None, "petname": petname, "entries": 0, "newest": None, "state": "searching"}
-        row |= {"no_boosts": bool(no_boosts), "budget": budget, "private": bool(private), "lookalike": None}
+        row |= {"no_boosts": bool(no_boosts), "budget": budget, "private": bool(private)}
+        row |= {"pruned": self.pruned, "lookalike": None}
         self.follows[address] = row
         return row
 
@@ -517,7 +522,13 @@ class FakeNode(FakeGroups, FakeStrangers):
                 held.append(row)
         if fetch:
             self.thread_lacks = 0 if self.thread_lacks == 1 else self.thread_lacks
-        return {"root": root["id"], "notices": held, "missing": self.thread_lacks, "strangers": self.strange_replies}
+        return {
+            "root": root["id"],
+            "notices": held,
+            "missing": self.thread_lacks,
+            "pruned": min(self.pruned, self.thread_lacks),
+            "strangers": self.strange_replies,
+        }
 
     async def peers(self) -> list[dict[str, Any]]:
         self._called("peers")

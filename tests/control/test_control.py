@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 import trio
 from busy_node import busy_node
-from fake_node import ALICE, BOB, FakeNode, failing
-from fake_strangers import STRANGER_CALLS
+from fake_node import ALICE, BOB, MORE_CALLS, FakeNode, failing
 from trio.testing import trio_test
 
 from p2pblog import config
@@ -109,7 +108,7 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "block": ({"address": BOB}, api.NewBlockDocument),
     "blocked": ({}, api.BlockDocument),
     "unblock": ({"address": "d" * 56}, api.BlockDocument),
-    **STRANGER_CALLS,
+    **MORE_CALLS,
     "why": ({"notice": "5feceb66"}, api.WhyDocument),
     "invite": ({}, api.InviteDocument),
     "lists": ({}, api.ListDocument),

@@ -29,6 +29,7 @@ from p2pblog.store import (
     migrations,
     sql_indexer,
     sql_read,
+    sql_room,
     sql_search,
     sql_strangers,
     sql_write,
@@ -121,7 +122,13 @@ def draw_step(data: st.DataObject, world: World) -> tuple[str, tuple[Any, ...]]:
     someone = world.people[data.draw(st.integers(0, 2), "who")]
     now = data.draw(st.sampled_from(NOWS), "now")
     first = data.draw(st.integers(1, len(log.entries)), "first")
-    match data.draw(st.integers(0, 21), "step"):
+    match data.draw(st.integers(0, 24), "step"):
+        case 22:
+            return "prune", (log.key, first, now)
+        case 23:
+            return "lift_floors", (data.draw(st.sampled_from([None, someone.hash]), "whose"),)
+        case 24:
+            return "prune_strays", (data.draw(st.integers(0, 2), "passed"), first)
         case 19 | 20:
             return "put_admitted", (someone.hash, now)
         case 21:
@@ -185,7 +192,8 @@ def answer(ask: Callable[[], Any]) -> Any:
 def change(db: sqlite3.Connection, name: str, args: tuple[Any, ...]) -> Any:
     db.execute("BEGIN")
     try:
-        result = getattr(sql_strangers if name.endswith("_admitted") else sql_write, name)(db, *args)
+        place = sql_strangers if name.endswith("_admitted") else sql_write if hasattr(sql_write, name) else sql_room
+        result = getattr(place, name)(db, *args)
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")
@@ -212,6 +220,7 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         ("follow_rows", ()),
         ("entry_count", ()),
         ("find_ids", ("",)),
+        ("bottoms", ()),
     ]
     if thorough:
         asked += [("profile", (identity,)) for identity in hashes]
@@ -232,6 +241,7 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         asked += [("dms", (2, identifier)) for identifier in ids]
         asked += [("thread", (identifier,)) for identifier in ids]
         asked += [("versions", (identifier,)) for identifier in ids]
+        asked += [("was_pruned", (identifier.hex(),)) for identifier in ids]
         asked += [("locate", (identifier,)) for identifier in ids]
         asked += [("id_at", (log.key, seq)) for log in world.logs for seq in (1, 4)]
         asked += [("run", (log.key, seq, seq + 3, RUN_BYTES_MAX)) for log in world.logs for seq in (1, 3, 6)]
@@ -254,8 +264,9 @@ def searches(world: World, thorough: bool) -> list[SearchQuery]:
 def compare(memory: MemoryStore, db: sqlite3.Connection, world: World, thorough: bool, is_indexed: bool = True) -> None:
     for name, args in questions(world, thorough):
         plain = answer(lambda: finish(getattr(memory, name)(*args)))  # noqa: B023 - asked at once
-        where = sql_strangers if name in OF_STRANGERS else sql_read
         asked = "entry_at" if name == "id_at" else name  # there that is the name of a look-up by key
+        own = sql_room if hasattr(sql_room, asked) and name not in OF_STRANGERS else sql_read
+        where = sql_strangers if name in OF_STRANGERS else own
         from_sql = answer(lambda: getattr(where, asked)(db, *args))  # noqa: B023
         assert from_sql == plain, f"{name}{args}"
     if not is_indexed:

@@ -132,6 +132,21 @@ async def test_a_file_larger_than_all_the_room_stays_until_the_next_comes(blobs:
 
 
 @on_both_kinds
+async def test_a_lower_cap_takes_those_used_longest_ago(blobs: Blobs) -> None:
+    await blobs.limit(None)
+    own = await blobs.put_own(a_file(9, 1_000))
+    files = [await fetch(blobs, a_file(number)) for number in range(4)]
+    assert await blobs.used() == 1_000 + 4 * 3 * PIECE_BYTES
+    await blobs.piece(files[0], 0)
+    await blobs.limit(2 * 3 * PIECE_BYTES)
+    assert [await blobs.held(file) is not None for file in files] == [True, False, False, True]
+    assert await blobs.used() == 1_000 + 2 * 3 * PIECE_BYTES
+    await blobs.limit(0)
+    assert await blobs.used() == 1_000
+    assert await blobs.own() == [own]
+
+
+@on_both_kinds
 async def test_posting_what_was_fetched_makes_it_ours(blobs: Blobs) -> None:
     file = await fetch(blobs, a_file(1))
     assert await blobs.put_own(a_file(1)) == file

@@ -65,6 +65,17 @@ async def test_what_becomes_of_a_strays_words_its_group_follows(store: Store) ->
 
 
 @on_both_stores
+async def test_what_stays_when_room_is_made_stays_in_its_group(store: Store) -> None:
+    alice = person("alice")
+    kept, _, _ = (alice.log.note(text) for text in ("kept !birds #wren", "gone !birds", "newer !birds"))
+    await keep(store, alice)
+    await store.put_bookmark(kept.id, NOON)
+    await store.prune(alice.key, 3, LATER)
+    assert await said_to(store, "birds") == ["newer !birds", "kept !birds #wren"]
+    assert await store.timeline(TimelineQuery(9, tag="wren")) == []
+
+
+@on_both_stores
 async def test_an_edit_moves_a_notice_from_group_to_group(store: Store) -> None:
     alice = person("alice")
     note = alice.log.note("teh !birds")

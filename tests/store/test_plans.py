@@ -30,6 +30,7 @@ from p2pblog.store import (
     sql_indexer,
     sql_lists,
     sql_read,
+    sql_room,
     sql_search,
     sql_strangers,
     sql_write,
@@ -298,6 +299,29 @@ def test_writing(db: sqlite3.Connection, people: list[Person]) -> None:
         lambda: sql_write.drop_block(db, alice.hash),
     ]
     for use_case in use_cases:
+        assert not complaints(plans_of(db, use_case))
+
+
+def test_making_room(db: sqlite3.Connection, people: list[Person]) -> None:
+    alice, bob = people
+    sql_write.put_setting(db, OWN_IDENTITY, bob.hash)
+    sql_write.put_bookmark(db, alice.log.entries[3].id, LATER)
+    bob.log.edit(bob.log.entries[1], "#wax")
+    bob.log.delete(bob.log.entries[2])
+    sql_write.append(db, [Batch(bob.hash, bob.log.run())], LATER)
+    sql_indexer.read_some(db, 1_000)
+    prefix = alice.log.entries[2].id.hex()[:8]
+    for use_case in (
+        lambda: sql_room.prune(db, alice.key, 64, LATER),
+        lambda: sql_room.prune(db, bob.key, bob.log.entries[-1].seq - 1, LATER),
+        lambda: sql_room.prune_strays(db, 0, 64),
+        lambda: sql_room.bottoms(db),
+        lambda: sql_room.usage(db),
+        lambda: sql_room.was_pruned(db, prefix),
+        lambda: sql_room.thread(db, bob.log.entries[3].id),
+        lambda: sql_room.lift_floors(db, alice.hash),
+        lambda: sql_room.lift_floors(db, None),
+    ):
         assert not complaints(plans_of(db, use_case))
 
 

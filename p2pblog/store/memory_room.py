@@ -1,0 +1,215 @@
+"""What makes room in the dict store: the plain rules of what stays, beside what goes. See sql_room.py for the SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from p2pblog.core.entry import Entry
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.logs import LogState
+from p2pblog.errors import BadChain
+from p2pblog.store import OWN_IDENTITY, Bottom, Pruned, Thread, Usage
+from p2pblog.store.meaning import REACTIONS, Kind, ref_of
+from p2pblog.store.memory_log import Held, Log
+from p2pblog.store.memory_read import MemoryReading
+
+ENTRY_BYTES = 500
+"""About what an entry takes up beside its payload."""
+
+
+class MemoryRoom(MemoryReading):
+    """The part of `store.Store` that forgets; `memory.py` adds what comes in."""
+
+    def _forget(self, gone: Iterable[Held]) -> None:
+        for held in gone:
+            identifier, meaning, log = held.entry.id, held.meaning, held.log
+            (log.held if held.chain is None else log.strays).pop(held.entry.seq)
+            if held.chain is None:
+                log.gaps.discard(held.entry.seq)
+            self._by_id.pop(identifier)
+            self._strays.pop(identifier, None)
+            self._dms.pop(identifier, None)
+            self._listed.get(log.identity, {}).pop(identifier, None)
+            self._profiles.get(log.identity, {}).pop(identifier, None)
+            self._pins.get(log.identity, {}).pop(identifier, None)
+            if meaning.of is not None:
+                self._replies.get(meaning.of, {}).pop(identifier, None)
+                self._reactions.get((meaning.of, meaning.kind), {}).pop(identifier, None)
+                self._votes.get(meaning.of, {}).pop(identifier, None)
+                self._edits.get(meaning.of, {}).pop(identifier, None)
+            for subject in meaning.to:
+                self._vouches.get(subject, {}).pop(identifier, None)
+            for target in meaning.deletes:
+                self._deletes[target].pop(identifier)
+            for file in meaning.files:
+                self._files[file].pop(identifier)
+
+    def _state(self, log: Log) -> LogState:
+        missing = (seq for seq in sorted(log.gaps) if self._is_missing(log.held[seq]))
+        return LogState(log.device, log.identity, log.spans, tuple(missing), log.fork, log.floor)
+
+    async def usage(self) -> Usage:
+        used = sum(ENTRY_BYTES + len(held.entry.payload or b"") for held in self._by_id.values())
+        return Usage(used, 0, sum(log.pruned for log in self._logs.values()))
+
+    async def bottoms(self) -> list[Bottom]:
+        return [
+            Bottom(log.device, log.identity, low := log.spans[0].low, log.spans[-1].high, log.held[low].sort)
+            for log in self._logs.values()
+            if log.spans
+        ]
+
+    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> Pruned:
+        log = self._logs.get(device)
+        if log is None:
+            raise BadChain("room is to be made in a log that is not held")
+        items = [log.held[seq] for seq in sorted(log.held) if seq <= up_to]
+        kept = self._kept(log, items)
+        before = log.held[up_to].entry.id if up_to in log.held else None
+        chains = [(held, self._chain_of(held)) for held in items if held.entry.id in kept]
+        for held, chain in chains:
+            self._make_stray(held, chain, now_ms)
+        self._forget([held for held in items if held.entry.id not in kept])
+        self._cut_spans(log, up_to, before)
+        log.floor = max(log.floor, up_to) if log.spans else 0
+        log.pruned += len(items) - len(kept)
+        left = log.held[log.spans[0].low].sort if log.spans else None
+        return Pruned(self._state(log), len(items) - len(kept), left)
+
+    def _cut_spans(self, log: Log, up_to: int, before: EntryId | None) -> None:
+        left = [span for span in log.spans if span.high > up_to]
+        if left and left[0].low <= up_to:
+            left[0] = replace(left[0], low=up_to + 1, low_id=log.held[up_to + 1].entry.id, low_prev=before)
+        log.spans = tuple(left)
+
+    def _chain_of(self, held: Held) -> tuple[Entry, ...]:
+        chain: list[Entry] = []
+        last = held.entry
+        while last.signature is None:
+            last = held.log.held[last.seq + 1].entry
+            chain.append(last.without_payload())
+        return tuple(chain)
+
+    def _make_stray(self, held: Held, chain: tuple[Entry, ...], now_ms: int) -> None:
+        log, entry = held.log, held.entry
+        del log.held[entry.seq]
+        self._listed.get(log.identity, {}).pop(entry.id, None)
+        held.chain, held.kept_ms = chain, now_ms
+        log.strays[entry.seq] = held
+        self._strays[entry.id] = held
+
+    # --- what stays ---
+
+    def _kept(self, log: Log, items: Sequence[Held]) -> set[EntryId]:
+        """What a person holds on to, and what belongs to it."""
+        held = [each for each in items if each.entry.payload is not None]
+        kept = {each.entry.id for each in held if self._is_held_on_to(each)}
+        pinned = set(self._pins_of(log.identity))
+        profile = self._newest_profile(log.identity)
+        kept |= {each.entry.id for each in held if each.entry.id in pinned or each is profile}
+        kept |= {each.entry.id for each in held if self._is_last_pin(each, pinned)}
+        going = {each.entry.id for each in items} - kept
+        kept |= {each.entry.id for each in held if self._is_last_edit(each, going)}
+        going -= kept
+        return kept | {each.entry.id for each in held if self._hides(each, going)}
+
+    def _is_held_on_to(self, held: Held) -> bool:
+        identifier, kind = held.entry.id, held.meaning.kind
+        own = self._settings.get(OWN_IDENTITY)
+        referring = [
+            *(
+                each
+                for kinds in (Kind.LIKE, Kind.BOOST)
+                for each in self._reactions.get((identifier, kinds), {}).values()
+            ),
+            *self._votes.get(identifier, {}).values(),
+        ]
+        answers = [each for each in self._replies.get(identifier, {}).values() if self._is_vouched(each)]
+        return (
+            identifier in self._bookmarks
+            or any(each.log.identity == own and self._is_shown(each) for each in referring)
+            or any(each.log.identity == own for each in answers)
+            or (kind == Kind.NOTE and self._is_news(held))
+            or self._is_vouch(held)
+            or (kind == Kind.DM and not held.aside and self._is_shown(held))
+        )
+
+    def _is_vouch(self, held: Held) -> bool:
+        return held.meaning.kind == Kind.VOUCH and self._is_near(held.log.identity) and self._is_shown(held)
+
+    def _is_news(self, held: Held) -> bool:
+        return self._is_said_to_us(held) and self._is_shown(held) and not self._waits(held)
+
+    def _is_last_pin(self, held: Held, pinned: set[EntryId]) -> bool:
+        target = held.meaning.of
+        if held.meaning.kind != Kind.PIN or target not in pinned:
+            return False
+        pins = [each for each in self._pins.get(held.log.identity, {}).values() if each.meaning.of == target]
+        return max(filter(self._is_shown, pins), key=lambda each: (each.log.no, each.entry.seq), default=None) is held
+
+    def _is_last_edit(self, held: Held, going: set[EntryId]) -> bool:
+        target = held.meaning.of if held.meaning.kind == Kind.EDIT else None
+        found = None if target is None else self._by_id.get(target)
+        if found is None or target in going or found.log.identity != held.log.identity:
+            return False
+        edits = [each for each in self._shown_edits(found) if each.log is held.log]
+        return max(edits, key=lambda each: each.entry.seq, default=None) is held
+
+    def _hides(self, held: Held, going: set[EntryId]) -> bool:
+        named = (self._by_id.get(target) for target in held.meaning.deletes)
+        return any(
+            each.entry.id not in going and each.log.identity == held.log.identity for each in named if each is not None
+        )
+
+    # --- strays, and what is known of what went ---
+
+    def _by_age(self) -> list[Held]:
+        return sorted(self._strays.values(), key=_age)
+
+    async def prune_strays(self, passed: int, most: int) -> tuple[int, int]:
+        own = self._settings.get(OWN_IDENTITY)
+        looked_at = self._by_age()[passed : passed + most]
+        gone = [each for each in looked_at if each.log.identity != own and not self._kept(each.log, [each])]
+        self._forget(gone)
+        return len(looked_at) - len(gone), len(gone)
+
+    async def lift_floors(self, identity: IdentityHash | None = None) -> list[LogState]:
+        logs = self._logs.values() if identity is None else self._logs_of.get(identity, {}).values()
+        had = [log for log in logs if log.floor]
+        for log in logs:
+            log.floor = log.pruned = 0
+        return [self._state(log) for log in had]
+
+    async def thread(self, notice: EntryId) -> Thread:
+        found = await super().thread(notice)
+        pruned = bool(found.missing) and found.root is not None and await self.was_pruned(found.root.hex())
+        return replace(found, pruned=int(pruned))
+
+    async def was_pruned(self, prefix: str) -> bool:
+        wanted = prefix.lower()
+        naming = [held for held in self._by_id.values() if _names(held, wanted)]
+        return any(self._is_below_floor(held) for held in naming if self._is_heard(held))
+
+    def _is_heard(self, held: Held) -> bool:
+        if held.meaning.kind == Kind.NOTE:
+            return self._is_vouched(held)
+        return held.meaning.kind in (*REACTIONS, Kind.VOTE) and self._is_shown(held)
+
+    def _is_below_floor(self, held: Held) -> bool:
+        ref = ref_of(held.entry.payload)
+        log = None if ref is None else self._logs.get(ref.device)
+        if ref is None or log is None or ref.id in self._by_id or log.identity != ref.identity:
+            return False
+        return ref.seq <= log.floor
+
+    async def give_back(self, pages: int) -> int:
+        return 0
+
+
+def _age(stray: Held) -> tuple[int, int, int]:
+    return stray.seen if stray.kept_ms is None else stray.kept_ms, stray.log.no, stray.entry.seq
+
+
+def _names(held: Held, prefix: str) -> bool:
+    return held.meaning.of is not None and held.meaning.of.hex().startswith(prefix)
