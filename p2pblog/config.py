@@ -404,6 +404,15 @@ THREAD_FETCH_ANSWERS_MAX = 32
 """Answers to one notice that one `thread --fetch` follows pointers to: two look-ups for each, as many as go at once."""
 THREAD_FETCH_REFS_MAX = 3
 """Different places asked for one notice, where those who answer it don't agree where it is."""
+THREAD_FETCH_QUOTED_MAX = 64
+"""Quoted notices asked for by one `thread --fetch`, as many as answered ones; asked again, it begins anew."""
+THREAD_FETCH_AT_ONCE = 8
+"""How many of those are looked for at a time: two look-ups each, of the 32 that the whole node may have running."""
+POLL_LOOK_AGAIN_MS = 3_600_000
+"""After what time it is looked again whether a poll that one voted in is here, so as to learn when it closes."""
+POLLS_ENDED_EVERY_S = 300.0
+"""How often a node looks for polls that closed while nobody reads notifications, which stand in the order in which the
+node noticed what they tell of."""
 WRITES_PER_COMMIT_MAX = 64
 """Waiting writes that share one transaction: a sync costs more than all of them."""
 SEARCH_SLICE = 250
@@ -428,6 +437,8 @@ OUTBOX_BYTES_MAX = 256 * 1024 * 1024
 """Mastodon's outbox.json, which Python reads whole: 100,000 posts of 2.5 kB."""
 OUTBOX_CONTENT_CHARACTERS_MAX = 200_000
 """The HTML of one post: 5,000 characters, each in a link of its own."""
+OUTBOX_TAG_CHARACTERS_MAX = 4_096
+"""One tag of it: addresses of 2,000 characters are common enough, and of 90,000 attributes Python makes 56 MB."""
 TAR_BYTES_MAX = 64 * 1024 * 1024 * 1024
 """How far a packed archive is unpacked in search of outbox.json, which stands behind all pictures."""
 

@@ -24,7 +24,7 @@ from p2pblog.author import Author
 from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.cases.desk import Place
 from p2pblog.cases.quiet import Quiet
-from p2pblog.config import Home
+from p2pblog.config import POLLS_ENDED_EVERY_S, Home
 from p2pblog.control.server import serve_control
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair, NodeKey
@@ -187,6 +187,7 @@ async def open_node(home: Home, own: Keyring, listen: Endpoint, bootstrap: Seque
             installation.mark_written(home)
             nursery.start_soon(_keep_dht_state, store, sockets.dht)
             nursery.start_soon(_keep_tidy, store, node)
+            nursery.start_soon(_end_polls, node)
             nursery.start_soon(_keep_reachable, sockets, parts.meeting)
             yield node
             nursery.cancel_scope.cancel()
@@ -219,6 +220,16 @@ async def _keep_tidy(store: Store, node: Node) -> None:
         except StoreError as error:
             log.error("deleted notices were not dropped: %s", error)
         await trio.sleep(TIDY_EVERY_S)
+
+
+async def _end_polls(node: Node) -> None:
+    """Polls that close become news about when they do."""
+    while True:
+        try:
+            await node.end_polls()
+        except StoreError as error:
+            log.error("it was not looked which polls have closed: %s", error)
+        await trio.sleep(POLLS_ENDED_EVERY_S)
 
 
 def settle(home: Home, own: Keyring, loaded: Loaded) -> Keyring:

@@ -7,6 +7,7 @@ its own. So the archive can be restored twice, or beside the old home, and no nu
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -19,10 +20,11 @@ from p2pblog.bridge import open_bridge
 from p2pblog.config import FOLLOWS_MAX, Home
 from p2pblog.core.address import Link
 from p2pblog.core.archive import Secrets
-from p2pblog.core.keys import KeyPair
+from p2pblog.core.kept import Kept
+from p2pblog.core.keys import IdentityHash, KeyPair
 from p2pblog.core.logs import Batch
 from p2pblog.errors import UserError
-from p2pblog.store import OWN_IDENTITY, Follow, Store
+from p2pblog.store import OWN_IDENTITY, Block, Follow, Store
 from p2pblog.store.blobs import Blobs, DiskBlobs
 from p2pblog.store.sqlite import open_sqlite
 
@@ -66,6 +68,7 @@ async def _restore(
             files = await _store_files(store, DiskBlobs(home.media), archive, tick)
             for link, petname in [each for each in follows if each[0].identity != own][:FOLLOWS_MAX]:
                 await store.put_follow(Follow(link.identity, petname, now_ms))
+            await _store_kept(store, secrets.kept, own, now_ms)
             name, _bio = await store.profile(own)
             held = await store.entry_count()
         finally:
@@ -74,6 +77,29 @@ async def _restore(
     keyring.restore(home, KeyPair.from_seed(secrets.root), archive.identity.inception, name or None)
     installation.mark(home)
     return Restored(held, files)
+
+
+async def _store_kept(store: Store, kept: Kept, own: IdentityHash, now_ms: int) -> None:
+    """What was kept for oneself alone; it does not outgrow what a home may keep."""
+    followed = {row.identity for row in await store.follow_rows()}
+    for each in kept.follows:
+        if each.identity != own and (each.identity in followed or len(followed) < FOLLOWS_MAX):
+            terms = each.no_boosts, each.budget, each.private
+            await store.put_follow(Follow(each.identity, each.petname, now_ms, *terms))
+            followed.add(each.identity)
+    for name, members in kept.lists:
+        if await store.put_list(name):
+            await store.put_members(name, [each for each in members if each in followed])
+    for mute in kept.mutes:
+        if mute.holds(now_ms):
+            await store.put_mute(replace(mute, since_ms=now_ms), now_ms)
+    for identity in kept.blocks:
+        if identity != own and identity not in followed:
+            await store.put_block(Block(identity, now_ms))
+    for identity in kept.admitted:
+        await store.put_admitted(identity, now_ms)
+    for number, notice in enumerate(kept.bookmarks):
+        await store.put_bookmark(notice, now_ms - len(kept.bookmarks) + number)
 
 
 def _due(archive: Archive) -> int:

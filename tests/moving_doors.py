@@ -21,8 +21,10 @@ from p2pblog.commands.files import prepared
 from p2pblog.core import archive, codec, follow_list, mastodon, passphrase
 from p2pblog.core.archive import Manifest, Member, Secrets
 from p2pblog.core.identity import Identity
-from p2pblog.core.keys import digest
+from p2pblog.core.kept import Kept, KeptFollow
+from p2pblog.core.keys import EntryId, digest
 from p2pblog.core.media import table_of
+from p2pblog.core.quiet import Mute, MuteKind
 from p2pblog.errors import RemoteProtocolError, StoreError, UserError
 from p2pblog.store.blobs import DiskBlobs
 
@@ -112,7 +114,15 @@ def _archived() -> dict[str, Door]:
     members = {archive.IDENTITY: ALICE.identity.wire, archive.log_name(ALICE.key): log, archive.FOLLOWS: follows}
     listed = {name: Member(len(data), digest(data, 32)) for name, data in members.items()}
     manifest = Manifest(ALICE.hash, NOON, len(entries), listed).encode()
-    secrets = Secrets(bytes(32), bytes(range(32))).encode()
+    kept = Kept(
+        (EntryId(bytes(32)),),
+        (KeptFollow(ALICE.hash, "bob", True, "3/day", True), KeptFollow(ALICE.hash)),
+        (("tea", (ALICE.hash,)),),
+        (Mute(MuteKind.PERSON, ALICE.hash), Mute(MuteKind.WORD, b"wasps", 0, NOON)),
+        (ALICE.hash,),
+        (ALICE.hash,),
+    )
+    secrets = Secrets(bytes(32), bytes(range(32)), kept).encode()
     packed = [_archive(manifest, members, method) for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED)]
     return {
         "archive": of_file(_opened, *packed, name="alice.zip"),
@@ -123,7 +133,7 @@ def _archived() -> dict[str, Door]:
         ),
         "run in an archive": of_peers(archive.read_run, RUN),
         "run in hex digits": of_text(_in_hex, RUN.hex(), ALICE.identity.wire.hex(), fault=UserError),
-        "secrets of an archive": of_peers(Secrets.decode, secrets),
+        "secrets of an archive": of_peers(Secrets.decode, secrets, Secrets(bytes(32), bytes(range(32))).encode()),
         "sealed secrets": Door(_unsealed, (_sealed(secrets), _sealed(b"")), (RemoteProtocolError, UserError)),
         "list of follows": of_peers(follow_list.read_list, follows, b'bob,p2pblog:x\r\n"a ""b""",y\r\n'),
     }

@@ -150,7 +150,8 @@ class Files(Desk):
         references = await self._store.references(file)
         if not references:
             raise NotFound("no notice or profile here has such a file")
-        first, held = references[0], await self._blobs.held(file)
+        first = next((each for each in references if not each.is_profile), references[0])
+        held = await self._blobs.held(file)
         said, is_thumb = first.attachment, file != first.attachment.file
         here = 0 if held is None else sum(held.table.piece_size(index) for index in held.pieces)
         return MediaDocument(
@@ -161,7 +162,7 @@ class Files(Desk):
             alt=said.alt,
             thumb=None if is_thumb or said.thumb is None else said.thumb.hex(),
             author=address.spell(first.author),
-            notice=first.notice.hex(),
+            notice=None if first.is_profile else first.notice.hex(),
             held=here,
             pieces=0 if held is None else len(held.pieces),
             state=self._file_state(file, held),

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from p2pblog.cases.desk import Desk
 from p2pblog.config import QUIET_ROWS_MAX
 from p2pblog.control.api import NotificationDocument, ReadDocument
 from p2pblog.core import address
 from p2pblog.core.keys import IdentityHash
+from p2pblog.errors import StoreError
 from p2pblog.store import News
 
 
 class Notifying(Desk):
     """Of `Node`: what is said to us."""
 
+    async def end_polls(self) -> None:
+        """Polls that have closed meanwhile become news."""
+        await self._store.end_polls(self._wall_ms())
+
     async def notifications(
         self, limit: int = 20, before: str | None = None, unread: bool = False
     ) -> list[NotificationDocument]:
         """Without those by people who are muted; a page is full all the same, as a timeline's is."""
+        with suppress(StoreError):  # on a full disk people still read
+            await self.end_polls()
         below = None if before is None else await self._find(before)
         muted, looked = self._quiet.rules(is_home=False).people, 0
         found: list[News] = []
@@ -29,6 +38,7 @@ class Notifying(Desk):
         return [_document(each) for each in found[:limit]]
 
     async def read_notifications(self) -> ReadDocument:
+        await self.end_polls()
         return ReadDocument(read=await self._store.mark_news_read())
 
 

@@ -7,23 +7,32 @@ from contextlib import suppress
 import trio
 
 from p2pblog.cases.desk import Desk, ref_to, said_in
-from p2pblog.config import THREAD_FETCH_ANSWERS_MAX, THREAD_FETCH_DEPTH_MAX, THREAD_FETCH_REFS_MAX, THREAD_FETCH_S
+from p2pblog.config import (
+    THREAD_FETCH_ANSWERS_MAX,
+    THREAD_FETCH_AT_ONCE,
+    THREAD_FETCH_DEPTH_MAX,
+    THREAD_FETCH_QUOTED_MAX,
+    THREAD_FETCH_REFS_MAX,
+    THREAD_FETCH_S,
+)
 from p2pblog.control.api import ThreadDocument
+from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Located
-from p2pblog.core.payload import Note, Ref
+from p2pblog.core.payload import Boost, Edit, Like, Note, Pin, Ref, Vote
 from p2pblog.core.quiet import hidden_by
 from p2pblog.errors import StoreError
 from p2pblog.gossip.events import Ask
 from p2pblog.store import Thread
+from p2pblog.store.meaning import quoted_by
 
 
 class Threads(Desk):
     """Of `Node`: what reads conversations."""
 
     async def thread(self, notice: str, fetch: bool = False) -> ThreadDocument:
-        """`fetch`: look first, for at most THREAD_FETCH_S, for what the conversation lacks: above its notices, and
-        answers to this one and to the first."""
+        """`fetch`: look first, for at most THREAD_FETCH_S, for what the conversation names and lacks, and for answers
+        to this notice and to the first one."""
         wanted = await self._find(notice)
         if fetch:
             with trio.move_on_after(THREAD_FETCH_S):
@@ -32,20 +41,20 @@ class Threads(Desk):
         return ThreadDocument(
             root=None if found.root is None else found.root.hex(),
             notices=self._marked(found.notices),
+            known=found.known,
             missing=found.missing,
             pruned=found.pruned,
             strangers=await self._count_waiting(found),
         )
 
     async def _fetch_rest(self, notice: EntryId) -> None:
-        """A failing store is told by the question that comes after, and not inside a group."""
+        """Answers are looked for beside what is lacking; those to the topmost notice once that is known."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._fetch_answers, notice)
-            with suppress(StoreError):
-                await self._fetch_above(notice)
-                root = (await self._store.thread(notice)).root
-                if root is not None and root != notice:
-                    nursery.start_soon(self._fetch_answers, root)
+            await self._fetch_lacking(notice)
+        root = (await self._store.thread(notice)).root
+        if root is not None and root != notice:
+            await self._fetch_answers(root)
 
     async def _fetch_answers(self, notice: EntryId) -> None:
         """Answers by whomever, as pointers in the DHT lead to them."""
@@ -64,34 +73,57 @@ class Threads(Desk):
             return len(thread.waiting)
         return sum(not hidden_by(row, rules) for row in await self._store.rows(thread.waiting))
 
+    async def _fetch_lacking(self, notice: EntryId) -> None:
+        """What is quoted is looked for beside the way up, so that neither waits for the other; and then what those
+        quote that came."""
+        asked: set[EntryId] = set()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._fetch_quoted, notice, asked)
+            await self._fetch_above(notice)
+        await self._fetch_quoted(notice, asked)
+
+    async def _fetch_quoted(self, notice: EntryId, asked: set[EntryId]) -> None:
+        """`asked`: what need not be asked for again; it grows."""
+        limiter = trio.CapacityLimiter(THREAD_FETCH_AT_ONCE)
+
+        async def fetch(ref: Ref) -> None:
+            async with limiter:
+                await self._fetch_entry(ref)
+
+        while refs := quotes_lacking(await self._store.thread(notice), asked):
+            asked.update(ref.id for ref in refs)
+            async with trio.open_nursery() as nursery:
+                for ref in refs:
+                    nursery.start_soon(fetch, ref)
+
     async def _fetch_above(self, notice: EntryId) -> None:
         """Up from the topmost notice that is here, one at a time: only its text tells what it answers."""
         for _ in range(THREAD_FETCH_DEPTH_MAX):
             found = await self._store.thread(notice)
-            if not found.missing or not await self._fetch_root(found):
+            if found.root not in found.lacking or not await self._fetch_root(notice, found):
                 return
 
-    async def _fetch_root(self, thread: Thread) -> bool:
+    async def _fetch_root(self, notice: EntryId, thread: Thread) -> bool:
         """Whether the topmost notice is here now."""
-        for ref in await self._refs_to_root(thread):
+        for ref in await self._refs_to_root(notice, thread):
             if await self._fetch_entry(ref):
                 return True
         return False
 
-    async def _refs_to_root(self, thread: Thread) -> list[Ref]:
-        """Where its log is, as those who answer it say, who may differ or lie; or as we know it, if only its payload
-        is lacking."""
+    async def _refs_to_root(self, notice: EntryId, thread: Thread) -> list[Ref]:
+        """Where its log is, as what was asked for says and those who answer it, who may differ or lie; or as we know
+        it, if only its payload is lacking."""
         if thread.root is None:
             return []
         held = await self._store.locate(thread.root)
         if held is not None:
             return [ref_to(held)]
         refs: dict[Ref, None] = {}
-        for row in thread.notices:
-            located = await self._store.locate(row.id) if row.reply_to == thread.root else None
-            said = said_in(located.entry) if located is not None else None
-            if isinstance(said, Note) and said.reply_to is not None:
-                refs[said.reply_to] = None
+        for entry in (notice, *(row.id for row in thread.notices if row.reply_to == thread.root)):
+            located = await self._store.locate(entry)
+            ref = None if located is None else _ref_up(located.entry)
+            if ref is not None and ref.id == thread.root:
+                refs[ref] = None
             if len(refs) == THREAD_FETCH_REFS_MAX:
                 break
         return list(refs)
@@ -123,3 +155,25 @@ class Threads(Desk):
     async def _holds(self, entry: EntryId) -> bool:
         located = await self._store.locate(entry)
         return located is not None and located.entry.payload is not None
+
+
+def _ref_up(entry: Entry) -> Ref | None:
+    """To what an entry answers or reacts to."""
+    match said_in(entry):
+        case Note(reply_to=ref):
+            return ref
+        case Boost(ref) | Like(ref) | Pin(ref) | Vote(ref) | Edit(ref):
+            return ref
+        case _:
+            return None
+
+
+def quotes_lacking(thread: Thread, asked: set[EntryId]) -> list[Ref]:
+    """Where the words are that its notices quote and that are not here, as they say; but what was asked for, and no
+    more than one `thread --fetch` may ask for."""
+    refs: dict[EntryId, Ref] = {}
+    for row in thread.notices:
+        quoted = quoted_by(row)
+        if row.quote is not None and quoted in thread.lacking and quoted not in asked:
+            refs.setdefault(quoted, row.quote.version or row.quote.of)
+    return list(refs.values())[: max(0, THREAD_FETCH_QUOTED_MAX - len(asked))]

@@ -147,7 +147,7 @@ def _ask(context: click.Context, route: str, **arguments: Any) -> Any:
 @command("completion", 'eval "$(p2pblog completion bash)"')
 @click.argument("shell", metavar="bash|zsh|fish")
 def completion(session: Session, shell: str) -> None:
-    """Print the script by which a shell completes commands, petnames and ids.
+    """Print the script by which a shell completes what you type. It knows commands, petnames and ids.
 
     \b
     bash  add to ~/.bashrc:  eval "$(p2pblog completion bash)"

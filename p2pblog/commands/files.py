@@ -130,7 +130,7 @@ def hand_over(session: Session, data: bytes, moved: Callable[[int], None]) -> st
 @click.argument("file", metavar="HASH")
 @click.option("--save", "place", metavar="FILE", help="Fetch it from whoever has it, and save it there.")
 def media(session: Session, file: str, place: str | None) -> None:
-    """A file of a notice or a profile: what it is and how much of it is here; with --save, the file itself."""
+    """A file of a notice or a profile. What it is and how much of it is here; with --save, the file itself."""
     wanted = words.check_id(file)
     document: MediaDocument = session.ask("media", file=wanted)
     if place is None:

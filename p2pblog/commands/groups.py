@@ -19,10 +19,10 @@ def groups(session: Session) -> None:
     session.show(document, lambda: pages.groups_page(document, now_ms(), session.columns, session.command))
 
 
-@click.group("group")
+@click.group("group", epilog="\b\nExample:\n  p2pblog group join birds\n  p2pblog group leave birds")
 @json_option
 def group() -> None:
-    """Join open groups: `!birds` in a text posts to one, `timeline --group birds` reads it."""
+    """Join open groups, or leave them. `!birds` in a text posts to one, `timeline --group birds` reads it."""
 
 
 @command("join", "p2pblog group join birds")

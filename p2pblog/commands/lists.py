@@ -17,10 +17,13 @@ def lists(session: Session) -> None:
     session.show(document, lambda: pages.lists_page(document, session.columns, session.command))
 
 
-@click.group("list")
+@click.group(
+    "list",
+    epilog="\b\nExample:\n  p2pblog list create beekeepers\n  p2pblog list add beekeepers bob",
+)
 @json_option
 def lists_group() -> None:
-    """Put people whom you follow into lists, for yourself alone; `timeline --list NAME` shows one."""
+    """Put people whom you follow into lists, for yourself alone. `timeline --list NAME` shows one."""
 
 
 @command("create", "p2pblog list create beekeepers")

@@ -17,6 +17,7 @@ from p2pblog import keyring, outbox
 from p2pblog.archives import Archive, Tick, Writer, open_archive, write_archive
 from p2pblog.commands import command, now_ms
 from p2pblog.commands.files import content, hand_over
+from p2pblog.commands.kept import as_typed, kept_of, petname_of
 from p2pblog.config import TIMELINE_ROWS_MAX, Home
 from p2pblog.control import words
 from p2pblog.core import address, archive, codec, follow_list, mastodon, passphrase
@@ -84,21 +85,27 @@ def _progress(label: str) -> Iterator[Tick]:
 
 @command("export", "p2pblog export alice.zip\np2pblog export --secrets alice.zip")
 @click.argument("file", metavar="FILE")
-@click.option("--secrets", "with_secrets", is_flag=True, help="Also the secret keys, under a passphrase.")
+@click.option(
+    "--secrets",
+    "with_secrets",
+    is_flag=True,
+    help="Also the secret keys and what you keep for yourself alone, sealed.",
+)
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 def export(session: Session, file: str, with_secrets: bool, force: bool) -> None:
-    """Write all that is yours to an archive that other tools can read and check."""
+    """Write all that is yours to an archive. Other tools can read and check it too."""
     target = _file(file)
     if not force and os.path.lexists(target):
         raise UserError(f"{file} exists already: choose another name, or say --force to replace it")
     head: LogsDocument = session.ask("export_logs")
-    sealed = _sealed(session, head["address"]) if with_secrets else None
+    follows: list[FollowDocument] = session.ask("following")
+    sealed = _sealed(session, head["address"], follows) if with_secrets else None
+    told_of = [each for each in follows if not each["private"]]
     with write_archive(target, force) as writer, _progress("Exporting") as tick:
         writer.add(archive.IDENTITY, bytes.fromhex(head["identity"]))
         entries, referred = _write_logs(session, writer, head, tick)
         shown = _write_notices(session, writer, head["address"])
-        follows: list[FollowDocument] = session.ask("following")
-        writer.add(archive.FOLLOWS, follow_list.write_list((each["petname"], each["address"]) for each in follows))
+        writer.add(archive.FOLLOWS, follow_list.write_list((each["petname"], each["address"]) for each in told_of))
         if sealed is not None:
             writer.add(archive.SECRETS, sealed)
         wanted = [file for file in shown if file in referred]  # not of what was posted after the logs were read
@@ -107,17 +114,19 @@ def export(session: Session, file: str, with_secrets: bool, force: bool) -> None
     size = target.stat().st_size
     document = {"file": file, "entries": entries, "bytes": size, "secrets": with_secrets}
     document |= {"files": files, "missing_files": len(wanted) - files}
+    document |= {"missing_follows": 0 if with_secrets else len(follows) - len(told_of)}
     session.show(document, lambda: pages.export_page(document))  # type: ignore[arg-type]
 
 
-def _sealed(session: Session, own: str) -> bytes:
-    """The secret keys, which are read from the home and never cross the socket."""
+def _sealed(session: Session, own: str, follows: list[FollowDocument]) -> bytes:
+    """The secret keys, which are read from the home and never cross the socket, and what the person keeps alone."""
     held = keyring.load(session.home)
     if address.spell(held.inception.identity) != own:
         raise UserError("the daemon runs for another identity than this home's")
-    told = Secrets(held.root.seed, held.device.seed).encode()
+    typed = _passphrase(is_new=True)
+    told = Secrets(held.root.seed, held.device.seed, kept_of(session, follows)).encode()
     salt, nonce = secrets.token_bytes(passphrase.SALT_BYTES), secrets.token_bytes(passphrase.NONCE_BYTES)
-    return passphrase.seal(told, _passphrase(is_new=True), salt, nonce)
+    return passphrase.seal(told, typed, salt, nonce)
 
 
 def _write_logs(session: Session, writer: Writer, head: LogsDocument, tick: Tick) -> tuple[int, set[FileHash]]:
@@ -191,12 +200,14 @@ def _own_notices(session: Session, own: str) -> Iterator[NoticeDocument]:
 
 
 @command(
-    "import", "p2pblog import alice.zip\np2pblog import --from mastodon archive.zip\np2pblog import --from csv f.csv"
+    "import",
+    "p2pblog import alice.zip\np2pblog import --from mastodon archive.zip\np2pblog import --from csv follows.csv",
 )
 @click.argument("file", metavar="FILE")
 @click.option("--from", "kind", metavar="KIND", help="What FILE is: mastodon, or csv for a list of follows.")
 def import_(session: Session, file: str, kind: str | None) -> None:
-    """Take an archive of your own back, or bring notices or follows from elsewhere."""
+    """Take an archive back, or bring posts or follows here. An archive is one of your own; what comes from elsewhere
+    comes with --from."""
     readers: dict[str | None, Callable[[Session, Path], None]] = {
         None: _import_archive,
         "mastodon": _import_mastodon,
@@ -258,11 +269,12 @@ def _restore(session: Session, opened: Archive, listed: list[Listed]) -> dict[st
             "p2pblog init",
         )
     held = opened.secrets(_passphrase(is_new=False))
-    follows = [(link, _petname(each.petname)) for each in listed if (link := _link(each.address)) is not None]
+    held = replace(held, kept=as_typed(held.kept))
+    follows = [(link, petname_of(each.petname)) for each in listed if (link := _link(each.address)) is not None]
     with _progress("Restoring") as tick:
         restored = _restore_into(session.home, opened, held, follows, tick)
     spelled = address.spell(opened.identity.hash)
-    count = len({link.identity for link, _ in follows})
+    count = len({*(link.identity for link, _ in follows), *(each.identity for each in held.kept.follows)})
     told = {"address": spelled, "entries": opened.manifest.entries, "new": restored.entries, "followed": count}
     return {**told, "restored": True, "files": restored.files}
 
@@ -279,14 +291,6 @@ def _link(text: str) -> Link | None:
     try:
         return address.read_link(text)
     except RemoteProtocolError:
-        return None
-
-
-def _petname(text: str | None) -> str | None:
-    """As it would be taken from a person; none rather than a wrong one."""
-    try:
-        return None if text is None else words.check_petname(text)
-    except UsageError:
         return None
 
 

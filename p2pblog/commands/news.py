@@ -24,7 +24,8 @@ from p2pblog.session import Session, json_option, this
 @this
 @click.pass_context
 def notifications(context: click.Context, session: Session, limit: int, before: str | None, unread: bool) -> None:
-    """What others said to you: answers, mentions, boosts and likes, the last that came first."""
+    """What others said to you, and which polls closed. That is answers, mentions, boosts and likes, and the polls that
+    you made or voted in; the last that came first."""
     if context.invoked_subcommand is not None:
         if before is not None or unread:
             raise UsageError("`notifications read` marks all that has come", "p2pblog notifications read")
@@ -32,8 +33,10 @@ def notifications(context: click.Context, session: Session, limit: int, before: 
     before = None if before is None else words.check_id(before)
     document = session.ask("notifications", limit=limit, before=before, unread=unread)
     follows = [] if session.json else follows_of(session)
-    called = {follow["address"]: follow["petname"] for follow in follows}
-    session.show(document, lambda: pages.notifications_page(document, called, now_ms(), unread, before is not None))
+    session.show(
+        document,
+        lambda: pages.notifications_page(document, follows, now_ms(), session.columns, unread, before is not None),
+    )
     if not session.json and before is None and _do_strangers_wait(session):
         session.tell(pages.strangers_page(f"{session.command} timeline --strangers"))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @command("init", "p2pblog init --name alice")
 @click.option("--name", metavar="NICK", help="How you want to be called; can be changed later.")
 def init(session: Session, name: str | None) -> None:
-    """Make an identity: keys in the home, and 24 recovery words that are shown only now."""
+    """Make your identity. Its keys stay in the home; its 24 recovery words are shown only now."""
     name = None if name is None else words.check_name(name)
     import secrets
 
@@ -92,7 +92,7 @@ def peers(session: Session) -> None:
     session.show(document, lambda: nodes.peers_page(document, now_ms(), session.columns))
 
 
-@click.group("peer")
+@click.group("peer", epilog="\b\nExample:\n  p2pblog peer add 192.0.2.1:4711")
 @json_option
 def peer() -> None:
     """Add a peer by hand."""

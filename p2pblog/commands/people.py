@@ -15,7 +15,7 @@ from p2pblog.session import Session
 from p2pblog.terminal import Page, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import NoticeDocument, ProfileDocument
+    from p2pblog.control.api import IdDocument, NoticeDocument, ProfileDocument
 
 
 @command(
@@ -43,7 +43,7 @@ def profile(
     avatar: str | None,
     banner: str | None,
 ) -> None:
-    """Show a profile: your own, or that of ADDRESS; or change your own. What you do not name stays as it is."""
+    """Show a profile, or change your own. Without ADDRESS it is yours, and what you do not name stays as it is."""
     address = None if address is None else words.check_utf8(address, "the address")
     name = None if name is None else words.check_name(name)
     bio = None if bio is None else words.check_bio(bio)
@@ -67,7 +67,12 @@ def _profile_page(session: Session, profile: ProfileDocument) -> Page:
     for notice in profile["pinned"]:
         with suppress(UserError):  # taken back meanwhile
             pinned.append(session.ask("show", notice=notice))
-    known = notices.Known({profile["address"]: profile["petname"]})
+    names, own = {profile["address"]: profile["name"]}, None
+    if any(notice["mentions"] or notice["quote"] for notice in pinned):
+        with suppress(UserError):
+            document: IdDocument = session.ask("id")
+            names, own = {**names, document["address"]: document["name"]}, document["address"]
+    known = notices.Known({profile["address"]: profile["petname"]}, names=names, own=own)
     return people.profile_page(profile, pinned, now_ms(), session.columns, known)
 
 
@@ -85,7 +90,8 @@ def follow(
     budget: str | None,
     private: bool | None,
 ) -> None:
-    """Follow somebody by address, link or invite; or change how you follow them."""
+    """Follow somebody, or change how you follow them. ADDRESS is an address, a link or an invite; a petname too, once
+    you follow them."""
     petname = None if petname is None else words.check_petname(petname)
     if budget is not None:
         words.check_budget(words.check_utf8(budget, "the budget"))
@@ -113,6 +119,6 @@ def following(session: Session) -> None:
 
 @command("invite", "p2pblog invite")
 def invite(session: Session) -> None:
-    """A link that lets somebody follow you who knows no other node yet."""
+    """A link by which a newcomer can follow you. It names nodes to begin with, for who knows none yet."""
     document = session.ask("invite")
     session.show(document, lambda: [*people.invite_page(document), *qr_lines(session, document["uri"])])

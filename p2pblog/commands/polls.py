@@ -14,7 +14,7 @@ from p2pblog.session import Session
 @click.argument("notice", metavar="ID")
 @click.argument("choice", metavar="N")
 def vote(session: Session, notice: str, choice: str) -> None:
-    """Choose in a poll: N is the number of the option, from 1. Others see whom you voted for."""
+    """Choose in a poll: N is the number of the option, from 1. Others see what you chose."""
     typed, number = words.check_id(notice), words.check_choice(choice)
     document = session.ask("vote", notice=typed, choice=number)
     session.show(document, lambda: pages.voted_page(document, typed, number))

@@ -22,7 +22,8 @@ from p2pblog.terminal import Page, line
 @click.option("--before", metavar="ID", help="Only what was written before this one.")
 @click.pass_context
 def dm(context: click.Context, session: Session, typed: tuple[str, ...], limit: int, before: str | None) -> None:
-    """Write a direct message, or list those that you wrote or got, newest first.
+    """Write a direct message, or list those that you have. Without words it lists those that you wrote or got, newest
+    first.
 
     Nobody but you and the recipients can read the text or see who they are. That you wrote one, when, and about how
     long it is everybody sees. TEXT is one argument: quote it. `-` reads it from the standard input.

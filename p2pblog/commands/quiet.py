@@ -58,7 +58,8 @@ def muted(session: Session) -> None:
 @command("block", "p2pblog block bob")
 @click.argument("address")
 def block(session: Session, address: str) -> None:
-    """See somebody no more, and have your node keep and pass on nothing of theirs. What it held of them goes."""
+    """See somebody no more, and keep nothing of theirs. Your node passes on nothing of it either, and what it held
+    goes."""
     document = session.ask("block", address=words.check_utf8(address, "the address"))
     session.show(document, lambda: pages.block_page(document))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from p2pblog.session import Session
 from p2pblog.terminal import Page, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, GroupDocument, IdDocument, NoticeDocument
+    from p2pblog.control.api import FollowDocument, GroupDocument, IdDocument, NoticeDocument, VersionDocument
 
 BOOSTED_MAX = 100
 """Boosted notices looked up for one page, a question each; of more a page shows the id alone."""
@@ -47,8 +48,13 @@ def _known_with(
     # At home the one speaker who is not followed is oneself: only for the sake of others it is asked who that is.
     is_strange = len(unfollowed) > at_home or any(each["author"] in unfollowed for each in boosted.values())
     warnings = pages.name_warnings(shown, follows, _own(session) if is_strange else None)
+    named = {each for notice in shown for each in notice["mentions"]}
+    named |= {notice["quote"]["author"] for notice in shown if notice["quote"] is not None}
+    own = _own(session) if named - petnames.keys() else None
+    names = {follow["address"]: follow["name"] for follow in follows}
     pruned = {follow["address"]: follow["pruned"] for follow in follows}
-    return pages.Known(petnames, boosted, warnings, pruned)
+    known = pages.Known(petnames, boosted, warnings, names, pruned=pruned)
+    return known if own is None else replace(known, names={**names, own["address"]: own["name"]}, own=own["address"])
 
 
 @lru_cache(1)
@@ -91,7 +97,7 @@ rows_option = click.option(
     callback=_rows,
     default="20",
     show_default=True,
-    help=f"How many notices at most, 1 to {TIMELINE_ROWS_MAX}.",
+    help=f"How many at most, 1 to {TIMELINE_ROWS_MAX}.",
 )
 
 
@@ -267,20 +273,28 @@ def search(session: Session, query: tuple[str, ...], limit: int, before: str | N
         session.tell(pages.unread_page(document["unread"]))
 
 
-@command("show", "p2pblog show 5feceb66ff")
+@command("show", "p2pblog show 5feceb66ff\np2pblog show 5feceb66ff --history")
 @notice_argument
 @click.option("--history", is_flag=True, help="All the words that it had, the first ones first.")
 def show(session: Session, notice: str, history: bool) -> None:
     """One notice."""
     if history:
         versions = session.ask("versions", notice=words.check_id(notice))
-        session.show(versions, lambda: pages.versions_page(versions, now_ms(), session.columns, _known(session, [])))
+        session.show(versions, lambda: _versions_page(session, versions))
         return
     document = session.ask("show", notice=words.check_id(notice))
     session.show(
         document,
         lambda: pages.notice_lines(document, now_ms(), session.columns, _known(session, [document]), is_asked_for=True),
     )
+
+
+def _versions_page(session: Session, versions: list[VersionDocument]) -> Page:
+    known = _known(session, [])
+    own = _own(session) if any("@" in version["text"] for version in versions) else None
+    if own is not None:
+        known = replace(known, names={own["address"]: own["name"]}, own=own["address"])
+    return pages.versions_page(versions, now_ms(), session.columns, known)
 
 
 @command("thread", "p2pblog thread 5feceb66ff\np2pblog thread 5feceb66ff --fetch")
@@ -300,7 +314,7 @@ def thread(session: Session, notice: str, fetch: bool) -> None:
         document,
         lambda: [
             *pages.thread_page(document, now_ms(), session.columns, known),
-            *pages.gap_page(document["missing"], command, document["pruned"]),
+            *pages.gap_page(document["missing"], document["known"], command, document["pruned"]),
             *pages.strangers_page(document["strangers"], f"{session.command} timeline --strangers"),
         ],
     )

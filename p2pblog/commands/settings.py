@@ -19,7 +19,7 @@ from p2pblog.session import Session, json_option, this
 @this
 @click.pass_context
 def config(context: click.Context, session: Session) -> None:
-    """What you have set for your node; without a word after it, all of it.
+    """What you have set for your node. Without a word after it, all of it.
 
     \b
     store.max   how much room it may take on the disk; beyond, old notices of others go

@@ -75,7 +75,8 @@ def _seeds(context: click.Context, _: click.Parameter, typed: str | None) -> ran
 def run_scenario(
     session: Session, name: str, nodes: int | None, seed: int | None, seeds: range | None, out: str | None
 ) -> None:
-    """Run a scenario: the name of one in the list, or a file ending in .toml. Ends with 1 if a rule was broken."""
+    """Run a scenario and check its rules. SCENARIO is the name of one in the list, or a file ending in .toml. Ends with
+    1 if a rule was broken."""
     planned = scenario.find(name)
     nodes = planned.nodes if nodes is None else nodes
     if nodes < scenario.NODES_MIN:
@@ -130,7 +131,7 @@ def _progress(label: str) -> Iterator[Tick]:
 @json_option
 @this
 def plot(session: Session, place: str) -> None:
-    """Draw the results in DIR and in folders within it, as PNG files in DIR."""
+    """Draw results as pictures. Of those in DIR and in folders within it, as PNG files in DIR."""
     from p2pblog.sim import pictures
 
     paths = [str(path) for path in pictures.draw_all(folder.results(place), Path(place))]
@@ -143,7 +144,8 @@ def plot(session: Session, place: str) -> None:
 @json_option
 @this
 def compare_results(session: Session, before: str, after: str) -> None:
-    """The figures of two results side by side, and which got worse; of several seeds in a folder, their means."""
+    """The figures of two results side by side. It says which got worse; of several seeds in a folder it compares the
+    means."""
     compared = compare(folder.results(before), folder.results(after))
     document = {"before": before, "after": after, **compared}
     session.show(document, lambda: pages.compare_page(document))

@@ -19,7 +19,7 @@ class SimCommands(click.Group):
         return simulating.COMMANDS.get(cmd_name)
 
 
-@click.group("sim", cls=SimCommands)
+@click.group("sim", cls=SimCommands, epilog="\b\nExample:\n  p2pblog sim run steady --nodes 200")
 @json_option
 def sim() -> None:
     """Run a whole network of nodes under a virtual clock."""

@@ -44,7 +44,7 @@ def admitted(session: Session) -> None:
 @command("vouch", "p2pblog vouch ADDRESS")
 @_anybody
 def vouch(session: Session, address: str) -> None:
-    """Say to everybody that somebody may be heard: those who follow you are told what they say, and so are you."""
+    """Say to everybody that somebody may be heard. Those who follow you are told what they say, and so are you."""
     document = session.ask("vouch", address=words.check_utf8(address, "the address"))
     session.show(document, lambda: pages.vouch_page(document, clean_line(address)))
 

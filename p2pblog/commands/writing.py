@@ -93,7 +93,7 @@ def edit(session: Session, notice: str, text: str, cw: str | None, lang: str | N
 @click.option("--cw", metavar="TEXT", help="A content warning: what readers see before they ask for the text.")
 @click.option("--lang", metavar="TAG", help="The language of the text, as en or pt-BR.")
 def quote(session: Session, notice: str, text: str, cw: str | None, lang: str | None) -> None:
-    """Publish a notice that quotes another, in the words that it has now."""
+    """Publish a notice that quotes another. It keeps the words that the other has now."""
     typed, text = words.check_id(notice), words.check_text(from_stdin() if text == "-" else text)
     cw = None if cw is None else words.check_warning(cw)
     lang = None if lang is None else words.check_language(lang)
@@ -176,7 +176,7 @@ def unlike(session: Session, notice: str) -> None:
 @command("pin", "p2pblog pin 5feceb66ff")
 @click.argument("notice", metavar="ID")
 def pin(session: Session, notice: str) -> None:
-    """Show a notice of your own beside your profile, to everybody; at most 5 at a time."""
+    """Show a notice of your own beside your profile. Everybody sees it there; at most 5 at a time."""
     _write_about(session, "pin", notice)
 
 

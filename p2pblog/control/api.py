@@ -184,8 +184,8 @@ class UploadDocument(TypedDict):
 
 
 class MediaDocument(TypedDict):
-    """A file, and the first notice here that has it. `held`: how many bytes are here, in so many `pieces`; `state` is
-    "here", "fetching", "partly" or "elsewhere"."""
+    """A file, and the first notice here that has it; null where only a profile of `author` does. `held`: how many bytes
+    are here, in so many `pieces`; `state` is "here", "fetching", "partly" or "elsewhere"."""
 
     hash: str
     name: str
@@ -194,7 +194,7 @@ class MediaDocument(TypedDict):
     alt: str
     thumb: str | None
     author: str
-    notice: str
+    notice: str | None
     held: int
     pieces: int
     state: str
@@ -247,7 +247,8 @@ class VersionDocument(TypedDict):
 NotificationDocument = TypedDict(
     "NotificationDocument", {"id": str, "type": str, "from": str, "notice": str, "time": int, "read": bool}
 )
-"""`type` is "reply", "mention", "boost" or "like"; `notice` is yours that it is about, or the one that mentions you."""
+"""`type` is "reply", "mention", "boost", "like" or "poll"; `notice` is yours that it is about, or the one that mentions
+you, or the poll that closed: then `id` is your poll or your vote, and `from` whose poll it is."""
 
 
 class ReadDocument(TypedDict):
@@ -275,10 +276,12 @@ class SearchDocument(TypedDict):
 
 
 class ThreadDocument(TypedDict):
-    """`strangers`: how many replies of strangers wait in it, and are not among `notices`."""
+    """`known`: how many notices the conversation knows of; `missing`: how many of them are not here; `strangers`: how
+    many replies of strangers wait in it, and are not among `notices`."""
 
     root: str | None
     notices: list[NoticeDocument]
+    known: int
     missing: int
     pruned: int
     strangers: int
@@ -367,7 +370,7 @@ class FileTakenDocument(TypedDict):
 
 class ExportDocument(TypedDict):
     """`files`: how many of one's notices' files are in it; `missing_files`: how many are not, because not all of them
-    is here or there is no more room."""
+    is here or there is no more room; `missing_follows`: how many private follows are not, for want of `--secrets`."""
 
     file: str
     entries: int
@@ -375,6 +378,7 @@ class ExportDocument(TypedDict):
     secrets: bool
     files: int
     missing_files: int
+    missing_follows: int
 
 
 class ImportDocument(TypedDict):

@@ -31,6 +31,7 @@ from p2pblog.core import payload as payloads
 from p2pblog.core.address import read_link, spell
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import IDENTITY_BYTES_MAX, Identity
+from p2pblog.core.kept import Kept
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.media import FileHash, distinct_files, table_of
 from p2pblog.core.passphrase import SEALED_BYTES_MAX
@@ -48,6 +49,8 @@ MANIFEST_BYTES_MAX = 4 * 1024 * 1024
 """A name, a size and a hash take under 200 bytes for each member."""
 FOLLOWS_BYTES_MAX = 8 * 1024 * 1024
 """10,000 follows, each with an address and a petname of 50 characters, four times over."""
+
+NOTHING_KEPT = Kept()
 
 _LIMITS = {
     MANIFEST: MANIFEST_BYTES_MAX,
@@ -244,20 +247,24 @@ def check_file(file: FileHash, data: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The seeds of the identity's root and of the device that wrote the archive."""
+    """The seeds of the identity's root and of the device that wrote the archive, and what the person keeps for
+    themselves alone."""
 
     root: bytes
     device: bytes
+    kept: Kept = NOTHING_KEPT
 
     def encode(self) -> bytes:
         """What is sealed."""
-        return codec.pack({"device": self.device, "root": self.root})
+        return codec.pack({"device": self.device, "kept": self.kept.value, "root": self.root})
 
     @classmethod
     def decode(cls, data: bytes) -> Secrets:
         """Raises Malformed or another RemoteProtocolError."""
         fields = codec.as_map(codec.unpack(data, bytes_max=SEALED_BYTES_MAX))
-        return cls(codec.as_bytes(fields.get("root"), length=32), codec.as_bytes(fields.get("device"), length=32))
+        root, device = (codec.as_bytes(fields.get(name), length=32) for name in ("root", "device"))
+        kept = fields.get("kept")
+        return cls(root, device, NOTHING_KEPT if kept is None else Kept.from_value(kept))
 
     def __repr__(self) -> str:
         return "Secrets(…)"

@@ -18,6 +18,7 @@ from p2pblog.config import (
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
     OUTBOX_CONTENT_CHARACTERS_MAX,
+    OUTBOX_TAG_CHARACTERS_MAX,
     TIME_MS_MAX,
     WARNING_CHARACTERS_MAX,
 )
@@ -190,6 +191,19 @@ class _Reader(HTMLParser):
     def text(self) -> str:
         lines = "".join(self._out).split("\n")
         return re.sub(r"\n{3,}", "\n\n", "\n".join(line.strip(" ") for line in lines)).strip()
+
+    def parse_starttag(self, i: int) -> int:
+        """A tag that is too long is left out up to its first `>`, before its attributes become objects: the library
+        looks at no more than the longest tag may have, for looking takes it 600 bytes for each attribute."""
+        whole, self.rawdata = self.rawdata, self.rawdata[i : i + OUTBOX_TAG_CHARACTERS_MAX]
+        is_cut = i + OUTBOX_TAG_CHARACTERS_MAX < len(whole)
+        try:
+            found = self.check_for_whole_start_tag(0)
+        finally:
+            self.rawdata = whole
+        if found < 0 and is_cut:
+            return whole.find(">", i) + 1 or len(whole)
+        return super().parse_starttag(i)
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:

@@ -14,8 +14,8 @@ SALT_BYTES, NONCE_BYTES = 16, 24
 PASSES, MEMORY_BYTES = 3, 256 * 1024 * 1024
 """Argon2id's cost, libsodium's "moderate": under a second of a laptop, and a quarter of a small computer's memory. They
 are fixed, so that no file from outside decides how much memory opening it takes."""
-SEALED_BYTES_MAX = 4 * 1024
-"""Two keys and their frame are under 200 bytes."""
+SEALED_BYTES_MAX = 8 * 1024 * 1024
+"""Two keys, and all that a home may keep for its person alone (core/kept.py): under 6 MiB."""
 _MAGIC = b"p2pblog sealed 1"
 
 

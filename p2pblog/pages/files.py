@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from p2pblog.pages.values import TEXT_COLUMNS_MAX, counted, fields, short_id, sized
+from p2pblog.pages.values import ADDRESS_LETTERS, TEXT_COLUMNS_MAX, counted, fields, short_id, sized
 from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_text, fit, line, width, wrap
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def media_page(media: MediaDocument, columns: int) -> Page:
         ("type", clean_line(media["type"])),
         ("size", f"{sized(media['size'])} ({media['size']:,} bytes)"),
         ("here", f"{sized(media['held'])}: {STATES.get(media['state'], clean_line(media['state']))}"),
-        ("notice", short_id(media["notice"])),
+        ("notice", short_id(media["notice"]))
+        if media["notice"] is not None
+        else ("profile", f"of ({media['author'][:ADDRESS_LETTERS]})"),
         ("small", short_id(media["thumb"]) if media["thumb"] else "(none)"),
     )
     rows = [name, *rest]

@@ -25,6 +25,9 @@ def export_page(document: ExportDocument) -> Page:
         page.append(
             line(f"Left out {counted(document['missing_files'], 'file')}: not all of it is here, or no room is left.")
         )
+    if document["missing_follows"]:
+        left = counted(document["missing_follows"], "person", "people")
+        page.append(line(f"Left out {left} whom you follow in private: --secrets takes them along."))
     return page
 
 

@@ -5,40 +5,62 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from p2pblog.pages.values import ago, counted, short_id, try_line, who
-from p2pblog.terminal import Page, Piece, Style, line
+from p2pblog.pages.values import ADDRESS_LETTERS, ago, counted, name_warning, short_id, try_line, who
+from p2pblog.terminal import Line, Page, Piece, Style, line, width
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import NotificationDocument
+    from p2pblog.control.api import FollowDocument, NotificationDocument
 
 DID = {
-    "reply": "answered your notice",
+    "reply": "answered your",
     "mention": "mentioned you in",
     "boost": "boosted your notice",
     "like": "liked your notice",
+    "poll": "asked, and you voted:",
 }
 
 
 def notifications_page(
     news: Sequence[NotificationDocument],
-    petnames: Mapping[str, str | None],
+    follows: Sequence[FollowDocument],
     now_ms: int,
+    columns: int,
     unread: bool,
     older: bool,
 ) -> Page:
-    """The last that came first; what is not read has a mark. `unread`, `older`: what was asked for."""
+    """The last that came first, a line each; what is not read has a mark. `follows`: whom the reader follows. `unread`,
+    `older`: what was asked for."""
     if not news:
         nothing = "Nothing new." if unread else "Nobody has said anything to you yet."
         return [line("Nothing older." if older else nothing)]
-    page: Page = []
-    for each in news:
-        mark = "  " if each["read"] else "* "
-        said = Piece(f" {DID[each['type']]} ", Style.DIM)
-        answer = () if each["type"] != "reply" else (" with ", Piece(short_id(each["id"]), Style.ID))
-        when = Piece(f" · {ago(each['time'], now_ms)}", Style.DIM)
-        whose = who(None, each["from"], petnames.get(each["from"]))
-        page.append(line(mark, *whose, said, Piece(short_id(each["notice"]), Style.ID), *answer, when))
-    return page
+    people = {follow["address"]: follow for follow in follows}
+    called = {follow["address"]: follow["petname"] or follow["name"] for follow in follows}
+    return [_news_line(each, people.get(each["from"]), called, now_ms, columns) for each in news]
+
+
+def _news_line(
+    news: NotificationDocument,
+    by: FollowDocument | None,
+    called: Mapping[str, str | None],
+    now_ms: int,
+    columns: int,
+) -> Line:
+    mark = "  " if news["read"] else "* "
+    about = Piece(short_id(news["notice"]), Style.ID)
+    when = Piece(f" · {ago(news['time'], now_ms)}", Style.DIM)
+    if news["type"] == "poll" and news["id"] == news["notice"]:
+        return line(f"{mark}Your poll ", about, Piece(" has closed", Style.DIM), when)
+    said = line(Piece(f" {DID[news['type']]} ", Style.DIM), about)
+    if news["type"] == "poll":
+        said = line(*said, Piece(" has closed", Style.DIM))
+    if news["type"] == "reply":
+        said = line(*said, " with ", Piece(short_id(news["id"]), Style.ID))
+    name, petname = (None, None) if by is None else (by["name"], by["petname"])
+    like = None if by is None else by["lookalike"]
+    warning = name_warning(name, like, called.get(like or ""))
+    room = columns - len(f"{mark} ({'x' * ADDRESS_LETTERS})") - sum(width(piece.text) for piece in (*said, when))
+    room -= 0 if warning is None else 1 + width(warning)
+    return line(mark, *who(name, news["from"], petname, room, warning), *said, when)
 
 
 def strangers_page(command: str) -> Page:

@@ -52,11 +52,14 @@ REPLY_OVERHEAD = 117
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the reader knows beside the notices of a page: whom they follow, each with a petname or None, by address;
-    boosted notices, by id; and warnings beside names that look like others, by (address, name)."""
+    boosted notices, by id; warnings beside names that look like others, by (address, name); what those whom they follow
+    and they themselves are called, by address; and their own address, where the page speaks of them."""
 
     petnames: Mapping[str, str | None] = field(default_factory=dict)
     boosted: Mapping[str, NoticeDocument] = field(default_factory=dict)
     warnings: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
+    names: Mapping[str, str | None] = field(default_factory=dict)
+    own: str | None = None
     pruned: Mapping[str, int] = field(default_factory=dict)
     """How many entries of whom one follows went to save room, by address."""
 
@@ -76,7 +79,10 @@ def name_warnings(
         called[own["address"]] = own["name"]
     bearers: Bearers | None = None
     found = {}
-    for address, name in dict.fromkeys((notice["author"], notice["name"]) for notice in notices):
+    quoted = [notice["quote"]["author"] for notice in notices if notice["quote"] is not None]
+    pairs = [(notice["author"], notice["name"]) for notice in notices]
+    pairs += [(address, followed[address]["name"]) for address in quoted if address in followed]
+    for address, name in dict.fromkeys(pairs):
         like = followed[address]["lookalike"] if address in followed else None
         if own is not None and name is not None and address not in called:
             bearers = bearers or _bearers(follows, own)
@@ -135,11 +141,13 @@ def notice_lines(
 
 
 def _with_names(text: str, known: Known) -> str:
-    """The text with the reader's own word for each mentioned person, or the first letters of their address."""
+    """The text with the reader's own word for each mentioned person and their own name for themselves, or the first
+    letters of the address: how others call themselves is no word to tell them by."""
 
     def called(found: re.Match[str]) -> str:
         address = found[1].lower()
-        return f"@{clean_name(known.petnames.get(address)) or address[:ADDRESS_LETTERS] + '…'}"
+        own_word = known.names.get(address) if address == known.own else known.petnames.get(address)
+        return f"@{clean_name(own_word) or address[:ADDRESS_LETTERS] + '…'}"
 
     return _MENTION.sub(called, text)
 
@@ -149,9 +157,11 @@ def _quoted(notice: NoticeDocument, inner: str, columns: int, known: Known) -> P
     quote = notice["quote"]
     if quote is None:
         return []
-    whose = who(
-        None, quote["author"], known.petnames.get(quote["author"]), columns - 2 - ID_DIGITS - 3 - ADDRESS_LETTERS - 3
-    )
+    author = quote["author"]
+    name = known.names.get(author)
+    warning = known.warnings.get((author, name))
+    room = columns - 2 - ID_DIGITS - 3 - ADDRESS_LETTERS - 3 - (1 + width(warning) if warning else 0)
+    whose = who(name, author, known.petnames.get(author), room, warning)
     head = line(inner, Piece("│ ", Style.DIM), *whose, Piece(f" · {short_id(quote['id'])}", Style.DIM))
     if quote["text"] is None:
         return [head, line(inner, Piece(fit("│ (not here: deleted, or not fetched yet)", columns), Style.DIM))]
@@ -225,20 +235,18 @@ def thread_page(thread: ThreadDocument, now_ms: int, columns: int, known: Known 
     return page
 
 
-def gap_page(missing: int, command: str | None, pruned: int = 0) -> Page:
-    """What a conversation lacks, and how much of that was pruned. `command`: what fetches it; None where that was tried
-    just now."""
+def gap_page(missing: int, known: int, command: str | None, pruned: int = 0) -> Page:
+    """What a conversation of `known` notices lacks, and how much of that was pruned. `command`: what fetches it; None
+    where that was tried just now."""
     if not missing:
         return []
-    gap = f"{counted(missing, 'notice')} that others answer {'is' if missing == 1 else 'are'} not here"
+    gap = f"{missing} of {counted(known, 'known notice')} not fetched"
     if pruned:
-        gap = f"{counted(pruned, 'notice')} that others answer {'was' if pruned == 1 else 'were'} pruned to save room"
+        gap += f", {pruned} of them pruned to save room" if missing > 1 else ", but pruned to save room"
     if command is None:
-        return [
-            line(),
-            line(Piece(f"{gap}, and nobody who could be asked gave {'it' if missing == 1 else 'them'}.", Style.DIM)),
-        ]
-    return [line(), line(Piece(f"{gap}.", Style.DIM)), try_line(command)]
+        gap += f": nobody who could be asked gave {'it' if missing == 1 else 'them'}"
+    said = [line(), line(Piece(f"{gap}.", Style.DIM))]
+    return said if command is None else [*said, try_line(command)]
 
 
 def end_page(pruned: int) -> Page:

@@ -17,7 +17,7 @@ MINUTE_MS = 60_000
 def mute_page(mute: MuteDocument, begins: bool, now_ms: int) -> Page:
     """One mute that begins, or was taken back, in a sentence."""
     what = clean_line(mute["what"])
-    named = {"person": what, "tag": f"#{what}", "word": f"the word {what}"}.get(mute["kind"], what)
+    named = {"person": what, "tag": f"#{what}", "word": f'the word "{what}"'}.get(mute["kind"], what)
     if not begins:
         return [line(f"No longer muted: {named}")]
     end = "" if mute["until"] is None else f", for {_left(mute['until'], now_ms)}"

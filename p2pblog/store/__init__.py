@@ -124,6 +124,7 @@ class Reference:
     notice: EntryId
     author: IdentityHash
     attachment: Attachment
+    is_profile: bool = False
 
 
 REFERENCES_MAX = 8
@@ -143,15 +144,22 @@ class DmRow:
 @dataclass(frozen=True, slots=True)
 class Thread:
     """A conversation. `root`: the id of the topmost ancestor known, even if we lack it; None if `notice` is unknown.
-    `notices`: those held, oldest first, at most THREAD_NOTICES_MAX. `missing`: how many are known of but lacking;
-    `pruned`: how many of these went to save room. `waiting`: what strangers said to us in it, below notices of ours,
-    oldest first; none of it is in `notices`."""
+    `notices`: those held, oldest first, at most THREAD_NOTICES_MAX. `known`: how many notices it knows of, itself or
+    from one that is shown: all that are held, its root, and those that the shown ones quote. `lacking`: which of them
+    are not here, the root first. An answer that nothing held names is known to nobody here and so in neither.
+    `pruned`: how many of those that are lacking went to save room. `waiting`: what strangers said to us in it, below
+    notices of ours, oldest first; none of it is in `notices`."""
 
     root: EntryId | None
     notices: tuple[Row, ...]
-    missing: int
+    known: int
+    lacking: tuple[EntryId, ...]
     waiting: tuple[EntryId, ...] = ()
     pruned: int = 0
+
+    @property
+    def missing(self) -> int:
+        return len(self.lacking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +336,12 @@ class Store(Protocol):
     async def news(self, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
         """What others said to the node's own identity, the last that came first; without what waits because it is of
         strangers. `unread`: only what is not read. Raises NotFound for a `before` that is no news, or waits."""
+
+    async def end_polls(self, now_ms: int) -> int:
+        """Polls that have closed by now become news; gives how many. A poll does once, if it is here and shown, if the
+        node's own identity made it or voted in it, and if that poll or vote, held and shown still, came by `append` no
+        later than the poll closed: so an old archive that is brought back tells of no old polls. Of one's own poll it
+        is the poll that is news, of another's the vote."""
 
     async def mark_news_read(self) -> int:
         """All that has come and does not wait is read from now on; gives how much of it was not."""

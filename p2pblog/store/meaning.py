@@ -29,7 +29,7 @@ from enum import Enum, IntEnum
 from functools import cache
 from typing import cast
 
-from p2pblog.config import SEQ_MAX
+from p2pblog.config import POLL_LOOK_AGAIN_MS, SEQ_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.groups import groups_of
 from p2pblog.core.identity import Identity
@@ -358,12 +358,16 @@ class NewsType(Enum):
     MENTION = "mention"
     BOOST = "boost"
     LIKE = "like"
+    POLL = "poll"
 
 
 @dataclass(frozen=True, slots=True)
 class News:
     """A shown entry of somebody else's that is said to us. `notice`: ours that it answers, boosts or likes; of a
-    mention the notice that mentions us. `is_read`: it had come when all was last marked as read."""
+    mention the notice that mentions us. `is_read`: it had come when all was last marked as read.
+
+    Of a poll that closed `id` is our own entry, the poll itself or our vote; `author` has made the poll, which is
+    `notice`, and `time_ms` is when it closed."""
 
     id: EntryId
     type: NewsType
@@ -373,8 +377,17 @@ class News:
     is_read: bool
 
 
-def news_of(shown: Shown, is_ours: Callable[[EntryId], bool], is_read: bool) -> News | None:
-    """None for a boost or like of a notice that is not ours, whatever it says. `is_ours`: of an entry's id."""
+def news_of(
+    shown: Shown,
+    is_ours: Callable[[EntryId], bool],
+    is_read: bool,
+    shown_by_id: Callable[[EntryId], Shown | None],
+) -> News | None:
+    """None for a boost or like of a notice that is not ours, whatever it says, and for a poll that is here no more.
+    `is_ours`: of an entry's id."""
+    if is_ours(shown.id):
+        end = _poll_of(shown, shown_by_id)
+        return None if end is None else News(shown.id, NewsType.POLL, end.author, end.notice, end.closes_ms, is_read)
     reacts = {Kind.BOOST: NewsType.BOOST, Kind.LIKE: NewsType.LIKE}.get(shown.kind)
     is_about_ours = shown.of is not None and is_ours(shown.of)
     if reacts is not None and not is_about_ours:
@@ -382,6 +395,48 @@ def news_of(shown: Shown, is_ours: Callable[[EntryId], bool], is_read: bool) -> 
     about = shown.of if is_about_ours and shown.of is not None else shown.id
     kind = reacts or (NewsType.REPLY if is_about_ours else NewsType.MENTION)
     return News(shown.id, kind, shown.author, about, shown.time_ms, is_read)
+
+
+# --- polls that close -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PollEnd:
+    """A poll that `voter` made or voted in."""
+
+    voter: bytes
+    notice: EntryId
+    author: bytes
+    closes_ms: int
+
+
+def awaits_poll(payload: bytes | None) -> bool:
+    """Whether it is a poll or a vote; nearly all are neither, as their bytes tell at once."""
+    if payload is None or (b"vote" not in payload and b"poll" not in payload):
+        return False
+    return meaning_of(payload).kind == Kind.VOTE or note_of(payload).poll is not None
+
+
+def look_at_poll(
+    own: Shown, shown_by_id: Callable[[EntryId], Shown | None], since_ms: int, now_ms: int
+) -> PollEnd | int | None:
+    """What becomes of an own poll or vote that has been here from `since_ms` on: its poll has closed by now; when to
+    look again, in ms; or None, because nobody needs to be told."""
+    end = _poll_of(own, shown_by_id)
+    if end is None:
+        return now_ms + POLL_LOOK_AGAIN_MS if own.kind == Kind.VOTE else None
+    if own.kind == Kind.VOTE and end.author == own.author:
+        return None  # the poll itself tells
+    if now_ms <= end.closes_ms:
+        return end.closes_ms
+    return end if since_ms <= end.closes_ms else None
+
+
+def _poll_of(own: Shown, shown_by_id: Callable[[EntryId], Shown | None]) -> PollEnd | None:
+    """The poll that an own entry made or voted in; None if it is not here."""
+    notice = shown_by_id(own.of) if own.kind == Kind.VOTE and own.of is not None else own
+    poll = None if notice is None or notice.kind != Kind.NOTE else note_of(notice.payload).poll
+    return None if notice is None or poll is None else PollEnd(own.author, notice.id, notice.author, poll.closes_ms)
 
 
 # --- conversations ----------------------------------------------------------------------------------------------------
@@ -416,12 +471,11 @@ Replies = Callable[[EntryId, int, Which], Sequence[EntryId]]
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A conversation's ids: its root; all that are held, shown or not, oldest first; how many are known but lacking;
-    what strangers said to us below our own notices, oldest first."""
+    """A conversation's ids: its root; all that are held, shown or not, oldest first; what strangers said to us below
+    our own notices, oldest first."""
 
     root: EntryId | None
     held: tuple[EntryId, ...]
-    missing: int
     waiting: tuple[EntryId, ...] = ()
 
 
@@ -434,20 +488,38 @@ def walk_thread(notice: EntryId, find: Callable[[EntryId], Node | None], replies
     """
     look_up = cache(find)
     found = look_up(notice)
-    if found is not None and found.kind in STAND_FOR and found.of is not None:
-        notice = found.of
-        found = look_up(notice)
-    if found is None and not replies(notice, 1, Which.ALL):
-        return Walk(None, (), 0)
+    named = found.of if found is not None and found.kind in STAND_FOR else None
+    if named is not None:
+        notice, found = named, look_up(named)
+    if found is None and named is None and not replies(notice, 1, Which.ALL):
+        return Walk(None, ())
     path = [notice]
     while found is not None and found.kind == Kind.NOTE and found.of is not None and len(path) < notices_max:
         path.append(found.of)
         found = look_up(found.of)
-    missing = 1 if found is None or found.lacking else 0
     within, waiting = _descend(path, look_up, replies, notices_max)
     nodes = {entry: node for entry in within if (node := look_up(entry)) is not None}
     apart = {entry: node for entry in waiting if (node := look_up(entry)) is not None and node.waits}
-    return Walk(path[-1], tuple(_oldest_first(nodes)), missing, tuple(_oldest_first(apart)))
+    return Walk(path[-1], tuple(_oldest_first(nodes)), tuple(_oldest_first(apart)))
+
+
+def named_in(
+    walk: Walk, notices: Iterable[Row], look_up: Callable[[EntryId], Node | None]
+) -> tuple[int, tuple[EntryId, ...]]:
+    """How many notices a conversation knows of, and the ids of those of them that are not here; `notices`: its shown
+    ones. What can be lacking is what something held names: the root, which is answered or reacted to, and what is
+    quoted. Nothing names an answer but the answers to it, and of those the walk up began with one."""
+    if walk.root is None:
+        return 0, ()
+    quoted = (said for row in notices if (said := quoted_by(row)) is not None)
+    named = dict.fromkeys((walk.root, *quoted))
+    lacking = tuple(entry for entry in named if (node := look_up(entry)) is None or node.lacking)
+    return len(named.keys() | set(walk.held)), lacking
+
+
+def quoted_by(row: Row) -> EntryId | None:
+    """The entry whose words a notice quotes."""
+    return None if row.quote is None else (row.quote.version or row.quote.of).id
 
 
 LIARS_PASSED_MAX = 10

@@ -156,6 +156,7 @@ class MemoryStore(MemoryRoom):
                 None if below is None else log.held[below].sort,
                 None if above is None else log.held[above].sort,
             )
+            self._await_polls(batch.identity, stretch, now_ms)
             for entry, sort in zip(stretch, sorts, strict=True):
                 self._enter(_Held(log, entry, sort, now_ms, meaning_of(entry.payload)))
         for entry in batch.entries:

@@ -17,7 +17,7 @@ from p2pblog.config import (
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.quiet import Mute, MuteKind
 from p2pblog.errors import NotFound
-from p2pblog.store import Admitted, Block, Follow, KnownPeer, ListRow
+from p2pblog.store import OWN_IDENTITY, Admitted, Block, Follow, KnownPeer, ListRow
 
 
 class MemoryDesk:
@@ -33,6 +33,10 @@ class MemoryDesk:
         self._admitted: dict[IdentityHash, int] = {}
         self._lists: dict[str, set[IdentityHash]] = {}
         self._groups: dict[str, int] = {}
+        self._polls_due: dict[EntryId, tuple[int, int]] = {}
+        """Of own polls and votes: since when they are here, and when to look at them; in ms."""
+        self._polls_ended: dict[EntryId, int] = {}
+        """Own polls and votes whose poll has closed, with the time when that was noticed."""
 
     def copy_desk(self, twin: MemoryDesk) -> None:
         """Give a twin the same."""
@@ -43,6 +47,8 @@ class MemoryDesk:
         twin._mutes.update(self._mutes)
         twin._blocks.update(self._blocks)
         twin._groups.update(self._groups)
+        twin._polls_due.update(self._polls_due)
+        twin._polls_ended.update(self._polls_ended)
         twin._admitted.update(self._admitted)
         twin._lists.update({name: set(members) for name, members in self._lists.items()})
 
@@ -153,6 +159,9 @@ class MemoryDesk:
             del self._peers[oldest.endpoint]
 
     async def put_setting(self, key: str, value: bytes | None) -> None:
+        if key == OWN_IDENTITY and value != self._settings.get(key):
+            self._polls_due.clear()
+            self._polls_ended.clear()
         if value is None:
             self._settings.pop(key, None)
         else:

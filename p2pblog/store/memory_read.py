@@ -13,6 +13,7 @@ from p2pblog.config import (
     TIMELINE_ROWS_MAX,
     VERSIONS_MAX,
 )
+from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.media import FileHash
@@ -43,16 +44,20 @@ from p2pblog.store.meaning import (
     Meaning,
     News,
     Node,
+    PollEnd,
     Shown,
     Standing,
     Version,
     Which,
+    awaits_poll,
     called,
     compose,
     current,
     found_words,
     is_retractable,
+    look_at_poll,
     meaning_of,
+    named_in,
     news_of,
     profile_of,
     quoted_id,
@@ -236,12 +241,42 @@ class MemoryReading(MemoryDesk):
         return len(unread)
 
     def _news(self) -> list[News]:
-        told = [held for held in self._said_to_us() if not self._waits(held)]
+        told = [(held.seen, held) for held in self._said_to_us() if not self._waits(held)]
+        ended = ((seen, self._by_id[entry]) for entry, seen in self._polls_ended.items())
+        told += [(seen, held) for seen, held in ended if self._is_shown(held)]
         found = (
-            news_of(_shown(held), self._is_own, held.entry.id in self._read_news)
-            for held in sorted(told, key=lambda held: (held.seen, held.place), reverse=True)
+            news_of(_shown(held), self._is_own, held.entry.id in self._read_news, self._shown_by_id)
+            for _, held in sorted(told, key=lambda each: (each[0], each[1].place), reverse=True)
         )
         return [each for each in found if each is not None]
+
+    def _await_polls(self, identity: IdentityHash, entries: Iterable[Entry], now_ms: int) -> None:
+        if identity == self._settings.get(OWN_IDENTITY):
+            for entry in entries:
+                if awaits_poll(entry.payload):
+                    self._polls_due.setdefault(entry.id, (now_ms, 0))
+
+    async def end_polls(self, now_ms: int) -> int:
+        ended: dict[EntryId, EntryId] = {}
+        due = sorted((at, self._by_id[entry].place[1:], entry) for entry, (_, at) in self._polls_due.items())
+        for _, _, entry in (each for each in due if each[0] < now_ms):
+            since_ms, _ = self._polls_due.pop(entry)
+            shown = self._shown_by_id(entry) if self._is_own(entry) else None
+            found = None if shown is None else look_at_poll(shown, self._shown_by_id, since_ms, now_ms)
+            if isinstance(found, int):
+                self._polls_due[entry] = since_ms, found
+            elif found is not None and not self._is_told(found):
+                ended.setdefault(found.notice, entry)
+        self._polls_ended.update(dict.fromkeys(ended.values(), now_ms))
+        return len(ended)
+
+    def _is_told(self, end: PollEnd) -> bool:
+        votes = self._votes.get(end.notice, {}).items()
+        return any(entry in self._polls_ended and self._is_shown(vote) for entry, vote in votes)
+
+    def _shown_by_id(self, entry: EntryId) -> Shown | None:
+        held = self._by_id.get(entry)
+        return _shown(held) if held is not None and self._is_shown(held) else None
 
     def _said_to_us(self) -> list[_Held]:
         return [held for held in self._by_id.values() if self._is_said_to_us(held)]
@@ -338,7 +373,7 @@ class MemoryReading(MemoryDesk):
         walk = walk_thread(notice, self._node, self._replies_to, THREAD_NOTICES_MAX)
         held = [self._by_id[entry] for entry in walk.held]
         notices = [self._row(found) for found in held if found.meaning.kind == Kind.NOTE and self._is_shown(found)]
-        return Thread(walk.root, tuple(notices), walk.missing, walk.waiting)
+        return Thread(walk.root, tuple(notices), *named_in(walk, notices, self._node), walk.waiting)
 
     def _node(self, entry: EntryId) -> Node | None:
         held = self._by_id.get(entry)
@@ -383,8 +418,12 @@ class MemoryReading(MemoryDesk):
         return [file for file in named if self._referring(file)][:2]
 
     async def references(self, file: FileHash) -> list[Reference]:
-        held = [(each.entry.id, each.log.identity, files_in(each.entry.payload)) for each in self._referring(file)]
-        found = [Reference(id, whose, each) for id, whose, files in held for each in files if file in each.files]
+        found = [
+            Reference(each.entry.id, each.log.identity, attachment, each.meaning.kind == Kind.PROFILE)
+            for each in self._referring(file)
+            for attachment in files_in(each.entry.payload)
+            if file in attachment.files
+        ]
         return found[:REFERENCES_MAX]
 
     def _referring(self, file: FileHash) -> list[_Held]:

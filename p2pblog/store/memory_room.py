@@ -30,6 +30,8 @@ class MemoryRoom(MemoryReading):
             self._by_id.pop(identifier)
             self._strays.pop(identifier, None)
             self._dms.pop(identifier, None)
+            self._polls_due.pop(identifier, None)
+            self._polls_ended.pop(identifier, None)
             self._listed.get(log.identity, {}).pop(identifier, None)
             self._profiles.get(log.identity, {}).pop(identifier, None)
             self._pins.get(log.identity, {}).pop(identifier, None)
@@ -183,8 +185,7 @@ class MemoryRoom(MemoryReading):
 
     async def thread(self, notice: EntryId) -> Thread:
         found = await super().thread(notice)
-        pruned = bool(found.missing) and found.root is not None and await self.was_pruned(found.root.hex())
-        return replace(found, pruned=int(pruned))
+        return replace(found, pruned=sum([await self.was_pruned(each.hex()) for each in found.lacking]))
 
     async def was_pruned(self, prefix: str) -> bool:
         wanted = prefix.lower()

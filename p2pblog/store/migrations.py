@@ -352,6 +352,13 @@ def _to_groups(db: sqlite3.Connection) -> None:
             db.execute("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", (f"!{group}", sort, key))
 
 
+_POLL_ENDS = """
+CREATE TABLE poll_due (key INTEGER PRIMARY KEY, since INTEGER NOT NULL, due INTEGER NOT NULL);
+CREATE INDEX poll_due_by_time ON poll_due (due, key);
+"""
+"""Own polls and votes from now on: of older ones nobody can tell when they came here."""
+
+
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
 MIGRATIONS: tuple[Step, ...] = (
@@ -368,6 +375,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _to_version_12,
     _to_strangers,
     _PRUNING,
+    _POLL_ENDS,
     _to_groups,
 )
 """Step n brings a database of version n - 1 to version n."""

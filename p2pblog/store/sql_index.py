@@ -310,7 +310,8 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     FEED.discard(db, sorted(feed_record(log.owner, item.sort, item.key) for item in listed))
     files = [(file, item.key) for item in items for file in item.files]
     db.executemany("DELETE FROM attachment WHERE file = ? AND key = ?", files)
-    db.executemany("DELETE FROM news WHERE key = ?", keys)
+    if log.identity != own_identity(db):  # that a poll has closed stays told while its own entry is held
+        db.executemany("DELETE FROM news WHERE key = ?", keys)
     edits = [(log.owner, item.of, item.key) for item in items if item.kind == Kind.EDIT and item.of is not None]
     db.executemany("DELETE FROM edit WHERE author = ? AND target = ? AND key = ?", edits)
     for author, target, _ in edits:
@@ -432,7 +433,7 @@ def forget(db: sqlite3.Connection, log: LogRow, low: int, high: int) -> None:
         leave(db, log, items)
         IDS.discard(db, sorted(id_record(item.id, item.key) for item in items))
         start = items[-1].key + 1
-    for table in ("entry", "signature", "gap", "deletion", "stray", "dm_aside"):
+    for table in ("entry", "signature", "gap", "deletion", "stray", "dm_aside", "news", "poll_due"):
         db.execute(f"DELETE FROM {table} WHERE key BETWEEN ? AND ?", (low, high))  # noqa: S608 - names from above
 
 

@@ -56,6 +56,7 @@ from p2pblog.store.meaning import (
     called,
     compose,
     group_word,
+    named_in,
     news_of,
     profile_of,
     quoted_id,
@@ -194,7 +195,7 @@ def timeline(db: sqlite3.Connection, query: TimelineQuery) -> list[Row]:
         feeds = (feed_of(db, owner, place) for owner in owners if owner is not None)
         places = merge(*feeds, reverse=True)
     found = list(islice(places, limit))
-    reader = _RowReader(db)
+    reader = RowReader(db)
     return [reader.row(reader.shown(key)) for _, key in found]
 
 
@@ -226,17 +227,17 @@ def place_of(db: sqlite3.Connection, entry: EntryId) -> tuple[int, int]:
 
 def rows_at(db: sqlite3.Connection, keys: Iterable[int], limit: int) -> list[Row]:
     """The first notices and boosts at these keys that may be shown, at most `limit`."""
-    reader = _RowReader(db)
+    reader = RowReader(db)
     found = (reader.shown_if(key) for key in keys)
     return [reader.row(shown) for shown in islice((shown for shown in found if shown is not None), limit)]
 
 
 def rows(db: sqlite3.Connection, ids: Sequence[EntryId]) -> list[Row]:
-    reader = _RowReader(db)
+    reader = RowReader(db)
     return _rows(reader, ids)
 
 
-def _rows(reader: _RowReader, ids: Sequence[EntryId]) -> list[Row]:
+def _rows(reader: RowReader, ids: Sequence[EntryId]) -> list[Row]:
     found = (reader.shown_by_id(entry) for entry in ids)
     return [reader.row(shown) for shown in found if shown is not None and shown.kind in IN_TIMELINES]
 
@@ -249,7 +250,7 @@ _COUNT = "(SELECT count(*) FROM (SELECT 1 FROM reaction WHERE target = ?1 AND ki
 COUNTS = f"SELECT {_COUNT.format(int(Kind.LIKE))}, {_COUNT.format(int(Kind.BOOST))}"
 
 
-class _RowReader:
+class RowReader:
     """Rows of one answer; an author's name, and where an id stands, is looked up once."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
@@ -362,7 +363,7 @@ def window(db: sqlite3.Connection, identity: IdentityHash, from_ms: int, to_ms: 
     owner = identity_no(db, identity)
     if owner is None:
         return []
-    reader = _RowReader(db)
+    reader = RowReader(db)
     keys = islice(_keys_between(db, owner, max(0, from_ms), to_ms), max(0, limit))
     return [Voted(row, _votes(db, row)) for row in (reader.row(reader.shown(key)) for key in keys)]
 
@@ -401,25 +402,26 @@ def mutes(db: sqlite3.Connection) -> list[Mute]:
 
 
 def thread(db: sqlite3.Connection, notice: EntryId) -> Thread:
-    reader = _RowReader(db)
+    reader = RowReader(db)
     walk = walk_thread(notice, reader.node, reader.replies, THREAD_NOTICES_MAX)
     notices = [row for row in _rows(reader, walk.held) if row.type == "note"]
-    return Thread(walk.root, tuple(notices), walk.missing, walk.waiting)
+    return Thread(walk.root, tuple(notices), *named_in(walk, notices, reader.node), walk.waiting)
 
 
 def versions(db: sqlite3.Connection, notice: EntryId) -> list[Version]:
-    return _RowReader(db).versions(notice)
+    return RowReader(db).versions(notice)
 
 
 def news(db: sqlite3.Connection, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
-    reader, below = _RowReader(db), LAST_PLACE[0]
+    reader, below = RowReader(db), LAST_PLACE[0]
     if before is not None:
         found = db.execute("SELECT no FROM news WHERE key = ? AND NOT waits", (key_of_id(db, before),)).fetchone()
         if found is None:
             raise NotFound("that is no notification")
         (below,) = found
     rows = db.execute(UNREAD if unread else NEWS, (below,))
-    came = (news_of(reader.shown(key), reader.is_own, bool(is_read)) for key, is_read in rows)
+    said = ((reader.shown_if(key), bool(is_read)) for key, is_read in rows)
+    came = (news_of(shown, reader.is_own, is_read, reader.shown_by_id) for shown, is_read in said if shown is not None)
     return list(islice((each for each in came if each is not None), max(0, limit)))
 
 
@@ -437,7 +439,7 @@ REACTIONS = """SELECT e.id FROM identity i JOIN reaction r ON r.author = i.no JO
 
 
 def pins(db: sqlite3.Connection, identity: IdentityHash) -> list[EntryId]:
-    reader = _RowReader(db)
+    reader = RowReader(db)
     targets = db.execute(PINS, (identity, PINS_READ_MAX)).fetchall()
     shown = (reader.shown_by_id(EntryId(target)) for (target,) in targets)
     found = (each.id for each in shown if each is not None and each.kind == Kind.NOTE and each.author == identity)
@@ -491,11 +493,11 @@ FILES = "SELECT DISTINCT file FROM attachment WHERE file BETWEEN ? AND ? ORDER B
 
 
 def references(db: sqlite3.Connection, file: FileHash) -> list[Reference]:
-    reader = _RowReader(db)
+    reader = RowReader(db)
     keys = db.execute("SELECT key FROM attachment WHERE file = ? ORDER BY key LIMIT ?", (file, REFERENCES_MAX))
     found = [reader.shown(key) for (key,) in keys.fetchall()]
     return [
-        Reference(shown.id, IdentityHash(shown.author), attachment)
+        Reference(shown.id, IdentityHash(shown.author), attachment, shown.kind == Kind.PROFILE)
         for shown in found
         for attachment in files_in(shown.payload)
         if file in attachment.files
@@ -522,7 +524,7 @@ def bookmarks(db: sqlite3.Connection, limit: int, before: EntryId | None = None)
         if found is None:
             raise NotFound("that notice is not bookmarked")
         place = found
-    reader = _RowReader(db)
+    reader = RowReader(db)
     ids = (EntryId(notice) for (notice,) in db.execute(BOOKMARKS, place))
     rows = (row for notice in ids for row in _rows(reader, [notice]))
     return list(islice(rows, max(0, limit)))

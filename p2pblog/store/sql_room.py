@@ -248,10 +248,9 @@ def lift_floors(db: sqlite3.Connection, identity: IdentityHash | None) -> list[L
 
 
 def thread(db: sqlite3.Connection, notice: EntryId) -> Thread:
-    """A conversation; only its root can be missing."""
+    """A conversation, with how much of what it lacks was dropped to save room."""
     found = read_thread(db, notice)
-    pruned = found.missing and found.root is not None and was_pruned(db, found.root.hex())
-    return replace(found, pruned=int(bool(pruned)))
+    return replace(found, pruned=sum(was_pruned(db, each.hex()) for each in found.lacking))
 
 
 def was_pruned(db: sqlite3.Connection, prefix: str) -> bool:

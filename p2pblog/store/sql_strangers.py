@@ -21,7 +21,6 @@ SELECT NOT (i.at_home OR EXISTS (SELECT 1 FROM admitted a WHERE a.identity = i.h
                        WHERE v.subject = i.hash AND w.at_home))
 FROM identity i WHERE i.no = ?
 """
-WAITS = "SELECT 1 FROM news WHERE key = ? AND waits"
 STRANGERS = """SELECT sort, key FROM news INDEXED BY news_of_strangers
                WHERE waits AND is_notice AND (sort, key) < (?, ?) ORDER BY sort DESC, key DESC"""
 SUBJECTS = "SELECT i.no FROM vouch v JOIN identity i ON i.hash = v.subject WHERE v.author = ?"

@@ -50,6 +50,7 @@ from p2pblog.store.sql_index import (
     set_at_home,
 )
 from p2pblog.store.sql_lists import leave_lists
+from p2pblog.store.sql_polls import await_polls
 from p2pblog.store.sql_read import news
 from p2pblog.store.sql_strangers import drop_admitted
 from p2pblog.store.sql_words import await_words, take_out
@@ -88,6 +89,7 @@ def _append_run(db: sqlite3.Connection, batch: Batch, now_ms: int, harvest: Harv
         stretch = stretch_of(fresh)
         _forget_strays(db, log, stretch, harvest)
         _insert(db, log, stretch, _stretch_places(db, log, spans, stretch, now_ms), now_ms, False, harvest)
+        await_polls(db, log, stretch, now_ms)
     _write_spans(db, log, spans, fitted.spans)
     signatures = [(log.key(seq), signature) for seq, signature in signatures_of(run)]
     db.executemany("INSERT OR IGNORE INTO signature VALUES (?, ?)", signatures)
@@ -533,6 +535,7 @@ def put_setting(db: sqlite3.Connection, name: str, value: bytes | None) -> None:
         db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
     if name == OWN_IDENTITY and value != (before[0] if before else None):
         renew_news(db)
+        db.execute("DELETE FROM poll_due")
         for identity in (before[0] if before else None, value):
             if identity is not None:
                 _settle_home(db, IdentityHash(identity))

@@ -56,6 +56,7 @@ from p2pblog.store import (
     sql_groups,
     sql_indexer,
     sql_lists,
+    sql_polls,
     sql_read,
     sql_room,
     sql_search,
@@ -430,6 +431,9 @@ class SqliteStore:
 
     async def news(self, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
         return await self._read(sql_read.news, limit, before, unread)
+
+    async def end_polls(self, now_ms: int) -> int:
+        return await self._write(sql_polls.end_polls, now_ms)
 
     async def mark_news_read(self) -> int:
         return await self._write(sql_write.mark_news_read)

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -491,11 +492,18 @@ def all_commands() -> list[str]:
 
 
 def commands() -> list[list[str]]:
-    simulator = [["sim", name] for name in ("list", "run", "plot", "compare")]
-    lists = [["list", name] for name in ("create", "delete", "add", "remove", "show")]
-    groups = [["group", name] for name in ("join", "leave")]
-    alone = [[name] for name in all_commands() if name not in {"peer", "sim", "list", "group"}]
-    return [*alone, ["peer", "add"], *simulator, *lists, *groups]
+    """Every command by its words, groups and what is in them."""
+
+    def walk(found: click.Command, words: list[str]) -> Iterator[list[str]]:
+        yield words
+        if isinstance(found, click.Group):
+            context = click.Context(found)
+            for name in found.list_commands(context):
+                within = found.get_command(context, name)
+                assert within is not None
+                yield from walk(within, [*words, name])
+
+    return [words for words in walk(cli.main, []) if words]
 
 
 def test_the_contracts_commands_are_all_there() -> None:
@@ -512,6 +520,14 @@ def test_help_has_an_example_that_calls_the_command(alice: Alice, words: list[st
     _, _, example = result.stdout.partition("Example:")
     assert f"p2pblog {' '.join(words)}" in example
     assert "--json" in result.stdout
+
+
+@pytest.mark.parametrize("group", [[], *([name] for name in ("sim", "list", "group", "peer", "notifications"))], ids=str)
+def test_a_list_of_commands_cuts_no_sentence(alice: Alice, group: list[str]) -> None:
+    """What a docstring says up to its first full stop has to fit a line of 80 columns."""
+    listed = alice.types(*group, "--help").stdout.partition("Commands:")[2].partition("Example:")[0].splitlines()
+    assert listed
+    assert not [text for text in listed if text.endswith("...")]
 
 
 def test_the_manual_names_every_command_field_and_exit_code() -> None:

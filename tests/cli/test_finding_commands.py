@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from fake_node import ALICE, BOB, FakeNode
 from terminal_scene import Alice
 
 from p2pblog.control import api
+from p2pblog.pages.news import notifications_page
+from p2pblog.terminal import render
 
 
 def fields(shape: type) -> list[str]:
@@ -78,3 +81,43 @@ def test_wrong_words_are_2(alice: Alice, node: FakeNode, words: list[str], sente
 
     assert (result.exit_code, result.stdout, node.calls) == (2, "", [])
     assert sentence.lower() in result.stderr.lower()
+
+
+def a_follow(address: str, **more: Any) -> Any:
+    return {"address": address, "name": None, "petname": None, "lookalike": None, **more}
+
+
+def test_a_poll_that_closed_reads_by_whose_it_is() -> None:
+    bob = "bob" * 18 + "ab"
+    ends: list[api.NotificationDocument] = [
+        {"id": "aa" * 32, "type": "poll", "from": bob, "notice": "aa" * 32, "time": 0, "read": False},
+        {"id": "bb" * 32, "type": "poll", "from": bob, "notice": "cc" * 32, "time": 0, "read": True},
+    ]
+    page = notifications_page(ends, [a_follow(bob, petname="bob")], 120_000, 80, False, False)
+    assert render(page, colour=False).splitlines() == [
+        "* Your poll aaaaaaaaaa has closed · 2 min ago",
+        "  bob (bobbobbo) asked, and you voted: cccccccccc has closed · 2 min ago",
+    ]
+
+
+def test_a_notification_names_who_is_followed_within_its_line() -> None:
+    bob, mallory, stranger = "bob" * 18 + "ab", "mal" * 18 + "ab", "str" * 18 + "ab"
+    follows = [
+        a_follow(bob, name="Robert von und zu Hohenstauffen-Wittelsbach", petname="a petname of some length"),
+        a_follow(mallory, name="Robert", lookalike=bob),
+    ]
+    news: list[api.NotificationDocument] = [
+        {"id": "aa" * 32, "type": "reply", "from": who, "notice": "bb" * 32, "time": 0, "read": False}
+        for who in (bob, mallory, stranger)
+    ]
+    narrow, wide = (
+        render(notifications_page(news, follows, 120_000, columns, False, False), colour=False).splitlines()
+        for columns in (80, 120)
+    )
+    said = "answered your bbbbbbbbbb with aaaaaaaaaa · 2 min ago"
+    assert wide == [
+        f"* a petname of some… (Robert von und zu…, bobbobbo) {said}",
+        f"* Robert (malmalma) ⚠ not a petname of so… (bobbobbo) {said}",
+        f"* (strstrst) {said}",
+    ]
+    assert narrow == [f"* a petname of… (bobbobbo) {said}", *wide[1:]]  # no warning gives way

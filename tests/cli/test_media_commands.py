@@ -196,6 +196,8 @@ def test_no_words_of_a_file_leave_the_page(columns: int, file: dict[str, Any]) -
     alt = "alt \x1b]52;c;aGk=\x07\nalice · just now" * 9
     hostile: Any = {**file, "name": "\x1b[31m" + "日" * 90 + "\u202egpj.exe", "alt": alt}
     media: Any = {**hostile, "author": "b" * 56, "notice": "0" * 64, "held": 0, "pieces": 0, "state": "elsewhere"}
+    assert "notice  0000000000" in texts(media_page(media, 80))
+    assert "profile  of (bbbbbbbb)" in texts(media_page({**media, "notice": None}, 80))
     lines = texts(file_lines([hostile], "  ", columns, is_hidden=False))
     for text in (*lines, *texts(media_page(media, max(80, columns)))):
         assert not {"\x1b", "\x07", "\u202e"} & set(text)

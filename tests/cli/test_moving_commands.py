@@ -11,16 +11,18 @@ from typing import Any
 
 import click
 import pytest
-from builders import key_pair
+from builders import key_pair, person
 from fake_node import ALICE, BOB, FakeNode
 from terminal_scene import Alice
 
 from p2pblog import archives, keyring
 from p2pblog.archives import open_archive
 from p2pblog.commands import moving
+from p2pblog.commands.kept import as_typed
 from p2pblog.control import api
 from p2pblog.core import archive
 from p2pblog.core.archive import Secrets
+from p2pblog.core.kept import Kept, KeptFollow
 from p2pblog.core.media import Attachment, table_of
 from p2pblog.core.payload import Note
 from p2pblog.errors import TimedOut, UsageError
@@ -58,7 +60,7 @@ def test_an_export_holds_all_that_the_node_gives(alice: Alice, node: FakeNode, t
 
     assert list(document) == fields(api.ExportDocument)
     told = {"file": str(target), "entries": 7, "bytes": target.stat().st_size, "secrets": False}
-    assert document == {**told, "files": 0, "missing_files": 0}
+    assert document == {**told, "files": 0, "missing_files": 0, "missing_follows": 0}
     with open_archive(target) as opened:
         opened.check(lambda share: None)
         assert [entry.id for run in opened.runs(node.owner.key) for entry in run] == [
@@ -125,6 +127,43 @@ def test_secret_keys_leave_only_under_a_passphrase(
     for secret in (keys.root.seed, keys.device.seed):
         assert secret not in everything
         assert secret.hex().encode() not in everything
+
+
+def test_what_one_keeps_for_oneself_leaves_only_under_a_passphrase(
+    alice: Alice, node: FakeNode, keys: keyring.Keyring, tmp_path: Path
+) -> None:
+    bob, carol = person("bob"), person("carol")
+    for someone, more in ((bob, {"petname": "bob", "private": True}), (carol, {"budget": "3/day"})):
+        row = {"address": someone.address, "name": None, "petname": None, "entries": 0, "newest": None}
+        terms = {"no_boosts": False, "budget": None, "private": False, "lookalike": None}
+        node.follows[someone.address] = {**row, "state": "found", **terms, **more}
+    node.listed["tea"] = [bob.address]
+    node.bookmarked.append(node.add(text="one"))
+    plain, target = tmp_path / "plain.zip", tmp_path / "secret.zip"
+
+    assert "Left out 1 person whom you follow in private" in alice.types("export", str(plain)).stdout
+    assert alice.types("export", "--secrets", str(target), env=PASS).exit_code == 0
+
+    with open_archive(plain) as opened:
+        assert bob.address.encode() not in opened.follows()
+        assert carol.address.encode() in opened.follows()
+    with open_archive(target) as opened:
+        assert bob.address.encode() not in opened.follows()
+        kept = opened.secrets("correct horse").kept
+    assert kept.follows == (
+        KeptFollow(bob.hash, "bob", private=True),
+        KeptFollow(carol.hash, None, budget="3/day"),
+    )
+    assert kept.lists == (("tea", (bob.hash,)),)
+    assert [each.hex() for each in kept.bookmarks] == [node.bookmarked[0]["id"]]
+
+
+def test_names_from_an_archive_are_taken_as_a_person_types_them() -> None:
+    bob = person("bob")
+    follows = tuple(KeptFollow(bob.hash, name) for name in ("bob", "b\nb", " ", None))
+    typed = as_typed(Kept(follows=follows, lists=(("tea", ()), ("t\x1ba", ()))))
+    assert [each.petname for each in typed.follows] == ["bob", None, None, None]
+    assert typed.lists == (("tea", ()),)
 
 
 def test_a_person_types_a_new_passphrase_twice(

@@ -111,3 +111,21 @@ def test_a_live_notice_of_a_stranger_is_compared_with_oneself_and_those_followed
 
     assert name_warnings(notices, list(friend.follows.values()), own) == {(MALLORY, "Alice"): "⚠ not alice (aaaaaaaa)"}
     assert name_warnings(notices, [], None) == {}
+
+
+def test_one_is_called_by_ones_own_name_in_mentions_and_quotes(alice: Alice, friend: FakeNode) -> None:
+    """Others only by one's own word for them, or by letters: what they call themselves is no word to tell them by."""
+    quote: Any = {"id": "a" * 64, "version": "a" * 64, "author": ALICE, "text": f"as @{ALICE} said"}
+    friend.add(BOB, "bob", f"@{ALICE}, @{BOB} and @{MALLORY}", mentions=[ALICE, BOB, MALLORY], quote=quote)
+
+    page = alice.types("timeline").stdout.splitlines()
+
+    assert page[1:4] == ["  @alice, @robert and @mmmmmmmm…", "  │ alice (aaaaaaaa) · aaaaaaaaaa", "  │ as @alice said"]
+
+
+def test_a_quoted_name_of_somebody_followed_is_marked(alice: Alice, friend: FakeNode) -> None:
+    friend.follows[MALLORY] = a_follow(MALLORY, name="bob", lookalike=BOB)
+    quote: Any = {"id": "a" * 64, "version": "a" * 64, "author": MALLORY, "text": "trust me"}
+    friend.add(BOB, "bob", "see", quote=quote)
+
+    assert "  │ bob (mmmmmmmm) ⚠ not robert (bbbbbbbb) · aaaaaaaaaa\n" in alice.types("timeline").stdout

@@ -154,30 +154,40 @@ def test_a_thread_is_a_tree() -> None:
         a_notice(3, "below first", reply_to=an_id(1)),
         a_notice(4, "orphan", reply_to=an_id(99)),
     ]
-    page = text_of(pages.thread_page({"root": an_id(0), "notices": notices, "missing": 1, "pruned": 0}, NOW_MS, 80))
+    page = text_of(
+        pages.thread_page({"root": an_id(0), "notices": notices, "known": 6, "missing": 1, "pruned": 0}, NOW_MS, 80)
+    )
     texts = [text for text in page if text and "·" not in text and "reply" not in text]
     assert texts == ["  root", "    first", "      below first", "    second", "  orphan"]
     assert sum(text.lstrip().startswith("└") for text in page) == 3
 
 
 def test_a_gap_is_told_as_people_read_it() -> None:
-    assert pages.gap_page(0, "p2pblog thread 5feceb66 --fetch") == []
-    assert text_of(pages.gap_page(1, "p2pblog thread 5feceb66 --fetch"))[1:] == [
-        "1 notice that others answer is not here.",
+    assert pages.gap_page(0, 41, "p2pblog thread 5feceb66 --fetch") == []
+    assert text_of(pages.gap_page(3, 41, "p2pblog thread 5feceb66 --fetch"))[1:] == [
+        "3 of 41 known notices not fetched.",
         "Try: p2pblog thread 5feceb66 --fetch",
     ]
-    assert text_of(pages.gap_page(1, "p2pblog thread 5feceb66 --fetch", 1))[1:] == [
-        "1 notice that others answer was pruned to save room.",
+    assert text_of(pages.gap_page(2, 3, "p2pblog thread 5feceb66 --fetch", 1))[1:] == [
+        "2 of 3 known notices not fetched, 1 of them pruned to save room.",
         "Try: p2pblog thread 5feceb66 --fetch",
     ]
-    assert text_of(pages.gap_page(1, None))[1:] == [
-        "1 notice that others answer is not here, and nobody who could be asked gave it."
+    assert text_of(pages.gap_page(1, 3, None, 1))[1:] == [
+        "1 of 3 known notices not fetched, but pruned to save room: nobody who could be asked gave it."
+    ]
+    assert text_of(pages.gap_page(1, 1, None))[1:] == [
+        "1 of 1 known notice not fetched: nobody who could be asked gave it."
+    ]
+    assert text_of(pages.gap_page(2, 3, None))[1:] == [
+        "2 of 3 known notices not fetched: nobody who could be asked gave them."
     ]
 
 
 def test_a_deep_thread_stays_on_the_page() -> None:
     notices = [a_notice(0)] + [a_notice(number, "word " * 40, reply_to=an_id(number - 1)) for number in range(1, 1000)]
-    page = text_of(pages.thread_page({"root": an_id(0), "notices": notices, "missing": 0, "pruned": 0}, NOW_MS, 80))
+    page = text_of(
+        pages.thread_page({"root": an_id(0), "notices": notices, "known": 1_000, "missing": 0, "pruned": 0}, NOW_MS, 80)
+    )
     assert sum("·" in text for text in page) == 1000
     assert all(width(text) <= 84 for text in page)
 

@@ -40,7 +40,7 @@ def test_pages_say_what_was_done_and_what_stands(alice: Alice, node: FakeNode) -
     assert alice.types("muted").stdout == "You have muted nobody and nothing.\n"
     assert alice.types("blocked").stdout == "You have blocked nobody.\n"
     assert alice.types("mute", BOB).stdout == f"Muted: {BOB}\n"
-    assert alice.types("mute", "--word", "a spoiler").stdout == "Muted: the word a spoiler\n"
+    assert alice.types("mute", "--word", "a spoiler").stdout == 'Muted: the word "a spoiler"\n'
     assert alice.types("mute", "--tag", "bees").stdout == "Muted: #bees\n"
     rows = [text.split() for text in alice.types("muted").stdout.splitlines()]
     assert rows == [["KIND", "WHAT"], ["person", BOB], ["word", "a", "spoiler"], ["tag", "bees"]]

@@ -20,10 +20,10 @@ def asked(node: FakeNode) -> list[Any]:
 
 def test_a_gap_is_told_with_the_command_that_fetches_it(alice: Alice, node: FakeNode) -> None:
     notice = node.add(text="an answer")["id"][:8]
-    assert "not here" not in alice.types("thread", notice).stdout
+    assert "not fetched" not in alice.types("thread", notice).stdout
     node.thread_lacks = 1
     result = alice.types("thread", notice)
-    assert result.stdout.splitlines()[-2] == "1 notice that others answer is not here."
+    assert result.stdout.splitlines()[-2] == "1 of 2 known notices not fetched."
     assert result.stdout.splitlines()[-1].endswith(f" thread {notice} --fetch")
     assert asked(node) == [False, False]
 
@@ -33,16 +33,15 @@ def test_what_is_missing_is_fetched_and_the_person_told_meanwhile(alice: Alice, 
     node.thread_lacks = 1
     result = alice.types("thread", notice, "--fetch")
     assert (result.exit_code, result.stderr) == (0, LOOKING)
-    assert "an answer" in result.stdout and "not here" not in result.stdout
+    assert "an answer" in result.stdout and "not fetched" not in result.stdout
     assert asked(node) == [False, True]
 
     node.thread_lacks = 2
     result = alice.types("thread", notice, "--fetch")
-    assert result.stdout.splitlines()[-1] == (
-        "2 notices that others answer are not here, and nobody who could be asked gave them."
-    )
+    assert result.stdout.splitlines()[-1] == ("2 of 3 known notices not fetched: nobody who could be asked gave them.")
     result = alice.types("thread", notice, "--fetch", "--json")
-    assert (json.loads(result.stdout)["missing"], result.stderr) == (2, "")
+    document = json.loads(result.stdout)
+    assert (document["missing"], document["known"], result.stderr) == (2, 3, "")
     assert asked(node) == [False, True] * 2
 
 

@@ -287,7 +287,8 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
 
     async def bookmarks(self, limit: int = 20, before: str | None = None) -> list[dict[str, Any]]:
         self._called("bookmarks", limit=limit, before=before)
-        return self.bookmarked[:limit]
+        ids = [row["id"] for row in self.bookmarked]
+        return self.bookmarked[0 if before is None else ids.index(before) + 1 :][:limit]
 
     async def unboost(self, notice: str) -> dict[str, Any]:
         self._called("unboost", notice=notice)
@@ -525,6 +526,7 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
         return {
             "root": root["id"],
             "notices": held,
+            "known": len(held) + self.thread_lacks,
             "missing": self.thread_lacks,
             "pruned": min(self.pruned, self.thread_lacks),
             "strangers": self.strange_replies,

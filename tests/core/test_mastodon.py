@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from p2pblog.config import (
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
     OUTBOX_CONTENT_CHARACTERS_MAX,
+    OUTBOX_TAG_CHARACTERS_MAX,
     WARNING_CHARACTERS_MAX,
 )
 from p2pblog.core.mastodon import Post, read_outbox, split, text_of
@@ -257,7 +259,26 @@ def test_what_the_library_would_stumble_over_is_left_out(content: str, told: str
     assert text_of(content) == told
 
 
-@pytest.mark.parametrize("piece", ["<!--", "<![CDATA[", "<?", "<a ", "</a", "<a b='", "&#"])
+@pytest.mark.parametrize(("over", "told"), [(-1, "before\n\nafter"), (0, "before\n\nafter"), (1, "beforeafter")])
+def test_a_tag_has_a_longest_length(over: int, told: str) -> None:
+    filling = (OUTBOX_TAG_CHARACTERS_MAX + over - len("<p >")) * "x"
+    assert text_of(f"before<p {filling}>after") == told
+
+
+@pytest.mark.parametrize("attribute", ["b ", "b=1 ", "b=' > ' ", "'"])
+def test_a_tag_of_many_attributes_costs_little_memory(attribute: str) -> None:
+    content = f"one <a {attribute * (100_000 // len(attribute))}>two</a>"
+    tracemalloc.start()
+    try:
+        told = text_of(content)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert told.startswith("one ") and told.endswith("two")
+    assert peak < 3_000_000  # it was up to 30 MB
+
+
+@pytest.mark.parametrize("piece", ["<!--", "<![CDATA[", "<?", "<a ", "</a", "<a b='", "&#", "<a>"])
 def test_what_never_ends_is_read_in_a_time_that_grows_with_its_length(piece: str) -> None:
     begin = time.process_time()
     text_of(piece * (OUTBOX_CONTENT_CHARACTERS_MAX // len(piece)))

@@ -17,8 +17,10 @@ from p2pblog.core import archive
 from p2pblog.core.address import Link
 from p2pblog.core.archive import Secrets
 from p2pblog.core.identity import Policy, state_rotate
+from p2pblog.core.kept import Kept, KeptFollow
 from p2pblog.core.media import Attachment, table_of
 from p2pblog.core.payload import Note, Profile
+from p2pblog.core.quiet import Mute, MuteKind
 from p2pblog.errors import UserError
 
 
@@ -30,8 +32,8 @@ def alice() -> Person:
     return alice
 
 
-def restored(alice: Person, home: Home, file: Path) -> int:
-    secrets = Secrets(alice.root.seed, alice.device.seed)
+def restored(alice: Person, home: Home, file: Path, kept: Kept = archive.NOTHING_KEPT) -> int:
+    secrets = Secrets(alice.root.seed, alice.device.seed, kept)
     follows = [(Link(person("bob").hash), "bob"), (Link(alice.hash), "me"), (Link(person("carol").hash), None)]
     with open_archive(file) as opened:
         return restoring.restore(home, opened, secrets, follows, NOON, lambda share: None).entries
@@ -146,3 +148,36 @@ def test_an_identity_that_changed_its_root_is_refused(alice: Person, tmp_path: P
     with pytest.raises(UserError, match="changed its root key"):
         restored(alice, Home(tmp_path / "home"), packed(tmp_path / "a.zip", alice, members, entries=0))
     assert not (tmp_path / "home").exists()
+
+
+def test_what_was_kept_for_oneself_alone_comes_back(alice: Person, tmp_path: Path) -> None:
+    bob, carol, dave, eve = (person(name) for name in ("bob", "carol", "dave", "eve"))
+    noted = [entry.id for entry in alice.log.entries[3:6]]
+    kept = Kept(
+        (*noted, bob.log.entries[0].id),
+        (
+            KeptFollow(bob.hash, "bobby", True, "3/day"),
+            KeptFollow(dave.hash, None, private=True),
+            KeptFollow(alice.hash),
+        ),
+        (("tea", (carol.hash, dave.hash, eve.hash)),),
+        (
+            Mute(MuteKind.TAG, b"bees", 5),
+            Mute(MuteKind.WORD, b"wasps", 0, NOON),
+            Mute(MuteKind.WORD, b"x", 0, NOON + 1),
+        ),
+        (eve.hash, carol.hash, alice.hash),
+        (person("frank").hash,),
+    )
+    home = Home(tmp_path / "one")
+    restored(alice, home, packed(tmp_path / "a.zip", alice, members_of(alice)), kept)
+    assert held(home, "SELECT id FROM bookmark ORDER BY since") == [(id,) for id in kept.bookmarks]
+    follows = held(home, "SELECT identity, petname, no_boosts, budget, private FROM follow")
+    assert sorted(follows) == sorted(
+        [(bob.hash, "bobby", 1, "3/day", 0), (carol.hash, None, 0, None, 0), (dave.hash, None, 0, None, 1)]
+    )
+    members = held(home, "SELECT l.name, m.identity FROM list l JOIN member m ON m.list = l.no")
+    assert sorted(members) == sorted([("tea", carol.hash), ("tea", dave.hash)])
+    assert held(home, "SELECT what, until FROM mute ORDER BY what") == [(b"bees", None), (b"x", NOON + 1)]
+    assert held(home, "SELECT identity FROM admitted") == [(person("frank").hash,)]
+    assert held(home, "SELECT identity FROM block") == [(eve.hash,)]  # nobody whom one follows, nor oneself

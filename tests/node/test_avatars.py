@@ -70,6 +70,7 @@ async def test_a_follower_sees_an_avatar_and_fetches_it(autojump_clock: MockCloc
         assert thumb is not None
         told = await bob.media(file[:10])
         assert (told["state"], told["name"], told["author"]) == ("elsewhere", "me.jpg", address)
+        assert told["notice"] is None  # an entry that `show` does not show
         assert await fetch(bob, file[:10]) == FACE
         assert await fetch(bob, thumb) == SMALL
         await alice.drop_unreferred(-1)  # what a profile has is referred to

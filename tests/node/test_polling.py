@@ -168,3 +168,28 @@ async def test_options_that_nobody_could_read_are_not_posted(autojump_clock: Moc
             with pytest.raises(UsageError):
                 await alice.post("which?", poll=poll, closes=closes)
         assert await alice.timeline() == []
+
+
+@trio_test
+async def test_who_asked_and_who_voted_hear_that_it_closed(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await friends(world, "alice", "bob", "carol")
+        poll = await asked(world, "bob", "carol")
+        vote = await world.home("bob").node.vote(poll, 1)
+        assert await world.home("bob").node.notifications() == []
+        await trio.sleep(601)
+        address = world.home("alice").address
+        for name, entry in (("alice", poll), ("bob", vote["id"])):
+            node = world.home(name).node
+            (told,) = await node.notifications(unread=True)
+            assert told == {
+                "id": entry,
+                "type": "poll",
+                "from": address,
+                "notice": poll,
+                "time": (await poll_of(world, name, poll))["closes"],
+                "read": False,
+            }
+            assert await node.read_notifications() == {"read": 1}
+            assert [each["read"] for each in await node.notifications()] == [True]
+        assert await world.home("carol").node.notifications() == []

@@ -12,9 +12,10 @@ from builders import person
 from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
+from p2pblog.cases.desk import ref_to
 from p2pblog.config import THREAD_FETCH_DEPTH_MAX, THREAD_FETCH_S
 from p2pblog.core.logs import Batch, Located
-from p2pblog.core.payload import Ref
+from p2pblog.core.payload import Note, Quote, Ref
 from p2pblog.dht.contacts import ID_BYTES
 from p2pblog.dht.shelf import RecordStore
 from p2pblog.errors import NotFound
@@ -186,3 +187,74 @@ async def test_a_notice_whose_words_are_lacking_is_fetched_too(autojump_clock: M
         assert (await carol.thread(aside["id"]))["missing"] == 1
         fetched = await carol.thread(aside["id"], fetch=True)
         assert (texts(fetched), fetched["missing"]) == (["aside"], 0)
+
+
+async def carol_reads_a_quote(world: World) -> tuple[Node, str]:
+    """Alice writes and edits, bob quotes what he read of both, the second time in an answer to himself; carol follows
+    bob alone."""
+    alice = await world.start("alice")
+    bob = await world.follower("bob", "alice")
+    said = (await alice.post("first words"))["id"]
+    await world.reads("bob", "first words")
+    quoting = await bob.quote(said, "look")
+    await alice.edit(said, "second words")
+    await world.reads("bob", "look", "second words")
+    there = await bob._notice_ref(said)
+    _, newer = await bob.versions(said)
+    edit = await bob._locate(newer["id"])
+    await bob._author.write(Note("again", await bob._notice_ref(quoting["id"]), quote=Quote(there, ref_to(edit))))
+    carol = await world.follower("carol", "bob")
+    await world.reads("carol", "again", "look")
+    return carol, quoting["id"]
+
+
+@trio_test
+async def test_what_is_quoted_is_fetched_too(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        carol, quoting = await carol_reads_a_quote(world)
+        lacking = await carol.thread(quoting)
+        assert (texts(lacking), lacking["known"], lacking["missing"]) == (["look", "again"], 4, 2)
+        fetched = await carol.thread(quoting, fetch=True)
+        assert [notice["quote"] and notice["quote"]["text"] for notice in fetched["notices"]] == [
+            "first words",
+            "second words",
+        ]
+        assert (fetched["known"], fetched["missing"]) == (4, 0)
+
+
+@trio_test
+async def test_no_more_quoted_notices_are_asked_for_than_is_told(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Ref] = []
+
+    async def in_vain(_self: Node, ref: Ref) -> bool:
+        asked.append(ref)
+        return False
+
+    monkeypatch.setattr(Node, "_fetch_entry", in_vain)
+    monkeypatch.setattr("p2pblog.cases.threads.THREAD_FETCH_QUOTED_MAX", 1)
+    async with open_world() as world:
+        carol, quoting = await carol_reads_a_quote(world)
+        assert (await carol.thread(quoting, fetch=True))["missing"] == 2
+        assert len(asked) == 1  # the same one is not asked for twice in one go
+
+
+@trio_test
+async def test_what_a_boost_boosts_is_fetched_by_the_boost(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob = await world.follower("bob", "alice")
+        said = await alice.post("worth it")
+        await world.reads("bob", "worth it")
+        like = await bob.like(said["id"])
+        carol = await world.follower("carol", "bob")
+        await world.until("carol has the like", partial(carol_holds, carol, like["id"]))
+        lacking = await carol.thread(like["id"])
+        assert (lacking["root"], lacking["known"], lacking["missing"]) == (said["id"], 1, 1)
+        fetched = await carol.thread(like["id"], fetch=True)
+        assert (texts(fetched), fetched["missing"]) == (["worth it"], 0)
+
+
+async def carol_holds(carol: Node, entry: str) -> bool:
+    return bool(await carol._store.find_ids(entry))

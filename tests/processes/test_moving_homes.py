@@ -46,6 +46,12 @@ def test_a_home_is_taken_out_and_restored_as_a_new_device(people: dict[str, Pers
     (file,) = alice.ask("show", first["id"])["media"]
     reads(bob, ["from the old home"])
 
+    alice.ask("follow", bob.address, "--private", "--budget", "3/day")
+    alice.ask("bookmark", first["id"])
+    alice.ask("mute", "--tag", "wasps")
+    alice.ask("list", "create", "tea")
+    alice.ask("list", "add", "tea", "bobby")
+
     told = alice.ask("export", str(tmp_path / "alice.zip"), "--secrets")
     assert told == {
         "file": str(tmp_path / "alice.zip"),
@@ -54,6 +60,7 @@ def test_a_home_is_taken_out_and_restored_as_a_new_device(people: dict[str, Pers
         "secrets": True,
         "files": 1,
         "missing_files": 0,
+        "missing_follows": 0,
     }
     assert (tmp_path / "alice.zip").stat().st_mode & 0o777 == 0o600
     alice.stop()
@@ -71,7 +78,11 @@ def test_a_home_is_taken_out_and_restored_as_a_new_device(people: dict[str, Pers
     again.start(bob.listen)
     assert again.ask("id")["name"] == "alice"
     assert again.ask("id")["device"] != first["device"]
-    assert [row["petname"] for row in again.ask("following")] == ["bobby"]
+    (row,) = again.ask("following")
+    assert (row["petname"], row["private"], row["budget"]) == ("bobby", True, "3/day")
+    assert [each["id"] for each in again.ask("bookmarks")] == [first["id"]]
+    assert again.ask("muted") == [{"kind": "tag", "what": "wasps", "until": None}]
+    assert [each["petname"] for each in again.ask("list", "show", "tea")["members"]] == ["bobby"]
     assert again.texts() == ["from the old home"]
     assert again.ask("media", file["hash"])["state"] == "here"
     again.ask("post", "from the new home")

@@ -28,6 +28,7 @@ from p2pblog.store import (
     TimelineQuery,
     migrations,
     sql_indexer,
+    sql_polls,
     sql_read,
     sql_room,
     sql_search,
@@ -122,7 +123,9 @@ def draw_step(data: st.DataObject, world: World) -> tuple[str, tuple[Any, ...]]:
     someone = world.people[data.draw(st.integers(0, 2), "who")]
     now = data.draw(st.sampled_from(NOWS), "now")
     first = data.draw(st.integers(1, len(log.entries)), "first")
-    match data.draw(st.integers(0, 24), "step"):
+    match data.draw(st.integers(0, 25), "step"):
+        case 25:
+            return "end_polls", (now,)
         case 22:
             return "prune", (log.key, first, now)
         case 23:
@@ -192,7 +195,8 @@ def answer(ask: Callable[[], Any]) -> Any:
 def change(db: sqlite3.Connection, name: str, args: tuple[Any, ...]) -> Any:
     db.execute("BEGIN")
     try:
-        place = sql_strangers if name.endswith("_admitted") else sql_write if hasattr(sql_write, name) else sql_room
+        others = {"end_polls": sql_polls, "put_admitted": sql_strangers, "drop_admitted": sql_strangers}
+        place = others.get(name, sql_write if hasattr(sql_write, name) else sql_room)
         result = getattr(place, name)(db, *args)
         db.execute("COMMIT")
     except BaseException:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+import trio
 from builders import NOON, Person, person
 from store_kit import LATER, add, keep, on_both_stores, own
 
+from p2pblog.config import POLL_LOOK_AGAIN_MS
 from p2pblog.core.entry import Entry
+from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch, Located
 from p2pblog.store import Store
+from p2pblog.store.memory import MemoryStore
 
 CLOSES = NOON + 60_000
 
@@ -166,3 +171,101 @@ async def test_votes_before_their_poll_wait_for_it(store: Store) -> None:
     await keep(store, bob, carol)
     await keep(store, alice)
     assert await votes(store, poll) == (0, 1)
+
+
+# --- that one closes is news ------------------------------------------------------------------------------------------
+
+
+async def news(store: Store) -> list[tuple[str, EntryId, bytes, EntryId, int]]:
+    return [(each.type.value, each.id, each.author, each.notice, each.time_ms) for each in await store.news(99)]
+
+
+@on_both_stores
+async def test_polls_that_one_made_or_voted_in_are_news_when_they_close(store: Store) -> None:
+    alice, bob, carol = person("alice"), person("bob"), person("carol")
+    await own(store, alice)
+    mine, his = alice.log.poll("a", "b", closes_ms=CLOSES), bob.log.poll("a", "b", closes_ms=CLOSES + 1)
+    unasked = bob.log.poll("a", "b", closes_ms=CLOSES)
+    alice.log.vote(mine, 1)
+    vote = alice.log.vote(his, 1)
+    carol.log.vote(mine, 1)
+    carol.log.vote(unasked, 1)
+    await keep(store, alice, bob, carol, now_ms=NOON)
+    for early in (NOON, CLOSES):
+        assert await store.end_polls(early) == 0
+    assert await store.news(9) == []
+
+    assert await store.end_polls(CLOSES + 1) == 1
+    own_poll = ("poll", mine.id, alice.hash, mine.id, CLOSES)
+    assert await news(store) == [own_poll]
+    assert await store.end_polls(LATER) == 1
+    assert await news(store) == [("poll", vote.id, bob.hash, his.id, CLOSES + 1), own_poll]
+    assert await store.end_polls(LATER) == 0
+    await add(store, alice.log, now_ms=LATER)  # again
+    assert await store.end_polls(LATER) == 0
+    assert [each.id for each in await store.news(9, before=vote.id)] == [mine.id]
+
+    assert await store.mark_news_read() == 2
+    assert await store.news(9, unread=True) == []
+    bob.log.like(mine)
+    await add(store, bob.log)
+    assert [each.type.value for each in await store.news(9, unread=True)] == ["like"]
+    assert await store.mark_news_read() == 1
+    bob.log.delete(his)
+    await add(store, bob.log)
+    assert [kind for kind, *_ in await news(store)] == ["like", "poll"]
+
+
+@on_both_stores
+async def test_a_vote_taken_back_waits_for_nothing_and_the_next_one_does(store: Store) -> None:
+    alice, bob, _, poll = asked()
+    await own(store, bob)
+    first = bob.log.vote(poll, 1)
+    bob.log.delete(first)
+    second = bob.log.vote(poll, 2)
+    await keep(store, alice, bob, now_ms=NOON)
+    assert await store.end_polls(LATER) == 1
+    assert [id for _, id, *_ in await news(store)] == [second.id]
+
+
+@on_both_stores
+async def test_two_devices_that_voted_hear_of_a_poll_once(store: Store) -> None:
+    alice, bob, _, poll = asked()
+    laptop = bob.add_device("laptop")
+    await own(store, bob)
+    bob.log.vote(poll, 1)
+    laptop.vote(poll, 2)
+    await keep(store, bob, now_ms=NOON)
+    await store.end_polls(NOON)  # the poll is not here, so it is looked for again an hour later
+    await keep(store, alice, now_ms=NOON)
+    await add(store, laptop, now_ms=NOON)
+    assert await store.end_polls(CLOSES + 1) == 1  # by the laptop's vote
+    assert await store.end_polls(CLOSES + POLL_LOOK_AGAIN_MS + 1) == 0
+    assert len(await store.news(9)) == 1
+
+
+@pytest.mark.parametrize(("came_ms", "told"), [(CLOSES - 1, 1), (CLOSES, 1), (CLOSES + 1, 0)])
+def test_what_comes_after_a_poll_has_closed_waits_for_nothing(came_ms: int, told: int) -> None:
+    async def scene() -> None:
+        store = MemoryStore()
+        alice, bob, _, poll = asked()
+        await own(store, bob)
+        bob.log.vote(poll, 1)
+        await keep(store, alice, bob, now_ms=came_ms)
+        assert await store.end_polls(LATER) == told
+
+    trio.run(scene)
+
+
+@on_both_stores
+async def test_a_poll_that_comes_later_than_the_vote_is_waited_for(store: Store) -> None:
+    alice, bob, _, poll = asked()
+    await own(store, bob)
+    bob.log.vote(poll, 1)
+    await keep(store, bob, now_ms=NOON)
+    assert await store.end_polls(LATER) == 0
+    await keep(store, alice)
+    assert await store.end_polls(LATER + POLL_LOOK_AGAIN_MS) == 0
+    assert await store.end_polls(LATER + POLL_LOOK_AGAIN_MS + 1) == 1
+    await store.drop_log(bob.key)
+    assert await store.news(9) == []

@@ -48,8 +48,8 @@ async def test_the_pictures_of_every_shown_profile_are_referred_to(store: Store)
     told = await store.whole_profile(alice.hash)
     assert told is not None
     assert (told.avatar, told.banner) == (later, banner)
-    assert await store.references(avatar.file) == [Reference(first.id, alice.hash, avatar)]
-    assert await store.references(avatar.thumb) == [Reference(first.id, alice.hash, avatar)]
+    assert await store.references(avatar.file) == [Reference(first.id, alice.hash, avatar, is_profile=True)]
+    assert await store.references(avatar.thumb) == [Reference(first.id, alice.hash, avatar, is_profile=True)]
     assert [found.notice for found in await store.references(banner.file)] == [first.id, newest.id]
     assert await store.find_files(later.file.hex()[:12]) == [later.file]
 
@@ -57,7 +57,7 @@ async def test_the_pictures_of_every_shown_profile_are_referred_to(store: Store)
     await add(store, alice.log)
     assert await store.references(avatar.file) == []
     assert await store.find_files(avatar.file.hex()) == []
-    assert await store.references(banner.file) == [Reference(newest.id, alice.hash, banner)]
+    assert await store.references(banner.file) == [Reference(newest.id, alice.hash, banner, is_profile=True)]
     await store.drop_log(alice.key)
     assert await store.references(banner.file) == []
 
@@ -73,5 +73,5 @@ def test_profiles_from_before_the_index_knew_of_them_come_to_stand_in_it() -> No
         sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER)
         db.execute("DELETE FROM attachment")
         migrations._to_version_12(db)
-        assert sql_read.references(db, avatar.file) == [Reference(shown.id, alice.hash, avatar)]
+        assert sql_read.references(db, avatar.file) == [Reference(shown.id, alice.hash, avatar, is_profile=True)]
         assert sql_read.references(db, gone.file) == []

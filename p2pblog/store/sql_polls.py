@@ -1,0 +1,53 @@
+"""When polls close that oneself made or voted in: what is waited for, and what becomes news.
+
+The rule is told at `store.Store.end_polls`. A row of `poll_due` is an own entry, a poll or a vote. When it is looked
+at, it is put off, forgotten, or becomes news under its own id.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from p2pblog.core.keys import EntryId
+from p2pblog.store.meaning import PollEnd, awaits_poll, look_at_poll
+from p2pblog.store.sql_base import LogRow
+from p2pblog.store.sql_index import own_identity
+from p2pblog.store.sql_read import RowReader
+from p2pblog.store.stretch import Stretch
+
+
+def await_polls(db: sqlite3.Connection, log: LogRow, stretch: Stretch, now_ms: int) -> None:
+    """Own polls and votes that came now are waited for; those of others are not."""
+    if log.identity == own_identity(db):
+        keys = (log.key(seq) for seq, payload in enumerate(stretch.payloads, stretch.first) if awaits_poll(payload))
+        db.executemany("INSERT OR IGNORE INTO poll_due VALUES (?, ?, 0)", [(key, now_ms) for key in keys])
+
+
+def end_polls(db: sqlite3.Connection, now_ms: int) -> int:
+    reader, own = RowReader(db), own_identity(db)
+    ended: dict[EntryId, tuple[int, int]] = {}
+    for key, since_ms in db.execute(DUE, (now_ms,)).fetchall():
+        shown = reader.shown_if(key)
+        found = None
+        if shown is not None and shown.author == own:
+            found = look_at_poll(shown, reader.shown_by_id, since_ms, now_ms)
+        if isinstance(found, int):
+            db.execute("UPDATE poll_due SET due = ? WHERE key = ?", (found, key))
+            continue
+        db.execute("DELETE FROM poll_due WHERE key = ?", (key,))
+        if found is not None and not _is_told(db, found):
+            ended.setdefault(found.notice, (found.closes_ms, key))
+    db.executemany("INSERT OR IGNORE INTO news (key) VALUES (?)", [(key,) for _, key in sorted(ended.values())])
+    return len(ended)
+
+
+DUE = "SELECT key, since FROM poll_due WHERE due < ? ORDER BY due, key"
+
+
+def _is_told(db: sqlite3.Connection, end: PollEnd) -> bool:
+    """Whether another device's vote in it is news already."""
+    return db.execute(TOLD, (end.notice, end.voter)).fetchone() is not None
+
+
+TOLD = """SELECT 1 FROM identity i JOIN vote v ON v.author = i.no JOIN news n ON n.key = v.key
+          WHERE v.target = ?1 AND i.hash = ?2 LIMIT 1"""
