@@ -240,7 +240,7 @@ def gap_page(missing: int, known: int, command: str | None, pruned: int = 0) -> 
     where that was tried just now."""
     if not missing:
         return []
-    gap = f"{missing} of {counted(known, 'known notice')} not fetched"
+    gap = f"{missing} of {counted(known, 'known reply', 'known replies')} not fetched"
     if pruned:
         gap += f", {pruned} of them pruned to save room" if missing > 1 else ", but pruned to save room"
     if command is None:

@@ -165,21 +165,21 @@ def test_a_thread_is_a_tree() -> None:
 def test_a_gap_is_told_as_people_read_it() -> None:
     assert pages.gap_page(0, 41, "p2pblog thread 5feceb66 --fetch") == []
     assert text_of(pages.gap_page(3, 41, "p2pblog thread 5feceb66 --fetch"))[1:] == [
-        "3 of 41 known notices not fetched.",
+        "3 of 41 known replies not fetched.",
         "Try: p2pblog thread 5feceb66 --fetch",
     ]
     assert text_of(pages.gap_page(2, 3, "p2pblog thread 5feceb66 --fetch", 1))[1:] == [
-        "2 of 3 known notices not fetched, 1 of them pruned to save room.",
+        "2 of 3 known replies not fetched, 1 of them pruned to save room.",
         "Try: p2pblog thread 5feceb66 --fetch",
     ]
     assert text_of(pages.gap_page(1, 3, None, 1))[1:] == [
-        "1 of 3 known notices not fetched, but pruned to save room: nobody who could be asked gave it."
+        "1 of 3 known replies not fetched, but pruned to save room: nobody who could be asked gave it."
     ]
     assert text_of(pages.gap_page(1, 1, None))[1:] == [
-        "1 of 1 known notice not fetched: nobody who could be asked gave it."
+        "1 of 1 known reply not fetched: nobody who could be asked gave it."
     ]
     assert text_of(pages.gap_page(2, 3, None))[1:] == [
-        "2 of 3 known notices not fetched: nobody who could be asked gave them."
+        "2 of 3 known replies not fetched: nobody who could be asked gave them."
     ]
 
 

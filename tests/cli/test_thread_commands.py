@@ -23,7 +23,7 @@ def test_a_gap_is_told_with_the_command_that_fetches_it(alice: Alice, node: Fake
     assert "not fetched" not in alice.types("thread", notice).stdout
     node.thread_lacks = 1
     result = alice.types("thread", notice)
-    assert result.stdout.splitlines()[-2] == "1 of 2 known notices not fetched."
+    assert result.stdout.splitlines()[-2] == "1 of 2 known replies not fetched."
     assert result.stdout.splitlines()[-1].endswith(f" thread {notice} --fetch")
     assert asked(node) == [False, False]
 
@@ -38,7 +38,7 @@ def test_what_is_missing_is_fetched_and_the_person_told_meanwhile(alice: Alice, 
 
     node.thread_lacks = 2
     result = alice.types("thread", notice, "--fetch")
-    assert result.stdout.splitlines()[-1] == ("2 of 3 known notices not fetched: nobody who could be asked gave them.")
+    assert result.stdout.splitlines()[-1] == ("2 of 3 known replies not fetched: nobody who could be asked gave them.")
     result = alice.types("thread", notice, "--fetch", "--json")
     document = json.loads(result.stdout)
     assert (document["missing"], document["known"], result.stderr) == (2, 3, "")
