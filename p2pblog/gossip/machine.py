@@ -204,15 +204,13 @@ class Gossip:
                 return self.membership.on_candidates(endpoints, identity, now)
             case Ask(ref):
                 return self.strays.ask(ref)
-            case OfferKept() | Pruned() | RoomChanged():
-                return self._on_room(event, now)
+            case Pruned() | RoomChanged():
+                return self._on_room(event)
             case _:
-                return self._on_file_event(event, now)
+                return self._on_kept_event(event, now)
 
-    def _on_room(self, event: OfferKept | Pruned | RoomChanged, now: float) -> list[Effect]:
+    def _on_room(self, event: Pruned | RoomChanged) -> list[Effect]:
         """Others hear that less of a log is held. What has waited for room, or is wanted again, is asked for."""
-        if isinstance(event, OfferKept):
-            return self.offers.on_kept(event.entry, now)
         if isinstance(event, RoomChanged):
             self.holdings.is_full = event.is_full
             waiting = [] if event.is_full else sorted(self.holdings.logs)
@@ -223,8 +221,13 @@ class Gossip:
             self.holdings.forget_log(state.device)
         return self.replication.tell_later(state.identity) + self.replication.offer(state.device)
 
-    def _on_file_event(self, event: FetchFile | LoadedFile | FileStored | FileUnstored, now: float) -> list[Effect]:
+    def _on_kept_event(
+        self, event: FetchFile | LoadedFile | FileStored | FileUnstored | OfferKept, now: float
+    ) -> list[Effect]:
+        """Of files, and of what waits for others."""
         match event:
+            case OfferKept(entry):
+                return self.offers.on_kept(entry, now)
             case FetchFile():
                 return self.files.fetch(event, now)
             case LoadedFile():
