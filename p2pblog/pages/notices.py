@@ -264,7 +264,7 @@ def strangers_page(strangers: int, command: str) -> Page:
 
 
 def strangers_wait(count: int) -> str:
-    return f"{counted(count, 'reply', 'replies')} by strangers {'waits' if count == 1 else 'wait'}"
+    return counted(count, "reply by a stranger waits", "replies by strangers wait")
 
 
 def fetching_page(where: str = "at peers and in the DHT") -> Page:
