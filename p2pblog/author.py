@@ -15,7 +15,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Payload
 from p2pblog.errors import BadChain
-from p2pblog.gossip.driver import Driver
+from p2pblog.gossip.driver import Driver, Signal
 from p2pblog.gossip.events import Learned, Stored
 from p2pblog.keyring import Keyring
 from p2pblog.pen import Admit, Append, NewDevice, Pen
@@ -57,7 +57,7 @@ class Author:
         self._wall_ms = wall_ms
         self._on_written = on_written
         self._lock = trio.Lock()
-        self._compared = trio.Event()
+        self._comparing = Signal()
 
     @property
     def identity_hash(self) -> IdentityHash:
@@ -73,7 +73,6 @@ class Author:
         """Take up our log where it stands, or begin one. `compare_with`: see `Pen.begin`."""
         self.pen.begin(await self._newest(), compare_with, trio.current_time())
         await self._write(None)
-        self._see_whether_compared()
 
     async def _newest(self) -> Entry | None:
         state = self._driver.machine.holdings.logs.get(self.device)
@@ -88,12 +87,13 @@ class Author:
     def heard(self, who: str) -> None:
         """One of those we waited for ("peers", "dht") has shown what it holds of our log."""
         self.pen.heard(who)
-        self._see_whether_compared()
+        self._comparing.set()
 
     async def until_compared(self) -> None:
         """Our log was compared, or had nothing to be compared with, or nobody showed anything in time."""
         with trio.move_on_at(max(self.pen.compare_until, trio.current_time())):
-            await self._compared.wait()
+            while not self.pen.is_compared:
+                await self._comparing.wait()
 
     def proved_elsewhere(self, device: DeviceKey, seq: int, entry: EntryId) -> None:
         """Somebody proved this entry of a log: see `Pen.proved_elsewhere`."""
@@ -105,11 +105,7 @@ class Author:
     def _leave_log(self, step: NewDevice) -> None:
         self._keep(self.keyring.on_device(step.device))
         self.pen.left(step)
-        self._see_whether_compared()
-
-    def _see_whether_compared(self) -> None:
-        if self.pen.is_compared:
-            self._compared.set()
+        self._comparing.set()
 
     # --- writing ---
 

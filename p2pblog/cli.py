@@ -33,6 +33,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "reading": ("timeline", "search", "show", "thread", "bookmarks", "entry"),
     "news": ("notifications",),
     "lists": ("list", "lists"),
+    "groups": ("group", "groups"),
     "files": ("media",),
     "settings": ("config",),
     "completing": ("completion",),

@@ -25,6 +25,10 @@ TAG_CHARACTERS_MAX = 64
 """A tag without its #: the longest German word in a newspaper has 67 letters, and nobody reads it twice."""
 TAGS_MAX = 32
 """Tags of one notice that are indexed: more than a notice that says something has."""
+GROUP_CHARACTERS_MAX = 64
+"""A group's name without its !: as long as a tag, since it is one more kind of word that people make up."""
+GROUPS_MAX = 4
+"""Groups that one notice is posted to: each costs a DHT record, and a notice to more of them is an advertisement."""
 POLL_OPTIONS_MIN = 2
 """Options of a poll: with fewer there is nothing to choose."""
 POLL_OPTIONS_MAX = 10
@@ -124,7 +128,7 @@ HEADS_PER_KEY_MAX = 8
 MANY_PER_KEY_MAX = 128
 POINTERS_PER_AUTHOR_MAX = 8
 POINTER_TARGETS_MAX = 24
-"""Pointers of one notice: 16 people whom it mentions, two notices, whose these are, and room for more."""
+"""Pointers of one notice: 16 people whom it mentions, two notices, whose these are, and four groups."""
 POINTED_S = 10.0
 """How long it is looked for what pointers lead to: two look-ups, one after the other."""
 POINTED_VAIN_MAX = 1_024
@@ -260,6 +264,20 @@ LISTS_MAX = 100
 """Lists of people: more than anybody looks through."""
 LIST_MEMBERS_MAX = 500
 """People in one list: its timeline merges as many feeds for each page, some 0.1 ms for each."""
+GROUPS_JOINED_MAX = 64
+"""Groups that a person joins: at GROUPS_APART_S each of them is looked for within eleven minutes."""
+GROUP_EVERY_S = 300.0
+"""How often a node looks for what was said to a group: one look-up, and two more for each notice that is new."""
+GROUP_WATCHED_EVERY_S = 60.0
+"""The same while somebody watches it."""
+GROUPS_APART_S = 10.0
+"""Between two such looks: so that many groups cost no more at a time than one."""
+GROUP_EACH_MAX = 16
+"""Notices taken at one look, the newest of each author first. After a full one the next look is due at once."""
+GROUP_FRESH_S = 30.0
+"""Who reads a group has it looked for anew, for the next time, if the last look is longer ago."""
+GROUP_STORE_S = 5.0
+"""How long a look waits for the disk, so that who asked for it gets an answer."""
 LIST_NAME_CHARACTERS_MAX = 50
 """A list's name: as a petname."""
 SEARCH_CHARACTERS_MAX = 500

@@ -364,6 +364,7 @@ class Parts:
             await self.author.begin(compare_with={"peers", "dht"} if has_met else set())
             self.driver.feed(Candidates(tuple(self._known)))
             nursery.start_soon(self.meeting.run)
+            nursery.start_soon(self.node.keep_groups)
             nursery.start_soon(self.room.run)
             nursery.start_soon(self.meeting.meet, self._known)
             for contact in bootstrap:

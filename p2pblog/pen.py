@@ -77,8 +77,6 @@ class Pen:
         self.device = device
         self.last: Entry | None = None
         """The newest entry of the device's log; None before its first."""
-        self.is_compared = False
-        """Whether all whom we waited for have shown what they hold, and it is not more than ours."""
         self.compare_until = -float("inf")
         """When we wait no longer."""
         self._root = root
@@ -103,15 +101,18 @@ class Pen:
         self.last = last
         self._awaited = set(compare_with) if last is not None else set()
         self.compare_until = now + COMPARE_TIMEOUT_S
-        self.is_compared = not self._awaited
 
     # --- comparing ---
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether all whom we waited for have shown what they hold, and nobody claims more than ours. The first who
+        answers may be behind, or lie: one who claims more later, but before `compare_until`, is waited for too."""
+        return not self._awaited and not self._is_claimed()
 
     def heard(self, who: str) -> None:
         """One of those we waited for ("peers", "dht") has shown what it holds of our log."""
         self._awaited.discard(who)
-        if not self._awaited and not self._is_claimed():
-            self.is_compared = True
 
     def proved_elsewhere(self, device: DeviceKey, seq: int, entry: EntryId) -> NewDevice | None:
         """Somebody proved this entry of a log. If it is ours and we did not write it, our log goes on elsewhere too."""
@@ -176,4 +177,4 @@ class Pen:
     def left(self, step: NewDevice) -> None:
         """The new key is on disk: from here on that device writes, and nobody can know more of its log than we do."""
         self.device, self.last = step.device, None
-        self.is_compared = True
+        self._awaited.clear()

@@ -30,7 +30,7 @@ from door_kinds import (
 from home_doors import home_doors
 from moving_doors import moving_doors
 
-from p2pblog.core import codec, payload, sealed, tags
+from p2pblog.core import codec, groups, payload, sealed, tags
 from p2pblog.core.address import Endpoint, read, read_link
 from p2pblog.core.entry import decode_body
 from p2pblog.core.forks import ForkProof, prove_fork
@@ -90,6 +90,9 @@ def _core() -> dict[str, Door]:
         ),
         "reference": of_values(payload.Ref.from_value, codec.pack(ref.value)),
         "quote": of_values(payload.Quote.from_value, codec.pack([ref.value, ref.value]), codec.pack([ref.value, None])),
+        "groups": of_text(
+            groups.groups_of, "!one and !Zwei, not!three (!x) !123 !\u0e17\u200c\u0e2d", "!" * 40, "! !a!b"
+        ),
         "tags": of_text(tags.tags_of, "#one and #Zwei, not/#three #123 #\u0e17\u200c\u0e2d", "#" * 40),
     }
 

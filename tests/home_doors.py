@@ -144,6 +144,7 @@ def _typed() -> dict[str, Door]:
         "warning typed": typed(words.check_warning, "rain"),
         "language typed": typed(words.check_language, "zh-Hant-TW"),
         "tag typed": typed(words.check_tag, "#rain"),
+        "group typed": typed(words.check_group, "!rain"),
         "id typed": typed(words.check_id, "0123abcdef" * 6 + "0123"),
         "HOST:PORT typed": typed(names.check, str(HERE), str(SIX), "example.org:4711"),
         "HOST:PORT of a node": typed(names.check_contact, str(HERE), str(SIX), "example.org:0"),

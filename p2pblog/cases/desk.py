@@ -31,7 +31,7 @@ from p2pblog.core.polls import Tally
 from p2pblog.core.quiet import hidden_by
 from p2pblog.core.timelines import Row
 from p2pblog.errors import BadAddress, Malformed, NotFound, UsageError
-from p2pblog.gossip.driver import Driver
+from p2pblog.gossip.driver import Driver, Signal
 from p2pblog.rendezvous.driver import Meeting
 from p2pblog.room import Room
 from p2pblog.store import Follow, FollowRow, Store
@@ -76,6 +76,10 @@ class Desk:
         self._uploads = Uploads()
         self._fetching: dict[FileHash, Fetching] = {}
         self._watchers: set[trio.MemorySendChannel[EntryId]] = set()
+        self._watched_groups: dict[trio.MemorySendChannel[EntryId], str] = {}
+        self._joined: dict[str, float | None] = {}
+        """The groups that were joined, and when each was last looked for by trio's clock; None: it is due."""
+        self._joined_changed = Signal()
 
     def _written(self, entry: Entry, kind: str) -> WrittenDocument:
         return WrittenDocument(
@@ -131,6 +135,16 @@ class Desk:
         rules, now_ms = self._quiet.rules(is_home=False), self._wall_ms()
         return [notice_document(row, now_ms, muted=bool(hidden_by(row, rules))) for row in rows]
 
+    def _tell(self, watcher: trio.MemorySendChannel[EntryId], entry: EntryId) -> None:
+        """Hand an entry to a live timeline; one that does not read is ended."""
+        try:
+            watcher.send_nowait(entry)
+        except trio.WouldBlock:
+            self._watchers.discard(watcher)
+            watcher.close()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._watchers.discard(watcher)
+
     async def _notice_ref(self, prefix: str) -> Ref:
         """What a reply, boost or like refers to: a notice; a boost stands for the notice that it boosts, an
         edit for the one that it edits."""
@@ -166,6 +180,7 @@ def notice_document(row: Row, now_ms: int, *, muted: bool = False) -> NoticeDocu
         likes=row.likes,
         boosts=row.boosts,
         tags=list(row.tags),
+        groups=list(row.groups),
         cw=row.warning,
         lang=row.language,
         edited=row.edited_ms,

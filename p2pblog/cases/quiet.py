@@ -25,8 +25,8 @@ class Ranking:
     periods: dict[tuple[bytes, int], list[EntryId]] = field(default_factory=dict)
 
 
-Asked = tuple[str | None, tuple[IdentityHash, ...] | None, bool]
-"""What a timeline is of: a tag, and whose notices; or what of strangers waits."""
+Asked = tuple[str | None, str | None, tuple[IdentityHash, ...] | None, bool]
+"""What a timeline is of: a tag, a group, and whose notices; or what of strangers waits."""
 
 
 class Quiet:
@@ -89,7 +89,8 @@ class Quiet:
         At most QUIET_ROWS_MAX lines are looked at, or QUIET_ROWS_EMPTY_MAX while none shows. A page that stopped there
         is short, and the next one, which begins below its last line, goes on where it stopped.
         """
-        rules = self.rules(is_home=query.tag is None and query.identities is None and not query.strangers)
+        is_of_all = query.tag is None and query.group is None and query.identities is None
+        rules = self.rules(is_home=is_of_all and not query.strangers)
         if is_whole or rules.are_none:
             return await self._store.timeline(query)
         shown: list[Row] = []
@@ -156,4 +157,4 @@ def terms_of(follow: Follow) -> Terms:
 
 
 def _asked(query: TimelineQuery) -> Asked:
-    return query.tag, query.identities, query.strangers
+    return query.tag, query.group, query.identities, query.strangers

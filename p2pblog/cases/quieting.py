@@ -149,7 +149,8 @@ class Quieting(People):
             return True, [f"you {verb}"]
         reasons = [self._sentence(reason) for reason in hidden_by(row, rules)]
         if author not in self._follows:
-            return False, [*reasons, f"you do not follow {self._call(author)}, who {verb}"]
+            groups = [f"it was said to !{group}, which you joined" for group in row.groups if group in self._joined]
+            return False, [*reasons, f"you do not follow {self._call(author)}, who {verb}", *groups]
         is_over, told = await self._why_budget(row, rules, ranking)
         if reasons or is_over:
             return False, [*reasons, *(told if is_over else [])]

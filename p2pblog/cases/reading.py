@@ -7,10 +7,11 @@ from contextlib import suppress
 
 import trio
 
-from p2pblog.cases.desk import Desk, said_in
+from p2pblog.cases.desk import said_in
+from p2pblog.cases.groups import Grouping
 from p2pblog.config import CONTROL_WATCH_LAG_MAX, TIMELINE_ROWS_MAX
 from p2pblog.control.api import EntryDocument, NoticeDocument, VersionDocument
-from p2pblog.control.words import check_tag
+from p2pblog.control.words import check_group, check_tag
 from p2pblog.core import payload
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Batch
@@ -25,7 +26,7 @@ ASKED_AT_ONCE_MAX = 20
 """Boosted notices asked for because somebody looked at a page: a page's worth."""
 
 
-class Reading(Desk):
+class Reading(Grouping):
     """Of `Node`: what reads."""
 
     async def timeline(
@@ -35,10 +36,13 @@ class Reading(Desk):
         author: str | None = None,
         tag: str | None = None,
         of_list: str | None = None,
+        group: str | None = None,
+        fetch: bool = False,
         strangers: bool = False,
     ) -> list[NoticeDocument]:
-        if strangers and (author, tag, of_list) != (None, None, None):
-            raise UsageError("what strangers say waits in one place: without a person, a tag or a list")
+        """`fetch`: look first for what was said to the group; without it that is looked for meanwhile, if it is due."""
+        if strangers and (author, tag, of_list, group) != (None, None, None, None):
+            raise UsageError("what strangers say waits in one place: without a person, a tag, a list or a group")
         if not 1 <= limit <= TIMELINE_ROWS_MAX:
             raise UsageError(f"a timeline has 1 to {TIMELINE_ROWS_MAX:,} lines")
         query = TimelineQuery(
@@ -46,12 +50,27 @@ class Reading(Desk):
             None if before is None else await self._find(before),
             await self._whose(author, of_list),
             None if tag is None else check_tag(tag),
+            None if group is None else check_group(group),
             strangers,
         )
+        await self._look_for(query.group, fetch)
         rows = await self._quiet.page(query, is_whole=author is not None)
         if not strangers:  # who could make us ask others for what they name
-            await self._ask_for_texts(rows)
+            near = [row for row in rows if query.group is None or self._is_near(IdentityHash(row.author))]
+            await self._ask_for_texts(near)
         return self._marked(rows)
+
+    def _is_near(self, identity: IdentityHash) -> bool:
+        """Whether it is oneself or somebody whom one follows."""
+        return identity == self._author.identity_hash or identity in self._follows
+
+    async def _look_for(self, group: str | None, fetch: bool) -> None:
+        if fetch:
+            if group is None:
+                raise UsageError("only a group is fetched")
+            await self._look_at_group(group)
+        elif group is not None:
+            self._look_soon(group)
 
     async def _whose(self, author: str | None, of_list: str | None) -> tuple[IdentityHash, ...] | None:
         """Whose notices are asked for; None: nobody's in particular."""
@@ -73,23 +92,32 @@ class Reading(Desk):
             self._driver.feed(Ask(row.quote.version or row.quote.of))
 
     async def watch(
-        self, author: str | None = None, tag: str | None = None, of_list: str | None = None
+        self,
+        author: str | None = None,
+        tag: str | None = None,
+        of_list: str | None = None,
+        group: str | None = None,
     ) -> AsyncIterator[NoticeDocument]:
         send, receive = trio.open_memory_channel[EntryId](CONTROL_WATCH_LAG_MAX)
         self._watchers.add(send)
         try:
             only = await self._whose(author, of_list)
             under = None if tag is None else check_tag(tag)
+            within = None if group is None else check_group(group)
+            if within is not None:
+                self._watched_groups[send] = within
+                self._look_soon(within)
             async for entry in receive:
                 rows = await self._store.rows([entry, *_waiting(receive)])
                 if author is None:
-                    rules = self._quiet.rules(is_home=under is None and only is None)
+                    rules = self._quiet.rules(is_home=under is None and only is None and within is None)
                     rows = await self._quiet.let_through(rows, rules)
                 for row in rows:
-                    if (only is None or row.author in only) and (under is None or _stands_under(row, under)):
+                    if (only is None or row.author in only) and _is_of(row, under, within):
                         yield self._marked([row])[0]
         finally:
             self._watchers.discard(send)
+            self._watched_groups.pop(send, None)
 
     async def show(self, notice: str) -> NoticeDocument:
         found = await self._find(notice)
@@ -121,13 +149,7 @@ class Reading(Desk):
 
     def _tell_watchers(self, entry: EntryId) -> None:
         for watcher in list(self._watchers):
-            try:
-                watcher.send_nowait(entry)
-            except trio.WouldBlock:
-                self._watchers.discard(watcher)
-                watcher.close()
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self._watchers.discard(watcher)
+            self._tell(watcher, entry)
 
 
 def _waiting(receive: trio.MemoryReceiveChannel[EntryId]) -> list[EntryId]:
@@ -139,9 +161,11 @@ def _waiting(receive: trio.MemoryReceiveChannel[EntryId]) -> list[EntryId]:
     return more
 
 
-def _stands_under(row: Row, tag: str) -> bool:
-    """A boost stands under no tag: the notice that it boosts does."""
-    return row.type == Note.type and tag in row.tags
+def _is_of(row: Row, tag: str | None, group: str | None) -> bool:
+    """A boost has neither tag nor group: the notice that it boosts does."""
+    if tag is None and group is None:
+        return True
+    return row.type == Note.type and (tag is None or tag in row.tags) and (group is None or group in row.groups)
 
 
 def _version_document(version: Version) -> VersionDocument:

@@ -21,7 +21,7 @@ from p2pblog.session import Session
 from p2pblog.terminal import clean_line, clean_name, fit, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import AdmittedDocument, FollowDocument, NoticeDocument
+    from p2pblog.control.api import AdmittedDocument, FollowDocument, GroupDocument, NoticeDocument
 
 SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 TIMEOUT_S = 1.0
@@ -67,6 +67,12 @@ def bookmarks(context: click.Context, typed: str) -> list[CompletionItem]:
     return _ids(_ask(context, "bookmarks", limit=NOTICES_MAX), typed)
 
 
+def groups(context: click.Context, typed: str) -> list[CompletionItem]:
+    """The groups that one joined, without the sign, which shells read as an order of their own."""
+    joined: list[GroupDocument] = _ask(context, "groups") or []
+    return [_item(each["name"]) for each in joined if each["name"].startswith(typed) and is_plain(each["name"])]
+
+
 def strangers(context: click.Context, typed: str) -> list[CompletionItem]:
     """Those who said something to one last and wait, by address."""
     found: list[NoticeDocument] = _ask(context, "timeline", limit=NOTICES_MAX, strangers=True) or []
@@ -89,6 +95,7 @@ OFFERS: dict[str, Callable[[click.Context, str], list[CompletionItem]]] = {
     "people": people,
     "notices": notices,
     "bookmarks": bookmarks,
+    "groups": groups,
     "strangers": strangers,
     "anybody": anybody,
     "admitted": admitted,

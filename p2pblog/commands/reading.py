@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from p2pblog.session import Session
 from p2pblog.terminal import Page, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, IdDocument, NoticeDocument, VersionDocument
+    from p2pblog.control.api import FollowDocument, GroupDocument, IdDocument, NoticeDocument, VersionDocument
 
 BOOSTED_MAX = 100
 """Boosted notices looked up for one page, a question each; of more a page shows the id alone."""
@@ -101,12 +101,25 @@ rows_option = click.option(
 )
 
 
-@command("timeline", "p2pblog timeline -n 50\np2pblog timeline --author bob -f\np2pblog timeline --list beekeepers")
+TIMELINE_EXAMPLE = """p2pblog timeline -n 50
+p2pblog timeline --author bob -f
+p2pblog timeline --list beekeepers
+p2pblog timeline --group birds"""
+
+
+@command("timeline", TIMELINE_EXAMPLE)
 @rows_option
 @click.option("--before", metavar="ID", shell_complete=offers("notices"), help="Only what stands below this one.")
 @click.option("--author", metavar="ADDRESS", shell_complete=offers("people"), help="Only notices of this one person.")
 @click.option("--tag", metavar="T", help="Only notices with this tag, of everybody whose notices are here.")
 @click.option("--list", "of_list", metavar="NAME", help="Only notices of the members of this list.")
+@click.option(
+    "--group",
+    metavar="NAME",
+    shell_complete=offers("groups"),
+    help="Only notices said to this group, by anybody; see `group join`.",
+)
+@click.option("--fetch", is_flag=True, help="With --group: look for new ones first, in the DHT, for up to 10 seconds.")
 @click.option("--strangers", is_flag=True, help="What strangers say to you, which waits until you let them in.")
 @click.option("-f", "--follow", "live", is_flag=True, help="Go on with new ones as they come, until Ctrl-C.")
 def timeline(
@@ -116,33 +129,43 @@ def timeline(
     author: str | None,
     tag: str | None,
     of_list: str | None,
+    group: str | None,
+    fetch: bool,
     strangers: bool,
     live: bool,
 ) -> None:
     """What you and those you follow have said, newest first. With -f, newest last, then what comes."""
-    author = None if author is None else words.check_utf8(author, "the address")
     before = None if before is None else words.check_id(before)
-    tag = None if tag is None else words.check_tag(tag)
-    of_list = None if of_list is None else words.check_list_name(of_list)
-    if author is not None and of_list is not None:
-        raise UsageError("--author and --list do not go together", "p2pblog timeline --help")
+    asked = {
+        "author": None if author is None else words.check_utf8(author, "the address"),
+        "tag": None if tag is None else words.check_tag(tag),
+        "of_list": None if of_list is None else words.check_list_name(of_list),
+        "group": None if group is None else words.check_group(group),
+    }
+    refused = {
+        "--author and --list do not go together": author is not None and of_list is not None,
+        "--strangers goes with -n and --before only": strangers and (live or fetch or any(asked.values())),
+        "-f and --before do not go together": live and before is not None,
+        "--fetch goes with --group": fetch and group is None,
+        "-f looks for new ones by itself, without --fetch": live and fetch,
+    }
+    for sentence, holds in refused.items():
+        if holds:
+            raise UsageError(sentence, "p2pblog timeline --help")
     if strangers:
-        if live or (author, tag, of_list) != (None, None, None):
-            raise UsageError("--strangers goes with -n and --before only", "p2pblog timeline --help")
         _show_strangers(session, limit, before)
         return
-    of_some = author is not None or of_list is not None
     if not live:
-        document = session.ask("timeline", limit=limit, before=before, author=author, tag=tag, of_list=of_list)
+        if fetch and not session.json:
+            session.tell(pages.fetching_page("in the DHT"))
+        document = session.ask("timeline", limit=limit, before=before, fetch=fetch, **asked)
         is_end = len(document) < limit
-        session.show(document, lambda: _timeline_page(session, document, before is not None, of_some, tag, is_end))
-    elif before is not None:
-        raise UsageError("-f and --before do not go together", "p2pblog timeline --help")
-    else:
-        try:
-            _follow_live(session, limit, {"author": author, "tag": tag, "of_list": of_list}, of_some)
-        except KeyboardInterrupt:  # the way to end it
-            return
+        session.show(document, lambda: _timeline_page(session, document, before is not None, asked, is_end))
+        return
+    try:
+        _follow_live(session, limit, asked)
+    except KeyboardInterrupt:  # the way to end it
+        return
 
 
 def _show_strangers(session: Session, limit: int, before: str | None) -> None:
@@ -158,25 +181,41 @@ def _show_strangers(session: Session, limit: int, before: str | None) -> None:
 
 
 def _timeline_page(
-    session: Session, notices: list[NoticeDocument], older: bool, of_some: bool, tag: str | None, is_end: bool = False
+    session: Session,
+    notices: list[NoticeDocument],
+    older: bool,
+    asked: Mapping[str, str | None],
+    is_end: bool = False,
 ) -> Page:
+    header = [] if asked["group"] is None else _group_header(session, asked["group"])
+    of_some = asked["author"] is not None or asked["of_list"] is not None
     if not notices:
-        return pages.empty_timeline_page(older, of_some, tag, session.command)
-    known = _known(session, notices, at_home=not of_some and tag is None)
-    page = pages.timeline_page(notices, now_ms(), session.columns, known)
-    if not is_end or tag is not None:
+        under = None if asked["tag"] is None else f"#{asked['tag']}"
+        under = under if asked["group"] is None else f"!{asked['group']}"
+        return [*header, *pages.empty_timeline_page(older, of_some, under, session.command)]
+    known = _known(session, notices, at_home=not any(asked.values()))
+    page = [*header, *pages.timeline_page(notices, now_ms(), session.columns, known)]
+    if not is_end or asked["tag"] is not None or asked["group"] is not None:
         return page
     whose = {notice["author"] for notice in notices} if of_some else known.pruned.keys()
     return [*page, *pages.end_page(sum(known.pruned.get(address, 0) for address in whose))]
 
 
-def _follow_live(session: Session, limit: int, asked: dict[str, str | None], of_some: bool) -> None:
+def _group_header(session: Session, name: str) -> Page:
+    from p2pblog.pages.groups import header_page  # few timelines are a group's
+
+    joined: list[GroupDocument] = session.ask("groups")
+    row = next((each for each in joined if each["name"] == name), None)
+    return header_page(name, row, now_ms(), session.columns, session.command)
+
+
+def _follow_live(session: Session, limit: int, asked: dict[str, str | None]) -> None:
     with client.watch(session.home, **asked) as notices:
         shown: set[str] = set()
         if not session.json:
             document = session.ask("timeline", limit=limit, **asked)
             shown = {notice["id"] for notice in document}
-            session.show(document, lambda: _timeline_page(session, document[::-1], False, of_some, asked["tag"]))
+            session.show(document, lambda: _timeline_page(session, document[::-1], False, asked))
         follows: list[FollowDocument] = []
         for notice in notices:
             if notice["id"] in shown:

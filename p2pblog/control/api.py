@@ -222,6 +222,7 @@ class NoticeDocument(TypedDict):
     likes: int
     boosts: int
     tags: list[str]
+    groups: list[str]
     cw: str | None
     lang: str | None
     edited: int | None
@@ -297,6 +298,15 @@ class MemberDocument(TypedDict):
     address: str
     name: str | None
     petname: str | None
+
+
+class GroupDocument(TypedDict):
+    """A group that was joined at `since`. `notices`: how many said to it are here; `authors`: by how many people."""
+
+    name: str
+    since: int
+    notices: int
+    authors: int
 
 
 class ListMembersDocument(TypedDict):
@@ -502,6 +512,9 @@ class NodeApi(Protocol):
     async def add_to_list(self, name: str, addresses: list[str]) -> ListDocument: ...
     async def remove_from_list(self, name: str, addresses: list[str]) -> ListDocument: ...
     async def show_list(self, name: str) -> ListMembersDocument: ...
+    async def groups(self) -> list[GroupDocument]: ...
+    async def join_group(self, name: str) -> GroupDocument: ...
+    async def leave_group(self, name: str) -> GroupDocument: ...
     async def timeline(
         self,
         limit: int = 20,
@@ -509,12 +522,19 @@ class NodeApi(Protocol):
         author: str | None = None,
         tag: str | None = None,
         of_list: str | None = None,
+        group: str | None = None,
+        fetch: bool = False,
         strangers: bool = False,
     ) -> list[NoticeDocument]:
-        """`strangers`: only what they say to one, which waits."""
+        """`fetch`, with a group only: look for what was said to it before the answer, for some 10 s at most.
+        `strangers`: only what they say to one, which waits."""
 
     def watch(
-        self, author: str | None = None, tag: str | None = None, of_list: str | None = None
+        self,
+        author: str | None = None,
+        tag: str | None = None,
+        of_list: str | None = None,
+        group: str | None = None,
     ) -> AsyncIterator[NoticeDocument]:
         """Notices and boosts as they come to stand in the timeline, from now on.
 

@@ -43,7 +43,11 @@ def call(home: Home, route: str, *, timeout_s: float = CONTROL_ANSWER_TIMEOUT_S,
 
 @contextmanager
 def watch(
-    home: Home, author: str | None = None, tag: str | None = None, of_list: str | None = None
+    home: Home,
+    author: str | None = None,
+    tag: str | None = None,
+    of_list: str | None = None,
+    group: str | None = None,
 ) -> Iterator[Iterator[Any]]:
     """Notices as they come. On entering, the daemon listens already: a page asked for now overlaps, and has no gap.
 
@@ -51,7 +55,7 @@ def watch(
     """
     with closing(_Connection(home, CONTROL_ANSWER_TIMEOUT_S)) as connection:
         with connection.translated():
-            status = connection.ask("watch", {"author": author, "tag": tag, "of_list": of_list})
+            status = connection.ask("watch", {"author": author, "tag": tag, "of_list": of_list, "group": group})
             if status != 200:
                 _document(status, connection.body())
             connection.wait_for_ever()

@@ -238,11 +238,11 @@ class _Watches:
         self._api = api
         self._open = 0
 
-    def open(self, author: str | None = None, tag: str | None = None, of_list: str | None = None) -> Response:
+    def open(self, **asked: str) -> Response:
         """A response that streams. Raises UserError over the limit."""
         if self._open >= CONTROL_WATCHES_MAX:
             raise UserError(f"{CONTROL_WATCHES_MAX} live timelines are open already: end one first")
-        return _Watch(self._api.watch(author, tag, of_list), self._counted)
+        return _Watch(self._api.watch(**asked), self._counted)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from p2pblog.config import (
     BIO_CHARACTERS_MAX,
     BUDGET_COUNT_MAX,
     DM_BYTES_MAX,
+    GROUP_CHARACTERS_MAX,
     ID_PREFIX_MIN,
     LINK_CHARACTERS_MAX,
     LINKS_MAX,
@@ -130,6 +131,18 @@ def check_tag(text: str) -> str:
     if tag is None:
         raise UsageError(f"a tag is one word of at most {TAG_CHARACTERS_MAX} letters, digits and _, not digits alone")
     return tag
+
+
+def check_group(text: str) -> str:
+    """A group, with or without its !, as notices name it. Raises UsageError."""
+    from p2pblog.core.groups import as_group  # few commands need it
+
+    group = as_group(check_utf8(text, "the group"))
+    if group is None:
+        raise UsageError(
+            f"a group is one word of at most {GROUP_CHARACTERS_MAX} letters, digits and _, not digits alone"
+        )
+    return group
 
 
 def check_poll(options: Sequence[str], text: str) -> list[str]:

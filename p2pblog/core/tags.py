@@ -29,7 +29,7 @@ def tags_of(text: str) -> tuple[str, ...]:
         at = sign.start()
         if at and (text[at - 1] in _BEFORE or _is_of_word(text[at - 1])):
             continue
-        tag = _normal(_word(text, at + 1))
+        tag = normal_word(word_at(text, at + 1, TAG_CHARACTERS_MAX), TAG_CHARACTERS_MAX)
         if tag is not None:
             found.setdefault(tag)
             if len(found) == TAGS_MAX:
@@ -39,13 +39,17 @@ def tags_of(text: str) -> tuple[str, ...]:
 
 def as_tag(typed: str) -> str | None:
     """What a person typed as a tag, with or without its `#`, as `tags_of` gives it; None for what can't be one."""
-    word = typed.strip().removeprefix("#")
-    return _normal(word) if word and _word(word, 0) == word else None
+    return whole_word(typed.strip().removeprefix("#"), TAG_CHARACTERS_MAX)
 
 
-def _word(text: str, start: int) -> str:
-    """The longest word that begins here; no more of it than could be a tag, and one character."""
-    end, most = start, start + TAG_CHARACTERS_MAX + 1
+def whole_word(word: str, characters_max: int) -> str | None:
+    """A word that is nothing else, as `normal_word` gives it; None for anything else."""
+    return normal_word(word, characters_max) if word and word_at(word, 0, characters_max) == word else None
+
+
+def word_at(text: str, start: int, characters_max: int) -> str:
+    """The longest word that begins here; no more of it than so many characters, and one."""
+    end, most = start, start + characters_max + 1
     while end < len(text) and end < most and (_is_of_word(text[end]) or text[end] in _JOINERS):
         end += 1
     return text[start:end].rstrip(_JOINERS)
@@ -56,11 +60,12 @@ def _is_of_word(character: str) -> bool:
     return category[0] in "LMN" or category == "Pc"
 
 
-def _normal(word: str) -> str | None:
-    """Caseless and composed (Unicode, 3.13, D146: compatibility caseless matching), without joiners."""
-    if not word or len(word) > TAG_CHARACTERS_MAX:
+def normal_word(word: str, characters_max: int) -> str | None:
+    """Caseless and composed (Unicode, 3.13, D146: compatibility caseless matching), without joiners; None for what is
+    empty, longer than that before or then, or has neither a letter nor a mark nor a number but decimal digits."""
+    if not word or len(word) > characters_max:
         return None
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", word).casefold())
     normal = unicodedata.normalize("NFKC", folded.casefold()).translate(_WITHOUT_JOINERS)
     is_word = any(unicodedata.category(each) not in ("Nd", "Pc") for each in normal)
-    return normal if is_word and len(normal) <= TAG_CHARACTERS_MAX else None
+    return normal if is_word and len(normal) <= characters_max else None

@@ -54,3 +54,4 @@ class Row:
     of_author: bytes | None = None
     media: tuple[Attachment, ...] = ()
     imported_ms: int | None = None
+    groups: tuple[str, ...] = ()

@@ -53,7 +53,7 @@ from p2pblog.core import payload
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, IdentityHash, NodeKey
 from p2pblog.core.payload import Delete, Note, Ref
-from p2pblog.core.pointing import people_of, targets_of
+from p2pblog.core.pointing import groups_among, people_of, targets_of
 from p2pblog.errors import BadMessage, Flooded
 from p2pblog.gossip.events import Effect, KeepOffer, OfferDue, Send, SetTimer, StoreStray
 from p2pblog.gossip.messages import Fetch, Found
@@ -196,7 +196,9 @@ class Offers:
         holdings = self.sharing.holdings
         if found.payload is None:
             return ()
-        targets = targets_of(payload.decode(found.payload), found.ref.identity)
+        said = payload.decode(found.payload)
+        groups = groups_among(said)  # nobody is asked to keep what is said to these: it is found in the DHT alone
+        targets = tuple(target for target in targets_of(said, found.ref.identity) if target not in groups)
         if found.ref.identity == holdings.own:
             return targets
         return tuple(target for target in targets if target in holdings.interests and target != holdings.own)

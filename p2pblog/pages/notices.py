@@ -213,12 +213,13 @@ def timeline_page(notices: Sequence[NoticeDocument], now_ms: int, columns: int, 
     return page
 
 
-def empty_timeline_page(older: bool, of_one: bool, tag: str | None, command: str) -> Page:
-    """Why nothing stands here: what was asked for lay below a notice (`older`), had a tag, or was one person's."""
+def empty_timeline_page(older: bool, of_one: bool, under: str | None, command: str) -> Page:
+    """Why nothing stands here: what was asked for lay below a notice (`older`), had a tag or group (`under`, with its
+    sign), or was one person's."""
     if older:
         return [line("Nothing older.")]
-    if tag is not None:
-        return [line(f"Nothing with #{clean_line(tag)} is here yet.")]
+    if under is not None:
+        return [line(f"Nothing with {clean_line(under)} is here yet.")]
     if of_one:
         return [line("Nothing of theirs is here yet.")]
     return [line("Nothing here yet. Post something, or follow somebody."), try_line(f"{command} follow ADDRESS")]
@@ -263,12 +264,12 @@ def strangers_page(strangers: int, command: str) -> Page:
 
 
 def strangers_wait(count: int) -> str:
-    return f"{counted(count, 'reply', 'replies')} by strangers {'waits' if count == 1 else 'wait'}"
+    return counted(count, "reply by a stranger waits", "replies by strangers wait")
 
 
-def fetching_page() -> Page:
+def fetching_page(where: str = "at peers and in the DHT") -> Page:
     """Said while a person waits."""
-    return [line(Piece("Looking for what is missing, at peers and in the DHT …", Style.DIM))]
+    return [line(Piece(f"Looking for what is missing, {where} …", Style.DIM))]
 
 
 def _tree(notices: Sequence[NoticeDocument]) -> list[tuple[NoticeDocument, int]]:

@@ -15,7 +15,7 @@ from p2pblog.core import payload
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey, EntryId, KeyPair
 from p2pblog.core.payload import Note
-from p2pblog.core.pointing import targets_of
+from p2pblog.core.pointing import pointed_until, targets_of
 from p2pblog.dht.records import Record, sign_pointer
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.rendezvous.events import Effect, KeepPointed, LoadUnpointed, OwnPointers, PublishRecords, Unpointed
@@ -83,8 +83,10 @@ class Pointing:
     def _pointers(self, pair: KeyPair, entry: Entry, readable: frozenset[EntryId], now_ms: int) -> list[Record]:
         if entry.id not in readable or entry.time_ms + POINTER_LIFETIME_MS <= now_ms:
             return []
-        until_ms, own = now_ms + POINTER_LIFETIME_MS, self.holdings.own
-        return [sign_pointer(pair, target, own, entry.seq, until_ms) for target in self._targets(entry)]
+        own, time_ms = self.holdings.own, entry.time_ms
+        said = None if entry.payload is None else payload.decode(entry.payload)
+        until = {target: pointed_until(said, target, time_ms, now_ms) for target in self._targets(entry)}
+        return [sign_pointer(pair, target, own, entry.seq, at) for target, at in until.items() if now_ms < at]
 
     def _targets(self, entry: Entry) -> tuple[bytes, ...]:
         said = None if entry.payload is None else payload.decode(entry.payload)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from p2pblog.sim.node import SimNode
     from p2pblog.sim.world import World
 
+LAST_S = 5
+"""What somebody gives out within so many seconds of the end can't be expected to have reached everybody: it is the time
+in which each survivor of a crash of 80% is to have what is new."""
+
 
 class Watcher:
     """Sees a world; each method may be left out. It reports by `world.fail`."""
@@ -35,6 +39,9 @@ class Watcher:
 
     def on_tick(self, world: World) -> None:
         """A hundredth of the run has passed."""
+
+    def on_last(self, world: World) -> None:
+        """LAST_S of the run are left."""
 
     def on_end(self, world: World) -> None:
         """The run is over."""

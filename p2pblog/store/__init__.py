@@ -105,13 +105,15 @@ class Loaded:
 @dataclass(frozen=True, slots=True)
 class TimelineQuery:
     """`identities`: whose notices (None: of self and all follows, or with a tag of everybody). `before`: an id in the
-    timeline, exclusive. `tag`: only notices with it, as `core.tags` has it; boosts have none of their own.
-    `strangers`: only what waits, and then whatever the other two say."""
+    timeline, exclusive. `tag`: only notices with it, as `core.tags` has it; boosts have none of their own. `group`:
+    only notices that were said to it, as `core.groups` has it, strays among them. `strangers`: only what waits, and
+    then whatever the others say."""
 
     limit: int
     before: EntryId | None = None
     identities: tuple[IdentityHash, ...] | None = None
     tag: str | None = None
+    group: str | None = None
     strangers: bool = False
 
 
@@ -203,6 +205,17 @@ class ListRow:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupRow:
+    """A group that the node's own person joined at `since_ms`. `notices`: how many said to it are here and shown;
+    `authors`: how many people wrote them."""
+
+    name: str
+    since_ms: int
+    notices: int
+    authors: int
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """`used`: bytes that the database fills; `free`: bytes of its file that it fills again before it grows. `pruned`:
     how many entries went to save room and are not wanted back."""
@@ -262,7 +275,7 @@ class Store(Protocol):
 
     async def put_stray(self, located: Located, now_ms: int) -> None:
         """Keep one entry of a log that we don't hold because something we hold refers to it. It shows in `rows`,
-        `thread`, `locate`, `find_ids` and as a boosted text, and in no timeline of its own.
+        `thread`, `locate`, `find_ids`, in a group and as a boosted text, and in no timeline of its own.
 
         Its payload and a verified signature, its own or that of `chain`'s last, come with it. If the identity is kept,
         that decides whether it shows; otherwise whoever hands it in has checked. At most STRAYS_MAX are kept."""
@@ -457,6 +470,19 @@ class Store(Protocol):
 
     async def lists(self) -> list[ListRow]:
         """By their names."""
+
+    async def put_group(self, name: str, now_ms: int) -> bool:
+        """Join a group; gives whether there was room. At most GROUPS_JOINED_MAX are kept, and one that was joined
+        before keeps its time."""
+
+    async def drop_group(self, name: str) -> bool:
+        """Gives whether it was joined. Its notices stay."""
+
+    async def group(self, name: str) -> GroupRow | None:
+        """None for one that was not joined."""
+
+    async def groups(self) -> list[GroupRow]:
+        """Those that were joined, by their names."""
 
     async def put_peers(self, peers: Sequence[KnownPeer]) -> None:
         """Add or replace, by endpoint. Beyond KNOWN_PEERS_MAX those seen longest ago go."""

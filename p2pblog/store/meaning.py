@@ -16,7 +16,8 @@ what hides what never runs in a circle and does not depend on the order of arriv
   well as the newest: only such a file is given to peers.
 * An edit counts while it is shown and its identity is that of the notice. Of each device its last edit of a notice
   counts; of these, those that no other names as replaced; of what is left the one with the highest id.
-* A notice stands under each tag of its text, as edited, wherever its author's timeline shows it.
+* A notice stands under each tag of its text, as edited, wherever its author's timeline shows it; and under each group
+  that its text names, as edited, wherever it is shown, as a stray too.
 * A reply ties its parent and its children together even when it is retracted itself, so a conversation stays whole.
 """
 
@@ -30,6 +31,7 @@ from typing import cast
 
 from p2pblog.config import POLL_LOOK_AGAIN_MS, SEQ_MAX
 from p2pblog.core.entry import Entry
+from p2pblog.core.groups import groups_of
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.media import FileHash, distinct_files
@@ -85,9 +87,9 @@ STAND_FOR = (*REACTIONS, Kind.VOTE, Kind.EDIT)
 @dataclass(frozen=True, slots=True)
 class Meaning:
     """`of`: the id replied to, boosted, liked, pinned, voted on or edited. `deletes`: the ids taken back, ascending.
-    `tags`: of the text. `replaces`: the edits that an edit replaces. `to`: whom it answers, mentions, quotes, boosts or
-    likes; of a vouch, for whom it is. `choice`: a vote's. `files`: the hashes of a notice's or profile's files and
-    their thumbnails."""
+    `tags`, `groups`: of the text. `replaces`: the edits that an edit replaces. `to`: whom it answers, mentions, quotes,
+    boosts or likes; of a vouch, for whom it is. `choice`: a vote's. `files`: the hashes of a notice's or profile's
+    files and their thumbnails."""
 
     kind: Kind
     of: EntryId | None = None
@@ -97,12 +99,18 @@ class Meaning:
     to: tuple[IdentityHash, ...] = ()
     choice: int = 0
     files: tuple[FileHash, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 _GAP, _PROFILE, _DM, _OTHER = (Meaning(kind) for kind in (Kind.GAP, Kind.PROFILE, Kind.DM, Kind.OTHER))
 PLAIN = Meaning(Kind.NOTE)
-"""Of every notice that refers to nothing and nobody and has no tag and no file, which nearly all are: this one
-object."""
+"""Of every notice that refers to nothing and nobody and has no tag, no group and no file, which nearly all are: this
+one object."""
+
+
+def group_word(group: str) -> str:
+    """A group's name in the index where tags stand too; no tag begins so."""
+    return f"!{group}"
 
 
 def meaning_of(payload: bytes | None) -> Meaning:
@@ -113,7 +121,8 @@ def meaning_of(payload: bytes | None) -> Meaning:
         case Note() as note:
             return _of_note(note)
         case Edit() as edit:
-            return Meaning(Kind.EDIT, edit.of.id, tags=tags_of(edit.text), replaces=edit.replaces)
+            tags, groups = tags_of(edit.text), groups_of(edit.text)
+            return Meaning(Kind.EDIT, edit.of.id, tags=tags, replaces=edit.replaces, groups=groups)
         case Boost(of):
             return Meaning(Kind.BOOST, of.id, to=(of.identity,))
         case Like(of):
@@ -136,13 +145,14 @@ def meaning_of(payload: bytes | None) -> Meaning:
 
 def _of_note(note: Note) -> Meaning:
     parent, quote = note.reply_to, note.quote
-    tags, named, files = tags_of(note.text), mentions_of(note.text), distinct_files(note.media)
-    if parent is None and quote is None and not tags and not named and not files:
+    tags, groups = tags_of(note.text), groups_of(note.text)
+    named, files = mentions_of(note.text), distinct_files(note.media)
+    if parent is None and quote is None and not tags and not groups and not named and not files:
         return PLAIN
     answered = () if parent is None else (parent.identity,)
     quoted = () if quote is None else (quote.of.identity,)
     to = tuple(dict.fromkeys((*answered, *named, *quoted)))
-    return Meaning(Kind.NOTE, None if parent is None else parent.id, tags=tags, to=to, files=files)
+    return Meaning(Kind.NOTE, None if parent is None else parent.id, tags=tags, to=to, files=files, groups=groups)
 
 
 def ref_of(payload: bytes | None) -> Ref | None:
@@ -160,7 +170,7 @@ def meanings_of(payloads: Sequence[bytes | None]) -> list[Meaning]:
         return [meaning_of(payload) for payload in payloads]
     held = cast(Sequence[bytes], payloads)
     return [
-        meaning_of(payload) if text is None or "#" in text or "@" in text else PLAIN
+        meaning_of(payload) if text is None or "#" in text or "@" in text or groups_of(text) else PLAIN
         for payload, text in zip(held, plain_texts(held), strict=True)
     ]
 
@@ -297,6 +307,7 @@ def compose(shown: Shown, name: str | None, standing: Standing, ballots: Callabl
         likes=standing.likes,
         boosts=standing.boosts,
         tags=tags_of(note.text),
+        groups=groups_of(note.text),
         warning=note.warning,
         language=note.language,
         edited_ms=None if standing.payload is None or standing.edit is None else standing.edit.time_ms,

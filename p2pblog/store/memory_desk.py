@@ -8,6 +8,7 @@ from p2pblog.config import (
     ADMITTED_MAX,
     BLOCKS_MAX,
     BOOKMARKS_MAX,
+    GROUPS_JOINED_MAX,
     KNOWN_PEERS_MAX,
     LIST_MEMBERS_MAX,
     LISTS_MAX,
@@ -31,6 +32,7 @@ class MemoryDesk:
         self._blocks: dict[IdentityHash, Block] = {}
         self._admitted: dict[IdentityHash, int] = {}
         self._lists: dict[str, set[IdentityHash]] = {}
+        self._groups: dict[str, int] = {}
         self._polls_due: dict[EntryId, tuple[int, int]] = {}
         """Of own polls and votes: since when they are here, and when to look at them; in ms."""
         self._polls_ended: dict[EntryId, int] = {}
@@ -44,6 +46,7 @@ class MemoryDesk:
         twin._bookmarks.update(self._bookmarks)
         twin._mutes.update(self._mutes)
         twin._blocks.update(self._blocks)
+        twin._groups.update(self._groups)
         twin._polls_due.update(self._polls_due)
         twin._polls_ended.update(self._polls_ended)
         twin._admitted.update(self._admitted)
@@ -139,6 +142,15 @@ class MemoryDesk:
         if name not in self._lists:
             raise NotFound("you have no list of that name", hint="p2pblog lists")
         return self._lists[name]
+
+    async def put_group(self, name: str, now_ms: int) -> bool:
+        if name not in self._groups and len(self._groups) >= GROUPS_JOINED_MAX:
+            return False
+        self._groups.setdefault(name, now_ms)
+        return True
+
+    async def drop_group(self, name: str) -> bool:
+        return self._groups.pop(name, None) is not None
 
     async def put_peers(self, peers: Sequence[KnownPeer]) -> None:
         self._peers.update({peer.endpoint: peer for peer in peers})

@@ -29,6 +29,7 @@ from p2pblog.store import (
     Follow,
     FollowRow,
     Found,
+    GroupRow,
     Reference,
     SearchQuery,
     Thread,
@@ -37,8 +38,10 @@ from p2pblog.store import (
 )
 from p2pblog.store.meaning import (
     IN_TIMELINES,
+    PLAIN,
     SAID,
     Kind,
+    Meaning,
     News,
     Node,
     PollEnd,
@@ -114,17 +117,27 @@ class MemoryReading(MemoryDesk):
 
     async def timeline(self, query: TimelineQuery) -> list[Row]:
         before = self._place_of(query.before)
-        whose: Iterable[IdentityHash] = query.identities or ()
-        if query.identities is None:
-            whose = self._at_home() if query.tag is None else self._listed
-        listed = (held for identity in dict.fromkeys(whose) for held in self._listed.get(identity, {}).values())
         if query.strangers:
-            listed = (held for held in self._said_to_us() if self._waits(held) and held.meaning.kind == Kind.NOTE)
-        elif query.tag is not None:
-            listed = (held for held in listed if query.tag in self._tags(held))
+            listed: Iterable[_Held] = (
+                held for held in self._said_to_us() if self._waits(held) and held.meaning.kind == Kind.NOTE
+            )
+        else:
+            listed = self._in_group(query) if query.group is not None else self._in_timelines(query)
+            if query.tag is not None:
+                listed = (held for held in listed if held.chain is None and query.tag in self._said(held).tags)
         shown = (held for held in listed if (before is None or held.place < before) and self._is_shown(held))
         limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
         return [self._row(held) for held in nlargest(limit, shown, key=lambda held: held.place)]
+
+    def _in_timelines(self, query: TimelineQuery) -> Iterable[_Held]:
+        whose: Iterable[IdentityHash] = query.identities or ()
+        if query.identities is None:
+            whose = self._at_home() if query.tag is None else self._listed
+        return (held for identity in dict.fromkeys(whose) for held in self._listed.get(identity, {}).values())
+
+    def _in_group(self, query: TimelineQuery) -> Iterable[_Held]:
+        said = (held for held in self._by_id.values() if query.group in self._said(held).groups)
+        return (held for held in said if query.identities is None or held.log.identity in query.identities)
 
     def _place_of(self, entry: EntryId | None) -> tuple[int, int, int] | None:
         if entry is None:
@@ -176,11 +189,23 @@ class MemoryReading(MemoryDesk):
         )
         return compose(shown, self._profile(author)[0], standing, self._ballots)
 
-    def _tags(self, held: _Held) -> tuple[str, ...]:
+    def _said(self, held: _Held) -> Meaning:
+        """What the words of a notice mean, as they stand; nothing of anything else."""
         if held.meaning.kind != Kind.NOTE:
-            return ()
+            return PLAIN
         edit = self._edit_of(held)
-        return held.meaning.tags if edit is None else meaning_of(edit.payload).tags
+        return held.meaning if edit is None else meaning_of(edit.payload)
+
+    async def group(self, name: str) -> GroupRow | None:
+        return self._group_row(name) if name in self._groups else None
+
+    async def groups(self) -> list[GroupRow]:
+        return [self._group_row(name) for name in sorted(self._groups)]
+
+    def _group_row(self, name: str) -> GroupRow:
+        notices = [held for held in self._in_group(TimelineQuery(0, group=name)) if self._is_shown(held)]
+        authors = {held.log.identity for held in notices}
+        return GroupRow(name, self._groups[name], len(notices), len(authors))
 
     def _quoted(self, words: _Held) -> Shown | None:
         wanted = quoted_id(words.entry.payload)

@@ -15,6 +15,7 @@ from pathlib import Path
 from p2pblog.errors import StoreError
 from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.meaning import Kind, meaning_of
+from p2pblog.store.sql_index import edit_of
 from p2pblog.store.sql_strangers import is_stranger
 
 APPLICATION_ID = int.from_bytes(b"p2pb", "big")
@@ -324,6 +325,33 @@ def _to_version_4(db: sqlite3.Connection) -> None:
                 db.execute("INSERT INTO dm VALUES (?, ?)", (sort, key))
 
 
+_GROUPS = "CREATE TABLE joined (name TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;\n"
+_TAGS_OF_NOTHING = """
+DELETE FROM tag WHERE key NOT IN (SELECT e.key FROM entry e JOIN log l ON l.no = e.key >> 32
+    WHERE e.key = tag.key AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to
+    AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key))
+"""
+_MAY_NAME_GROUPS = """
+SELECT e.sort, e.key, e.id, e.payload, l.owner FROM entry e JOIN log l ON l.no = e.key >> 32
+WHERE e.kind = 1 AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to
+AND (instr(e.payload, X'21') OR EXISTS (SELECT 1 FROM edit d WHERE d.author = l.owner AND d.target = e.id))
+AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)
+"""
+"""Every notice is looked at, once in a database's life."""
+
+
+def _to_groups(db: sqlite3.Connection) -> None:
+    """All notices that are shown, strays too, come to stand under their groups, by the words that they have now. Tags
+    of what went go, which an edit left behind until now."""
+    for statement in statements(_GROUPS):
+        db.execute(statement)
+    db.execute(_TAGS_OF_NOTHING)
+    for sort, key, notice, payload, author in db.execute(_MAY_NAME_GROUPS):
+        edit = edit_of(db, author, notice)
+        for group in meaning_of(payload if edit is None else edit.payload).groups:
+            db.execute("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", (f"!{group}", sort, key))
+
+
 _POLL_ENDS = """
 CREATE TABLE poll_due (key INTEGER PRIMARY KEY, since INTEGER NOT NULL, due INTEGER NOT NULL);
 CREATE INDEX poll_due_by_time ON poll_due (due, key);
@@ -348,6 +376,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _to_strangers,
     _PRUNING,
     _POLL_ENDS,
+    _to_groups,
 )
 """Step n brings a database of version n - 1 to version n."""
 

@@ -23,6 +23,7 @@ from p2pblog.store.meaning import (
     Kind,
     Version,
     current,
+    group_word,
     is_retractable,
     meaning_of,
 )
@@ -64,6 +65,7 @@ class Item:
     to: tuple[IdentityHash, ...] = ()
     choice: int = 0
     files: tuple[FileHash, ...] = ()
+    groups: tuple[str, ...] = ()
 
     @property
     def seq(self) -> int:
@@ -73,10 +75,11 @@ class Item:
 _ITEM = """SELECT e.key, e.sort, e.id, e.kind, e."of", e.payload IS NOT NULL,
            EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key),
            CASE WHEN e.kind IN (2, 3, 8, 10, 11) OR e.kind = 1 AND (e."of" IS NOT NULL OR instr(e.payload, X'23')
+           OR instr(e.payload, X'21')
            OR instr(e.payload, X'40') OR instr(e.payload, CAST('quote' AS BLOB))
            OR instr(e.payload, CAST('media' AS BLOB))) OR e.kind = 5 AND (instr(e.payload, CAST('avatar' AS BLOB))
            OR instr(e.payload, CAST('banner' AS BLOB))) THEN e.payload END FROM entry e"""
-"""With the payload of a vote or vouch, and of what may have tags or files, or be said to somebody."""
+"""With the payload of a vote or vouch, and of what may have tags, groups or files, or be said to somebody."""
 
 
 def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
@@ -86,7 +89,8 @@ def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
 def _item(row: Sequence[Any]) -> Item:
     key, sort, identifier, kind, of, held, stray, payload = row
     meaning = PLAIN if payload is None else meaning_of(payload)
-    return Item(key, sort, identifier, kind, of, held, stray, meaning.tags, meaning.to, meaning.choice, meaning.files)
+    said = meaning.tags, meaning.to, meaning.choice, meaning.files, meaning.groups
+    return Item(key, sort, identifier, kind, of, held, stray, *said)
 
 
 def _read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
@@ -155,7 +159,8 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     db.executemany("INSERT OR IGNORE INTO reply VALUES (?, ?, ?)", replies)
     shown = [item for item in vouched if item.held and item.id not in retracted]
     listed = [item for item in shown if item.kind in IN_TIMELINES and not item.stray]
-    tagged = sorted((tag, item.sort, item.key) for item in listed for tag in item.tags)
+    under = [(word, item) for item in shown if item.kind == Kind.NOTE for word in _words(item, item.tags, item.groups)]
+    tagged = sorted((word, item.sort, item.key) for word, item in under)
     db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", tagged)
     _reap_edits(db, log, items, shown, harvest)
     _enter_news(db, log, shown)
@@ -178,6 +183,11 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
 
 def _vouches(items: Sequence[Item]) -> list[tuple[IdentityHash, int]]:
     return [(subject, item.key) for item in items if item.kind == Kind.VOUCH for subject in item.to]
+
+
+def _words(item: Item, tags: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """Under what a shown notice with these tags and groups stands: of a stray only the groups count."""
+    return [*(() if item.stray else tags), *map(group_word, groups)]
 
 
 def _reap_edits(
@@ -203,7 +213,8 @@ def note_edited(db: sqlite3.Connection, log: LogRow, ids: Sequence[EntryId], har
 
 
 def settle_tags(db: sqlite3.Connection, author: int, notice: EntryId) -> None:
-    """A notice comes to stand under the tags that its words have now, and no others, and to be found by its words."""
+    """A notice comes to stand under the tags and groups that its words have now, and no others, and to be found by its
+    words."""
     key = key_of_id(db, notice)
     found = [] if key is None else read_items(db, [key])
     if not found or found[0].kind != Kind.NOTE:
@@ -214,11 +225,12 @@ def settle_tags(db: sqlite3.Connection, author: int, notice: EntryId) -> None:
     await_words(db, [(item.key, item.key)])
     db.execute("DELETE FROM tag WHERE key = ?", (item.key,))
     is_retracted = db.execute("SELECT 1 FROM retracted WHERE key = ?", (item.key,)).fetchone() is not None
-    if not item.held or item.stray or is_retracted or item.seq > log.shown_to:
+    if not item.held or is_retracted or item.seq > log.shown_to:
         return
     edit = edit_of(db, author, notice)
-    tags = item.tags if edit is None else meaning_of(edit.payload).tags
-    db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", [(tag, item.sort, item.key) for tag in sorted(tags)])
+    said = item if edit is None else meaning_of(edit.payload)
+    words = sorted(_words(item, said.tags, said.groups))
+    db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", [(word, item.sort, item.key) for word in words])
 
 
 def edit_of(db: sqlite3.Connection, author: int, notice: EntryId) -> Version | None:
@@ -298,13 +310,14 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     FEED.discard(db, sorted(feed_record(log.owner, item.sort, item.key) for item in listed))
     files = [(file, item.key) for item in items for file in item.files]
     db.executemany("DELETE FROM attachment WHERE file = ? AND key = ?", files)
-    db.executemany("DELETE FROM tag WHERE key = ?", [(item.key,) for item in listed if item.kind == Kind.NOTE])
     if log.identity != own_identity(db):  # that a poll has closed stays told while its own entry is held
         db.executemany("DELETE FROM news WHERE key = ?", keys)
     edits = [(log.owner, item.of, item.key) for item in items if item.kind == Kind.EDIT and item.of is not None]
     db.executemany("DELETE FROM edit WHERE author = ? AND target = ? AND key = ?", edits)
     for author, target, _ in edits:
         settle_tags(db, author, target)
+    notes = [(item.key,) for item in items if item.kind == Kind.NOTE and item.held]
+    db.executemany("DELETE FROM tag WHERE key = ?", notes)  # also those that an edit which leaves put back just now
     profiles = [(log.owner, item.sort, item.key) for item in items if item.kind == Kind.PROFILE]
     db.executemany("DELETE FROM profile WHERE author = ? AND sort = ? AND key = ?", profiles)
     pins = [(log.owner, item.sort, item.key) for item in items if item.kind == Kind.PIN]

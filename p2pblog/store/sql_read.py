@@ -55,6 +55,7 @@ from p2pblog.store.meaning import (
     Which,
     called,
     compose,
+    group_word,
     named_in,
     news_of,
     profile_of,
@@ -185,8 +186,8 @@ def timeline(db: sqlite3.Connection, query: TimelineQuery) -> list[Row]:
     places: Iterator[tuple[int, ...]]
     if query.strangers:
         places = places_of_strangers(db, place)
-    elif query.tag is not None:
-        places = _tagged(db, query.tag, place, query.identities)
+    elif query.tag is not None or query.group is not None:
+        places = _tagged(db, query, place)
     elif query.identities is None:
         places = (read_place(record) for record in HOME.below(db, place_record(*place)))
     else:
@@ -198,19 +199,22 @@ def timeline(db: sqlite3.Connection, query: TimelineQuery) -> list[Row]:
     return [reader.row(reader.shown(key)) for _, key in found]
 
 
-def _tagged(
-    db: sqlite3.Connection, tag: str, before: tuple[int, int], identities: Sequence[IdentityHash] | None
-) -> Iterator[tuple[int, int]]:
-    """(sort, key) of notices with a tag, newest first, from below that place; all, or of these people."""
-    found: Iterator[tuple[int, int]] = db.execute(TAGGED, (tag, *before))
-    if identities is None:
+def _tagged(db: sqlite3.Connection, query: TimelineQuery, before: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """(sort, key) of notices with a tag, in a group or both, newest first, from below that place; all, or of people."""
+    words = [] if query.group is None else [group_word(query.group)]
+    words += [] if query.tag is None else [query.tag]
+    found: Iterator[tuple[int, int]] = db.execute(TAGGED, (words[0], *before))
+    for word in words[1:]:
+        found = (place for place in found if db.execute(STANDS_UNDER, (word, *place)).fetchone())
+    if query.identities is None:
         return found
-    owners = (identity_no(db, identity) for identity in dict.fromkeys(identities))
+    owners = (identity_no(db, identity) for identity in dict.fromkeys(query.identities))
     logs = {log.no for owner in owners if owner is not None for log in logs_of_owner(db, owner)}
     return (place for place in found if place[1] >> 32 in logs)
 
 
 TAGGED = "SELECT sort, key FROM tag WHERE tag = ? AND (sort, key) < (?, ?) ORDER BY sort DESC, key DESC"
+STANDS_UNDER = "SELECT 1 FROM tag WHERE tag = ? AND sort = ? AND key = ?"
 
 
 def place_of(db: sqlite3.Connection, entry: EntryId) -> tuple[int, int]:

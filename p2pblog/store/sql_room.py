@@ -133,7 +133,8 @@ def _raise_floor(db: sqlite3.Connection, log: LogRow, up_to: int, before: EntryI
 
 
 def _make_strays(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], now_ms: int) -> None:
-    """Entries of the log that stay when what is around them goes: with what vouches for them, and in no timeline."""
+    """Entries of the log that stay when what is around them goes: with what vouches for them, and in no timeline but
+    that of their groups."""
     for item in items:
         located = locate(db, item.id)
         assert located is not None
@@ -144,7 +145,7 @@ def _make_strays(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], now
     if is_at_home(db, log.owner):
         HOME.discard(db, sorted(place_record(item.sort, item.key) for item in listed))
     FEED.discard(db, sorted(feed_record(log.owner, item.sort, item.key) for item in listed))
-    db.executemany("DELETE FROM tag WHERE key = ?", [(item.key,) for item in listed])
+    db.executemany("DELETE FROM tag WHERE key = ? AND tag NOT LIKE '!%'", [(item.key,) for item in listed])
 
 
 # --- what stays -------------------------------------------------------------------------------------------------------

@@ -204,7 +204,7 @@ def _insert_other(
 
 
 def _item_of(meaning: Meaning, key: int, sort: int, identifier: EntryId, held: bool, stray: bool) -> Item:
-    said = meaning.tags, meaning.to, meaning.choice, meaning.files
+    said = meaning.tags, meaning.to, meaning.choice, meaning.files, meaning.groups
     return Item(key, sort, identifier, int(meaning.kind), meaning.of, held, stray, *said)
 
 

@@ -41,6 +41,7 @@ from p2pblog.store import (
     Follow,
     FollowRow,
     Found,
+    GroupRow,
     KnownPeer,
     ListRow,
     Loaded,
@@ -52,6 +53,7 @@ from p2pblog.store import (
     Usage,
     Vouched,
     migrations,
+    sql_groups,
     sql_indexer,
     sql_lists,
     sql_polls,
@@ -546,6 +548,18 @@ class SqliteStore:
 
     async def lists(self) -> list[ListRow]:
         return await self._read(sql_lists.lists)
+
+    async def put_group(self, name: str, now_ms: int) -> bool:
+        return await self._write(sql_groups.put_group, name, now_ms)
+
+    async def drop_group(self, name: str) -> bool:
+        return await self._write(sql_groups.drop_group, name)
+
+    async def group(self, name: str) -> GroupRow | None:
+        return await self._read(sql_groups.group, name)
+
+    async def groups(self) -> list[GroupRow]:
+        return await self._read(sql_groups.groups)
 
     async def put_peers(self, peers: Sequence[KnownPeer]) -> None:
         await self._write(sql_write.put_peers, tuple(peers))

@@ -71,6 +71,9 @@ NEEDS_A_DAEMON = [
     ["list", "add", "tea", BOB],
     ["list", "remove", "tea", BOB],
     ["list", "show", "tea"],
+    ["groups"],
+    ["group", "join", "birds"],
+    ["group", "leave", "birds"],
     ["search", "hello"],
     ["show", "5feceb66"],
     ["media", "5feceb66"],
@@ -519,7 +522,7 @@ def test_help_has_an_example_that_calls_the_command(alice: Alice, words: list[st
     assert "--json" in result.stdout
 
 
-@pytest.mark.parametrize("group", [[], *([name] for name in ("sim", "list", "peer", "notifications"))], ids=str)
+@pytest.mark.parametrize("group", [[], ["sim"], ["list"], ["group"], ["peer"], ["notifications"]], ids=str)
 def test_a_list_of_commands_cuts_no_sentence(alice: Alice, group: list[str]) -> None:
     """What a docstring says up to its first full stop has to fit a line of 80 columns."""
     listed = alice.types(*group, "--help").stdout.partition("Commands:")[2].partition("Example:")[0].splitlines()

@@ -35,6 +35,7 @@ def a_notice(number: int, text: str = "hello", **more: Any) -> Any:
         "likes": 0,
         "boosts": 0,
         "tags": [],
+        "groups": [],
         "cw": None,
         "muted": False,
         "lang": None,

@@ -29,7 +29,7 @@ def test_what_waits_is_listed_with_who_it_is_and_how_to_let_them_in(alice: Alice
 def test_a_thread_and_the_notifications_tell_that_strangers_wait(alice: Alice, node: FakeNode) -> None:
     notice = node.add(text="mine")["id"][:8]
     assert "stranger" not in alice.types("thread", notice).stdout
-    for count, sentence in ((1, "1 reply by strangers waits."), (2, "2 replies by strangers wait.")):
+    for count, sentence in ((1, "1 reply by a stranger waits."), (2, "2 replies by strangers wait.")):
         node.strange_replies = count
         *_, told, hint = alice.types("thread", notice).stdout.splitlines()
         assert told == sentence

@@ -182,6 +182,7 @@ hostile_notice = st.fixed_dictionaries(
         "likes": st.integers(0, 10**6),
         "boosts": st.integers(0, 10**6),
         "tags": st.just([]),
+        "groups": st.just([]),
         "cw": st.none() | anything,
         "lang": st.none(),
         "edited": st.none() | st.just(5),

@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 from builders import person
+from fake_groups import FakeGroups
 from fake_settings import SETTING_CALLS, FakeSettings
 from fake_strangers import STRANGER_CALLS, FakeStrangers
 
@@ -34,10 +35,11 @@ def a_poll(*options: tuple[str, int], **more: Any) -> dict[str, Any]:
     return {"options": rows, "closes": NOW_MS + 86_400_000, "closed": False, "voters": voters, "own": None, **more}
 
 
-class FakeNode(FakeSettings, FakeStrangers):
+class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
     """Alice's node. `faults` maps a method to what it raises; `gate` holds `status` back until it is set."""
 
     def __init__(self, clock_ms: Callable[[], int] = lambda: NOW_MS) -> None:
+        super().__init__()
         self.clock_ms = clock_ms
         self.name: str | None = "alice"
         self.bio: str | None = None
@@ -90,6 +92,7 @@ class FakeNode(FakeSettings, FakeStrangers):
             "likes": 0,
             "boosts": 0,
             "tags": [],
+            "groups": [],
             "cw": None,
             "lang": None,
             "edited": None,
@@ -465,21 +468,29 @@ class FakeNode(FakeSettings, FakeStrangers):
         author: str | None = None,
         tag: str | None = None,
         of_list: str | None = None,
+        group: str | None = None,
+        fetch: bool = False,
         strangers: bool = False,
     ) -> list[dict[str, Any]]:
         if strangers:
             self._called("timeline", limit=limit, before=before, strangers=True)
             return self.waiting[:limit]
-        self._called("timeline", limit=limit, before=before, author=author, tag=tag, of_list=of_list)
-        rows = list(reversed(self.notices))
+        more = {"group": group, "fetch": fetch} if group is not None or fetch else {}
+        self._called("timeline", limit=limit, before=before, author=author, tag=tag, of_list=of_list, **more)
+        rows = [row for row in reversed(self.notices) if group is None or group in row["groups"]]
         if before is not None:
             rows = rows[rows.index(self._find(before)) + 1 :]
         return [row for row in rows if author in (None, row["author"])][:limit]
 
     async def watch(
-        self, author: str | None = None, tag: str | None = None, of_list: str | None = None
+        self,
+        author: str | None = None,
+        tag: str | None = None,
+        of_list: str | None = None,
+        group: str | None = None,
     ) -> AsyncIterator[dict[str, Any]]:
-        self._called("watch", author=author, tag=tag, of_list=of_list)
+        more = {} if group is None else {"group": group}
+        self._called("watch", author=author, tag=tag, of_list=of_list, **more)
         outgoing, incoming = trio.open_memory_channel[dict[str, Any]](100)
         self.watchers.append(outgoing)
         self.watching += 1

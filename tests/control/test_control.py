@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import trio
+from busy_node import busy_node
 from fake_node import ALICE, BOB, MORE_CALLS, FakeNode, failing
 from trio.testing import trio_test
 
@@ -116,6 +117,9 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
     "remove_from_list": ({"name": "tea", "addresses": []}, api.ListDocument),
     "show_list": ({"name": "tea"}, api.ListMembersDocument),
     "delete_list": ({"name": "tea"}, api.ListDocument),
+    "join_group": ({"name": "birds"}, api.GroupDocument),
+    "groups": ({}, api.GroupDocument),
+    "leave_group": ({"name": "birds"}, api.GroupDocument),
     "timeline": ({"limit": 5}, api.NoticeDocument),
     "search": ({"query": "hello"}, api.SearchDocument),
     "show": ({"notice": "5feceb66"}, api.NoticeDocument),
@@ -136,20 +140,8 @@ CALLS: dict[str, tuple[dict[str, Any], type]] = {
 async def test_every_route_answers_its_document(home: Home, served: Served) -> None:
     assert set(CALLS) == set(routes.ROUTES) - {"watch"}
     for route, (arguments, shape) in CALLS.items():
-        node = FakeNode()
-        node.news.append(
-            {"id": "5" * 64, "type": "like", "from": "b" * 56, "notice": "6" * 64, "time": 1, "read": False}
-        )
-        file = node.file(b"hello", {"name": "hello.txt", "alt": ""})
-        node.bookmarked.append(node.add(media=[file]))
-        arguments = {name: file["hash"] if value == "HASH" else value for name, value in arguments.items()}
-        await node.follow("c" * 56, "carol")
-        await node.mute(word="spoiler")
-        await node.block("d" * 56)
-        await node.let_somebody_in("c" * 56)
-        await node.create_list("tea")
-        await node.add_peer("192.0.2.1:1000")
-        await node.dm(["c" * 56], "hello")
+        node, file = await busy_node()
+        arguments = {name: file if value == "HASH" else value for name, value in arguments.items()}
         async with served(home, node):
             answer = await ask(home, route, **arguments)
         rows = answer if isinstance(answer, list) else [answer]

@@ -11,6 +11,7 @@ from vectors.parts import ALICE, ROOT_1
 
 from p2pblog import config
 from p2pblog.core import codec
+from p2pblog.core.groups import group_id
 from p2pblog.core.identity import Policy
 from p2pblog.errors import RemoteProtocolError
 
@@ -40,6 +41,10 @@ def test_the_examples_are_in_the_vectors(page: str) -> None:
     for block in blocks:
         example = re.sub(r"\s", "", block)
         assert example in VECTORS or bytes.fromhex(example) in UNTOLD
+
+
+def test_the_id_of_a_group_is_on_the_page() -> None:
+    assert f"`{group_id('birds').hex()}`" in (PAGES / "payloads.md").read_text()
 
 
 def test_alices_address_is_on_the_page() -> None:

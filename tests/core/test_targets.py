@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from builders import Person, person, ref
 
-from p2pblog.config import MENTIONS_MAX, POINTER_TARGETS_MAX
+from p2pblog.config import GROUPS_MAX, MENTIONS_MAX, POINTER_TARGETS_MAX
+from p2pblog.core.groups import group_id
 from p2pblog.core.payload import Boost, Delete, Edit, Like, Note, Payload, Pin, Profile, Quote, Unknown, Vote, decode
 from p2pblog.core.pointing import targets_of
 
@@ -45,5 +46,12 @@ def test_what_is_counted_or_sealed_or_said_again_points_to_nothing() -> None:
 def test_there_is_room_for_all_that_a_notice_may_name() -> None:
     alice, bob, carol = people()
     crowd = " ".join(f"@{person(f'reader {number}').address}" for number in range(MENTIONS_MAX))
+    crowd += " ".join(f" !group{number}" for number in range(GROUPS_MAX))
     note = Note(crowd, ref(alice.log.note("tea?")), quote=Quote(ref(carol.log.note("tea!"))))
-    assert len(targets_of(note, bob.hash)) == MENTIONS_MAX + 4 <= POINTER_TARGETS_MAX
+    assert len(targets_of(note, bob.hash)) == MENTIONS_MAX + 4 + GROUPS_MAX <= POINTER_TARGETS_MAX
+
+
+def test_a_notice_points_to_the_groups_that_it_names() -> None:
+    alice, bob, _ = people()
+    note = Note("!Birds and !bees?", ref(alice.log.note("tea?")))
+    assert targets_of(note, bob.hash)[-2:] == (group_id("birds"), group_id("bees"))

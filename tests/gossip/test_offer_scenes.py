@@ -103,10 +103,11 @@ def test_a_mention_and_a_quote_are_meant_for_somebody_too(scene: Scene) -> None:
         carol.wrote(carol.person.log.quote(question(), "she asks for tea")),
     ]
     carol.post("nobody in particular")
+    carol.wrote(carol.person.log.note("a group finds it in the DHT: !birds"))
     carol.wrote(carol.person.log.like(question()))
     carol.wrote(carol.person.log.write(Note("imported", ref(question()), imported_ms=NOON)))
     scene.run(1)
-    assert waits_at(ruth) == [entry.id for entry in told]
+    assert waits_at(ruth) == waits_at(carol) == [entry.id for entry in told]
 
 
 def test_the_author_keeps_an_answer_until_somebody_comes(scene: Scene) -> None:

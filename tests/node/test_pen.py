@@ -255,6 +255,18 @@ def test_a_peer_that_claims_more_is_waited_for(desk: Desk, clock: Clock, waits: 
     assert desk.pen.is_compared is not waits
 
 
+def test_one_who_claims_more_after_the_first_has_answered_is_waited_for_too(desk: Desk) -> None:
+    """A liar or somebody who is behind may be the first; an old copy of the log must not go on at a number taken."""
+    desk.take_up("peers")
+    desk.peer_says(Clock(((1, 1),)))
+    desk.pen.heard("peers")
+    assert desk.pen.is_compared
+    desk.peer_says(Clock(((1, 2),)))
+    assert not desk.pen.is_compared
+    desk.do(desk.pen.proved_elsewhere(desk.alice.key, 2, person("bob").log.entries[0].id))
+    assert desk.pen.is_compared  # nobody can know the log that is to begin
+
+
 def test_what_somebody_proves_beyond_our_last_entry_makes_us_leave(desk: Desk) -> None:
     desk.alice.notes(3)
     desk.take_up("peers")

@@ -8,7 +8,8 @@ import pytest
 from builders import NOON, person, ref
 from rendezvous_scenes import Desk, of, one
 
-from p2pblog.config import POINTER_LIFETIME_MS, POINTERS_AT_ONCE, POINTING_TRIES_MAX, UNPOINTED_MAX
+from p2pblog.config import NOTICE_LIFETIME_MS, POINTER_LIFETIME_MS, POINTERS_AT_ONCE, POINTING_TRIES_MAX, UNPOINTED_MAX
+from p2pblog.core.groups import group_id
 from p2pblog.core.keys import EntryId
 from p2pblog.core.payload import Note
 from p2pblog.dht.records import Pointer, decode, encode
@@ -64,6 +65,18 @@ def test_an_answer_is_pointed_to_from_the_question_and_who_asked_once_it_is_publ
     assert take(desk, begun) == []
     assert desk.pointed == 2
     assert of(desk.sleep(600), ev.PublishRecords) == []
+
+
+def test_a_group_points_to_a_notice_as_long_as_its_record_lives(desk: Desk) -> None:
+    desk.now_ms = NOON + NOTICE_LIFETIME_MS
+    for time_ms in (NOON, NOON + 1, desk.now_ms + 1):
+        desk.alice.log.note("tea! !birds", reply_to=QUESTION, time_ms=time_ms)
+    desk.hold(desk.alice)
+    told = [(p.seq, p.target == group_id("birds"), p.expires_ms - desk.now_ms) for p in pointers(begin(desk))]
+    assert [(seq, lives) for seq, is_group, lives in told if is_group] == [(3, 1), (4, NOTICE_LIFETIME_MS + 1)]
+    assert [(seq, lives) for seq, is_group, lives in told if not is_group] == [
+        (seq, POINTER_LIFETIME_MS) for seq in (2, 2, 3, 3, 4, 4)
+    ]
 
 
 def test_each_answer_is_pointed_to_once_and_what_answers_nothing_never(desk: Desk) -> None:

@@ -161,7 +161,7 @@ async def test_what_is_muted_or_blocked_is_in_neither_place(
             with pytest.raises(UsageError, match="your own address"):
                 await refused(world.home("alice").address)
         for beside in ({"author": "bob"}, {"tag": "bees"}, {"of_list": "tea"}):
-            with pytest.raises(UsageError, match="without a person, a tag or a list"):
+            with pytest.raises(UsageError, match="without a person, a tag, a list or a group"):
                 await alice.timeline(strangers=True, **beside)  # type: ignore[arg-type]
 
         async def is_full(*_: object) -> bool:

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from sim_scenes import ran, small, watcher
 
+from p2pblog.core import payload as payloads
+from p2pblog.core.entry import write
 from p2pblog.core.identity import Device, Identity
+from p2pblog.core.payload import Note
 from p2pblog.errors import BadMessage
 from p2pblog.gossip import membership
 from p2pblog.gossip.events import Close, Send
@@ -23,6 +26,7 @@ from p2pblog.sim.checkers.entries import _is_shown
 from p2pblog.sim.checkers.queues import BoundedQueues
 from p2pblog.sim.loop import SECOND_US
 from p2pblog.sim.node import SimNode
+from p2pblog.sim.watch import LAST_S
 from p2pblog.sim.world import World
 
 
@@ -87,6 +91,24 @@ def test_a_follower_left_behind_is_seen(monkeypatch: pytest.MonkeyPatch) -> None
     world = ran(small())
     assert blames(world, "node 11 lacks") and not blames(world, "node 12 lacks")
     assert 0 < watcher(world, Delivery).delivered_ratio < 1
+
+
+@pytest.mark.parametrize(("left_s", "is_due"), [(LAST_S + 1, True), (LAST_S - 1, False)])
+def test_what_comes_up_in_the_last_seconds_need_not_be_everywhere(left_s: int, is_due: bool) -> None:
+    """A liar gave one node what he had kept from all; nobody of the others heard of it in time."""
+    world = World(small(), 20, 1, all_checkers())
+    who = world.nodes[0].person
+    holder, other, *_ = sorted(world.followers[0])
+
+    def let_go() -> None:
+        held = world.nodes[holder].store._logs[who.log].held
+        last = held[max(held)].entry
+        entry = write(who.device, last, last.time_ms, payloads.encode(Note("late")))
+        held[entry.seq] = replace(held[last.seq], entry=entry)
+
+    world.loop.at(int(world.scenario.duration_s + world.scenario.settle_s - left_s) * SECOND_US, let_go)
+    world.run()
+    assert blames(world, f"node {other} lacks") == is_due
 
 
 @pytest.mark.parametrize("is_held", [True, False])

@@ -86,7 +86,11 @@ def draw_entry(data: st.DataObject, log: Log, before: list[Entry], logs: list[Lo
         case 14:
             log.write(A_DM)
         case 13:
-            log.edit(target, data.draw(st.sampled_from(["other", "#honey", "#bees #wax"]), "words"), log.entries[-2:])
+            log.edit(
+                target,
+                data.draw(st.sampled_from(["other", "#honey", "#bees #wax", "!birds"]), "words"),
+                log.entries[-2:],
+            )
         case 12:
             log.pin(log.entries[data.draw(st.integers(0, len(log.entries) - 1), "pinned")])
         case 9:
@@ -96,7 +100,7 @@ def draw_entry(data: st.DataObject, log: Log, before: list[Entry], logs: list[Lo
             poll = polls[data.draw(st.integers(0, len(polls) - 1), "poll")]
             log.vote(poll, data.draw(st.integers(1, 3), "choice"), data.draw(st.sampled_from(TIMES), "time"))
         case 8:
-            log.note("#bees" + data.draw(st.sampled_from(["", " #Honey"]), "tags"))
+            log.note("#bees" + data.draw(st.sampled_from(["", " #Honey", " !Birds"]), "tags"))
         case 0 | 1:
             log.note(f"{len(log.entries)}", time_ms=data.draw(st.sampled_from(TIMES), "time"))
         case 2:
@@ -209,6 +213,8 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         ("timeline", (TimelineQuery(1_000),)),
         ("timeline", (TimelineQuery(1_000, None, hashes),)),
         ("timeline", (TimelineQuery(1_000, tag="bees"),)),
+        ("timeline", (TimelineQuery(1_000, group="birds"),)),
+        ("timeline", (TimelineQuery(1_000, None, hashes[:2], "bees", "birds"),)),
         ("rows", (ids,)),
         ("timeline", (TimelineQuery(1_000, tag="honey"),)),
         ("timeline", (TimelineQuery(1_000, strangers=True),)),
@@ -262,9 +268,10 @@ def searches(world: World, thorough: bool) -> list[SearchQuery]:
 def compare(memory: MemoryStore, db: sqlite3.Connection, world: World, thorough: bool, is_indexed: bool = True) -> None:
     for name, args in questions(world, thorough):
         plain = answer(lambda: finish(getattr(memory, name)(*args)))  # noqa: B023 - asked at once
-        own = sql_room if hasattr(sql_room, name) and name not in OF_STRANGERS else sql_read
+        asked = "entry_at" if name == "id_at" else name  # there that is the name of a look-up by key
+        own = sql_room if hasattr(sql_room, asked) and name not in OF_STRANGERS else sql_read
         where = sql_strangers if name in OF_STRANGERS else own
-        from_sql = answer(lambda: getattr(where, name)(db, *args))  # noqa: B023
+        from_sql = answer(lambda: getattr(where, asked)(db, *args))  # noqa: B023
         assert from_sql == plain, f"{name}{args}"
     if not is_indexed:
         return

@@ -117,6 +117,21 @@ async def test_edits_of_two_devices_have_one_winner_whatever_comes_first(store: 
 
 
 @on_both_stores
+async def test_an_edited_notice_that_goes_leaves_no_tag_behind(store: Store) -> None:
+    alice, bob = person("alice"), person("bob")
+    for someone in (alice, bob):
+        note = someone.log.note("teh #bees")
+        someone.log.edit(note, "the #honey")
+    alice.log.delete(alice.log.entries[1], [alice.log.entries[2]])
+    await keep(store, alice, bob)
+    assert await texts(store, TimelineQuery(9, tag="bees")) == []
+    assert await texts(store, TimelineQuery(9, tag="honey")) == ["the #honey"]
+    await store.drop_log(bob.key)
+    for tag in ("bees", "honey"):
+        assert await texts(store, TimelineQuery(9, tag=tag)) == []
+
+
+@on_both_stores
 async def test_a_quote_shows_the_words_that_it_quoted(store: Store) -> None:
     alice, bob, carol = person("alice"), person("bob"), person("carol")
     note = alice.log.note("as it was")

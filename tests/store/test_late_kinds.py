@@ -8,7 +8,7 @@ from contextlib import closing
 from builders import person
 from store_kit import LATER
 
-from p2pblog.core.logs import Batch
+from p2pblog.core.logs import Batch, Located
 from p2pblog.store import OWN_IDENTITY, Follow, migrations, sql_write
 
 
@@ -40,6 +40,32 @@ def test_votes_and_pins_that_came_before_they_were_understood_are_entered() -> N
 
         again = [db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in kept]
         assert again == tables
+
+
+def test_notices_that_came_before_groups_were_known_come_to_stand_under_theirs() -> None:
+    alice, bob = person("alice"), person("bob")
+    edited, gone, _ = (alice.log.note(f"{word} !birds") for word in ("edited", "gone", "kept"))
+    alice.log.edit(edited, "now !bees")
+    alice.log.edit(alice.log.note("none #wax"), "one !birds #wax")
+    alice.log.delete(gone)
+    alice.log.note("wow! nothing")
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_identity(db, alice.identity)
+        sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER)
+        sql_write.put_stray(db, Located(bob.hash, bob.log.note("a stray !birds"), ()), LATER)
+        stands = db.execute("SELECT * FROM tag ORDER BY tag, sort, key").fetchall()
+        assert [word for word, _sort, _key in stands] == ["!bees", "!birds", "!birds", "!birds", "wax"]
+
+        db.execute("DROP TABLE joined")
+        db.execute("DELETE FROM tag WHERE tag LIKE '!%'")
+        db.execute("INSERT INTO tag SELECT 'stale', sort, key FROM entry WHERE id = ?", (gone.id,))
+        db.execute("INSERT INTO tag VALUES ('stale', 5, 77 << 32 | 5)")
+        before = migrations.MIGRATIONS.index(migrations._to_groups)
+        db.execute(f"PRAGMA user_version = {before}")
+        migrations.migrate(db, migrations.MIGRATIONS[: before + 1])  # this step alone
+
+        assert db.execute("SELECT * FROM tag ORDER BY tag, sort, key").fetchall() == stands
 
 
 def test_vouches_come_to_count_and_what_strangers_said_waits() -> None:

@@ -30,6 +30,7 @@ from p2pblog.store import (
     SearchQuery,
     TimelineQuery,
     register,
+    sql_groups,
     sql_index,
     sql_indexer,
     sql_lists,
@@ -44,7 +45,10 @@ from p2pblog.store import (
 from p2pblog.store.meaning import Kind
 
 PICTURE = Attachment(table_of(b"a picture").file, "bees.jpg", "image/jpeg", 9)
-SMALL = {"list", "l", "follow", "setting", "peer", "generation", "mute", "block", "unread", "word_form", "admitted"}
+SMALL = {
+    "list", "l", "follow", "setting", "peer", "generation", "mute", "block", "unread", "word_form", "admitted",
+    "joined",
+}  # fmt: skip
 """Tables that are read whole on purpose; they are bounded, or small unless the node has no rest."""
 MATCHED = re.compile(r"SCAN word VIRTUAL TABLE INDEX \d+:M.*")
 """FTS5 walks what matches (M); without a MATCH it refuses."""
@@ -69,7 +73,7 @@ def people() -> list[Person]:
     people = [person("alice"), person("bob")]
     alice, bob = people
     alice.log.profile("Alice")
-    bob.log.note("#bees")
+    bob.log.note("#bees !birds")
     bob.log.write(Note("bees", media=(PICTURE,)))
     notes = alice.notes(70)
     bob.log.note("reply", reply_to=notes[0])
@@ -155,6 +159,7 @@ def pages_of_tags(people: list[Person]) -> list[TimelineQuery]:
         TimelineQuery(20, tag="bees"),
         TimelineQuery(20, deep, tag="bees"),
         TimelineQuery(20, deep, whose, "bees"),
+        TimelineQuery(20, deep, whose, group="birds"),
     ]
 
 
@@ -184,6 +189,15 @@ def test_pages_of_tags(db: Recorder, people: list[Person]) -> None:
         assert not complaints(plans)
         (walk,) = (steps for statement, steps in plans.items() if "FROM tag" in statement)
         assert walk == ["SEARCH tag USING PRIMARY KEY (tag=? AND (sort,key)<(?,?))"]
+
+
+def test_pages_of_what_has_a_tag_and_a_group(db: Recorder) -> None:
+    query = TimelineQuery(20, tag="bees", group="birds")
+    plans = plans_of(db, lambda: sql_read.timeline(db, query))
+    assert not complaints(plans)
+    walk, look_up = (steps for statement, steps in plans.items() if "FROM tag" in statement)
+    assert walk == ["SEARCH tag USING PRIMARY KEY (tag=? AND (sort,key)<(?,?))"]
+    assert look_up == ["SEARCH tag USING PRIMARY KEY (tag=? AND sort=? AND key=?)"]
 
 
 def test_searches(db: Recorder, people: list[Person]) -> None:
@@ -304,10 +318,15 @@ def listing(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_lists.drop_members(db, "tea", [alice.hash]),
         lambda: sql_write.drop_follow(db, bob.hash),
         lambda: sql_lists.drop_list(db, "tea"),
+        lambda: sql_groups.put_group(db, "birds", LATER),
+        lambda: sql_groups.groups(db),
+        lambda: sql_groups.group(db, "birds"),
+        lambda: sql_groups.drop_group(db, "birds"),
+        lambda: sql_read.timeline(db, TimelineQuery(9, tag="bees", group="birds")),
     ]
 
 
-def test_lists(db: Recorder, people: list[Person]) -> None:
+def test_lists_and_groups(db: Recorder, people: list[Person]) -> None:
     for use_case in listing(db, people):
         assert not complaints(plans_of(db, use_case))
 

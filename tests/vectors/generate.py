@@ -14,6 +14,7 @@ from typing import Any
 from vectors.address_cases import addresses
 from vectors.dm_cases import dms
 from vectors.entry_cases import entries, payloads
+from vectors.group_cases import groups
 from vectors.identity_cases import identities, statements
 from vectors.parts import Case
 from vectors.readers import (
@@ -21,6 +22,7 @@ from vectors.readers import (
     read_dm_case,
     read_entry_case,
     read_fork_case,
+    read_group_case,
     read_identity_case,
     read_payload_case,
     read_run_case,
@@ -37,6 +39,7 @@ FILES: dict[str, tuple[Callable[[], list[Case]], Callable[[Any], Any]]] = {
     "entries": (entries, read_entry_case),
     "payloads": (payloads, read_payload_case),
     "dms": (dms, read_dm_case),
+    "groups": (groups, read_group_case),
     "runs": (runs, read_run_case),
     "fork-proofs": (fork_proofs, read_fork_case),
 }

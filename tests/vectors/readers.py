@@ -12,6 +12,7 @@ from p2pblog.core import codec
 from p2pblog.core.address import read_link, spell
 from p2pblog.core.entry import Entry, check_signed, decode_body, with_payload
 from p2pblog.core.forks import ForkProof
+from p2pblog.core.groups import group_id, groups_of
 from p2pblog.core.identity import STATEMENT_BYTES_MAX, Device, Identity, Inception, Retire, Statement
 from p2pblog.core.keys import EntryId, IdentityHash, KeyPair
 from p2pblog.core.media import Attachment
@@ -152,6 +153,11 @@ def read_dm_case(given: Any) -> Any:
     keys = [KeyPair.from_seed(from_hex(seed)) for seed in given["seeds"]]
     message = read(dm, IdentityHash(from_hex(given["author"])), IdentityHash(from_hex(given["reader"])), keys)
     return None if message is None else {"from": message.author, "to": list(message.to), "text": message.text}
+
+
+def read_group_case(text: str) -> Any:
+    """The groups that a text names."""
+    return [{"name": name, "id": group_id(name)} for name in groups_of(text)]
 
 
 def _attachment_fields(attachment: Attachment) -> Any:

@@ -1,4 +1,7 @@
-"""Every honest follower on line ends with every notice of every followed author that some honest node on line holds."""
+"""Every honest follower on line ends with every notice of every followed author that some honest node on line holds.
+
+What nobody honest held until the last seconds is left aside: a liar may let it go at the very end.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,22 @@ class Delivery(Watcher):
         self.pairs = 0
         self.missed = 0
         self.lost = 0
+        self._before: dict[DeviceKey, set[int]] | None = None
+        """What honest nodes on line held LAST_S before the end."""
 
     @property
     def delivered_ratio(self) -> float:
         return round(1 - self.missed / self.pairs, 6) if self.pairs else 1.0
 
+    def on_last(self, world: World) -> None:
+        self._before = _held_by_somebody(world)
+
     def on_end(self, world: World) -> None:
         held = _held_by_somebody(world)
         for device, entry in sorted(world.last.items()):
             self.lost += entry.seq - len(held.get(device, ()))
+        if self._before is not None:
+            held = {device: numbers & self._before.get(device, set()) for device, numbers in held.items()}
         for device, numbers in sorted(held.items()):
             if world.is_disputed(device):
                 continue  # frozen: everybody keeps what came before the proof
