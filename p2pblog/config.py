@@ -326,7 +326,11 @@ OFFERS_PER_S = 0.05
 """What we offer over one link: so many entries at once, then one each twenty seconds: half an hour for the rest."""
 OFFERS_HEEDED_MAX = 64
 OFFERS_HEEDED_PER_S = 0.1
-"""What we heed of one link: twice that. A liar with ever new identities needs a day to fill STRAYS_MAX."""
+"""What we heed of one link: twice that. A liar with ever new identities and one link needs a day to fill STRAYS_MAX."""
+OFFERS_ADVANCED_MAX = 512
+OFFERS_ADVANCED_PER_S = 0.1
+"""What we heed at once of all new links together: of 16 as much as an honest one says; then as of one link more, so
+that who links anew each second brings no more than who stays."""
 OFFERS_EXCESS_MAX = 512
 """Entries offered beyond that which are only left unheard; more end the link."""
 OFFERS_ASKED_MAX = 1_024

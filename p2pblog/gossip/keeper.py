@@ -311,9 +311,9 @@ def offer_value(found: Found, hops_left: int, now_ms: int) -> bytes:
     return codec.pack([now_ms, hops_left, Encoder().encode(found)])
 
 
-def kept_offers(loaded: LoadedStore, now_ms: int) -> tuple[list[tuple[Found, int]], list[EntryId]]:
-    """What waits for somebody since less than OFFER_LIFETIME_MS, the oldest first, each with its `hops_left`; and the
-    ids of what has waited longer, or was written by another version of ours."""
+def kept_offers(loaded: LoadedStore, now_ms: int) -> tuple[list[tuple[Found, int, float]], list[EntryId]]:
+    """What waits for somebody since less than OFFER_LIFETIME_MS, the oldest first, each with its `hops_left` and the
+    seconds that are left of it; and the ids of what has waited longer, or was written by another version of ours."""
     kept: list[tuple[int, bytes, Found, int]] = []
     stale: list[EntryId] = []
     for name, value in loaded.settings.items():
@@ -326,7 +326,8 @@ def kept_offers(loaded: LoadedStore, now_ms: int) -> tuple[list[tuple[Found, int
         else:
             stale.append(entry)
     kept.sort(key=lambda row: row[:2])
-    return [(found, hops_left) for _since, _entry, found, hops_left in kept], stale
+    left = ((found, hops, min(OFFER_LIFETIME_MS, since + OFFER_LIFETIME_MS - now_ms)) for since, _, found, hops in kept)
+    return [(found, hops, left_ms / 1000) for found, hops, left_ms in left], stale
 
 
 def _read_offer(value: bytes) -> tuple[int, int, Found] | None:

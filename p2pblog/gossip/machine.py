@@ -305,6 +305,7 @@ class Gossip:
             effects.append(OwnLogElsewhere(last.device, last.seq, last.id))
         effects += self.broadcast.on_stored(event, now)
         effects += self.replication.on_stored(event)
+        effects += self.offers.on_stored(event.batch.identity, event.batch.entries)
         if event.batch.identity == self.holdings.own and event.source is None and event.live:
             effects += self.offers.on_own(event.batch.entries, now)
         return effects + self.relaying.on_stored(event.batch.identity)
@@ -389,7 +390,7 @@ class Gossip:
                 effects = self.sharing.on_forget(session, message)
                 self.relaying.on_forget(session.peer, identities)
                 return effects + self.broadcast.on_unshared(session.peer, identities, now)
-            case Fetch(ref) if ref.id in self.offers.waiting:
+            case Fetch(ref) if self.offers.has(ref):
                 return self.offers.on_fetch(session, message)
             case Fetch():
                 return self.strays.on_fetch(session, message)

@@ -14,21 +14,27 @@ Rules.
   told of an entry twice, and who gave it to us never.
 * An offer is heeded by who is the target or follows it. Blocked authors are refused. What turns out not to refer to
   the target ends the link.
-* Room is given per author, per target, per link that brought it, and in all: the oldest goes, of whoever takes most.
+* Room is given per author, per target, per link that brought it, and in all: the oldest goes, of whoever takes most;
+  of the person's own, only for others of theirs.
 * Of one link OFFERS_HEEDED_MAX entries at once are heeded, then one each few seconds: we say half as many to others.
+  What new links say at once is bounded in all, too, for links and node keys cost nothing.
   The rest is left unheard, until it is so much that no honest node can have said it.
 * What waits is on disk before anybody hears of it from us, and waits again after a start.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from p2pblog.config import (
     OFFER_COPIES,
     OFFER_EVERY_S,
+    OFFER_LIFETIME_MS,
+    OFFERS_ADVANCED_MAX,
+    OFFERS_ADVANCED_PER_S,
     OFFERS_ASKED_MAX,
     OFFERS_AT_ONCE,
     OFFERS_EXCESS_MAX,
@@ -46,7 +52,7 @@ from p2pblog.config import (
 from p2pblog.core import payload
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, IdentityHash, NodeKey
-from p2pblog.core.payload import Note, Ref
+from p2pblog.core.payload import Delete, Note, Ref
 from p2pblog.core.pointing import groups_among, people_of, targets_of
 from p2pblog.errors import BadMessage, Flooded
 from p2pblog.gossip.events import Effect, KeepOffer, OfferDue, Send, SetTimer, StoreStray
@@ -57,6 +63,7 @@ from p2pblog.gossip.strays import check_found
 
 ASK_AGAIN_S = 20.0
 """When another link that offered an entry is asked for what the first one did not give."""
+LIFETIME_S = OFFER_LIFETIME_MS / 1000
 OTHERS_MAX = 8
 """Links remembered beside the one that is asked: who offers first and gives nothing must not keep the rest away."""
 
@@ -64,13 +71,14 @@ OTHERS_MAX = 8
 @dataclass(eq=False, slots=True)
 class Waiting:
     """An entry that waits for its targets. `hops_left`: of those to whom it is offered; below 0 only the targets
-    themselves are. `source`: the link that brought it. `kept`: it is on disk."""
+    themselves are. `source`: the link that brought it. `kept`: it is on disk. `until`: when it has waited enough."""
 
     found: Found
     targets: tuple[bytes, ...]
     hops_left: int
     source: NodeKey | None = None
     kept: bool = False
+    until: float = math.inf
     told: set[NodeKey] = field(default_factory=set)
     heard: set[bytes] = field(default_factory=set)
     """The targets for whose sake somebody was told, or that have it anyway."""
@@ -102,11 +110,12 @@ class Asked:
 
 @dataclass(slots=True)
 class Allowance:
-    """So many at once, and then so many a second."""
+    """So many at once, and then so many a second. `advance`: what may be had at once beyond that, once."""
 
     room: float
     at: float
     excess: int = 0
+    advance: int = 0
 
     def refill(self, now: float, per_s: float, most: int) -> int:
         self.room = min(most, self.room + (now - self.at) * per_s)
@@ -125,21 +134,26 @@ class Offers:
     seen: dict[EntryId, None] = field(default_factory=dict)
     heard: dict[NodeKey, Allowance] = field(default_factory=dict)
     said: dict[NodeKey, Allowance] = field(default_factory=dict)
+    advances: Allowance = field(default_factory=lambda: Allowance(OFFERS_ADVANCED_MAX, 0.0))
+    """What all links together may say in advance."""
     stale: list[EntryId] = field(default_factory=list)
     """What was kept for nobody any more."""
     is_set: bool = False
 
     def start(self, now: float) -> list[Effect]:
         stale, self.stale = self.stale, []
+        for waiting in self.waiting.values():
+            waiting.until += now
         return [*(KeepOffer(entry) for entry in stale), *self._set_timer(now)]
 
-    def restore(self, kept: Iterable[tuple[Found, int]], stale: Iterable[EntryId]) -> None:
-        """What waited when the node stopped, the oldest first, each with its `hops_left`; and what is too old."""
+    def restore(self, kept: Iterable[tuple[Found, int, float]], stale: Iterable[EntryId]) -> None:
+        """Before the start: what waited when the node stopped, the oldest first, each with its `hops_left` and for how
+        many seconds it is to wait still; and what is too old."""
         self.stale += stale
-        for found, hops_left in kept:
+        for found, hops_left, left_s in kept:
             targets = self._targets(found)
             if targets and found.ref.identity not in self.sharing.holdings.blocked:
-                self.waiting[found.ref.id] = Waiting(found, targets, hops_left, kept=True)
+                self.waiting[found.ref.id] = Waiting(found, targets, hops_left, kept=True, until=left_s)
             else:
                 self.stale.append(found.ref.id)
 
@@ -152,8 +166,19 @@ class Offers:
             found = self._own_found(entry)
             targets = () if found is None else self._targets(found)
             if found is not None and targets:
-                effects += self._keep(Waiting(found, targets, OFFER_HOPS_MAX, kept=True))
+                effects += self._keep(Waiting(found, targets, OFFER_HOPS_MAX, kept=True, until=now + LIFETIME_S))
         return effects + self._pass_on(now) + self._set_timer(now) if effects else []
+
+    def on_stored(self, author: IdentityHash, entries: Iterable[Entry]) -> list[Effect]:
+        """What an author has taken back, on whatever device, waits no more."""
+        held = {entry for entry, waiting in self.waiting.items() if waiting.author == author}
+        effects: list[Effect] = []
+        for entry in entries if held else ():
+            said = None if entry.payload is None else payload.decode(entry.payload)
+            if isinstance(said, Delete):
+                gone = held & {said.of.id, *said.replaces}
+                effects += [effect for each in sorted(gone) for effect in self._drop(each)]
+        return effects
 
     def _own_found(self, entry: Entry) -> Found | None:
         holdings = self.sharing.holdings
@@ -211,9 +236,16 @@ class Offers:
         return []
 
     def _heeded(self, peer: NodeKey, count: int, now: float) -> int:
-        allowance = self.heard.setdefault(peer, Allowance(OFFERS_HEEDED_MAX, now))
-        heeded = min(count, allowance.refill(now, OFFERS_HEEDED_PER_S, OFFERS_HEEDED_MAX))
-        allowance.room -= heeded
+        """What a new link may say at once is in advance, and all new links together get so much of that: else who
+        links again and again, under any number of keys, would be heeded without end."""
+        allowance = self.heard.setdefault(peer, Allowance(0.0, now, advance=OFFERS_HEEDED_MAX))
+        room = allowance.refill(now, OFFERS_HEEDED_PER_S, OFFERS_HEEDED_MAX - allowance.advance)
+        left = self.advances.refill(now, OFFERS_ADVANCED_PER_S, OFFERS_ADVANCED_MAX)
+        advance = min(max(0, count - room), allowance.advance, left)
+        allowance.advance -= advance
+        self.advances.room -= advance
+        heeded = min(count, room + advance)
+        allowance.room -= heeded - advance
         allowance.excess += count - heeded
         if allowance.excess > OFFERS_EXCESS_MAX:
             raise Flooded("more offered than anybody may")
@@ -228,15 +260,14 @@ class Offers:
         return ref.id not in self.waiting and ref.id not in self.seen
 
     def awaits(self, session: Session, ref: Ref) -> bool:
-        """Whether this link owes us the answer for an entry that it offered."""
+        """Whether this link owes us the answer for an entry that it offered. An answer to what somebody else says of
+        where the entry is, is none."""
         asked = self.asked.get(ref.id)
-        return asked is not None and asked.told.peer == session.peer
+        return asked is not None and (asked.told.peer, asked.told.ref) == (session.peer, ref)
 
     def on_found(self, session: Session, message: Found, now: float) -> list[Effect]:
         """Keep an entry that refers to its target. Raises BadMessage or what `check_found` raises."""
         told = self.asked[message.ref.id].told
-        if message.ref != told.ref:
-            raise BadMessage("another answer than was asked for")
         if message.identity is None:
             return self._ask_next(message.ref.id, now)
         if message.ref.identity in self.sharing.holdings.blocked:
@@ -251,7 +282,8 @@ class Offers:
         effects: list[Effect] = [StoreStray(located)]
         targets = self._targets(message)
         if targets:
-            effects += self._keep(Waiting(message, targets, told.hops_left - 1, session.peer))
+            until = now + LIFETIME_S
+            effects += self._keep(Waiting(message, targets, told.hops_left - 1, session.peer, until=until))
         return effects
 
     def _see(self, entry: EntryId) -> None:
@@ -262,28 +294,32 @@ class Offers:
     # --- room ---
 
     def _keep(self, new: Waiting) -> list[Effect]:
-        """Make room where there is none, and keep it."""
-        effects: list[Effect] = []
-        own = new.author == self.sharing.holdings.own
-        effects += self._shrink(
-            [id for id, old in self.waiting.items() if old.author == new.author],
-            OFFERS_OF_OWN_MAX if own else OFFERS_PER_AUTHOR_MAX,
+        """Make room where there is none, and keep it. What others say takes no room from what the person said."""
+        own = self.sharing.holdings.own
+        effects = self._shrink(
+            [entry for entry, old in self.waiting.items() if old.author == new.author],
+            OFFERS_OF_OWN_MAX if new.author == own else OFFERS_PER_AUTHOR_MAX,
         )
-        for target in new.targets:
-            effects += self._shrink(
-                [i for i, old in self.waiting.items() if target in old.targets], OFFERS_PER_TARGET_MAX
-            )
+        for target in new.targets if new.author != own else ():
+            effects += self._thin({i: old for i, old in self._others() if target in old.targets}, OFFERS_PER_TARGET_MAX)
         if new.source is not None:
-            effects += self._shrink(
-                [i for i, old in self.waiting.items() if old.source == new.source], OFFERS_PER_PEER_MAX
-            )
+            effects += self._shrink([i for i, old in self._others() if old.source == new.source], OFFERS_PER_PEER_MAX)
         if len(self.waiting) >= OFFERS_MAX:
-            crowds = Counter(old.source for old in self.waiting.values())
-            effects += self._drop(
-                next(i for i, old in self.waiting.items() if crowds[old.source] == max(crowds.values()))
-            )
+            effects += self._thin(dict(self._others()), 0)
         self.waiting[new.found.ref.id] = new
         return [*effects, KeepOffer(new.found.ref.id, new.found, new.hops_left)]
+
+    def _others(self) -> Iterator[tuple[EntryId, Waiting]]:
+        """What others have written."""
+        own = self.sharing.holdings.own
+        return ((entry, old) for entry, old in self.waiting.items() if old.author != own)
+
+    def _thin(self, crowd: dict[EntryId, Waiting], most: int) -> list[Effect]:
+        """Let one go of so many or more: the oldest that the link brought which brought most of these."""
+        if len(crowd) < most:
+            return []
+        brought = Counter(old.source for old in crowd.values())
+        return self._drop(next(i for i, old in crowd.items() if brought[old.source] == max(brought.values())))
 
     def _shrink(self, entries: list[EntryId], most: int) -> list[Effect]:
         """Let the oldest of these go until there is room for one more."""
@@ -313,12 +349,14 @@ class Offers:
         if waiting is None or waiting.kept:
             return []
         waiting.kept = True
-        return self._pass_on(now) + self._set_timer(now)
+        return self._pass_on(now, [waiting]) + self._set_timer(now)
 
     def on_due(self, now: float) -> list[Effect]:
         self.is_set = False
         late = [entry for entry, asked in self.asked.items() if asked.at + ASK_AGAIN_S <= now]
         effects = [effect for entry in late for effect in self._ask_next(entry, now)]
+        old = [entry for entry, waiting in self.waiting.items() if waiting.until <= now]
+        effects += [effect for entry in old for effect in self._drop(entry)]
         return effects + self._pass_on(now) + self._set_timer(now)
 
     def _set_timer(self, now: float) -> list[Effect]:
@@ -327,19 +365,20 @@ class Offers:
         self.is_set = True
         return [SetTimer(OfferDue(), now + OFFER_EVERY_S)]
 
-    def _pass_on(self, now: float) -> list[Effect]:
+    def _pass_on(self, now: float, some: Collection[Waiting] | None = None) -> list[Effect]:
+        """Offer these, or all, to whoever is linked."""
         effects: list[Effect] = []
         for _peer, session in sorted(self.sharing.sessions.items()):
             if session.ready and session.version >= OFFERS_VERSION:
-                effects += self._offer_to(session, now)
+                effects += self._offer_to(session, now, some)
         return effects
 
-    def _offer_to(self, session: Session, now: float) -> list[Effect]:
+    def _offer_to(self, session: Session, now: float, some: Collection[Waiting] | None) -> list[Effect]:
         """What a link is to hear of, the newest first, as much as it may be told now."""
         news: dict[tuple[bytes, int], list[Ref]] = {}
         room: int | None = None
         cares: dict[bytes, bool] = {}
-        for waiting in reversed(self.waiting.values()):
+        for waiting in reversed(self.waiting.values()) if some is None else some:
             target = self._target_for(session, waiting, cares)
             if target is None:
                 continue
@@ -390,6 +429,11 @@ class Offers:
                 meant = people_of(payload.decode(waiting.found.payload), own)
                 people.update(dict.fromkeys(person for person in meant if person not in waiting.heard))
         return list(people)
+
+    def has(self, ref: Ref) -> bool:
+        """Whether this entry waits here, and is where the reference says."""
+        waiting = self.waiting.get(ref.id)
+        return waiting is not None and waiting.found.ref == ref
 
     def on_fetch(self, session: Session, message: Fetch) -> list[Effect]:
         """Give what we offered; the caller has seen that it waits here."""

@@ -59,9 +59,19 @@ class Strays:
         located = event.located
         if located is None or event.identity is None or located.entry.payload is None:
             return [Send(event.peer, Found(event.ref))]
+        if not self._is_there(located, event.ref):
+            return [Send(event.peer, Found(event.ref))]
         chain = (located.entry, *located.chain)
         bodies = tuple(entry.body for entry in chain)
         return [Send(event.peer, Found(event.ref, event.identity, bodies, chain[-1].signature, located.entry.payload))]
+
+    def _is_there(self, located: Located, ref: Ref) -> bool:
+        """Whether an entry of ours is where somebody says, and may be shown still. The reference is its author's word
+        and not that of who asks: an answer that does not hold would part two honest nodes."""
+        entry, identity = located.entry, self.sharing.holdings.identities.get(located.identity)
+        if identity is None or (located.identity, entry.device, entry.seq) != (ref.identity, ref.device, ref.seq):
+            return False
+        return is_shown(identity.devices.get(entry.device), entry.seq)
 
     def on_found(self, session: Session, message: Found) -> list[Effect]:
         if session.peer not in self.asked.get(message.ref.id, set()):

@@ -71,13 +71,15 @@ class Visiting:
                     nursery.start_soon(self._call_at, endpoint)
 
     async def _call_at(self, endpoint: Endpoint) -> None:
-        """What waits is offered and fetched while the link stands; one that we are glad of stays."""
+        """What waits is offered and fetched while the link stands; one that we are glad of stays, and one that stood
+        before: a replica is whoever says so, and may say that it is where a neighbour of ours is."""
+        before = set(self._driver.lanes)
         try:
             session = await self._driver.connect(endpoint)
         except UserError:
             return
         await trio.sleep(OFFER_VISIT_S)
-        if not self._is_wanted(session.peer):
+        if session.peer not in before and not self._is_wanted(session.peer):
             self._driver.hang_up(session.peer)
 
     def _is_wanted(self, peer: NodeKey) -> bool:

@@ -258,7 +258,11 @@ class MemoryStore(MemoryRoom):
         self._strays[entry.id] = held
         if len(self._strays) > STRAYS_MAX:
             others = [old for old in self._by_age() if old.kept_ms is None]
-            self._forget(others[: max(0, len(others) - STRAYS_MAX)])
+            over = others[: max(0, len(others) - STRAYS_MAX)]
+            for old in over:
+                if old.meaning.kind == Kind.NOTE and self._is_held_by_hand(old):
+                    old.kept_ms = old.seen
+            self._forget([old for old in over if old.kept_ms is None])
 
     def _log_for_stray(self, located: Located) -> _Log | None:
         log = self._logs.get(located.entry.device)

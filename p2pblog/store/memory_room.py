@@ -116,8 +116,9 @@ class MemoryRoom(MemoryReading):
         going -= kept
         return kept | {each.entry.id for each in held if self._hides(each, going)}
 
-    def _is_held_on_to(self, held: Held) -> bool:
-        identifier, kind = held.entry.id, held.meaning.kind
+    def _is_held_by_hand(self, held: Held) -> bool:
+        """By something that the person did."""
+        identifier = held.entry.id
         own = self._settings.get(OWN_IDENTITY)
         referring = [
             *(
@@ -132,6 +133,12 @@ class MemoryRoom(MemoryReading):
             identifier in self._bookmarks
             or any(each.log.identity == own and self._is_shown(each) for each in referring)
             or any(each.log.identity == own for each in answers)
+        )
+
+    def _is_held_on_to(self, held: Held) -> bool:
+        kind = held.meaning.kind
+        return (
+            self._is_held_by_hand(held)
             or (kind == Kind.NOTE and self._is_news(held))
             or self._is_vouch(held)
             or (kind == Kind.DM and not held.aside and self._is_shown(held))

@@ -36,7 +36,7 @@ from p2pblog.store.sql_base import (
 from p2pblog.store.sql_index import Item, forget, is_at_home, own_identity, read_items
 from p2pblog.store.sql_read import locate, pins
 from p2pblog.store.sql_read import thread as read_thread
-from p2pblog.store.sql_write import reclaim
+from p2pblog.store.sql_write import BY_HAND, reclaim
 
 FREE_PART = 4
 
@@ -169,10 +169,7 @@ def _kept(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> set[int
     return kept | {item.key for item in held if item.kind == Kind.DELETE and _hides(db, log, item, going)}
 
 
-HELD_ON_TO = f"""SELECT 1 FROM entry e WHERE e.key = ?1 AND (EXISTS (SELECT 1 FROM bookmark b WHERE b.id = e.id)
-    OR EXISTS (SELECT 1 FROM reaction r WHERE r.target = e.id AND r.author = ?2)
-    OR EXISTS (SELECT 1 FROM vote v WHERE v.target = e.id AND v.author = ?2)
-    OR EXISTS (SELECT 1 FROM reply r JOIN log l ON l.no = r.key >> 32 WHERE r.parent = e.id AND l.owner = ?2)
+HELD_ON_TO = f"""SELECT 1 FROM entry e WHERE e.key = ?1 AND ({BY_HAND}
     OR EXISTS (SELECT 1 FROM news n WHERE n.key = e.key AND e.kind = {int(Kind.NOTE)} AND NOT n.waits)
     OR EXISTS (SELECT 1 FROM dm d WHERE d.sort = e.sort AND d.key = e.key))"""  # noqa: S608 - only a number
 NEWEST_PROFILE = "SELECT key FROM profile WHERE author = ? ORDER BY sort DESC, key DESC LIMIT 1"

@@ -42,6 +42,7 @@ from p2pblog.store.sql_index import (
     forget,
     has_retractions,
     note_edited,
+    own_identity,
     read_items,
     reap,
     reap_plain,
@@ -322,8 +323,21 @@ def _make_room(db: sqlite3.Connection) -> None:
         return
     over = (count - STRAYS_MAX,)
     oldest = db.execute("SELECT key FROM stray WHERE NOT kept ORDER BY seen, key LIMIT ?", over).fetchall()
+    own = own_identity(db)
+    me = None if own is None else identity_no(db, own)
     for (key,) in oldest:
-        forget(db, log_of_key(db, key), key, key)
+        if db.execute(HELD_BY_HAND, (key, me)).fetchone():
+            db.execute("UPDATE stray SET kept = 1 WHERE key = ?", (key,))
+        else:
+            forget(db, log_of_key(db, key), key, key)
+
+
+BY_HAND = """EXISTS (SELECT 1 FROM bookmark b WHERE b.id = e.id)
+    OR EXISTS (SELECT 1 FROM reaction r WHERE r.target = e.id AND r.author = ?2)
+    OR EXISTS (SELECT 1 FROM vote v WHERE v.target = e.id AND v.author = ?2)
+    OR EXISTS (SELECT 1 FROM reply r JOIN log l ON l.no = r.key >> 32 WHERE r.parent = e.id AND l.owner = ?2)"""
+"""What a person holds on to by something that they did: who floods us with strays must not drive that out."""
+HELD_BY_HAND = f"SELECT 1 FROM entry e WHERE e.key = ?1 AND e.kind = {int(Kind.NOTE)} AND ({BY_HAND})"  # noqa: S608
 
 
 # --- logs and identities ----------------------------------------------------------------------------------------------

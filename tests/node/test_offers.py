@@ -15,6 +15,7 @@ from worlds import World, open_world
 from p2pblog.config import OFFER_VISIT_EVERY_S, OFFER_VISIT_S, OFFER_VISITS_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import NodeKey
+from p2pblog.dht.records import DhtKey, Record, Replica
 from p2pblog.gossip.offers import Offers
 from p2pblog.gossip.sharing import Session
 from p2pblog.node import Node
@@ -125,7 +126,7 @@ async def test_a_visit_ends_where_links_are_enough_and_is_seldom_tried_again(
 ) -> None:
     monkeypatch.setattr(visiting, "LINKS_ENOUGH", 0)
     monkeypatch.setattr(visiting, "OFFER_VISIT_AGAIN_S", 300.0)
-    monkeypatch.setattr(Offers, "_offer_to", lambda offers, session, now: [])  # nothing is ever told
+    monkeypatch.setattr(Offers, "_offer_to", lambda offers, session, now, some: [])  # nothing is ever told
     async with open_world() as world:
         ruth, _question = await alice_asks(world)
         carol = await world.start("carol")
@@ -153,3 +154,32 @@ async def test_a_visit_ends_where_links_are_enough_and_is_seldom_tried_again(
         tried = [at for endpoint, at in calls if endpoint == world.home("alice").endpoint]
         assert [round((later - first) / 300) for first, later in pairwise(tried)] == [1, 2, 4]
         assert len(tried) == OFFER_VISITS_MAX
+
+
+@trio_test
+async def test_a_visit_ends_no_link_that_stood_before(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody announces, as a replica of alice, a node of his where tom is, with whom carol is linked."""
+    monkeypatch.setattr(visiting, "LINKS_ENOUGH", 0)
+    async with open_world() as world:
+        await world.start("tom")
+        carol = await world.start("carol", "tom")
+        await world.until("carol and tom are linked", partial(is_linked, carol))
+        replica = Replica(person("alice").hash, NodeKey(bytes(32)), world.home("tom").endpoint, 1, bytes(64))
+        asked: list[DhtKey] = []
+
+        async def lie(key: DhtKey) -> list[Record]:
+            asked.append(key)
+            return [replica]
+
+        monkeypatch.setattr(carol._meeting._visiting, "_look_up", lie)
+        ended: list[NodeKey] = []
+        monkeypatch.setattr(carol._driver, "hang_up", ended.append)
+        await carol.post(f"@{person('alice').address} hello")
+        await trio.sleep(60 + 2 * OFFER_VISIT_EVERY_S + OFFER_VISIT_S)
+        assert asked and ended == [] and await is_linked(carol)
+
+
+async def is_linked(node: Node) -> bool:
+    return len(await node.peers()) == 1

@@ -18,7 +18,7 @@ from p2pblog.core.logs import Batch, Located, Span
 from p2pblog.core.payload import LogStart
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.errors import BadChain, LocalProtocolError
-from p2pblog.store import Follow, Store, memory, sql_write
+from p2pblog.store import OWN_IDENTITY, Follow, Store, memory, sql_write
 
 
 def span(*entries: Entry) -> Span:
@@ -396,6 +396,29 @@ async def test_strays_are_bounded_and_the_oldest_goes(store: Store) -> None:
         for age, note in enumerate(notes):
             await store.put_stray(Located(alice.hash, note, ()), LATER - age)  # seen earlier and earlier
     assert [row.text for row in await store.rows([note.id for note in notes])] == ["note 1", "note 2", "note 3"]
+
+
+@on_both_stores
+async def test_no_flood_of_strays_takes_what_a_person_holds_on_to(store: Store) -> None:
+    me, alice = person("me"), person("alice")
+    await store.put_setting(OWN_IDENTITY, me.hash)
+    marked, answered, liked, other = alice.notes(4)
+    me.log.note("yes", reply_to=answered)
+    me.log.like(liked)
+    await keep(store, me)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "STRAYS_MAX", 3)
+        patch.setattr(sql_write, "STRAYS_MAX", 3)
+        for age, note in enumerate([marked, answered, liked, other]):
+            await store.put_bookmark(marked.id, NOON)
+            await store.put_stray(Located(alice.hash, note, ()), NOON + age)
+        flood = person("mallory").notes(9)
+        for note in flood:
+            await store.put_stray(Located(person("mallory").hash, note, ()), LATER)
+    held = [note for note in (marked, answered, liked, other) if await store.locate(note.id) is not None]
+    assert held == [marked, answered, liked]
+    assert [row.id for row in await store.bookmarks(9)] == [marked.id]
+    assert sum([await store.locate(note.id) is not None for note in flood]) == 3
 
 
 # --- unknown things ---------------------------------------------------------------------------------------------------

@@ -412,6 +412,7 @@ def coming(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
     bare = tuple(entry.without_payload() for entry in dave.notes(3))
     frank = person("frank")
     strays = [Located(frank.hash, frank.log.note("stray", reply_to=mine[0]), ()) for _ in range(6)]
+    others = [Located(frank.hash, frank.log.note("stray"), ()) for _ in range(6)]
     peers = [KnownPeer(f"192.0.2.1:{port}") for port in range(1, KNOWN_PEERS_MAX + 2)]
     fork = dave.log.branch(2)
     fork.note("fork")
@@ -436,6 +437,7 @@ def coming(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_write.put_peers(db, peers),
         lambda: sql_read.entry_count(db),
         lambda: sql_write.put_bookmark(db, strays[-1].entry.id, LATER),
+        lambda: [sql_write.put_stray(db, each, LATER + 1) for each in others],
         lambda: sql_write.drop_bookmark(db, strays[-1].entry.id),
         lambda: sql_words.prepare(db),
     ]
