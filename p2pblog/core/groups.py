@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
 from p2pblog.config import GROUP_CHARACTERS_MAX, GROUPS_MAX
 from p2pblog.core.keys import hash32
-from p2pblog.core.tags import normal_word, whole_word, word_at
+from p2pblog.core.tags import whole_word, words_behind
 
-_SIGN = re.compile("!")
 _CONTROLS_BETWEEN = "\t\n\v\f\r\x85"
 """White space that is of no category of separators (Unicode's property White_Space)."""
 GROUP_DOMAIN = b"p2pblog group 1"
@@ -22,19 +20,7 @@ def groups_of(text: str) -> tuple[str, ...]:
     GROUP_CHARACTERS_MAX characters when normal. So `wow!`, `a!=b`, `(!done)` and `!!` name none. (What may stand before
     the sign is Laconica's rule, which let some punctuation pass as well.)
     """
-    if "!" not in text:
-        return ()
-    found: dict[str, None] = {}
-    for sign in _SIGN.finditer(text):
-        at = sign.start()
-        if at and not _is_white_space(text[at - 1]):
-            continue
-        name = normal_word(word_at(text, at + 1, GROUP_CHARACTERS_MAX), GROUP_CHARACTERS_MAX)
-        if name is not None:
-            found.setdefault(name)
-            if len(found) == GROUPS_MAX:
-                break
-    return tuple(found)
+    return words_behind("!", text, lambda before: not _is_white_space(before), GROUPS_MAX, GROUP_CHARACTERS_MAX)
 
 
 def as_group(typed: str) -> str | None:

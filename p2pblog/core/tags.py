@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
+from collections.abc import Callable
 
 from p2pblog.config import TAG_CHARACTERS_MAX, TAGS_MAX
 
@@ -12,7 +12,6 @@ _BEFORE = "/&#"
 _JOINERS = "\u200c\u200d"
 """Zero-width joiners, which stand inside words of Persian and of Indian languages (UAX #31, 2.3)."""
 _WITHOUT_JOINERS = dict.fromkeys(map(ord, _JOINERS))
-_SIGN = re.compile("#")
 
 
 def tags_of(text: str) -> tuple[str, ...]:
@@ -22,18 +21,24 @@ def tags_of(text: str) -> tuple[str, ...]:
     punctuation such as `_`, and joiners between them; not digits alone, nor over TAG_CHARACTERS_MAX characters when
     normal. (What counts as a word is that of UTS #18, annex C, `\\w`.)
     """
-    if "#" not in text:
-        return ()
+    return words_behind(
+        "#", text, lambda before: before in _BEFORE or _is_of_word(before), TAGS_MAX, TAG_CHARACTERS_MAX
+    )
+
+
+def words_behind(
+    sign: str, text: str, spoils: Callable[[str], bool], most: int, characters_max: int
+) -> tuple[str, ...]:
+    """The words that stand behind a sign, normal, in the order in which they come first, each once; at most `most`.
+    `spoils`: what, when it stands before the sign, makes it mean something else."""
     found: dict[str, None] = {}
-    for sign in _SIGN.finditer(text):
-        at = sign.start()
-        if at and (text[at - 1] in _BEFORE or _is_of_word(text[at - 1])):
-            continue
-        tag = normal_word(word_at(text, at + 1, TAG_CHARACTERS_MAX), TAG_CHARACTERS_MAX)
-        if tag is not None:
-            found.setdefault(tag)
-            if len(found) == TAGS_MAX:
-                break
+    at = text.find(sign)
+    while at >= 0 and len(found) < most:
+        if not at or not spoils(text[at - 1]):
+            word = normal_word(word_at(text, at + 1, characters_max), characters_max)
+            if word is not None:
+                found.setdefault(word)
+        at = text.find(sign, at + 1)
     return tuple(found)
 
 
