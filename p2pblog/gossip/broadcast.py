@@ -42,8 +42,10 @@ SWITCH_LEAD_S = 0.03
 """By how much an announcement must lead the entry for the tree to change; most were already held back by HAVES_DELAY_S.
 (With 100 ms, 300 nodes that follow 75 each: p99 351 ms, not 332; 600 with a tenth of the links changing: half of what
 comes takes 293 ms, not 254. With 0, trees swap for nothing and twice as many copies are redundant.)"""
-HAVES_DELAY_S = 0.05
-"""Batching of lazy notices: a warm tree has delivered long before."""
+HAVES_DELAY_S = 0.02
+"""Batching of lazy notices: a warm tree has delivered before, and who is without its entry hears of it the sooner.
+(With 50 ms, 600 nodes that follow 75 each: p99 415 ms, not 380. Announcements take hardly more bytes, since few come
+together in either time.)"""
 GRAFT_RETRY_S = 0.5
 """How long an asked peer may take before the next announcer is asked (a guess: two slow round trips)."""
 NEAR = 16

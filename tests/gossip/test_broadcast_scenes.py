@@ -256,10 +256,11 @@ def test_announcements_go_at_once_where_there_was_no_eager_peer_else_in_batches(
     assert rules.said("frank", since) == [Have(((rules.alice.key, 2),))]
     since = rules.scene.now
     rules.alice.log.note("second")
-    rules.push("erin")
-    assert rules.said("frank", since) == []
+    rules.scene.send("erin", "bob", live(rules.alice.log.run(3), prev_known=True))
+    rules.scene.run(HAVES_DELAY_S / 2)
     rules.alice.log.note("third")
     rules.push("erin")
+    assert rules.said("frank", since) == []
     rules.scene.run(HAVES_DELAY_S)
     assert rules.said("frank", since) == [Have(((rules.alice.key, 3), (rules.alice.key, 4)))]
 
