@@ -98,6 +98,8 @@ async def _store_kept(store: Store, kept: Kept, own: IdentityHash, now_ms: int) 
             await store.put_block(Block(identity, now_ms))
     for identity in kept.admitted:
         await store.put_admitted(identity, now_ms)
+    for name in kept.groups:
+        await store.put_group(name, now_ms)
     for number, notice in enumerate(kept.bookmarks):
         await store.put_bookmark(notice, now_ms - len(kept.bookmarks) + number)
 

@@ -121,6 +121,7 @@ def _archived() -> dict[str, Door]:
         (Mute(MuteKind.PERSON, ALICE.hash), Mute(MuteKind.WORD, b"wasps", 0, NOON)),
         (ALICE.hash,),
         (ALICE.hash,),
+        ("birds",),
     )
     secrets = Secrets(bytes(32), bytes(range(32)), kept).encode()
     packed = [_archive(manifest, members, method) for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED)]

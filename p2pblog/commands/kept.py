@@ -33,6 +33,7 @@ def kept_of(session: Session, follows: Sequence[FollowDocument]) -> Kept:
         tuple(map(_mute, session.ask("muted"))),
         tuple(_identity(each["address"]) for each in session.ask("blocked")),
         tuple(_identity(each["address"]) for each in session.ask("admitted") if each["admitted"]),
+        tuple(each["name"] for each in session.ask("groups")),
     )
 
 

@@ -10,6 +10,8 @@ from p2pblog.config import (
     BLOCKS_MAX,
     BOOKMARKS_MAX,
     FOLLOWS_MAX,
+    GROUP_CHARACTERS_MAX,
+    GROUPS_JOINED_MAX,
     LIST_MEMBERS_MAX,
     LISTS_MAX,
     MUTED_WORDS_CHARACTERS_MAX,
@@ -18,6 +20,7 @@ from p2pblog.config import (
     TIME_MS_MAX,
 )
 from p2pblog.core import codec
+from p2pblog.core.groups import as_group
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.quiet import Mute, MuteKind, read_budget
 from p2pblog.errors import Malformed
@@ -25,6 +28,7 @@ from p2pblog.errors import Malformed
 NAME_BYTES_MAX = 4 * PETNAME_CHARACTERS_MAX
 """Of a petname and of a list's name, which has as many characters, in UTF-8."""
 MUTED_BYTES_MAX = 4 * MUTED_WORDS_CHARACTERS_MAX
+GROUP_BYTES_MAX = 4 * GROUP_CHARACTERS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,8 @@ class KeptFollow:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """`bookmarks`: the oldest first. `lists`: names and members. When a mute or block began is not kept."""
+    """`bookmarks`: the oldest first. `lists`: names and members. `groups`: the normal names of those that one joined.
+    When a mute or block began is not kept, nor when a group was joined."""
 
     bookmarks: tuple[EntryId, ...] = ()
     follows: tuple[KeptFollow, ...] = ()
@@ -48,6 +53,7 @@ class Kept:
     mutes: tuple[Mute, ...] = ()
     blocks: tuple[IdentityHash, ...] = ()
     admitted: tuple[IdentityHash, ...] = ()
+    groups: tuple[str, ...] = ()
 
     @property
     def value(self) -> dict[str, Any]:
@@ -59,6 +65,7 @@ class Kept:
                 [each.identity, each.petname, int(each.no_boosts), each.budget, int(each.private)]
                 for each in self.follows
             ],
+            "groups": list(self.groups),
             "lists": [[name, list(members)] for name, members in self.lists],
             "mutes": [[int(each.kind), each.what, each.until_ms] for each in self.mutes],
         }
@@ -74,6 +81,7 @@ class Kept:
             tuple(_mute(each) for each in _rows(fields, "mutes", MUTES_MAX)),
             tuple(IdentityHash(_hash(each)) for each in _rows(fields, "blocks", BLOCKS_MAX)),
             tuple(IdentityHash(_hash(each)) for each in _rows(fields, "admitted", ADMITTED_MAX)),
+            tuple(_group(each) for each in _rows(fields, "groups", GROUPS_JOINED_MAX)),
         )
 
 
@@ -105,6 +113,13 @@ def _list(value: Any) -> tuple[str, tuple[IdentityHash, ...]]:
     name, members = codec.as_list(value, length=2)
     listed = codec.as_list(members, length_max=LIST_MEMBERS_MAX)
     return codec.as_text(name, NAME_BYTES_MAX), tuple(IdentityHash(_hash(each)) for each in listed)
+
+
+def _group(value: Any) -> str:
+    name = codec.as_text(value, GROUP_BYTES_MAX)
+    if as_group(name) != name:
+        raise Malformed("a group that has no such name")
+    return name
 
 
 def _mute(value: Any) -> Mute:

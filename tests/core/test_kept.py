@@ -12,6 +12,7 @@ from p2pblog.config import (
     BLOCKS_MAX,
     BOOKMARKS_MAX,
     FOLLOWS_MAX,
+    GROUPS_JOINED_MAX,
     LIST_MEMBERS_MAX,
     LISTS_MAX,
     MUTED_WORDS_CHARACTERS_MAX,
@@ -37,6 +38,7 @@ def test_what_is_kept_for_oneself_alone_goes_with_the_secret_keys() -> None:
         ),
         (bob.hash,),
         (bob.hash, alice.hash),
+        ("birds", "bädeker"),
     )
     told = Secrets(alice.root.seed, alice.device.seed, kept)
     assert Secrets.decode(told.encode()) == told
@@ -50,6 +52,7 @@ def test_what_is_kept_for_oneself_alone_goes_with_the_secret_keys() -> None:
         ("bookmarks", bytes(32), BOOKMARKS_MAX),
         ("blocks", bytes(32), BLOCKS_MAX),
         ("admitted", bytes(32), ADMITTED_MAX),
+        ("groups", "birds", GROUPS_JOINED_MAX),
         ("mutes", [3, b"bees", None], MUTES_MAX),
         ("lists", ["tea", []], LISTS_MAX),
         ("follows", [bytes(32), None, 0, None, 1], FOLLOWS_MAX),
@@ -66,6 +69,9 @@ def test_no_more_is_kept_than_a_home_keeps(name: str, row: Any, most: int) -> No
     ("name", "row"),
     [
         ("bookmarks", bytes(31)),
+        ("groups", "!birds"),
+        ("groups", "Birds"),
+        ("groups", "no birds"),
         ("follows", [bytes(32), None, 0, "3/year", 1]),
         ("follows", [bytes(32), "x" * 201, 0, None, 1]),
         ("follows", [bytes(32), None, 2, None, 1]),

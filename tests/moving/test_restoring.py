@@ -168,6 +168,7 @@ def test_what_was_kept_for_oneself_alone_comes_back(alice: Person, tmp_path: Pat
         ),
         (eve.hash, carol.hash, alice.hash),
         (person("frank").hash,),
+        ("birds",),
     )
     home = Home(tmp_path / "one")
     restored(alice, home, packed(tmp_path / "a.zip", alice, members_of(alice)), kept)
@@ -179,5 +180,6 @@ def test_what_was_kept_for_oneself_alone_comes_back(alice: Person, tmp_path: Pat
     members = held(home, "SELECT l.name, m.identity FROM list l JOIN member m ON m.list = l.no")
     assert sorted(members) == sorted([("tea", carol.hash), ("tea", dave.hash)])
     assert held(home, "SELECT what, until FROM mute ORDER BY what") == [(b"bees", None), (b"x", NOON + 1)]
+    assert held(home, "SELECT name FROM joined") == [("birds",)]
     assert held(home, "SELECT identity FROM admitted") == [(person("frank").hash,)]
     assert held(home, "SELECT identity FROM block") == [(eve.hash,)]  # nobody whom one follows, nor oneself
