@@ -17,14 +17,15 @@ from benchmarks.kit.notices import Author, author, one_by_one, write_log
 from benchmarks.kit.report import Say
 from p2pblog.core.entry import Entry
 from p2pblog.core.logs import Batch
-from p2pblog.store import Follow, migrations, sql_write
+from p2pblog.store import Follow, migrations, sql_indexer, sql_room, sql_words, sql_write
 
 AUTHORS, NOTICES = 1_000, 1_000
 """As many people as the busiest follow, each for seven months at 4.6 notices a day, all in the same months."""
 LAST_MS = 1_900_000_000_000
 """When the notices are first seen: after all of them."""
 RUNS_A_TRANSACTION = 10
-FORM = 2
+WORDS_A_TRANSACTION = 20_000
+FORM = 4
 """Of what is built here; counted up when it changes, so that nobody measures with an old one."""
 
 
@@ -68,6 +69,7 @@ def _build(new: Archive, say: Say) -> None:
             store(ours, people[at : at + RUNS_A_TRANSACTION], logs)
             for log in logs:
                 _insert(theirs, log)
+        index_words(ours, say)
 
 
 def open_ours(path: Path) -> sqlite3.Connection:
@@ -75,7 +77,9 @@ def open_ours(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
+    sql_room.prepare(db)
     migrations.migrate(db)
+    sql_words.prepare(db)
     return db
 
 
@@ -94,6 +98,19 @@ def store(db: sqlite3.Connection, people: Sequence[Author], logs: Sequence[Seque
     batches = [Batch(someone.hash, tuple(log)) for someone, log in zip(people, logs, strict=True)]
     sql_write.append(db, batches, LAST_MS)
     db.execute("COMMIT")
+
+
+def index_words(db: sqlite3.Connection, say: Say) -> None:
+    """Bring all words into the index, as a daemon does in its spare time: else it would do so while it is measured."""
+    looked = 0
+    while True:
+        say(f"indexing words: {looked:,} entries")
+        db.execute("BEGIN")
+        done = sql_indexer.read_some(db, WORDS_A_TRANSACTION)
+        db.execute("COMMIT")
+        looked += done
+        if done < WORDS_A_TRANSACTION:
+            return
 
 
 def _insert(db: sqlite3.Connection, log: Sequence[Entry]) -> None:
