@@ -145,20 +145,19 @@ class Holdings:
         return 0 if standing is None or self.is_frozen(device) else standing.seq
 
     def lacked(self, identity: IdentityHash) -> dict[DeviceKey, list[tuple[int, int]]]:
-        """The numbers that an identity's logs are known to have, and that are not here, as (first, last): a device has
-        written an entry, which names its identity; all below one that is here; and all up to a retirement."""
+        """The numbers that an identity's logs are known to have, and that are not here, for each log that has some."""
         known = self.identities.get(identity)
-        found = {}
-        for device, each in known.devices.items() if known is not None else ():
-            ranges = [] if self.is_frozen(device) else self._unheld(device, each.seq if each.retired else 1)
-            if ranges:
-                found[device] = ranges
-        return found
+        found = {device: self.lacked_of(device) for device in known.devices} if known is not None else {}
+        return {device: ranges for device, ranges in found.items() if ranges}
 
-    def _unheld(self, device: DeviceKey, end: int) -> list[tuple[int, int]]:
-        """What is not here of a log's numbers up to `end`, and of those below ours; what was pruned is not lacked."""
-        state, ranges = self.logs.get(device), list[tuple[int, int]]()
-        first = 1 if state is None else state.floor + 1
+    def lacked_of(self, device: DeviceKey) -> list[tuple[int, int]]:
+        """The same of one log, as (first, last): its device has written an entry, which names its identity; all below
+        one that is here; and all up to a retirement. What was pruned is not lacked, nor anything of a disputed log."""
+        standing, state = self.standing(device), self.logs.get(device)
+        if standing is None or self.is_frozen(device):
+            return []
+        ranges = list[tuple[int, int]]()
+        first, end = 1 if state is None else state.floor + 1, standing.seq if standing.retired else 1
         for span in state.spans if state is not None else ():
             if first < span.low:
                 ranges.append((first, span.low - 1))

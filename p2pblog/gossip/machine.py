@@ -296,7 +296,7 @@ class Gossip:
     def _on_stored(self, event: Stored, now: float) -> list[Effect]:
         if event.batch.identity in self.holdings.blocked:
             return self._on_unwanted(event.source, event.state.device)
-        if event.state.device in self.holdings.lacked(event.batch.identity):
+        if self.holdings.lacked_of(event.state.device):
             self.sharing.note(event.batch.identity)  # it may be wanting no more
         self.holdings.take(event.state)
         effects: list[Effect] = []

@@ -177,6 +177,10 @@ class Sharing:
         """How many links lead to an identity. `unasked`: without those that may only relay it for us."""
         return len(self.leading(identity, unasked))
 
+    def is_served(self, identity: IdentityHash) -> bool:
+        """Whether links lead to a feed, and to all of it that is known to exist."""
+        return self.cover(identity) > 0 and not self.is_wanting(identity)
+
     def is_wanting(self, identity: IdentityHash) -> bool:
         """Whether there are entries of an identity of which we only know that they exist: nobody who shares it with us
         tells of them, so others must be asked."""

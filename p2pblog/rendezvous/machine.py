@@ -447,7 +447,7 @@ class Rendezvous:
             return []
         due = []
         for identity in holdings.interests:
-            if identity in self._searching or self._is_served(identity):
+            if identity in self._searching or self._sharing.is_served(identity):
                 continue
             wait_s = SEARCH_FIRST_S if self._sharing.cover(identity) else 0.0  # who is new may be about to tell more
             search = self._searches.setdefault(identity, Search(self._now + wait_s))
@@ -459,16 +459,12 @@ class Rendezvous:
         self._to_search = dict.fromkeys(due)
         return self._search_next()
 
-    def _is_served(self, identity: IdentityHash) -> bool:
-        """Whether links lead to a feed, and to all of it that is known to exist."""
-        return self._sharing.cover(identity) > 0 and not self._sharing.is_wanting(identity)
-
     def _search_next(self) -> list[Effect]:
         effects: list[Effect] = []
         while self._to_search and len(self._searching) < WORKERS_MAX and self._is_able:
             identity = next(iter(self._to_search))
             del self._to_search[identity]
-            if identity in self._holdings.interests and not self._is_served(identity):
+            if identity in self._holdings.interests and not self._sharing.is_served(identity):
                 self._searching[identity] = Step.REPLICAS
                 effects.append(FindRecords(Replicas(identity), replica_key(identity)))
         return effects

@@ -249,8 +249,7 @@ class World:
         node, start = self.nodes[number], self.scenario.start
         for author in (number, *self.follows[number]):  # others may know more of our own log
             identity = self.nodes[author].person.hash
-            sharing = node.machine.sharing
-            if not sharing.cover(identity) or sharing.is_wanting(identity):
+            if not node.machine.sharing.is_served(identity):
                 places = tuple(self.nodes[other].endpoint for other in self.holders(author, number, start.holders))
                 if places:
                     node.feed(Candidates(places, identity))
