@@ -44,7 +44,7 @@ from p2pblog.rendezvous.events import (
     Woken,
 )
 from p2pblog.rendezvous.machine import Rendezvous
-from p2pblog.rendezvous.pointed import Pointed
+from p2pblog.rendezvous.pointed import Pointed, look_up_both
 from p2pblog.rendezvous.reader import keep_pointed, load_own, load_unpointed
 from p2pblog.rendezvous.single import entry_in
 from p2pblog.rendezvous.visiting import Visiting
@@ -150,16 +150,8 @@ class Meeting:
         """One entry that something refers to, if its author published it lately; checked as one from a link is."""
         if not self._directory.size:
             return None
-        found: dict[DhtKey, Sequence[Record]] = {}
-
-        async def find(key: DhtKey) -> None:
-            found[key] = await self._look_up(key)
-
-        heads, notices = head_key(ref.identity), notice_key(ref.device, ref.seq)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(find, heads)
-            nursery.start_soon(find, notices)
-        return entry_in(ref, found[heads], found[notices])
+        heads, notices = await look_up_both(self._look_up, head_key(ref.identity), notice_key(ref.device, ref.seq))
+        return entry_in(ref, heads, notices)
 
     async def find_pointed(self, target: bytes, limit: int) -> list[Located]:
         """At most `limit` entries that refer to the target (32 bytes: an entry's id, an identity's hash) and are not

@@ -25,6 +25,8 @@ from p2pblog.store import Store, TimelineQuery
 
 log = logging.getLogger("p2pblog.rendezvous")
 
+LookUp = Callable[[DhtKey], Awaitable[Sequence[Record]]]
+
 
 class Pointed:
     """Looks at targets. `look_up` gives the valid records under a key of the DHT; `can_look`: whether anybody is known
@@ -32,7 +34,7 @@ class Pointed:
 
     def __init__(
         self,
-        look_up: Callable[[DhtKey], Awaitable[Sequence[Record]]],
+        look_up: LookUp,
         can_look: Callable[[], bool],
         store: Store,
         driver: Driver,
@@ -89,16 +91,10 @@ class Pointed:
 
     async def _follow(self, pointer: Pointer) -> Located | None:
         """The notice and what proves whose it is, at once."""
-        found: dict[DhtKey, Sequence[Record]] = {}
-
-        async def look_up(key: DhtKey) -> None:
-            found[key] = await self._look_up(key)
-
-        heads, notices = head_key(pointer.author), notice_key(pointer.device, pointer.seq)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(look_up, heads)
-            nursery.start_soon(look_up, notices)
-        return pointed_in(pointer, found[heads], found[notices], self._driver.machine.holdings.own)
+        heads, notices = await look_up_both(
+            self._look_up, head_key(pointer.author), notice_key(pointer.device, pointer.seq)
+        )
+        return pointed_in(pointer, heads, notices, self._driver.machine.holdings.own)
 
     def _remember_vain(self, pointer: Pointer) -> None:
         self._vain.pop(pointer, None)
@@ -133,3 +129,16 @@ class Pointed:
     async def _take(self, target: bytes) -> None:
         for located in await self.find(target, POINTED_EACH_MAX):
             self._driver.take_stray(located)
+
+
+async def look_up_both(look_up: LookUp, one: DhtKey, other: DhtKey) -> tuple[Sequence[Record], Sequence[Record]]:
+    """The records under two keys, asked for at once."""
+    found: dict[DhtKey, Sequence[Record]] = {}
+
+    async def find(key: DhtKey) -> None:
+        found[key] = await look_up(key)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(find, one)
+        nursery.start_soon(find, other)
+    return found[one], found[other]
