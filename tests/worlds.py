@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -160,3 +161,12 @@ async def open_world(seed: int = 1) -> AsyncIterator[World]:
         nursery = await stack.enter_async_context(trio.open_nursery())
         yield World(nursery, seed)
         nursery.cancel_scope.cancel()
+
+
+async def fetch(node: Node, file: str) -> bytes:
+    """As the command line does."""
+    document = await node.media(file)
+    while document["state"] != "here":
+        document = await node.fetch_media(file, document["pieces"])
+    pieces = [await node.media_piece(file, index) for index in range(document["pieces"])]
+    return b"".join(base64.b64decode(piece["data"]) for piece in pieces)

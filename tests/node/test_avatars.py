@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from trio.testing import MockClock, trio_test
-from worlds import open_world
+from worlds import fetch, open_world
 
 from p2pblog.config import PIECE_BYTES
 from p2pblog.errors import NotFound, UsageError
@@ -31,15 +31,6 @@ async def picture(node: Node, data: bytes, name: str, thumb: bytes | None = None
 
 async def _upload(node: Node, data: bytes) -> str:
     return (await node.upload(base64.b64encode(data).decode()))["upload"]
-
-
-async def fetch(node: Node, file: str) -> bytes:
-    """As the command line does."""
-    document = await node.media(file)
-    while document["state"] != "here":
-        document = await node.fetch_media(file, document["pieces"])
-    pieces = [await node.media_piece(file, index) for index in range(document["pieces"])]
-    return b"".join(base64.b64decode(piece["data"]) for piece in pieces)
 
 
 @trio_test

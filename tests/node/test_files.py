@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from trio.testing import MockClock, trio_test
-from worlds import World, open_world
+from worlds import World, fetch, open_world
 
 from p2pblog.config import (
     ALT_CHARACTERS_MAX,
@@ -53,15 +53,6 @@ async def post(node: Node, data: bytes = PICTURE, thumb: bytes | None = None, **
     written = await node.post("Look!", media=[argument])
     notice = await node.show(written["id"])
     return dict(notice["media"][0])
-
-
-async def fetch(node: Node, file: str) -> bytes:
-    """As the command line does."""
-    document = await node.media(file)
-    while document["state"] != "here":
-        document = await node.fetch_media(file, document["pieces"])
-    pieces = [await node.media_piece(file, index) for index in range(document["pieces"])]
-    return b"".join(base64.b64decode(piece["data"]) for piece in pieces)
 
 
 @trio_test
