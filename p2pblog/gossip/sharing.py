@@ -178,8 +178,10 @@ class Sharing:
         return len(self.leading(identity, unasked))
 
     def is_served(self, identity: IdentityHash) -> bool:
-        """Whether links lead to a feed, and to all of it that is known to exist."""
-        return self.cover(identity) > 0 and not self.is_wanting(identity)
+        """Whether links lead to a feed, one at least tells of entries, and somebody of all that are known to exist: who
+        only says to be near the author costs nothing and proves nothing."""
+        devices = self.holdings.devices(identity)
+        return any(tells(session, devices) for session in self.leading(identity)) and not self.is_wanting(identity)
 
     def is_wanting(self, identity: IdentityHash) -> bool:
         """Whether there are entries of an identity of which we only know that they exist: nobody who shares it with us

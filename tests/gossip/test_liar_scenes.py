@@ -216,6 +216,19 @@ def test_who_lacks_what_his_clock_promised_leads_nowhere_until_he_gives_it(scene
     assert bob.numbers(carol) == list(range(1, 22)) and leads(bob, carol) == (1, 2)
 
 
+def test_who_only_says_that_he_is_near_leads_but_does_not_serve(scene: Scene) -> None:
+    """It costs him nothing, so others are searched until somebody tells of entries."""
+    carol = author("carol", 20)
+    bob = scene.node("bob", "carol")
+    bob.keep(carol, carol.log.run(1, 9))
+    mallory = scene.puppet("mallory")
+    mallory.greet("bob", carol)
+    mallory.say("bob", Near((mallory.token(carol.hash),), bytes([1])))
+    assert leads(bob, carol) == (1, 2) and not bob.machine.sharing.is_served(carol.hash)
+    mallory.claims("bob", carol, (1, 21))
+    assert bob.machine.sharing.is_served(carol.hash)
+
+
 def test_who_says_nothing_where_he_was_asked_leads_nowhere_until_he_gives_it(scene: Scene) -> None:
     carol = author("carol", 20)
     bob = scene.node("bob", "carol")

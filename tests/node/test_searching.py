@@ -303,6 +303,18 @@ def test_a_clock_that_rounds_does_not_make_it_spin() -> None:
     assert looked_for(desk.feed(ev.Woken())) == [person("bob").hash]
 
 
+def test_a_feed_is_looked_for_while_nobody_tells_of_entries() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.hold(bob)
+    desk.cover(bob)
+    (session,) = desk.sharing.sharing(bob.hash)
+    session.near[bob.hash] = 1
+    session.clocks.clear()
+    desk.open()
+    assert looked_for(desk.sleep(SEARCH_FIRST_S)) == [bob.hash]
+
+
 def test_a_feed_whose_links_lack_what_is_known_to_exist_is_looked_for_ever_more_seldom() -> None:
     """Bob began a second log, of which nobody who is linked has anything; it may be on its way, or lost for good."""
     bob = person("bob")
