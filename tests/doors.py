@@ -54,6 +54,7 @@ from p2pblog.sim.directory import DhtPlan
 from p2pblog.transport.framing import FrameReader
 from p2pblog.transport.handshake import PROOF_PURPOSE, TAG_BYTES, Handshake, Proven, check_proof, make_credentials
 
+TEXTS = codec.pack(encode_run(ALICE.log.run(), texts=True))
 CONTACTS = [Contact(node_id(NODE.public), HERE), Contact(node_id(b"bob"), SIX)]
 
 
@@ -80,6 +81,7 @@ def _core() -> dict[str, Door]:
         "body": of_peers(decode_body, *bodies),
         "payload": of_peers(payload.decode, *in_hex(*vectors("payloads"))),
         "run": of_values(check_run, *runs),
+        "run of texts": of_values(partial(check_run, texts=True), *runs, TEXTS),
         "run that follows one we hold": of_values(
             lambda value: check_run(value, ALICE.log.entries[0].id),
             codec.pack(encode_run(ALICE.log.run(2), prev_known=True)),
@@ -136,7 +138,7 @@ def _message(data: bytes) -> None:
         decoder.log(log)
     match decoder.decode(data):
         case Run(value) | Live(value):
-            check_run(value)
+            check_run(value, texts=True)
         case Statements(wire):
             identity_of(wire)
             Identity.decode(wire)

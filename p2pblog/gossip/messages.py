@@ -22,8 +22,10 @@ from p2pblog.errors import BadMessage, Malformed, NotCanonical
 from p2pblog.gossip.file_messages import FILE_READERS, Piece, TableOf, WantPiece, WantTable, file_value
 from p2pblog.gossip.offer_messages import OFFER_READERS, Offer, offer_value
 
-PROTOCOL_VERSION = 3
-"""What our Hello says: version 2 knows files, 3 offers too; of neither is anything said to who says less."""
+PROTOCOL_VERSION = 4
+"""What our Hello says: version 2 knows files, 3 offers too; of neither is anything said to who says less. From 4 on
+notes travel as their texts."""
+TEXTS_VERSION = 4
 TOKEN_BYTES = 8
 TOKENS_MAX = 16_384
 """Identities one peer may ask about: beyond FOLLOWS_MAX, with room for relayed feeds."""

@@ -76,6 +76,11 @@ KINDS: list[tuple[str, list[m.Message]]] = [
         "a second live entry: the log by its number, the time as a difference",
         [m.Live(encode_run(ENTRIES[1:2])), m.Live(encode_run(ENTRIES[2:3], prev_known=True))],
     ),
+    ("a run with notes as their texts", [m.Run(encode_run(ENTRIES, texts=True))]),
+    (
+        "a second live entry, its note as its text",
+        [m.Live(encode_run(ENTRIES[1:2], texts=True)), m.Live(encode_run(ENTRIES[2:3], True, texts=True))],
+    ),
     ("payloads are wanted", [m.WantPayloads(LOG, (9, 4, 3))]),
     ("payloads", [m.Payloads(LOG, ((3, b"three"), (9, b"")))]),
     ("lazy notices of two logs", [m.Have(((LOG, 4), (OTHER, 77)))]),
@@ -107,6 +112,7 @@ KINDS: list[tuple[str, list[m.Message]]] = [
     ("a piece of a file", [m.Piece(TABLE.file, 0, b"a picture")]),
     ("a piece of a file is not held", [m.Piece(TABLE.file, 0)]),
     ("a Hello of who knows offers", [m.Hello(3, 4711, 7, None)]),
+    ("a Hello of who lets notes travel as their texts", [m.Hello(4, 4711, 7, None)]),
     ("an entry that refers to Bob is offered to one who may pass it on", [m.Offer(BOB.hash, 1, (REF,))]),
     ("two entries are offered to the last ones", [m.Offer(BOB.hash, 0, (REF, FIRST))]),
 ]

@@ -13,7 +13,7 @@ from make_gossip_vectors import FILE, meaning, render
 from p2pblog.config import MESSAGE_BYTES_MAX
 from p2pblog.core.media import PIECES_MAX
 from p2pblog.errors import RemoteProtocolError
-from p2pblog.gossip import messages, sharing
+from p2pblog.gossip import clocks, messages, sharing
 from p2pblog.gossip.messages import Decoder, Encoder, Message
 from p2pblog.gossip.offer_messages import OFFERS_PER_MESSAGE
 
@@ -83,5 +83,5 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
         "TableOf": PIECES_MAX,
         "Offer": OFFERS_PER_MESSAGE,
     }
-    for value in (messages.NAMES_MAX, sharing.CLOCK_NUMBERS_MAX, sharing.CLOCK_NUMBERS_PER_MESSAGE, MESSAGE_BYTES_MAX):
+    for value in (messages.NAMES_MAX, sharing.CLOCK_NUMBERS_MAX, clocks.CLOCK_NUMBERS_PER_MESSAGE, MESSAGE_BYTES_MAX):
         assert f"{value:,}" in text
