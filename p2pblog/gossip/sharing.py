@@ -39,7 +39,7 @@ from p2pblog.gossip.events import (
     TokensDue,
 )
 from p2pblog.gossip.holdings import Holdings
-from p2pblog.gossip.memory import Memory, Shared, fold
+from p2pblog.gossip.memory import Memory, Resume, Shared, fold
 from p2pblog.gossip.messages import (
     HOPS_FAR,
     PROTOCOL_VERSION,
@@ -267,8 +267,9 @@ class Sharing:
             if row.heard is not None:
                 session.clocks.update(row.heard.logs)
                 session.clock_numbers += count_numbers(row.heard)
+        effects: list[Effect] = [Resume(session.peer, memory.names)]
         gone = [identity for identity in sorted(memory.shared) if not self.holdings.cares_for(identity)]
-        effects = self._say_forget(session, gone)
+        effects += self._say_forget(session, gone)
         memory.told = {identity for identity in memory.told if self.holdings.cares_for(identity)}
         effects += self._make_known(session, self.holdings.cared_for)
         effects += self._say_clocks(session, sorted(memory.shared))
