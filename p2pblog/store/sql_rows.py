@@ -30,10 +30,10 @@ from p2pblog.store.sql_base import SEQ_MASK, in_steps, key_of_id
 from p2pblog.store.sql_index import edit_of, own_identity, version_of
 from p2pblog.store.sql_strangers import is_stranger
 
-AT_ONCE = 64
+KEYS_AT_ONCE = 64
 """Values in one question. A shorter list is filled up with NULL, which nothing equals, so that the statement is always
 the same and SQLite reads it once."""
-_MARKS = ",".join("?" * AT_ONCE)
+_MARKS = ",".join("?" * KEYS_AT_ONCE)
 _COUNT = """(SELECT count(*) FROM (SELECT 1 FROM reaction c WHERE c.kind = {}
             AND c.target = CASE e.kind WHEN 2 THEN e."of" ELSE e.id END GROUP BY c.author))"""
 SHOWN = f"""SELECT e.key, e.id, i.hash, e.kind, e."of", e.time, e.payload, e.sort, l.owner,
@@ -43,14 +43,14 @@ SHOWN = f"""SELECT e.key, e.id, i.hash, e.kind, e."of", e.time, e.payload, e.sor
             WHERE e.key IN ({_MARKS}) AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to
             AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)"""  # noqa: S608 - only numbers and marks
 """What may be shown, with the counts of the notice that each shows: a boost (2) the one that it boosts."""
-PROFILES = f"""WITH wished (author) AS (VALUES {",".join(["(?)"] * AT_ONCE)})
+PROFILES = f"""WITH wished (author) AS (VALUES {",".join(["(?)"] * KEYS_AT_ONCE)})
                SELECT author, (SELECT e.payload FROM profile p JOIN entry e ON e.key = p.key
                WHERE p.author = wished.author ORDER BY p.sort DESC, p.key DESC LIMIT 1) FROM wished"""  # noqa: S608
 """The newest profile of each."""
 
 
 def _filled_up(values: Sequence[int]) -> tuple[int | None, ...]:
-    return (*values, *[None] * (AT_ONCE - len(values)))
+    return (*values, *[None] * (KEYS_AT_ONCE - len(values)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +94,14 @@ class RowReader:
         return self._rows(list(islice(seen, limit)))
 
     def _seen(self, keys: Iterable[int]) -> Iterator[_Found]:
-        for step in in_steps(keys, AT_ONCE):
+        for step in in_steps(keys, KEYS_AT_ONCE):
             found = (self._look_up(key) for key in self.expect(step))
             yield from (each for each in found if each is not None)
 
     def expect(self, keys: Iterable[int]) -> list[int]:
         """Look up together what may be shown at these keys, which it gives as a list."""
         wished = list(keys)
-        for step in in_steps((key for key in dict.fromkeys(wished) if key not in self._found), AT_ONCE):
+        for step in in_steps((key for key in dict.fromkeys(wished) if key not in self._found), KEYS_AT_ONCE):
             self._found.update(dict.fromkeys(step))
             for row in self._db.execute(SHOWN, _filled_up(step)).fetchall():
                 key, identifier, author, kind, of, time_ms, payload, sort, owner, *standing = row
@@ -146,7 +146,7 @@ class RowReader:
         return [self._row(each) for each in found]
 
     def _learn_names(self, owners: Iterable[int]) -> None:
-        for step in in_steps((owner for owner in dict.fromkeys(owners) if owner not in self._names), AT_ONCE):
+        for step in in_steps((owner for owner in dict.fromkeys(owners) if owner not in self._names), KEYS_AT_ONCE):
             found = self._db.execute(PROFILES, _filled_up(step)).fetchall()
             self._names.update((owner, called(profile_of(payload))[0]) for owner, payload in found)
 
