@@ -90,10 +90,10 @@ def _says(of: Author, notices: int) -> Iterator[Payload]:
         yield Note(text(rng, number))
 
 
-def as_runs(entries: Sequence[Entry], size: int = RUN_ENTRIES_MAX) -> list[bytes]:
-    """The wire bytes of runs of at most `size` entries, which must end on signed ones. Each says what it follows, and
-    notes travel as their texts, as between nodes."""
-    return [codec.pack(encode_run(entries[at : at + size], texts=True)) for at in range(0, len(entries), size)]
+def as_runs(entries: Sequence[Entry], size: int = RUN_ENTRIES_MAX, texts: bool = True) -> list[bytes]:
+    """The wire bytes of runs of at most `size` entries, which must end on signed ones. Each says what it follows. With
+    `texts` notes travel as their texts, as between nodes; else whole, as in archives."""
+    return [codec.pack(encode_run(entries[at : at + size], texts=texts)) for at in range(0, len(entries), size)]
 
 
 def one_by_one(entries: Sequence[Entry]) -> list[bytes]:
