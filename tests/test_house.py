@@ -27,6 +27,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "dht.records", "dht.shelf", "gossip.*", "installation", "keyring", "pen", "pictures", "pruning",
             "rendezvous.*", "store", "store.meaning", "store.spans",
             "store.stretch", "transport", "transport.framing", "transport.handshake", "transport.lobby",
+            "transport.sodium",
         },
     ),
     (
@@ -64,10 +65,10 @@ ONLY = {
     "aiosqlite": {"store.sqlite"},
     "kademlia": {"dht.adapter", "dht.protocol", "dht.table", "sim.library"},
     "rpcudp": {"dht.adapter", "dht.protocol", "sim.library"},
-    "nacl": {"core.keys", "core.passphrase", "core.sealed"},
+    "nacl": {"core.keys", "core.passphrase", "core.sealed", "transport.sodium"},
     "PIL": {"pictures"},
 }
-"""What else lives in one place: asyncio behind the bridge, one verifier for all signatures and one place that seals."""
+"""What else lives in one place: asyncio behind the bridge, one verifier for all signatures, one place that seals to readers, one for links."""
 
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
