@@ -125,7 +125,7 @@ async def _ingest(load: Load, path: Path) -> Took:
         async with trio.open_nursery() as nursery, into:
             nursery.start_soon(_store, store, batches)
             for identity, wire in load.runs:
-                run = check_run(codec.unpack(wire, MESSAGE_BYTES_MAX))
+                run = check_run(codec.unpack(wire, MESSAGE_BYTES_MAX), texts=True)
                 await into.send(Batch(identity, run))
         await store.aclose()
         return watch()

@@ -20,7 +20,7 @@ from benchmarks.kit.report import ROUNDS, Figure, Report, Say, alternate
 from p2pblog.config import CHECKPOINT_EVERY, RUN_BYTES_MAX, RUN_ENTRIES_MAX
 from p2pblog.core import codec
 from p2pblog.core.runs import VerifiedRun, check_run
-from p2pblog.store.meaning import meanings_of
+from p2pblog.store.stretch import meanings_of
 
 LOGS = 20
 """Runs for each measurement, of one author each: 50 ms of ours, a second of the plain loop."""
@@ -80,13 +80,13 @@ def _rate(read: Callable[[Any], object], given: Sequence[Any]) -> Callable[[], f
 
 
 def verify_run(wire: bytes) -> VerifiedRun:
-    return check_run(codec.unpack(wire, WIRE_BYTES_MAX))
+    return check_run(codec.unpack(wire, WIRE_BYTES_MAX), texts=True)
 
 
 def read_run(wire: bytes) -> VerifiedRun:
     """Verified, and each payload decoded, as the store needs them."""
     run = verify_run(wire)
-    meanings_of(run.payloads)
+    meanings_of(run.payloads, run.notes)
     return run
 
 

@@ -45,6 +45,7 @@ from p2pblog.dht.records import decode as decode_record
 from p2pblog.errors import UsageError
 from p2pblog.gossip.memory import Memory, Shared
 from p2pblog.gossip.messages import Decoder, Fork, Found, IdentityClock, Live, Run, Statements
+from p2pblog.gossip.names import Names
 from p2pblog.gossip.sharing import identity_of
 from p2pblog.gossip.strays import check_found
 from p2pblog.sim import folder, scenario
@@ -54,6 +55,7 @@ from p2pblog.sim.directory import DhtPlan
 from p2pblog.transport.framing import FrameReader
 from p2pblog.transport.handshake import PROOF_PURPOSE, TAG_BYTES, Handshake, Proven, check_proof, make_credentials
 
+TEXTS = codec.pack(encode_run(ALICE.log.run(), texts=True))
 CONTACTS = [Contact(node_id(NODE.public), HERE), Contact(node_id(b"bob"), SIX)]
 
 
@@ -80,6 +82,7 @@ def _core() -> dict[str, Door]:
         "body": of_peers(decode_body, *bodies),
         "payload": of_peers(payload.decode, *in_hex(*vectors("payloads"))),
         "run": of_values(check_run, *runs),
+        "run of texts": of_values(partial(check_run, texts=True), *runs, TEXTS),
         "run that follows one we hold": of_values(
             lambda value: check_run(value, ALICE.log.entries[0].id),
             codec.pack(encode_run(ALICE.log.run(2), prev_known=True)),
@@ -136,7 +139,7 @@ def _message(data: bytes) -> None:
         decoder.log(log)
     match decoder.decode(data):
         case Run(value) | Live(value):
-            check_run(value)
+            check_run(value, texts=True)
         case Statements(wire):
             identity_of(wire)
             Identity.decode(wire)
@@ -144,6 +147,13 @@ def _message(data: bytes) -> None:
             ForkProof.decode(proof)
         case Found() as found:
             check_found(found)
+
+
+def _resumed(data: bytes) -> None:
+    """A gossip message on a link that goes on from a memory of two feeds and two logs."""
+    decoder, feeds = Decoder(), sorted((ALICE.identity.hash, BOB.identity.hash))
+    decoder.resume(Names(tuple(feeds), tuple(sorted((ALICE.log.key, BOB.log.key)))))
+    decoder.decode(data)
 
 
 def _messages(data: bytes) -> None:
@@ -202,7 +212,10 @@ def _links() -> dict[str, Door]:
     proof = codec.pack([NODE.public, NODE.sign(NODE_DOMAIN, PROOF_PURPOSE + static)])
     doors = {
         "gossip message": of_peers(_message, *in_hex(*said)),
-        "gossip link": of_peers(_messages, *(codec.pack([*in_hex(each)]) for each in said if each != [""])),
+        "gossip link": of_peers(
+            _messages, *(codec.pack([*in_hex(each)]) for each in said if isinstance(each, list) and each != [""])
+        ),
+        "gossip message by remembered names": of_peers(_resumed, *in_hex(*said)),
         "memory of a peer": of_peers(Memory.from_wire, _remembered(), Memory().wire),
         "frames": of_peers(_frames, _framed(b"\x02hi", b"\x01!\x81\x00"), _framed(b"\x90\x01" + bytes(144))),
         "node key's proof": of_peers(lambda data: check_proof(data, static), proof),

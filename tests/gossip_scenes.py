@@ -29,7 +29,7 @@ from p2pblog.gossip import events as ev
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.keeper import Keeper, Writing
 from p2pblog.gossip.machine import Gossip
-from p2pblog.gossip.memory import token
+from p2pblog.gossip.memory import Resume, token
 from p2pblog.gossip.messages import (
     HOPS_FAR,
     Clock,
@@ -402,6 +402,12 @@ class Table:
         match effect:
             case ev.Send(peer, message):
                 scene.send(self.name, self._name(peer), message)
+            case Resume(peer, names):
+                wire = scene.wire_of(self.name, self._name(peer))
+                assert wire is not None
+                encoder, decoder = wire.coders[self.name]
+                encoder.resume(names)
+                decoder.resume(names)
             case ev.Close(peer, error):
                 scene.close(self.name, self._name(peer), error)
             case ev.SetTimer(timer, when):

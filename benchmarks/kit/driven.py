@@ -97,7 +97,7 @@ class DrivenPeer:
 
     async def post(self, entry: Entry) -> None:
         """Push an entry of our own to the daemon."""
-        await self.say(Live(encode_run([entry], prev_known=True)))
+        await self.say(Live(encode_run([entry], prev_known=True, texts=True)))
 
     def _clocks(self) -> Clocks:
         return Clocks(
@@ -132,4 +132,4 @@ class DrivenPeer:
     def _answer(self, device: bytes, first: int, last: int) -> Run | Lack:
         log = next(writer.entries for writer in self.writers if writer.last.device == device)
         wanted = log[first - 1 : last]
-        return Run(encode_run(wanted)) if wanted else Lack(DeviceKey(device), first)
+        return Run(encode_run(wanted, texts=True)) if wanted else Lack(DeviceKey(device), first)

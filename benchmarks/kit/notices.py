@@ -91,8 +91,9 @@ def _says(of: Author, notices: int) -> Iterator[Payload]:
 
 
 def as_runs(entries: Sequence[Entry], size: int = RUN_ENTRIES_MAX) -> list[bytes]:
-    """The wire bytes of runs of at most `size` entries, which must end on signed ones. Each says what it follows."""
-    return [codec.pack(encode_run(entries[at : at + size])) for at in range(0, len(entries), size)]
+    """The wire bytes of runs of at most `size` entries, which must end on signed ones. Each says what it follows, and
+    notes travel as their texts, as between nodes."""
+    return [codec.pack(encode_run(entries[at : at + size], texts=True)) for at in range(0, len(entries), size)]
 
 
 def one_by_one(entries: Sequence[Entry]) -> list[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -257,6 +257,7 @@ def encode(payload: Payload) -> bytes:
 _TEXT, _CLOSING = codec.pack("text"), codec.pack("type") + codec.pack("note")
 _CLOSING_BYTES = len(_CLOSING)
 _PLAIN_OVERHEAD = 1 + len(_TEXT) + _CLOSING_BYTES
+_PLAIN_NOTE = b"\x82" + _TEXT + b"%b" + _CLOSING
 
 
 @lru_cache(maxsize=1_024)
@@ -294,6 +295,19 @@ def plain_texts(payloads: Iterable[bytes]) -> list[str | None]:
                 text = text if len(text) <= NOTE_CHARACTERS_MAX else None
         texts.append(text)
     return texts
+
+
+def plain_notes(texts: Iterable[str]) -> list[bytes]:
+    """The canonical bytes of the notes that say these texts and nothing else: what `plain_texts` takes apart. Each must
+    be a text that a note may have (`are_note_texts`)."""
+    return [_PLAIN_NOTE % codec.pack_plain(text) for text in texts]
+
+
+def are_note_texts(texts: Sequence[str]) -> bool:
+    """Whether each of these, texts that came as msgpack, is within the limits of a note's text."""
+    if max(map(len, texts), default=0) <= NOTE_BYTES_MAX // 4:  # UTF-8 takes 4 bytes for a character at most
+        return True
+    return all(len(text) <= NOTE_CHARACTERS_MAX and len(text.encode()) <= NOTE_BYTES_MAX for text in texts)
 
 
 def decode(data: bytes) -> Payload:

@@ -24,15 +24,17 @@ from p2pblog.config import (
 from p2pblog.core import codec
 from p2pblog.core.entry import Entry, chain_ids, entries_of, is_checkpoint, payload_hash, payload_hashes
 from p2pblog.core.keys import ENTRY_DOMAIN, DeviceKey, EntryId, check_key, verify
-from p2pblog.errors import BadChain, BadSignature, LocalProtocolError, Malformed, TooLarge
+from p2pblog.core.payload import are_note_texts, plain_notes, plain_texts
+from p2pblog.errors import BadChain, BadSignature, LocalProtocolError, Malformed, NotCanonical, TooLarge
 
 TIME_STEP_MAX = TIME_MS_MAX
 
 
-def encode_run(entries: Sequence[Entry], prev_known: bool = False) -> list[Any]:
+def encode_run(entries: Sequence[Entry], prev_known: bool = False, texts: bool = False) -> list[Any]:
     """[device, first seq, prev | nil, [times], [payloads], signatures]: see docs/protocol/runs.md.
 
-    `prev_known`: the receiver holds the entry before the first, so its id need not travel.
+    `prev_known`: the receiver holds the entry before the first, so its id need not travel. `texts`: notes that say
+    nothing but their text travel as that.
     Raises LocalProtocolError for a run that no peer would take.
     """
     if not 1 <= len(entries) <= RUN_ENTRIES_MAX:
@@ -49,9 +51,12 @@ def encode_run(entries: Sequence[Entry], prev_known: bool = False) -> list[Any]:
             if entry.signature is None:
                 raise LocalProtocolError(f"no signature held for entry {entry.seq}")
             signatures.append(entry.signature)
-    payloads = [[e.payload_size, e.payload_hash] if e.payload is None else e.payload for e in entries]
+    payloads: list[Any] = [[e.payload_size, e.payload_hash] if e.payload is None else e.payload for e in entries]
     if sum(len(e.payload or b"") for e in entries) > RUN_BYTES_MAX:
         raise LocalProtocolError("a run of over 2 MiB")
+    if texts:
+        said = plain_texts(e.payload or b"" for e in entries)
+        payloads = [whole if text is None else text for whole, text in zip(payloads, said, strict=True)]
     prev = None if prev_known else first.prev
     return [first.device, first.seq, prev, times, payloads, b"".join(signatures)]
 
@@ -61,7 +66,8 @@ class VerifiedRun(Sequence[Entry]):
     """Consecutive entries of one log, every one vouched for, in columns; each entry is made when it is asked for.
 
     Equal to any sequence of equal entries. Columns are as long as the run and are never changed. `payloads` holds None
-    for gaps, `signatures` for entries whose signature did not travel.
+    for gaps, `signatures` for entries whose signature did not travel. `notes` holds 1 for payloads that travelled as a
+    note's text, so are known to be one that says nothing else; 0 for all that may be anything.
     """
 
     device: DeviceKey
@@ -73,6 +79,7 @@ class VerifiedRun(Sequence[Entry]):
     hashes: Sequence[bytes]
     ids: Sequence[EntryId]
     signatures: Sequence[bytes | None]
+    notes: bytes
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
@@ -114,15 +121,17 @@ class VerifiedRun(Sequence[Entry]):
         return hash(self.entries)
 
 
-def check_run(value: Any, before: EntryId | None = None) -> VerifiedRun:
+def check_run(value: Any, before: EntryId | None = None, texts: bool = False) -> VerifiedRun:
     """The entries of a run from outside, every one vouched for. Signatures that travelled are on their entries.
 
     `before` is the id of the entry before the first, where we hold it: it stands in for an absent `prev` and must equal
-    a present one. Raises Malformed, TooLarge, BadKey, BadChain or BadSignature.
+    a present one. `texts`: notes that say nothing but their text must travel as that; otherwise none may. The entries
+    are the same either way, payloads and all.
+    Raises Malformed, NotCanonical, TooLarge, BadKey, BadChain or BadSignature.
     """
     device, first, prev, steps, carried, signatures = _shape(value)
     prev = _settle_prev(first, prev, before)
-    times, payloads, sizes, hashes = _read_whole(steps, carried) or _read_one_by_one(steps, carried)
+    times, payloads, sizes, hashes = _read_whole(steps, carried, texts) or _read_one_by_one(steps, carried, texts)
     check_key(device)
     signed = _signed(first, len(times))
     if len(signatures) != 64 * len(signed):
@@ -133,7 +142,9 @@ def check_run(value: Any, before: EntryId | None = None) -> VerifiedRun:
         signature = signatures[64 * number : 64 * number + 64]
         verify(device, ENTRY_DOMAIN, ids[at], signature)
         verified[at] = signature
-    return VerifiedRun(device, first, prev, times, payloads, sizes, hashes, ids, verified)
+    kinds = list(map(type, carried))
+    notes = b"\1" * len(ids) if kinds.count(str) == len(ids) else bytes([kind is str for kind in kinds])
+    return VerifiedRun(device, first, prev, times, payloads, sizes, hashes, ids, verified, notes)
 
 
 def run_device(value: Any) -> tuple[DeviceKey, int]:
@@ -170,28 +181,47 @@ _Columns = tuple[list[int], Sequence[bytes | None], list[int], list[bytes]]
 """Times, payloads (None in a gap), their sizes and their hashes."""
 
 
-def _read_whole(steps: list[Any], carried: list[Any]) -> _Columns | None:
+def _read_whole(steps: list[Any], carried: list[Any], texts: bool) -> _Columns | None:
     """The columns of a run without a gap or a fault, by a few passes over all of it; None for any other run.
 
     Times within the limits have steps within theirs.
     """
-    if set(map(type, steps)) != {int} or set(map(type, carried)) != {bytes}:
+    payloads = _spelled_out(carried) if texts else _all_whole(carried)
+    if payloads is None or set(map(type, steps)) != {int}:
         return None
-    times, sizes = list(accumulate(steps)), list(map(len, carried))
+    times, sizes = list(accumulate(steps)), list(map(len, payloads))
     if min(times) < 0 or max(times) > TIME_MS_MAX or max(sizes) > PAYLOAD_BYTES_MAX or sum(sizes) > RUN_BYTES_MAX:
         return None
-    return times, carried, sizes, payload_hashes(carried)
+    return times, payloads, sizes, payload_hashes(payloads)
 
 
-def _read_one_by_one(steps: list[Any], carried: list[Any]) -> _Columns:
-    """The columns of any run. Raises for the first fault in it: Malformed or TooLarge."""
+def _all_whole(carried: list[Any]) -> list[bytes] | None:
+    return carried if set(map(type, carried)) == {bytes} else None
+
+
+def _spelled_out(carried: list[Any]) -> list[bytes] | None:
+    """The payloads of a run in which notes travel as their texts; None where there is a gap or may be a fault."""
+    if set(map(type, carried)) == {str}:
+        return plain_notes(carried) if are_note_texts(carried) else None
+    said = [item for item in carried if type(item) is str]
+    others = [item for item in carried if type(item) is bytes]
+    if len(said) + len(others) < len(carried) or not are_note_texts(said):
+        return None
+    if any(text is not None for text in plain_texts(others)):
+        return None
+    notes = iter(plain_notes(said))
+    return [next(notes) if type(item) is str else item for item in carried]
+
+
+def _read_one_by_one(steps: list[Any], carried: list[Any], texts: bool) -> _Columns:
+    """The columns of any run. Raises for the first fault in it: Malformed, NotCanonical or TooLarge."""
     times, payloads, sizes, hashes = [], [], [], []
     time_ms, total = 0, 0
     for step, value in zip(steps, carried, strict=True):
         time_ms += codec.as_int(step, -TIME_STEP_MAX, TIME_STEP_MAX)
         if not 0 <= time_ms <= TIME_MS_MAX:
             raise Malformed("a time outside the limits")
-        payload, size, hashed = _carried(value)
+        payload, size, hashed = _carried(_spelled_one(value) if texts else value)
         total += len(payload or b"")
         if total > RUN_BYTES_MAX:
             raise TooLarge("a run of over 2 MiB")
@@ -200,6 +230,17 @@ def _read_one_by_one(steps: list[Any], carried: list[Any]) -> _Columns:
         sizes.append(size)
         hashes.append(hashed)
     return times, payloads, sizes, hashes
+
+
+def _spelled_one(value: Any) -> Any:
+    """One payload where notes travel as their texts, as it would travel where they don't."""
+    if isinstance(value, str):
+        if not are_note_texts([value]):
+            raise TooLarge("a text that is longer than a note's may be")
+        return plain_notes([value])[0]
+    if isinstance(value, bytes) and plain_texts([value]) != [None]:
+        raise NotCanonical("a note that its text alone would say")
+    return value
 
 
 def _carried(value: Any) -> tuple[bytes | None, int, bytes]:

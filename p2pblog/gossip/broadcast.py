@@ -133,7 +133,7 @@ class Broadcast:
         if first > 1 and before is None and message.value[2] is None:
             return self.replication.offer(device)  # pushed past a hole of ours: that is history first
         try:
-            run = check_run(message.value, before if message.value[2] is None else None)
+            run = check_run(message.value, before if message.value[2] is None else None, session.texts)
         except BadSignature:
             if message.value[2] is not None or first == 1:
                 raise
@@ -287,7 +287,7 @@ class Broadcast:
         if not event.entries or self.holdings.owners.get(device) not in session.shared:
             return []
         mark_held(self.sharing, session, device, event.entries[0].seq, event.entries[-1].seq)
-        return [Send(session.peer, Live(encode_run(event.entries)))]
+        return [Send(session.peer, Live(encode_run(event.entries, texts=session.texts)))]
 
     def on_stored(self, event: Stored, now: float) -> list[Effect]:
         """Store, then send: push to who named us eager, announce to the others."""
@@ -319,7 +319,7 @@ class Broadcast:
     def _push(self, session: Session, device: DeviceKey, entries: Sequence[Entry], their_high: int) -> Effect:
         news = [entry for entry in entries if entry.seq > their_high]
         mark_held(self.sharing, session, device, news[0].seq, news[-1].seq)
-        return Send(session.peer, Live(encode_run(news, prev_known=news[0].seq > 1)))
+        return Send(session.peer, Live(encode_run(news, news[0].seq > 1, session.texts)))
 
     def _announce(self, peer: NodeKey, device: DeviceKey, seq: int, at_once: bool, now: float) -> list[Effect]:
         if at_once:

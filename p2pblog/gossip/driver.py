@@ -56,6 +56,7 @@ from p2pblog.gossip.events import (
 from p2pblog.gossip.keeper import Keeper, Writing, weight
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.membership import DIAL_TIMEOUT_S, LINKS_MAX, outranks
+from p2pblog.gossip.memory import Resume
 from p2pblog.gossip.messages import Bye, Decoder, Encoder, Found
 from p2pblog.gossip.room_events import LiftFloors, PruneLog
 from p2pblog.gossip.sharing import Session
@@ -240,6 +241,9 @@ class Driver:
                 lane = self.lanes.get(peer)
                 if lane is not None and not lane.closing:
                     self._enqueue(lane, lane.encoder.encode(message))
+            case Resume(peer, names):
+                self.lanes[peer].encoder.resume(names)
+                self.lanes[peer].decoder.resume(names)
             case Close(peer, error):
                 lane = self.lanes.get(peer)
                 if lane is not None:

@@ -14,6 +14,7 @@ from p2pblog.core.logs import Batch, Located, LogState
 from p2pblog.core.media import FileHash, PieceTable
 from p2pblog.core.payload import Ref
 from p2pblog.errors import RemoteProtocolError
+from p2pblog.gossip.memory import Resume
 from p2pblog.gossip.messages import Found, Message
 from p2pblog.gossip.room_events import LiftFloors, Pruned, PruneLog, RoomChanged
 
@@ -579,6 +580,7 @@ Effect = (
     | LoadOne
     | Dial
     | Remember
+    | Resume
     | RememberPeer
     | RememberRelayed
     | OwnLogElsewhere

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from p2pblog.core import codec
-from p2pblog.core.keys import DeviceKey, IdentityHash, digest
+from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey, digest
 from p2pblog.errors import BadMessage
-from p2pblog.gossip.messages import Clocks, Decoder, Encoder, IdentityClock, Message
+from p2pblog.gossip.messages import NAMES_MAX, Clocks, Decoder, Encoder, IdentityClock, Message
+from p2pblog.gossip.names import Names
 
 MEMORY_BYTES_MAX = 8 * 1024 * 1024
 """What is kept of one peer: 10,000 shared feeds at under 200 bytes, with room."""
@@ -23,6 +24,14 @@ class Shared:
 
     told: IdentityClock | None = None
     heard: IdentityClock | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The link to this peer goes on from what both remember: from now on these have their numbers, both ways."""
+
+    peer: NodeKey
+    names: Names
 
 
 @dataclass(slots=True)
@@ -66,10 +75,21 @@ class Memory:
             self.tokens.add(item)
 
     def hash(self, own_first: bool) -> bytes | None:
-        """The same 8 bytes on both sides, if both remember the same; None for nothing."""
+        """The same 8 bytes on both sides, if both remember the same and give the same numbers; None for nothing."""
         if self.said == self.heard == bytes(8):
             return None
-        return digest(self.said + self.heard if own_first else self.heard + self.said, size=8)
+        one, other = (self.said, self.heard) if own_first else (self.heard, self.said)
+        names = self.names
+        told = codec.pack([one, other, list(names.feeds), list(names.logs)])
+        return digest(told, size=8, person=b"p2pblog names")
+
+    @property
+    def names(self) -> Names:
+        """Feeds of which either side told a clock, and the logs in those clocks: they have numbers on the next link."""
+        told = [clock for row in self.shared.values() for clock in (row.told, row.heard) if clock is not None]
+        feeds = sorted({clock.identity for clock in told})
+        logs = sorted({device for clock in told for device, _held in clock.logs})
+        return Names(tuple(feeds[:NAMES_MAX]), tuple(logs[:NAMES_MAX]))
 
     @property
     def wire(self) -> bytes:

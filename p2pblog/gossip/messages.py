@@ -1,8 +1,9 @@
 """What two linked nodes say to each other, and the bytes of it.
 
 A log is named by its 32-byte device key the first time a direction of a link speaks of it, and by a small number ever
-after: both ends count the names as they pass. So a live notice spends one or two bytes on naming its log. Its time
-travels as the difference to that of the Live message before it in this direction: three to five bytes, not nine.
+after: both ends count the names as they pass. So a live notice spends a byte or two on naming its log. On a link that
+goes on from a memory, logs and feeds have numbers from the beginning on (`names`). A live notice's time travels as the
+difference to that of the Live message before it in this direction: three to five bytes, not nine.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, digest
 from p2pblog.core.payload import Ref
 from p2pblog.errors import BadMessage, Malformed, NotCanonical
 from p2pblog.gossip.file_messages import FILE_READERS, Piece, TableOf, WantPiece, WantTable, file_value
+from p2pblog.gossip.names import Names
 from p2pblog.gossip.offer_messages import OFFER_READERS, Offer, offer_value
 
-PROTOCOL_VERSION = 3
-"""What our Hello says: version 2 knows files, 3 offers too; of neither is anything said to who says less."""
+PROTOCOL_VERSION = 4
+"""What our Hello says: version 2 knows files, 3 offers too; of neither is anything said to who says less. From 4 on
+notes travel as their texts."""
+TEXTS_VERSION = 4
 TOKEN_BYTES = 8
 TOKENS_MAX = 16_384
 """Identities one peer may ask about: beyond FOLLOWS_MAX, with room for relayed feeds."""
 NAMES_MAX = 16_384
-"""Logs that get a number in one direction of a link: beyond FOLLOWS_MAX, and 2 MB; further ones go by their keys."""
+"""Logs, and feeds, with a number in one direction of a link: beyond FOLLOWS_MAX, and 2 MB; others go by their keys."""
 CLOCKS_MAX = 4_096
 """Identities in one Clocks message; more go in several."""
 LOGS_PER_CLOCK_MAX = 64
@@ -309,7 +313,13 @@ class Encoder:
     """The sending half of one link: messages to bytes."""
 
     _numbers: dict[bytes, int] = field(default_factory=dict)
+    _remembered: Names = field(default_factory=Names)
     _live_time_ms: int = 0
+
+    def resume(self, names: Names) -> None:
+        """The link goes on from a memory, and nothing was named on it yet."""
+        self._remembered = names
+        self._numbers = {device: number for number, device in enumerate(names.logs)}
 
     def encode(self, message: Message) -> bytes:
         """Raises LocalProtocolError for what the peer would refuse."""
@@ -386,12 +396,16 @@ class Encoder:
             case _:
                 return file_value(message)
 
+    def _feed(self, identity: IdentityHash) -> bytes | int:
+        number = self._remembered.number_of(identity)
+        return identity if number is None else number
+
     def _clock(self, clock: IdentityClock) -> list[Any]:
         logs = [
             [self._log(device), [number for span in held.spans for number in span], list(held.missing), held.tip]
             for device, held in clock.logs
         ]
-        return [clock.identity, clock.digest, logs]
+        return [self._feed(clock.identity), clock.digest, logs]
 
 
 @dataclass(slots=True)
@@ -400,7 +414,12 @@ class Decoder:
 
     _names: list[DeviceKey] = field(default_factory=list)
     _known: set[bytes] = field(default_factory=set)
+    _remembered: Names = field(default_factory=Names)
     _live_time_ms: int = 0
+
+    def resume(self, names: Names) -> None:
+        """The link goes on from a memory, and nothing was named on it yet."""
+        self._remembered, self._names, self._known = names, list(names.logs), set(names.logs)
 
     def decode(self, data: bytes) -> Message:
         """Raises Malformed, NotCanonical, TooLarge or BadMessage."""
@@ -439,10 +458,20 @@ class Decoder:
             raise Malformed("a time outside the limits")
         return [self.log(log), first, prev, [self._live_time_ms, *listed[1:]], payloads, signatures]
 
+    def feed(self, value: Any) -> IdentityHash:
+        if type(value) is int:
+            if not 0 <= value < len(self._remembered.feeds):
+                raise BadMessage("a feed by a number that names none")
+            return self._remembered.feeds[value]
+        identity = IdentityHash(codec.as_bytes(value, length=32))
+        if self._remembered.number_of(identity) is not None:
+            raise NotCanonical("a feed by its hash where it has a number")
+        return identity
+
     def clock(self, value: Any) -> IdentityClock:
         identity, digest, logs = codec.as_list(value, length=3)
         return IdentityClock(
-            IdentityHash(codec.as_bytes(identity, length=32)),
+            self.feed(identity),
             None if digest is None else codec.as_bytes(digest, length=8),
             tuple(self._log_clock(item) for item in codec.as_list(logs, length_max=LOGS_PER_CLOCK_MAX)),
         )

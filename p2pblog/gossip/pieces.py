@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from p2pblog.config import NEWEST_FIRST, RUN_ENTRIES_MAX
+from p2pblog.config import CHECKPOINT_EVERY, NEWEST_FIRST, RUN_ENTRIES_MAX
 from p2pblog.core.logs import LogState
 from p2pblog.gossip.messages import PAYLOADS_MAX, Clock
 
@@ -34,7 +34,7 @@ def newest_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[int
 
 
 def history_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[int, int] | None:
-    """(first, last) of the uppermost hole of ours that they can fill some of: at most a run's worth."""
+    """(first, last) of the uppermost hole of ours that they can fill some of: at most what one run brings."""
     theirs = wanted(state, theirs)
     spans = state.spans if state is not None else ()
     ceiling = limit + 1
@@ -43,10 +43,17 @@ def history_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[in
         for low, high in theirs.spans:
             first, last = max(hole[0], low), min(hole[1], high)
             if first <= last:
-                return max(first, last - RUN_ENTRIES_MAX + 1), last
+                return max(first, _first_of_run(last)), last
         if span is not None:
             ceiling = span.low
     return None
+
+
+def _first_of_run(last: int) -> int:
+    """The lowest number from which one run reaches `last`, and the signature at or after it, such that the question
+    below ends on a checkpoint: its run then reaches into nothing that is held."""
+    lowest = last + -last % CHECKPOINT_EVERY - RUN_ENTRIES_MAX + 1
+    return lowest + (1 - lowest) % CHECKPOINT_EVERY
 
 
 def missing_payloads(state: LogState | None, theirs: Clock) -> tuple[int, ...]:

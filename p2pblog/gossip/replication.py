@@ -300,7 +300,7 @@ class Replication:
         before = None
         if message.value[2] is None and first > 1:
             before = self.holdings.id_before(device, first)
-        entries = check_run(message.value, before)
+        entries = check_run(message.value, before, session.texts)
         if entries[0].seq > fetch.last or entries[-1].seq < fetch.first:
             raise BadMessage("a run that was not asked for")
         if fetch.claim is not None and not self._stands_by(session, fetch.claim, entries):
@@ -488,7 +488,7 @@ class Replication:
         if not shared or not entries:
             return [Send(session.peer, Lack(device, request.first))]
         mark_held(self.sharing, session, device, entries[0].seq, entries[-1].seq)
-        return [Send(session.peer, Run(encode_run(entries)))]
+        return [Send(session.peer, Run(encode_run(entries, texts=session.texts)))]
 
     # --- forks ---
 

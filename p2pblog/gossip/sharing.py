@@ -24,6 +24,7 @@ from p2pblog.core.address import Endpoint
 from p2pblog.core.identity import IDENTITY_BYTES_MAX, Identity, Inception
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.errors import BadMessage, RemoteProtocolError, TooLarge, TooSlow
+from p2pblog.gossip.clocks import clock_messages, count_numbers
 from p2pblog.gossip.events import (
     ClocksHeard,
     Close,
@@ -38,11 +39,11 @@ from p2pblog.gossip.events import (
     TokensDue,
 )
 from p2pblog.gossip.holdings import Holdings
-from p2pblog.gossip.memory import Memory, Shared, fold
+from p2pblog.gossip.memory import Memory, Resume, Shared, fold
 from p2pblog.gossip.messages import (
-    CLOCKS_MAX,
     HOPS_FAR,
     PROTOCOL_VERSION,
+    TEXTS_VERSION,
     TOKENS_MAX,
     Clock,
     Clocks,
@@ -68,14 +69,8 @@ SHARED_WIDELY = 5
 links each, are up to 7 links from him; as if they were cut off, each dialed 5 more.)"""
 CHANGED_SPARE = 64
 """Feeds beyond twice those we care for after which the changes of those that we care for no more are forgotten."""
-CLOCKS_PER_MESSAGE = 512
-"""Identities told of in one Clocks message: some 50 kB, so that the first feeds can start before the last are named."""
-CLOCK_NUMBERS_PER_MESSAGE = 32_768
-"""Numbers in one Clocks message beside its identities: 160 kB; logs full of holes fill it before 512 identities do."""
 CLOCK_NUMBERS_MAX = 131_072
 """Numbers that the clocks of one peer may hold: 5 MB; three logs for each of 10,000 feeds take 90,000."""
-
-assert CLOCKS_PER_MESSAGE <= CLOCKS_MAX
 
 T = TypeVar("T")
 
@@ -112,6 +107,8 @@ class Session:
     """Answers that we owe this peer and that the store has not given yet."""
     version: int = 1
     """What its Hello said."""
+    texts: bool = False
+    """Whether notes travel as their texts, in both directions."""
     file_loads: int = 0
     """Tables and pieces of files that we owe it."""
 
@@ -257,6 +254,7 @@ class Sharing:
             raise BadMessage("a second Hello")
         session.ready = True
         session.port, session.links, session.version = hello.port, hello.links, hello.version
+        session.texts = hello.version >= TEXTS_VERSION
         if session.offered is None or session.offered != hello.memory:
             session.memory = Memory(session.binding, session.dialed)
             return self._say_first_tokens(session)
@@ -269,8 +267,9 @@ class Sharing:
             if row.heard is not None:
                 session.clocks.update(row.heard.logs)
                 session.clock_numbers += count_numbers(row.heard)
+        effects: list[Effect] = [Resume(session.peer, memory.names)]
         gone = [identity for identity in sorted(memory.shared) if not self.holdings.cares_for(identity)]
-        effects = self._say_forget(session, gone)
+        effects += self._say_forget(session, gone)
         memory.told = {identity for identity in memory.told if self.holdings.cares_for(identity)}
         effects += self._make_known(session, self.holdings.cared_for)
         effects += self._say_clocks(session, sorted(memory.shared))
@@ -528,7 +527,7 @@ class Sharing:
                 row.told = current
                 news.append(current)
                 effects += self._say_statements(session, identity)
-        return effects + [self._say(session, Clocks(tuple(some))) for some in _clock_messages(news)]
+        return effects + [self._say(session, Clocks(tuple(some))) for some in clock_messages(news)]
 
     def _say_statements(self, session: Session, identity: IdentityHash) -> list[Effect]:
         """Send our statements to who told us that it holds others; having them, it will hold at least ours."""
@@ -575,24 +574,6 @@ def identity_of(wire: bytes) -> IdentityHash:
     """Whose statements these are, before anything of them is verified: a cheap look at what may be 100 kB of them."""
     inception, _statements = codec.as_list(codec.unpack(wire, bytes_max=IDENTITY_BYTES_MAX), length=2)
     return Inception.decode(codec.as_bytes(inception)).identity
-
-
-def count_numbers(clock: IdentityClock) -> int:
-    """The size of a clock: its logs, span ends and missing payloads."""
-    return sum(1 + 2 * len(held.spans) + len(held.missing) for _device, held in clock.logs)
-
-
-def _clock_messages(clocks: list[IdentityClock]) -> list[list[IdentityClock]]:
-    messages: list[list[IdentityClock]] = []
-    numbers = 0
-    for clock in clocks:
-        size = count_numbers(clock)
-        if not messages or len(messages[-1]) == CLOCKS_PER_MESSAGE or numbers + size > CLOCK_NUMBERS_PER_MESSAGE:
-            messages.append([])
-            numbers = 0
-        messages[-1].append(clock)
-        numbers += size
-    return messages
 
 
 def _chunks(items: list[T], size: int) -> list[list[T]]:

@@ -41,6 +41,7 @@ from p2pblog.gossip.events import (
 from p2pblog.gossip.keeper import Keeper, Writing, holdings_of, kept_offers, weight
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.membership import LINKS_MAX, outranks
+from p2pblog.gossip.memory import Resume
 from p2pblog.gossip.messages import Message
 from p2pblog.rendezvous.events import Event as MeetingEvent
 from p2pblog.rendezvous.events import LinksChanged, StoredOf
@@ -212,6 +213,9 @@ class SimNode:
                 lane = self.lanes.get(effect.peer)
                 if lane is not None and lane.is_open:
                     self._send(lane, effect)
+            case Resume(peer, names):
+                self.lanes[peer].encoder.resume(names)
+                self.lanes[peer].decoder.resume(names)
             case SetTimer():
                 self.network.loop.at(micros(effect.at), self._due, self._life, effect.timer)
             case Close(peer, error):

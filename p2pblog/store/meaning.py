@@ -27,7 +27,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from functools import cache
-from typing import cast
 
 from p2pblog.config import POLL_LOOK_AGAIN_MS, SEQ_MAX
 from p2pblog.core.entry import Entry
@@ -50,7 +49,6 @@ from p2pblog.core.payload import (
     Vote,
     Vouch,
     decode,
-    plain_texts,
 )
 from p2pblog.core.polls import Ballot, tally
 from p2pblog.core.search import MEDIA, log_word, tag_word, words_of
@@ -162,17 +160,6 @@ def ref_of(payload: bytes | None) -> Ref | None:
             return of
         case _:
             return None
-
-
-def meanings_of(payloads: Sequence[bytes | None]) -> list[Meaning]:
-    """`meaning_of` each, as fast as whole runs need it."""
-    if None in payloads:
-        return [meaning_of(payload) for payload in payloads]
-    held = cast(Sequence[bytes], payloads)
-    return [
-        meaning_of(payload) if text is None or "#" in text or "@" in text or groups_of(text) else PLAIN
-        for payload, text in zip(held, plain_texts(held), strict=True)
-    ]
 
 
 def is_retractable(kind: int, seq: int) -> bool:

@@ -17,7 +17,7 @@ from p2pblog.core.logs import Batch, Located, LogState, Span
 from p2pblog.core.quiet import Mute, MuteKind
 from p2pblog.errors import BadChain, LocalProtocolError
 from p2pblog.store import OWN_IDENTITY, Block, Follow, KnownPeer
-from p2pblog.store.meaning import PLAIN, Kind, Meaning, meaning_of, meanings_of, vouched_to
+from p2pblog.store.meaning import PLAIN, Kind, Meaning, meaning_of, vouched_to
 from p2pblog.store.rows import insert_rows
 from p2pblog.store.spans import above_floor, check_newest, fit, neighbours, span_of
 from p2pblog.store.sql_base import (
@@ -55,7 +55,7 @@ from p2pblog.store.sql_polls import await_polls
 from p2pblog.store.sql_read import news
 from p2pblog.store.sql_strangers import drop_admitted
 from p2pblog.store.sql_words import await_words, take_out
-from p2pblog.store.stretch import Stretch, places, signatures_of, stretch_of
+from p2pblog.store.stretch import Stretch, meanings_of, places, signatures_of, stretch_of
 
 # --- runs -------------------------------------------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ def _insert(
 ) -> None:
     """Entries that the database does not have, with all that follows from them."""
     keys = range(log.key(stretch.first), log.key(stretch.last) + 1)
-    meanings = meanings_of(stretch.payloads)
+    meanings = meanings_of(stretch.payloads, stretch.notes)
     other = [at for at, meaning in enumerate(meanings) if meaning is not PLAIN]
     harvest.ids += map(id_record, stretch.ids, keys)
     _insert_rows(db, stretch, keys, sorts, meanings if other else None)

@@ -22,8 +22,9 @@ from p2pblog.core.entry import Entry, entries_of
 from p2pblog.core.keys import check_key, hash32
 from p2pblog.core.payload import Note, Ref, Unknown, decode, encode, plain_texts
 from p2pblog.core.runs import check_run, encode_run
-from p2pblog.errors import BadSignature, Malformed, RemoteProtocolError, TooLarge
-from p2pblog.store.meaning import Kind, meaning_of, meanings_of
+from p2pblog.errors import BadSignature, Malformed, NotCanonical, RemoteProtocolError, TooLarge
+from p2pblog.store.meaning import Kind, meaning_of
+from p2pblog.store.stretch import meanings_of
 
 ALICE = alice_with_a_long_log()
 LOG = ALICE.log
@@ -32,7 +33,7 @@ WIRE_BYTES_MAX = RUN_BYTES_MAX + 2**18
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
-def one_by_one(value: Any) -> list[Entry]:
+def one_by_one(value: Any, texts: bool = False) -> list[Entry]:
     """A run read as docs/protocol/runs.md tells it, entry after entry, with msgpack, hashlib and PyNaCl alone."""
     device, first, prev, steps, carried, signatures = value
     entries, time_ms, total = [], 0, 0
@@ -40,6 +41,12 @@ def one_by_one(value: Any) -> list[Entry]:
         if type(step) is not int or not 0 <= time_ms + step <= TIME_MS_MAX:
             raise Malformed("a time")
         time_ms += step
+        if texts and isinstance(payload, str):
+            if len(payload) > NOTE_CHARACTERS_MAX or len(payload.encode()) > NOTE_BYTES_MAX:
+                raise TooLarge("a text")
+            payload = msgpack.packb({"text": payload, "type": "note"})
+        elif texts and isinstance(payload, bytes) and as_msgpack_says(payload) is not None:
+            raise NotCanonical("a plain note")
         if isinstance(payload, bytes):
             size, hashed = len(payload), blake2b(payload, digest_size=32, person=b"p2pblog payload1").digest()
             total += size
@@ -69,30 +76,46 @@ def one_by_one(value: Any) -> list[Entry]:
     return entries
 
 
-def verdict(read: Any, value: Any) -> Any:
+def verdict(read: Any, value: Any, texts: bool = False) -> Any:
     """What comes of reading: the entries, or the name of the error."""
     try:
-        return list(read(value))
+        return list(read(value, texts=texts))
     except RemoteProtocolError as error:
         return error.name
 
 
-def stretch(first: int, last: int, gone: set[int]) -> list[Any]:
+def stretch(first: int, last: int, gone: set[int], texts: bool = False) -> list[Any]:
     entries = [entry.without_payload() if entry.seq in gone else entry for entry in LOG.run(first, last)]
-    return encode_run(entries)
+    return encode_run(entries, texts=texts)
 
 
-RUNS = st.builds(
-    lambda first, more, gone: stretch(first, min(first + more, len(LOG.entries)), gone),
+PLACES = (
     st.integers(1, len(LOG.entries)),
     st.integers(0, 140),
     st.sets(st.integers(1, len(LOG.entries)), max_size=3),
+)
+RUNS = st.builds(lambda first, more, gone: stretch(first, min(first + more, len(LOG.entries)), gone), *PLACES)
+RUNS_OF_TEXTS = st.builds(
+    lambda first, more, gone: stretch(first, min(first + more, len(LOG.entries)), gone, texts=True), *PLACES
 )
 
 
 @given(RUNS)
 def test_a_run_is_read_as_its_page_tells(run: list[Any]) -> None:
     assert verdict(check_run, run) == one_by_one(run)
+
+
+@given(*PLACES)
+def test_a_run_of_texts_is_read_as_its_page_tells_and_as_one_of_payloads(first: int, more: int, gone: set[int]) -> None:
+    last = min(first + more, len(LOG.entries))
+    run, whole = stretch(first, last, gone, texts=True), stretch(first, last, gone)
+    assert verdict(check_run, run, True) == one_by_one(run, True) == one_by_one(whole)
+    notes = check_run(run, texts=True).notes
+    assert [bool(note) for note in notes] == [isinstance(item, str) for item in run[4]]
+    assert sum(check_run(whole).notes) == 0
+    if any(notes):
+        assert verdict(check_run, run) == "malformed"
+        assert verdict(check_run, whole, True) == "not-canonical"
 
 
 ODD_STEPS = [-1, TIME_MS_MAX, TIME_MS_MAX + 1, -TIME_MS_MAX, True, None, 0.5, 2**63]
@@ -114,6 +137,35 @@ def test_whatever_is_wrong_in_the_columns_has_the_same_name_both_ways(run: list[
             carried[at] = data.draw(st.sampled_from(ODD_PAYLOADS))
     changed = [*run[:3], steps, carried, run[5]]
     assert verdict(check_run, changed) == verdict(one_by_one, changed)
+
+
+ODD_TEXTS = [
+    "", "x" * NOTE_CHARACTERS_MAX, "x" * (NOTE_CHARACTERS_MAX + 1), "\U0001f30d" * 3_750, "\U0001f30d" * 3_751,
+    ["text"], codec.pack({"text": "x", "type": "note"}), codec.pack({"text": "x" * 5_001, "type": "note"}), True,
+]  # fmt: skip
+
+
+@given(RUNS_OF_TEXTS, st.data())
+def test_whatever_is_wrong_in_texts_has_the_same_name_both_ways(run: list[Any], data: st.DataObject) -> None:
+    steps, carried = list(run[3]), list(run[4])
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(steps) - 1))
+        if data.draw(st.integers(0, 3)):
+            carried[at] = data.draw(st.sampled_from(ODD_PAYLOADS + ODD_TEXTS))
+        else:
+            steps[at] = data.draw(st.sampled_from(ODD_STEPS))
+    changed = [*run[:3], steps, carried, run[5]]
+    assert verdict(check_run, changed, True) == verdict(one_by_one, changed, True)
+
+
+def test_the_total_counts_texts_as_the_notes_that_they_are() -> None:
+    """139 notes of 15,000 bytes of text, and a payload that fills what is left of 2 MiB: what is around them counts."""
+    text = "\U0001f30d" * 3_750
+    left = RUN_BYTES_MAX - 139 * len(codec.pack({"text": text, "type": "note"}))
+    assert left < PAYLOAD_BYTES_MAX and 139 * len(text.encode()) + left < RUN_BYTES_MAX
+    for last, name in ((bytes(left), "bad-signature"), (bytes(left + 1), "too-large")):
+        run = [ALICE.key, 1, None, [0] * 140, [text] * 139 + [last], bytes(64 * 3)]
+        assert verdict(check_run, run, True) == verdict(one_by_one, run, True) == name
 
 
 @pytest.mark.parametrize("odd", ["time", "gap"])
@@ -252,9 +304,16 @@ def test_notes_that_say_more_are_read_in_full() -> None:
     assert decode(codec.pack({"type": "note"})) == Unknown("note")
 
 
-@given(st.lists(st.none() | st.sampled_from([entry.payload for entry in LOG.entries]) | st.binary(max_size=50)))
+SIGNS = st.sampled_from(
+    [encode(Note(text)) for text in ("#bees", "!birds", "wow!", "a#b", "@", f"@{ALICE.address}", "x" * 33, "x" * 64)]
+)
+
+
+@given(st.lists(st.none() | st.sampled_from([entry.payload for entry in LOG.entries]) | st.binary(max_size=50) | SIGNS))
 def test_a_run_means_what_its_entries_mean(payloads: list[bytes | None]) -> None:
-    assert meanings_of(payloads) == [meaning_of(payload) for payload in payloads]
+    notes = bytes([payload is not None and plain_text_of(payload) is not None for payload in payloads])
+    for known in (notes, bytes(len(payloads))):
+        assert meanings_of(payloads, known) == [meaning_of(payload) for payload in payloads]
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Writes tests/vectors/gossip-messages.json: `PYTHONPATH=tests:tests/gossip .venv/bin/python -m make_gossip_vectors`.
 
 A case is the messages of one direction of a link, in their order, for logs are named once and numbered after; `expect`
-tells what the last of them means.
+tells what the last of them means. Where the link goes on from a memory, a case has the feeds and logs that it knows.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from p2pblog.core.media import table_of
 from p2pblog.core.payload import LogStart, Note, Ref, encode
 from p2pblog.core.runs import encode_run
 from p2pblog.gossip import messages as m
+from p2pblog.gossip.names import Names
 
 FILE = Path(__file__).parent.parent / "vectors" / "gossip-messages.json"
 NOON = 1_700_000_000_000
@@ -76,6 +77,11 @@ KINDS: list[tuple[str, list[m.Message]]] = [
         "a second live entry: the log by its number, the time as a difference",
         [m.Live(encode_run(ENTRIES[1:2])), m.Live(encode_run(ENTRIES[2:3], prev_known=True))],
     ),
+    ("a run with notes as their texts", [m.Run(encode_run(ENTRIES, texts=True))]),
+    (
+        "a second live entry, its note as its text",
+        [m.Live(encode_run(ENTRIES[1:2], texts=True)), m.Live(encode_run(ENTRIES[2:3], True, texts=True))],
+    ),
     ("payloads are wanted", [m.WantPayloads(LOG, (9, 4, 3))]),
     ("payloads", [m.Payloads(LOG, ((3, b"three"), (9, b"")))]),
     ("lazy notices of two logs", [m.Have(((LOG, 4), (OTHER, 77)))]),
@@ -107,6 +113,7 @@ KINDS: list[tuple[str, list[m.Message]]] = [
     ("a piece of a file", [m.Piece(TABLE.file, 0, b"a picture")]),
     ("a piece of a file is not held", [m.Piece(TABLE.file, 0)]),
     ("a Hello of who knows offers", [m.Hello(3, 4711, 7, None)]),
+    ("a Hello of who lets notes travel as their texts", [m.Hello(4, 4711, 7, None)]),
     ("an entry that refers to Bob is offered to one who may pass it on", [m.Offer(BOB.hash, 1, (REF,))]),
     ("two entries are offered to the last ones", [m.Offer(BOB.hash, 0, (REF, FIRST))]),
 ]
@@ -238,6 +245,52 @@ def _bad_offers() -> list[Case]:
     ]
 
 
+ORDERED = sorted((ALICE.hash, BOB.hash))
+NAMES = Names(tuple(ORDERED), tuple(sorted((LOG, OTHER))))
+KNOWN_CLOCK = m.IdentityClock(BOB.hash, None, ((OTHER, m.Clock(((1, 4),), (), TIP)),))
+RESUMED: list[tuple[str, Names, list[m.Message]]] = [
+    ("a clock of a feed and a log that the memory knows", NAMES, [m.Clocks((KNOWN_CLOCK,))]),
+    (
+        "clocks of a feed that the memory knows and of one that it doesn't, each log new",
+        Names((BOB.hash,)),
+        [m.Clocks((KNOWN_CLOCK, m.IdentityClock(ALICE.hash, KNOWN.digest, ((LOG, m.Clock()),))))],
+    ),
+    ("a lazy notice of a log that the memory knows", NAMES, [m.Have(((LOG, 5),))]),
+    ("a log that is named after those that the memory knows", Names((), (OTHER,)), [m.Prune(LOG), m.Wait(LOG, 5)]),
+]
+
+
+def remembered(names: Names, *messages: bytes) -> Any:
+    """The input of a case on a link that goes on from a memory."""
+    return {"remembered": {"feeds": list(names.feeds), "logs": list(names.logs)}, "messages": list(messages)}
+
+
+def _bad_numbers() -> list[Case]:
+    def clock(feed: Any) -> bytes:
+        return raw([4, [[feed, None, []]]])
+
+    return [
+        reject("bad-message", "a feed by a number where nothing is remembered", [clock(0)]),
+        reject("bad-message", "a feed by the number after the last", remembered(NAMES, clock(2))),
+        reject("bad-message", "a feed by a number below 0", remembered(NAMES, clock(-1))),
+        reject("not-canonical", "a feed by its hash where it has a number", remembered(NAMES, clock(BOB.hash))),
+        reject("not-canonical", "a log by its key where it has a number", remembered(NAMES, raw([13, LOG]))),
+        reject("bad-message", "a log by the number after those remembered", remembered(NAMES, raw([13, 2]))),
+        reject(
+            "not-canonical",
+            "a feed's number in two bytes",
+            remembered(NAMES, b"\x92\x04\x91\x93\xcc\x01\xc0\x90"),
+        ),
+        reject("malformed", "a feed that is true", remembered(NAMES, clock(True))),
+        reject("malformed", "a feed of 31 bytes", remembered(NAMES, clock(bytes(31)))),
+        reject(
+            "bad-message",
+            "a feed by the number that it would have were it a log",
+            [clock(ALICE.hash), clock(0)],
+        ),
+    ]
+
+
 def meaning(message: Any) -> Any:
     """A message as JSON: its kind, and its fields by name."""
     return {"kind": type(message).__name__, **{f.name: plain(getattr(message, f.name)) for f in fields(message)}}
@@ -260,7 +313,12 @@ def all_cases() -> list[Case]:
     for name, said in KINDS:
         encoder = m.Encoder()
         cases.append(accept(name, [encoder.encode(message) for message in said], meaning(said[-1])))
-    return cases + _bad_frames_and_clocks() + _bad_logs_and_later_kinds() + _bad_files() + _bad_offers()
+    for name, names, said in RESUMED:
+        encoder = m.Encoder()
+        encoder.resume(names)
+        cases.append(accept(name, remembered(names, *(encoder.encode(message) for message in said)), meaning(said[-1])))
+    refused = _bad_frames_and_clocks() + _bad_logs_and_later_kinds() + _bad_files() + _bad_offers() + _bad_numbers()
+    return cases + refused
 
 
 def render() -> str:

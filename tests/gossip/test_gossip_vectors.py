@@ -11,19 +11,34 @@ import pytest
 from make_gossip_vectors import FILE, meaning, render
 
 from p2pblog.config import MESSAGE_BYTES_MAX
+from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.media import PIECES_MAX
 from p2pblog.errors import RemoteProtocolError
-from p2pblog.gossip import messages, sharing
+from p2pblog.gossip import clocks, messages, sharing
 from p2pblog.gossip.messages import Decoder, Encoder, Message
+from p2pblog.gossip.names import Names
 from p2pblog.gossip.offer_messages import OFFERS_PER_MESSAGE
 
 CASES: list[dict[str, Any]] = json.loads(FILE.read_text())
 
 
+def said_in(case: dict[str, Any]) -> list[str]:
+    """The messages, in hex, of a link that begins afresh or goes on from a memory."""
+    told = case["input"]
+    return list(told["messages"] if isinstance(told, dict) else told)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_case(case: dict[str, Any]) -> None:
-    *before, last = [bytes.fromhex(item) for item in case["input"]]
+    *before, last = [bytes.fromhex(item) for item in said_in(case)]
     decoder, encoder = Decoder(), Encoder()
+    if isinstance(case["input"], dict):
+        known = {
+            what: [bytes.fromhex(each) for each in case["input"]["remembered"][what]] for what in ("feeds", "logs")
+        }
+        names = Names(tuple(map(IdentityHash, known["feeds"])), tuple(map(DeviceKey, known["logs"])))
+        decoder.resume(names)
+        encoder.resume(names)
     for data in before:
         assert encoder.encode(decoder.decode(data)) == data
     if case["accept"]:
@@ -55,14 +70,14 @@ PAGE = FILE.parents[2] / "docs" / "protocol" / "gossip.md"
 def test_the_examples_on_the_page_are_in_the_vectors() -> None:
     """A line of hex and the deeper ones after it are one byte string."""
     blocks = re.findall(r"^    ([0-9a-f]{4,}(?:\n      [0-9a-f]+)*)$", PAGE.read_text(), re.MULTILINE)
-    known = {item for case in CASES for item in case["input"] if case["accept"]}
+    known = {item for case in CASES for item in said_in(case) if case["accept"]}
     assert len(blocks) >= 15
     assert {re.sub(r"\s", "", block) for block in blocks} <= known
 
 
 def test_the_page_names_every_kind_by_its_number() -> None:
     rows = re.findall(r"^\| (\d+) \| (\w+) \|", PAGE.read_text(), re.MULTILINE)
-    said = {case["expect"]["kind"]: bytes.fromhex(case["input"][-1])[1] for case in CASES if case["accept"]}
+    said = {case["expect"]["kind"]: bytes.fromhex(said_in(case)[-1])[1] for case in CASES if case["accept"]}
     assert {name: int(number) for number, name in rows} == said
 
 
@@ -83,5 +98,5 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
         "TableOf": PIECES_MAX,
         "Offer": OFFERS_PER_MESSAGE,
     }
-    for value in (messages.NAMES_MAX, sharing.CLOCK_NUMBERS_MAX, sharing.CLOCK_NUMBERS_PER_MESSAGE, MESSAGE_BYTES_MAX):
+    for value in (messages.NAMES_MAX, sharing.CLOCK_NUMBERS_MAX, clocks.CLOCK_NUMBERS_PER_MESSAGE, MESSAGE_BYTES_MAX):
         assert f"{value:,}" in text

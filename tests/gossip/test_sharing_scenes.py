@@ -11,6 +11,7 @@ from gossip_scenes import Scene, Table, node_key
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.gossip import relay
+from p2pblog.gossip.clocks import CLOCK_NUMBERS_PER_MESSAGE, clock_messages, count_numbers
 from p2pblog.gossip.memory import Memory, token
 from p2pblog.gossip.messages import (
     Clock,
@@ -29,10 +30,7 @@ from p2pblog.gossip.messages import (
     Tokens,
 )
 from p2pblog.gossip.sharing import (
-    CLOCK_NUMBERS_PER_MESSAGE,
     COMPARE_PING,
-    _clock_messages,
-    count_numbers,
 )
 
 PINGS = {Ping, Pong, Peers}
@@ -367,7 +365,7 @@ def test_clocks_of_a_node_full_of_holes_go_in_several_messages(scene: Scene) -> 
         )
         for n in range(5)
     ]
-    messages = _clock_messages(clocks)
+    messages = clock_messages(clocks)
     assert [clock for message in messages for clock in message] == clocks
     assert all(sum(map(count_numbers, message)) <= CLOCK_NUMBERS_PER_MESSAGE for message in messages)
 

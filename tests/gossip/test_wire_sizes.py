@@ -19,22 +19,22 @@ for number in range(1, 1_001):
     ALICE.log.note(TEXT, time_ms=NOON + 5 * HOUR_MS * number)
 
 
-def test_a_notice_in_a_run_takes_its_payload_and_seven_bytes_more() -> None:
-    """2 for the payload's length, 5 for the time; and for each 64th a signature: 166 in all."""
+def test_a_notice_in_a_run_takes_its_text_and_seven_bytes_more() -> None:
+    """2 for the text's length, 5 for the time; and for each 64th a signature: 148 in all. Its payload takes 158."""
     run = ALICE.log.run(2, 1_001)
-    message = Encoder().encode(Run(encode_run(run)))
+    message = Encoder().encode(Run(encode_run(run, texts=True)))
     signatures = sum(entry.signature is not None for entry in run)
     assert (PAYLOAD_BYTES, STEP_BYTES, signatures) == (158, 5, 16)
-    frame = len(message) - 1_000 * (2 + PAYLOAD_BYTES + STEP_BYTES) - 64 * signatures
+    frame = len(message) - 1_000 * (2 + len(TEXT) + STEP_BYTES) - 64 * signatures
     assert 0 < frame < 100
-    assert len(message) / 1_000 < 166.2
+    assert len(message) / 1_000 < 148.2
 
 
-def test_a_live_notice_takes_its_payload_a_signature_and_sixteen_bytes_more() -> None:
-    """Of a log that this link has named before; 18 more for the frame on the link, so 256."""
+def test_a_live_notice_takes_its_text_a_signature_and_sixteen_bytes_more() -> None:
+    """Of a log that this link has named before; 18 more for the frame on the link, so 238."""
     encoder = Encoder()
-    first, second = (encoder.encode(Live(encode_run([entry], prev_known=True))) for entry in ALICE.log.entries[10:12])
-    assert len(second) == PAYLOAD_BYTES + 64 + 16
+    first, second = (encoder.encode(Live(encode_run([entry], True, texts=True))) for entry in ALICE.log.entries[10:12])
+    assert len(second) == len(TEXT) + 64 + 16
     assert len(first) == len(second) + 37, "the first one names the log"
 
 

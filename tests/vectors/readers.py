@@ -173,9 +173,10 @@ def _ref_fields(ref: Ref | None) -> Any:
 
 def read_run_case(given: Any) -> Any:
     before = None if given["before"] is None else EntryId(from_hex(given["before"]))
-    entries = check_run(codec.unpack(from_hex(given["run"]), bytes_max=2**21 + 2**18), before)
+    texts = given.get("texts", False)
+    entries = check_run(codec.unpack(from_hex(given["run"]), bytes_max=2**21 + 2**18), before, texts)
     carried = codec.unpack(from_hex(given["run"]), bytes_max=2**21 + 2**18)
-    assert encode_run(entries, prev_known=carried[2] is None) == carried
+    assert encode_run(entries, carried[2] is None, texts) == carried
     return [
         {"seq": e.seq, "id": e.id, "prev": e.prev, "time_ms": e.time_ms, "payload": e.payload, "signature": e.signature}
         for e in entries

@@ -50,8 +50,9 @@ def _log(
     return written
 
 
-def _run(run: Any, before: EntryId | None = None) -> Any:
-    return {"run": run if isinstance(run, bytes) else raw(run), "before": before}
+def _run(run: Any, before: EntryId | None = None, texts: bool = False) -> Any:
+    """`texts`: as between nodes that let notes travel as their texts."""
+    return {"run": run if isinstance(run, bytes) else raw(run), "before": before, **({"texts": True} if texts else {})}
 
 
 def runs() -> list[Case]:
@@ -74,7 +75,7 @@ def runs() -> list[Case]:
         "an empty payload": _run(encode_run([log[0], write(PHONE, log[0], NOON, b"")])),
     }
     cases = [accept(name, given, read_run_case(given)) for name, given in told.items()]
-    return cases + _misshapen_runs(log) + _forged_runs(log)
+    return cases + _misshapen_runs(log) + _forged_runs(log) + _runs_of_texts(log)
 
 
 def _with(run: list[Any], **fields: Any) -> list[Any]:
@@ -173,6 +174,72 @@ def _forged_runs(log: list[Entry]) -> list[Case]:
         "a signature where none is due": _run(_with(run, signatures=(log[1].signature or b"") + run[5])),
     }
     return [reject("bad-signature", name, given) for name, given in forged.items()]
+
+
+def _texts_log() -> list[Entry]:
+    """A log whose notes have texts of each length that matters, and payloads that are no plain notes."""
+    at_its_end = "\U0001f30d" * 3_750
+    longer = raw({"text": at_its_end + "x", "type": "note"})
+    written = _log(PHONE, 1)
+    for data in (
+        *(encode(Note(text)) for text in ("n2", "", "x" * 31, "x" * 32, "é" * 128, "x" * 5_000, at_its_end, "\0\n!")),
+        encode(Note("n10", warning="the end")),
+        encode(Note("n11", language="en")),
+        raw({"text": "n12", "type": "note", "zoom": 5}),
+        raw({"text": "x" * 5_001, "type": "note"}),
+        longer,
+        raw({"text": b"n15", "type": "note"}),
+        b"\x82\xa4type\xa4note\xa4text\xa3n16",
+        b"\x82\xa4text\xd9\x03n17\xa4type\xa4note",
+        b"\x82\xa4text\xa2\xff\xfe\xa4type\xa4note",
+        b"",
+    ):
+        written.append(write(PHONE, written[-1], written[-1].time_ms + 60_000, data))
+    return written
+
+
+def _runs_of_texts(log: list[Entry]) -> list[Case]:
+    texts, gap = _texts_log(), [entry.without_payload() if entry.seq == 2 else entry for entry in log]
+    told: dict[str, Any] = {
+        "notes as their texts": _run(encode_run(log[:3], texts=True), texts=True),
+        "notes as their texts, and one that did not come along": _run(encode_run(gap[:3], texts=True), texts=True),
+        "notes as their texts over a checkpoint": _run(encode_run(log[61:66], texts=True), texts=True),
+        "texts of every length": _run(encode_run(texts[:9], texts=True), texts=True),
+        "what is more or less than a plain note goes whole": _run(encode_run(texts[9:], texts=True), texts=True),
+    }
+    accepted = [accept(name, given, read_run_case(given)) for name, given in told.items()]
+    run, whole = encode_run(log[:3], texts=True), encode_run(log[:3])
+    start = run[4][0]
+    wrong: dict[str, dict[str, Any]] = {
+        "not-canonical": {
+            "a note that goes whole where texts travel": _run(whole, texts=True),
+            "one note of two that goes whole where texts travel": _run(_with(run, payloads=[start, "n2", whole[4][2]])),
+            "a text in a long form": _run(swap(raw(run), b"\xa2n2", b"\xd9\x02n2")),
+            "an empty note that goes whole where texts travel": _run(
+                _with(run, payloads=[start, encode(Note("")), "n3"])
+            ),
+        },
+        "malformed": {
+            "a text that is no UTF-8": _run(swap(raw(run), b"\xa2n2", b"\xa2\xff\xfe")),
+            "a text with half a pair of surrogates": _run(swap(raw(run), b"\xa2n2", b"\xa3\xed\xa0\x80")),
+            "a text within an array": _run(_with(run, payloads=[start, ["n2"], "n3"])),
+            "nil for a text": _run(_with(run, payloads=[start, None, "n3"])),
+            "true for a text": _run(_with(run, payloads=[start, True, "n3"])),
+            "a map for a text": _run(_with(run, payloads=[start, {"text": "n2", "type": "note"}, "n3"])),
+        },
+        "too-large": {
+            "a text of 5,001 characters": _run(_with(run, payloads=[start, "x" * 5_001, "n3"])),
+            "a text of 15,001 bytes": _run(_with(run, payloads=[start, "\U0001f30d" * 3_750 + "x", "n3"])),
+        },
+        "bad-signature": {
+            "the text of a note that says more": _run(_with(encode_run([log[0], texts[1]]), payloads=[start, "n10"])),
+            "another text": _run(_with(run, payloads=[start, "n2", "N3"])),
+        },
+    }  # fmt: skip
+    refused = [
+        reject(error, name, {**given, "texts": True}) for error, named in wrong.items() for name, given in named.items()
+    ]
+    return accepted + refused + [reject("malformed", "notes as texts where they go whole", _run(run))]
 
 
 # --- fork proofs ------------------------------------------------------------------------------------------------------

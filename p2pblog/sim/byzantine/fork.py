@@ -53,7 +53,8 @@ class TwoHistories(Behaviour):
         entries = [self._entry(node, seq) for seq in numbers]
         if any(entry is None for entry in entries):
             return value
-        return encode_run([entry for entry in entries if entry is not None], prev_known=value[2] is None)
+        retold = [entry for entry in entries if entry is not None]
+        return encode_run(retold, prev_known=value[2] is None, texts=True)
 
     def _retold_clock(self, node: LyingNode, clock: IdentityClock) -> IdentityClock:
         logs = []

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from p2pblog.core.entry import payload_hash
+from p2pblog.core.payload import plain_notes
 from p2pblog.gossip.messages import Lack, Live, Message, Payloads, Pong, Run
 from p2pblog.sim.byzantine.behaviour import Behaviour
 
@@ -34,7 +35,8 @@ class NoPayloads(Behaviour):
         if message.value[0] == node.person.log and lane.other.key[0] & 1:
             return (message,)
         device, first, prev, times, payloads, signatures = message.value
-        bare = [[len(p), payload_hash(p)] if isinstance(p, bytes) else p for p in payloads]
+        whole = [plain_notes([p])[0] if isinstance(p, str) else p for p in payloads]
+        bare = [[len(p), payload_hash(p)] if isinstance(p, bytes) else p for p in whole]
         return (type(message)([device, first, prev, times, bare, signatures]),)
 
 
