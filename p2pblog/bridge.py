@@ -14,13 +14,13 @@ cancellation comes back as a whole:
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any, Generic, NoReturn, TypeVar, TypeVarTuple, cast
 
 import trio
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -29,40 +29,35 @@ Args = TypeVarTuple("Args")
 @asynccontextmanager
 async def open_bridge() -> AsyncIterator[Bridge]:
     """A bridge for the length of the block. Leaving it cancels whatever still runs on the asyncio side and waits."""
-    manager = start_blocking_portal(backend="asyncio", name="p2pblog asyncio")
-    portal = await trio.to_thread.run_sync(manager.__enter__)
-    bridge: Bridge | None = None
+    runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+    bridge = Bridge(runner.get_loop(), trio.lowlevel.current_trio_token())
+    stopped = asyncio.Event()
+    thread = threading.Thread(target=_run_until, args=(runner, stopped), name="p2pblog asyncio", daemon=True)
+    thread.start()
     try:
-        bridge = await Bridge.across(portal)
         yield bridge
     finally:
+        bridge.close()
+        bridge.to_asyncio(stopped.set)
         with trio.CancelScope(shield=True):
-            if bridge is not None:
-                bridge.close()
-            await trio.to_thread.run_sync(_stop, portal)
-            await trio.to_thread.run_sync(manager.__exit__, None, None, None)
+            await trio.to_thread.run_sync(thread.join)
 
 
-def _stop(portal: BlockingPortal) -> None:
-    with suppress(RuntimeError):  # the loop ended by itself
-        portal.call(portal.stop, True)
+def _run_until(runner: asyncio.Runner, stopped: asyncio.Event) -> None:
+    with runner:  # its end cancels all tasks, and waits for them
+        runner.run(stopped.wait())
 
 
 class Bridge:
     """Both directions between the trio task that made it and one asyncio loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, token: trio.lowlevel.TrioToken) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, token: trio.lowlevel.TrioToken) -> None:
         self._loop = loop
-        self._context = context
+        self._context = Context()  # an empty one: calls must not inherit what belongs to a trio task
         self._token = token
         self._is_closed = False
         self.crossings = 0
         """Calls that went across so far: what one use case costs can be counted."""
-
-    @classmethod
-    async def across(cls, portal: BlockingPortal) -> Bridge:
-        loop, context = await trio.to_thread.run_sync(portal.call, _surroundings)
-        return cls(loop, context, trio.lowlevel.current_trio_token())
 
     def close(self) -> None:
         """Take no more calls. Those under way end with the loop."""
@@ -117,11 +112,6 @@ class Bridge:
         return call.result()
 
 
-async def _surroundings() -> tuple[asyncio.AbstractEventLoop, Context]:
-    """The loop, and the context of a task of it: calls must not inherit what belongs to a trio task."""
-    return asyncio.get_running_loop(), copy_context()
-
-
 class _Call(Generic[T]):
     """One call in flight. `aio_` methods run on the asyncio side only, the others once `wake` was called."""
 
@@ -148,7 +138,7 @@ class _Call(Generic[T]):
             self._error = error
 
     def aio_cancel(self) -> None:
-        """Once, natively: an anyio scope would cancel again at every await of the clean-up."""
+        """Once, as asyncio does it: the clean-up may await."""
         if self._task is not None:
             self._task.cancel()
 

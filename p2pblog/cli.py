@@ -10,7 +10,8 @@ from p2pblog import __version__
 from p2pblog.session import Commands, Session, json_option, this
 
 FILES: dict[str, tuple[str, ...]] = {
-    "nodes": ("init", "run", "id", "status", "peers", "peer"),
+    "running": ("run",),
+    "nodes": ("init", "id", "status", "peers", "peer"),
     "writing": (
         "post",
         "edit",

@@ -10,6 +10,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import trio
 from builders import NOON
 from door_kinds import (
     ALICE,
@@ -31,6 +32,7 @@ from p2pblog.cases.writing import Writing
 from p2pblog.commands import files
 from p2pblog.config import Home
 from p2pblog.control import client, server, settings, words
+from p2pblog.control.exchange import BadRequest, Exchange, Gone
 from p2pblog.control.routes import ROUTES, Argument
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import KeyPair
@@ -61,6 +63,33 @@ def _every_route(data: bytes) -> None:
             server._arguments(route, data)
 
 
+class _Sends(trio.abc.HalfCloseableStream):
+    """A client that sends this and closes."""
+
+    def __init__(self, data: bytes) -> None:
+        self._left = [data]
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return self._left.pop() if self._left else b""
+
+    async def send_all(self, data: object) -> None: ...
+
+    async def wait_send_all_might_not_block(self) -> None: ...
+
+    async def send_eof(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+def _whole_request(data: bytes) -> None:
+    """What stands in place of a command line on the control socket."""
+    with suppress(Gone):
+        try:
+            trio.run(server._request, Exchange(_Sends(data), 1.0))
+        except BadRequest as refused:
+            raise refused.error from refused
+
+
 def _cleaned(text: str) -> None:
     text = text.encode("utf-8", "replace").decode()  # text that came by msgpack or JSON and was checked
     for clean in (clean_text, clean_line, clean_name):
@@ -89,11 +118,20 @@ def _of_commands() -> dict[str, Door]:
         for status, body in ((b"200 OK", b'{"id": 1}'), (b"400 Bad", refused), (b"200", b'{"error": 1}'))
     ]
     answers.append(b"HTTP/1.0 200\r\n\r\n[]")
+    questions = [
+        b"POST /post HTTP/1.%d\r\nHost: x\r\n%s\r\n\r\n%s" % question
+        for question in (
+            (0, b"Content-Length: 2", b"{}"),
+            (1, b"Transfer-Encoding: chunked", b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"),
+            (1, b"Content-Length: 2\r\nExpect: 100-continue", b"{}"),
+        )
+    ]
     home = Home(SCRATCH / "home")
     root, after = KeyPair.from_seed(bytes(32)), KeyPair.from_seed(bytes(range(32)))
     ring = keyring.Keyring(root, Identity.begin(root, after.public).inception, NODE, NODE, "alice")
     return {
         "request of a command": Door(_every_route, tuple(bodies), (UsageError,)),
+        "question to the daemon": Door(_whole_request, tuple(questions), (UserError,)),
         "answer to a command": Door(_head_and_body, tuple(answers), (UserError,)),
         "key file": Door(partial(keyring._decode, home), (keyring._encode(ring),), (UserError,)),
         "mark of a home": of_file(

@@ -27,6 +27,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "dht.records", "dht.shelf", "gossip.*", "installation", "keyring", "pen", "pictures", "pruning",
             "rendezvous.*", "store", "store.meaning", "store.spans",
             "store.stretch", "transport", "transport.framing", "transport.handshake", "transport.lobby",
+            "transport.sodium",
         },
     ),
     (
@@ -43,7 +44,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "room",
         },
     ),
-    ("control", {"control.server", "control.client"}),
+    ("control", {"control.server", "control.exchange", "control.client"}),
     ("daemon and simulator", {"daemon", "restoring", "sim.*", "sim"}),
     ("command line", {"cli", "commands", "commands.*", "pages", "pages.*", "session", "__main__"}),
 ]  # fmt: skip
@@ -52,22 +53,22 @@ UNTOUCHED = {"control.client": {"config", "errors"}, "control.api": {"errors"}, 
 """Files that may import these of ours and nothing else, because something small must start at once."""
 
 WORLD = {
-    "aiosqlite", "anyio", "asyncio", "datetime", "http", "hypercorn", "io", "kademlia", "logging", "multiprocessing",
-    "os", "pathlib", "rpcudp", "secrets", "select", "shutil", "signal", "socket", "sqlite3", "ssl", "starlette",
-    "subprocess", "sys", "tempfile", "threading", "time", "trio", "uuid",
+    "aiosqlite", "asyncio", "datetime", "h11", "http", "io", "kademlia", "logging", "multiprocessing",
+    "os", "pathlib", "rpcudp", "secrets", "select", "shutil", "signal", "socket", "sqlite3", "ssl", "subprocess",
+    "sys", "tempfile", "threading", "time", "trio", "uuid",
 }  # fmt: skip
 """Clocks, chance, files, sockets, other processes: what no pure file may know."""
 
 ONLY = {
     "asyncio": {"bridge", "store.sqlite", "dht.adapter", "sim.loop"},
-    "anyio": {"bridge"},
     "aiosqlite": {"store.sqlite"},
+    "h11": {"control.exchange"},
     "kademlia": {"dht.adapter", "dht.protocol", "dht.table", "sim.library"},
     "rpcudp": {"dht.adapter", "dht.protocol", "sim.library"},
-    "nacl": {"core.keys", "core.passphrase", "core.sealed"},
+    "nacl": {"core.keys", "core.passphrase", "core.sealed", "transport.sodium"},
     "PIL": {"pictures"},
 }
-"""What else lives in one place: asyncio behind the bridge, one verifier for all signatures and one place that seals."""
+"""What else lives in one place: asyncio behind the bridge, one verifier for all signatures, places that seal."""
 
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
@@ -159,7 +160,7 @@ def test_the_command_line_starts_without_the_server(module: str) -> None:
         pytest.skip("not built yet")
     code = f"import sys, p2pblog.{module}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"trio", "asyncio", "anyio", "hypercorn", "starlette", "kademlia", "aiosqlite", "noise"}
+    heavy = {"trio", "asyncio", "h11", "kademlia", "aiosqlite", "noise"}
     assert heavy & set(loaded) == set()
 
 

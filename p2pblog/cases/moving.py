@@ -13,7 +13,7 @@ from p2pblog.control.api import (
     WrittenDocument,
 )
 from p2pblog.control.words import check_language, check_text, check_warning
-from p2pblog.core import address, archive, codec
+from p2pblog.core import address, codec
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey
 from p2pblog.core.logs import Batch, LogState
@@ -65,6 +65,8 @@ class Moving(Desk):
 
     async def import_identity(self, identity: str) -> TakenDocument:
         """What an archive says of our devices: what is new in it is stored first, then told to peers."""
+        from p2pblog.core import archive  # no node needs it from day to day
+
         own = self._author.identity_hash
         try:
             brought = Identity.decode(_bytes(identity))
@@ -84,6 +86,8 @@ class Moving(Desk):
     async def import_run(self, run: str) -> TakenDocument:
         """A run of one of our own logs, as if a peer had sent it: what is held stays, a log that is disputed takes
         nothing more. What it holds of the log that we write ourselves makes us go on with another device."""
+        from p2pblog.core import archive
+
         holdings = self._driver.machine.holdings
         own = self._author.identity_hash
         try:

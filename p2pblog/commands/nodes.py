@@ -36,18 +36,6 @@ def init(session: Session, name: str | None) -> None:
     )
 
 
-@command("run", "p2pblog run --listen 0.0.0.0:4711 --bootstrap 192.0.2.1:4711")
-@click.option("--listen", metavar="HOST:PORT", help="Where to listen, TCP and UDP; port 0 takes a free one for good.")
-@click.option("--bootstrap", metavar="HOST:PORT", multiple=True, help="A node to begin with; can be repeated.")
-def run(session: Session, listen: str | None, bootstrap: tuple[str, ...]) -> None:
-    """Run your node in the foreground; Ctrl-C stops it."""
-    for endpoint in (listen or "", *bootstrap):
-        words.check_utf8(endpoint, "HOST:PORT")
-    from p2pblog import daemon
-
-    daemon.run(session.home, listen, list(bootstrap), session.json, session.command)
-
-
 ID_TIMEOUT_S = 5.0
 """`id` asks the daemon, which knows a new name first, and reads the key file if it does not answer at once."""
 

@@ -11,25 +11,14 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import trio
-from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState
-from hypercorn.utils import wrap_app
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from p2pblog import __version__
 from p2pblog.config import (
@@ -46,6 +35,7 @@ from p2pblog.config import (
     Home,
 )
 from p2pblog.control.api import ErrorDocument, NodeApi, NoticeDocument, told
+from p2pblog.control.exchange import LINGER_S, BadRequest, Exchange, Gone
 from p2pblog.control.routes import REQUIRED, ROUTES, Argument
 from p2pblog.control.words import check_utf8
 from p2pblog.errors import TimedOut, UsageError, UserError
@@ -67,17 +57,12 @@ async def serve_control(
     path = home.control
     listener = _listen(home, path)
     mark = _inode(path)
-    connections = _Connections(control_app(api))
+    connections = _Connections(api)
     try:
         async with trio.open_nursery() as nursery:
-            try:
-                await nursery.start(
-                    partial(trio.serve_listeners, connections.serve, [listener], handler_nursery=nursery)
-                )
-                task_status.started(path)
-                await trio.sleep_forever()
-            finally:
-                connections.abort()
+            await nursery.start(partial(trio.serve_listeners, connections.serve, [listener], handler_nursery=nursery))
+            task_status.started(path)
+            await trio.sleep_forever()
     finally:
         listener.socket.close()
         if _inode(path) == mark:  # not the socket of a daemon that came after us
@@ -88,46 +73,88 @@ async def serve_control(
 # --- routes -----------------------------------------------------------------------------------------------------------
 
 
-def control_app(api: NodeApi) -> Starlette:
-    """The routes over one node, as an ASGI application."""
-    watches = _Watches(api)
-    routes = [Route(f"/{name}", _handler(name, api, watches), methods=["POST"]) for name in ROUTES]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _no_such_route})
+@dataclass
+class _Places:
+    """So many at a time."""
 
+    most: int
+    taken: int = 0
 
-def _handler(name: str, api: NodeApi, watches: _Watches) -> Callable[[Request], Awaitable[Response]]:
-    async def handle(request: Request) -> Response:
+    @property
+    def are_full(self) -> bool:
+        return self.taken >= self.most
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        self.taken += 1
         try:
-            arguments = _arguments(name, await _body(request, _bytes_max(name)))
-            if name == "watch":
-                return watches.open(**arguments)
-            return _answer(200, await getattr(api, name)(**arguments))
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it
+            yield
+        finally:
+            self.taken -= 1
+
+
+@dataclass
+class _Connections:
+    """The clients of the moment, each with one request over one node."""
+
+    api: NodeApi
+    places: _Places = field(default_factory=lambda: _Places(CONTROL_CONNECTIONS_MAX))
+    watches: _Places = field(default_factory=lambda: _Places(CONTROL_WATCHES_MAX))
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """One connection, to its end. Never raises: a bug here ends this connection only."""
+        exchange = Exchange(stream, CONTROL_WRITE_TIMEOUT_S)
+        try:
+            if self.places.are_full:
+                await _turn_away(exchange)
+            else:
+                with self.places.one():
+                    await self._answer(exchange)
+        except Gone:
+            pass
+        except Exception:
+            logger.exception("internal error on a control connection")
+
+    async def _answer(self, exchange: Exchange) -> None:
+        route = "a request"
+        try:
+            with _limit("the request did not arrive in time"):
+                route, body = await _request(exchange)
+            arguments = _arguments(route, body)
+            if route == "watch":
+                await self._watch(exchange, arguments)
+                return
+            status, document = 200, await getattr(self.api, route)(**arguments)
+        except Gone:
+            raise
         except Exception as error:
-            return _refusal(error, name)
+            status, document = _refusal(error, route)
+        await _say(exchange, status, document)
 
-    return handle
-
-
-async def _no_such_route(request: Request, error: Exception) -> Response:
-    refusal = UserError(f"this daemon (p2pblog {__version__}) does not know that command: stop it and start it anew")
-    return _answer(error.status_code if isinstance(error, HTTPException) else 404, error_document(refusal))
-
-
-def _bytes_max(route: str) -> int:
-    return CONTROL_RUN_BYTES_MAX if Argument.RUN in ROUTES[route].values() else CONTROL_BODY_BYTES_MAX
+    async def _watch(self, exchange: Exchange, asked: dict[str, Any]) -> None:
+        if self.watches.are_full:
+            raise UserError(f"{CONTROL_WATCHES_MAX} live timelines are open already: end one first")
+        with self.watches.one():
+            await _stream(exchange, self.api.watch(**asked))
 
 
-async def _body(request: Request, bytes_max: int) -> bytes:
-    data = bytearray()
-    with _limit("the request did not arrive in time"):
-        async with aclosing(request.stream()) as chunks:
-            async for chunk in chunks:
-                data += chunk
-                if len(data) > bytes_max:
-                    raise UsageError(f"a request of over {bytes_max:,} bytes")
-    return bytes(data)
+async def _request(exchange: Exchange) -> tuple[str, bytes]:
+    """(the route, the body). Raises BadRequest, UsageError or Gone."""
+    method, path = await exchange.request()
+    route = path.removeprefix("/")
+    if route not in ROUTES or not path.startswith("/"):
+        raise BadRequest(404, _unknown())
+    if method != "POST":
+        raise BadRequest(405, _unknown())
+    bytes_max = CONTROL_RUN_BYTES_MAX if Argument.RUN in ROUTES[route].values() else CONTROL_BODY_BYTES_MAX
+    body = await exchange.body(bytes_max)
+    if body is None:
+        raise UsageError(f"a request of over {bytes_max:,} bytes")
+    return route, body
+
+
+def _unknown() -> UserError:
+    return UserError(f"this daemon (p2pblog {__version__}) does not know that command: stop it and start it anew")
 
 
 @contextmanager
@@ -202,21 +229,28 @@ def error_document(error: UserError) -> ErrorDocument:
     return {"error": error.sentence, "hint": error.hint, "exit_code": error.exit_code}
 
 
-def _refusal(error: Exception, route: str) -> Response:
+def _refusal(error: Exception, route: str) -> tuple[int, ErrorDocument]:
+    """(the HTTP status, the document) for what went wrong."""
+    if isinstance(error, BadRequest):
+        return error.status, error_document(error.error)
     refused = told(error)
     if refused is None:
         logger.error("internal error in %s", route, exc_info=error)
-        return _answer(500, error_document(_internal()))
-    return _answer(STATUSES[refused.exit_code], error_document(refused))
+        return 500, error_document(_internal())
+    return STATUSES[refused.exit_code], error_document(refused)
 
 
 def _internal() -> UserError:
     return UserError("internal error: the daemon's log says more")
 
 
-def _answer(status: int, document: Any) -> Response:
-    # One answer a connection: hypercorn would hold a kept one for its idle time even when the client has long gone.
-    return Response(_encode(document), status, {"connection": "close"}, media_type="application/json")
+async def _say(exchange: Exchange, status: int, document: Any) -> None:
+    await exchange.answer(status, _encode(document), "application/json", {"allow": "POST"} if status == 405 else None)
+
+
+async def _turn_away(exchange: Exchange) -> None:
+    with trio.move_on_after(LINGER_S):
+        await _say(exchange, 503, error_document(UserError("the daemon is busy with other commands: try again")))
 
 
 def _encode(document: Any) -> bytes:
@@ -231,70 +265,43 @@ WATCH_LINES_MAX = 64
 """Lines of a live timeline that share a flush: some 30 kB."""
 
 
-class _Watches:
-    """Hands out live timelines, so many at a time."""
-
-    def __init__(self, api: NodeApi) -> None:
-        self._api = api
-        self._open = 0
-
-    def open(self, **asked: str) -> Response:
-        """A response that streams. Raises UserError over the limit."""
-        if self._open >= CONTROL_WATCHES_MAX:
-            raise UserError(f"{CONTROL_WATCHES_MAX} live timelines are open already: end one first")
-        return _Watch(self._api.watch(**asked), self._counted)
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
-
-
-class _Watch(Response):
+async def _stream(exchange: Exchange, notices: AsyncIterator[NoticeDocument]) -> None:
     """Notices as lines of JSON, until the reader goes: at once, and several in one flush where several wait."""
+    outgoing, incoming = trio.open_memory_channel[Any](WATCH_LINES_MAX)
+    try:
+        async with incoming, trio.open_nursery() as nursery:
+            nursery.start_soon(_until_gone, exchange, nursery.cancel_scope)
+            # Headers follow the first step of the iterator, which listens then: see NodeApi.watch.
+            await nursery.start(_pump, notices, outgoing)
+            await exchange.begin(200, "application/x-ndjson")
+            async for document in incoming:
+                await exchange.say(b"".join(_encode(each) + b"\n" for each in (document, *_waiting(incoming))))
+            await exchange.end()
+            nursery.cancel_scope.cancel()
+    except* Gone:
+        pass
 
-    def __init__(
-        self, notices: AsyncIterator[NoticeDocument], counted: Callable[[], AbstractContextManager[None]]
-    ) -> None:
-        super().__init__(media_type="application/x-ndjson")
-        del self.headers["content-length"]
-        self._notices, self._counted = notices, counted
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        outgoing, incoming = trio.open_memory_channel[Any](WATCH_LINES_MAX)
-        with self._counted():
-            async with incoming, trio.open_nursery() as nursery:
-                nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
-                # Headers follow the first step of the iterator, which listens then: see NodeApi.watch.
-                await nursery.start(self._pump, outgoing)
-                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                await send({"type": "http.response.body", "body": b"", "more_body": True})
-                async for document in incoming:
-                    lines = b"".join(_encode(each) + b"\n" for each in (document, *_waiting(incoming)))
-                    await send({"type": "http.response.body", "body": lines, "more_body": True})
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-                nursery.cancel_scope.cancel()
-
-    async def _pump(
-        self, outgoing: trio.MemorySendChannel[Any], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        async with outgoing:
-            try:
-                task_status.started()
-                async for notice in self._notices:
-                    await outgoing.send(notice)
-            except Exception as error:
-                refused = told(error)
-                if refused is None:
-                    logger.error("internal error in watch", exc_info=error)
-                await outgoing.send(error_document(refused or _internal()))
-            finally:
-                if isinstance(self._notices, AsyncGenerator):
-                    with trio.move_on_after(1, shield=True):
-                        await self._notices.aclose()
+async def _pump(
+    notices: AsyncIterator[NoticeDocument],
+    outgoing: trio.MemorySendChannel[Any],
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    async with outgoing:
+        try:
+            task_status.started()
+            async for notice in notices:
+                await outgoing.send(notice)
+        except Exception as error:
+            refused = told(error)
+            if refused is None:
+                logger.error("internal error in watch", exc_info=error)
+            await outgoing.send(error_document(refused or _internal()))
+        finally:
+            if isinstance(notices, AsyncGenerator):
+                with trio.move_on_after(1, shield=True):
+                    await notices.aclose()
 
 
 def _waiting(incoming: trio.MemoryReceiveChannel[Any]) -> Iterator[Any]:
@@ -304,87 +311,9 @@ def _waiting(incoming: trio.MemoryReceiveChannel[Any]) -> Iterator[Any]:
             yield incoming.receive_nowait()
 
 
-async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+async def _until_gone(exchange: Exchange, scope: trio.CancelScope) -> None:
+    await exchange.until_gone()
     scope.cancel()
-
-
-# --- connections ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(eq=False)
-class _Patience:
-    """A client's stream, with an end to waiting for one that does not read: hypercorn shields its writes."""
-
-    stream: trio.SocketStream
-
-    @property
-    def socket(self) -> trio.socket.SocketType:
-        return self.stream.socket
-
-    async def send_all(self, data: bytes) -> None:
-        try:
-            with trio.fail_after(CONTROL_WRITE_TIMEOUT_S):
-                await self.stream.send_all(data)
-        except trio.TooSlowError as error:
-            raise trio.BrokenResourceError("the client stopped reading") from error
-
-    async def receive_some(self, bytes_max: int) -> bytes:
-        return bytes(await self.stream.receive_some(bytes_max))
-
-    async def send_eof(self) -> None:
-        await self.stream.send_eof()
-
-    async def aclose(self) -> None:
-        await self.stream.aclose()
-
-
-@dataclass
-class _Connections:
-    """The clients of the moment, each served by hypercorn's trio worker."""
-
-    app: Starlette
-    open: set[_Patience] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self._config = Config()
-        self._config.accesslog = None
-        self._config.errorlog = logger
-        self._config.include_server_header = False
-        self._app = wrap_app(self.app, CONTROL_BODY_BYTES_MAX, "asgi")  # type: ignore[arg-type]
-        self._context = WorkerContext(None)
-
-    async def serve(self, stream: trio.SocketStream) -> None:
-        """One connection, to its end. Never raises: a bug here ends this connection only."""
-        if len(self.open) >= CONTROL_CONNECTIONS_MAX:
-            await _turn_away(stream)
-            return
-        patient = _Patience(stream)
-        self.open.add(patient)
-        try:
-            await TCPServer(self._app, self._config, self._context, ConnectionState({}), patient)  # type: ignore[arg-type]
-        except Exception:
-            logger.exception("internal error on a control connection")
-        finally:
-            self.open.discard(patient)
-
-    def abort(self) -> None:
-        """Close every connection at once: writes are shielded, so cancelling alone would wait for stalled readers."""
-        for patient in self.open:
-            patient.socket.close()
-
-
-async def _turn_away(stream: trio.SocketStream) -> None:
-    body = _encode(error_document(UserError("the daemon is busy with other commands: try again")))
-    head = f"HTTP/1.1 503 Busy\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    with trio.move_on_after(1), suppress(trio.BrokenResourceError):
-        async with stream:
-            await stream.send_all(head.encode() + body)
-            await stream.send_eof()
-            # Closing on what it still sends would break the connection before it has read why.
-            while await stream.receive_some(CONTROL_BODY_BYTES_MAX):
-                pass
 
 
 # --- the socket -------------------------------------------------------------------------------------------------------

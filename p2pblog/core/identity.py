@@ -101,10 +101,15 @@ class Inception:
     @classmethod
     def decode(cls, data: bytes) -> Inception:
         """Raises Malformed, NotCanonical, TooLarge or BadKey."""
-        root, policy_hash = codec.as_list(codec.unpack(data, bytes_max=80), length=2)
-        inception = cls(codec.as_bytes(root, length=32), codec.as_bytes(policy_hash, length=32))
+        inception = cls.restore(data)
         check_key(inception.root)
         return inception
+
+    @classmethod
+    def restore(cls, data: bytes) -> Inception:
+        """From our own store: the form alone. Raises Malformed, NotCanonical or TooLarge."""
+        root, policy_hash = codec.as_list(codec.unpack(data, bytes_max=80), length=2)
+        return cls(codec.as_bytes(root, length=32), codec.as_bytes(policy_hash, length=32))
 
 
 # --- statements -------------------------------------------------------------------------------------------------------
@@ -273,7 +278,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class Identity:
-    """An inception and the statements that have force, ordered by id. Build one with `begin`, `decode` or `merge`."""
+    """An inception and the statements that have force, ordered by id.
+
+    Build one with `begin`, `decode`, `restore` or `merge`.
+    """
 
     inception: Inception
     statements: tuple[Statement, ...] = ()
@@ -357,17 +365,33 @@ class Identity:
 
         Raises Malformed, NotCanonical, TooLarge, BadKey, BadStatement or BadSignature.
         """
-        inception_bytes, values = codec.as_list(codec.unpack(data, bytes_max=IDENTITY_BYTES_MAX), length=2)
-        inception = Inception.decode(codec.as_bytes(inception_bytes))
+        inception_bytes, statements = _unpacked(data)
+        inception = Inception.decode(inception_bytes)
         if expected is not None and inception.identity != expected:
             raise BadStatement("the inception of another identity")
-        statements = [Statement.from_value(item) for item in codec.as_list(values, length_max=STATEMENTS_MAX)]
         identity = cls(inception).merge(statements)
         if len(identity.statements) != len(statements):
             raise BadStatement("a statement that has no force beside the others")
         if identity.wire != data:
             raise NotCanonical("statements out of order")
         return identity
+
+    @classmethod
+    def restore(cls, data: bytes, expected: IdentityHash) -> Identity:
+        """From our own store, which holds the wire form of what was checked when it came: its form and its inception
+        alone. To check all signatures again took a fifth of a start. Raises Malformed, NotCanonical, TooLarge or
+        BadStatement."""
+        inception_bytes, statements = _unpacked(data)
+        identity = cls(Inception.restore(inception_bytes), tuple(statements))
+        if identity.hash != expected:
+            raise BadStatement("the inception of another identity")
+        return identity
+
+
+def _unpacked(data: bytes) -> tuple[bytes, list[Statement]]:
+    inception, values = codec.as_list(codec.unpack(data, bytes_max=IDENTITY_BYTES_MAX), length=2)
+    statements = [Statement.from_value(item) for item in codec.as_list(values, length_max=STATEMENTS_MAX)]
+    return codec.as_bytes(inception), statements
 
 
 # --- which statements have force --------------------------------------------------------------------------------------

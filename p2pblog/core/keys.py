@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NewType
+from functools import cache, lru_cache
+from typing import Any, NewType
 
 import nacl.bindings as sodium
-from mnemonic import Mnemonic
 from nacl.exceptions import CryptoError
 
 from p2pblog.errors import BadKey, BadSignature, UsageError
@@ -104,18 +103,23 @@ def check_key(public: bytes) -> None:
 
 # --- recovery words (BIP 39 word list and checksum; our own derivation) ----------------------------------------------
 
-_WORDS = Mnemonic("english")
+
+@cache
+def _words() -> Any:
+    from mnemonic import Mnemonic  # with its 2,048 words: no node needs them once it has its keys
+
+    return Mnemonic("english")
 
 
 def words_of(entropy: bytes) -> list[str]:
     """The 24 words that stand for 32 bytes of entropy (BIP 39, "Generating the mnemonic")."""
-    return str(_WORDS.to_mnemonic(entropy)).split()
+    return str(_words().to_mnemonic(entropy)).split()
 
 
 def entropy_of(words: list[str]) -> bytes:
     """The 32 bytes behind 24 words. Raises UsageError for an unknown word, a wrong count or checksum."""
     try:
-        entropy = bytes(_WORDS.to_entropy(words))
+        entropy = bytes(_words().to_entropy(words))
     except (ValueError, LookupError) as error:
         raise UsageError("these are not the 24 words of a p2pblog identity") from error
     if len(entropy) != 32:

@@ -83,14 +83,14 @@ from p2pblog.store.sql_strangers import places_of_strangers
 
 
 def load(db: sqlite3.Connection) -> Loaded:
-    wires = db.execute("SELECT wire FROM identity WHERE wire IS NOT NULL ORDER BY hash").fetchall()
+    wires = db.execute("SELECT wire, hash FROM identity WHERE wire IS NOT NULL ORDER BY hash").fetchall()
     devices = db.execute(
         """SELECT device FROM log WHERE fork IS NOT NULL OR EXISTS (SELECT 1 FROM span WHERE span.log = log.no)
            ORDER BY device"""
     ).fetchall()
     logs = (log_of_device(db, device) for (device,) in devices)
     return Loaded(
-        tuple(Identity.decode(wire) for (wire,) in wires),
+        tuple(Identity.restore(wire, hash_) for wire, hash_ in wires),
         tuple(read_log_state(db, log) for log in logs if log is not None),
         tuple(_follows(db)),
         tuple(KnownPeer(*row) for row in db.execute("SELECT * FROM peer ORDER BY endpoint").fetchall()),

@@ -354,7 +354,7 @@ def _owner_no(db: sqlite3.Connection, identity: IdentityHash) -> int:
 
 def _kept_identity(db: sqlite3.Connection, identity: IdentityHash) -> Identity | None:
     row = db.execute("SELECT wire FROM identity WHERE hash = ?", (identity,)).fetchone()
-    return None if row is None or row[0] is None else Identity.decode(row[0])
+    return None if row is None or row[0] is None else Identity.restore(row[0], identity)
 
 
 def _add_log(db: sqlite3.Connection, device: DeviceKey, identity: IdentityHash, holds_run: bool) -> LogRow:

@@ -17,15 +17,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.exceptions import InvalidTag
-from noise.backends.default import noise_backend
-from noise.exceptions import NoiseMaxNonceError, NoiseValueError
+from noise.exceptions import NoiseInvalidMessage, NoiseMaxNonceError, NoiseValueError
 from noise.noise_protocol import NoiseProtocol
 
 from p2pblog.config import NETWORK_ID, REKEY_EVERY
 from p2pblog.core.codec import as_bytes, as_list, pack, unpack
 from p2pblog.core.keys import NODE_DOMAIN, KeyPair, NodeKey, verify
 from p2pblog.errors import BadHandshake, Disconnected, LocalProtocolError, Malformed, RemoteProtocolError
+from p2pblog.transport.sodium import KeyPair25519, SodiumBackend
 
 NOISE_NAME = b"Noise_XX_25519_ChaChaPoly_BLAKE2s"
 TAG_BYTES = 16
@@ -50,7 +49,7 @@ class Credentials:
 
 def make_credentials(node: KeyPair, static_secret: bytes) -> Credentials:
     """Credentials of `node` for a Noise static key of 32 random bytes, made once for each run."""
-    signature = node.sign(NODE_DOMAIN, PROOF_PURPOSE + _x25519(static_secret).public_bytes)
+    signature = node.sign(NODE_DOMAIN, PROOF_PURPOSE + KeyPair25519.from_private_bytes(static_secret).public)
     return Credentials(static_secret, pack([node.public, signature]))
 
 
@@ -88,7 +87,7 @@ class Cipher:
         """The plaintext. Raises Malformed for anything but the next message that the peer sealed."""
         try:
             plaintext: bytes = self._state.decrypt_with_ad(b"", sealed)
-        except (InvalidTag, NoiseMaxNonceError) as error:
+        except (NoiseInvalidMessage, NoiseMaxNonceError) as error:
             raise Malformed("a frame that the peer did not seal") from error
         self._count()
         return plaintext
@@ -180,10 +179,6 @@ def _with_length(message: bytes) -> bytes:
     return len(message).to_bytes(2, "big") + message
 
 
-def _x25519(secret: bytes) -> Any:
-    return noise_backend.keypairs["25519"].from_private_bytes(secret)
-
-
 class NoiseXX:
     """The `noiseprotocol` library behind the five things that we ask of it; every fault becomes BadHandshake.
 
@@ -192,11 +187,11 @@ class NoiseXX:
     """
 
     def __init__(self, static_secret: bytes, ephemeral_secret: bytes, initiator: bool, prologue: bytes) -> None:
-        self._protocol: Any = NoiseProtocol(NOISE_NAME, noise_backend)
+        self._protocol: Any = NoiseProtocol(NOISE_NAME, SodiumBackend())
         self._protocol.initiator = initiator
         self._protocol.prologue = prologue
-        self._protocol.keypairs["s"] = _x25519(static_secret)
-        self._protocol.keypairs["e"] = _x25519(ephemeral_secret)
+        self._protocol.keypairs["s"] = KeyPair25519.from_private_bytes(static_secret)
+        self._protocol.keypairs["e"] = KeyPair25519.from_private_bytes(ephemeral_secret)
         self._protocol.initialise_handshake_state()
         self._state: Any = self._protocol.handshake_state
 
@@ -204,7 +199,7 @@ class NoiseXX:
         buffer = bytearray()
         try:
             self._state.write_message(payload, buffer)
-        except ValueError as error:  # cryptography: an exchange whose result is all zero
+        except NoiseValueError as error:
             raise BadHandshake("a Noise key of low order") from error
         return bytes(buffer)
 
@@ -212,9 +207,9 @@ class NoiseXX:
         buffer = bytearray()
         try:
             self._state.read_message(message, buffer)
-        except InvalidTag as error:
+        except NoiseInvalidMessage as error:
             raise BadHandshake("another network or version, or bytes that were changed on the way") from error
-        except (ValueError, NoiseValueError) as error:
+        except NoiseValueError as error:
             raise BadHandshake("a Noise key of low order") from error
         return bytes(buffer)
 

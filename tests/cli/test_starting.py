@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,12 @@ def modules(*words: str) -> set[str]:
         [sys.executable, "-X", "importtime", *words], capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == 0, done.stderr
-    return set(re.findall(r"^import time:.*\|\s+(\S+)$", done.stderr, re.MULTILINE))
+    return imported_in(done.stderr)
+
+
+def imported_in(told: str) -> set[str]:
+    """Every module that `-X importtime` tells of."""
+    return set(re.findall(r"^import time:.*\|\s+(\S+)$", told, re.MULTILINE))
 
 
 @pytest.mark.parametrize(
@@ -48,6 +54,30 @@ def test_a_command_imports_little_more_than_click(
         "p2pblog.pages.files", "p2pblog.pages.notices", "p2pblog.pages.values", "p2pblog.session", "p2pblog.terminal",
     }  # fmt: skip
     assert len(more) <= more_max, sorted(more)
+
+
+UNNEEDED = {"anyio", "cryptography", "csv", "email", "h2", "html", "http", "hypercorn", "mnemonic", "multiprocessing",
+            "PIL", "segno", "starlette", "urllib.request", "wsproto", "zipfile", "p2pblog.core.archive",
+            "p2pblog.core.mastodon", "p2pblog.pages", "p2pblog.pictures", "p2pblog.sim"}  # fmt: skip
+"""What a node had in memory once, or would be easy to import again, and needs for a few commands at most."""
+
+
+def test_a_node_has_nothing_in_memory_that_it_does_not_need(tmp_path: Path) -> None:
+    words = ["-m", "p2pblog", "--home", str(tmp_path / "home")]
+    subprocess.run([sys.executable, *words, "init"], capture_output=True, timeout=30, check=True)
+    command = [sys.executable, "-X", "importtime", *words, "run", "--listen", "127.0.0.1:0", "--json"]
+
+    with (tmp_path / "log").open("w") as log:
+        node = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert node.stdout is not None
+        started = node.stdout.readline()
+        node.send_signal(signal.SIGINT)
+        node.communicate(timeout=30)
+
+    assert '"listen"' in started and node.returncode == 0, (tmp_path / "log").read_text()[-2_000:]
+    imported = imported_in((tmp_path / "log").read_text())
+    assert {"trio", "p2pblog.daemon"} <= imported
+    assert imported & UNNEEDED == set()
 
 
 def test_a_post_is_one_question_and_a_timeline_two(alice: Alice, node: FakeNode) -> None:

@@ -10,7 +10,6 @@ import socket
 import stat
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pytest
 import trio
 from busy_node import busy_node
 from fake_node import ALICE, BOB, MORE_CALLS, FakeNode, failing
+from questions import ask, ask_raw, posted, until
 from trio.testing import trio_test
 
 from p2pblog import config
@@ -33,27 +33,6 @@ from p2pblog.control import api, client, routes, server
 from p2pblog.errors import USER_ERRORS, NotRunning, StoreFull, TimedOut, UsageError, UserError
 
 Served = Callable[..., Any]
-
-
-async def ask(home: Home, route: str, **arguments: Any) -> Any:
-    return await trio.to_thread.run_sync(partial(client.call, home, route, **arguments))
-
-
-async def ask_raw(path: Path, request: bytes) -> bytes:
-    """Whatever the daemon answers to these bytes, up to the end of the connection."""
-    answer = bytearray()
-    async with await trio.open_unix_socket(path) as stream:
-        with suppress(trio.BrokenResourceError):  # it need not read to the end what it refuses
-            await stream.send_all(request)
-            async for part in stream:
-                answer += part
-    return bytes(answer)
-
-
-def posted(route: str, body: bytes) -> bytes:
-    return (
-        f"POST /{route} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-    )
 
 
 # --- the contract -----------------------------------------------------------------------------------------------------
@@ -290,13 +269,14 @@ async def test_what_is_no_command_gets_an_answer_too(
         assert (await ask(home, "id"))["address"] == ALICE
 
 
+@pytest.mark.parametrize("half", [b"", b"POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"])
 @trio_test
 async def test_half_a_request_holds_its_place_for_a_while_only(
-    home: Home, served: Served, monkeypatch: pytest.MonkeyPatch
+    home: Home, served: Served, monkeypatch: pytest.MonkeyPatch, half: bytes
 ) -> None:
     monkeypatch.setattr(server, "CONTROL_BODY_TIMEOUT_S", 0.05)
     async with served(home, FakeNode()) as path:
-        raw = await ask_raw(path, b"POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
+        raw = await ask_raw(path, half)
     assert raw.startswith(b"HTTP/1.1 504")
 
 
@@ -314,13 +294,6 @@ async def test_one_command_too_many_is_told_to_come_back(home: Home, served: Ser
         node.gate.set()
 
     assert len(node.calls) == CONTROL_CONNECTIONS_MAX
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the other tasks go on until something holds."""
-    with trio.fail_after(10):
-        while not condition():
-            await trio.lowlevel.checkpoint()
 
 
 # --- live timelines ---------------------------------------------------------------------------------------------------

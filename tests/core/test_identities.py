@@ -34,8 +34,16 @@ from p2pblog.core.identity import (
     state_retire,
     state_rotate,
 )
-from p2pblog.core.keys import STATEMENT_DOMAIN, DeviceKey, EntryId, KeyPair, root_key
-from p2pblog.errors import BadSignature, BadStatement, LocalProtocolError, NotCanonical, RemoteProtocolError, TooLarge
+from p2pblog.core.keys import STATEMENT_DOMAIN, DeviceKey, EntryId, IdentityHash, KeyPair, root_key
+from p2pblog.errors import (
+    BadSignature,
+    BadStatement,
+    LocalProtocolError,
+    Malformed,
+    NotCanonical,
+    RemoteProtocolError,
+    TooLarge,
+)
 
 # --- a small world with every kind of disagreement --------------------------------------------------------------------
 
@@ -153,6 +161,14 @@ def test_statements_of_one_epoch_may_come_in_any_order(state: Identity, rng: obj
 def test_an_identity_travels(state: Identity) -> None:
     assert Identity.decode(state.wire) == state
     assert Identity.decode(state.wire, BARE.hash).digest == state.digest
+    assert Identity.restore(state.wire, BARE.hash) == state
+
+
+def test_an_identity_of_our_own_store_is_the_one_that_it_is_kept_as() -> None:
+    with pytest.raises(BadStatement):
+        Identity.restore(BARE.wire, IdentityHash(bytes(32)))
+    with pytest.raises(Malformed):
+        Identity.restore(BARE.wire[:-1], BARE.hash)
 
 
 @given(states(), st.data())

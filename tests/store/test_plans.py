@@ -58,7 +58,7 @@ DOWN = re.compile(r"SEARCH (page|o) USING (COVERING )?INDEX page_by_first \(gene
 
 
 EXCUSED = {
-    "SELECT wire FROM identity WHERE wire IS NOT NULL": "a start reads what the node keeps in memory",
+    "SELECT wire, hash FROM identity WHERE wire IS NOT NULL": "a start reads what the node keeps in memory",
     "SELECT device FROM log WHERE fork IS NOT NULL": "the same",
     sql_index.NEWS_OF.strip().split("?")[0]: "once in a database's life, when it becomes somebody's",
     "SELECT key FROM stray": "the first ones of its index, as many as are too many",
