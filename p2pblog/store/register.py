@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from heapq import merge
 from struct import Struct
+from typing import NamedTuple
 
 from p2pblog.store.rows import insert_rows
 
@@ -38,6 +39,8 @@ SIZES_APART = 8
 """Generations are of one size if none has so many times as many records as another."""
 SLICE_PAGES = 4
 """Pages of each generation that one slice of a merge reads: some 10,000 records in all, 5 ms."""
+SLICE_PAGES_MAX = 12
+"""The same where more is due at once: of each generation a slice leaves a part of a page to be written again."""
 MERGED_PER_RECORD = 6
 """Records merged for each that comes in: more than are due in the long run, so no debt grows."""
 
@@ -56,8 +59,7 @@ def _cutter(width: int, records: int) -> Callable[[bytes], tuple[bytes, ...]]:
     return Struct(f"{width}s" * records).unpack
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(NamedTuple):
     """`records`: how many. `hot`: takes few at a time in place. `target`: the generation it is being merged into."""
 
     no: int
@@ -123,7 +125,7 @@ class Register:
                 at = db.execute(PAGES_DOWN, (each.no, first, 1)).fetchone()  # which may end on such records, too
 
     def generations(self, db: sqlite3.Connection) -> list[Generation]:
-        return [Generation(*row) for row in db.execute(GENERATIONS, (self.no,)).fetchall()]
+        return list(map(Generation._make, db.execute(GENERATIONS, (self.no,)).fetchall()))
 
     # --- changing ---
 
@@ -226,7 +228,8 @@ class Register:
             merging = [each for each in generations if each.target is not None] or self._start_merge(db, generations)
             if not merging:
                 return
-            records -= self._merge_slice(db, merging)
+            due = records // (len(merging) * (PAGE_BYTES_MAX // self.width))
+            records -= self._merge_slice(db, merging, min(max(SLICE_PAGES, due), SLICE_PAGES_MAX))
 
     def _start_merge(self, db: sqlite3.Connection, generations: Sequence[Generation]) -> list[Generation]:
         """The smallest generations, if there are enough of about one size; they are told where they go."""
@@ -240,12 +243,12 @@ class Register:
                 return [Generation(each.no, each.records, False, target) for each in alike]
         return []
 
-    def _merge_slice(self, db: sqlite3.Connection, merging: Sequence[Generation]) -> int:
-        """Move the lowest records of those that are being merged; gives how many."""
+    def _merge_slice(self, db: sqlite3.Connection, merging: Sequence[Generation], slice_pages: int) -> int:
+        """Move the lowest records of those that are being merged, of each about so many pages; gives how many."""
         target = merging[0].target
         assert target is not None
-        read = {each.no: db.execute(PAGES_UP, (each.no, b"", SLICE_PAGES + 1)).fetchall() for each in merging}
-        bounds = [pages[SLICE_PAGES][0] for pages in read.values() if len(pages) > SLICE_PAGES]
+        read = {each.no: db.execute(PAGES_UP, (each.no, b"", slice_pages + 1)).fetchall() for each in merging}
+        bounds = [pages[slice_pages][0] for pages in read.values() if len(pages) > slice_pages]
         bound = min(bounds, default=b"\xff" * (self.width + 1))
         moved: list[bytes] = []
         for generation, pages in read.items():
