@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -11,6 +12,8 @@ _BEFORE = "/&#"
 """Before a `#` these make it part of an address, of a character reference or of a row of signs."""
 _JOINERS = "\u200c\u200d"
 """Zero-width joiners, which stand inside words of Persian and of Indian languages (UAX #31, 2.3)."""
+_LETTERS = re.compile(r"[\w\u200c\u200d]*")
+"""What a pattern knows of a word: its letters and numbers, `_`, and joiners."""
 _WITHOUT_JOINERS = dict.fromkeys(map(ord, _JOINERS))
 
 
@@ -54,8 +57,11 @@ def whole_word(word: str, characters_max: int) -> str | None:
 
 def word_at(text: str, start: int, characters_max: int) -> str:
     """The longest word that begins here; no more of it than so many characters, and one."""
-    end, most = start, start + characters_max + 1
-    while end < len(text) and end < most and (_is_of_word(text[end]) or text[end] in _JOINERS):
+    end, most = start, min(start + characters_max + 1, len(text))
+    while (match := _LETTERS.match(text, end, most)) is not None:
+        end = match.end()
+        if end == most or not _is_of_word(text[end]):  # a mark, or a connector
+            break
         end += 1
     return text[start:end].rstrip(_JOINERS)
 
@@ -70,7 +76,10 @@ def normal_word(word: str, characters_max: int) -> str | None:
     empty, longer than that before or then, or has neither a letter nor a mark nor a number but decimal digits."""
     if not word or len(word) > characters_max:
         return None
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", word).casefold())
-    normal = unicodedata.normalize("NFKC", folded.casefold()).translate(_WITHOUT_JOINERS)
+    if word.isascii():
+        normal = word.lower()
+    else:
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", word).casefold())
+        normal = unicodedata.normalize("NFKC", folded.casefold()).translate(_WITHOUT_JOINERS)
     is_word = any(unicodedata.category(each) not in ("Nd", "Pc") for each in normal)
     return normal if is_word and len(normal) <= characters_max else None

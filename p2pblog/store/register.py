@@ -49,6 +49,11 @@ PAGES_AT_ONCE = 8
 
 PAGE_AT = "SELECT first, records FROM page WHERE generation = ? AND first <= ? ORDER BY first DESC LIMIT 1"
 PAGES_DOWN = "SELECT first, records FROM page WHERE generation = ? AND first < ? ORDER BY first DESC LIMIT ?"
+PAGES_AT = """SELECT g.no, p.first, p.records
+              FROM (SELECT no FROM generation WHERE register = ? ORDER BY records DESC, no) g CROSS JOIN page p
+              WHERE p.no = (SELECT o.no FROM page o WHERE o.generation = g.no AND o.first <= ?
+                            ORDER BY o.first DESC LIMIT 1)"""
+"""Of each generation, the largest first, the page where something stands or would stand."""
 PAGES_UP = "SELECT first, records FROM page WHERE generation = ? AND first >= ? ORDER BY first LIMIT ?"
 GENERATIONS = "SELECT no, records, hot, target FROM generation WHERE register = ? ORDER BY no"
 
@@ -82,18 +87,21 @@ class Register:
 
     def below(self, db: sqlite3.Connection, bound: bytes) -> Iterator[bytes]:
         """The records below `bound`, from the highest down; as far as they are asked for."""
-        return merge(*(self._down(db, each.no, bound) for each in self.generations(db)), reverse=True)
+        starts = db.execute(PAGES_AT, (self.no, bound)).fetchall()
+        return merge(*(self._down(db, no, [(first, page)], bound) for no, first, page in starts), reverse=True)
 
-    def _down(self, db: sqlite3.Connection, generation: int, bound: bytes) -> Iterator[bytes]:
-        at_once = 1
-        while pages := db.execute(PAGES_DOWN, (generation, bound, at_once)).fetchall():
-            for first, page in pages:
-                records = self._split(page)
-                if records[-1] >= bound:
-                    del records[bisect_left(records, bound) :]
-                yield from reversed(records)
+    def _down(
+        self, db: sqlite3.Connection, generation: int, pages: list[tuple[bytes, bytes]], bound: bytes
+    ) -> Iterator[bytes]:
+        def record(at: int) -> bytes:
+            return page[at * self.width : (at + 1) * self.width]
+
+        while pages:
+            for first, page in pages:  # of most pages only the last records are asked for
+                end = bisect_left(range(len(page) // self.width), bound, key=record)
+                yield from map(record, reversed(range(end)))
                 bound = first
-            at_once = PAGES_AT_ONCE
+            pages = db.execute(PAGES_DOWN, (generation, bound, PAGES_AT_ONCE)).fetchall()
 
     def above(self, db: sqlite3.Connection, bound: bytes) -> Iterator[bytes]:
         """The records from `bound` up; as far as they are asked for."""
@@ -114,15 +122,16 @@ class Register:
 
         Most of what is looked for is in the largest ones, so whoever stops at what was meant asks two or three.
         """
-        for each in sorted(self.generations(db), key=lambda each: -each.records):
-            at = db.execute(PAGE_AT, (each.no, start.ljust(self.width, b"\xff"))).fetchone()
-            while at is not None:
-                first, page = at
+        for no, first, page in db.execute(PAGES_AT, (self.no, start.ljust(self.width, b"\xff"))):
+            while True:
                 if start in page:
                     yield from (record for record in self._split(page) if record.startswith(start))
                 if not page.startswith(start):
                     break
-                at = db.execute(PAGES_DOWN, (each.no, first, 1)).fetchone()  # which may end on such records, too
+                at = db.execute(PAGES_DOWN, (no, first, 1)).fetchone()  # which may end on such records, too
+                if at is None:
+                    break
+                first, page = at
 
     def generations(self, db: sqlite3.Connection) -> list[Generation]:
         return list(map(Generation._make, db.execute(GENERATIONS, (self.no,)).fetchall()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from p2pblog.core.keys import EntryId
 from p2pblog.store.meaning import Kind
@@ -10,17 +11,20 @@ from p2pblog.store.sql_base import log_of_key
 from p2pblog.store.sql_index import edit_of
 from p2pblog.store.sql_words import end_of_moment, moment, take_out, words_at
 
+CHUNK = 25
+"""Entries between two looks whether somebody waits: some 3 ms."""
 
-def read_some(db: sqlite3.Connection, most: int) -> int:
+
+def read_some(db: sqlite3.Connection, most: int, is_awaited: Callable[[], bool] = bool) -> int:
     """Look at that many entries, those that came last first, and bring their notices in; gives at how many it looked:
-    fewer where no more wait."""
+    fewer where no more wait, or, after CHUNK of them, where `is_awaited` says that somebody does."""
     looked = 0
-    while looked < most:
+    while looked < most and not (looked and is_awaited()):
         waiting = db.execute("SELECT no, low, high FROM unread ORDER BY no DESC LIMIT 1").fetchone()
         if waiting is None:
             break
         no, low, high = waiting
-        start = max(low, high + 1 - (most - looked))
+        start = max(low, high + 1 - min(CHUNK, most - looked))
         for row in db.execute(UNREAD, (start, high)).fetchall():
             _bring_in(db, *row)
         if start == low:

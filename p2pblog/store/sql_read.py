@@ -18,7 +18,6 @@ from p2pblog.config import (
     RUN_ENTRIES_MAX,
     THREAD_NOTICES_MAX,
     TIMELINE_ROWS_MAX,
-    VERSIONS_MAX,
 )
 from p2pblog.core import codec
 from p2pblog.core.entry import Entry, check_signed, decode_body
@@ -27,12 +26,10 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Located
 from p2pblog.core.media import FileHash
 from p2pblog.core.payload import Profile, files_in
-from p2pblog.core.polls import Ballot
 from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound
 from p2pblog.store import (
-    OWN_IDENTITY,
     REFERENCES_MAX,
     Block,
     DmRow,
@@ -45,21 +42,14 @@ from p2pblog.store import (
     TimelineQuery,
 )
 from p2pblog.store.meaning import (
-    IN_TIMELINES,
     Kind,
     News,
-    Node,
-    Shown,
-    Standing,
     Version,
-    Which,
     called,
-    compose,
     group_word,
     named_in,
     news_of,
     profile_of,
-    quoted_id,
     walk_thread,
 )
 from p2pblog.store.spans import cut_run, span_of
@@ -86,8 +76,8 @@ from p2pblog.store.sql_base import (
     read_place,
     read_spans,
 )
-from p2pblog.store.sql_index import edit_of, own_identity, version_of
-from p2pblog.store.sql_strangers import is_stranger, places_of_strangers
+from p2pblog.store.sql_rows import RowReader
+from p2pblog.store.sql_strangers import places_of_strangers
 
 # --- at the start -----------------------------------------------------------------------------------------------------
 
@@ -194,9 +184,7 @@ def timeline(db: sqlite3.Connection, query: TimelineQuery) -> list[Row]:
         owners = (identity_no(db, identity) for identity in dict.fromkeys(query.identities))
         feeds = (feed_of(db, owner, place) for owner in owners if owner is not None)
         places = merge(*feeds, reverse=True)
-    found = list(islice(places, limit))
-    reader = RowReader(db)
-    return [reader.row(reader.shown(key)) for _, key in found]
+    return RowReader(db).rows(key for _, key in islice(places, limit))
 
 
 def _tagged(db: sqlite3.Connection, query: TimelineQuery, before: tuple[int, int]) -> Iterator[tuple[int, int]]:
@@ -227,145 +215,19 @@ def place_of(db: sqlite3.Connection, entry: EntryId) -> tuple[int, int]:
 
 def rows_at(db: sqlite3.Connection, keys: Iterable[int], limit: int) -> list[Row]:
     """The first notices and boosts at these keys that may be shown, at most `limit`."""
-    reader = RowReader(db)
-    found = (reader.shown_if(key) for key in keys)
-    return [reader.row(shown) for shown in islice((shown for shown in found if shown is not None), limit)]
+    return RowReader(db).rows_within(keys, limit)
 
 
 def rows(db: sqlite3.Connection, ids: Sequence[EntryId]) -> list[Row]:
-    reader = RowReader(db)
-    return _rows(reader, ids)
-
-
-def _rows(reader: RowReader, ids: Sequence[EntryId]) -> list[Row]:
-    found = (reader.shown_by_id(entry) for entry in ids)
-    return [reader.row(shown) for shown in found if shown is not None and shown.kind in IN_TIMELINES]
-
-
-SHOWN = """SELECT e.id, i.hash, e.kind, e."of", e.time, e.payload, e.sort, l.owner FROM entry e
-           JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
-           WHERE e.key = ? AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to
-           AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)"""
-_COUNT = "(SELECT count(*) FROM (SELECT 1 FROM reaction WHERE target = ?1 AND kind = {} GROUP BY author))"
-COUNTS = f"SELECT {_COUNT.format(int(Kind.LIKE))}, {_COUNT.format(int(Kind.BOOST))}"
-
-
-class RowReader:
-    """Rows of one answer; an author's name, and where an id stands, is looked up once."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-        self._names: dict[bytes, str | None] = {}
-        self._keys: dict[EntryId, int | None] = {}
-        self._owners: dict[bytes, int] = {}
-        self._strange: dict[int, bool] = {}
-
-    def shown(self, key: int) -> Shown:
-        shown = self.shown_if(key)
-        assert shown is not None, "an index of what is shown holds something hidden"
-        return shown
-
-    def shown_by_id(self, entry: EntryId) -> Shown | None:
-        return self.shown_if(self._key(entry))
-
-    def _key(self, entry: EntryId) -> int | None:
-        if entry not in self._keys:
-            self._keys[entry] = key_of_id(self._db, entry)
-        return self._keys[entry]
-
-    def shown_if(self, key: int | None) -> Shown | None:
-        found = None if key is None else self._db.execute(SHOWN, (key,)).fetchone()
-        if found is None:
-            return None
-        identifier, author, kind, of, time_ms, payload, sort, owner = found
-        self._owners[author] = owner
-        return Shown(identifier, author, Kind(kind), of, time_ms, payload, sort)
-
-    def row(self, shown: Shown) -> Row:
-        words: Shown | None = shown
-        if shown.kind == Kind.BOOST and shown.of is not None:
-            words = self.shown_by_id(shown.of)
-        edit = None if words is None else edit_of(self._db, self._owners[words.author], words.id)
-        likes, boosts = self._db.execute(COUNTS, (shown.counted,)).fetchone()
-        quoted = None if words is None else quoted_id(words.payload)
-        standing = Standing(
-            None if words is None else words.payload,
-            edit,
-            likes,
-            boosts,
-            None if quoted is None else self.shown_by_id(quoted),
-            None if words is None else words.author,
-        )
-        return compose(shown, self._name(shown.author), standing, self._ballots)
-
-    def versions(self, notice: EntryId) -> list[Version]:
-        shown = self.shown_by_id(notice)
-        if shown is None or shown.kind != Kind.NOTE:
-            return []
-        rows = self._db.execute(VERSIONS, (self._owners[shown.author], notice, VERSIONS_MAX)).fetchall()
-        key = self._key(notice)
-        assert key is not None
-        first = Version(notice, key >> 32, key & SEQ_MASK, shown.time_ms, shown.payload)
-        edits = sorted(rows, key=lambda row: (row[-1], row[1]))
-        return [first, *(version_of(row[:-1]) for row in edits)]
-
-    def is_own(self, entry: EntryId) -> bool:
-        """Whether an entry held is the node's own identity's."""
-        key = self._key(entry)
-        return key is not None and log_of_key(self._db, key).identity == own_identity(self._db)
-
-    def _ballots(self, notice: EntryId) -> Iterator[Ballot]:
-        (own,) = self._db.execute(OWN, (OWN_IDENTITY,)).fetchone()
-        for author, key, place, identifier, choice in self._db.execute(VOTES, (notice,)):
-            yield Ballot(author, key >> 32, key & SEQ_MASK, place, identifier, choice, author == own)
-
-    def _name(self, author: bytes) -> str | None:
-        if author not in self._names:
-            self._names[author] = profile(self._db, IdentityHash(author))[0]
-        return self._names[author]
-
-    def node(self, entry: EntryId) -> Node | None:
-        """An entry held, as a conversation sees it."""
-        key = self._key(entry)
-        if key is None:
-            return None
-        kind, of, lacking, sort, owner, waits = self._db.execute(NODE, (key,)).fetchone()
-        if owner not in self._strange:
-            self._strange[owner] = is_stranger(self._db, owner)
-        is_own, is_strange = self.is_own(entry), self._strange[owner]
-        return Node(Kind(kind), of, bool(lacking), (sort, key), is_own, is_strange, bool(waits))
-
-    def replies(self, parent: EntryId, most: int, which: Which) -> list[EntryId]:
-        found = self._db.execute(REPLIES[which], (parent, most)).fetchall()
-        self._keys.update(found)
-        return [identifier for identifier, _ in found]
-
-
-OWN = "SELECT max(i.no) FROM setting s JOIN identity i ON i.hash = s.value WHERE s.name = ?"
-VOTES = """SELECT v.author, v.key, e.sort, e.id, v.choice FROM vote v JOIN entry e ON e.key = v.key
-           WHERE v.target = ?"""
-VERSIONS = """SELECT e.id, e.key, e.time, e.payload, e.sort FROM edit d JOIN entry e ON e.key = d.key
-              WHERE d.author = ? AND d.target = ? ORDER BY d.key DESC LIMIT ?"""
-NODE = """SELECT e.kind, e."of", coalesce(g.wanted, 0), e.sort, l.owner,
-          EXISTS (SELECT 1 FROM news n WHERE n.key = e.key AND n.waits) FROM entry e JOIN log l ON l.no = e.key >> 32
-          LEFT JOIN gap g ON g.key = e.key WHERE e.key = ?"""
-_REPLIES = """SELECT e.id, e.key FROM reply r JOIN entry e ON e.key = r.key
-              WHERE r.parent = ?{} ORDER BY r.sort, r.key LIMIT ?"""
-_WAITS = "EXISTS (SELECT 1 FROM news n WHERE n.key = r.key AND n.waits)"
-REPLIES = {
-    Which.ALL: _REPLIES.format(""),
-    Which.TOLD: _REPLIES.format(f" AND NOT {_WAITS}"),
-    Which.WAITING: _REPLIES.format(f" AND {_WAITS}"),
-}
+    return RowReader(db).rows_of(ids)
 
 
 def window(db: sqlite3.Connection, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Voted]:
     owner = identity_no(db, identity)
     if owner is None:
         return []
-    reader = RowReader(db)
     keys = islice(_keys_between(db, owner, max(0, from_ms), to_ms), max(0, limit))
-    return [Voted(row, _votes(db, row)) for row in (reader.row(reader.shown(key)) for key in keys)]
+    return [Voted(row, _votes(db, row)) for row in RowReader(db).rows(keys)]
 
 
 def _keys_between(db: sqlite3.Connection, owner: int, from_ms: int, to_ms: int) -> Iterator[int]:
@@ -404,7 +266,7 @@ def mutes(db: sqlite3.Connection) -> list[Mute]:
 def thread(db: sqlite3.Connection, notice: EntryId) -> Thread:
     reader = RowReader(db)
     walk = walk_thread(notice, reader.node, reader.replies, THREAD_NOTICES_MAX)
-    notices = [row for row in _rows(reader, walk.held) if row.type == "note"]
+    notices = [row for row in reader.rows_of(walk.held) if row.type == "note"]
     return Thread(walk.root, tuple(notices), *named_in(walk, notices, reader.node), walk.waiting)
 
 
@@ -420,8 +282,8 @@ def news(db: sqlite3.Connection, limit: int, before: EntryId | None = None, unre
             raise NotFound("that is no notification")
         (below,) = found
     rows = db.execute(UNREAD if unread else NEWS, (below,))
-    said = ((reader.shown_if(key), bool(is_read)) for key, is_read in rows)
-    came = (news_of(shown, reader.is_own, is_read, reader.shown_by_id) for shown, is_read in said if shown is not None)
+    said = ((shown, bool(is_read)) for key, is_read in rows if (shown := reader.shown_if(key)) is not None)
+    came = (news_of(shown, reader.is_own, is_read, reader.shown_by_id) for shown, is_read in said)
     return list(islice((each for each in came if each is not None), max(0, limit)))
 
 
@@ -495,7 +357,7 @@ FILES = "SELECT DISTINCT file FROM attachment WHERE file BETWEEN ? AND ? ORDER B
 def references(db: sqlite3.Connection, file: FileHash) -> list[Reference]:
     reader = RowReader(db)
     keys = db.execute("SELECT key FROM attachment WHERE file = ? ORDER BY key LIMIT ?", (file, REFERENCES_MAX))
-    found = [reader.shown(key) for (key,) in keys.fetchall()]
+    found = [reader.shown(key) for key in reader.expect(key for (key,) in keys.fetchall())]
     return [
         Reference(shown.id, IdentityHash(shown.author), attachment, shown.kind == Kind.PROFILE)
         for shown in found
@@ -524,10 +386,7 @@ def bookmarks(db: sqlite3.Connection, limit: int, before: EntryId | None = None)
         if found is None:
             raise NotFound("that notice is not bookmarked")
         place = found
-    reader = RowReader(db)
-    ids = (EntryId(notice) for (notice,) in db.execute(BOOKMARKS, place))
-    rows = (row for notice in ids for row in _rows(reader, [notice]))
-    return list(islice(rows, max(0, limit)))
+    return RowReader(db).rows_of((EntryId(notice) for (notice,) in db.execute(BOOKMARKS, place)), max(0, limit))
 
 
 BOOKMARKS = "SELECT id FROM bookmark WHERE (since, id) < (?, ?) ORDER BY since DESC, id DESC"

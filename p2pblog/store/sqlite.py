@@ -22,7 +22,14 @@ import aiosqlite
 import trio
 
 from p2pblog.bridge import Bridge
-from p2pblog.config import READERS, SEARCH_CATCH_UP_MAX, SEARCH_IDLE_S, SEARCH_SLICE, WRITES_PER_COMMIT_MAX
+from p2pblog.config import (
+    READERS,
+    SEARCH_CATCH_UP_MAX,
+    SEARCH_GIVE_WAY_S,
+    SEARCH_IDLE_S,
+    SEARCH_SLICE,
+    WRITES_PER_COMMIT_MAX,
+)
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
@@ -226,14 +233,23 @@ class _Aio:
 
     async def _read_on_idle(self) -> None:
         clock = asyncio.get_running_loop().time
-        looked = SEARCH_SLICE
-        while looked == SEARCH_SLICE:
+        looked = True
+        while looked:
             while (rest := self._wrote_at + SEARCH_IDLE_S - clock()) > 0:  # noqa: ASYNC110 - a write moves it on
                 await asyncio.sleep(rest)
             try:
-                looked = await self._write(_read_slice, False)
+                looked = bool(await self._write(self._read_politely, False))
             except StoreError:  # full, or closed: the next write comes back to it
                 return
+            if self._is_reading():
+                await asyncio.sleep(SEARCH_GIVE_WAY_S)
+
+    def _read_politely(self, db: sqlite3.Connection) -> int:
+        return sql_indexer.read_some(db, SEARCH_SLICE, self._is_reading)
+
+    def _is_reading(self) -> bool:
+        """Whether somebody reads now; asked from the writer's thread as well."""
+        return self._idle.qsize() < READERS
 
     async def search(self, run: Callable[[sqlite3.Connection], T]) -> T:
         """As `read`, with the index of words brought on before, as far as that is quickly done."""

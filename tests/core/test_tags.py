@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pblog.config import TAG_CHARACTERS_MAX, TAGS_MAX
-from p2pblog.core.tags import as_tag, tags_of
+from p2pblog.core.tags import _is_of_word, as_tag, normal_word, tags_of, word_at
 
 
 @pytest.mark.parametrize(
@@ -63,3 +66,24 @@ def test_every_tag_found_is_one_and_is_normal(text: str) -> None:
         assert as_tag(tag) == as_tag("#" + tag) == tag
         assert tags_of(f"x #{tag}.") == (tag,)
         assert tags_of(f"#{tag.upper()}") in ((tag,), ())  # capitals may be longer than a tag may be
+
+
+def test_the_pattern_knows_no_other_words() -> None:
+    """What `\\w` matches is a subset of what counts; the rest, marks and connectors, is asked one by one."""
+    ours = [chr(at) for at in range(sys.maxunicode + 1) if _is_of_word(chr(at))]
+    theirs = [chr(at) for at in range(sys.maxunicode + 1) if re.match(r"\w", chr(at))]
+    assert set(theirs) < set(ours)
+    assert len("".join(ours)) > len(theirs) + 2_000
+
+
+@given(st.text(st.sampled_from("aZ9_٣ßé\u0301\u0903‿⁀\u200c\u200d-# 蜜"), max_size=40), st.integers(1, 12))
+def test_a_word_ends_where_one_by_one_says(text: str, most: int) -> None:
+    end = 0
+    while end < len(text) and end <= most and (_is_of_word(text[end]) or text[end] in "\u200c\u200d"):
+        end += 1
+    assert word_at(text, 0, most) == text[:end].rstrip("\u200c\u200d")
+
+
+@given(st.text(st.characters(max_codepoint=127), min_size=1, max_size=20))
+def test_ascii_is_normal_in_lower_case(word: str) -> None:
+    assert normal_word(word, 40) == normal_word(word + "\u200d", 41)

@@ -14,10 +14,11 @@ from store_kit import LATER, keep
 from trio.testing import trio_test
 
 from p2pblog.bridge import Bridge, open_bridge
+from p2pblog.core.entry import Entry
 from p2pblog.core.logs import Batch
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.core.timelines import sort_time
-from p2pblog.store import Follow, TimelineQuery, migrations, sql_write
+from p2pblog.store import Follow, TimelineQuery, migrations, sql_read, sql_write
 from p2pblog.store.sqlite import open_sqlite
 from p2pblog.store.stretch import places
 
@@ -62,6 +63,26 @@ def test_an_own_notice_is_stored_with_few_statements(writer: Person) -> None:
         sql_write.put_follow(db, Follow(writer.hash))
         statements_of(db, writer, 1, RUN)
         assert len(statements_of(db, writer, RUN + 1, RUN + 1)) <= 60
+
+
+def test_a_page_is_read_with_few_statements() -> None:
+    """Its places; its rows with their counts; the boosted and quoted ones; the names. However many notices it shows."""
+    authors = [person(f"author {number}") for number in range(12)]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        told: list[Entry] = []
+        for number, someone in enumerate(authors):
+            someone.log.profile(f"Author {number}")
+            told += someone.notes(5)
+            someone.log.note("#tagged and an answer", reply_to=told[number])
+            someone.log.boost(told[0])
+            sql_write.put_identity(db, someone.identity)
+            sql_write.put_follow(db, Follow(someone.hash))
+            sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
+        ran: list[str] = []
+        db.set_trace_callback(ran.append)
+        assert len(sql_read.timeline(db, TimelineQuery(50))) == 50
+    assert len(ran) <= 8, ran
 
 
 @trio_test

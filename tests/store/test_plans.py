@@ -53,6 +53,9 @@ SMALL = {
 MATCHED = re.compile(r"SCAN word VIRTUAL TABLE INDEX \d+:M.*")
 """FTS5 walks what matches (M); without a MATCH it refuses."""
 
+DOWN = re.compile(r"SEARCH (page|o) USING (COVERING )?INDEX page_by_first \(generation=\? AND first<\?\)")
+"""A register's pages are walked from where something stands, not from the top of its generation."""
+
 
 EXCUSED = {
     "SELECT wire FROM identity WHERE wire IS NOT NULL": "a start reads what the node keeps in memory",
@@ -180,7 +183,7 @@ def test_pages_of_timelines(db: Recorder, people: list[Person]) -> None:
         assert not complaints(plans)
         walks = [steps for statement, steps in plans.items() if "FROM page" in statement and "first <" in statement]
         assert walks
-        assert all(steps[-1] == "SEARCH page USING INDEX page_by_first (generation=? AND first<?)" for steps in walks)
+        assert all(any(DOWN.fullmatch(step) for step in steps) for steps in walks)
 
 
 def test_pages_of_tags(db: Recorder, people: list[Person]) -> None:
@@ -298,10 +301,10 @@ def test_strangers(db: Recorder, people: list[Person]) -> None:
     assert len(sql_read.timeline(db, TimelineQuery(9, strangers=True))) == 3
     plans = plans_of(db, page)
     assert not complaints(plans)
-    (walk,) = (steps for statement, steps in plans.items() if "FROM news" in statement)
+    (walk,) = (steps for statement, steps in plans.items() if "FROM news INDEXED" in statement)
     assert walk == ["SEARCH news USING INDEX news_of_strangers ((sort,key)<(?,?))"]
     plans = plans_of(db, unread)
-    (walk,) = (steps for statement, steps in plans.items() if "FROM news" in statement)
+    (walk,) = (steps for statement, steps in plans.items() if "FROM news INDEXED" in statement)
     assert walk == ["SEARCH news USING INDEX news_unread (no<?)"]
     for use_case in others:
         assert not complaints(plans_of(db, use_case))

@@ -63,6 +63,14 @@ def test_a_run_waits_as_one_row_and_comes_in_by_slices_newest_first(db: sqlite3.
     assert (len(whole.rows), whole.unread) == (20, 0)
 
 
+def test_a_slice_ends_early_where_somebody_waits(db: sqlite3.Connection, alice: Person) -> None:
+    alice.notes(2 * sql_indexer.CHUNK)
+    sql_write.append(db, [Batch(alice.hash, alice.log.run(22))], LATER)
+    assert sql_indexer.read_some(db, 1_000, lambda: True) == sql_indexer.CHUNK
+    assert find(db, "bee").unread == 21 + sql_indexer.CHUNK
+    assert sql_indexer.read_some(db, 1_000, lambda: False) == 21 + sql_indexer.CHUNK
+
+
 @pytest.mark.parametrize("read", [0, 9, 100])
 def test_what_is_dropped_leaves_no_word_behind(db: sqlite3.Connection, alice: Person, read: int) -> None:
     """Also where only a part of it had come into the index."""
