@@ -170,7 +170,9 @@ def meanings_of(payloads: Sequence[bytes | None]) -> list[Meaning]:
         return [meaning_of(payload) for payload in payloads]
     held = cast(Sequence[bytes], payloads)
     return [
-        meaning_of(payload) if text is None or "#" in text or "@" in text or "!" in text and groups_of(text) else PLAIN
+        meaning_of(payload)
+        if text is None or "#" in text or "@" in text or ("!" in text and groups_of(text))
+        else PLAIN
         for payload, text in zip(held, plain_texts(held), strict=True)
     ]
 

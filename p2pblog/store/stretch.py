@@ -57,7 +57,7 @@ def signatures_of(entries: Sequence[Entry]) -> list[tuple[int, bytes]]:
 
 
 def payloads_beside(entries: Sequence[Entry], fresh: Sequence[Sequence[Entry]]) -> list[tuple[int, bytes]]:
-    """(number, payload) of the entries of a run that are in none of these stretches of it, which ascend, and have one."""
+    """(number, payload) of the entries of a run that have one and are in none of these stretches of it, in order."""
     first, at, beside = entries[0].seq, 0, list[int]()
     for stretch in fresh:
         beside += range(at, stretch[0].seq - first)
