@@ -111,6 +111,25 @@ class VerifiedRun(Sequence[Entry]):
             self.signatures[at],
         )
 
+    def part(self, start: int, stop: int) -> VerifiedRun:
+        """The entries from position `start` to before `stop`, both within the run, still in columns: no entry is made.
+        What vouches for them may be a signature that stands above them in the whole run."""
+        if start == 0 and stop == len(self):
+            return self
+        kept = slice(start, stop)
+        return VerifiedRun(
+            self.device,
+            self.first + start,
+            self.ids[start - 1] if start else self.prev,
+            self.times[kept],
+            self.payloads[kept],
+            self.sizes[kept],
+            self.hashes[kept],
+            self.ids[kept],
+            self.signatures[kept],
+            self.notes[kept],
+        )
+
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
 

@@ -90,16 +90,22 @@ def _fresh(touching: Sequence[Span], run: Sequence[Entry]) -> list[Sequence[Entr
     start = base
     for span in touching:
         if start < span.low:
-            stretches.append(tuple(run[start - base : span.low - base]))
+            stretches.append(part_of(run, start - base, span.low - base))
         start = max(start, span.high + 1)
-    if start <= run[-1].seq:
-        stretches.append(tuple(run[start - base :]))
+    if start <= last:
+        stretches.append(part_of(run, start - base, len(run)))
     return [stretch for stretch in stretches if stretch]
+
+
+def part_of(run: Sequence[Entry], start: int, stop: int) -> Sequence[Entry]:
+    """The entries of a run from position `start` to before `stop`; in columns, if the run is."""
+    return run.part(start, stop) if isinstance(run, VerifiedRun) else tuple(run[start:stop])
 
 
 def above_floor(run: Sequence[Entry], floor: int) -> Sequence[Entry]:
     """What of a run stands above a number up to which all was pruned; what was asked for before may still come."""
-    return run if run[0].seq > floor else run[floor + 1 - run[0].seq :]
+    below = min(max(0, floor + 1 - run[0].seq), len(run))
+    return part_of(run, below, len(run)) if below else run
 
 
 def neighbours(spans: Sequence[Span], low: int, high: int) -> tuple[int | None, int | None]:

@@ -55,7 +55,7 @@ from p2pblog.store.sql_polls import await_polls
 from p2pblog.store.sql_read import news
 from p2pblog.store.sql_strangers import drop_admitted
 from p2pblog.store.sql_words import await_words, take_out
-from p2pblog.store.stretch import Stretch, meanings_of, places, signatures_of, stretch_of
+from p2pblog.store.stretch import Stretch, meanings_of, payloads_beside, places, signatures_of, stretch_of
 
 # --- runs -------------------------------------------------------------------------------------------------------------
 
@@ -94,11 +94,13 @@ def _append_run(db: sqlite3.Connection, batch: Batch, now_ms: int, harvest: Harv
     _write_spans(db, log, spans, fitted.spans)
     signatures = [(log.key(seq), signature) for seq, signature in signatures_of(run)]
     db.executemany("INSERT OR IGNORE INTO signature VALUES (?, ?)", signatures)
-    if sum(map(len, fitted.fresh)) < len(run):
+    beside = payloads_beside(run, fitted.fresh)
+    if beside and db.execute(HAS_GAPS, (log.key(beside[0][0]), log.key(beside[-1][0]))).fetchone():
         harvest.bring_in(db)
-        known = {entry.seq for fresh in fitted.fresh for entry in fresh}
-        overlap = [(entry.seq, entry.payload) for entry in run if entry.seq not in known and entry.payload is not None]
-        _fill(db, log, overlap)
+        _fill(db, log, beside)
+
+
+HAS_GAPS = "SELECT 1 FROM gap INDEXED BY gap_wanted WHERE wanted AND key BETWEEN ? AND ? LIMIT 1"
 
 
 def _floor(db: sqlite3.Connection, log: LogRow) -> int:
@@ -121,6 +123,8 @@ def _claim_for_run(
         if log.identity != identity:
             raise BadChain("a run under another identity than the log that is held")
         return log
+    if log.identity == identity and log.shown_to == vouched_to(_kept_identity(db, identity), log.device, True):
+        return log  # nothing of it has to be shown or hidden, so what is harvested of others can wait for more
     harvest.bring_in(db)
     if log.identity != identity:
         forget(db, log, *log.keys)

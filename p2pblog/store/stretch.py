@@ -81,6 +81,20 @@ def signatures_of(entries: Sequence[Entry]) -> list[tuple[int, bytes]]:
     return [(entry.seq, entry.signature) for entry in entries if entry.signature is not None]
 
 
+def payloads_beside(entries: Sequence[Entry], fresh: Sequence[Sequence[Entry]]) -> list[tuple[int, bytes]]:
+    """(number, payload) of the entries of a run that have one and are in none of these stretches of it, in order."""
+    first, at, beside = entries[0].seq, 0, list[int]()
+    for stretch in fresh:
+        beside += range(at, stretch[0].seq - first)
+        at = stretch[-1].seq + 1 - first
+    beside += range(at, len(entries))
+    if isinstance(entries, VerifiedRun):
+        found = [(first + at, entries.payloads[at]) for at in beside]
+    else:
+        found = [(first + at, entries[at].payload) for at in beside]
+    return [(seq, payload) for seq, payload in found if payload is not None]
+
+
 def places(times: Sequence[int], now_ms: int, before: int | None, after: int | None) -> list[int]:
     """Where consecutive new entries stand, in ms, by the times that they claim: each by `core.timelines.sort_time`,
     never falling along the log. `before`, `after`: the places of the nearest entries held below and above."""

@@ -14,13 +14,14 @@ from store_kit import LATER, keep
 from trio.testing import trio_test
 
 from p2pblog.bridge import Bridge, open_bridge
+from p2pblog.core import runs
 from p2pblog.core.entry import Entry
 from p2pblog.core.logs import Batch
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.core.timelines import sort_time
 from p2pblog.store import Follow, TimelineQuery, migrations, sql_read, sql_write
 from p2pblog.store.sqlite import open_sqlite
-from p2pblog.store.stretch import places
+from p2pblog.store.stretch import payloads_beside, places
 
 RUN = 1_000
 
@@ -54,6 +55,44 @@ def test_a_run_is_stored_with_few_statements(writer: Person) -> None:
     assert len(first) <= 80
     assert len(second) <= 80
     assert "INSERT INTO page" in first
+
+
+def test_what_a_newcomer_fetches_goes_into_the_registers_once_and_in_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest of several logs together; then what is below, which reaches up to a signature among what is held."""
+    people = [person(f"fetched {number}") for number in range(3)]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        for someone in people:
+            someone.notes(639)
+            sql_write.put_identity(db, someone.identity)
+            sql_write.put_follow(db, Follow(someone.hash))
+        newest = [check_run(encode_run(someone.log.run(541, 640))) for someone in people]
+        history = [check_run(encode_run(someone.log.run(1, 576))) for someone in people]
+        monkeypatch.setattr(runs, "entries_of", lambda *_: pytest.fail("an entry was made for each"))
+        for fetched in newest, history:
+            ran: list[str] = []
+            db.set_trace_callback(lambda statement, ran=ran: ran.append(" ".join(statement.split()[:3])))  # type: ignore[misc]
+            batches = [Batch(someone.hash, run) for someone, run in zip(people, fetched, strict=True)]
+            states = sql_write.append(db, batches, LATER)
+            db.set_trace_callback(None)
+            assert ran.count("INSERT INTO generation") == 3  # of ids, of the home timeline, of authors' timelines
+        assert [(span.low, span.high) for state in states for span in state.spans] == [(1, 640)] * 3
+        assert db.execute("SELECT count(*) FROM entry").fetchone() == (3 * 640,)
+
+
+@given(st.integers(1, 40), st.data())
+def test_parts_of_a_run_are_those_of_its_entries(length: int, data: st.DataObject) -> None:
+    someone = person("in parts")
+    someone.notes(length - 1)
+    run = check_run(encode_run(someone.log.run(1, length)))
+    start = data.draw(st.integers(0, length))
+    stop = data.draw(st.integers(start, length))
+    part = run.part(start, stop)
+    assert list(part) == list(run)[start:stop]
+    fresh = [part] if part else []
+    beside = [entry for at, entry in enumerate(run) if not start <= at < stop]
+    assert payloads_beside(run, fresh) == [(entry.seq, entry.payload) for entry in beside]
+    assert payloads_beside(tuple(run), fresh) == payloads_beside(run, fresh)
 
 
 def test_an_own_notice_is_stored_with_few_statements(writer: Person) -> None:
