@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NewType
 
@@ -11,6 +10,7 @@ import nacl.bindings as sodium
 from mnemonic import Mnemonic
 from nacl.exceptions import CryptoError
 
+from p2pblog.core.value import Value
 from p2pblog.errors import BadKey, BadSignature, UsageError
 
 IdentityHash = NewType("IdentityHash", bytes)
@@ -50,8 +50,7 @@ def digest(data: bytes, size: int, person: bytes = b"") -> bytes:
     return hashlib.blake2b(data, digest_size=size, person=person).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPair:
+class KeyPair(Value):
     """An Ed25519 key that we hold. Equality and repr never show the seed."""
 
     public: bytes

@@ -17,9 +17,9 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from heapq import merge
 
+from p2pblog.core.value import Value
 from p2pblog.store.rows import insert_rows
 
 PAGE_BYTES_MAX = 1_984
@@ -53,8 +53,7 @@ PAGES_UP = "SELECT first, records FROM page WHERE generation = ? AND first >= ? 
 GENERATIONS = "SELECT no, records, hot, target FROM generation WHERE register = ? ORDER BY no"
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(Value):
     """`records`: how many. `hot`: takes few at a time in place. `target`: the generation it is being merged into."""
 
     no: int
@@ -63,8 +62,7 @@ class Generation:
     target: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Register:
+class Register(Value):
     """One sorted set in the tables `generation` and `page`: number `no`, of records of `width` bytes each.
 
     Everything runs inside the caller's transaction, in a database thread.
