@@ -25,6 +25,7 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair
 from p2pblog.core.media import FileHash
 from p2pblog.core.runs import VerifiedRun
+from p2pblog.core.value import Value
 from p2pblog.errors import BadStatement, Malformed, RemoteProtocolError, TooLarge, UserError
 from p2pblog.keyring import reason
 
@@ -170,8 +171,7 @@ def check_listed(info: zipfile.ZipInfo) -> None:
         raise Malformed(f"{info.filename[:80]!a} is encrypted, or packed in another way than archives are")
 
 
-@dataclass(frozen=True)
-class Archive:
+class Archive(Value):
     """An archive that was opened: its list, manifest and identity are checked, and its members when `check` was."""
 
     manifest: Manifest

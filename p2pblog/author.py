@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 
 import trio
 
@@ -14,6 +13,7 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Payload
+from p2pblog.core.value import replace
 from p2pblog.errors import BadChain
 from p2pblog.gossip.driver import Driver, Signal
 from p2pblog.gossip.events import Learned, Stored

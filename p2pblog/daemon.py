@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import click
@@ -29,6 +29,7 @@ from p2pblog.control.server import serve_control
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair, NodeKey
 from p2pblog.core.logs import Batch
+from p2pblog.core.value import replace
 from p2pblog.dht import Directory
 from p2pblog.dht.adapter import Dht, open_dht
 from p2pblog.dht.records import Head

@@ -11,7 +11,6 @@ import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from p2pblog.config import KEY_FILE_BYTES_MAX, Home
 from p2pblog.core import keys
 from p2pblog.core.identity import Identity, Inception
 from p2pblog.core.keys import KeyPair
+from p2pblog.core.value import Value, replace
 from p2pblog.errors import P2pblogError, UserError
 
 VERSION = 1
@@ -26,8 +26,7 @@ FORMER_DEVICES_MAX = 64
 """Keys of earlier devices: a new one begins when a home is copied or put back, which happens a few times in a life."""
 
 
-@dataclass(frozen=True, slots=True)
-class Keyring:
+class Keyring(Value):
     """What one installation may sign with. Of the later roots the disk knows no more than the inception commits to."""
 
     root: KeyPair

@@ -12,7 +12,6 @@ an entry. Each step is carried out, durably, and reported before `next` is asked
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from p2pblog.core import payload as payloads
 from p2pblog.core.entry import Entry, write
@@ -20,6 +19,7 @@ from p2pblog.core.identity import Identity, Inception, state_device
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import LogStart, Payload, Profile
+from p2pblog.core.value import Value
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import tip_of
 from p2pblog.gossip.sharing import Sharing
@@ -28,22 +28,19 @@ COMPARE_TIMEOUT_S = 5.0
 """How long a first entry may wait for others to show what they hold of our log."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewDevice:
+class NewDevice(Value):
     """Our log is to be left. Keep this key on disk before it signs anything, then say `left`."""
 
     device: KeyPair
 
 
-@dataclass(frozen=True, slots=True)
-class Admit:
+class Admit(Value):
     """The root states the device that writes: store the identity and let the gossip machine learn it."""
 
     identity: Identity
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(Value):
     """Store one entry durably, then say `stored`, and only then tell anybody. If the store holds another entry at its
     number, do what `refused` says. `is_asked`: it carries the payload that was asked for."""
 

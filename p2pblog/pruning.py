@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 from p2pblog.core.room import Cut, Share, Turn, cut_of, turn_of
+from p2pblog.core.value import replace
 
 
 @dataclass(slots=True)

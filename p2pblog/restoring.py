@@ -7,7 +7,6 @@ its own. So the archive can be restored twice, or beside the old home, and no nu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -23,6 +22,7 @@ from p2pblog.core.archive import Secrets
 from p2pblog.core.kept import Kept
 from p2pblog.core.keys import IdentityHash, KeyPair
 from p2pblog.core.logs import Batch
+from p2pblog.core.value import replace
 from p2pblog.errors import UserError
 from p2pblog.store import OWN_IDENTITY, Block, Follow, Store
 from p2pblog.store.blobs import Blobs, DiskBlobs

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import trio
 
@@ -16,6 +15,7 @@ from p2pblog.config import ANSWERED_LATELY_MAX, FILES_KEPT_BYTES_MAX, NEWEST_FIR
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.quiet import MuteKind
 from p2pblog.core.room import Closeness, Cut, Share, closeness, files_max_of, target_of
+from p2pblog.core.value import Value
 from p2pblog.errors import StoreError
 from p2pblog.gossip.driver import Driver, Signal
 from p2pblog.gossip.room_events import LiftFloors, Pruned, PruneLog, RoomChanged
@@ -39,8 +39,7 @@ FREE_PART = 8
 """Free pages are given back where they are more than so large a part of what is used; else they are soon used again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fullness:
+class Fullness(Value):
     """Bytes that the database and files take up, and entries that went to save room."""
 
     used: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from p2pblog.config import SEQ_MAX, TIME_MS_MAX
 from p2pblog.core.address import spell
@@ -29,6 +29,7 @@ from p2pblog.core.payload import (
 )
 from p2pblog.core.polls import Poll
 from p2pblog.core.sealed import Message, seal
+from p2pblog.core.value import replace
 
 NOON = 1_700_000_000_000
 """A moment for tests that need one, in ms; entries of a built log follow each other by a second from here."""

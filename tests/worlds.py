@@ -6,7 +6,7 @@ import base64
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import trio
 from builders import NOON, key_pair, person
@@ -14,6 +14,7 @@ from builders import NOON, key_pair, person
 from p2pblog.cases.desk import Place
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import NodeKey
+from p2pblog.core.value import replace
 from p2pblog.daemon import Parts
 from p2pblog.dht.memory import MemoryNetwork as MemoryDht
 from p2pblog.keyring import Keyring

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import trio
 
@@ -30,6 +29,7 @@ from p2pblog.core.payload import Boost, Edit, Note, Payload, Quote, Ref
 from p2pblog.core.polls import Tally
 from p2pblog.core.quiet import hidden_by
 from p2pblog.core.timelines import Row
+from p2pblog.core.value import Value
 from p2pblog.errors import BadAddress, Malformed, NotFound, UsageError
 from p2pblog.gossip.driver import Driver, Signal
 from p2pblog.rendezvous.driver import Meeting
@@ -37,8 +37,7 @@ from p2pblog.room import Room
 from p2pblog.store import Follow, FollowRow, Store
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value):
     """Where this node listens, and what an invitation says of it."""
 
     listen: Endpoint

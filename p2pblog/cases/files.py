@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import replace
 
 import trio
 
@@ -15,6 +14,7 @@ from p2pblog.control.api import FileArgument, MediaDocument, PieceDocument, Uplo
 from p2pblog.control.words import PICTURES, check_alt, check_id
 from p2pblog.core import address
 from p2pblog.core.media import PICTURE_TYPES, Attachment, FileHash, plain_name, sniff
+from p2pblog.core.value import replace
 from p2pblog.errors import NotFound, StoreError, TimedOut, UsageError, UserError
 from p2pblog.gossip.events import Ending, FetchFile, FileNews
 from p2pblog.store import Reference

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from p2pblog.cases.desk import Desk
 from p2pblog.config import FOLLOWS_MAX
 from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument
@@ -12,6 +10,7 @@ from p2pblog.core import address
 from p2pblog.core.address import Link
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.lookalikes import Bearers
+from p2pblog.core.value import replace
 from p2pblog.errors import NotFound, UsageError, UserError
 from p2pblog.gossip.events import Candidates, Interested, Uninterested
 from p2pblog.store import Follow, FollowRow

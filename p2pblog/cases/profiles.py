@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from p2pblog.cases.desk import file_document
 from p2pblog.cases.files import Files
@@ -12,6 +11,7 @@ from p2pblog.control.words import check_bio, check_links, check_name
 from p2pblog.core.address import spell
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.payload import Profile
+from p2pblog.core.value import replace
 from p2pblog.errors import NotFound, UsageError
 from p2pblog.store import TimelineQuery
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from p2pblog.config import BUDGET_NOTICES_MAX, QUIET_ROWS_EMPTY_MAX, QUIET_ROWS_MAX
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.quiet import Mute, MuteKind, Rules, Terms, answers, hidden_by, ranked, read_budget, rules_at
 from p2pblog.core.timelines import Row
+from p2pblog.core.value import replace
 from p2pblog.store import Follow, Loaded, Store, TimelineQuery
 
 ROWS_AT_ONCE = 250

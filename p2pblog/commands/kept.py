@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from p2pblog.config import TIMELINE_ROWS_MAX
@@ -12,6 +11,7 @@ from p2pblog.core.address import read_link
 from p2pblog.core.kept import Kept, KeptFollow
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.quiet import Mute, MuteKind
+from p2pblog.core.value import replace
 from p2pblog.errors import UsageError
 from p2pblog.session import Session
 

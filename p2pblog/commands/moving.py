@@ -7,7 +7,6 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from p2pblog.core.keys import DeviceKey
 from p2pblog.core.mastodon import Post
 from p2pblog.core.media import FileHash
 from p2pblog.core.runs import encode_run
+from p2pblog.core.value import replace
 from p2pblog.errors import NotFound, NotPermitted, RemoteProtocolError, UsageError, UserError
 from p2pblog.pages import moving as pages
 from p2pblog.session import Session

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import ipaddress
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qs, quote
 
 from p2pblog.config import ADDRESS_CHARACTERS as ADDRESS_CHARACTERS
 from p2pblog.core.keys import IdentityHash, digest
+from p2pblog.core.value import Value
 from p2pblog.errors import BadAddress, Malformed
 
 VERSION = b"\x01"
@@ -41,8 +41,7 @@ def _checksum(identity: bytes, version: bytes = VERSION) -> bytes:
     return digest(b"p2pblog address" + identity + version, size=2)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Endpoint:
+class Endpoint(Value, order=True):
     """An IP address and the one port on which a node listens for TCP and UDP."""
 
     host: str
@@ -111,8 +110,7 @@ def _is_public(host: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Value):
     """`p2pblog:ADDRESS?peer=HOST:PORT…`: an identity and nodes that know it."""
 
     identity: IdentityHash

@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from p2pblog.config import (
@@ -37,6 +36,7 @@ from p2pblog.core.media import FileHash, distinct_files, table_of
 from p2pblog.core.passphrase import SEALED_BYTES_MAX
 from p2pblog.core.payload import LogStart
 from p2pblog.core.runs import VerifiedRun, check_run, encode_run
+from p2pblog.core.value import Value
 from p2pblog.errors import BadChain, BadStatement, Malformed, RemoteProtocolError, TooLarge
 
 FORMAT, VERSION = "p2pblog archive", 1
@@ -100,16 +100,14 @@ def check_member(name: str, size: int) -> None:
 # --- the manifest -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Value):
     """How many bytes a member has, unpacked, and their BLAKE2b hash of 32 bytes, as `b2sum -l 256` prints it."""
 
     size: int
     hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Value):
     """What an archive says of itself: whose it is, when it was written (ms), how many entries its logs hold, and all
     other members by name."""
 
@@ -245,8 +243,7 @@ def check_file(file: FileHash, data: bytes) -> None:
 # --- secrets ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Secrets:
+class Secrets(Value):
     """The seeds of the identity's root and of the device that wrote the archive, and what the person keeps for
     themselves alone."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from p2pblog.core.value import Value
 from p2pblog.errors import Malformed
 
 COLUMNS = ("petname", "address")
@@ -15,8 +15,7 @@ _FIELD_CHARACTERS_MAX = 4_096
 """An invite with all its peers has under 400 characters."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Value):
     """One row: the line it ends on, the address or link as it stands there (whether it is one, who follows it says),
     and what one calls them."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from p2pblog.config import FORK_BODIES_MAX
@@ -11,13 +10,13 @@ from p2pblog.core import codec
 from p2pblog.core.entry import Entry, check_signed, decode_body, follow_one_another
 from p2pblog.core.identity import Standing
 from p2pblog.core.keys import DeviceKey, EntryId
+from p2pblog.core.value import Value
 from p2pblog.errors import BadForkProof, LocalProtocolError, RemoteProtocolError
 
 FORK_PROOF_BYTES_MAX = 2 * (FORK_BODIES_MAX * 144 + 80) + 16
 
 
-@dataclass(frozen=True, slots=True)
-class ForkProof:
+class ForkProof(Value):
     """Two branches of one log from entry `seq` on: bodies that follow one another, the last one signed.
 
     The branch with the lower first id comes first, so one fork has one proof for given branches.

@@ -18,7 +18,6 @@ So two states merge to one, whatever the order, grouping or repetition, and a se
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, NewType
 
@@ -36,6 +35,7 @@ from p2pblog.core.keys import (
     hash32,
     verify,
 )
+from p2pblog.core.value import Value, replace
 from p2pblog.errors import BadSignature, BadStatement, LocalProtocolError, Malformed, NotCanonical
 
 StatementId = NewType("StatementId", bytes)
@@ -50,8 +50,7 @@ IDENTITY_BYTES_MAX = STATEMENTS_MAX * 230 + EPOCH_MAX * 2_500
 """A full set: device and retire statements under 230 bytes each, rotations by 16 guardians under 2,500."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Value):
     """Who may open the next epoch: `threshold` of the keys with these hashes."""
 
     threshold: int
@@ -83,8 +82,7 @@ def key_hash(key: bytes) -> bytes:
     return hash32(key, b"p2pblog next key")
 
 
-@dataclass(frozen=True, slots=True)
-class Inception:
+class Inception(Value):
     """The beginning of an identity; its hash is what an address spells."""
 
     root: bytes
@@ -115,8 +113,7 @@ class Inception:
 # --- statements -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Value):
     """This device writes for the identity."""
 
     identity: IdentityHash
@@ -129,8 +126,7 @@ class Device:
         return ["device", self.identity, self.epoch, self.counter, self.device]
 
 
-@dataclass(frozen=True, slots=True)
-class Retire:
+class Retire(Value):
     """This device wrote for the identity up to entry `seq` with id `entry` (0 and None: nothing), and no further."""
 
     identity: IdentityHash
@@ -145,8 +141,7 @@ class Retire:
         return ["retire", self.identity, self.epoch, self.counter, self.device, self.seq, self.entry]
 
 
-@dataclass(frozen=True, slots=True)
-class Rotate:
+class Rotate(Value):
     """Epoch `epoch` begins: `root` signs from here on, `policy_hash` commits to who may open the one after."""
 
     identity: IdentityHash
@@ -166,8 +161,7 @@ class Rotate:
 Body = Device | Retire | Rotate
 
 
-@dataclass(frozen=True)
-class Statement:
+class Statement(Value, dict=True):
     """A body and its signatures: one by the epoch's root, or one by each signer of a rotate; and a device's consent."""
 
     body: Body
@@ -267,8 +261,7 @@ def state_rotate(
 # --- the identity -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Value):
     """What an identity says of one device: active, or retired after entry `seq` with id `entry`."""
 
     retired: bool
@@ -276,8 +269,7 @@ class Standing:
     entry: EntryId | None = None
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(Value, dict=True):
     """An inception and the statements that have force, ordered by id.
 
     Build one with `begin`, `decode`, `restore` or `merge`.

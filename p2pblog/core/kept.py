@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from p2pblog.config import (
@@ -23,6 +22,7 @@ from p2pblog.core import codec
 from p2pblog.core.groups import as_group
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.quiet import Mute, MuteKind, read_budget
+from p2pblog.core.value import Value
 from p2pblog.errors import Malformed
 
 NAME_BYTES_MAX = 4 * PETNAME_CHARACTERS_MAX
@@ -31,8 +31,7 @@ MUTED_BYTES_MAX = 4 * MUTED_WORDS_CHARACTERS_MAX
 GROUP_BYTES_MAX = 4 * GROUP_CHARACTERS_MAX
 
 
-@dataclass(frozen=True, slots=True)
-class KeptFollow:
+class KeptFollow(Value):
     """Somebody who is followed on terms, with the words of `core.quiet.Budget.spelled`, or with nobody being told."""
 
     identity: IdentityHash
@@ -42,8 +41,7 @@ class KeptFollow:
     private: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Value):
     """`bookmarks`: the oldest first. `lists`: names and members. `groups`: the normal names of those that one joined.
     When a mute or block began is not kept, nor when a group was joined."""
 

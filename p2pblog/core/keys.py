@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, NewType
 
 import nacl.bindings as sodium
 from nacl.exceptions import CryptoError
 
+from p2pblog.core.value import Value
 from p2pblog.errors import BadKey, BadSignature, UsageError
 
 IdentityHash = NewType("IdentityHash", bytes)
@@ -49,8 +49,7 @@ def digest(data: bytes, size: int, person: bytes = b"") -> bytes:
     return hashlib.blake2b(data, digest_size=size, person=person).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPair:
+class KeyPair(Value):
     """An Ed25519 key that we hold. Equality and repr never show the seed."""
 
     public: bytes

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Value):
     """Consecutive entries that we hold, from `low` to `high`, with the ids at both ends."""
 
     low: int
@@ -21,8 +20,7 @@ class Span:
     high_id: EntryId
 
 
-@dataclass(frozen=True, slots=True)
-class LogState:
+class LogState(Value):
     """What we hold of one log: its spans in ascending order, disjoint and not adjacent, and the payloads we lack.
 
     The last entry of each span carries a signature that we verified. `floor`: what was pruned to save room lies at or
@@ -37,8 +35,7 @@ class LogState:
     floor: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Value):
     """A verified run to be stored in one log. It may overlap what is held; what is held stays.
 
     `newest`: an own entry, refused unless it is the next after all that is held.
@@ -49,8 +46,7 @@ class Batch:
     newest: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(Value):
     """An entry with its owner and the bodies after it up to the signed one; `chain` is empty if it is signed itself."""
 
     identity: IdentityHash

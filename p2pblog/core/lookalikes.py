@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
+from p2pblog.core.value import Value
 from p2pblog.terminal import clean_name
 
 NAMES_REMEMBERED = 32_768
@@ -57,8 +57,7 @@ def mixes_scripts(name: str) -> bool:
     return any(_is_mixed(word) for word in _seen(clean_name(name) or "").split())
 
 
-@dataclass(frozen=True, slots=True)
-class Bearers:
+class Bearers(Value):
     """Who is called what, of those whom the reader knows: addresses by skeleton, in the order in which they came."""
 
     by_skeleton: Mapping[str, tuple[str, ...]]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import calendar
 import json
 import re
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any
 
@@ -23,14 +22,14 @@ from p2pblog.config import (
     WARNING_CHARACTERS_MAX,
 )
 from p2pblog.core.payload import is_language
+from p2pblog.core.value import Value
 from p2pblog.errors import Malformed
 
 PUBLIC = {"https://www.w3.org/ns/activitystreams#Public", "as:Public", "Public"}
 """The collection of everybody, and its two short names (ActivityPub, 5.6)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(Value):
     """A public post. `id` and `answers` are addresses on the web, as the outbox has them; `texts` its text in as many
     parts as notices have to be made of it."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NewType
 
@@ -17,6 +16,7 @@ from p2pblog.config import (
 )
 from p2pblog.core import codec
 from p2pblog.core.keys import hash32
+from p2pblog.core.value import Value
 from p2pblog.errors import BadPiece, LocalProtocolError, Malformed
 
 FileHash = NewType("FileHash", bytes)
@@ -29,8 +29,7 @@ TYPES = ("application/pdf", "image/gif", "image/jpeg", "image/png", "image/webp"
 PICTURE_TYPES = tuple(kind for kind in TYPES if kind.startswith("image/"))
 
 
-@dataclass(frozen=True)
-class PieceTable:
+class PieceTable(Value, dict=True):
     """A file's size in bytes and the hash of each of its pieces, in their order: all but the last have PIECE_BYTES."""
 
     size: int
@@ -82,8 +81,7 @@ def read_table(size: Any, hashes: Any, file: FileHash) -> PieceTable:
 # --- what a notice says of a file -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Value):
     """A file of a notice. `size` is in bytes; `alt` says what is to be seen; `thumb` is the hash of a small picture.
 
     All but the hash is what the author says: the table that the hash names decides about the size.

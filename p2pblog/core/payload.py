@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -32,6 +31,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.links import is_link
 from p2pblog.core.media import PICTURE_TYPES, Attachment
 from p2pblog.core.polls import Poll
+from p2pblog.core.value import Value
 from p2pblog.errors import LocalProtocolError, Malformed, RemoteProtocolError
 
 BOX_BYTES = 80
@@ -42,8 +42,7 @@ REPLACES_MAX = 16
 """Versions that one edit or delete names: as many as a person makes of one notice, and then some."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(Value):
     """Where an entry is found: whose it is, in which log, at which number, and its id, which decides."""
 
     identity: IdentityHash
@@ -66,8 +65,7 @@ class Ref:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(Value):
     """Somebody's notice, in the version that was read: an edit of it, or None for its first words."""
 
     of: Ref
@@ -83,16 +81,14 @@ class Quote:
         return cls(Ref.from_value(of), None if version is None else Ref.from_value(version))
 
 
-@dataclass(frozen=True, slots=True)
-class LogStart:
+class LogStart(Value):
     """Entry 1 of every log: the one identity that this device writes for."""
 
     type: ClassVar[str] = "log"
     identity: IdentityHash
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Value):
     """A notice. A field but its text that is not there or empty is None."""
 
     type: ClassVar[str] = "note"
@@ -110,8 +106,7 @@ class Note:
     """When it was first written, where its author brought it from elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Value):
     """Other words for an own notice, which keeps its id and what it answers or quotes. `of`: the notice; `replaces`:
     the edits that its writer knew and means to replace."""
 
@@ -123,30 +118,26 @@ class Edit:
     language: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Boost:
+class Boost(Value):
     """Somebody's notice, shown to one's own followers."""
 
     type: ClassVar[str] = "boost"
     of: Ref
 
 
-@dataclass(frozen=True, slots=True)
-class Like:
+class Like(Value):
     type: ClassVar[str] = "like"
     of: Ref
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(Value):
     """An own notice that others are to read first."""
 
     type: ClassVar[str] = "pin"
     of: Ref
 
 
-@dataclass(frozen=True, slots=True)
-class Vote:
+class Vote(Value):
     """One's choice in somebody's poll, counted from 1."""
 
     type: ClassVar[str] = "vote"
@@ -154,16 +145,14 @@ class Vote:
     choice: int
 
 
-@dataclass(frozen=True, slots=True)
-class Vouch:
+class Vouch(Value):
     """Whoever follows one lets this person be heard."""
 
     type: ClassVar[str] = "vouch"
     of: IdentityHash
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Value):
     """An own entry, and all its versions named here, is taken back."""
 
     type: ClassVar[str] = "delete"
@@ -171,8 +160,7 @@ class Delete:
     replaces: tuple[EntryId, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Value):
     """How a person wants to be called and found elsewhere; the newest one counts."""
 
     type: ClassVar[str] = "profile"
@@ -189,8 +177,7 @@ class Profile:
         return tuple(picture for picture in (self.avatar, self.banner) if picture is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Dm:
+class Dm(Value):
     """A direct message as everybody sees it: `core.sealed` says what is in it. `boxes` lie one after the other."""
 
     type: ClassVar[str] = "dm"
@@ -198,8 +185,7 @@ class Dm:
     sealed: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Value):
     """A payload of a type, or in a form, that this version does not understand."""
 
     type: str | None

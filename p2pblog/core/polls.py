@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from p2pblog.config import POLL_OPTION_CHARACTERS_MAX, POLL_OPTIONS_MAX, POLL_OPTIONS_MIN, TIME_MS_MAX
 from p2pblog.core import codec
 from p2pblog.core.keys import EntryId
+from p2pblog.core.value import Value
 from p2pblog.errors import Malformed
 
 
-@dataclass(frozen=True, slots=True)
-class Poll:
+class Poll(Value):
     """What a notice asks: the texts to choose from, counted from 1, and the last moment at which a vote counts, in ms
     since 1970 UTC."""
 
@@ -41,8 +40,7 @@ def _option(value: Any) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Ballot:
+class Ballot(Value):
     """A vote as a node holds it. `voter` and `log`: whose it is and in which of their logs, in any numbering;
     `place_ms`: where it stands in timelines (see `core.timelines.sort_time`)."""
 
@@ -55,8 +53,7 @@ class Ballot:
     is_own: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Value):
     """A poll as this node counts it. `own`: which option the node's own person chose, counted from 1; `own_vote`: the
     entry that says so."""
 

@@ -11,13 +11,13 @@ people whom one follows; the earlier of two with as many. Answers to oneself alw
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from p2pblog.config import BUDGET_COUNT_MAX
 from p2pblog.core.keys import EntryId
 from p2pblog.core.plain_words import has_words, plain_words
 from p2pblog.core.timelines import Row
+from p2pblog.core.value import Value, field
 
 HOUR_MS = 3600 * 1000
 DAY_MS = 24 * HOUR_MS
@@ -34,8 +34,7 @@ class MuteKind(IntEnum):
     WORD = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Mute:
+class Mute(Value):
     """`what`: an identity's hash, or a tag (core.tags) or words (core.plain_words) in UTF-8. `until_ms`: its end."""
 
     kind: MuteKind
@@ -48,8 +47,7 @@ class Mute:
         return self.until_ms is None or now_ms < self.until_ms
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Value):
     """So many of each period: `Budget(3, "day")`."""
 
     count: int
@@ -75,8 +73,7 @@ def read_budget(text: str) -> Budget | None:
     return Budget(int(count), period) if 1 <= int(count) <= BUDGET_COUNT_MAX else None
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Value):
     """On which terms somebody is followed."""
 
     no_boosts: bool = False
@@ -86,8 +83,7 @@ class Terms:
 NO_TERMS = Terms()
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Value):
     """All that one person does not want to see, at one moment. Make it with `rules_at`."""
 
     own: bytes
@@ -123,8 +119,7 @@ class Why(Enum):
     NO_BOOSTS = "no boosts"
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Value):
     """`whom`: who is blocked, or whose boosts are left out. `mute`: the one that hides it."""
 
     why: Why
@@ -151,8 +146,7 @@ def hidden_by(row: Row, rules: Rules) -> tuple[Reason, ...]:
     return tuple(reasons)
 
 
-@dataclass(frozen=True, slots=True)
-class Voted:
+class Voted(Value):
     """A line, and how many likes and boosts it has by people whom one follows."""
 
     row: Row

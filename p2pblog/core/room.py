@@ -10,11 +10,11 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from p2pblog.config import CHECKPOINT_EVERY, NEWEST_FIRST, ROOM_TO_SPARE
 from p2pblog.core.keys import DeviceKey
+from p2pblog.core.value import Value
 
 
 class Closeness(IntEnum):
@@ -36,8 +36,7 @@ def closeness(follows: bool, is_muted: bool, is_listed: bool, is_answered: bool)
     return Closeness.CLOSE if is_listed or is_answered else Closeness.FOLLOWED
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Value):
     """What somebody else's log takes up: its numbers, and where its lowest entry stands, in ms. `device` None: the
     strays. `stays`: so many of its last entries never go."""
 
@@ -49,8 +48,7 @@ class Share:
     stays: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Value):
     """Drop what is held of a log up to this number; of strays (`device` None) some of the oldest."""
 
     device: DeviceKey | None

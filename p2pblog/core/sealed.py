@@ -16,7 +16,6 @@ own open there, and are seen to be somebody else's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import nacl.bindings as sodium
@@ -33,6 +32,7 @@ from p2pblog.config import (
 from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair, digest
 from p2pblog.core.payload import BOX_BYTES, Dm
+from p2pblog.core.value import Value
 from p2pblog.errors import LocalProtocolError, Malformed, RemoteProtocolError
 
 DM_DOMAIN = b"p2pblog dm 1"
@@ -44,8 +44,7 @@ Draw = Callable[[int], bytes]
 """So many random bytes, never the same twice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Value):
     """A direct message opened. `to`: the recipients as its author listed them, `author` not among them unless it is a
     message to oneself."""
 

@@ -22,6 +22,7 @@ from p2pblog.config import (
     TIME_MS_MAX,
 )
 from p2pblog.core.tags import as_tag
+from p2pblog.core.value import Value
 from p2pblog.errors import UsageError
 
 FORM = f"1, Unicode {unicodedata.unidata_version}"
@@ -93,8 +94,7 @@ def words_of(text: str) -> list[str]:
 # --- what is looked for -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Phrase:
+class Phrase(Value):
     """Words that follow each other. `begins`: the last one may go on."""
 
     words: tuple[str, ...]
@@ -124,8 +124,7 @@ def log_word(log: int) -> str:
     return f"@{log}"
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Value):
     """What a person asks for. `people`, `not_people`: as they were typed. Times in ms: from `since_ms`, below
     `until_ms`."""
 

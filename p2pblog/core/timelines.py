@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from p2pblog.core.identity import Standing
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.media import Attachment
 from p2pblog.core.payload import Quote
 from p2pblog.core.polls import Tally
+from p2pblog.core.value import Value
 
 
 def sort_time(time_ms: int, first_seen_ms: int, before: int | None, after: int | None) -> int:
@@ -27,8 +26,7 @@ def is_shown(standing: Standing | None, seq: int) -> bool:
     return standing is not None and seq <= standing.seq
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Value):
     """One line of a timeline, as every interface of the node hands it out. `place_ms`: where it stands. `of_author`:
     whose notice it answers or boosts, as it says itself or, of a boost whose notice is here, as it is."""
 

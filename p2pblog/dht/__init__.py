@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from p2pblog.core.address import Endpoint
+from p2pblog.core.value import Value
 from p2pblog.dht.records import DhtKey, Record
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Value):
     """What became of one record: how many nodes said that they hold it now."""
 
     holders: int

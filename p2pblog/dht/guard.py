@@ -34,6 +34,7 @@ from p2pblog.config import (
 from p2pblog.core import codec
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import NODE_DOMAIN, KeyPair, NodeKey, digest, verify
+from p2pblog.core.value import Value
 from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, node_id, pack_endpoint, unpack_endpoint
 from p2pblog.dht.shelf import TAG_BYTES, Held
 from p2pblog.errors import BadHandshake, LocalProtocolError, Malformed, RemoteProtocolError, TooLarge
@@ -52,13 +53,11 @@ CONTACTS_BESIDE_RECORDS = 4
 # --- what datagrams say -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(Value):
     """Are you there?"""
 
 
-@dataclass(frozen=True, slots=True)
-class Find:
+class Find(Value):
     """The contacts nearest to `target` and, if a key is given, its records other than those with the tags in `have`."""
 
     target: bytes
@@ -66,8 +65,7 @@ class Find:
     have: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(Value):
     """Hold this record under this key."""
 
     key: bytes
@@ -77,8 +75,7 @@ class Store:
 Call = Ping | Find | Store
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Value):
     """`sender` is None for a client, which is nobody's contact; `token` shows that we hear you; `prove` asks for proof
     of the answering node's id."""
 
@@ -89,13 +86,11 @@ class Request:
     prove: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(Value):
     """I am."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Value):
     """`more`: there are records that did not fit."""
 
     contacts: tuple[Contact, ...] = ()
@@ -103,15 +98,13 @@ class Found:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Value):
     """What became of the record: `held`, `stale`, `full`, `refused`, `token`, or the name of an error."""
 
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Value):
     """No answer, and why."""
 
     reason: str
@@ -120,14 +113,12 @@ class Refusal:
 Answer = Pong | Found | Stored | Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Value):
     key: NodeKey
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Value):
     """`you`: where the request came from; `token`: what the asker may show next time from there."""
 
     call_id: bytes
@@ -371,8 +362,7 @@ def _proof_message(call_id: bytes, asker: NodeId | None, you: Endpoint) -> bytes
 # --- return-routability and rate --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(Value):
     """Tokens for addresses, from one secret (32 bytes), without a table: as BEP 5's, bound to address and port."""
 
     secret: bytes

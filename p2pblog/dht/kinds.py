@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NewType
 
 from p2pblog.config import NOTICE_LIFETIME_MS
@@ -10,6 +9,7 @@ from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Device, Identity, Inception, Retire, Statement
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey, digest
+from p2pblog.core.value import Value
 
 DhtKey = NewType("DhtKey", bytes)
 """20 bytes: a point of the space in which node ids lie too."""
@@ -50,15 +50,13 @@ def _key(kind: bytes, subject: bytes) -> DhtKey:
 # --- addresses --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class RelayAddress:
+class RelayAddress(Value):
     """Reached through a relay: the relay's node key."""
 
     relay: NodeKey
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownAddress:
+class UnknownAddress(Value):
     """An address of a later version, kept as the bytes that it came in and otherwise ignored."""
 
     wire: bytes
@@ -70,8 +68,7 @@ Address = Endpoint | RelayAddress | UnknownAddress
 # --- records ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Value):
     """The newest entry of one device's log, with the proof that the device belongs to the identity."""
 
     inception: Inception
@@ -105,8 +102,7 @@ class Head:
         return Identity(self.inception).merge(self.statements)
 
 
-@dataclass(frozen=True, slots=True)
-class Retired:
+class Retired(Value):
     """A retire statement, at the head key: it removes that device's head. It has no expiry; holders keep it a while.
 
     It carries the device's admission too: without the device's consent an identity could retire somebody else's.
@@ -143,8 +139,7 @@ class Retired:
         return Identity(self.inception).merge(self.statements)
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Value):
     """One whole entry with its payload and its own signature. It lives 48 hours from the time that its body claims."""
 
     entry: Entry
@@ -162,8 +157,7 @@ class Notice:
         return self.entry.time_ms + NOTICE_LIFETIME_MS
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(Value):
     """The same device takes its notice back: nothing else replaces a notice."""
 
     device: DeviceKey
@@ -176,8 +170,7 @@ class Dropped:
         return notice_key(self.device, self.seq)
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Pointer(Value):
     """An entry that refers to the target. The author is only claimed: the reader fetches the entry and checks it."""
 
     target: bytes
@@ -192,8 +185,7 @@ class Pointer:
         return pointer_key(self.target)
 
 
-@dataclass(frozen=True, slots=True)
-class Replica:
+class Replica(Value):
     """A node that holds an identity's logs, and where it listens."""
 
     identity: IdentityHash

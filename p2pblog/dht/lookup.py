@@ -20,6 +20,7 @@ from itertools import cycle, islice, takewhile
 from typing import assert_never
 
 from p2pblog.config import MANY_PER_KEY_MAX
+from p2pblog.core.value import Value
 from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance
 from p2pblog.dht.records import Record, encode, slot, supersedes
 from p2pblog.dht.shelf import newest, record_tag
@@ -28,8 +29,7 @@ HAVE_MAX = 120
 """Tags in one request: with a token and both keys they fill a datagram."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(Value):
     """What our model recommends, corrected by what the simulator showed (docs/decisions/0008)."""
 
     alpha: int = 12
@@ -90,13 +90,11 @@ class RoundTrips:
 # --- events and effects -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(Value):
     """Go."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Value):
     """A contact that proved its id answered; `records` are verified, `more` did not fit."""
 
     contact: Contact
@@ -105,15 +103,13 @@ class Answered:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Value):
     """A contact is not what it was said to be, or the call could not be made."""
 
     contact: Contact
 
 
-@dataclass(frozen=True, slots=True)
-class PutAnswered:
+class PutAnswered(Value):
     """A contact says what became of record number `index`."""
 
     contact: Contact
@@ -121,16 +117,14 @@ class PutAnswered:
     held: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Woke:
+class Woke(Value):
     """The time of the last Wake has come."""
 
 
 Event = Begin | Answered | Failed | PutAnswered | Woke
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Value):
     """Send a find for the contacts near `target`, and for the look-up's key without what is in `have`."""
 
     contact: Contact
@@ -138,31 +132,27 @@ class Ask:
     have: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(Value):
     """Send a store of record number `index`."""
 
     contact: Contact
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(Value):
     """Send the newest record to a contact that still has an older one; nobody waits for it."""
 
     contact: Contact
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
-class Wake:
+class Wake(Value):
     """Send Woke at this time, unless another Wake takes its place."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Value):
     """The look-up is over; what it found or stored is in the machine."""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from kademlia.node import Node
@@ -29,6 +29,7 @@ from p2pblog.config import (
 )
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
+from p2pblog.core.value import Value, replace
 from p2pblog.dht import guard as wire
 from p2pblog.dht.contacts import Contact, NodeId, may_call, node_id
 from p2pblog.dht.guard import Guard
@@ -50,8 +51,7 @@ class Loop(Protocol):
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(Value):
     """A reply to a call of ours, by the node that proved this id at the contact's endpoint."""
 
     contact: Contact

@@ -33,6 +33,7 @@ from p2pblog.config import (
 from p2pblog.core.address import Endpoint
 from p2pblog.core.identity import Device, Identity, Retire
 from p2pblog.core.keys import digest
+from p2pblog.core.value import Value
 from p2pblog.dht.records import (
     DhtKey,
     Head,
@@ -59,8 +60,7 @@ class Outcome(Enum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Value):
     """How much a store gives to whom; `exempt_private` lifts the limits per address block for a test network."""
 
     per_key: int = MANY_PER_KEY_MAX

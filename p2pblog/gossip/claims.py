@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from p2pblog.core import payload as payloads
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, IdentityHash
+from p2pblog.core.value import Value
 from p2pblog.errors import BadChain
 from p2pblog.gossip.messages import tip_of
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Value):
     """What a run that contradicts ours says of the entry right below it (its id) or above it (its predecessor)."""
 
     seq: int

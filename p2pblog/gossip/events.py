@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from p2pblog.core.address import Endpoint
@@ -13,6 +12,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch, Located, LogState
 from p2pblog.core.media import FileHash, PieceTable
 from p2pblog.core.payload import Ref
+from p2pblog.core.value import Value
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.memory import Resume
 from p2pblog.gossip.messages import Found, Message
@@ -21,8 +21,7 @@ from p2pblog.gossip.room_events import LiftFloors, Pruned, PruneLog, RoomChanged
 # --- events -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class LinkUp:
+class LinkUp(Value):
     """A link to a proven node stands. `memory` is what `Remember` kept of the last one."""
 
     peer: NodeKey
@@ -32,14 +31,12 @@ class LinkUp:
     memory: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LinkDown:
+class LinkDown(Value):
     peer: NodeKey
     error: RemoteProtocolError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DialFailed:
+class DialFailed(Value):
     """Nobody answered there, or (`own`) we did ourselves, or a node to which another link stands already."""
 
     endpoint: Endpoint
@@ -47,21 +44,18 @@ class DialFailed:
     linked: NodeKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Value):
     peer: NodeKey
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(Value):
     """A timer that was asked for."""
 
     timer: Timer
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Value):
     """A batch that `StoreRun` asked for, or an own entry, is on disk."""
 
     source: NodeKey | None
@@ -70,8 +64,7 @@ class Stored:
     live: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Contradicted:
+class Contradicted(Value):
     """The store holds another entry at one of these numbers: `ours` is what it holds around there."""
 
     source: NodeKey
@@ -80,15 +73,13 @@ class Contradicted:
     live: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PayloadsStored:
+class PayloadsStored(Value):
     source: NodeKey
     state: LogState
     seqs: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PayloadsUnfit:
+class PayloadsUnfit(Value):
     """Nothing of a `StorePayloads` was stored: `unfit` is the number and hash of one that our entry does not commit to,
     or None where the log is gone."""
 
@@ -97,86 +88,74 @@ class PayloadsUnfit:
     unfit: tuple[int, bytes] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Unwanted:
+class Unwanted(Value):
     """A `StoreRun` or `StorePayloads` of somebody who has been blocked since was left aside. Nobody is to blame."""
 
     source: NodeKey | None
     device: DeviceKey
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Value):
     """What `LoadRun` asked for; no entries where nothing is held."""
 
     request: LoadRun
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedOne:
+class LoadedOne(Value):
     peer: NodeKey
     ref: Ref
     identity: bytes | None
     located: Located | None
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(Value):
     """A log was forgotten, to be fetched again."""
 
     device: DeviceKey
 
 
-@dataclass(frozen=True, slots=True)
-class Interested:
+class Interested(Value):
     """The person follows an identity; `private`: so that nobody is told of it who does not share it."""
 
     identity: IdentityHash
     private: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Uninterested:
+class Uninterested(Value):
     identity: IdentityHash
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(Value):
     """The person blocks an identity: what is held of it goes, and no more is taken, relayed or given."""
 
     identity: IdentityHash
 
 
-@dataclass(frozen=True, slots=True)
-class Unblocked:
+class Unblocked(Value):
     identity: IdentityHash
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
+class Learned(Value):
     """Statements that came by another way than a link: our own, or a head record's."""
 
     identity: Identity
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
+class Candidates(Value):
     """Nodes worth dialing: from a person, an invitation, the DHT or the last run. `identity`: what they should hold."""
 
     endpoints: tuple[Endpoint, ...]
     identity: IdentityHash | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Value):
     """Fetch one entry that something we hold refers to, from whoever is linked."""
 
     ref: Ref
 
 
-@dataclass(frozen=True, slots=True)
-class FetchFile:
+class FetchFile(Value):
     """A person wants a file. `authors`: whose notices have it; `table` and `pieces`: what is here of it already;
     `size_max`: what those notices promise of its size, in bytes."""
 
@@ -187,8 +166,7 @@ class FetchFile:
     pieces: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedFile:
+class LoadedFile(Value):
     """What `LoadFile` asked for: the table (for `index` None) or the piece, or neither where we don't give it."""
 
     peer: NodeKey
@@ -198,23 +176,20 @@ class LoadedFile:
     data: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FileStored:
+class FileStored(Value):
     """A piece that `StorePiece` asked for is on disk."""
 
     file: FileHash
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class FileUnstored:
+class FileUnstored(Value):
     """The disk did not take a file's table or a piece of it."""
 
     file: FileHash
 
 
-@dataclass(frozen=True, slots=True)
-class OfferKept:
+class OfferKept(Value):
     """An entry that waits for somebody is on disk."""
 
     entry: EntryId
@@ -253,23 +228,20 @@ Event = (
 # --- timers: values that we ask for and later receive -----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class GraftDue:
+class GraftDue(Value):
     """Nobody pushed the entry in time, unless a later time was set since: ask a peer that announced it."""
 
     device: DeviceKey
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class HavesDue:
+class HavesDue(Value):
     """The batch of lazy notices for this peer has waited long enough."""
 
     peer: NodeKey
 
 
-@dataclass(frozen=True, slots=True)
-class WantDue:
+class WantDue(Value):
     """A peer did not answer a Want in time."""
 
     peer: NodeKey
@@ -277,74 +249,63 @@ class WantDue:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class PatienceDue:
+class PatienceDue(Value):
     """A peer has had a log to itself for a while without an answer: whoever else has it may be asked."""
 
     device: DeviceKey
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClocksDue:
+class ClocksDue(Value):
     """What we told this peer of some logs is out of date."""
 
     peer: NodeKey
 
 
-@dataclass(frozen=True, slots=True)
-class PingDue:
+class PingDue(Value):
     """Once a second: ping in rotation, dial where links are short."""
 
 
-@dataclass(frozen=True, slots=True)
-class PongDue:
+class PongDue(Value):
     """A ping has been without an answer for as long as we are patient with this peer."""
 
     peer: NodeKey
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class HelloDue:
+class HelloDue(Value):
     """A link that said no Hello within the time a handshake has."""
 
     peer: NodeKey
     binding: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RelayDue:
+class RelayDue(Value):
     """Every few seconds: end the leases that are over, ask for feeds that no link leads to."""
 
 
-@dataclass(frozen=True, slots=True)
-class NearDue:
+class NearDue(Value):
     """Some feeds' distances may have changed: who shares them is told."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokensDue:
+class TokensDue(Value):
     """What we have come to care for is told to all links."""
 
 
-@dataclass(frozen=True, slots=True)
-class PieceDue:
+class PieceDue(Value):
     """A peer did not answer a question about a file in time."""
 
     peer: NodeKey
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class SearchDue:
+class SearchDue(Value):
     """Links that may lead to a file have had their time to come up."""
 
     file: FileHash
 
 
-@dataclass(frozen=True, slots=True)
-class OfferDue:
+class OfferDue(Value):
     """Somebody for whom something waits may have come."""
 
 
@@ -368,28 +329,24 @@ Timer = (
 # --- effects ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Value):
     peer: NodeKey
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Value):
     """End a link: with the peer's fault, or None where nobody is to blame."""
 
     peer: NodeKey
     error: RemoteProtocolError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SetTimer:
+class SetTimer(Value):
     timer: Timer
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class StoreRun:
+class StoreRun(Value):
     """Store, then say `Stored`, or `Contradicted`. `source` is None for what came by another way than a link."""
 
     source: NodeKey | None
@@ -397,8 +354,7 @@ class StoreRun:
     live: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StorePayloads:
+class StorePayloads(Value):
     """Store them all, then say `PayloadsStored`, or none and say `PayloadsUnfit`."""
 
     source: NodeKey
@@ -406,30 +362,25 @@ class StorePayloads:
     payloads: tuple[tuple[int, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StoreIdentity:
+class StoreIdentity(Value):
     identity: Identity
 
 
-@dataclass(frozen=True, slots=True)
-class StoreFork:
+class StoreFork(Value):
     proof: ForkProof
 
 
-@dataclass(frozen=True, slots=True)
-class StoreStray:
+class StoreStray(Value):
     located: Located
 
 
-@dataclass(frozen=True, slots=True)
-class DropLog:
+class DropLog(Value):
     """Forget a log, and say `Dropped`."""
 
     device: DeviceKey
 
 
-@dataclass(frozen=True, slots=True)
-class DropIfOther:
+class DropIfOther(Value):
     """A retirement names the branch: if we hold another entry at this number, forget the log and say `Dropped`."""
 
     device: DeviceKey
@@ -437,8 +388,7 @@ class DropIfOther:
     entry: EntryId
 
 
-@dataclass(frozen=True, slots=True)
-class LoadRun:
+class LoadRun(Value):
     """Read a run for a peer; it comes back as `Loaded`. `live`: the answer to a graft; `seqs`: only these payloads."""
 
     peer: NodeKey
@@ -449,14 +399,12 @@ class LoadRun:
     seqs: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOne:
+class LoadOne(Value):
     peer: NodeKey
     ref: Ref
 
 
-@dataclass(frozen=True, slots=True)
-class LoadFile:
+class LoadFile(Value):
     """Read a piece of a file for a peer, or for `index` None its table; it comes back as `LoadedFile`."""
 
     peer: NodeKey
@@ -464,15 +412,13 @@ class LoadFile:
     index: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoreTable:
+class StoreTable(Value):
     """Make ready for the pieces of a file; says `FileUnstored` where that fails."""
 
     table: PieceTable
 
 
-@dataclass(frozen=True, slots=True)
-class StorePiece:
+class StorePiece(Value):
     """Store a piece, then say `FileStored`, or `FileUnstored`."""
 
     file: FileHash
@@ -491,8 +437,7 @@ class Ending(Enum):
     BUSY = "too many are being fetched"
 
 
-@dataclass(frozen=True, slots=True)
-class FileNews:
+class FileNews(Value):
     """How far the fetching of a file has come: pieces held, and how many it has (0: not known yet)."""
 
     file: FileHash
@@ -501,24 +446,21 @@ class FileNews:
     ending: Ending | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Dial:
+class Dial(Value):
     """Link with whoever answers there within `timeout_s`, or say `DialFailed`."""
 
     endpoint: Endpoint
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Remember:
+class Remember(Value):
     """Keep this for the next link to the peer (None: nothing)."""
 
     peer: NodeKey
     memory: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class RememberPeer:
+class RememberPeer(Value):
     """A node that answered at this endpoint, or failed to."""
 
     endpoint: Endpoint
@@ -526,15 +468,13 @@ class RememberPeer:
     failures: int
 
 
-@dataclass(frozen=True, slots=True)
-class RememberRelayed:
+class RememberRelayed(Value):
     """Keep which identities are held for others only, so that the next start can drop them."""
 
     identities: tuple[IdentityHash, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OwnLogElsewhere:
+class OwnLogElsewhere(Value):
     """A peer proves entries of our own log that we don't hold: this home was cloned or rolled back."""
 
     device: DeviceKey
@@ -542,20 +482,17 @@ class OwnLogElsewhere:
     entry: EntryId
 
 
-@dataclass(frozen=True, slots=True)
-class ClocksHeard:
+class ClocksHeard(Value):
     """A peer has told all it holds of what we share."""
 
     peer: NodeKey
 
 
-@dataclass(frozen=True, slots=True)
-class LinksLost:
+class LinksLost(Value):
     """Half of the links are gone, or seem so: whoever else knows nodes should look for some now."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeepOffer:
+class KeepOffer(Value):
     """Keep what waits for somebody over a start, or forget it, and say `OfferKept` once it is kept."""
 
     entry: EntryId

@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, assert_never
 
 from p2pblog.config import PIECE_BYTES
 from p2pblog.core import codec
 from p2pblog.core.media import PIECES_MAX, FileHash, PieceTable, read_table
+from p2pblog.core.value import Value
 
 FILES_VERSION = 2
 """What the Hello says of who knows these."""
 
 
-@dataclass(frozen=True, slots=True)
-class WantTable:
+class WantTable(Value):
     """Asks for the table of a file; answered by one TableOf."""
 
     file: FileHash
 
 
-@dataclass(frozen=True, slots=True)
-class TableOf:
+class TableOf(Value):
     """The table of a file: the one that its hash names, or None where nothing of it is held."""
 
     file: FileHash
     table: PieceTable | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WantPiece:
+class WantPiece(Value):
     """Asks for one piece of a file; answered by one Piece."""
 
     file: FileHash
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Value):
     """A piece of a file, or None where it is not held."""
 
     file: FileHash

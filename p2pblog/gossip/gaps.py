@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from dataclasses import replace
 from itertools import pairwise
 
 from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.logs import LogState
+from p2pblog.core.value import replace
 from p2pblog.gossip.events import Stored
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import MISSING_MAX, SPANS_MAX, Clock

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from p2pblog.core.identity import Identity, Standing
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import LogState
+from p2pblog.core.value import Value, replace
 from p2pblog.gossip.messages import LOGS_PER_CLOCK_MAX, MISSING_MAX, SPANS_MAX, Clock, IdentityClock, tip_of
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
+class Asker(Value):
     """For whom we relay: until when, and how many relays may stand behind us."""
 
     until: float

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from p2pblog.config import LINKS_ACCEPTED_MAX, LINKS_CHOSEN_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import IdentityHash, NodeKey
+from p2pblog.core.value import Value
 from p2pblog.errors import BadMessage, Disconnected, QueueFull, RemoteProtocolError, TooSlow
 from p2pblog.gossip.events import (
     Close,
@@ -121,8 +122,7 @@ class Known:
     """How often in turn it had no room for us, and until when it is not asked again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shunned:
+class Shunned(Value):
     """A node that broke a rule: how often, and until when it is not let in."""
 
     faults: int

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey, digest
+from p2pblog.core.value import Value
 from p2pblog.errors import BadMessage
 from p2pblog.gossip.messages import NAMES_MAX, Clocks, Decoder, Encoder, IdentityClock, Message
 from p2pblog.gossip.names import Names
@@ -26,8 +27,7 @@ class Shared:
     heard: IdentityClock | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(Value):
     """The link to this peer goes on from what both remember: from now on these have their numbers, both ways."""
 
     peer: NodeKey

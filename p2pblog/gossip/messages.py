@@ -19,6 +19,7 @@ from p2pblog.core.forks import FORK_PROOF_BYTES_MAX
 from p2pblog.core.identity import IDENTITY_BYTES_MAX
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, digest
 from p2pblog.core.payload import Ref
+from p2pblog.core.value import Value
 from p2pblog.errors import BadMessage, Malformed, NotCanonical
 from p2pblog.gossip.file_messages import FILE_READERS, Piece, TableOf, WantPiece, WantTable, file_value
 from p2pblog.gossip.names import Names
@@ -54,8 +55,7 @@ HOPS_MAX = 2
 """Relays that may stand behind a relay: three in a row (our model: 100% delivered within 4 hops)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(Value):
     """The first message of each side. `port`: where it listens at the address it dials from, 0 if it can't be reached.
 
     `links`: how many it has. `memory`: 8 bytes of hash of what it remembers of the last link, None for nothing.
@@ -67,29 +67,25 @@ class Hello:
     memory: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(Value):
     """Identities of interest, each as its token on this link."""
 
     tokens: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(Value):
     """No longer interested in these shared identities."""
 
     identities: tuple[IdentityHash, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Statements:
+class Statements(Value):
     """All that is known of an identity, as `Identity.wire`."""
 
     identity: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Value):
     """What a node holds of one log: spans of numbers, newest first, and payloads missing inside them.
 
     `tip`: a digest of the newest entry's id, so that two histories of one length are told apart; None for not known.
@@ -118,8 +114,7 @@ class Clock:
         return Clock(tuple(sorted([*apart, (low, high)], reverse=True)[:SPANS_MAX]), self.missing)
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityClock:
+class IdentityClock(Value):
     """What a node holds of one identity: 8 bytes of its statements' digest (None: nothing) and a clock a log."""
 
     identity: IdentityHash
@@ -127,13 +122,11 @@ class IdentityClock:
     logs: tuple[tuple[DeviceKey, Clock], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Clocks:
+class Clocks(Value):
     clocks: tuple[IdentityClock, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(Value):
     """Asks for entries `first` to `last`; answered by one Run, or by Lack."""
 
     device: DeviceKey
@@ -141,86 +134,74 @@ class Want:
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Value):
     """The answer to a Want: a run as `encode_run` gives it. It may begin later and go on further than was asked."""
 
     value: list[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Lack:
+class Lack(Value):
     """The answer to a Want for what is not held (any more)."""
 
     device: DeviceKey
     first: int
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(Value):
     """Entries pushed to who named us its eager peer, or grafted: a run whose predecessor the receiver should hold."""
 
     value: list[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class WantPayloads:
+class WantPayloads(Value):
     device: DeviceKey
     seqs: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Payloads:
+class Payloads(Value):
     device: DeviceKey
     payloads: tuple[tuple[int, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Have:
+class Have(Value):
     """Lazy notices: this node holds entry `seq` of each log."""
 
     entries: tuple[tuple[DeviceKey, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Graft:
+class Graft(Value):
     """Be my eager peer for this log, and send entries from `first` on (0: only those to come)."""
 
     device: DeviceKey
     first: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Prune:
+class Prune(Value):
     """Send me lazy notices of this log, not entries."""
 
     device: DeviceKey
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Value):
     """I asked for this entry and will pass it on: give me time."""
 
     device: DeviceKey
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fork:
+class Fork(Value):
     """A fork proof, as `ForkProof.wire`."""
 
     proof: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(Value):
     """Asks for one entry of a log that need not be shared."""
 
     ref: Ref
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Value):
     """The answer to a Fetch: the identity, bodies from the entry to a signed one, that signature, and the payload.
 
     All None where it is not held.
@@ -233,30 +214,25 @@ class Found:
     payload: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Peers:
+class Peers(Value):
     """Nodes worth dialing."""
 
     endpoints: tuple[Endpoint, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(Value):
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(Value):
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Bye:
+class Bye(Value):
     """The last message: no room for this link. Peers that may have some came before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Near:
+class Near(Value):
     """How many links lie between the sender and the authors of these shared feeds, each named by its token as the
     sender says it; NO_WAY for none."""
 
@@ -264,8 +240,7 @@ class Near:
     hops: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Relay:
+class Relay(Value):
     """Please care for this identity while a lease lasts; so many relays may stand behind you."""
 
     identity: IdentityHash

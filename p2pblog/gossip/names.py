@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 
 from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.core.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Value):
     """Feeds and logs, each in ascending order: the place of one is its number. Both ends know them:
     each remembers the clocks in which they stood, and the memory in both Hellos shows that they are the same."""
 

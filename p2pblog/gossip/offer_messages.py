@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from p2pblog.core import codec
 from p2pblog.core.payload import Ref
+from p2pblog.core.value import Value
 from p2pblog.errors import Malformed
 
 OFFERS_VERSION = 3
@@ -17,8 +17,7 @@ OFFERS_PER_MESSAGE = 32
 """Entries offered in one message: 3.5 kB; all that wait for one target are four messages."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Value):
     """These entries refer to the target (32 bytes), for whom you care: ask me for those that you lack, by Fetch. So
     many replicas may stand behind you."""
 

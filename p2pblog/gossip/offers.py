@@ -54,6 +54,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, IdentityHash, NodeKey
 from p2pblog.core.payload import Delete, Note, Ref
 from p2pblog.core.pointing import groups_among, people_of, targets_of
+from p2pblog.core.value import Value
 from p2pblog.errors import BadMessage, Flooded
 from p2pblog.gossip.events import Effect, KeepOffer, OfferDue, Send, SetTimer, StoreStray
 from p2pblog.gossip.messages import Fetch, Found
@@ -89,8 +90,7 @@ class Waiting:
         return self.found.ref.identity
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Value):
     """What a link said of an entry that it offered."""
 
     peer: NodeKey

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from p2pblog.config import CHECKPOINT_EVERY, NEWEST_FIRST, RUN_ENTRIES_MAX
 from p2pblog.core.logs import LogState
+from p2pblog.core.value import replace
 from p2pblog.gossip.messages import PAYLOADS_MAX, Clock
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.logs import LogState
+from p2pblog.core.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(Value):
     """Less of a log is held to save room, or what was pruned of it is wanted again: its floor says which.
     `oldest_ms`: where its lowest entry stands after the one."""
 
@@ -17,23 +15,20 @@ class Pruned:
     oldest_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RoomChanged:
+class RoomChanged(Value):
     """Whether the store is over its cap: then no history is fetched until old entries have gone."""
 
     is_full: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PruneLog:
+class PruneLog(Value):
     """An effect that no machine has, but a person's cap: drop a log's entries up to this number, and say `Pruned`."""
 
     device: DeviceKey
     up_to: int
 
 
-@dataclass(frozen=True, slots=True)
-class LiftFloors:
+class LiftFloors(Value):
     """Likewise: what was pruned of an identity, or of all (None), is wanted again; say `Pruned` of each log."""
 
     identity: IdentityHash | None = None

@@ -14,7 +14,7 @@ Only what is folded may change what we remember; what is lost at a cut then show
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from p2pblog.core import codec
 from p2pblog.core.address import Endpoint
 from p2pblog.core.identity import IDENTITY_BYTES_MAX, Identity, Inception
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
+from p2pblog.core.value import replace
 from p2pblog.errors import BadMessage, RemoteProtocolError, TooLarge, TooSlow
 from p2pblog.gossip.clocks import clock_messages, count_numbers
 from p2pblog.gossip.events import (

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch
+from p2pblog.core.value import Value
 from p2pblog.dht.records import DhtKey, Head, Record
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.events import Candidates, Learned
@@ -15,22 +14,19 @@ from p2pblog.gossip.events import Candidates, Learned
 # --- what a look-up or a publish is for -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Replicas:
+class Replicas(Value):
     """Who holds a feed that no link leads to."""
 
     identity: IdentityHash
 
 
-@dataclass(frozen=True, slots=True)
-class Heads:
+class Heads(Value):
     """What proves that an identity's logs go as far as they do."""
 
     identity: IdentityHash
 
 
-@dataclass(frozen=True, slots=True)
-class OneNotice:
+class OneNotice(Value):
     """One of the newest entries of a log whose head was found."""
 
     identity: IdentityHash
@@ -38,27 +34,23 @@ class OneNotice:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Crowd:
+class Crowd(Value):
     """How many replicas of a feed are alive, before we announce ourselves as one more."""
 
     identity: IdentityHash
 
 
-@dataclass(frozen=True, slots=True)
-class OwnLog:
+class OwnLog(Value):
     """Our head, newest notices and drops."""
 
 
-@dataclass(frozen=True, slots=True)
-class OwnReplica:
+class OwnReplica(Value):
     """That we hold this feed."""
 
     identity: IdentityHash
 
 
-@dataclass(frozen=True, slots=True)
-class OwnPointers:
+class OwnPointers(Value):
     """What entries of our log refer to, up to entry `last`."""
 
     device: DeviceKey
@@ -71,77 +63,65 @@ Offering = OwnLog | OwnReplica | OwnPointers
 # --- events -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Value):
     """The node is at work; nothing is done before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Met:
+class Met(Value):
     """The DHT's routing table holds so many contacts; told at least when that becomes none or more than none."""
 
     contacts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reachable:
+class Reachable(Value):
     """Where others reach this node now; None: nowhere, and it announces nothing."""
 
     endpoint: Endpoint | None
 
 
-@dataclass(frozen=True, slots=True)
-class OwnLogCompared:
+class OwnLogCompared(Value):
     """Peers and DHT have shown what they hold of our own log, or did not in time (`Author.until_compared`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredOf:
+class StoredOf(Value):
     """Entries of this identity, ours or one that is followed, are on disk, and the holdings know."""
 
     identity: IdentityHash
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
+class Followed(Value):
     """The person follows an identity, or asks for it again."""
 
     identity: IdentityHash
 
 
-@dataclass(frozen=True, slots=True)
-class PeersGiven:
+class PeersGiven(Value):
     """The person named nodes, and the DHT has tried to meet them."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinksChanged:
+class LinksChanged(Value):
     """Gossip links came or went."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinksLost:
+class LinksLost(Value):
     """Half of the gossip links are gone, or seem so (DESIGN 5: dials and the DHT search start together)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Value):
     """The answer to `FindRecords`: valid records under its key, none if nobody answered with one."""
 
     query: Query
     records: tuple[Record, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedTo:
+class PublishedTo(Value):
     """The answer to `PublishRecords`: how many nodes hold each record now, in the order of the records."""
 
     offering: Offering
     holders: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OwnLoaded:
+class OwnLoaded(Value):
     """The answer to `LoadOwn`. `readable`: those of the entries that a timeline still shows. `entries` is None where
     the store failed."""
 
@@ -150,8 +130,7 @@ class OwnLoaded:
     readable: frozenset[EntryId] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Unpointed:
+class Unpointed(Value):
     """The answer to `LoadUnpointed`: the entries up to `last` for which no pointers were published yet, the first of
     them if they are many; `readable` as in `OwnLoaded`. `entries` is None where the store failed."""
 
@@ -161,8 +140,7 @@ class Unpointed:
     readable: frozenset[EntryId] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Woken:
+class Woken(Value):
     """The alarm that `Wake` asked for, or an older one."""
 
 
@@ -186,24 +164,21 @@ Event = (
 # --- effects ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class FindRecords:
+class FindRecords(Value):
     """Look up a key; whatever happens, say `Found` once."""
 
     query: Query
     key: DhtKey
 
 
-@dataclass(frozen=True, slots=True)
-class PublishRecords:
+class PublishRecords(Value):
     """Store each record at the nodes closest to its key; whatever happens, say `PublishedTo` once."""
 
     offering: Offering
     records: tuple[Record, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOwn:
+class LoadOwn(Value):
     """Read entries of our own log, and which of them are readable; whatever happens, say `OwnLoaded` once."""
 
     device: DeviceKey
@@ -211,8 +186,7 @@ class LoadOwn:
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class LoadUnpointed:
+class LoadUnpointed(Value):
     """Read the entries of our own log up to `last`, above `done` and above what `KeepPointed` has kept, at most the
     newest UNPOINTED_MAX; whatever happens, say `Unpointed` once."""
 
@@ -221,45 +195,39 @@ class LoadUnpointed:
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class KeepPointed:
+class KeepPointed(Value):
     """Keep for the next start that pointers for this log were published up to this entry."""
 
     device: DeviceKey
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class TellGossip:
+class TellGossip(Value):
     """Feed this to the gossip machine. Statements come as a set that proves itself, so merging them can't fail."""
 
     event: Learned | Candidates
 
 
-@dataclass(frozen=True, slots=True)
-class TakeRun:
+class TakeRun(Value):
     """Store a verified run that came by no link; what contradicts ours is dropped."""
 
     batch: Batch
 
 
-@dataclass(frozen=True, slots=True)
-class OwnHeads:
+class OwnHeads(Value):
     """What the DHT proves of our own logs, in the order of their devices: for the author to compare with."""
 
     heads: tuple[Head, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Value):
     """What the DHT said of an identity broke a rule, and was left aside. Nothing is to be done."""
 
     identity: IdentityHash
     error: RemoteProtocolError
 
 
-@dataclass(frozen=True, slots=True)
-class Wake:
+class Wake(Value):
     """Say `Woken` at this `now`, give or take a millisecond. A later alarm that was asked for before may still ring."""
 
     at: float

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 import trio
 
@@ -18,14 +17,14 @@ from p2pblog.config import (
 )
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import IdentityHash, NodeKey
+from p2pblog.core.value import Value
 from p2pblog.dht.records import DhtKey, Record, Replica, replica_key
 from p2pblog.errors import UserError
 from p2pblog.gossip.driver import Driver
 from p2pblog.gossip.membership import LINKS_ENOUGH
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(Value):
     """How often somebody was visited, and when it is tried again."""
 
     times: int

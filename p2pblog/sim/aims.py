@@ -5,17 +5,16 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from p2pblog.core.value import Value
 from p2pblog.errors import UsageError
 
 _COMPARES = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq}
 _AIM = re.compile(r"(<=|>=|<|>|=) *(-?[0-9]+(?:\.[0-9]+)?)")
 
 
-@dataclass(frozen=True, slots=True)
-class Aim:
+class Aim(Value):
     """One figure of the document, by its path (`latency_ms.p99`), and the bound on it."""
 
     figure: str

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from p2pblog.core.value import Value
 from p2pblog.errors import UsageError
 from p2pblog.sim.chance import generator, log_normal_us, weibull_us
 from p2pblog.sim.loop import SECOND_US
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 MINUTE_S = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Weibull:
+class Weibull(Value):
     """`scale_s` in seconds, `shape` as its decimal spelling."""
 
     scale_s: float
@@ -36,8 +35,7 @@ class Weibull:
         return weibull_us(rng, int(self.scale_s * SECOND_US), self.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class LogNormal:
+class LogNormal(Value):
     """`median_s` in seconds, `sigma` of the logarithm as its decimal spelling."""
 
     median_s: float

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from p2pblog.core.entry import Entry
@@ -11,6 +10,7 @@ from p2pblog.core.identity import Identity, state_retire
 from p2pblog.core.keys import KeyPair, hash32
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Payload
+from p2pblog.core.value import replace
 from p2pblog.errors import BadChain
 from p2pblog.gossip.events import ClocksHeard, Learned, OwnLogElsewhere, Stored
 from p2pblog.pen import Admit, Append, NewDevice, Pen

@@ -8,13 +8,14 @@ minted to lie beside a key and who name only each other. What they need to know 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from p2pblog.config import DHT_REPLY_CONTACTS_MAX
 from p2pblog.core import codec
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
+from p2pblog.core.value import replace
 from p2pblog.dht import guard as wire
 from p2pblog.dht.adapter import GuardedServer
 from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, distance, node_id

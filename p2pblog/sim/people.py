@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from p2pblog.core.identity import Identity, state_device
 from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair, NodeKey, hash32
+from p2pblog.core.value import Value, replace
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Value):
     """Somebody with one device and one node."""
 
     number: int

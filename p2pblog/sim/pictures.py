@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from p2pblog.core.value import Value
 from p2pblog.errors import UserError
 from p2pblog.sim.compare import grouped
 from p2pblog.sim.folder import Result
@@ -25,8 +25,7 @@ DUPLICATES_SHOWN = 0.02
 Rows = list[tuple[float, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Curves:
+class Curves(Value):
     """The runs of one scenario and size, which are drawn together."""
 
     label: str

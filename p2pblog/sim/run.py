@@ -6,9 +6,9 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from p2pblog.core.value import Value, field
 from p2pblog.errors import UsageError
 from p2pblog.gossip.messages import Clocks, Forget, Fork, Statements, Tokens
 from p2pblog.sim import aims
@@ -35,16 +35,14 @@ Tick = Callable[[float], None]
 """Hears the share of a run that is done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Value):
     """Rows for a picture, as they stand in a CSV file."""
 
     header: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Value):
     """What came of a run. `document` is what `--json` prints; `tables` are by the name of their file."""
 
     document: dict[str, Any]

@@ -7,7 +7,6 @@ case and one crossing to the thread that holds the database; each is one transac
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from p2pblog.core.entry import Entry
@@ -23,13 +22,13 @@ from p2pblog.core.payload import Profile
 from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.search import Phrase
 from p2pblog.core.timelines import Row
+from p2pblog.core.value import Value, field
 from p2pblog.store.meaning import Kind
 from p2pblog.store.meaning import News as News
 from p2pblog.store.meaning import Version as Version
 
 
-@dataclass(frozen=True, slots=True)
-class Follow:
+class Follow(Value):
     """`no_boosts`, `budget` (as core.quiet spells it): on which terms. `private`: nobody is told by us."""
 
     identity: IdentityHash
@@ -40,22 +39,19 @@ class Follow:
     private: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Value):
     identity: IdentityHash
     since_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(Value):
     """Who is no stranger, because we say so."""
 
     identity: IdentityHash
     since_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Vouched:
+class Vouched(Value):
     """A shown vouch, and for whom it is."""
 
     id: EntryId
@@ -63,8 +59,7 @@ class Vouched:
     time_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class FollowRow:
+class FollowRow(Value):
     """A follow with what we hold of it. `newest_ms` is the claimed time of its newest notice; `pruned`: how many of
     its entries went to save room."""
 
@@ -79,8 +74,7 @@ class FollowRow:
     pruned: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class KnownPeer:
+class KnownPeer(Value):
     """A node that we may dial. `endpoint` is HOST:PORT; `node` is None until a handshake proved it."""
 
     endpoint: str
@@ -89,8 +83,7 @@ class KnownPeer:
     failures: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Value):
     """Everything a node keeps in memory, as it stood when it stopped."""
 
     identities: tuple[Identity, ...] = ()
@@ -102,8 +95,7 @@ class Loaded:
     blocks: tuple[Block, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineQuery:
+class TimelineQuery(Value):
     """`identities`: whose notices (None: of self and all follows, or with a tag of everybody). `before`: an id in the
     timeline, exclusive. `tag`: only notices with it, as `core.tags` has it; boosts have none of their own. `group`:
     only notices that were said to it, as `core.groups` has it, strays among them. `strangers`: only what waits, and
@@ -117,8 +109,7 @@ class TimelineQuery:
     strangers: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Value):
     """A shown notice or profile (`notice`) that has a file, as its file or as its thumbnail."""
 
     notice: EntryId
@@ -131,8 +122,7 @@ REFERENCES_MAX = 8
 """Entries told of that refer to one file: whose feeds those are says whom to ask for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class DmRow:
+class DmRow(Value):
     """A direct message as it stands in a log of `author`; whom it is for only their keys tell."""
 
     id: EntryId
@@ -141,8 +131,7 @@ class DmRow:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
+class Thread(Value):
     """A conversation. `root`: the id of the topmost ancestor known, even if we lack it; None if `notice` is unknown.
     `notices`: those held, oldest first, at most THREAD_NOTICES_MAX. `known`: how many notices it knows of, itself or
     from one that is shown: all that are held, its root, and those that the shown ones quote. `lacking`: which of them
@@ -162,8 +151,7 @@ class Thread:
         return len(self.lacking)
 
 
-@dataclass(frozen=True, slots=True)
-class SearchQuery:
+class SearchQuery(Value):
     """Notices that hold all of `wanted` and none of `unwanted`, by `authors` (None: by anybody) and none of
     `not_authors`, which stand from `since_ms` on and below `until_ms`. `before`: an id that is held, exclusive."""
 
@@ -188,24 +176,21 @@ class SearchQuery:
         return wanted and not any(phrase.is_in(words) for phrase in self.unwanted)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Value):
     """What a search found. `unread`: how many entries it could not look into yet."""
 
     rows: tuple[Row, ...]
     unread: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ListRow:
+class ListRow(Value):
     """A list of people. `members`: how many."""
 
     name: str
     members: int
 
 
-@dataclass(frozen=True, slots=True)
-class GroupRow:
+class GroupRow(Value):
     """A group that the node's own person joined at `since_ms`. `notices`: how many said to it are here and shown;
     `authors`: how many people wrote them."""
 
@@ -215,8 +200,7 @@ class GroupRow:
     authors: int
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Value):
     """`used`: bytes that the database fills; `free`: bytes of its file that it fills again before it grows. `pruned`:
     how many entries went to save room and are not wanted back."""
 
@@ -225,8 +209,7 @@ class Usage:
     pruned: int
 
 
-@dataclass(frozen=True, slots=True)
-class Bottom:
+class Bottom(Value):
     """A log of which something is held, and where its lowest entry stands, in ms."""
 
     device: DeviceKey
@@ -236,8 +219,7 @@ class Bottom:
     oldest_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(Value):
     """A log after entries of it went, how many, and where its lowest one stands now (None: nothing is left)."""
 
     state: LogState

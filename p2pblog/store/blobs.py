@@ -28,6 +28,7 @@ import trio
 from p2pblog.config import FILE_BYTES_MAX, FILES_KEPT_BYTES_MAX, PIECE_BYTES
 from p2pblog.core import codec
 from p2pblog.core.media import PIECES_MAX, FileHash, PieceTable, read_table, table_of
+from p2pblog.core.value import Value
 from p2pblog.errors import BadPiece, RemoteProtocolError, StoreError, StoreFull
 
 T = TypeVar("T")
@@ -38,8 +39,7 @@ KNOWN_MAX = 256
 """Files whose tables are remembered, 5 KB each; of others the file is read and hashed again, which takes 10 ms."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Value):
     """What is here of a file: its table, and the numbers of the pieces. `own`: this node posted it."""
 
     table: PieceTable

@@ -24,7 +24,6 @@ what hides what never runs in a circle and does not depend on the order of arriv
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from functools import cache
 
@@ -54,6 +53,7 @@ from p2pblog.core.polls import Ballot, tally
 from p2pblog.core.search import MEDIA, log_word, tag_word, words_of
 from p2pblog.core.tags import tags_of
 from p2pblog.core.timelines import Row, is_shown, sort_time
+from p2pblog.core.value import Value, replace
 
 
 class Kind(IntEnum):
@@ -82,8 +82,7 @@ STAND_FOR = (*REACTIONS, Kind.VOTE, Kind.EDIT)
 """What stands for the notice that it refers to where somebody asks for a conversation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(Value):
     """`of`: the id replied to, boosted, liked, pinned, voted on or edited. `deletes`: the ids taken back, ascending.
     `tags`, `groups`: of the text. `replaces`: the edits that an edit replaces. `to`: whom it answers, mentions, quotes,
     boosts or likes; of a vouch, for whom it is. `choice`: a vote's. `files`: the hashes of a notice's or profile's
@@ -187,8 +186,7 @@ def places(stretch: Sequence[Entry], now_ms: int, before: int | None, after: int
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Value):
     """A notice's words at one time. `log` and `seq`: where the entry stands, in the store's own numbering of logs."""
 
     id: EntryId
@@ -243,8 +241,7 @@ def found_words(payload: bytes, log: int, edit: Version | None = None) -> list[s
     return [*words_of(note.warning or ""), *marks, *words_of(note.text)]
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Value):
     """A shown note or boost as a store finds it. `place_ms`: where it stands. `counted`: the notice whose likes and
     boosts it shows."""
 
@@ -262,8 +259,7 @@ class Shown:
         return self.of if self.kind == Kind.BOOST and self.of is not None else self.id
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Value):
     """How a notice stands: its payload as it was signed and its author, if it is held and shown; the edit in force; its
     counts."""
 
@@ -348,8 +344,7 @@ class NewsType(Enum):
     POLL = "poll"
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(Value):
     """A shown entry of somebody else's that is said to us. `notice`: ours that it answers, boosts or likes; of a
     mention the notice that mentions us. `is_read`: it had come when all was last marked as read.
 
@@ -387,8 +382,7 @@ def news_of(
 # --- polls that close -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class PollEnd:
+class PollEnd(Value):
     """A poll that `voter` made or voted in."""
 
     voter: bytes
@@ -429,8 +423,7 @@ def _poll_of(own: Shown, shown_by_id: Callable[[EntryId], Shown | None]) -> Poll
 # --- conversations ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Value):
     """An entry held, as a conversation sees it. `lacking`: its payload is missing, so we can't tell what it is.
     `place`: where it stands in timelines; the first number is a time in ms. `is_own`: of the node's own identity.
     `is_strange`: of somebody who is a stranger to it; `waits`: and it is said to us."""
@@ -456,8 +449,7 @@ Replies = Callable[[EntryId, int, Which], Sequence[EntryId]]
 """At most so many replies to an id, oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(Value):
     """A conversation's ids: its root; all that are held, shown or not, oldest first; what strangers said to us below
     our own notices, oldest first."""
 

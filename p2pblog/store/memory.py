@@ -6,8 +6,8 @@ statement of what the SQL must answer: tests/store compares the two.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from p2pblog.config import (
     CHECKPOINT_EVERY,
@@ -20,6 +20,7 @@ from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
+from p2pblog.core.value import replace
 from p2pblog.errors import BadChain, LocalProtocolError
 from p2pblog.store import (
     Block,
@@ -56,7 +57,7 @@ class MemoryStore(MemoryRoom):
             new = twin._add_log(log.device, log.identity)
             new.spans, new.fork, new.floor, new.pruned = log.spans, log.fork, log.floor, log.pruned
             for held in (*log.held.values(), *log.strays.values()):
-                twin._enter(replace(held, log=new))
+                twin._enter(dataclasses.replace(held, log=new))
         twin._strays = {identifier: twin._by_id[identifier] for identifier in self._strays}
         return twin
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import LogState
+from p2pblog.core.value import replace
 from p2pblog.errors import BadChain
 from p2pblog.store import OWN_IDENTITY, Bottom, Pruned, Thread, Usage
 from p2pblog.store.meaning import REACTIONS, Kind, ref_of

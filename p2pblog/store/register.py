@@ -17,12 +17,12 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from heapq import merge
 from struct import Struct
 from typing import NamedTuple
 
+from p2pblog.core.value import Value
 from p2pblog.store.rows import insert_rows
 
 PAGE_BYTES_MAX = 1_984
@@ -73,8 +73,7 @@ class Generation(NamedTuple):
     target: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Register:
+class Register(Value):
     """One sorted set in the tables `generation` and `page`: number `no`, of records of `width` bytes each.
 
     Everything runs inside the caller's transaction, in a database thread.

@@ -11,18 +11,17 @@ below it. One comparison for each span that a run touches is therefore enough:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch, Span
 from p2pblog.core.runs import VerifiedRun
+from p2pblog.core.value import Value
 from p2pblog.errors import BadChain, LocalProtocolError
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(Value):
     """A run among the spans of its log: the spans as they will be, and the stretches of the run not held so far (the
     run itself, where nothing of it is held)."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from p2pblog.core.entry import Entry, payload_hash
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import LogState, Span
+from p2pblog.core.value import Value
 from p2pblog.store.register import Register
 
 T = TypeVar("T")
@@ -43,8 +43,7 @@ LAST_PLACE = (2**63 - 1, 2**63 - 1)
 """Above every place in a timeline: (sort, key)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogRow:
+class LogRow(Value):
     """A log as the database numbers it. `shown_to`: the last number that its owner's identity vouches for."""
 
     no: int

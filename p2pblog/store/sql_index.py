@@ -14,6 +14,7 @@ from typing import Any
 
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.media import FileHash
+from p2pblog.core.value import Value
 from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.meaning import (
     IN_TIMELINES,
@@ -50,8 +51,7 @@ IDS_PER_QUESTION = 500
 """Values in one IN (…); SQLite's own limit was 999 until 3.32."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Value):
     """An entry as the indexes see it. `held`: with its payload."""
 
     key: int

@@ -8,12 +8,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import groupby
 
 from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import LogState
+from p2pblog.core.value import replace
 from p2pblog.errors import BadChain
 from p2pblog.store import Bottom, Pruned, Thread, Usage
 from p2pblog.store.meaning import IN_TIMELINES, Kind, meaning_of, ref_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -12,6 +11,7 @@ from p2pblog.config import VERSIONS_MAX
 from p2pblog.core.keys import EntryId
 from p2pblog.core.polls import Ballot
 from p2pblog.core.timelines import Row
+from p2pblog.core.value import Value
 from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.meaning import (
     IN_TIMELINES,
@@ -53,8 +53,7 @@ def _filled_up(values: Sequence[int]) -> tuple[int | None, ...]:
     return (*values, *[None] * (KEYS_AT_ONCE - len(values)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Value):
     """A row that may be shown. `owner`: its author's number."""
 
     shown: Shown

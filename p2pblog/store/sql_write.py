@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import repeat
 
 from p2pblog.config import BLOCKS_MAX, BOOKMARKS_MAX, KNOWN_PEERS_MAX, MUTES_MAX, STRAYS_MAX
@@ -15,6 +14,7 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
 from p2pblog.core.quiet import Mute, MuteKind
+from p2pblog.core.value import replace
 from p2pblog.errors import BadChain, LocalProtocolError
 from p2pblog.store import OWN_IDENTITY, Block, Follow, KnownPeer
 from p2pblog.store.meaning import PLAIN, Kind, Meaning, meaning_of, vouched_to

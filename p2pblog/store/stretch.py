@@ -7,7 +7,6 @@ making an object for each entry and asking it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import cast
 
@@ -16,11 +15,11 @@ from p2pblog.core.groups import groups_of
 from p2pblog.core.keys import EntryId
 from p2pblog.core.payload import plain_texts
 from p2pblog.core.runs import VerifiedRun
+from p2pblog.core.value import Value
 from p2pblog.store.meaning import PLAIN, Meaning, meaning_of
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(Value):
     """Columns of equal length, from number `first` up. `payloads` holds None in gaps, `notes` 1 where a payload is
     known to be a note that says nothing but its text."""
 

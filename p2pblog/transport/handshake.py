@@ -14,7 +14,6 @@ Rules
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from noise.exceptions import NoiseInvalidMessage, NoiseMaxNonceError, NoiseValueError
@@ -23,6 +22,7 @@ from noise.noise_protocol import NoiseProtocol
 from p2pblog.config import NETWORK_ID, REKEY_EVERY
 from p2pblog.core.codec import as_bytes, as_list, pack, unpack
 from p2pblog.core.keys import NODE_DOMAIN, KeyPair, NodeKey, verify
+from p2pblog.core.value import Value
 from p2pblog.errors import BadHandshake, Disconnected, LocalProtocolError, Malformed, RemoteProtocolError
 from p2pblog.transport.sodium import KeyPair25519, SodiumBackend
 
@@ -36,8 +36,7 @@ PROOF_PURPOSE = b"noise static "
 """What the node key signs before the 32 bytes: the same domain signs other things in the DHT."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Value):
     """What one node shows in every handshake: its Noise static key and the node key's proof of it."""
 
     static_secret: bytes
@@ -97,8 +96,7 @@ class Cipher:
             self._state.rekey()
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
+class Proven(Value):
     """A finished handshake."""
 
     peer: NodeKey
@@ -110,8 +108,7 @@ class Proven:
     """Bytes of the peer that came after the handshake, for the frame reader."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Value):
     """What one feeding brought: bytes to send first, and the result once there is one."""
 
     send: bytes = b""

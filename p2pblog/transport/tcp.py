@@ -8,7 +8,6 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 
 import trio
 
@@ -24,6 +23,7 @@ from p2pblog.config import (
 )
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
+from p2pblog.core.value import Value
 from p2pblog.errors import Disconnected, RemoteProtocolError, TooLarge, TooSlow
 from p2pblog.transport import Accept
 from p2pblog.transport.handshake import make_credentials
@@ -38,8 +38,7 @@ LINGER_BYTES_MAX = 256 * 1024
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class TcpLimits:
+class TcpLimits(Value):
     """The limits of config.py, so that a test may ask for smaller ones."""
 
     handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S

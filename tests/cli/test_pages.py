@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
@@ -14,6 +13,7 @@ from p2pblog.core import payload
 from p2pblog.core.entry import write
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair
 from p2pblog.core.payload import Ref
+from p2pblog.core.value import replace
 from p2pblog.dht.records import notice_record
 from p2pblog.pages import nodes, people, values
 from p2pblog.pages import notices as pages

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from p2pblog.core.entry import write
 from p2pblog.core.keys import KeyPair
 from p2pblog.core.payload import Note, encode
 from p2pblog.core.polls import Poll
+from p2pblog.core.value import replace
 from p2pblog.dht.records import notice_record
 from p2pblog.errors import NotFound, NotPermitted, UsageError
 from p2pblog.pages import notices, polls

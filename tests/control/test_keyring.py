@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from p2pblog import keyring
 from p2pblog.config import Home
 from p2pblog.core import keys
 from p2pblog.core.identity import Identity
+from p2pblog.core.value import replace
 from p2pblog.errors import UserError
 
 ENTROPY = bytes(range(32))
@@ -236,10 +236,10 @@ def test_a_key_file_from_before_there_were_such_keys_is_read(alice: Home) -> Non
 
 CRASHING_SAVE = """
 import os, sys
-from dataclasses import replace
 from pathlib import Path
 from p2pblog import keyring
 from p2pblog.config import Home
+from p2pblog.core.value import replace
 
 home = Home(Path(sys.argv[1]))
 kept = keyring.load(home)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -22,6 +21,7 @@ from p2pblog.core.entry import Entry, entries_of
 from p2pblog.core.keys import check_key, hash32
 from p2pblog.core.payload import Note, Ref, Unknown, decode, encode, plain_texts
 from p2pblog.core.runs import check_run, encode_run
+from p2pblog.core.value import replace
 from p2pblog.errors import BadSignature, Malformed, NotCanonical, RemoteProtocolError, TooLarge
 from p2pblog.store.meaning import Kind, meaning_of
 from p2pblog.store.stretch import meanings_of
@@ -227,7 +227,7 @@ def test_a_verified_run_reads_like_its_entries() -> None:
 
 def test_entries_made_from_columns_are_like_all_others() -> None:
     entry = LOG.entries[70]
-    (made,) = entries_of(*([getattr(entry, name)] for name in Entry.__slots__))
+    (made,) = entries_of(*([getattr(entry, name)] for name in Entry.__struct_fields__))
     assert made == entry and hash(made) == hash(entry)
     with pytest.raises(AttributeError):
         made.seq = 5  # type: ignore[misc]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from builders import Log, person
 from core_scenes import alice_with_a_long_log, flipped, tampered
@@ -16,6 +14,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.forks import FORK_PROOF_BYTES_MAX, ForkProof, freezes, prove_fork
 from p2pblog.core.identity import Standing
 from p2pblog.core.runs import check_run, encode_run
+from p2pblog.core.value import replace
 from p2pblog.errors import BadForkProof, LocalProtocolError, RemoteProtocolError
 
 ALICE = alice_with_a_long_log()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 
 import nacl.bindings as sodium
 import pytest
@@ -35,6 +34,7 @@ from p2pblog.core.identity import (
     state_rotate,
 )
 from p2pblog.core.keys import STATEMENT_DOMAIN, DeviceKey, EntryId, IdentityHash, KeyPair, root_key
+from p2pblog.core.value import replace
 from p2pblog.errors import (
     BadSignature,
     BadStatement,

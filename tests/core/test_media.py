@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,6 +34,7 @@ from p2pblog.core.media import (
     table_of,
 )
 from p2pblog.core.payload import Note, Quote, Ref, Unknown, decode, encode
+from p2pblog.core.value import replace
 from p2pblog.errors import BadPiece, LocalProtocolError, Malformed, RemoteProtocolError
 
 PICTURE = Attachment(table_of(b"a picture").file, "bees.jpg", "image/jpeg", 9, "bees on a flower")

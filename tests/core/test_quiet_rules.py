@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from builders import NOON, person
 
@@ -28,6 +26,7 @@ from p2pblog.core.quiet import (
     rules_at,
 )
 from p2pblog.core.timelines import Row
+from p2pblog.core.value import replace
 
 ALICE, BOB, CAROL = (person(name).hash for name in ("alice", "bob", "carol"))
 

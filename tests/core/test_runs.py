@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from p2pblog.core import codec
 from p2pblog.core.entry import Entry, write
 from p2pblog.core.keys import ENTRY_DOMAIN, EntryId
 from p2pblog.core.runs import check_run, encode_run, run_device
+from p2pblog.core.value import replace
 from p2pblog.errors import BadChain, BadSignature, LocalProtocolError, RemoteProtocolError, TooLarge
 
 ALICE = alice_with_a_long_log()

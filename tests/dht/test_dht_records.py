@@ -7,6 +7,7 @@ from dht_scenes import DAY, HOME, MINUTE, NOW, alice, bob, carol, must, one_of_e
 
 from p2pblog.config import RECORD_BYTES_MAX
 from p2pblog.core.keys import EntryId
+from p2pblog.core.value import replace
 from p2pblog.dht.records import (
     DhtKey,
     Head,
@@ -104,9 +105,7 @@ def test_nobody_signs_a_head_for_a_device_that_is_not_his() -> None:
 def test_a_long_notice_a_gap_and_an_unsigned_entry_make_no_record() -> None:
     assert notice_record(alice.entry("x" * 900)) is None
     assert notice_record(alice.entry().without_payload()) is None
-    unsigned = type(alice.entry())(
-        *[getattr(alice.entry(), name) for name in alice.entry().__slots__ if name != "signature"]
-    )
+    unsigned = replace(alice.entry(), signature=None)
     assert unsigned.signature is None and notice_record(unsigned) is None
 
 

@@ -7,7 +7,6 @@ tells what the last of them means. Where the link goes on from a memory, a case 
 from __future__ import annotations
 
 import json
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from p2pblog.core.keys import DeviceKey
 from p2pblog.core.media import table_of
 from p2pblog.core.payload import LogStart, Note, Ref, encode
 from p2pblog.core.runs import encode_run
+from p2pblog.core.value import Value
 from p2pblog.gossip import messages as m
 from p2pblog.gossip.names import Names
 
@@ -293,7 +293,11 @@ def _bad_numbers() -> list[Case]:
 
 def meaning(message: Any) -> Any:
     """A message as JSON: its kind, and its fields by name."""
-    return {"kind": type(message).__name__, **{f.name: plain(getattr(message, f.name)) for f in fields(message)}}
+    return {"kind": type(message).__name__, **by_name(message)}
+
+
+def by_name(value: Value) -> dict[str, Any]:
+    return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
 
 
 def plain(value: Any) -> Any:
@@ -301,8 +305,8 @@ def plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, Ref):
         return in_hex(value.value)
-    if is_dataclass(value):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Value):
+        return by_name(value)
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return in_hex(value)

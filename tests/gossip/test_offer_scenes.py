@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -27,6 +26,7 @@ from p2pblog.config import (
 )
 from p2pblog.core.entry import Entry
 from p2pblog.core.payload import Note
+from p2pblog.core.value import replace
 from p2pblog.errors import BadChain, BadMessage, Flooded
 from p2pblog.gossip import events as ev
 from p2pblog.gossip.keeper import Keeper, kept_offers, offer_value

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from builders import Log, Person, key_pair, person
 from gossip_scenes import Scene, Table, claim, node_key, run_of
@@ -13,6 +11,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.forks import prove_fork
 from p2pblog.core.identity import state_device
 from p2pblog.core.payload import LogStart
+from p2pblog.core.value import replace
 from p2pblog.gossip.messages import (
     PAYLOADS_MAX,
     Clock,

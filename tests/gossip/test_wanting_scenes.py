@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from builders import Person, person
 from gossip_scenes import Scene, Table
@@ -11,6 +9,7 @@ from gossip_scenes import Scene, Table
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import prove_fork
 from p2pblog.core.keys import DeviceKey
+from p2pblog.core.value import replace
 from p2pblog.gossip.events import Candidates, Dial
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.membership import COVER_WANTING, LINKS_ENOUGH, SETTLE_S

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import trio
 from builders import NOON, key_pair, person
@@ -15,6 +13,7 @@ from p2pblog.core import archive, codec
 from p2pblog.core.keys import DeviceKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.runs import encode_run
+from p2pblog.core.value import replace
 from p2pblog.errors import NotFound, NotPermitted, UsageError, UserError
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.node import Node

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -18,6 +17,7 @@ from p2pblog.core.identity import Identity, state_retire
 from p2pblog.core.keys import DeviceKey, KeyPair, NodeKey, hash32
 from p2pblog.core.logs import Batch, LogState, Span
 from p2pblog.core.payload import LogStart, Note, Payload, Profile
+from p2pblog.core.value import replace
 from p2pblog.errors import LocalProtocolError
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.memory import Memory

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from builders import NOON, person, ref
 from rendezvous_scenes import Desk, of, one
@@ -12,6 +10,7 @@ from p2pblog.config import NOTICE_LIFETIME_MS, POINTER_LIFETIME_MS, POINTERS_AT_
 from p2pblog.core.groups import group_id
 from p2pblog.core.keys import EntryId
 from p2pblog.core.payload import Note
+from p2pblog.core.value import replace
 from p2pblog.dht.records import Pointer, decode, encode
 from p2pblog.rendezvous import events as ev
 from p2pblog.rendezvous.machine import COALESCE_S, RETRY_MAX_MS

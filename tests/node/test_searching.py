@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from builders import NOON, person
 from rendezvous_scenes import HOME, Desk, crowd, head_of, looked_for, of
@@ -13,6 +11,7 @@ from p2pblog.core.address import Endpoint
 from p2pblog.core.identity import state_device
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import LogStart
+from p2pblog.core.value import replace
 from p2pblog.dht.records import (
     Notice,
     head_key,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from builders import Person, person, ref
 from rendezvous_scenes import head_of
@@ -11,6 +9,7 @@ from rendezvous_scenes import head_of
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Located
+from p2pblog.core.value import replace
 from p2pblog.dht.records import Notice, Record, notice_record
 from p2pblog.rendezvous.single import entry_in
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +15,7 @@ from p2pblog.cases.desk import ref_to
 from p2pblog.config import THREAD_FETCH_DEPTH_MAX, THREAD_FETCH_S
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.payload import Note, Quote, Ref
+from p2pblog.core.value import replace
 from p2pblog.dht.contacts import ID_BYTES
 from p2pblog.dht.shelf import RecordStore
 from p2pblog.errors import NotFound

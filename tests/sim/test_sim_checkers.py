@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from p2pblog.core import payload as payloads
 from p2pblog.core.entry import write
 from p2pblog.core.identity import Device, Identity
 from p2pblog.core.payload import Note
+from p2pblog.core.value import replace
 from p2pblog.errors import BadMessage
 from p2pblog.gossip import membership
 from p2pblog.gossip.events import Close, Send
@@ -104,7 +105,7 @@ def test_what_comes_up_in_the_last_seconds_need_not_be_everywhere(left_s: int, i
         held = world.nodes[holder].store._logs[who.log].held
         last = held[max(held)].entry
         entry = write(who.device, last, last.time_ms, payloads.encode(Note("late")))
-        held[entry.seq] = replace(held[last.seq], entry=entry)
+        held[entry.seq] = dataclasses.replace(held[last.seq], entry=entry)
 
     world.loop.at(int(world.scenario.duration_s + world.scenario.settle_s - left_s) * SECOND_US, let_go)
     world.run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from builders import NOON, Log, Person, person
@@ -19,6 +19,7 @@ from p2pblog.core.logs import Batch, Located
 from p2pblog.core.payload import BOX_BYTES, SEALED_OVERHEAD, Dm
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.core.search import parse
+from p2pblog.core.value import replace
 from p2pblog.errors import BadChain, NotFound
 from p2pblog.store import (
     OWN_IDENTITY,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -17,6 +16,7 @@ from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch, Located, Span
 from p2pblog.core.payload import LogStart
 from p2pblog.core.runs import check_run, encode_run
+from p2pblog.core.value import replace
 from p2pblog.errors import BadChain, LocalProtocolError
 from p2pblog.store import OWN_IDENTITY, Follow, Store, memory, sql_write
 

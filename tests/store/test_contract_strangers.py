@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from builders import NOON, Log, Person, person, ref
 from store_kit import LATER, add, keep, on_both_stores, own
@@ -12,6 +10,7 @@ from p2pblog.core.address import spell
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Located
+from p2pblog.core.value import replace
 from p2pblog.errors import NotFound
 from p2pblog.store import (
     Block,

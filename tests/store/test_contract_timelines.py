@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from builders import NOON, key_pair, person
 from store_kit import LATER, add, keep, on_both_stores, own, texts
@@ -13,6 +11,7 @@ from p2pblog.core.identity import Identity, Policy, state_device, state_rotate
 from p2pblog.core.keys import EntryId, NodeKey
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.timelines import Row
+from p2pblog.core.value import replace
 from p2pblog.errors import BadChain, NotFound
 from p2pblog.store import OWN_IDENTITY, Follow, FollowRow, KnownPeer, Store, TimelineQuery, memory_desk, sql_write
 

@@ -8,9 +8,10 @@ one thing changed, so that each case fails for the reason that its name gives.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from transport_scenes import ALICE, BOB, MALLORY, secret
 from p2pblog.config import MESSAGE_BYTES_MAX, NETWORK_ID
 from p2pblog.core.codec import pack
 from p2pblog.core.keys import NODE_DOMAIN, KeyPair
+from p2pblog.core.value import replace
 from p2pblog.transport.framing import FrameWriter
 from p2pblog.transport.handshake import PROOF_PURPOSE, Credentials, Handshake, NoiseXX, Proven, make_credentials
 
@@ -146,11 +148,11 @@ def accept_cases() -> list[Case]:
         accepted("a listener meets a dialer", LISTENER, DIALER),
         accepted("a listener is fed byte by byte", LISTENER, DIALER, one_by_one=True),
         accepted("a dialer is fed byte by byte", DIALER, LISTENER, one_by_one=True, hears=[[b"hello"]]),
-        accepted("a node meets itself", DIALER, replace(LISTENER, node=ALICE)),
+        accepted("a node meets itself", DIALER, dataclasses.replace(LISTENER, node=ALICE)),
         accepted(
             "another network, at both ends",
-            replace(DIALER, network_id=test_net),
-            replace(LISTENER, network_id=test_net),
+            dataclasses.replace(DIALER, network_id=test_net),
+            dataclasses.replace(LISTENER, network_id=test_net),
         ),
         accepted("the dialer's first message comes with its proof", LISTENER, DIALER, joined=True, hears=[[b"hello"]]),
         accepted("messages of one frame", LISTENER, DIALER, hears=[[b"one", b"two", b"3"]], says=[b"a", b"bc"]),
@@ -189,10 +191,10 @@ def strangers() -> list[Case]:
 def wrong_networks() -> list[Case]:
     """The dialer sees it in message 2; a dialer that does not care is seen by the listener in message 3."""
     first = DIALER.machine().start()
-    foreign = replace(LISTENER, network_id=b"p2pblog main 2")
+    foreign = dataclasses.replace(LISTENER, network_id=b"p2pblog main 2")
     second = foreign.machine().feed(first).send
-    messages, _, _ = meet(replace(DIALER, network_id=b"p2pblog main 2"), foreign)
-    empty = replace(LISTENER, network_id=b"")
+    messages, _, _ = meet(dataclasses.replace(DIALER, network_id=b"p2pblog main 2"), foreign)
+    empty = dataclasses.replace(LISTENER, network_id=b"")
     return [
         rejected("a listener of another version", DIALER, [second], "bad-handshake"),
         rejected("a listener of no network", DIALER, [empty.machine().feed(first).send], "bad-handshake"),
@@ -214,7 +216,7 @@ def changed_messages() -> list[Case]:
     cases.append(
         rejected("message 1 with the unused bit of its key flipped", LISTENER, [top_bit, third], "bad-handshake")
     )
-    other = meet(replace(DIALER, name="another"), LISTENER)[0]
+    other = meet(dataclasses.replace(DIALER, name="another"), LISTENER)[0]
     cases.append(rejected("message 3 of another handshake", LISTENER, [first, other[2]], "bad-handshake"))
     cases.append(rejected("message 2 of another handshake", DIALER, [other[1]], "bad-handshake"))
     cases.append(rejected("message 2 in place of message 3", LISTENER, [first, second], "bad-handshake"))
@@ -254,7 +256,7 @@ def bad_proofs() -> list[Case]:
     cases = []
     for who, end, other in (("listener", DIALER, LISTENER), ("dialer", LISTENER, DIALER)):
         for name, proof in proofs(other).items():
-            liar = replace(other, proof=proof)
+            liar = dataclasses.replace(other, proof=proof)
             a, b = (DIALER, liar) if end.dialed else (liar, LISTENER)
             first = a.machine().start()
             second = b.machine().feed(first).send
@@ -272,7 +274,7 @@ def third_message(dialer: End, second: bytes) -> bytes:
 def proofs(of: End) -> dict[str, bytes]:
     honest = of.node.sign(NODE_DOMAIN, PROOF_PURPOSE + of.static_public)
     key = of.node.public
-    stolen = of.node.sign(NODE_DOMAIN, PROOF_PURPOSE + replace(of, name="another").static_public)
+    stolen = of.node.sign(NODE_DOMAIN, PROOF_PURPOSE + dataclasses.replace(of, name="another").static_public)
     small = bytes([1]) + bytes(31)  # the neutral element
     small_signature = small + bytes(32)  # holds for every message where small keys are not refused
     return {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import replace
 
 import pytest
 import trio
@@ -26,6 +25,7 @@ from trio.testing import trio_test, wait_all_tasks_blocked
 from p2pblog.config import MESSAGE_BYTES_MAX
 from p2pblog.core.address import Endpoint, spell
 from p2pblog.core.keys import KeyPair
+from p2pblog.core.value import replace
 from p2pblog.errors import BadHandshake, Disconnected, LocalProtocolError, Malformed, TooLarge, TooSlow
 from p2pblog.transport import Link
 from p2pblog.transport.handshake import Credentials, Handshake, Proven

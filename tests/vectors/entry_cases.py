@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from vectors.dm_cases import dm_payloads
@@ -47,6 +46,7 @@ from p2pblog.core.payload import (
     encode,
 )
 from p2pblog.core.polls import Poll
+from p2pblog.core.value import replace
 
 HELLO = payload_hash(b"hello")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from vectors.parts import (
@@ -45,6 +44,7 @@ from p2pblog.core.identity import (
     state_rotate,
 )
 from p2pblog.core.keys import CONSENT_DOMAIN, ENTRY_DOMAIN, STATEMENT_DOMAIN, DeviceKey, EntryId, KeyPair, hash32
+from p2pblog.core.value import replace
 
 DEVICE = state_device(ROOT, PHONE, ALICE.hash, 0, 0)
 ENTRY_ID = EntryId(bytes(range(32)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from vectors.entry_cases import make_body
@@ -33,6 +32,7 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import ENTRY_DOMAIN, EntryId, KeyPair
 from p2pblog.core.payload import LogStart, Note, encode
 from p2pblog.core.runs import encode_run
+from p2pblog.core.value import replace
 
 
 def _log(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from p2pblog.config import SEQ_MAX
+from p2pblog.core.value import replace
 from p2pblog.gossip.messages import Clock, Clocks, Have, IdentityClock, Live, Message, Run
 from p2pblog.sim.byzantine.behaviour import Behaviour, any_lane
 

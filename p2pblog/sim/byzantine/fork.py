@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from p2pblog.core.entry import Entry, write
 from p2pblog.core.keys import DeviceKey
 from p2pblog.core.payload import Note, encode
 from p2pblog.core.runs import encode_run
+from p2pblog.core.value import replace
 from p2pblog.gossip.messages import Clocks, IdentityClock, Live, Message, Run, tip_of
 from p2pblog.sim.byzantine.behaviour import Behaviour
 
