@@ -69,5 +69,5 @@ def _note(command: str, results: Sequence[Result]) -> str:
     walls = sorted(document["wall_s"] for document in documents)
     seeds = f"{len(documents)} seeds, {lasting(round(walls[-1]))} at most" if len(documents) > 1 else lasting(walls[0])
     memory = max(document["peak_mib"] for document in documents)
-    violations = sum(len(document["violations"]) for document in documents)
+    violations = sum(document.get("violations_total", len(document["violations"])) for document in documents)
     return f"| `{documents[0]['scenario']}` | `{command}` | {seeds} | {memory:,} MiB | {violations} |"
