@@ -11,7 +11,7 @@ from typing import Any
 from p2pblog.core.value import Value, field
 from p2pblog.errors import UsageError
 from p2pblog.gossip.messages import Clocks, Forget, Fork, Statements, Tokens
-from p2pblog.sim import aims
+from p2pblog.sim import aims, garbage
 from p2pblog.sim.chance import generator
 from p2pblog.sim.checkers import all_checkers
 from p2pblog.sim.coverage import Curve, count_at_end, readable_by_newcomers
@@ -59,13 +59,14 @@ def run(scenario: Scenario, nodes: int, seed: int, tick: Tick = lambda share: No
         raise UsageError(f"a scenario needs at least {NODES_MIN} nodes, and {nodes} is fewer")
     goals = aims.parse_all(scenario.aims)
     begun = time.perf_counter()
-    match scenario.kind:
-        case "gossip":
-            outcome = _gossip(scenario, nodes, seed, tick)
-        case "dht":
-            outcome = _dht(scenario, nodes, seed, tick)
-        case other:
-            raise UsageError(f"the scenario {scenario.name} is of no kind that we know: {other}")
+    with garbage.seldom(tick) as looking:
+        match scenario.kind:
+            case "gossip":
+                outcome = _gossip(scenario, nodes, seed, looking)
+            case "dht":
+                outcome = _dht(scenario, nodes, seed, looking)
+            case other:
+                raise UsageError(f"the scenario {scenario.name} is of no kind that we know: {other}")
     document = outcome.document
     document["wall_s"] = round(time.perf_counter() - begun, 2)
     document["peak_mib"] = _peak_mib()
