@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from p2pblog.config import LINGER_S
 from p2pblog.core.address import Endpoint
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.events import LoadFile, LoadOne, LoadRun
 from p2pblog.gossip.messages import Decoder, Encoder
+from p2pblog.sim.loop import micros
 from p2pblog.sim.network import Network
 from p2pblog.transport.framing import wire_bytes
 
@@ -24,8 +26,8 @@ class Lane:
     """One end of a link. What it sends arrives at `other`."""
 
     __slots__ = (
-        "binding", "decoder", "dialed", "encoder", "endpoint", "error", "held", "is_open", "key", "last_us", "loads",
-        "node", "other", "queued_bytes", "since", "under_way",
+        "binding", "decoder", "dialed", "encoder", "endpoint", "error", "held", "is_open", "key", "last_us",
+        "lingers_us", "loads", "node", "other", "queued_bytes", "since", "under_way",
     )  # fmt: skip
 
     other: Lane
@@ -50,6 +52,9 @@ class Lane:
         self.held: list[int] = []
         """The sizes of what waits for a partition to heal."""
         self.is_open = True
+        self.lingers_us = 0
+        """Until when it is read from after it was closed, as transport/tcp.py does with what was accepted: else what
+        comes then would be answered by a reset, which may cost the other end our last message."""
         self.error: RemoteProtocolError | None = None
 
     def send(self, network: Network, data: bytes) -> int:
@@ -78,7 +83,7 @@ class Lane:
         self.queued_bytes -= len(data)
         if other.is_open:
             other.node.on_message(other, data)
-        elif other.node.is_up:
+        elif other.node.is_up and network.loop.now_us >= other.lingers_us:
             self._later(network, self.reset)  # nobody knows this connection there (RFC 9293, 3.5.2)
         if self.is_open and self.loads:
             self.node.serve(self)
@@ -94,6 +99,8 @@ class Lane:
         if not self.is_open:
             return
         self.is_open = False
+        if not self.dialed:
+            self.lingers_us = network.loop.now_us + micros(LINGER_S)
         way_us = network.rtt_us(self.node.number, self.other.node.number) // 2
         network.loop.at(max(self.last_us, network.loop.now_us + way_us), self.other.reset)
 

@@ -116,6 +116,21 @@ def test_what_a_partition_held_up_arrives_in_the_order_it_was_sent() -> None:
     assert [data for data in read if len(data) == 1] == [bytes([number]) for number in range(5)]
 
 
+def test_the_last_word_of_who_was_dialed_is_read_whatever_still_comes() -> None:
+    """A listener reads on for a second after it has closed, so that no reset overtakes what it said last."""
+    world = begun(World(small(), 20, 2), 5)
+    lane = next(lane for node in world.nodes for lane in node.lanes.values() if lane.is_open and lane.dialed)
+    network = world.network
+    lane.send(network, b"?")
+    world.loop.run_until(lane.last_us - 1)
+    lane.other.send(network, bytes(50_000))
+    lane.other.hang_up(network)
+    world.loop.run_until(lane.other.last_us - 1)
+    assert lane.is_open
+    world.loop.run_until(lane.other.last_us + 1)
+    assert not lane.is_open
+
+
 def test_a_wrong_clock_shows_in_what_is_written_and_hurts_nobody() -> None:
     year_s = 365 * 86_400.0
     scenario = small({"kind": "skew", "at_s": 3.0, "share": 1.0, "most_s": year_s})
