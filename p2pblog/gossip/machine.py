@@ -245,6 +245,8 @@ class Gossip:
         return effects + self.membership.on_link_up(self.sharing.sessions[event.peer], now)
 
     def _on_link_down(self, peer: NodeKey, error: RemoteProtocolError | None, now: float) -> list[Effect]:
+        session = self.sharing.sessions.get(peer)
+        greeted = session is not None and session.ready
         effects = self.sharing.on_link_down(peer)
         self.strays.on_link_down(peer)
         effects += self.offers.on_link_down(peer, now)
@@ -252,7 +254,7 @@ class Gossip:
         effects += self.broadcast.on_link_down(peer, now)
         effects += self.replication.on_link_down(peer)
         effects += self.files.on_link_down(peer, now)
-        return effects + self.membership.on_link_down(peer, error, now)
+        return effects + self.membership.on_link_down(peer, error, now, greeted=greeted)
 
     def _on_due(self, timer: Timer, now: float) -> list[Effect]:
         match timer:

@@ -248,7 +248,7 @@ class Membership:
     def on_link_up(self, session: Session, now: float) -> list[Effect]:
         shunned = self.shunned.get(session.peer)
         if shunned is not None and now < shunned.until and not session.dialed:
-            return [Send(session.peer, Bye()), Close(session.peer)]
+            return self._turn_away(session)
         self.linked_at[session.peer] = now
         if not session.dialed:
             return []
@@ -270,18 +270,26 @@ class Membership:
         effects += self._name_peers(session)
         accepted = sum(1 for other in self.sharing.sessions.values() if not other.dialed)
         if not session.dialed and accepted > LINKS_ACCEPTED_MAX and session.links >= 2:
-            effects += [Send(session.peer, Bye()), Close(session.peer)]
+            effects += self._turn_away(session)
         return effects + self._dial(now)
 
-    def on_link_down(self, peer: NodeKey, error: RemoteProtocolError | None, now: float) -> list[Effect]:
-        """Who broke a rule is dialed, and let in, ever more seldom; who fell silent is not forgotten."""
+    def _turn_away(self, session: Session) -> list[Effect]:
+        """End a link for want of room; that is no loss."""
+        self.linked_at.pop(session.peer, None)
+        return [Send(session.peer, Bye()), Close(session.peer)]
+
+    def on_link_down(
+        self, peer: NodeKey, error: RemoteProtocolError | None, now: float, *, greeted: bool
+    ) -> list[Effect]:
+        """Who broke a rule is dialed, and let in, ever more seldom; who fell silent is not forgotten. Who had not said
+        Hello has no place left for being told so, and is not lost."""
         is_fault = error is not None and not isinstance(error, TooSlow | Disconnected | QueueFull)
         if is_fault:
             self._shun(peer, now)
         self.pinged.pop(peer, None)
         self.round_trips.pop(peer, None)
         self.hearsay.pop(peer, None)
-        if self.linked_at.pop(peer, None) is not None:
+        if self.linked_at.pop(peer, None) is not None and greeted:
             self.lost = [*(at for at in self.lost if now - at < LOST_WITHIN_S), now][-LINKS_ACCEPTED_MAX:]
         for endpoint, known in self.known.items():
             if known.node == peer:
@@ -433,7 +441,7 @@ class Membership:
         for known in self.known.values():
             if known.node == leaves.peer:
                 known.not_before = max(known.not_before, now + VISIT_AGAIN_S)
-        return [Send(leaves.peer, Bye()), Close(leaves.peer)]
+        return self._turn_away(leaves)
 
     def _is_missed(self, now: float) -> bool:
         """Whether somebody whom we could dial holds a feed that no link leads to."""

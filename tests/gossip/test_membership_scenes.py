@@ -283,6 +283,32 @@ def test_nodes_without_room_are_no_crash_and_left_alone_longer_each_time(scene: 
     assert LinksLost() not in bob.effects
 
 
+def test_who_hangs_up_before_it_has_greeted_is_no_crash(scene: Scene) -> None:
+    """It has not even a place for telling us that it has no place."""
+    bob = scene.node("bob")
+    fill(scene, bob, LINKS_ENOUGH)
+    for number in range(2 * LINKS_ENOUGH):
+        crowded = scene.puppet(f"crowded {number}")
+        scene.link("bob", crowded.name)
+        scene.run(0.1)
+        scene.cut("bob", crowded.name)
+    assert LinksLost() not in bob.effects
+    for _ in range(LINKS_ENOUGH):
+        (gone,) = fill(scene, bob, 1)
+        scene.cut("bob", gone)
+    assert LinksLost() in bob.effects
+
+
+def test_turning_many_away_is_no_crash(scene: Scene) -> None:
+    bob = scene.node("bob")
+    fill(scene, bob, LINKS_ACCEPTED_MAX, dialed_by_us=False)
+    for _ in range(2 * LINKS_ACCEPTED_MAX):
+        (refused,) = fill(scene, bob, 1, dialed_by_us=False)
+        scene.run(0.1)
+    assert len(scene.closed) == 2 * LINKS_ACCEPTED_MAX
+    assert bob.machine.membership.lost == []
+
+
 def test_who_has_links_enough_takes_its_time_among_nodes_without_room(scene: Scene) -> None:
     bob = scene.node("bob", "alice")
     fill(scene, bob, LINKS_ENOUGH)
