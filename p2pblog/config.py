@@ -218,8 +218,8 @@ HANDSHAKES_MAX = 64
 An honest handshake takes 1.5 round trips, so 64 at once serve hundreds a second."""
 HANDSHAKES_PER_BLOCK_MAX = 16
 """Of these from one IPv4 /24 or IPv6 /48; at the limit the oldest of them goes, so that an honest one still gets in."""
-CONNECTIONS_ACCEPTED_MAX = 128
-"""Proven inbound connections: LINKS_ACCEPTED_MAX links, three times as many visitors and peers being turned away."""
+CONNECTIONS_ACCEPTED_MAX = 192
+"""Proven inbound connections: LINKS_ACCEPTED_MAX links, and as many visitors and peers being turned away."""
 CONNECTIONS_PER_HOST_MAX = 16
 """Of these from one public IP address: a household or a small office behind one."""
 FRAME_TIMEOUT_S = 30.0
@@ -231,8 +231,10 @@ LINGER_S = 1.0
 """How long an accepted link waits for the peer to close too, so that our last message is not cut off by a reset."""
 QUEUE_BYTES_MAX = 8 * 1024 * 1024
 """What may wait for one peer that does not read: three full messages."""
-LINKS_CHOSEN_MAX = 16
-LINKS_ACCEPTED_MAX = 32
+LINKS_CHOSEN_MAX = 48
+LINKS_ACCEPTED_MAX = 96
+"""Room for links, which is taken only while followed feeds are without (docs/decisions/0015): who follows few, or what
+many follow, has some ten."""
 NEWEST_FIRST = 50
 """Entries of each followed log that come before any history: two pages of a timeline."""
 FOLLOWS_MAX = 10_000
