@@ -14,7 +14,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -25,7 +24,7 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair
 from p2pblog.core.media import FileHash
 from p2pblog.core.runs import VerifiedRun
-from p2pblog.core.value import Value
+from p2pblog.core.value import State, Value, field
 from p2pblog.errors import BadStatement, Malformed, RemoteProtocolError, TooLarge, UserError
 from p2pblog.keyring import reason
 
@@ -41,8 +40,7 @@ Tick = Callable[[float], None]
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Writer:
+class Writer(State):
     """An archive being written."""
 
     _zip: zipfile.ZipFile

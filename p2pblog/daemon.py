@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 
 import click
@@ -29,7 +28,7 @@ from p2pblog.control.server import serve_control
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair, NodeKey
 from p2pblog.core.logs import Batch
-from p2pblog.core.value import replace
+from p2pblog.core.value import State, replace
 from p2pblog.dht import Directory
 from p2pblog.dht.adapter import Dht, open_dht
 from p2pblog.dht.records import Head
@@ -149,8 +148,7 @@ async def _close(store: Store) -> None:
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Sockets:
+class Sockets(State):
     """The two sockets of a node, on one port number, and whether others get through to them."""
 
     transport: TcpTransport
@@ -169,8 +167,10 @@ async def open_node(home: Home, own: Keyring, listen: Endpoint, bootstrap: Seque
         loaded = await store.load()
         own = settle(home, own, loaded)
         sockets = await _open_sockets(stack, bridge, own.node, listen, loaded)
-        await store.put_setting(PORT_SETTING, str(sockets.place.listen.port).encode())
-        await store.put_setting(OWN_IDENTITY, own.inception.identity)
+        kept = {PORT_SETTING: str(sockets.place.listen.port).encode(), OWN_IDENTITY: own.inception.identity}
+        for name, value in kept.items():
+            if loaded.settings.get(name) != value:
+                await store.put_setting(name, value)
         parts = Parts(
             own,
             store,

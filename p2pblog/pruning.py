@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 from p2pblog.core.room import Cut, Share, Turn, cut_of, turn_of
-from p2pblog.core.value import replace
+from p2pblog.core.value import State, field, replace
 
 
-@dataclass(slots=True)
-class Pruning:
+class Pruning(State):
     """Ask it for the next cut, carry that out, and tell it with `cut` what is left."""
 
     _due: list[tuple[Turn, Share]] = field(default_factory=list)

@@ -232,6 +232,17 @@ def test_what_never_changes_is_a_value(module: str) -> None:
                     assert "frozen" not in {keyword.arg for keyword in decorator.keywords}, node.name
 
 
+@pytest.mark.parametrize(
+    "module", [module for module in MODULES if not module.startswith("sim") and module not in DATACLASSES]
+)
+def test_what_changes_in_a_node_is_a_state(module: str) -> None:
+    """A dataclass is compiled, one with slots is made twice too: ten and twenty times the time, at each start."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.ClassDef):
+            names = {ast.unparse(each).partition("(")[0] for each in node.decorator_list}
+            assert "dataclass" not in names, node.name
+
+
 @pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("core")])
 def test_the_core_explains_itself(module: str) -> None:
     """Public classes, and public functions of more than one line, greet the caller; values never change."""

@@ -8,11 +8,13 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,11 @@ def daemon(home: Home) -> Iterator[Daemon]:
     begun = time.perf_counter()
     with (home.folder / "log").open("a") as log:
         process = subprocess.Popen(
-            [*command, "run", "--listen", "127.0.0.1:0", "--json"], stdout=subprocess.PIPE, stderr=log, text=True
+            [*command, "run", "--listen", "127.0.0.1:0", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=_surroundings(),
         )
     try:
         assert process.stdout is not None
@@ -65,6 +71,18 @@ def daemon(home: Home) -> Iterator[Daemon]:
         yield Daemon(home, process, json.loads(line)["listen"], time.perf_counter() - begun)
     finally:
         _end(process)
+
+
+def _surroundings() -> dict[str, str]:
+    """As an installed program runs: what one start compiled, the next ones read, whatever our own Python is told."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": _compiled().name}
+
+
+@cache
+def _compiled() -> tempfile.TemporaryDirectory[str]:
+    """Where the compiled modules lie until this program ends."""
+    return tempfile.TemporaryDirectory(prefix="p2pblog-compiled-")
 
 
 def _end(process: subprocess.Popen[str]) -> None:

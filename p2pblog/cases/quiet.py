@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from p2pblog.config import BUDGET_NOTICES_MAX, QUIET_ROWS_EMPTY_MAX, QUIET_ROWS_MAX
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.quiet import Mute, MuteKind, Rules, Terms, answers, hidden_by, ranked, read_budget, rules_at
 from p2pblog.core.timelines import Row
-from p2pblog.core.value import replace
+from p2pblog.core.value import State, field, replace
 from p2pblog.store import Follow, Loaded, Store, TimelineQuery
 
 ROWS_AT_ONCE = 250
@@ -19,8 +18,7 @@ STOP_LASTS_MS = 10 * 60 * 1000
 """How long it is remembered where a page stopped looking: mutes end, and votes come in meanwhile."""
 
 
-@dataclass(slots=True)
-class Ranking:
+class Ranking(State):
     """The ids of each period as they compete for its budget, the best first; looked up once for a page."""
 
     periods: dict[tuple[bytes, int], list[EntryId]] = field(default_factory=dict)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-from dataclasses import dataclass, field
 
 import trio
 
 from p2pblog.config import FILE_BYTES_MAX, UPLOADS_MAX
+from p2pblog.core.value import State, field
 from p2pblog.errors import UsageError
 from p2pblog.gossip.events import Ending
 
@@ -57,8 +57,7 @@ class Uploads:
         return self._files[upload]
 
 
-@dataclass(eq=False, slots=True)
-class Fetching:
+class Fetching(State, eq=False):
     """A file being fetched, for whoever waits for it. `held`: pieces that are here."""
 
     held: int = 0

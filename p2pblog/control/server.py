@@ -13,7 +13,6 @@ import socket
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ from p2pblog.control.api import ErrorDocument, NodeApi, NoticeDocument, told
 from p2pblog.control.exchange import LINGER_S, BadRequest, Exchange, Gone
 from p2pblog.control.routes import REQUIRED, ROUTES, Argument
 from p2pblog.control.words import check_utf8
+from p2pblog.core.value import State, field
 from p2pblog.errors import TimedOut, UsageError, UserError
 from p2pblog.keyring import make_private, reason
 
@@ -73,8 +73,7 @@ async def serve_control(
 # --- routes -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Places:
+class _Places(State):
     """So many at a time."""
 
     most: int
@@ -93,8 +92,7 @@ class _Places:
             self.taken -= 1
 
 
-@dataclass
-class _Connections:
+class _Connections(State):
     """The clients of the moment, each with one request over one node."""
 
     api: NodeApi

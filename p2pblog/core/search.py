@@ -12,7 +12,6 @@ import re
 import unicodedata
 from calendar import monthrange, timegm
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from p2pblog.config import (
     SEARCH_BEGINNING_MIN,
@@ -22,7 +21,7 @@ from p2pblog.config import (
     TIME_MS_MAX,
 )
 from p2pblog.core.tags import as_tag
-from p2pblog.core.value import Value
+from p2pblog.core.value import State, Value, field
 from p2pblog.errors import UsageError
 
 FORM = f"1, Unicode {unicodedata.unidata_version}"
@@ -165,8 +164,7 @@ def parse(text: str, now_ms: int) -> Query:
     return draft.query()
 
 
-@dataclass(slots=True)
-class _Draft:
+class _Draft(State):
     """A query while its terms are read."""
 
     now_ms: int

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 else:
     from msgspec.structs import replace
 
-__all__ = ["Value", "field", "replace"]
+__all__ = ["State", "Value", "field", "replace"]
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -20,3 +20,9 @@ class Value(Struct, frozen=True):
 
     As `@dataclass(frozen=True, slots=True)`, but made in C: a class in a tenth of the time, which a start makes 270
     of, and an instance in a quarter. `replace` gives a copy with other fields."""
+
+
+@dataclass_transform(field_specifiers=(field,))
+class State(Struct):
+    """What changes: as `@dataclass(slots=True)`, but made in C, in a twentieth of the time; with `eq=False` it is
+    compared and hashed by what it is. To set an attribute takes a few nanoseconds longer than of a dataclass."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -34,7 +33,7 @@ from p2pblog.config import (
 from p2pblog.core import codec
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import NODE_DOMAIN, KeyPair, NodeKey, digest, verify
-from p2pblog.core.value import Value
+from p2pblog.core.value import State, Value, field
 from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, node_id, pack_endpoint, unpack_endpoint
 from p2pblog.dht.shelf import TAG_BYTES, Held
 from p2pblog.errors import BadHandshake, LocalProtocolError, Malformed, RemoteProtocolError, TooLarge
@@ -380,8 +379,7 @@ class Tokens(Value):
         return hashlib.blake2b(message, key=self.secret, digest_size=TOKEN_BYTES).digest()
 
 
-@dataclass(slots=True)
-class Rates:
+class Rates(State):
     """A token bucket per source; the least recently seen source is forgotten first."""
 
     per_s: float = DHT_RATE_PER_S

@@ -15,12 +15,11 @@ from __future__ import annotations
 from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import cycle, islice, takewhile
 from typing import assert_never
 
 from p2pblog.config import MANY_PER_KEY_MAX
-from p2pblog.core.value import Value
+from p2pblog.core.value import State, Value, field
 from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance
 from p2pblog.dht.records import Record, encode, slot, supersedes
 from p2pblog.dht.shelf import newest, record_tag
@@ -60,8 +59,7 @@ class Parameters(Value):
     copies: int = 32  # stores begun while the walk goes on; threefold in a crowd
 
 
-@dataclass(slots=True)
-class RoundTrips:
+class RoundTrips(State):
     """How long answers take, learned from our own calls (RFC 6298; floor and ceiling from the model)."""
 
     floor_s: float = 0.12
@@ -162,8 +160,7 @@ Effect = Ask | Put | Repair | Wake | Done
 # --- the walk ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Peer:
+class Peer(State):
     """A contact as one walk sees it. `sources` is None for one of our own routing table."""
 
     contact: Contact
@@ -369,8 +366,7 @@ def _rank(peer: Peer) -> tuple[int, Contact]:
 # --- finding ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Find:
+class Find(State):
     """Finds the records of a key or, with `wants_records` off, the nodes nearest to it."""
 
     walk: Walk
@@ -488,8 +484,7 @@ def _replaces(old: Record, new: Record) -> bool:
 # --- publishing -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Publish:
+class Publish(State):
     """Stores `count` records of one key at the nodes nearest to it, the first of them while the walk still goes on.
 
     Optimistic store (probelab.io, "Optimistic Provide"): a node that lies where, by our estimate of `nodes` in all, the

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from kademlia.node import Node
@@ -29,7 +28,7 @@ from p2pblog.config import (
 )
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
-from p2pblog.core.value import Value, replace
+from p2pblog.core.value import State, Value, replace
 from p2pblog.dht import guard as wire
 from p2pblog.dht.contacts import Contact, NodeId, may_call, node_id
 from p2pblog.dht.guard import Guard
@@ -63,8 +62,7 @@ OnEnd = Callable[[Heard | None], None]
 """Called once for each call: with the reply, or None if none that counts came in time."""
 
 
-@dataclass(slots=True)
-class Awaited:
+class Awaited(State):
     """A call that we sent. `expected` is None while only the endpoint is known."""
 
     endpoint: Endpoint

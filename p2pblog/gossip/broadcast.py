@@ -18,13 +18,13 @@ hops, the lead in time does it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from p2pblog.config import NEWEST_FIRST
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.runs import check_run, encode_run, run_device
+from p2pblog.core.value import State, field
 from p2pblog.errors import BadSignature
 from p2pblog.gossip.claims import check_start
 from p2pblog.gossip.events import Effect, GraftDue, HavesDue, Loaded, LoadRun, Send, SetTimer, Stored, StoreRun
@@ -56,8 +56,7 @@ LOADS_MAX = 256
 """Answers to grafts that we owe one peer at once; it asks others for more."""
 
 
-@dataclass(slots=True)
-class Tree:
+class Tree(State):
     """One log's place in the overlay. `announced`: entry -> who announced it, when, first one first."""
 
     eager_from: NodeKey | None = None
@@ -72,8 +71,7 @@ class Tree:
     """Whether we had no eager peer when the entry that is coming was announced or pushed."""
 
 
-@dataclass(slots=True)
-class Broadcast:
+class Broadcast(State):
     """The machine."""
 
     holdings: Holdings

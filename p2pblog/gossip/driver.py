@@ -11,7 +11,6 @@ import heapq
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import count
 
 import trio
@@ -20,6 +19,7 @@ from p2pblog.config import QUEUE_BYTES_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import EntryId, NodeKey
 from p2pblog.core.logs import Batch, Located
+from p2pblog.core.value import State, field
 from p2pblog.errors import (
     Disconnected,
     QueueFull,
@@ -92,8 +92,7 @@ class Signal:
         await self._lot.park()
 
 
-@dataclass(slots=True)
-class Lane:
+class Lane(State):
     """One link being driven: what waits to be sent, what is being read for it, and how it ends."""
 
     link: Link

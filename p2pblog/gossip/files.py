@@ -9,11 +9,10 @@ their time to come up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from p2pblog.config import FILE_PATIENCE_S, FILE_QUESTIONS_HEARD_MAX, FILE_QUESTIONS_MAX, FILES_FETCHED_MAX
 from p2pblog.core.keys import IdentityHash, NodeKey
 from p2pblog.core.media import FileHash, PieceTable
+from p2pblog.core.value import State, field
 from p2pblog.errors import BadMessage, BadPiece
 from p2pblog.gossip.events import (
     Effect,
@@ -40,8 +39,7 @@ TABLE = -1
 """The table, where the numbers of pieces stand."""
 
 
-@dataclass(eq=False, slots=True)
-class Question:
+class Question(State, eq=False):
     """A question to a peer. `late`: it was not answered in time, and somebody else is asked."""
 
     number: int
@@ -50,8 +48,7 @@ class Question:
     late: bool = False
 
 
-@dataclass(eq=False, slots=True)
-class Search:
+class Search(State, eq=False):
     """A file being fetched. `lacking`: the pieces neither here nor on their way to the disk; of those, and of the
     table, `asked` says who is asked for it, and `refused` what each peer does not give."""
 
@@ -81,8 +78,7 @@ class Search:
         return FileNews(file, pieces - len(self.lacking) - len(self.storing), pieces, ending)
 
 
-@dataclass(slots=True)
-class Files:
+class Files(State):
     """The machine. `questions`: what each peer was asked and has not answered."""
 
     sharing: Sharing

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from p2pblog.core.identity import Identity, Standing
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import LogState
-from p2pblog.core.value import Value, replace
+from p2pblog.core.value import State, Value, field, replace
 from p2pblog.gossip.messages import LOGS_PER_CLOCK_MAX, MISSING_MAX, SPANS_MAX, Clock, IdentityClock, tip_of
 
 
@@ -18,16 +16,14 @@ class Asker(Value):
     hops_left: int
 
 
-@dataclass(slots=True)
-class Lease:
+class Lease(State):
     """What we owe to others for one identity. `until`: to those of them whose link has ended."""
 
     askers: dict[NodeKey, Asker] = field(default_factory=dict)
     until: float = 0.0
 
 
-@dataclass(slots=True)
-class Holdings:
+class Holdings(State):
     """`interests` is what the person follows, and ordered: what was followed first comes first. `private`: those of
     them that nobody is told of who does not share them. `blocked`: what is neither taken, held, relayed nor given.
     `relayed` is what we care for on behalf of others, and whether it is borrowed: then all that is held of it goes when

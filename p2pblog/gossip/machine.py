@@ -7,10 +7,10 @@ that picks peers is given by whoever builds it. Anything that breaks a rule ends
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from typing import assert_never
 
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
+from p2pblog.core.value import State
 from p2pblog.errors import BadMessage, RemoteProtocolError
 from p2pblog.gossip.broadcast import Broadcast
 from p2pblog.gossip.events import (
@@ -103,8 +103,7 @@ from p2pblog.gossip.sharing import COMPARE_PING, Session, Sharing
 from p2pblog.gossip.strays import Strays
 
 
-@dataclass(slots=True)
-class Gossip:
+class Gossip(State):
     """The machine of one node. Build it with `build`, start it with `start`, then `handle` what happens."""
 
     holdings: Holdings

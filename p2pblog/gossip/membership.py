@@ -10,12 +10,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from p2pblog.config import LINKS_ACCEPTED_MAX, LINKS_CHOSEN_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import IdentityHash, NodeKey
-from p2pblog.core.value import Value
+from p2pblog.core.value import State, Value, field
 from p2pblog.errors import BadMessage, Disconnected, QueueFull, RemoteProtocolError, TooSlow
 from p2pblog.gossip.events import (
     Close,
@@ -105,8 +104,7 @@ COVER_WANTING = 8
 among so many who has not; a log that is lost for good costs no more than that)."""
 
 
-@dataclass(slots=True)
-class Known:
+class Known(State):
     """An endpoint worth dialing: who answered there, how often nobody did, when to try again, and what it may hold."""
 
     block: bytes
@@ -129,8 +127,7 @@ class Shunned(Value):
     until: float
 
 
-@dataclass(slots=True)
-class Pinged:
+class Pinged(State):
     """A ping that awaits its answer. `alive_at`: when the peer last said anything, or the time of the ping."""
 
     number: int
@@ -138,8 +135,7 @@ class Pinged:
     alive_at: float
 
 
-@dataclass(slots=True)
-class Membership:
+class Membership(State):
     """The machine. `rng` decides who is pinged and named; the same seed decides the same."""
 
     node: NodeKey

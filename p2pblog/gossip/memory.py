@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey, digest
-from p2pblog.core.value import Value
+from p2pblog.core.value import State, Value, field
 from p2pblog.errors import BadMessage
 from p2pblog.gossip.messages import NAMES_MAX, Clocks, Decoder, Encoder, IdentityClock, Message
 from p2pblog.gossip.names import Names
@@ -19,8 +18,7 @@ TOKENS_HEARD_MAX = 16_384
 """Tokens remembered of one peer, 1.2 MB: somebody who follows 10,000. Who says more is told all we care for."""
 
 
-@dataclass(slots=True)
-class Shared:
+class Shared(State):
     """One identity that both sides care about: what we told of it and what we heard."""
 
     told: IdentityClock | None = None
@@ -34,8 +32,7 @@ class Resume(Value):
     names: Names
 
 
-@dataclass(slots=True)
-class Memory:
+class Memory(State):
     """What both ends know that the other was told; it outlives the link. `binding` and `dialed`: of the link that it
     began with, for whose sake its tokens mean the same on all that go on from it."""
 

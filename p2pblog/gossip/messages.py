@@ -9,7 +9,6 @@ difference to that of the Live message before it in this direction: three to fiv
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from p2pblog.config import MESSAGE_BYTES_MAX, RUN_ENTRIES_MAX, SEQ_MAX, TIME_MS_MAX
@@ -19,7 +18,7 @@ from p2pblog.core.forks import FORK_PROOF_BYTES_MAX
 from p2pblog.core.identity import IDENTITY_BYTES_MAX
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, digest
 from p2pblog.core.payload import Ref
-from p2pblog.core.value import Value
+from p2pblog.core.value import State, Value, field
 from p2pblog.errors import BadMessage, Malformed, NotCanonical
 from p2pblog.gossip.file_messages import FILE_READERS, Piece, TableOf, WantPiece, WantTable, file_value
 from p2pblog.gossip.names import Names
@@ -283,8 +282,7 @@ Message = (
 # --- bytes ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Encoder:
+class Encoder(State):
     """The sending half of one link: messages to bytes."""
 
     _numbers: dict[bytes, int] = field(default_factory=dict)
@@ -383,8 +381,7 @@ class Encoder:
         return [self._feed(clock.identity), clock.digest, logs]
 
 
-@dataclass(slots=True)
-class Decoder:
+class Decoder(State):
     """The receiving half of one link: bytes to messages."""
 
     _names: list[DeviceKey] = field(default_factory=list)

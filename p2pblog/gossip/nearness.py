@@ -20,9 +20,8 @@ clock promises nothing gains what any withholding neighbour has: that feeds are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from p2pblog.core.keys import IdentityHash, NodeKey
+from p2pblog.core.value import State, field
 from p2pblog.gossip.events import Effect, NearDue, Send, SetTimer
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import HOPS_FAR, NO_WAY, TOKENS_MAX, Near
@@ -34,8 +33,7 @@ HOLD_S = 1.0
 """How long a lost way stays lost: half of HOPS_FAR links, at a delay and 150 ms each."""
 
 
-@dataclass(slots=True)
-class Nearness:
+class Nearness(State):
     """The machine. `due`: feeds whose distance may have changed since it was told. `ways`: the distances told last."""
 
     holdings: Holdings

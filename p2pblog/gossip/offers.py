@@ -27,7 +27,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
 
 from p2pblog.config import (
     OFFER_COPIES,
@@ -54,7 +53,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, IdentityHash, NodeKey
 from p2pblog.core.payload import Delete, Note, Ref
 from p2pblog.core.pointing import groups_among, people_of, targets_of
-from p2pblog.core.value import Value
+from p2pblog.core.value import State, Value, field
 from p2pblog.errors import BadMessage, Flooded
 from p2pblog.gossip.events import Effect, KeepOffer, OfferDue, Send, SetTimer, StoreStray
 from p2pblog.gossip.messages import Fetch, Found
@@ -69,8 +68,7 @@ OTHERS_MAX = 8
 """Links remembered beside the one that is asked: who offers first and gives nothing must not keep the rest away."""
 
 
-@dataclass(eq=False, slots=True)
-class Waiting:
+class Waiting(State, eq=False):
     """An entry that waits for its targets. `hops_left`: of those to whom it is offered; below 0 only the targets
     themselves are. `source`: the link that brought it. `kept`: it is on disk. `until`: when it has waited enough."""
 
@@ -99,8 +97,7 @@ class Told(Value):
     hops_left: int
 
 
-@dataclass(eq=False, slots=True)
-class Asked:
+class Asked(State, eq=False):
     """A question for an offered entry, and who else offered it."""
 
     told: Told
@@ -108,8 +105,7 @@ class Asked:
     others: list[Told] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Allowance:
+class Allowance(State):
     """So many at once, and then so many a second. `advance`: what may be had at once beyond that, once."""
 
     room: float
@@ -123,8 +119,7 @@ class Allowance:
         return int(self.room)
 
 
-@dataclass(slots=True)
-class Offers:
+class Offers(State):
     """The machine. `waiting`: in the order in which they came. `seen`: what came to us and need not be asked for again.
     `heard`, `said`: how much may still be offered on each link, to us and by us."""
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from p2pblog.core.keys import DeviceKey, NodeKey
+from p2pblog.core.value import State, field
 from p2pblog.gossip.claims import Claim
 
 
-@dataclass(eq=False, slots=True)
-class Fetching:
+class Fetching(State, eq=False):
     """A question to a peer: the numbers asked for. One with a `claim` looks for a fork, beside its log's own one."""
 
     peer: NodeKey
@@ -22,8 +20,7 @@ class Fetching:
     claim: Claim | None = None
 
 
-@dataclass(slots=True)
-class Queue:
+class Queue(State):
     """What one peer could give us: logs with newer entries, then logs with holes below. And what was asked of it."""
 
     fresh: dict[DeviceKey, None] = field(default_factory=dict)

@@ -32,9 +32,9 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, field
 
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
+from p2pblog.core.value import State, field
 from p2pblog.gossip.broadcast import Broadcast
 from p2pblog.gossip.events import DropLog, Effect, RelayDue, RememberRelayed, Send, SetTimer, StoreIdentity
 from p2pblog.gossip.holdings import Asker, Holdings, Lease
@@ -101,8 +101,7 @@ HEEDED_PER_S = 0.5
 """Relay messages of one peer that are heeded: so many at once, for each feed one to begin and one to go on."""
 
 
-@dataclass(slots=True)
-class Quest:
+class Quest(State):
     """The search for relays of one identity. `asked`: until when each neighbour's lease lasts or lasted."""
 
     next_at: float
@@ -116,8 +115,7 @@ class Quest:
     """By when those who were asked last have taken it up, if they have room."""
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(State):
     """What all that is asked in one check goes by: the time, for how many feeds somebody may still be asked and, once
     somebody is, our neighbours and how many feeds each relays for us, as far as we know."""
 
@@ -127,8 +125,7 @@ class Turn:
     load: dict[NodeKey, int] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Relaying:
+class Relaying(State):
     """The machine. `rng` picks whom to ask; the leases are in the holdings, for all machines go by them."""
 
     holdings: Holdings

@@ -17,7 +17,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 from p2pblog.config import FORK_BODIES_MAX, NEWEST_FIRST, RUN_ENTRIES_MAX
@@ -26,7 +25,7 @@ from p2pblog.core.forks import ForkProof, freezes, prove_fork
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.runs import check_run, encode_run, run_device
-from p2pblog.core.value import replace
+from p2pblog.core.value import State, field, replace
 from p2pblog.errors import BadChain, BadForkProof, BadMessage, TooSlow
 from p2pblog.gossip.claims import Claim, check_claim, check_start
 from p2pblog.gossip.events import (
@@ -80,8 +79,7 @@ CLOCKS_DELAY_S = 1.0
 """Changes of what we hold are told together (a guess; live entries are announced on their own, at once)."""
 
 
-@dataclass(slots=True)
-class Replication:
+class Replication(State):
     """The machine. `fetching` holds the one question by which each log is being fetched."""
 
     holdings: Holdings

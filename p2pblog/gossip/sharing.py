@@ -14,7 +14,6 @@ Only what is folded may change what we remember; what is lost at a cut then show
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TypeVar
 
@@ -23,7 +22,7 @@ from p2pblog.core import codec
 from p2pblog.core.address import Endpoint
 from p2pblog.core.identity import IDENTITY_BYTES_MAX, Identity, Inception
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
-from p2pblog.core.value import replace
+from p2pblog.core.value import State, field, replace
 from p2pblog.errors import BadMessage, RemoteProtocolError, TooLarge, TooSlow
 from p2pblog.gossip.clocks import clock_messages, count_numbers
 from p2pblog.gossip.events import (
@@ -76,8 +75,7 @@ CLOCK_NUMBERS_MAX = 131_072
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class Session:
+class Session(State):
     """One link, as the machines see it."""
 
     peer: NodeKey
@@ -118,8 +116,7 @@ class Session:
         return self.memory.shared
 
 
-@dataclass(slots=True)
-class Sharing:
+class Sharing(State):
     """The machine; `sessions` holds every link that stands. `sharers`: those of them that share an identity with us, in
     the order of their keys."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from p2pblog.core.entry import check_chain, check_signed, decode_body, with_payload
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Located
 from p2pblog.core.payload import Ref
 from p2pblog.core.timelines import is_shown
+from p2pblog.core.value import State, field
 from p2pblog.errors import BadChain, BadMessage
 from p2pblog.gossip.events import Effect, LoadedOne, LoadOne, Send, StoreStray
 from p2pblog.gossip.messages import Fetch, Found
@@ -23,8 +22,7 @@ LOADS_MAX = 1_024
 """Answers that we owe one peer at once; beyond, it is told that we hold nothing."""
 
 
-@dataclass(slots=True)
-class Strays:
+class Strays(State):
     """The machine. `asked`: entry -> the links on which an answer is awaited."""
 
     sharing: Sharing

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import assert_never
 
@@ -35,6 +34,7 @@ from p2pblog.core.entry import Entry, follow_one_another
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Boost, Delete, Note
+from p2pblog.core.value import State, field
 from p2pblog.dht.records import (
     Head,
     Notice,
@@ -124,16 +124,14 @@ class Step(Enum):
     HEADS = 2
 
 
-@dataclass(slots=True)
-class Search:
+class Search(State):
     """When a feed without a link is looked for next, and how long after that."""
 
     due: float
     delay_s: float = SEARCH_FIRST_S
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(State):
     """An identity's heads being read one after another: those to come, and what is found of the present one's log."""
 
     heads: deque[Head] = field(default_factory=deque)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from p2pblog.core.value import State
 
 AGAIN_MS = 22 * 3600 * 1000
 """Heads and replicas are published anew well within a record's two days (IPFS: 22 h of 48 h)."""
@@ -12,8 +12,7 @@ RETRY_MAX_MS = 3600 * 1000
 by a wrong clock of ours perhaps, they would refuse each minute for ever."""
 
 
-@dataclass(slots=True)
-class Offer:
+class Offer(State):
     """At what wall time records are offered next, and how much later if nobody takes them then."""
 
     due_ms: int = 0

@@ -8,7 +8,6 @@ elsewhere, as whole archives are, has none. Pointers that nobody takes are offer
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from p2pblog.config import POINTER_LIFETIME_MS, POINTERS_AT_ONCE, POINTING_TRIES_MAX
 from p2pblog.core import payload
@@ -16,14 +15,14 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey, EntryId, KeyPair
 from p2pblog.core.payload import Note
 from p2pblog.core.pointing import pointed_until, targets_of
+from p2pblog.core.value import State
 from p2pblog.dht.records import Record, sign_pointer
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.rendezvous.events import Effect, KeepPointed, LoadUnpointed, OwnPointers, PublishRecords, Unpointed
 from p2pblog.rendezvous.offers import RETRY_MAX_MS, RETRY_MS
 
 
-@dataclass(slots=True)
-class Pointing:
+class Pointing(State):
     """The machine within the machine. `pointed`: up to which entry of which log all was done, as far as this run knows.
     `due_ms`, `delay_ms`: when what nobody took is offered again, and how much later after that."""
 

@@ -18,7 +18,6 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -28,7 +27,7 @@ import trio
 from p2pblog.config import FILE_BYTES_MAX, FILES_KEPT_BYTES_MAX, PIECE_BYTES
 from p2pblog.core import codec
 from p2pblog.core.media import PIECES_MAX, FileHash, PieceTable, read_table, table_of
-from p2pblog.core.value import Value
+from p2pblog.core.value import State, Value
 from p2pblog.errors import BadPiece, RemoteProtocolError, StoreError, StoreFull
 
 T = TypeVar("T")
@@ -153,8 +152,7 @@ class MemoryBlobs:
 # --- on disk ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Known:
+class _Known(State):
     """A file as the folder had it when we looked."""
 
     table: PieceTable

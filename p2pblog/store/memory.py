@@ -6,7 +6,6 @@ statement of what the SQL must answer: tests/store compares the two.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 from p2pblog.config import (
@@ -57,7 +56,7 @@ class MemoryStore(MemoryRoom):
             new = twin._add_log(log.device, log.identity)
             new.spans, new.fork, new.floor, new.pruned = log.spans, log.fork, log.floor, log.pruned
             for held in (*log.held.values(), *log.strays.values()):
-                twin._enter(dataclasses.replace(held, log=new))
+                twin._enter(replace(held, log=new))
         twin._strays = {identifier: twin._by_id[identifier] for identifier in self._strays}
         return twin
 

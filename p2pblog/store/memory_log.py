@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.logs import Span
+from p2pblog.core.value import State, field
 from p2pblog.store.meaning import Meaning, Shown, Version
 
 
-@dataclass(eq=False, slots=True)
-class Log:
+class Log(State, eq=False):
     """A log; `no` counts logs in the order in which we met them and settles ties in timelines."""
 
     no: int
@@ -27,8 +25,7 @@ class Log:
     pruned: int = 0
 
 
-@dataclass(eq=False, slots=True)
-class Held:
+class Held(State, eq=False):
     """An entry held. `chain` is what vouches for a stray; None for an entry of a run. `aside`: a direct message that is
     for others. `kept_ms`: since when it is a stray that stayed as what was around it went."""
 

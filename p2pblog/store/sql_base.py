@@ -130,6 +130,36 @@ def read_log_state(db: sqlite3.Connection, log: LogRow) -> LogState:
     )
 
 
+def read_log_states(db: sqlite3.Connection) -> list[LogState]:
+    """Every log that holds an entry or is frozen, by its device: as `read_log_state` of each, in three statements."""
+    spans: dict[int, list[Span]] = {}
+    for no, *span in db.execute(
+        """SELECT s.log, s.low, s.high, low.id, s.low_prev, high.id FROM span s
+           JOIN entry low ON low.key = s.log << 32 | s.low JOIN entry high ON high.key = s.log << 32 | s.high
+           ORDER BY s.log, s.low"""
+    ):
+        spans.setdefault(no, []).append(Span(*span))
+    missing: dict[int, list[int]] = {}
+    for (key,) in db.execute("SELECT key FROM gap INDEXED BY gap_wanted WHERE wanted ORDER BY key"):
+        missing.setdefault(key >> 32, []).append(key & SEQ_MASK)
+    logs = db.execute(
+        """SELECT l.no, l.device, i.hash, l.fork, l.floor FROM log l JOIN identity i ON i.no = l.owner
+           ORDER BY l.device"""
+    )
+    return [
+        LogState(
+            device,
+            identity,
+            tuple(spans.get(no, ())),
+            tuple(missing.get(no, ())),
+            None if fork is None else ForkProof.decode(fork),
+            floor,
+        )
+        for no, device, identity, fork, floor in logs
+        if no in spans or fork is not None
+    ]
+
+
 def read_entries(db: sqlite3.Connection, log: LogRow, first: int, last: int, first_prev: EntryId | None) -> list[Entry]:
     """Consecutive entries held; `first_prev` is the id before the first."""
     rows = db.execute(

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.media import FileHash
-from p2pblog.core.value import Value
+from p2pblog.core.value import State, Value, field
 from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.meaning import (
     IN_TIMELINES,
@@ -102,8 +101,7 @@ def _read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
 # --- into the indexes and out again -----------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Harvest:
+class Harvest(State):
     """Records on their way into the registers: the runs of one transaction go in as one batch. `unread`: the ranges of
     keys whose words are to be indexed."""
 

@@ -72,7 +72,7 @@ from p2pblog.store.sql_base import (
     place_record,
     read_entries,
     read_feed,
-    read_log_state,
+    read_log_states,
     read_place,
     read_spans,
 )
@@ -84,14 +84,9 @@ from p2pblog.store.sql_strangers import places_of_strangers
 
 def load(db: sqlite3.Connection) -> Loaded:
     wires = db.execute("SELECT wire, hash FROM identity WHERE wire IS NOT NULL ORDER BY hash").fetchall()
-    devices = db.execute(
-        """SELECT device FROM log WHERE fork IS NOT NULL OR EXISTS (SELECT 1 FROM span WHERE span.log = log.no)
-           ORDER BY device"""
-    ).fetchall()
-    logs = (log_of_device(db, device) for (device,) in devices)
     return Loaded(
         tuple(Identity.restore(wire, hash_) for wire, hash_ in wires),
-        tuple(read_log_state(db, log) for log in logs if log is not None),
+        tuple(read_log_states(db)),
         tuple(_follows(db)),
         tuple(KnownPeer(*row) for row in db.execute("SELECT * FROM peer ORDER BY endpoint").fetchall()),
         settings(db, ""),

@@ -13,7 +13,6 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple, cast
@@ -39,6 +38,7 @@ from p2pblog.core.media import FileHash
 from p2pblog.core.payload import Profile
 from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.timelines import Row
+from p2pblog.core.value import State, field
 from p2pblog.errors import P2pblogError, RemoteProtocolError, StoreError, StoreFull
 from p2pblog.store import (
     Admitted,
@@ -159,8 +159,7 @@ def _translated(error: Exception, path: Path) -> StoreError:
 # --- the asyncio side -------------------------------------------------------------------------------------------------
 
 
-@dataclass(eq=False)
-class _Write:
+class _Write(State, eq=False):
     """A use case on its way to the writer. `outcome`: its value, or the exception for its caller."""
 
     run: Callable[[sqlite3.Connection], Any]

@@ -17,7 +17,7 @@ from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.media import FileHash, table_of
 from p2pblog.core.payload import Ref
-from p2pblog.core.value import Value
+from p2pblog.core.value import State, Value
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip import messages as m
 from p2pblog.gossip.events import Ask, Received
@@ -83,7 +83,7 @@ def size_of(thing: object, seen: set[int] | None = None) -> int:
         return len(thing) + sum(size_of(item, seen) for item in thing)
     if is_dataclass(thing):
         return sum(size_of(getattr(thing, f.name), seen) for f in fields(thing))
-    if isinstance(thing, Value):
+    if isinstance(thing, State | Value):
         return sum(size_of(getattr(thing, name), seen) for name in thing.__struct_fields__)
     return 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -105,7 +104,7 @@ def test_what_comes_up_in_the_last_seconds_need_not_be_everywhere(left_s: int, i
         held = world.nodes[holder].store._logs[who.log].held
         last = held[max(held)].entry
         entry = write(who.device, last, last.time_ms, payloads.encode(Note("late")))
-        held[entry.seq] = dataclasses.replace(held[last.seq], entry=entry)
+        held[entry.seq] = replace(held[last.seq], entry=entry)
 
     world.loop.at(int(world.scenario.duration_s + world.scenario.settle_s - left_s) * SECOND_US, let_go)
     world.run()

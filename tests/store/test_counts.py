@@ -20,6 +20,7 @@ from p2pblog.core.logs import Batch
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.core.timelines import sort_time
 from p2pblog.store import Follow, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.store.sql_base import log_of_device, read_log_state
 from p2pblog.store.sqlite import open_sqlite
 from p2pblog.store.stretch import payloads_beside, places
 
@@ -102,6 +103,31 @@ def test_an_own_notice_is_stored_with_few_statements(writer: Person) -> None:
         sql_write.put_follow(db, Follow(writer.hash))
         statements_of(db, writer, 1, RUN)
         assert len(statements_of(db, writer, RUN + 1, RUN + 1)) <= 60
+
+
+def test_a_start_reads_all_logs_with_as_few_statements_as_one() -> None:
+    counts = []
+    for authors in 1, 9:
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+            migrations.migrate(db)
+            for number in range(authors):
+                someone = person(f"author {number}")
+                someone.notes(127)
+                lower = someone.log.run(1, 64)
+                sql_write.put_identity(db, someone.identity)
+                sql_write.put_follow(db, Follow(someone.hash))
+                lower = (*lower[:5], lower[5].without_payload(), *lower[6:])
+                sql_write.append(db, [Batch(someone.hash, run) for run in (lower, someone.log.run(70, 128))], LATER)
+            ran: list[str] = []
+            db.set_trace_callback(ran.append)
+            states = sql_read.load(db).logs
+            db.set_trace_callback(None)
+            counts.append(len(ran))
+            one_by_one = [log_of_device(db, state.device) for state in states]
+            assert list(states) == [read_log_state(db, log) for log in one_by_one if log is not None]
+            assert len(states) == authors
+            assert {(len(state.spans), state.missing) for state in states} == {(2, (6,))}
+    assert counts[0] == counts[1] <= 12
 
 
 def test_a_page_is_read_with_few_statements() -> None:
