@@ -10,7 +10,8 @@ Rules.
 * Our head and newest notices are published when there is news, at most once in COALESCE_S, and again after AGAIN_MS.
 * Then pointers lead from what they refer to to these notices: once for each, see pointing.py.
 * We announce ourselves as a replica of each followed feed that we hold, while fewer than REPLICAS_WANTED are alive;
-  not of one that is followed in private. What comes in is announced when no more is coming, see filling.py.
+  not of one that is followed in private. What comes in is announced when no more is coming, a few feeds each
+  second, see pacing.py.
 * A record that nobody takes is offered again ever later, up to RETRY_MAX_MS; once the DHT is reached anew, at once.
 * A followed feed that no link leads to is looked for, those never found first: its replicas, and where there are none,
   or its statements are unknown, its heads with their newest notices. Each time in vain doubles the wait.
@@ -88,10 +89,10 @@ from p2pblog.rendezvous.events import (
     Wake,
     Woken,
 )
-from p2pblog.rendezvous.filling import Filling
 from p2pblog.rendezvous.offers import AGAIN_MS as AGAIN_MS
 from p2pblog.rendezvous.offers import RETRY_MAX_MS as RETRY_MAX_MS
 from p2pblog.rendezvous.offers import Offer
+from p2pblog.rendezvous.pacing import Filling, Lot
 from p2pblog.rendezvous.pointing import Pointing
 
 COALESCE_S = 10.0
@@ -181,7 +182,7 @@ class Rendezvous:
         self._offers: dict[IdentityHash, Offer] = {}
         self._to_announce: dict[IdentityHash, None] = {}
         self._announcing: set[IdentityHash] = set()
-        self._filling = Filling()
+        self._filling, self._lot = Filling(), Lot()
         self._searches: dict[IdentityHash, Search] = {}
         self._to_search: dict[IdentityHash, None] = {}
         self._searching: dict[IdentityHash, Step] = {}
@@ -388,9 +389,13 @@ class Rendezvous:
             return effects
         while self._to_announce and len(self._announcing) < WORKERS_MAX:
             identity = next(iter(self._to_announce))
-            del self._to_announce[identity]
             if identity in self._announcing or not self._is_held(identity):
+                del self._to_announce[identity]
                 continue
+            if not self._lot.take(self._now):
+                self._look_by(self._lot.next_at)
+                break
+            del self._to_announce[identity]
             self._offers.setdefault(identity, Offer()).begin(self._now_ms)
             self._announcing.add(identity)
             effects.append(FindRecords(Crowd(identity), replica_key(identity)))

@@ -19,7 +19,6 @@ from p2pblog.dht.records import (
     sign_replica,
 )
 from p2pblog.rendezvous import events as ev
-from p2pblog.rendezvous.filling import FILLED_S, FILLING_MAX_S
 from p2pblog.rendezvous.machine import (
     AGAIN_MS,
     COALESCE_S,
@@ -28,6 +27,7 @@ from p2pblog.rendezvous.machine import (
     RETRY_MAX_MS,
     WORKERS_MAX,
 )
+from p2pblog.rendezvous.pacing import ANNOUNCED_PER_S, FILLED_S, FILLING_MAX_S
 
 HOUR_MS = 3600 * 1000
 
@@ -275,8 +275,26 @@ def test_a_few_feeds_are_announced_at_once_and_the_next_as_one_is_done() -> None
     asked = [find.query for find in of(desk.open(), ev.FindRecords)]
     assert asked == [ev.Crowd(desk.alice.hash), *(ev.Crowd(person(name).hash) for name in names[: WORKERS_MAX - 1])]
     desk.feed(ev.Found(asked[1], ()))
+    assert desk.sleep(1) == []
     following = desk.feed(ev.PublishedTo(ev.OwnReplica(person(names[0]).hash), (8,)))
     assert [find.query for find in of(following, ev.FindRecords)] == [ev.Crowd(person(names[WORKERS_MAX - 1]).hash)]
+
+
+def test_feeds_are_announced_a_few_each_second() -> None:
+    names = [f"friend {number}" for number in range(2 * ANNOUNCED_PER_S + 1)]
+    desk = Desk(*names)
+    for name in names:
+        desk.hold(person(name))
+        desk.cover(person(name))
+    announced, begun = list[tuple[float, int]](), desk.open()
+    for _ in range(4):
+        asked = [find.query.identity for find in of(begun, ev.FindRecords) if isinstance(find.query, ev.Crowd)]
+        announced.append((desk.now, len(asked)))
+        for identity in asked:
+            desk.feed(ev.Found(ev.Crowd(identity), ()))
+            assert desk.feed(ev.PublishedTo(ev.OwnReplica(identity), (8,))) == []
+        begun = desk.sleep(1)
+    assert announced == [(0, ANNOUNCED_PER_S), (1, ANNOUNCED_PER_S), (2, 2), (3, 0)]  # alice's own feed is the first
 
 
 def test_the_author_is_always_one_more_replica(desk: Desk) -> None:
