@@ -28,7 +28,7 @@ from p2pblog.core import codec
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.logs import Batch
 from p2pblog.core.runs import check_run
-from p2pblog.gossip.keeper import RUNS_PER_COMMIT_MAX
+from p2pblog.gossip.keeper import PER_COMMIT_MAX
 from p2pblog.store import Store
 from p2pblog.store.sqlite import open_sqlite
 
@@ -134,7 +134,7 @@ async def _ingest(load: Load, path: Path) -> Took:
 async def _store(store: Store, batches: trio.MemoryReceiveChannel[Batch]) -> None:
     async for first in batches:
         together = [first]
-        while len(together) < RUNS_PER_COMMIT_MAX:
+        while len(together) < PER_COMMIT_MAX:
             try:
                 together.append(batches.receive_nowait())
             except (trio.WouldBlock, trio.EndOfChannel):

@@ -77,7 +77,7 @@ def measure(say: Say) -> Report:
         say("adding conversations and following 300")
         with closing(archive.open_ours(ours)) as db, closing(textbook.open_textbook(theirs)) as other:
             world = _prepare(db, other)
-            archive.index_words(db, say)
+            archive.settle(db, say)
             times = {kind: Times() for kind in KINDS}
             say("asking both stores")
             trio.run(_ask_stores, ours, other, world, times)

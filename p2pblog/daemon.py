@@ -66,10 +66,11 @@ STATE_EVERY_S = 300.0
 """How often the DHT's contacts are saved, beside at the end."""
 
 
-INTERPRETER_TURN_S = 0.0005
+INTERPRETER_TURN_S = 0.0002
 """How long a thread that computes keeps the interpreter from one that waits for it. The store's threads read a page in
 some twenty steps and give the interpreter away at each: with Python's own 5 ms a turn, a busy gossip thread made that a
-tenth of a second. The shorter turns cost a first sync nothing that could be measured."""
+tenth of a second. In a first sync, where the writer takes sixty steps for a thousand notices, 0.2 ms are a twentieth
+faster by the clock than 0.5 and use as much processor; 0.05 use more."""
 
 
 def run(home: Home, listen: str | None, bootstrap: list[str], json: bool, command: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from p2pblog import __version__, names
-from p2pblog.cases.desk import said_in
 from p2pblog.cases.lists import Listing
 from p2pblog.cases.marking import Marking
 from p2pblog.cases.moving import Moving
@@ -21,9 +20,10 @@ from p2pblog.cases.settings import Settings
 from p2pblog.cases.strangers import Strangers
 from p2pblog.cases.threads import Threads
 from p2pblog.control.api import PeerDocument, StatusDocument, StoreDocument
-from p2pblog.core import address
+from p2pblog.core import address, payload
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Boost, Note
+from p2pblog.core.runs import payloads_but_texts
 from p2pblog.errors import UserError
 from p2pblog.gossip.driver import Lane
 from p2pblog.gossip.events import Ask, Candidates
@@ -114,8 +114,7 @@ class Node(
 
     def _look_for_strays(self, batch: Batch) -> None:
         holdings = self._driver.machine.holdings
-        for entry in batch.entries:
-            said = said_in(entry)
+        for said in map(payload.decode, payloads_but_texts(batch.entries)):
             if isinstance(said, Boost) and said.of.identity not in holdings.interests:
                 self._driver.feed(Ask(said.of))
             if isinstance(said, Note) and said.quote is not None and said.quote.of.identity not in holdings.interests:

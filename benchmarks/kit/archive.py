@@ -17,7 +17,7 @@ from benchmarks.kit.notices import Author, author, one_by_one, write_log
 from benchmarks.kit.report import Say
 from p2pblog.core.entry import Entry
 from p2pblog.core.logs import Batch
-from p2pblog.store import Follow, migrations, sql_indexer, sql_room, sql_words, sql_write
+from p2pblog.store import Follow, migrations, sql_resting, sql_room, sql_words, sql_write
 
 AUTHORS, NOTICES = 1_000, 1_000
 """As many people as the busiest follow, each for seven months at 4.6 notices a day, all in the same months."""
@@ -69,7 +69,7 @@ def _build(new: Archive, say: Say) -> None:
             store(ours, people[at : at + RUNS_A_TRANSACTION], logs)
             for log in logs:
                 _insert(theirs, log)
-        index_words(ours, say)
+        settle(ours, say)
 
 
 def open_ours(path: Path) -> sqlite3.Connection:
@@ -100,17 +100,16 @@ def store(db: sqlite3.Connection, people: Sequence[Author], logs: Sequence[Seque
     db.execute("COMMIT")
 
 
-def index_words(db: sqlite3.Connection, say: Say) -> None:
-    """Bring all words into the index, as a daemon does in its spare time: else it would do so while it is measured."""
-    looked = 0
-    while True:
-        say(f"indexing words: {looked:,} entries")
+def settle(db: sqlite3.Connection, say: Say) -> None:
+    """Merge registers and bring all words into the index, as a daemon does in its spare time: else it would do so while
+    it is measured."""
+    slices, is_more = 0, True
+    while is_more:
+        say(f"merging registers and indexing words: slice {slices:,}")
         db.execute("BEGIN")
-        done = sql_indexer.read_some(db, WORDS_A_TRANSACTION)
+        is_more = sql_resting.get_on(db, WORDS_A_TRANSACTION)
         db.execute("COMMIT")
-        looked += done
-        if done < WORDS_A_TRANSACTION:
-            return
+        slices += 1
 
 
 def _insert(db: sqlite3.Connection, log: Sequence[Entry]) -> None:

@@ -275,3 +275,12 @@ def _signed(first: int, length: int) -> list[int]:
     """The places in a run whose signatures travel: the checkpoints and the last one."""
     checkpoints = range(-first % CHECKPOINT_EVERY, length, CHECKPOINT_EVERY)
     return [*checkpoints] if is_checkpoint(first + length - 1) else [*checkpoints, length - 1]
+
+
+def payloads_but_texts(entries: Sequence[Entry]) -> list[bytes]:
+    """The payloads of a run that are here, without those that are known to be a note's text and nothing else."""
+    if isinstance(entries, VerifiedRun):
+        found = (entries.payloads[at] for at, is_note in enumerate(entries.notes) if not is_note)
+    else:
+        found = (entry.payload for entry in entries)
+    return [payload for payload in found if payload is not None]

@@ -6,7 +6,8 @@ It awaits nothing but the store, so it runs under any scheduler: the driver's, o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from p2pblog.config import OFFER_LIFETIME_MS, RUN_BYTES_MAX
 from p2pblog.core import codec
@@ -55,8 +56,8 @@ from p2pblog.store.blobs import Blobs
 
 log = logging.getLogger("p2pblog.gossip")
 
-RUNS_PER_COMMIT_MAX = 256
-"""Runs stored in one transaction: what waits longer than that would hold up everybody who reads."""
+PER_COMMIT_MAX = 256
+"""Runs or identities stored in one transaction: what waits longer than that would hold up everybody who reads."""
 REMEMBERED_MAX = 64
 """Peers whose memories are kept: more than we have links, at most some 100 kB each."""
 REMEMBERED = "remembered"
@@ -84,6 +85,8 @@ Writing = (
     | KeepOffer
 )
 
+W = TypeVar("W", StoreRun, StoreIdentity)
+
 
 class Keeper:
     """One store as one machine uses it. Every method raises StoreError where the store fails."""
@@ -101,16 +104,25 @@ class Keeper:
     # --- writing ---
 
     async def write(self, waiting: Sequence[Writing]) -> tuple[int, list[Event]]:
-        """Store the first of what waits, or all the runs that stand in a row there, in one transaction.
+        """Store the first of what waits, or all the runs or identities that stand in a row there, in one transaction.
 
         Gives how many are done, and what follows from it, in order. After a StoreError all still wait.
         """
-        runs: list[StoreRun] = []
+        if runs := self._row_of(StoreRun, waiting):
+            return await self._write_runs(runs)
+        if identities := self._row_of(StoreIdentity, waiting):
+            await self._store.put_identities([writing.identity for writing in identities])
+            return len(identities), []
+        return 1, await self._write_other(waiting[0])
+
+    def _row_of(self, kind: type[W], waiting: Iterable[Writing]) -> list[W]:
+        """The first of what waits that are of this kind, and wanted."""
+        row: list[W] = []
         for writing in waiting:
-            if not isinstance(writing, StoreRun) or len(runs) == RUNS_PER_COMMIT_MAX or self._is_unwanted(writing):
+            if not isinstance(writing, kind) or len(row) == PER_COMMIT_MAX or self._is_unwanted(writing):
                 break
-            runs.append(writing)
-        return await self._write_runs(runs) if runs else (1, await self._write_other(waiting[0]))
+            row.append(writing)
+        return row
 
     async def _write_runs(self, runs: list[StoreRun]) -> tuple[int, list[Event]]:
         try:
@@ -161,8 +173,6 @@ class Keeper:
                     return [Unwanted(source, device)]
             return []
         match writing:
-            case StoreIdentity(identity):
-                await self._store.put_identity(identity)
             case StorePayloads():
                 return [await self._write_payloads(writing)]
             case StoreFork(proof):
@@ -191,8 +201,8 @@ class Keeper:
                 return [] if found is None else [OfferKept(entry)]
             case StoreTable() | StorePiece():
                 return await self._write_file(writing)
-            case StoreRun():
-                raise AssertionError("runs are stored together")
+            case StoreRun() | StoreIdentity():
+                raise AssertionError("these are stored together")
         return []
 
     async def _write_room(self, writing: PruneLog | LiftFloors) -> list[Event]:

@@ -2,7 +2,7 @@
 
 Rules:
 
-* A log is wanted from one peer at a time; a peer answers at most WANTS_PER_PEER of ours at once.
+* A log is wanted from one peer at a time; a peer answers at most WANTS_PER_PEER of ours at once, first NEWEST_PER_PEER.
 * First the newest 50 of every shared log, then payloads that are missing, then everything below, from the top down.
 * A run counts only when it is stored; only then is the next piece of its log asked for.
 * Who does not give what its clock promised leads to nothing of that identity until it gives some of it.
@@ -66,6 +66,8 @@ from p2pblog.gossip.sharing import Session, Sharing
 
 WANTS_PER_PEER = 8
 """Wants under way with one peer: enough to hide the round trip, few enough that newest-first stays in our hands."""
+NEWEST_PER_PEER = 32
+"""The same for the newest, as many bytes as two full runs: with 8 those of 1,000 authors took 125 round trips."""
 ASKED_MAX = 64
 """Wants of one peer that we hold at once; a peer of ours asks for 8."""
 PATIENCE_S = 2.0
@@ -164,7 +166,7 @@ class Replication(State):
     def _pump(self, session: Session) -> list[Effect]:
         queue = self._queue(session)
         effects: list[Effect] = []
-        while queue.under_way < WANTS_PER_PEER and (queue.fresh or queue.old):
+        while queue.under_way < (NEWEST_PER_PEER if queue.fresh else WANTS_PER_PEER) and (queue.fresh or queue.old):
             newest = bool(queue.fresh)
             waiting = queue.fresh if newest else queue.old
             device = next(iter(waiting))

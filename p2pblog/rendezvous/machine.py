@@ -10,7 +10,8 @@ Rules.
 * Our head and newest notices are published when there is news, at most once in COALESCE_S, and again after AGAIN_MS.
 * Then pointers lead from what they refer to to these notices: once for each, see pointing.py.
 * We announce ourselves as a replica of each followed feed that we hold, while fewer than REPLICAS_WANTED are alive;
-  not of one that is followed in private.
+  not of one that is followed in private. What comes in is announced when no more is coming, a few feeds each
+  second, see pacing.py.
 * A record that nobody takes is offered again ever later, up to RETRY_MAX_MS; once the DHT is reached anew, at once.
 * A followed feed that no link leads to is looked for, those never found first: its replicas, and where there are none,
   or its statements are unknown, its heads with their newest notices. Each time in vain doubles the wait.
@@ -91,6 +92,7 @@ from p2pblog.rendezvous.events import (
 from p2pblog.rendezvous.offers import AGAIN_MS as AGAIN_MS
 from p2pblog.rendezvous.offers import RETRY_MAX_MS as RETRY_MAX_MS
 from p2pblog.rendezvous.offers import Offer
+from p2pblog.rendezvous.pacing import Filling, Lot
 from p2pblog.rendezvous.pointing import Pointing
 
 COALESCE_S = 10.0
@@ -178,6 +180,7 @@ class Rendezvous:
         self._offers: dict[IdentityHash, Offer] = {}
         self._to_announce: dict[IdentityHash, None] = {}
         self._announcing: set[IdentityHash] = set()
+        self._filling, self._lot = Filling(), Lot()
         self._searches: dict[IdentityHash, Search] = {}
         self._to_search: dict[IdentityHash, None] = {}
         self._searching: dict[IdentityHash, Step] = {}
@@ -349,10 +352,14 @@ class Rendezvous:
         if identity == self._holdings.own:
             self._own.due_ms = 0
             effects += self._publish_own()
-        if identity not in self._offers:
-            self._to_announce[identity] = None
-            effects += self._announce_next()
-        return effects
+        if identity in self._offers:
+            return effects
+        if identity != self._holdings.own:
+            self._filling.take(identity, self._now)
+            self._look_by(self._filling.due)
+            return effects
+        self._to_announce[identity] = None
+        return effects + self._announce_next()
 
     def _look_for_offers(self) -> list[Effect]:
         """Announce ourselves as a replica of each feed that we hold."""
@@ -361,11 +368,14 @@ class Rendezvous:
         for identity in self._offers.keys() - set(public) - self._announcing:
             del self._offers[identity]
         self._to_announce.clear()
+        self._filling.let_go(self._now + TICK_S)
         for identity in public:
             offer = self._offers.get(identity)
             if identity in self._announcing:
                 continue
-            if offer is None or offer.is_due(self._now_ms):
+            if identity in self._filling.waiting:
+                self._look_by(self._filling.due)
+            elif offer is None or offer.is_due(self._now_ms):
                 self._to_announce[identity] = None
             else:
                 self._look_by_wall(offer.due_ms)
@@ -377,9 +387,13 @@ class Rendezvous:
             return effects
         while self._to_announce and len(self._announcing) < WORKERS_MAX:
             identity = next(iter(self._to_announce))
-            del self._to_announce[identity]
             if identity in self._announcing or not self._is_held(identity):
+                del self._to_announce[identity]
                 continue
+            if not self._lot.take(self._now):
+                self._look_by(self._lot.next_at)
+                break
+            del self._to_announce[identity]
             self._offers.setdefault(identity, Offer()).begin(self._now_ms)
             self._announcing.add(identity)
             effects.append(FindRecords(Crowd(identity), replica_key(identity)))

@@ -244,6 +244,9 @@ class Store(Protocol):
         """Replace what is kept of this identity; what its devices' standings hide or show follows at once. Until it
         is put, runs of its logs are stored and hidden."""
 
+    async def put_identities(self, identities: Sequence[Identity]) -> None:
+        """As `put_identity`, of each in turn, all or none."""
+
     async def append(self, batches: Sequence[Batch], now_ms: int, durable: bool = False) -> list[LogState]:
         """Store runs, all or none, and give the state of each touched log, in the order of `batches`.
 

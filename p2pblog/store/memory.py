@@ -289,6 +289,10 @@ class MemoryStore(MemoryRoom):
         log.identity = identity
         self._logs_of.setdefault(identity, {})[log.device] = log
 
+    async def put_identities(self, identities: Sequence[Identity]) -> None:
+        for identity in identities:
+            await self.put_identity(identity)
+
     async def put_identity(self, identity: Identity) -> None:
         self._identities[identity.hash] = identity
         for device in identity.devices:

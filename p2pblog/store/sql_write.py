@@ -93,7 +93,7 @@ def _append_run(db: sqlite3.Connection, batch: Batch, now_ms: int, harvest: Harv
         await_polls(db, log, stretch, now_ms)
     _write_spans(db, log, spans, fitted.spans)
     signatures = [(log.key(seq), signature) for seq, signature in signatures_of(run)]
-    db.executemany("INSERT OR IGNORE INTO signature VALUES (?, ?)", signatures)
+    insert_rows(db, "signature", 2, signatures, "INSERT OR IGNORE")
     beside = payloads_beside(run, fitted.fresh)
     if beside and db.execute(HAS_GAPS, (log.key(beside[0][0]), log.key(beside[-1][0]))).fetchone():
         harvest.bring_in(db)
@@ -377,6 +377,11 @@ def reclaim(db: sqlite3.Connection, log: LogRow, identity: IdentityHash, holds_r
     after = replace(log, owner=_owner_no(db, identity), identity=identity, shown_to=shown_to)
     restand(db, log, after)
     return after
+
+
+def put_identities(db: sqlite3.Connection, identities: Sequence[Identity]) -> None:
+    for identity in identities:
+        put_identity(db, identity)
 
 
 def put_identity(db: sqlite3.Connection, identity: Identity) -> None:

@@ -65,6 +65,7 @@ from p2pblog.store import (
     sql_lists,
     sql_polls,
     sql_read,
+    sql_resting,
     sql_room,
     sql_search,
     sql_strangers,
@@ -140,6 +141,7 @@ def _prepare_writer(path: Path, db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
     migrations.migrate(db)
     sql_words.prepare(db)
+    db.execute("PRAGMA temp_store = MEMORY")  # after VACUUM and migrations, which may need more room than there is
 
 
 def _prepare_reader(db: sqlite3.Connection) -> None:
@@ -189,17 +191,17 @@ class _Aio:
         self._waiting: list[_Write] = []
         self._draining: asyncio.Task[None] | None = None
         self._closed = False
-        self._reading_on: asyncio.Task[None] | None = None
+        self._resting: asyncio.Task[None] | None = None
         self._wrote_at = 0.0
         self._keeper = asyncio.ensure_future(self._keep())
-        self._read_on()
+        self._rest_on()
 
     async def write(self, run: Callable[[sqlite3.Connection], T], durable: bool) -> T:
         self._wrote_at = asyncio.get_running_loop().time()
         try:
             return await self._write(run, durable)
         finally:
-            self._read_on()
+            self._rest_on()
 
     async def _write(self, run: Callable[[sqlite3.Connection], T], durable: bool) -> T:
         self._check_open()
@@ -225,26 +227,26 @@ class _Aio:
                 for write in writes:
                     write.tell()
 
-    def _read_on(self) -> None:
-        """See to it that the words of what came are indexed as soon as the writer rests."""
-        if not self._closed and (self._reading_on is None or self._reading_on.done()):
-            self._reading_on = asyncio.ensure_future(self._read_on_idle())
+    def _rest_on(self) -> None:
+        """See to it that what was put off is done as soon as the writer rests."""
+        if not self._closed and (self._resting is None or self._resting.done()):
+            self._resting = asyncio.ensure_future(self._rest())
 
-    async def _read_on_idle(self) -> None:
+    async def _rest(self) -> None:
         clock = asyncio.get_running_loop().time
-        looked = True
-        while looked:
+        is_more = True
+        while is_more:
             while (rest := self._wrote_at + SEARCH_IDLE_S - clock()) > 0:  # noqa: ASYNC110 - a write moves it on
                 await asyncio.sleep(rest)
             try:
-                looked = bool(await self._write(self._read_politely, False))
+                is_more = await self._write(self._get_on_politely, False)
             except StoreError:  # full, or closed: the next write comes back to it
                 return
             if self._is_reading():
                 await asyncio.sleep(SEARCH_GIVE_WAY_S)
 
-    def _read_politely(self, db: sqlite3.Connection) -> int:
-        return sql_indexer.read_some(db, SEARCH_SLICE, self._is_reading)
+    def _get_on_politely(self, db: sqlite3.Connection) -> bool:
+        return sql_resting.get_on(db, SEARCH_SLICE, self._is_reading)
 
     def _is_reading(self) -> bool:
         """Whether somebody reads now; asked from the writer's thread as well."""
@@ -294,8 +296,8 @@ class _Aio:
             await asyncio.Event().wait()
         finally:
             self._closed = True
-            if self._reading_on is not None:
-                self._reading_on.cancel()
+            if self._resting is not None:
+                self._resting.cancel()
             if self._draining is not None:
                 await asyncio.wait([self._draining])
             await self._close_readers()
@@ -391,6 +393,9 @@ class SqliteStore:
 
     async def put_identity(self, identity: Identity) -> None:
         await self._write(sql_write.put_identity, identity)
+
+    async def put_identities(self, identities: Sequence[Identity]) -> None:
+        await self._write(sql_write.put_identities, tuple(identities))
 
     async def append(self, batches: Sequence[Batch], now_ms: int, durable: bool = False) -> list[LogState]:
         kept = tuple(batches)

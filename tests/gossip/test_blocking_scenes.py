@@ -95,8 +95,12 @@ def test_the_keeper_writes_nothing_of_somebody_blocked() -> None:
     assert done(keeper.write([ev.StorePayloads(node_key("x"), alice.key, ((2, b"x"),))])) == (1, [unwanted])
     for writing in (ev.StoreIdentity(alice.identity), ev.StoreStray(Located(alice.hash, alice.log.entries[-1], ()))):
         assert done(keeper.write([writing])) == (1, [])
+    dave = person("dave")
+    stated = [ev.StoreIdentity(who.identity) for who in (carol, dave, alice, carol)]
+    assert done(keeper.write([*stated, *waiting])) == (2, [])  # up to her, together
     loaded = done(bob.store.load())
     assert {state.identity for state in loaded.logs} == {carol.hash, bob.person.hash}
+    assert {carol.hash, dave.hash} <= {identity.hash for identity in loaded.identities}
     assert alice.hash not in {identity.hash for identity in loaded.identities}
 
 

@@ -28,7 +28,7 @@ from p2pblog.gossip.messages import (
     WantPayloads,
 )
 from p2pblog.gossip.pieces import history_piece, missing_payloads, newest_piece
-from p2pblog.gossip.replication import PATIENCE_S, WANT_TIMEOUT_S, WANTS_PER_PEER
+from p2pblog.gossip.replication import NEWEST_PER_PEER, PATIENCE_S, WANT_TIMEOUT_S, WANTS_PER_PEER
 
 
 @pytest.fixture
@@ -99,16 +99,34 @@ def test_a_log_is_asked_of_one_peer_at_a_time(scene: Scene) -> None:
 
 
 def test_wants_under_way_with_one_peer_are_bounded(scene: Scene) -> None:
-    authors = [author(f"author {number}", 3) for number in range(30)]
+    authors = [author(f"author {number}", 3) for number in range(NEWEST_PER_PEER + 2)]
     bob = scene.node("bob", *(who.name for who in authors))
     puppet = scene.puppet("puppet")
     puppet.greet("bob", *authors)
     clocks = tuple(IdentityClock(a.hash, a.identity.digest, ((a.key, claim((1, 4))),)) for a in authors)
     puppet.say("bob", Clocks(clocks))
-    assert len(puppet.told(Want)) == WANTS_PER_PEER
+    assert len(puppet.told(Want)) == NEWEST_PER_PEER
     puppet.say("bob", run_of(authors[0].log.run()))
-    assert len(puppet.told(Want)) == WANTS_PER_PEER + 1
+    assert len(puppet.told(Want)) == NEWEST_PER_PEER + 1
     assert bob.numbers(authors[0]) == [1, 2, 3, 4]
+
+
+def test_history_is_wanted_in_fewer_runs_at_once_and_after_all_of_the_newest(scene: Scene) -> None:
+    authors = [author(f"author {number}", 63) for number in range(NEWEST_PER_PEER)]
+    scene.node("bob", *(who.name for who in authors))
+    puppet = scene.puppet("puppet")
+    puppet.greet("bob", *authors)
+    clocks = tuple(IdentityClock(a.hash, a.identity.digest, ((a.key, claim((1, 64))),)) for a in authors)
+    puppet.say("bob", Clocks(clocks))
+    for number, who in enumerate(authors, 1):
+        assert all(want.first > 1 for want in puppet.told(Want))
+        puppet.say("bob", run_of(who.log.run(15, 64)))
+        assert len(puppet.told(Want)) == NEWEST_PER_PEER
+        if NEWEST_PER_PEER - number == WANTS_PER_PEER:
+            break
+    assert [want.last for want in puppet.told(Want) if want.first == 1] == []
+    puppet.say("bob", run_of(authors[number].log.run(15, 64)))
+    assert [want.last for want in puppet.told(Want) if want.first == 1] == [14]
 
 
 def test_when_a_peer_dies_another_takes_over(scene: Scene) -> None:

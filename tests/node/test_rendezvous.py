@@ -27,6 +27,7 @@ from p2pblog.rendezvous.machine import (
     RETRY_MAX_MS,
     WORKERS_MAX,
 )
+from p2pblog.rendezvous.pacing import ANNOUNCED_PER_S, FILLED_S, FILLING_MAX_S
 
 HOUR_MS = 3600 * 1000
 
@@ -207,13 +208,52 @@ def test_a_followed_feed_is_announced_once_it_is_held_unless_there_are_enough() 
     asked = ev.FindRecords(ev.Crowd(bob.hash), replica_key(bob.hash))
     assert asked not in desk.open()
     desk.hold(bob)
-    assert desk.feed(ev.StoredOf(bob.hash)) == [asked]
+    assert desk.feed(ev.StoredOf(bob.hash)) == []
+    assert desk.sleep(FILLED_S) == [asked]
     assert desk.feed(ev.StoredOf(bob.hash)) == []
     enough = crowd(bob, *(f"replica {number}" for number in range(REPLICAS_WANTED)))
     assert desk.feed(ev.Found(asked.query, enough)) == []
     assert asked not in desk.sleep(AGAIN_MS / 1000 - 60)
     assert asked in desk.sleep(120)
     assert one(desk.feed(ev.Found(asked.query, enough[1:])), ev.PublishRecords)
+
+
+def test_nothing_is_announced_while_history_comes_in() -> None:
+    bob, carol = person("bob"), person("carol")
+    desk = Desk("bob", "carol")
+    desk.cover(bob)
+    desk.cover(carol)
+    desk.open()
+    for whom in (bob, carol):
+        desk.hold(whom)
+        assert desk.feed(ev.StoredOf(whom.hash)) == []
+    for _ in range(5):
+        assert desk.feed(ev.StoredOf(bob.hash)) == desk.sleep(FILLED_S - 1) == []
+        assert desk.feed(ev.StoredOf(carol.hash)) == desk.sleep(FILLED_S - 1) == []
+    assert desk.feed(ev.Reachable(HOME)) == []  # no way around it
+    asked = [ev.FindRecords(ev.Crowd(whom.hash), replica_key(whom.hash)) for whom in (bob, carol)]
+    assert sorted(desk.sleep(1), key=str) == sorted(asked, key=str)
+
+
+def test_history_that_never_ends_puts_announcing_off_for_a_minute() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.cover(bob)
+    desk.open()
+    desk.hold(bob)
+    asked = ev.FindRecords(ev.Crowd(bob.hash), replica_key(bob.hash))
+    while desk.now < FILLING_MAX_S:
+        assert desk.feed(ev.StoredOf(bob.hash)) == []
+        said = desk.sleep(1)
+        assert (asked in said) is (desk.now == FILLING_MAX_S)
+
+
+def test_who_holds_feeds_already_announces_them_at_once() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.cover(bob)
+    desk.hold(bob)
+    assert ev.FindRecords(ev.Crowd(bob.hash), replica_key(bob.hash)) in desk.open()
 
 
 def test_an_unfollowed_feed_is_not_announced() -> None:
@@ -235,8 +275,26 @@ def test_a_few_feeds_are_announced_at_once_and_the_next_as_one_is_done() -> None
     asked = [find.query for find in of(desk.open(), ev.FindRecords)]
     assert asked == [ev.Crowd(desk.alice.hash), *(ev.Crowd(person(name).hash) for name in names[: WORKERS_MAX - 1])]
     desk.feed(ev.Found(asked[1], ()))
+    assert desk.sleep(1) == []
     following = desk.feed(ev.PublishedTo(ev.OwnReplica(person(names[0]).hash), (8,)))
     assert [find.query for find in of(following, ev.FindRecords)] == [ev.Crowd(person(names[WORKERS_MAX - 1]).hash)]
+
+
+def test_feeds_are_announced_a_few_each_second() -> None:
+    names = [f"friend {number}" for number in range(2 * ANNOUNCED_PER_S + 1)]
+    desk = Desk(*names)
+    for name in names:
+        desk.hold(person(name))
+        desk.cover(person(name))
+    announced, begun = list[tuple[float, int]](), desk.open()
+    for _ in range(4):
+        asked = [find.query.identity for find in of(begun, ev.FindRecords) if isinstance(find.query, ev.Crowd)]
+        announced.append((desk.now, len(asked)))
+        for identity in asked:
+            desk.feed(ev.Found(ev.Crowd(identity), ()))
+            assert desk.feed(ev.PublishedTo(ev.OwnReplica(identity), (8,))) == []
+        begun = desk.sleep(1)
+    assert announced == [(0, ANNOUNCED_PER_S), (1, ANNOUNCED_PER_S), (2, 2), (3, 0)]  # alice's own feed is the first
 
 
 def test_the_author_is_always_one_more_replica(desk: Desk) -> None:

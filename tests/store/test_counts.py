@@ -46,16 +46,17 @@ def statements_of(db: sqlite3.Connection, writer: Person, first: int, last: int)
 
 
 def test_a_run_is_stored_with_few_statements(writer: Person) -> None:
-    """10 bring 1,000 entries, the others some 60 pages of the registers; it does not depend on what is held."""
+    """6 bring 1,000 entries, 10 some 30 pages of the registers; it does not depend on what is held."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         migrations.migrate(db)
         sql_write.put_identity(db, writer.identity)
         sql_write.put_follow(db, Follow(writer.hash))
         first, second = statements_of(db, writer, 1, RUN), statements_of(db, writer, RUN + 1, 2 * RUN)
-    assert first.count("INSERT INTO entry") == RUN // 100
-    assert len(first) <= 80
-    assert len(second) <= 80
-    assert "INSERT INTO page" in first
+    assert first.count("INSERT INTO entry") == RUN.bit_count()
+    assert first.count("INSERT OR IGNORE") <= 4
+    assert len(first) <= 50
+    assert len(second) <= 50
+    assert 0 < first.count("INSERT INTO page") <= 12
 
 
 def test_what_a_newcomer_fetches_goes_into_the_registers_once_and_in_columns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -461,6 +461,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(register, "BATCH_MIN", 100)
     monkeypatch.setattr(register, "HOT_RECORDS_MAX", 16)
     monkeypatch.setattr(register, "GENERATIONS_MERGED_AT", 2)
+    monkeypatch.setattr(register, "GENERATIONS_MAX", 2)
     monkeypatch.setattr(sql_write, "STRAYS_MAX", 4)
 
 

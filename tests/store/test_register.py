@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from p2pblog.store import migrations, register
-from p2pblog.store.register import BATCH_MIN, GENERATIONS_MERGED_AT, PAGE_BYTES_MAX, Register
+from p2pblog.store.register import BATCH_MIN, GENERATIONS_MAX, GENERATIONS_MERGED_AT, PAGE_BYTES_MAX, Register
 
 WORDS = Register(77, 4)
 """A register of records of four bytes."""
@@ -83,9 +83,24 @@ def test_generations_stay_few_and_merges_go_on_in_slices(db: sqlite3.Connection)
         most_moved = max(most_moved, db.total_changes - before)
         most_generations = max(most_generations, len(WORDS.generations(db)))
     check(db, held, chance)
-    assert most_generations < 4 * GENERATIONS_MERGED_AT
+    assert GENERATIONS_MAX <= most_generations < GENERATIONS_MAX + 2 * GENERATIONS_MERGED_AT
     assert max(each.records for each in WORDS.generations(db)) > 20_000
     assert most_moved < 600  # rows: of 200 records each here
+
+
+def test_merging_waits_for_a_pause_unless_much_is_due(db: sqlite3.Connection) -> None:
+    chance, held = random.Random(2), set[bytes]()
+    for number in range(GENERATIONS_MAX):
+        assert [each.records for each in WORDS.generations(db)] == [BATCH_MIN] * number
+        new = sorted(some(chance, BATCH_MIN + 9) - held)[:BATCH_MIN]
+        held |= set(new)
+        WORDS.add(db, new)
+    slices = 0
+    while WORDS.settle(db):
+        slices += 1
+    check(db, held, chance)
+    assert 3 <= slices < 12
+    assert len(WORDS.generations(db)) < GENERATIONS_MERGED_AT
 
 
 def test_single_records_do_not_make_generations(db: sqlite3.Connection) -> None:
@@ -106,11 +121,11 @@ def test_a_reader_beside_a_merge_sees_each_record_once(db: sqlite3.Connection, m
     monkeypatch.setattr(register, "SLICE_PAGES", 1)
     chance, held = random.Random(4), set[bytes]()
     for _ in range(GENERATIONS_MERGED_AT - 1):
-        new = some(chance, 4_000) - held
+        new = some(chance, 1_500) - held
         WORDS.add(db, sorted(new))
         held |= new
     assert all(each.target is None for each in WORDS.generations(db))
-    last = some(chance, 4_000) - held
+    last = some(chance, 1_500) - held
     held |= last
     WORDS._write(db, WORDS._begin(db, hot=False), sorted(last))
     slices = 0

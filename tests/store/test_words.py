@@ -18,6 +18,8 @@ from p2pblog.config import SEARCH_SLICE
 from p2pblog.core.logs import Batch
 from p2pblog.core.search import parse
 from p2pblog.store import Found, SearchQuery, migrations, sql_indexer, sql_search, sql_words, sql_write
+from p2pblog.store.register import BATCH_MIN, GENERATIONS_MERGED_AT
+from p2pblog.store.sql_base import IDS
 from p2pblog.store.sqlite import SqliteStore, open_sqlite
 
 VERSION_1 = Path(__file__).parent / "version_1.sql"
@@ -129,6 +131,21 @@ async def test_a_database_from_before_there_was_a_search_is_indexed(tmp_path: Pa
         await rested(store)
         (row,) = (await store.search(SearchQuery(100, wanted=parse("version", LATER).wanted))).rows
         assert row.text == "from version 1"
+        await store.aclose()
+
+
+@trio_test
+async def test_registers_are_merged_when_the_writer_rests(tmp_path: Path) -> None:
+    """Before words are indexed, of which there may be minutes."""
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, tmp_path / "store.sqlite3")
+        for number in range(GENERATIONS_MERGED_AT):
+            someone = person(f"merged {number}")
+            someone.notes(BATCH_MIN)
+            await keep(store, someone)
+        await rested(store)
+        (merged,) = await store._read(IDS.generations)
+        assert merged.records == GENERATIONS_MERGED_AT * (BATCH_MIN + 1)
         await store.aclose()
 
 

@@ -107,7 +107,7 @@ def _shared(machine: Gossip) -> list[Size]:
 def _fetched(machine: Gossip) -> list[Size]:
     logs, links = len(machine.holdings.owners), len(machine.sharing.sessions)
     queues = list(machine.replication.queues.values())
-    questions = replication.WANTS_PER_PEER + logs  # one that looks for a fork, at most, for each log
+    questions = replication.NEWEST_PER_PEER + logs  # one that looks for a fork, at most, for each log
     return [
         ("logs being fetched", len(machine.replication.fetching), logs),
         ("peers asked", len(queues), links),
