@@ -58,7 +58,7 @@ log = logging.getLogger("p2pblog.gossip")
 
 PER_COMMIT_MAX = 256
 """Runs or identities stored in one transaction: what waits longer than that would hold up everybody who reads."""
-REMEMBERED_MAX = 64
+REMEMBERED_MAX = 192
 """Peers whose memories are kept: more than we have links, at most some 100 kB each."""
 REMEMBERED = "remembered"
 """The setting that lists them, the latest last."""
