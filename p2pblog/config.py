@@ -427,8 +427,9 @@ SEARCH_CATCH_UP_MAX = 2_000
 """Entries that a search has indexed before it answers: some 0.3 s; what is left it tells."""
 SEARCH_IDLE_S = 0.25
 """How long the writer rests before it indexes words: longer than the pauses while history comes in."""
-SEARCH_GIVE_WAY_S = 0.02
-"""How long it rests when somebody reads: a page is there sooner, and who reads without pause does not stop it."""
+SEARCH_GIVE_WAY_S = 0.05
+"""How long it rests when somebody reads, or did so within this time: between two questions of a newcomer nothing else
+takes the processor, and who reads without pause does not stop it."""
 READERS = 2
 """Connections that read: a long query does not hold up a short one; each costs a thread and 2 MiB of cache."""
 

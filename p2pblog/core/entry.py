@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import count, pairwise
-from typing import Any
+from typing import Any, overload
 
 from p2pblog.config import CHECKPOINT_EVERY, PAYLOAD_BYTES_MAX, SEQ_MAX, TIME_MS_MAX
 from p2pblog.core import codec
@@ -68,6 +68,28 @@ def payload_hashes(payloads: Iterable[bytes]) -> list[bytes]:
         hashing.update(payload)
         found.append(hashing.digest())
     return found
+
+
+class PayloadHashes(Sequence[bytes]):
+    """`payload_hash` of each of these payloads, reckoned when one is first asked for: who hands a run on needs none."""
+
+    def __init__(self, payloads: Sequence[bytes]) -> None:
+        self._payloads = payloads
+        self._hashes: list[bytes] | None = None
+
+    def __len__(self) -> int:
+        return len(self._payloads)
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[bytes]: ...
+    def __getitem__(self, at: int | slice) -> bytes | Sequence[bytes]:
+        if self._hashes is None:
+            if isinstance(at, slice):
+                return PayloadHashes(self._payloads[at])
+            self._hashes = payload_hashes(self._payloads)
+        return self._hashes[at]
 
 
 def chain_ids(

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, repeat
+from operator import sub
 from typing import Any, overload
 
 from p2pblog.config import (
@@ -39,26 +40,24 @@ def encode_run(entries: Sequence[Entry], prev_known: bool = False, texts: bool =
     """
     if not 1 <= len(entries) <= RUN_ENTRIES_MAX:
         raise LocalProtocolError("a run has 1 to 1,000 entries")
-    first = entries[0]
-    times, signatures = [], []
-    before = 0
-    for position, entry in enumerate(entries):
-        if entry.device != first.device or entry.seq != first.seq + position:
-            raise LocalProtocolError("a run of entries that do not follow one another")
-        times.append(entry.time_ms - before)
-        before = entry.time_ms
-        if is_checkpoint(entry.seq) or position == len(entries) - 1:
-            if entry.signature is None:
-                raise LocalProtocolError(f"no signature held for entry {entry.seq}")
-            signatures.append(entry.signature)
-    payloads: list[Any] = [[e.payload_size, e.payload_hash] if e.payload is None else e.payload for e in entries]
-    if sum(len(e.payload or b"") for e in entries) > RUN_BYTES_MAX:
+    run = in_columns(entries)
+    carried: list[Any] = list(run.payloads)
+    if sum(map(len, filter(None, carried))) > RUN_BYTES_MAX:
         raise LocalProtocolError("a run of over 2 MiB")
+    gaps = [at for at, payload in enumerate(carried) if payload is None] if None in carried else []
     if texts:
-        said = plain_texts(e.payload or b"" for e in entries)
-        payloads = [whole if text is None else text for whole, text in zip(payloads, said, strict=True)]
-    prev = None if prev_known else first.prev
-    return [first.device, first.seq, prev, times, payloads, b"".join(signatures)]
+        said = plain_texts(payload or b"" for payload in carried)
+        carried = [whole if text is None else text for whole, text in zip(carried, said, strict=True)]
+    for at in gaps:
+        carried[at] = [run.sizes[at], run.hashes[at]]
+    signatures = []
+    for at in _signed(run.first, len(run)):
+        signature = run.signatures[at]
+        if signature is None:
+            raise LocalProtocolError(f"no signature held for entry {run.first + at}")
+        signatures.append(signature)
+    steps = [run.times[0], *map(sub, run.times[1:], run.times)]
+    return [run.device, run.first, None if prev_known else run.prev, steps, carried, b"".join(signatures)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +137,27 @@ class VerifiedRun(Sequence[Entry]):
 
     def __hash__(self) -> int:
         return hash(self.entries)
+
+
+def in_columns(entries: Sequence[Entry]) -> VerifiedRun:
+    """The same as a run in columns; at least one entry. Raises LocalProtocolError if they do not follow one another."""
+    if isinstance(entries, VerifiedRun):
+        return entries
+    first = entries[0]
+    if any(e.device != first.device or e.seq != seq for seq, e in enumerate(entries, first.seq)):
+        raise LocalProtocolError("a run of entries that do not follow one another")
+    return VerifiedRun(
+        first.device,
+        first.seq,
+        first.prev,
+        [entry.time_ms for entry in entries],
+        [entry.payload for entry in entries],
+        [entry.payload_size for entry in entries],
+        [entry.payload_hash for entry in entries],
+        [entry.id for entry in entries],
+        [entry.signature for entry in entries],
+        bytes(len(entries)),
+    )
 
 
 def check_run(value: Any, before: EntryId | None = None, texts: bool = False) -> VerifiedRun:

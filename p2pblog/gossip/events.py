@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 from p2pblog.core.address import Endpoint
@@ -99,7 +100,7 @@ class Loaded(Value):
     """What `LoadRun` asked for; no entries where nothing is held."""
 
     request: LoadRun
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
 
 
 class LoadedOne(Value):

@@ -280,7 +280,7 @@ class Keeper:
             return await self._load_file(request)
         if isinstance(request, LoadRun):
             entries = await self._store.run(request.device, request.first, request.last, RUN_BYTES_MAX)
-            return Loaded(request, tuple(entries))
+            return Loaded(request, entries)
         located = await self._store.locate(request.ref.id)
         known = self._holdings.identities.get(located.identity) if located is not None else None
         return LoadedOne(request.peer, request.ref, known.wire if known is not None else None, located)

@@ -304,7 +304,7 @@ class Store(Protocol):
 
     # --- what peers ask for ---
 
-    async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> list[Entry]:
+    async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> Sequence[Entry]:
         """Entries from `first` up to `last` and on to the next one with a signature (at most 63 more); fewer if
         `bytes_max` of payload or the run limits are reached, but always ending on a signature, and always up to the
         first one (under 64 entries), so that a small `bytes_max` does not stall. Empty if `first` is not held."""

@@ -36,7 +36,8 @@ from p2pblog.store.meaning import (
 from p2pblog.store.memory_log import Held as _Held
 from p2pblog.store.memory_log import Log as _Log
 from p2pblog.store.memory_room import MemoryRoom
-from p2pblog.store.spans import Fit, above_floor, check_newest, cut_run, fit, neighbours, span_of
+from p2pblog.store.spans import Fit, above_floor, check_newest, fit, neighbours, span_of
+from p2pblog.store.stretch import cut_run
 
 
 class MemoryStore(MemoryRoom):
@@ -328,14 +329,14 @@ class MemoryStore(MemoryRoom):
 
     # --- what peers ask for ---
 
-    async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> list[Entry]:
+    async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> Sequence[Entry]:
         log = self._logs.get(device)
         span = None if log is None else span_of(log.spans, first)
         if log is None or span is None or last < first:
             return []
         end = min(span.high, last + CHECKPOINT_EVERY - 1, first + RUN_ENTRIES_MAX - 1)
         entries = [log.held[seq].entry for seq in range(first, end + 1)]
-        return entries[: cut_run(entries, last, bytes_max, RUN_BYTES_MAX)]
+        return cut_run(entries, last, bytes_max, RUN_BYTES_MAX)
 
     async def locate(self, entry: EntryId) -> Located | None:
         held = self._by_id.get(entry)

@@ -145,16 +145,16 @@ class Register(Value):
         """Add records that are not held, in ascending order; and where much is due, merge in proportion."""
         if not records:
             return
-        generations = self.generations(db)
+        (count,) = db.execute("SELECT count(*) FROM generation WHERE register = ?", (self.no,)).fetchone()
         if len(records) >= BATCH_MIN:
-            self._write(db, self._begin(db, hot=False), records)
+            self._insert_pages(db, self._begin(db, len(records)), records)
         else:
-            hot = next((each for each in generations if each.hot), None)
+            hot = next((each for each in self.generations(db) if each.hot), None)
             no, before = (self._begin(db, hot=True), 0) if hot is None else (hot.no, hot.records)
             self._put(db, no, records)
             if before + len(records) >= HOT_RECORDS_MAX:
                 db.execute("UPDATE generation SET hot = 0 WHERE no = ?", (no,))
-        if len(generations) >= GENERATIONS_MAX:
+        if count >= GENERATIONS_MAX:
             self.tend(db, MERGED_PER_RECORD * len(records))
 
     def discard(self, db: sqlite3.Connection, records: Sequence[bytes]) -> None:
@@ -209,8 +209,9 @@ class Register(Value):
         self._insert_pages(db, generation, records)
         self._count(db, generation, len(records))
 
-    def _begin(self, db: sqlite3.Connection, hot: bool) -> int:
-        cursor = db.execute("INSERT INTO generation (register, records, hot) VALUES (?, 0, ?)", (self.no, hot))
+    def _begin(self, db: sqlite3.Connection, records: int = 0, hot: bool = False) -> int:
+        """A new generation, which so many records are about to go into."""
+        cursor = db.execute("INSERT INTO generation (register, records, hot) VALUES (?, ?, ?)", (self.no, records, hot))
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
@@ -222,10 +223,8 @@ class Register(Value):
         size = PAGE_BYTES_MAX // self.width
         if size < len(records) < 2 * size:
             size = (len(records) + 1) // 2  # a full page that takes one more becomes two halves
-        pages = [
-            (None, generation, records[at], b"".join(records[at : at + size])) for at in range(0, len(records), size)
-        ]
-        insert_rows(db, "page", 4, pages)
+        pages = [(generation, records[at], b"".join(records[at : at + size])) for at in range(0, len(records), size)]
+        insert_rows(db, "page", "(NULL, ?, ?, ?)", pages)
 
     def _split(self, page: bytes) -> list[bytes]:
         return list(_cutter(self.width, len(page) // self.width)(page))
@@ -256,7 +255,7 @@ class Register(Value):
             alike = [each for each in sizes[start:] if each.records < SIZES_APART * smallest]
             if len(alike) >= GENERATIONS_MERGED_AT:
                 del alike[GENERATIONS_MERGED_AT:]  # as many have come up as wait for a pause, and a slice reads of each
-                target = self._begin(db, hot=False)
+                target = self._begin(db)
                 db.executemany("UPDATE generation SET target = ? WHERE no = ?", [(target, each.no) for each in alike])
                 return [Generation(each.no, each.records, False, target) for each in alike]
         return []

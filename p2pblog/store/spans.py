@@ -119,22 +119,6 @@ def span_of(spans: Sequence[Span], seq: int) -> Span | None:
     return next((span for span in spans if span.low <= seq <= span.high), None)
 
 
-def cut_run(entries: Sequence[Entry], last: int, bytes_max: int, run_bytes_max: int) -> int:
-    """How many of these entries to hand out: to the first signature at or after `last`, or to the last signature
-    within the bytes; at least to the first signature, so that whoever asks gets on (under 64 entries, 1 MiB)."""
-    carried = sized = cut = 0
-    for position, entry in enumerate(entries, start=1):
-        carried += 0 if entry.payload is None else len(entry.payload)
-        sized += entry.payload_size
-        if cut and (carried > bytes_max or sized > run_bytes_max):
-            break
-        if entry.signature is not None:
-            cut = position
-            if entry.seq >= last:
-                break
-    return cut
-
-
 def check_newest(spans: Sequence[Span], batch: Batch) -> None:
     """Raises BadChain for an own entry that is not the next one: somebody else wrote on our log, so we must not."""
     high = spans[-1].high if spans else 0

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from p2pblog.core.entry import Entry, payload_hash
+from p2pblog.core.entry import PayloadHashes, payload_hash
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import LogState, Span
+from p2pblog.core.runs import VerifiedRun
 from p2pblog.core.value import Value
 from p2pblog.store.register import Register
 
@@ -114,7 +115,8 @@ def read_spans(db: sqlite3.Connection, log: int) -> tuple[Span, ...]:
     return tuple(Span(*row) for row in rows)
 
 
-def read_log_state(db: sqlite3.Connection, log: LogRow) -> LogState:
+def read_log_state(db: sqlite3.Connection, log: LogRow, spans: tuple[Span, ...] | None = None) -> LogState:
+    """`spans`: those that are held, if the caller knows them."""
     missing = db.execute(
         "SELECT key & ? FROM gap INDEXED BY gap_wanted WHERE wanted AND key BETWEEN ? AND ? ORDER BY key",
         (SEQ_MASK, *log.keys),
@@ -123,7 +125,7 @@ def read_log_state(db: sqlite3.Connection, log: LogRow) -> LogState:
     return LogState(
         log.device,
         log.identity,
-        read_spans(db, log.no),
+        read_spans(db, log.no) if spans is None else spans,
         tuple(seq for (seq,) in missing),
         None if fork is None else ForkProof.decode(fork),
         floor,
@@ -160,21 +162,27 @@ def read_log_states(db: sqlite3.Connection) -> list[LogState]:
     ]
 
 
-def read_entries(db: sqlite3.Connection, log: LogRow, first: int, last: int, first_prev: EntryId | None) -> list[Entry]:
-    """Consecutive entries held; `first_prev` is the id before the first."""
-    rows = db.execute(
-        """SELECT e.key & ?, e.time, e.id, e.payload, g.size, g.hash, s.signature FROM entry e
-           LEFT JOIN gap g ON g.key = e.key LEFT JOIN signature s ON s.key = e.key
-           WHERE e.key BETWEEN ? AND ? ORDER BY e.key""",
-        (SEQ_MASK, log.key(first), log.key(last)),
-    ).fetchall()
-    entries, prev = [], first_prev
-    for seq, time_ms, identifier, payload, size, hashed, signature in rows:
-        if payload is not None:
-            size, hashed = len(payload), payload_hash(payload)
-        entries.append(Entry(log.device, seq, prev, time_ms, size, hashed, identifier, payload, signature))
-        prev = identifier
-    return entries
+def read_entries(db: sqlite3.Connection, log: LogRow, first: int, last: int, prev: EntryId | None) -> VerifiedRun:
+    """Consecutive entries held, at least one; `prev` is the id before the first."""
+    keys = log.key(first), log.key(last)
+    rows = db.execute("SELECT time, id, payload FROM entry WHERE key BETWEEN ? AND ? ORDER BY key", keys).fetchall()
+    times, ids, payloads = zip(*rows, strict=True)
+    signatures: list[bytes | None] = [None] * len(rows)
+    for key, signature in db.execute("SELECT key, signature FROM signature WHERE key BETWEEN ? AND ?", keys):
+        signatures[key - keys[0]] = signature
+    sizes: Sequence[int]
+    hashes: Sequence[bytes]
+    if None in payloads:
+        gaps = {key - keys[0]: gap for key, *gap in db.execute(GAPS, keys)}
+        told = [gaps[at] if p is None else (len(p), payload_hash(p)) for at, p in enumerate(payloads)]
+        sizes, hashes = zip(*told, strict=True)
+    else:
+        sizes, hashes = list(map(len, payloads)), PayloadHashes(payloads)
+    notes = bytes(len(rows))
+    return VerifiedRun(log.device, first, prev, times, payloads, sizes, hashes, ids, signatures, notes)
+
+
+GAPS = "SELECT key, size, hash FROM gap WHERE key BETWEEN ? AND ?"
 
 
 def in_steps(rows: Iterable[T], size: int = ROWS_PER_STEP) -> Iterator[Sequence[T]]:

@@ -27,6 +27,7 @@ from p2pblog.store.meaning import (
     is_retractable,
     meaning_of,
 )
+from p2pblog.store.rows import insert_rows
 from p2pblog.store.sql_base import (
     FEED,
     HOME,
@@ -102,9 +103,10 @@ def _read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
 
 
 class Harvest(State):
-    """Records on their way into the registers: the runs of one transaction go in as one batch. `unread`: the ranges of
-    keys whose words are to be indexed."""
+    """What the runs of one transaction bring for its end: records on their way into the registers, which go in as one
+    batch, and signatures, (key, signature). `unread`: the ranges of keys whose words are to be indexed."""
 
+    signatures: list[tuple[int, bytes]] = field(default_factory=list)
     unread: list[tuple[int, int]] = field(default_factory=list)
     ids: list[bytes] = field(default_factory=list)
     home: list[bytes] = field(default_factory=list)
@@ -113,7 +115,9 @@ class Harvest(State):
     """(author, notice) whose words may have changed."""
 
     def bring_in(self, db: sqlite3.Connection) -> None:
-        """Put them in. Due before anything else looks at the indexes."""
+        """Put them in. Due before anything else looks at the indexes or forgets entries."""
+        insert_rows(db, "signature", "(?, ?)", self.signatures, "INSERT OR IGNORE")
+        self.signatures.clear()
         await_words(db, self.unread)
         self.unread.clear()
         for register, records in ((IDS, self.ids), (HOME, self.home), (FEED, self.feed)):
@@ -132,17 +136,17 @@ def enter(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
 
 
 def reap_plain(
-    db: sqlite3.Connection, log: LogRow, keys: range, sorts: Sequence[int], but: Sequence[int], harvest: Harvest
+    log: LogRow, keys: range, sorts: Sequence[int], but: Sequence[int], at_home: bool, harvest: Harvest
 ) -> None:
     """As `reap`, for consecutive entries that are PLAIN notices and held, `but` for those at these positions;
-    nothing of their author is retracted."""
+    nothing of their author is retracted. `at_home`: whether they stand in the home timeline."""
     shown = max(0, min(len(keys), log.key(log.shown_to) + 1 - keys[0]))
     places = list(map(place_record, sorts[:shown], keys))
     if but:
         left_out = set(but)
         places = [place for at, place in enumerate(places) if at not in left_out]
     harvest.feed += map(log.owner.to_bytes(4, "big").__add__, places)
-    if is_at_home(db, log.owner):
+    if at_home:
         harvest.home += places
 
 
@@ -194,13 +198,12 @@ def _reap_edits(
     edits = [(log.owner, item.of, item.key) for item in shown if item.kind == Kind.EDIT and item.of is not None]
     db.executemany("INSERT OR IGNORE INTO edit VALUES (?, ?, ?)", edits)
     harvest.edited.update(dict.fromkeys((author, target) for author, target, _ in edits))
-    note_edited(db, log, [item.id for item in items if item.kind == Kind.NOTE], harvest)
+    if author_of(db, log.owner).has_edits:
+        note_edited(db, log, [item.id for item in items if item.kind == Kind.NOTE], harvest)
 
 
 def note_edited(db: sqlite3.Connection, log: LogRow, ids: Sequence[EntryId], harvest: Harvest) -> None:
-    """Of notices that come, those whose edits came before them."""
-    if db.execute("SELECT 1 FROM edit WHERE author = ? LIMIT 1", (log.owner,)).fetchone() is None:
-        return
+    """Of notices that come, those whose edits came before them; their author has edits."""
     for asked in in_steps(ids, IDS_PER_QUESTION):
         marks = ",".join("?" * len(asked))
         rows = db.execute(
@@ -329,6 +332,24 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     votes = [(item.of, log.owner, item.key) for item in items if item.kind == Kind.VOTE]
     db.executemany("DELETE FROM vote WHERE target = ? AND author = ? AND key = ?", votes)
     drop_vouches(db, log.owner, _vouches(items))
+
+
+class AuthorRow(Value):
+    """`at_home`: whether this identity's notices stand in the home timeline. `has_retractions`: whether any delete of
+    it is in force."""
+
+    at_home: int
+    has_retractions: int
+    has_edits: int
+
+
+def author_of(db: sqlite3.Connection, owner: int) -> AuthorRow:
+    """What holds for all entries of an identity, in one statement."""
+    return AuthorRow(*db.execute(AUTHOR, (owner,)).fetchone())
+
+
+AUTHOR = """SELECT i.at_home, EXISTS (SELECT 1 FROM retraction r WHERE r.author = i.no),
+            EXISTS (SELECT 1 FROM edit e WHERE e.author = i.no) FROM identity i WHERE i.no = ?"""
 
 
 def is_at_home(db: sqlite3.Connection, owner: int) -> bool:

@@ -18,9 +18,8 @@ from p2pblog.store.stretch import Stretch
 
 def await_polls(db: sqlite3.Connection, log: LogRow, stretch: Stretch, now_ms: int) -> None:
     """Own polls and votes that came now are waited for; those of others are not."""
-    if log.identity == own_identity(db):
-        keys = (log.key(seq) for seq, payload in enumerate(stretch.payloads, stretch.first) if awaits_poll(payload))
-        db.executemany("INSERT OR IGNORE INTO poll_due VALUES (?, ?, 0)", [(key, now_ms) for key in keys])
+    keys = (log.key(seq) for seq, payload in enumerate(stretch.payloads, stretch.first) if awaits_poll(payload))
+    db.executemany("INSERT OR IGNORE INTO poll_due VALUES (?, ?, 0)", [(key, now_ms) for key in keys])
 
 
 def end_polls(db: sqlite3.Connection, now_ms: int) -> int:

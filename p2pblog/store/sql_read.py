@@ -23,10 +23,11 @@ from p2pblog.core import codec
 from p2pblog.core.entry import Entry, check_signed, decode_body
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
-from p2pblog.core.logs import Located
+from p2pblog.core.logs import Located, Span
 from p2pblog.core.media import FileHash
 from p2pblog.core.payload import Profile, files_in
 from p2pblog.core.quiet import Mute, MuteKind, Voted
+from p2pblog.core.runs import VerifiedRun
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound
 from p2pblog.store import (
@@ -52,7 +53,7 @@ from p2pblog.store.meaning import (
     profile_of,
     walk_thread,
 )
-from p2pblog.store.spans import cut_run, span_of
+from p2pblog.store.spans import span_of
 from p2pblog.store.sql_base import (
     FEED,
     HOME,
@@ -78,6 +79,7 @@ from p2pblog.store.sql_base import (
 )
 from p2pblog.store.sql_rows import RowReader
 from p2pblog.store.sql_strangers import places_of_strangers
+from p2pblog.store.stretch import cut_run
 
 # --- at the start -----------------------------------------------------------------------------------------------------
 
@@ -113,20 +115,17 @@ def settings(db: sqlite3.Connection, prefix: str) -> dict[str, bytes]:
 # --- for peers --------------------------------------------------------------------------------------------------------
 
 
-def run(db: sqlite3.Connection, device: DeviceKey, first: int, last: int, bytes_max: int) -> list[Entry]:
+def run(db: sqlite3.Connection, device: DeviceKey, first: int, last: int, bytes_max: int) -> Sequence[Entry]:
     log = log_of_device(db, device)
     span = None if log is None else span_of(read_spans(db, log.no), first)
     if log is None or span is None or last < first:
         return []
     end = min(span.high, last + CHECKPOINT_EVERY - 1, first + RUN_ENTRIES_MAX - 1)
-    entries = _read_within(db, log, first, end)
-    return entries[: cut_run(entries, last, bytes_max, RUN_BYTES_MAX)]
+    return cut_run(_read_within(db, log, span, first, end), last, bytes_max, RUN_BYTES_MAX)
 
 
-def _read_within(db: sqlite3.Connection, log: LogRow, first: int, last: int) -> list[Entry]:
-    """Entries inside one span."""
-    span = span_of(read_spans(db, log.no), first)
-    assert span is not None
+def _read_within(db: sqlite3.Connection, log: LogRow, span: Span, first: int, last: int) -> VerifiedRun:
+    """Entries inside this span."""
     prev = span.low_prev if first == span.low else id_at(db, log.key(first - 1))
     return read_entries(db, log, first, last, prev)
 
@@ -142,8 +141,8 @@ def locate(db: sqlite3.Connection, entry: EntryId) -> Located | None:
         return Located(log.identity, read_entries(db, log, seq, seq, prev)[0], _read_chain(chain))
     span = span_of(read_spans(db, log.no), seq)
     assert span is not None
-    entries = _read_within(db, log, seq, min(span.high, seq + CHECKPOINT_EVERY))
-    signed = next(position for position, found in enumerate(entries) if found.signature is not None)
+    entries = _read_within(db, log, span, seq, min(span.high, seq + CHECKPOINT_EVERY))
+    signed = next(at for at, signature in enumerate(entries.signatures) if signature is not None)
     return Located(log.identity, entries[0], tuple(after.without_payload() for after in entries[1 : signed + 1]))
 
 

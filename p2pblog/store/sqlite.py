@@ -38,8 +38,7 @@ from p2pblog.core.media import FileHash
 from p2pblog.core.payload import Profile
 from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.timelines import Row
-from p2pblog.core.value import State, field
-from p2pblog.errors import P2pblogError, RemoteProtocolError, StoreError, StoreFull
+from p2pblog.errors import P2pblogError, StoreError, StoreFull
 from p2pblog.store import (
     Admitted,
     Block,
@@ -73,6 +72,7 @@ from p2pblog.store import (
     sql_write,
 )
 from p2pblog.store.meaning import Kind, News, Version
+from p2pblog.store.sql_transactions import Write, commit, read, translated
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -105,7 +105,7 @@ async def _aio_open(path: Path, readers: int) -> _Aio:
         for connection in opened:
             await connection.close()
         if isinstance(error, sqlite3.Error | OSError):
-            raise _translated(error, path) from error
+            raise translated(error, path) from error
         raise
     return _Aio(path, writer, opened[1:])
 
@@ -138,6 +138,7 @@ def _prepare_writer(path: Path, db: sqlite3.Connection) -> None:
         path.chmod(0o600)  # its journal files take the same mode
     sql_room.prepare(db)
     db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
     db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
     migrations.migrate(db)
     sql_words.prepare(db)
@@ -148,26 +149,13 @@ def _prepare_reader(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA query_only = ON")
 
 
-def _translated(error: Exception, path: Path) -> StoreError:
-    """What SQLite says, as one of our errors. A quota or a file size limit shows as a failed write."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE):
-        return StoreFull(f"there is no room to write the database {path}")
-    if code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return StoreError(f"the database {path} is damaged: {error}")
-    return StoreError(f"the database {path} can't be used: {error}")
-
-
 # --- the asyncio side -------------------------------------------------------------------------------------------------
 
 
-class _Write(State, eq=False):
-    """A use case on its way to the writer. `outcome`: its value, or the exception for its caller."""
+class _Awaited(Write, eq=False, kw_only=True):
+    """A write whose caller waits."""
 
-    run: Callable[[sqlite3.Connection], Any]
-    durable: bool
     future: asyncio.Future[Any]
-    outcome: Any = field(default_factory=lambda: StoreError("the database was closed before this was written"))
 
     def tell(self) -> None:
         if self.future.done():
@@ -188,16 +176,17 @@ class _Aio:
         self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         for reader in self._readers:
             self._idle.put_nowait(reader)
-        self._waiting: list[_Write] = []
+        self._waiting: list[_Awaited] = []
         self._draining: asyncio.Task[None] | None = None
         self._closed = False
         self._resting: asyncio.Task[None] | None = None
-        self._wrote_at = 0.0
+        self._clock = asyncio.get_running_loop().time
+        self._wrote_at = self._read_at = 0.0
         self._keeper = asyncio.ensure_future(self._keep())
         self._rest_on()
 
     async def write(self, run: Callable[[sqlite3.Connection], T], durable: bool) -> T:
-        self._wrote_at = asyncio.get_running_loop().time()
+        self._wrote_at = self._clock()
         try:
             return await self._write(run, durable)
         finally:
@@ -205,7 +194,7 @@ class _Aio:
 
     async def _write(self, run: Callable[[sqlite3.Connection], T], durable: bool) -> T:
         self._check_open()
-        write = _Write(run, durable, asyncio.get_running_loop().create_future())
+        write = _Awaited(run, durable, future=asyncio.get_running_loop().create_future())
         self._waiting.append(write)
         if self._draining is None or self._draining.done():
             self._draining = asyncio.ensure_future(self._drain())
@@ -222,7 +211,7 @@ class _Aio:
             writes = self._waiting[:WRITES_PER_COMMIT_MAX]
             del self._waiting[:WRITES_PER_COMMIT_MAX]
             try:
-                await _in_thread(self._writer, _commit, writes, self._path)
+                await _in_thread(self._writer, commit, writes, self._path)
             finally:
                 for write in writes:
                     write.tell()
@@ -233,10 +222,9 @@ class _Aio:
             self._resting = asyncio.ensure_future(self._rest())
 
     async def _rest(self) -> None:
-        clock = asyncio.get_running_loop().time
         is_more = True
         while is_more:
-            while (rest := self._wrote_at + SEARCH_IDLE_S - clock()) > 0:  # noqa: ASYNC110 - a write moves it on
+            while (rest := self._wrote_at + SEARCH_IDLE_S - self._clock()) > 0:  # noqa: ASYNC110 - a write moves it on
                 await asyncio.sleep(rest)
             try:
                 is_more = await self._write(self._get_on_politely, False)
@@ -249,8 +237,8 @@ class _Aio:
         return sql_resting.get_on(db, SEARCH_SLICE, self._is_reading)
 
     def _is_reading(self) -> bool:
-        """Whether somebody reads now; asked from the writer's thread as well."""
-        return self._idle.qsize() < READERS
+        """Whether somebody reads now or did a moment ago; asked from the writer's thread as well."""
+        return self._idle.qsize() < len(self._readers) or self._clock() - self._read_at < SEARCH_GIVE_WAY_S
 
     async def search(self, run: Callable[[sqlite3.Connection], T]) -> T:
         """As `read`, with the index of words brought on before, as far as that is quickly done."""
@@ -268,9 +256,10 @@ class _Aio:
             return await self._read_with(reader, run)
         finally:
             self._idle.put_nowait(reader)
+            self._read_at = self._clock()
 
     async def _read_with(self, reader: aiosqlite.Connection, run: Callable[[sqlite3.Connection], T]) -> T:
-        work = asyncio.ensure_future(_in_thread(reader, _read, run, self._path))
+        work = asyncio.ensure_future(_in_thread(reader, read, run, self._path))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -313,59 +302,8 @@ class _Aio:
             _, closing = await asyncio.wait(closing, timeout=INTERRUPT_AGAIN_S)
 
 
-# --- in a database thread ---------------------------------------------------------------------------------------------
-
-
 def _read_slice(db: sqlite3.Connection) -> int:
     return sql_indexer.read_some(db, SEARCH_SLICE)
-
-
-def _read(db: sqlite3.Connection, run: Callable[[sqlite3.Connection], T], path: Path) -> T:
-    """One query on one state of the database."""
-    try:
-        db.execute("BEGIN")
-        try:
-            return run(db)
-        finally:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-    except sqlite3.Error as error:
-        raise _translated(error, path) from error
-    except RemoteProtocolError as error:  # what we once stored was well-formed
-        raise StoreError(f"the database {path} is damaged: {error}") from error
-
-
-def _commit(db: sqlite3.Connection, writes: Sequence[_Write], path: Path) -> None:
-    """Give each write its outcome: all in one transaction, or, if that can't be written, each in its own."""
-    try:
-        _transact(db, writes)
-    except sqlite3.Error as error:
-        if len(writes) > 1:
-            for write in writes:
-                _commit(db, [write], path)
-            return
-        writes[0].outcome = _translated(error, path)
-
-
-def _transact(db: sqlite3.Connection, writes: Sequence[_Write]) -> None:
-    db.execute(f"PRAGMA synchronous = {'FULL' if any(write.durable for write in writes) else 'NORMAL'}")
-    try:
-        db.execute("BEGIN IMMEDIATE")
-        for write in writes:
-            db.execute("SAVEPOINT write")
-            try:
-                write.outcome = write.run(db)
-            except sqlite3.Error:
-                raise
-            except Exception as refusal:  # its caller's to handle: nothing of this one write stays
-                db.execute("ROLLBACK TO write")
-                write.outcome = refusal
-            db.execute("RELEASE write")
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 # --- the trio side ----------------------------------------------------------------------------------------------------
@@ -440,7 +378,7 @@ class SqliteStore:
     async def thread(self, notice: EntryId) -> Thread:
         return await self._read(sql_room.thread, notice)
 
-    async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> list[Entry]:
+    async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> Sequence[Entry]:
         return await self._read(sql_read.run, device, first, last, bytes_max)
 
     async def timeline(self, query: TimelineQuery) -> list[Row]:

@@ -14,7 +14,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.groups import groups_of
 from p2pblog.core.keys import EntryId
 from p2pblog.core.payload import plain_texts
-from p2pblog.core.runs import VerifiedRun
+from p2pblog.core.runs import in_columns
 from p2pblog.core.value import Value
 from p2pblog.store.meaning import PLAIN, Meaning, meaning_of
 
@@ -41,18 +41,8 @@ class Stretch(Value):
 
 def stretch_of(entries: Sequence[Entry]) -> Stretch:
     """Entries that follow one another, at least one."""
-    if isinstance(entries, VerifiedRun):
-        told = (entries.payloads, entries.sizes, entries.hashes, entries.notes)
-        return Stretch(entries.first, entries.times, entries.ids, *told)
-    return Stretch(
-        entries[0].seq,
-        [entry.time_ms for entry in entries],
-        [entry.id for entry in entries],
-        [entry.payload for entry in entries],
-        [entry.payload_size for entry in entries],
-        [entry.payload_hash for entry in entries],
-        bytes(len(entries)),
-    )
+    run = in_columns(entries)
+    return Stretch(run.first, run.times, run.ids, run.payloads, run.sizes, run.hashes, run.notes)
 
 
 def meanings_of(payloads: Sequence[bytes | None], notes: bytes) -> list[Meaning]:
@@ -74,10 +64,25 @@ def meanings_of(payloads: Sequence[bytes | None], notes: bytes) -> list[Meaning]
 
 def signatures_of(entries: Sequence[Entry]) -> list[tuple[int, bytes]]:
     """(number, signature) of those that carry one."""
-    if isinstance(entries, VerifiedRun):
-        found = enumerate(entries.signatures, entries.first)
-        return [(seq, signature) for seq, signature in found if signature is not None]
-    return [(entry.seq, entry.signature) for entry in entries if entry.signature is not None]
+    run = in_columns(entries)
+    return [(seq, signature) for seq, signature in enumerate(run.signatures, run.first) if signature is not None]
+
+
+def cut_run(entries: Sequence[Entry], last: int, bytes_max: int, run_bytes_max: int) -> Sequence[Entry]:
+    """What of these entries to hand out: up to the first signature at or after `last`, or to the last signature within
+    the bytes; at least to the first signature, so that whoever asks gets on (under 64 entries, 1 MiB)."""
+    run = in_columns(entries)
+    carried = list(accumulate(0 if payload is None else len(payload) for payload in run.payloads))
+    sized = list(accumulate(run.sizes))
+    cut = 0
+    for seq, _ in signatures_of(run):
+        length = seq + 1 - run.first
+        if cut and (carried[length - 1] > bytes_max or sized[length - 1] > run_bytes_max):
+            break
+        cut = length
+        if seq >= last:
+            break
+    return run.part(0, cut)
 
 
 def payloads_beside(entries: Sequence[Entry], fresh: Sequence[Sequence[Entry]]) -> list[tuple[int, bytes]]:
@@ -87,11 +92,8 @@ def payloads_beside(entries: Sequence[Entry], fresh: Sequence[Sequence[Entry]]) 
         beside += range(at, stretch[0].seq - first)
         at = stretch[-1].seq + 1 - first
     beside += range(at, len(entries))
-    if isinstance(entries, VerifiedRun):
-        found = [(first + at, entries.payloads[at]) for at in beside]
-    else:
-        found = [(first + at, entries[at].payload) for at in beside]
-    return [(seq, payload) for seq, payload in found if payload is not None]
+    payloads = in_columns(entries).payloads
+    return [(first + at, payload) for at in beside if (payload := payloads[at]) is not None]
 
 
 def places(times: Sequence[int], now_ms: int, before: int | None, after: int | None) -> list[int]:

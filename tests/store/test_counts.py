@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ from store_kit import LATER, keep
 from trio.testing import trio_test
 
 from p2pblog.bridge import Bridge, open_bridge
-from p2pblog.core import runs
+from p2pblog.config import RUN_BYTES_MAX
+from p2pblog.core import entry, runs
 from p2pblog.core.entry import Entry
 from p2pblog.core.logs import Batch
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.core.timelines import sort_time
 from p2pblog.store import Follow, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.store.rows import HISTORY_ROWS
 from p2pblog.store.sql_base import log_of_device, read_log_state
 from p2pblog.store.sqlite import open_sqlite
 from p2pblog.store.stretch import payloads_beside, places
@@ -46,16 +49,16 @@ def statements_of(db: sqlite3.Connection, writer: Person, first: int, last: int)
 
 
 def test_a_run_is_stored_with_few_statements(writer: Person) -> None:
-    """6 bring 1,000 entries, 10 some 30 pages of the registers; it does not depend on what is held."""
+    """3 bring 1,000 entries, 10 some 30 pages of the registers; it does not depend on what is held."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         migrations.migrate(db)
         sql_write.put_identity(db, writer.identity)
         sql_write.put_follow(db, Follow(writer.hash))
         first, second = statements_of(db, writer, 1, RUN), statements_of(db, writer, RUN + 1, 2 * RUN)
-    assert first.count("INSERT INTO entry") == RUN.bit_count()
+    assert first.count("INSERT INTO entry") == 1 + (RUN - HISTORY_ROWS).bit_count()
     assert first.count("INSERT OR IGNORE") <= 4
-    assert len(first) <= 50
-    assert len(second) <= 50
+    assert len(first) <= 40
+    assert len(second) <= 40
     assert 0 < first.count("INSERT INTO page") <= 12
 
 
@@ -68,6 +71,7 @@ def test_what_a_newcomer_fetches_goes_into_the_registers_once_and_in_columns(mon
             someone.notes(639)
             sql_write.put_identity(db, someone.identity)
             sql_write.put_follow(db, Follow(someone.hash))
+        keys = [someone.key for someone in people]
         newest = [check_run(encode_run(someone.log.run(541, 640))) for someone in people]
         history = [check_run(encode_run(someone.log.run(1, 576))) for someone in people]
         monkeypatch.setattr(runs, "entries_of", lambda *_: pytest.fail("an entry was made for each"))
@@ -79,7 +83,29 @@ def test_what_a_newcomer_fetches_goes_into_the_registers_once_and_in_columns(mon
             db.set_trace_callback(None)
             assert ran.count("INSERT INTO generation") == 3  # of ids, of the home timeline, of authors' timelines
         assert [(span.low, span.high) for state in states for span in state.spans] == [(1, 640)] * 3
+        assert states == [read_log_state(db, log) for log in map(partial(log_of_device, db), keys) if log is not None]
         assert db.execute("SELECT count(*) FROM entry").fetchone() == (3 * 640,)
+
+
+def test_a_run_is_handed_out_with_few_statements_and_in_columns(
+    writer: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its entries are not made, nor are its payloads hashed: who asked for it does both."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_identity(db, writer.identity)
+        statements_of(db, writer, 1, RUN)
+        monkeypatch.setattr(runs, "entries_of", lambda *_: pytest.fail("an entry was made for each"))
+        monkeypatch.setattr(entry, "payload_hashes", lambda *_: pytest.fail("payloads were hashed"))
+        ran: list[str] = []
+        db.set_trace_callback(ran.append)
+        found = sql_read.run(db, writer.key, 1, 960, RUN_BYTES_MAX)
+        db.set_trace_callback(None)
+        told = encode_run(found, texts=True)
+    monkeypatch.undo()
+    assert len(ran) <= 5
+    assert found == writer.log.run(1, 960)
+    assert told == encode_run(writer.log.run(1, 960), texts=True)
 
 
 @given(st.integers(1, 40), st.data())

@@ -435,6 +435,7 @@ def coming(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_polls.end_polls(db, LATER + 86_400_000),
         lambda: [sql_read.news(db, 9, each.id) for each in sql_read.news(db, 1)],
         lambda: sql_write.append(db, [Batch(dave.hash, bare)], LATER),
+        lambda: sql_read.run(db, dave.key, 2, 4, 1_000),
         lambda: sql_write.put_payloads(db, dave.key, [(entry.seq, entry.payload or b"") for entry in dave.log.entries]),
         lambda: sql_write.freeze(db, prove_fork(dave.log.entries, fork.entries)),
         lambda: [sql_write.put_stray(db, each, LATER) for each in [*strays, *strays]],

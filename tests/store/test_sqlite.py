@@ -22,7 +22,7 @@ from trio.testing import trio_test
 from p2pblog.bridge import open_bridge
 from p2pblog.core.logs import Batch, Located
 from p2pblog.errors import BadChain, StoreError, StoreFull
-from p2pblog.store import TimelineQuery, migrations, sql_read, sql_write, sqlite
+from p2pblog.store import TimelineQuery, migrations, sql_read, sql_transactions, sql_write
 from p2pblog.store.sqlite import SqliteStore, open_sqlite
 
 VERSION_1 = Path(__file__).with_name("version_1.sql")
@@ -591,7 +591,7 @@ async def test_writers_and_readers_side_by_side(tmp_path: Path) -> None:
 def test_sqlite_error_codes_have_our_names() -> None:
     full = sqlite3.OperationalError("database or disk is full")
     full.sqlite_errorcode = sqlite3.SQLITE_FULL
-    assert isinstance(sqlite._translated(full, Path("x")), StoreFull)
+    assert isinstance(sql_transactions.translated(full, Path("x")), StoreFull)
     busy = sqlite3.OperationalError("database is locked")
     busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
-    assert type(sqlite._translated(busy, Path("x"))) is StoreError
+    assert type(sql_transactions.translated(busy, Path("x"))) is StoreError

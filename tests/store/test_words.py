@@ -14,7 +14,7 @@ from store_kit import LATER, keep
 from trio.testing import trio_test
 
 from p2pblog.bridge import open_bridge
-from p2pblog.config import SEARCH_SLICE
+from p2pblog.config import SEARCH_GIVE_WAY_S, SEARCH_SLICE
 from p2pblog.core.logs import Batch
 from p2pblog.core.search import parse
 from p2pblog.store import Found, SearchQuery, migrations, sql_indexer, sql_search, sql_words, sql_write
@@ -154,3 +154,19 @@ async def rested(store: SqliteStore) -> None:
     with trio.fail_after(60):
         while await store._read(sql_words.count_unread):  # noqa: ASYNC110 - the writer tells nobody
             await trio.sleep(0.01)
+
+
+@trio_test
+async def test_between_the_questions_of_a_newcomer_the_writer_rests(tmp_path: Path, alice: Person) -> None:
+    """They come one after the other, with pauses too short for it to take the processor."""
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, tmp_path / "store.sqlite3")
+        await keep(store, alice)
+        await store.run(alice.key, 1, 5, 1_000)
+        aio = store._aio
+        read_at = aio._read_at
+        aio._clock = lambda: read_at + SEARCH_GIVE_WAY_S / 2
+        assert aio._is_reading()
+        aio._clock = lambda: read_at + SEARCH_GIVE_WAY_S
+        assert not aio._is_reading()
+        await store.aclose()

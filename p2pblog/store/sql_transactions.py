@@ -1,0 +1,89 @@
+"""Transactions, in a database thread: many writes with one commit, and a query on one state of the database."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from p2pblog.core.value import State, field
+from p2pblog.errors import RemoteProtocolError, StoreError, StoreFull
+
+T = TypeVar("T")
+
+
+class Write(State, eq=False):
+    """A use case on its way to the database. `durable`: on the disk when it is done. `outcome`: its value, or the
+    exception for its caller."""
+
+    run: Callable[[sqlite3.Connection], Any]
+    durable: bool
+    outcome: Any = field(default_factory=lambda: StoreError("the database was closed before this was written"))
+
+
+def read(db: sqlite3.Connection, run: Callable[[sqlite3.Connection], T], path: Path) -> T:
+    """One query on one state of the database."""
+    try:
+        db.execute("BEGIN")
+        try:
+            return run(db)
+        finally:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    except RemoteProtocolError as error:  # what we once stored was well-formed
+        raise StoreError(f"the database {path} is damaged: {error}") from error
+
+
+def commit(db: sqlite3.Connection, writes: Sequence[Write], path: Path) -> None:
+    """Give each write its outcome: all in one transaction, or, if that can't be written, each in its own."""
+    try:
+        _transact(db, writes)
+    except sqlite3.Error as error:
+        if len(writes) > 1:
+            for write in writes:
+                commit(db, [write], path)
+            return
+        writes[0].outcome = translated(error, path)
+
+
+def _transact(db: sqlite3.Connection, writes: Sequence[Write]) -> None:
+    """One that is alone needs no savepoint: each statement less is a turn of the interpreter less to wait for."""
+    is_durable = any(write.durable for write in writes)
+    try:
+        if is_durable:
+            db.execute("PRAGMA synchronous = FULL")
+        db.execute("BEGIN IMMEDIATE")
+        for write in writes:
+            if len(writes) > 1:
+                db.execute("SAVEPOINT write")
+            try:
+                write.outcome = write.run(db)
+            except sqlite3.Error:
+                raise
+            except Exception as refusal:  # its caller's to handle: nothing of this one write stays
+                db.execute("ROLLBACK TO write" if len(writes) > 1 else "ROLLBACK")
+                write.outcome = refusal
+            if len(writes) > 1:
+                db.execute("RELEASE write")
+        if db.in_transaction:
+            db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    finally:
+        if is_durable:
+            db.execute("PRAGMA synchronous = NORMAL")
+
+
+def translated(error: Exception, path: Path) -> StoreError:
+    """What SQLite says, as one of our errors. A quota or a file size limit shows as a failed write."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE):
+        return StoreFull(f"there is no room to write the database {path}")
+    if code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreError(f"the database {path} is damaged: {error}")
+    return StoreError(f"the database {path} can't be used: {error}")
