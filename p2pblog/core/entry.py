@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, pairwise
 from typing import Any, overload
 
@@ -71,11 +71,10 @@ def payload_hashes(payloads: Iterable[bytes]) -> list[bytes]:
 
 
 class PayloadHashes(Sequence[bytes]):
-    """`payload_hash` of each of these payloads, reckoned when one is first asked for: who hands a run on needs none."""
+    """`payload_hash` of each of these payloads, reckoned when it is asked for: who hands a run on needs none."""
 
     def __init__(self, payloads: Sequence[bytes]) -> None:
         self._payloads = payloads
-        self._hashes: list[bytes] | None = None
 
     def __len__(self) -> int:
         return len(self._payloads)
@@ -85,11 +84,10 @@ class PayloadHashes(Sequence[bytes]):
     @overload
     def __getitem__(self, at: slice) -> Sequence[bytes]: ...
     def __getitem__(self, at: int | slice) -> bytes | Sequence[bytes]:
-        if self._hashes is None:
-            if isinstance(at, slice):
-                return PayloadHashes(self._payloads[at])
-            self._hashes = payload_hashes(self._payloads)
-        return self._hashes[at]
+        return PayloadHashes(self._payloads[at]) if isinstance(at, slice) else payload_hash(self._payloads[at])
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(payload_hashes(self._payloads))
 
 
 def chain_ids(

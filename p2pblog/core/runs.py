@@ -40,8 +40,13 @@ def encode_run(entries: Sequence[Entry], prev_known: bool = False, texts: bool =
     """
     if not 1 <= len(entries) <= RUN_ENTRIES_MAX:
         raise LocalProtocolError("a run has 1 to 1,000 entries")
-    run = in_columns(entries)
-    carried: list[Any] = list(run.payloads)
+    if isinstance(entries, VerifiedRun):
+        times, payloads, signatures = entries.times, entries.payloads, entries.signatures
+    else:
+        _check_consecutive(entries)
+        times, payloads, signatures = zip(*[(e.time_ms, e.payload, e.signature) for e in entries], strict=True)
+    first = entries[0]
+    carried: list[Any] = list(payloads)
     if sum(map(len, filter(None, carried))) > RUN_BYTES_MAX:
         raise LocalProtocolError("a run of over 2 MiB")
     gaps = [at for at, payload in enumerate(carried) if payload is None] if None in carried else []
@@ -49,15 +54,21 @@ def encode_run(entries: Sequence[Entry], prev_known: bool = False, texts: bool =
         said = plain_texts(payload or b"" for payload in carried)
         carried = [whole if text is None else text for whole, text in zip(carried, said, strict=True)]
     for at in gaps:
-        carried[at] = [run.sizes[at], run.hashes[at]]
-    signatures = []
-    for at in _signed(run.first, len(run)):
-        signature = run.signatures[at]
+        carried[at] = [entries[at].payload_size, entries[at].payload_hash]
+    vouching = []
+    for at in _signed(first.seq, len(entries)):
+        signature = signatures[at]
         if signature is None:
-            raise LocalProtocolError(f"no signature held for entry {run.first + at}")
-        signatures.append(signature)
-    steps = [run.times[0], *map(sub, run.times[1:], run.times)]
-    return [run.device, run.first, None if prev_known else run.prev, steps, carried, b"".join(signatures)]
+            raise LocalProtocolError(f"no signature held for entry {first.seq + at}")
+        vouching.append(signature)
+    steps = [times[0], *map(sub, times[1:], times)]
+    return [first.device, first.seq, None if prev_known else first.prev, steps, carried, b"".join(vouching)]
+
+
+def _check_consecutive(entries: Sequence[Entry]) -> None:
+    device, first = entries[0].device, entries[0].seq
+    if any(entry.device != device or entry.seq != seq for seq, entry in enumerate(entries, first)):
+        raise LocalProtocolError("a run of entries that do not follow one another")
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +154,8 @@ def in_columns(entries: Sequence[Entry]) -> VerifiedRun:
     """The same as a run in columns; at least one entry. Raises LocalProtocolError if they do not follow one another."""
     if isinstance(entries, VerifiedRun):
         return entries
+    _check_consecutive(entries)
     first = entries[0]
-    if any(e.device != first.device or e.seq != seq for seq, e in enumerate(entries, first.seq)):
-        raise LocalProtocolError("a run of entries that do not follow one another")
     return VerifiedRun(
         first.device,
         first.seq,

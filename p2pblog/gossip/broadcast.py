@@ -300,6 +300,7 @@ class Broadcast(State):
         effects: list[Effect] = []
         at_once = tree.eager_from is None or tree.was_bare
         tree.was_bare = False
+        spelled: dict[tuple[int, bool], Live] = {}
         for session in self.sharing.sharing(event.batch.identity):
             peer = session.peer
             their_high = session.clocks.get(device, Clock()).high
@@ -308,16 +309,29 @@ class Broadcast(State):
             if not self.holdings.gives(peer, event.batch.identity):
                 continue
             if peer in tree.eager_to and entries[0].seq <= their_high + 1:
-                effects.append(self._push(session, device, entries, their_high))
+                effects.append(self._push(session, device, entries, their_high, spelled))
             else:
                 effects += self._announce(peer, device, high, at_once, now)
         self._forget_below(tree, high)
         return effects
 
-    def _push(self, session: Session, device: DeviceKey, entries: Sequence[Entry], their_high: int) -> Effect:
-        news = [entry for entry in entries if entry.seq > their_high]
-        mark_held(self.sharing, session, device, news[0].seq, news[-1].seq)
-        return Send(session.peer, Live(encode_run(news, news[0].seq > 1, session.texts)))
+    def _push(
+        self,
+        session: Session,
+        device: DeviceKey,
+        entries: Sequence[Entry],
+        their_high: int,
+        spelled: dict[tuple[int, bool], Live],
+    ) -> Effect:
+        """What is new to a peer, which is the same for most of them, so `spelled` once."""
+        begins, ends = entries[0].seq, entries[-1].seq
+        first = max(begins, their_high + 1)
+        mark_held(self.sharing, session, device, first, ends)
+        live = spelled.get((first, session.texts))
+        if live is None:
+            news = entries if first == begins else entries[first - begins :]
+            live = spelled[first, session.texts] = Live(encode_run(news, first > 1, session.texts))
+        return Send(session.peer, live)
 
     def _announce(self, peer: NodeKey, device: DeviceKey, seq: int, at_once: bool, now: float) -> list[Effect]:
         if at_once:

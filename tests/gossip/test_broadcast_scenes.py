@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import pytest
 from builders import Person, person
 from gossip_scenes import LATENCY_S, Scene, Table, live, run_of
 
+from p2pblog.core.entry import Entry
+from p2pblog.core.runs import encode_run
+from p2pblog.gossip import broadcast
 from p2pblog.gossip.broadcast import (
     GRAFT_RETRY_S,
     GRAFT_WAIT_S,
@@ -275,6 +280,24 @@ def test_nobody_is_told_of_what_they_announced_or_were_sent(rules: Rules) -> Non
     rules.scene.run(1)
     assert [type(message) for message in rules.said("gina", since)] == [Live]
     assert rules.said("frank", since) == rules.said("erin", since) == []
+
+
+def test_what_is_pushed_to_several_is_spelled_once(rules: Rules, monkeypatch: pytest.MonkeyPatch) -> None:
+    spelled: list[Sequence[Entry]] = []
+
+    def encode(entries: Sequence[Entry], prev_known: bool, texts: bool) -> list[Any]:
+        spelled.append(entries)
+        return encode_run(entries, prev_known, texts)
+
+    rules.graft_by("gina")
+    rules.graft_by("frank")
+    rules.alice.log.note("first live one")
+    rules.have("erin", 2)
+    monkeypatch.setattr(broadcast, "encode_run", encode)
+    rules.push("erin")
+    (to_gina,), (to_frank,) = ([m for m in rules.said(name) if isinstance(m, Live)] for name in ("gina", "frank"))
+    assert to_gina == to_frank
+    assert len(spelled) == 1
 
 
 def test_announcements_far_above_are_history_and_are_not_waited_for(rules: Rules) -> None:
