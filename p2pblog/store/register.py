@@ -59,6 +59,15 @@ PAGES_AT = """SELECT g.no, p.first, p.records
                             ORDER BY o.first DESC LIMIT 1)"""
 """Of each generation, the largest first, the page where something stands or would stand."""
 PAGES_UP = "SELECT first, records FROM page WHERE generation = ? AND first >= ? ORDER BY first LIMIT ?"
+_PUT = """SELECT p.no, p.records, (SELECT n.first FROM page n WHERE n.generation = p.generation AND n.first > p.first
+          ORDER BY n.first LIMIT 1) FROM page p WHERE p.generation = ?"""
+PUT_AT = f"{_PUT} AND p.first <= ? ORDER BY p.first DESC LIMIT 1"
+"""The page that a record goes on, and where the next one begins."""
+PUT_FIRST = f"{_PUT} ORDER BY p.first LIMIT 1"
+"""The same of a record below all others."""
+HOT = """SELECT count(*), max(CASE WHEN hot THEN no END), max(CASE WHEN hot THEN records END)
+         FROM generation WHERE register = ?"""
+"""How many generations there are, and which takes few records in place, with how many it has."""
 GENERATIONS = "SELECT no, records, hot, target FROM generation WHERE register = ? ORDER BY no"
 
 
@@ -145,14 +154,13 @@ class Register(Value):
         """Add records that are not held, in ascending order; and where much is due, merge in proportion."""
         if not records:
             return
-        (count,) = db.execute("SELECT count(*) FROM generation WHERE register = ?", (self.no,)).fetchone()
+        count, hot, held = db.execute(HOT, (self.no,)).fetchone()
         if len(records) >= BATCH_MIN:
             self._insert_pages(db, self._begin(db, len(records)), records)
         else:
-            hot = next((each for each in self.generations(db) if each.hot), None)
-            no, before = (self._begin(db, hot=True), 0) if hot is None else (hot.no, hot.records)
+            no = self._begin(db, hot=True) if hot is None else hot
             self._put(db, no, records)
-            if before + len(records) >= HOT_RECORDS_MAX:
+            if (held or 0) + len(records) >= HOT_RECORDS_MAX:
                 db.execute("UPDATE generation SET hot = 0 WHERE no = ?", (no,))
         if count >= GENERATIONS_MAX:
             self.tend(db, MERGED_PER_RECORD * len(records))
@@ -192,15 +200,16 @@ class Register(Value):
         """Put records among those of a generation."""
         start = 0
         while start < len(records):
-            at = db.execute(PAGE_AT, (generation, records[start])).fetchone()
-            at = at or next(iter(db.execute(PAGES_UP, (generation, b"", 1)).fetchall()), None)
-            end, held = len(records), []
-            if at is not None:
-                held = self._split(at[1])
-                following = db.execute(PAGES_UP, (generation, at[0] + b"\0", 1)).fetchone()
-                end = len(records) if following is None else bisect_left(records, following[0], start)
-                db.execute("DELETE FROM page WHERE generation = ? AND first = ?", (generation, at[0]))
-            self._insert_pages(db, generation, sorted([*held, *records[start:end]]))
+            at = db.execute(PUT_AT, (generation, records[start])).fetchone()
+            no, page, following = at or db.execute(PUT_FIRST, (generation,)).fetchone() or (None, b"", None)
+            end = len(records) if following is None else bisect_left(records, following, start)
+            held = sorted([*self._split(page), *records[start:end]])
+            if no is not None and len(held) * self.width <= PAGE_BYTES_MAX:
+                db.execute("UPDATE page SET first = ?, records = ? WHERE no = ?", (held[0], b"".join(held), no))
+            else:
+                if no is not None:
+                    db.execute("DELETE FROM page WHERE no = ?", (no,))
+                self._insert_pages(db, generation, held)
             start = end
         self._count(db, generation, len(records))
 

@@ -115,21 +115,24 @@ def read_spans(db: sqlite3.Connection, log: int) -> tuple[Span, ...]:
     return tuple(Span(*row) for row in rows)
 
 
-def read_log_state(db: sqlite3.Connection, log: LogRow, spans: tuple[Span, ...] | None = None) -> LogState:
-    """`spans`: those that are held, if the caller knows them."""
-    missing = db.execute(
+def read_log_state(db: sqlite3.Connection, log: LogRow) -> LogState:
+    spans, missing = read_spans(db, log.no), read_missing(db, log)
+    return LogState(log.device, log.identity, spans, missing, *read_marks(db, log))
+
+
+def read_missing(db: sqlite3.Connection, log: LogRow) -> tuple[int, ...]:
+    """The numbers of entries held without their payloads, which are wanted."""
+    rows = db.execute(
         "SELECT key & ? FROM gap INDEXED BY gap_wanted WHERE wanted AND key BETWEEN ? AND ? ORDER BY key",
         (SEQ_MASK, *log.keys),
     ).fetchall()
+    return tuple(seq for (seq,) in rows)
+
+
+def read_marks(db: sqlite3.Connection, log: LogRow) -> tuple[ForkProof | None, int]:
+    """What froze a log, and up to which number all was pruned."""
     fork, floor = db.execute("SELECT fork, floor FROM log WHERE no = ?", (log.no,)).fetchone()
-    return LogState(
-        log.device,
-        log.identity,
-        read_spans(db, log.no) if spans is None else spans,
-        tuple(seq for (seq,) in missing),
-        None if fork is None else ForkProof.decode(fork),
-        floor,
-    )
+    return None if fork is None else ForkProof.decode(fork), floor
 
 
 def read_log_states(db: sqlite3.Connection) -> list[LogState]:

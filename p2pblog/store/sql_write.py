@@ -31,6 +31,8 @@ from p2pblog.store.sql_base import (
     log_of_key,
     logs_of_owner,
     read_log_state,
+    read_marks,
+    read_missing,
     read_spans,
 )
 from p2pblog.store.sql_index import (
@@ -63,22 +65,32 @@ def append(db: sqlite3.Connection, batches: Sequence[Batch], now_ms: int) -> lis
     harvest, own = Harvest(), own_identity(db)
     held = [_append_run(db, batch, now_ms, own, harvest) for batch in batches]
     harvest.bring_in(db)
-    after = {log.device: (log, spans) for log, spans in held}
-    return [read_log_state(db, *after[log.device]) for log, _ in held]
+    last = {log.device: (log, spans, marks) for log, spans, marks in held}  # two runs of a log: what the second left
+    return [_state_of(db, *last[log.device]) for log, *_ in held]
+
+
+_Spans = tuple[Span, ...]
+_Marks = tuple[ForkProof | None, int]
+
+
+def _state_of(db: sqlite3.Connection, log: LogRow, spans: _Spans, marks: _Marks) -> LogState:
+    """As `read_log_state`, of what is known already."""
+    return LogState(log.device, log.identity, spans, read_missing(db, log), *marks)
 
 
 def _append_run(
     db: sqlite3.Connection, batch: Batch, now_ms: int, own: IdentityHash | None, harvest: Harvest
-) -> tuple[LogRow, tuple[Span, ...]]:
-    """Gives the log, and what is held of it now."""
+) -> tuple[LogRow, _Spans, _Marks]:
+    """Gives the log, what is held of it now, and its marks."""
     if not batch.entries:
         raise LocalProtocolError("an empty run to be stored")
     device = batch.entries[0].device
     log = log_of_device(db, device) or _add_log(db, device, batch.identity, holds_run=True)
-    spans = read_spans(db, log.no)
-    run = above_floor(batch.entries, _floor(db, log))
+    spans, marks = read_spans(db, log.no), read_marks(db, log)
+    _fork, floor = marks
+    run = above_floor(batch.entries, floor)
     if not run:
-        return log, spans
+        return log, spans, marks
     log = _claim_for_run(db, log, batch.identity, spans, harvest)
     check_newest(spans, batch)
     fitted = fit(spans, run, lambda seq: id_at(db, log.key(seq)))
@@ -94,14 +106,10 @@ def _append_run(
     if beside and db.execute(HAS_GAPS, (log.key(beside[0][0]), log.key(beside[-1][0]))).fetchone():
         harvest.bring_in(db)
         _fill(db, log, beside)
-    return log, fitted.spans
+    return log, fitted.spans, marks
 
 
 HAS_GAPS = "SELECT 1 FROM gap INDEXED BY gap_wanted WHERE wanted AND key BETWEEN ? AND ? LIMIT 1"
-
-
-def _floor(db: sqlite3.Connection, log: LogRow) -> int:
-    return int(db.execute("SELECT floor FROM log WHERE no = ?", (log.no,)).fetchone()[0])
 
 
 def _forget_strays(db: sqlite3.Connection, log: LogRow, stretch: Stretch, harvest: Harvest) -> None:
@@ -220,6 +228,9 @@ def _item_of(meaning: Meaning, key: int, sort: int, identifier: EntryId, held: b
 def _write_spans(db: sqlite3.Connection, log: LogRow, before: Sequence[Span], after: Sequence[Span]) -> None:
     gone = [(log.no, span.low) for span in before if span not in after]
     new = [(log.no, span.low, span.high, span.low_prev) for span in after if span not in before]
+    if len(gone) == len(new) == 1:  # nearly always: one grows
+        db.execute("UPDATE span SET low = ?, high = ?, low_prev = ? WHERE log = ? AND low = ?", (*new[0][1:], *gone[0]))
+        return
     db.executemany("DELETE FROM span WHERE log = ? AND low = ?", gone)
     db.executemany("INSERT INTO span VALUES (?, ?, ?, ?)", new)
 

@@ -405,7 +405,7 @@ def test_making_room(db: Recorder, people: list[Person]) -> None:
 def coming(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
     """What a node takes in, and what it does once in a while."""
     alice, bob = people
-    carol, dave = person("carol"), person("dave")
+    carol, dave, erin = person("carol"), person("dave"), person("erin")
     runs = [Batch(carol.hash, unsigned(carol, first, 300)) for first in range(1, 1_201, 300)]
     runs += [Batch(carol.hash, unsigned(carol, seq, 1)) for seq in range(1_201, 1_240)]
     mine = [alice.log.poll("yes", "no"), alice.log.vote(bob.log.poll("yes", "no"), 1)]
@@ -430,6 +430,7 @@ def coming(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_write.put_identity(db, carol.identity),
         lambda: sql_write.put_follow(db, Follow(carol.hash)),
         lambda: [sql_write.append(db, [run], LATER) for run in runs],
+        lambda: [sql_write.append(db, [Batch(erin.hash, unsigned(erin, at, 100))], LATER) for at in (1, 201, 101)],
         lambda: sql_write.append(db, [Batch(each.hash, each.log.run()) for each in people], NOON),
         lambda: sql_polls.end_polls(db, NOON),
         lambda: sql_polls.end_polls(db, LATER + 86_400_000),
@@ -458,9 +459,10 @@ def looking(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Registers merge and strays make room long before a node has as many of them."""
+    """Registers merge, pages fill and strays make room long before a node has as many of them."""
     monkeypatch.setattr(register, "BATCH_MIN", 100)
     monkeypatch.setattr(register, "HOT_RECORDS_MAX", 16)
+    monkeypatch.setattr(register, "PAGE_BYTES_MAX", 160)
     monkeypatch.setattr(register, "GENERATIONS_MERGED_AT", 2)
     monkeypatch.setattr(register, "GENERATIONS_MAX", 2)
     monkeypatch.setattr(sql_write, "STRAYS_MAX", 4)
