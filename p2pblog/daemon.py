@@ -69,8 +69,8 @@ STATE_EVERY_S = 300.0
 INTERPRETER_TURN_S = 0.0002
 """How long a thread that computes keeps the interpreter from one that waits for it. The store's threads read a page in
 some twenty steps and give the interpreter away at each: with Python's own 5 ms a turn, a busy gossip thread made that a
-tenth of a second. In a first sync, where the writer takes sixty steps for a thousand notices, 0.2 ms are a twentieth
-faster by the clock than 0.5 and use as much processor; 0.05 use more."""
+tenth of a second. In a first sync, where the writer took sixty steps for a thousand notices (now half as many), 0.2 ms
+were a twentieth faster by the clock than 0.5 and used as much processor; 0.05 used more."""
 
 
 def run(home: Home, listen: str | None, bootstrap: list[str], json: bool, command: str) -> None:

@@ -57,8 +57,8 @@ def test_a_run_is_stored_with_few_statements(writer: Person) -> None:
         first, second = statements_of(db, writer, 1, RUN), statements_of(db, writer, RUN + 1, 2 * RUN)
     assert first.count("INSERT INTO entry") == 1 + (RUN - HISTORY_ROWS).bit_count()
     assert first.count("INSERT OR IGNORE") <= 4
-    assert len(first) <= 40
-    assert len(second) <= 40
+    assert len(first) <= 30
+    assert len(second) <= 30
     assert 0 < first.count("INSERT INTO page") <= 12
 
 
