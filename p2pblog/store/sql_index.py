@@ -335,17 +335,17 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
 
 
 class AuthorRow(Value):
-    """`at_home`: whether this identity's notices stand in the home timeline. `has_retractions`: whether any delete of
-    it is in force."""
+    """What holds for all entries of an identity. `at_home`: its notices stand in the home timeline. `has_retractions`:
+    a delete of it is in force. `has_edits`: some notice of it was edited."""
 
-    at_home: int
-    has_retractions: int
-    has_edits: int
+    at_home: bool
+    has_retractions: bool
+    has_edits: bool
 
 
 def author_of(db: sqlite3.Connection, owner: int) -> AuthorRow:
-    """What holds for all entries of an identity, in one statement."""
-    return AuthorRow(*db.execute(AUTHOR, (owner,)).fetchone())
+    """The three together take one statement."""
+    return AuthorRow(*map(bool, db.execute(AUTHOR, (owner,)).fetchone()))
 
 
 AUTHOR = """SELECT i.at_home, EXISTS (SELECT 1 FROM retraction r WHERE r.author = i.no),

@@ -168,7 +168,7 @@ def _insert(
         harvest.unread.append((keys[0], keys[-1]))
     author = author_of(db, log.owner)
     if not stray and not author.has_retractions:
-        reap_plain(log, keys, sorts, other, bool(author.at_home), harvest)
+        reap_plain(log, keys, sorts, other, author.at_home, harvest)
         if author.has_edits:
             note_edited(db, log, stretch.ids, harvest)
     else:
