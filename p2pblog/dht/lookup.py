@@ -12,7 +12,7 @@ machines are plain data with one door: events in, effects out; the driver owns t
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import cycle, islice, takewhile
@@ -205,6 +205,7 @@ class Walk:
         self._calls = 0
         self._allowance = parameters.unproven_per_source
         self._peers: dict[Contact, Peer] = {}
+        self._by_id: dict[NodeId, list[Peer]] = {}
         self._living: list[Peer] = []
         """Nearest first: who answered, and who may still."""
         self._awaited: dict[Contact, Peer] = {}
@@ -238,7 +239,8 @@ class Walk:
         self._answered_ids.add(contact.id)
         if peer.sources is not None and len(peer.sources) == 1:
             self._trusted.add(peer.sources[0])
-        self._living = [other for other in self._living if other.contact.id != contact.id]
+        for other in self._by_id[contact.id]:
+            self._drop(other)
         insort(self._living, peer, key=_rank)
         for named in contacts[: self.parameters.k]:
             self._know(named, contact.id)
@@ -295,6 +297,7 @@ class Walk:
                 return
             sources = None if source is None else (source,)
             peer = self._peers[contact] = Peer(contact, (distance(contact.id, self.target), contact), sources)
+            self._by_id.setdefault(contact.id, []).append(peer)
             insort(self._living, peer, key=_rank)
         elif peer.sources is not None and source is not None and len(peer.sources) < 2 and source not in peer.sources:
             self._tried[peer.sources[0]] -= peer.tries > 0  # it is not that one's word alone any more
@@ -302,8 +305,13 @@ class Walk:
 
     def _give_up(self, peer: Peer) -> None:
         self._awaited.pop(peer.contact, None)
-        if peer in self._living:
-            self._living.remove(peer)
+        self._drop(peer)
+
+    def _drop(self, peer: Peer) -> None:
+        """Take it from the living, if it is among them; it stands where its rank is, which no other has."""
+        at = bisect_left(self._living, _rank(peer), key=_rank)
+        if at < len(self._living) and self._living[at] is peer:
+            del self._living[at]
 
     def _repeat_or_give_up(self, now: float) -> list[Ask]:
         asks = []

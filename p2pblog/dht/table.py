@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Protocol
 
@@ -16,6 +17,9 @@ from p2pblog.config import (
     DHT_MISSES_MAX,
 )
 from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, may_call
+
+BLOCKS_LISTED_MIN = 1_000
+"""Address blocks that are noted before it is looked which of them are still in the table."""
 
 
 class ProvenNode(Node):  # type: ignore[misc]
@@ -46,6 +50,9 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         super().__init__(protocol, ksize, node)
         self._test_network = test_network
         self._walked_ms: dict[tuple[int, int], int] = {}
+        self._listed: dict[bytes, set[NodeId]] = {}
+        """By address block, whoever may be in the table: all who are, and some who have left it."""
+        self._blocks_max = BLOCKS_LISTED_MIN
         self.size = 0
 
     def get_bucket_for(self, node: Node) -> int:
@@ -69,6 +76,7 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
             return self._heard_again(known, node)
         if not self.has_place(node.contact):
             return False
+        self._list(node)
         bucket = self.buckets[self.get_bucket_for(node)]
         while not bucket.add_node(node):  # a full bucket keeps it as a replacement
             if not self._may_split(bucket):
@@ -97,6 +105,7 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         if known.contact.endpoint == node.contact.endpoint:
             known.misses = 0
             node = known
+        self._list(node)
         bucket.add_node(node)  # to the end: most recently heard
         return True
 
@@ -112,10 +121,22 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
             return False
         if self._test_network and not endpoint.is_public:
             return True
-        bucket = self.buckets[self.get_bucket_for(Node(contact.id))]
-        if _of_block(bucket, endpoint.block) >= DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX:
+        if len(self._listed.get(endpoint.block, ())) < DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX:
+            return True  # nearly always, and asked of whoever is heard: to look through all takes a quarter of the time
+        found = [_of_block(bucket, endpoint.block) for bucket in self.buckets]
+        self._listed[endpoint.block] = set(chain.from_iterable(found))
+        if len(found[self.get_bucket_for(Node(contact.id))]) >= DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX:
             return False
-        return sum(_of_block(other, endpoint.block) for other in self.buckets) < DHT_CONTACTS_PER_BLOCK_MAX
+        return sum(map(len, found)) < DHT_CONTACTS_PER_BLOCK_MAX
+
+    def _list(self, node: ProvenNode) -> None:
+        """Note whom a bucket is about to take; where most of those who are noted have left, all are noted anew."""
+        self._listed.setdefault(node.block, set()).add(node.contact.id)
+        if len(self._listed) > self._blocks_max:
+            listed: dict[bytes, set[NodeId]] = {node.block: {node.contact.id}}
+            for other in chain.from_iterable(map(_all_of, self.buckets)):
+                listed.setdefault(other.block, set()).add(other.contact.id)
+            self._listed, self._blocks_max = listed, max(2 * len(listed), BLOCKS_LISTED_MIN)
 
     def missed(self, contact: Contact) -> None:
         """A call to it stayed unanswered."""
@@ -164,9 +185,12 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         self.size = sum(len(bucket) for bucket in self.buckets)
 
 
-def _of_block(bucket: KBucket, block: bytes) -> int:
-    listed = chain(bucket.nodes.values(), bucket.replacement_nodes.values())  # nobody is in both
-    return sum(node.block == block for node in listed)
+def _all_of(bucket: KBucket) -> Iterator[ProvenNode]:
+    return chain(bucket.nodes.values(), bucket.replacement_nodes.values())  # nobody is in both
+
+
+def _of_block(bucket: KBucket, block: bytes) -> list[NodeId]:
+    return [node.contact.id for node in _all_of(bucket) if node.block == block]
 
 
 def _distance_of_range(span: tuple[int, int], point: int) -> int:

@@ -14,6 +14,7 @@ from kademlia.node import Node
 from p2pblog.config import DHT_BUCKET_EVERY_MS, DHT_CALLS_MAX, DHT_CHECKS_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.dht import guard as wire
+from p2pblog.dht import table as dht_table
 from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance, node_id
 from p2pblog.dht.protocol import GuardedProtocol, Heard
 from p2pblog.dht.records import encode
@@ -91,6 +92,31 @@ def test_three_of_a_block_in_the_table_and_two_in_a_bucket() -> None:
     crowd = [contact(number, Endpoint.of("9.9.9.1", number + 1)) for number in (100, 200, 300, 40_000, 50_000)]
     taken = [one for one in crowd if mine.add_contact(ProvenNode(one))]
     assert taken == [crowd[0], crowd[1], crowd[3]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_places_are_what_counting_everybody_gives(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While contacts of forty address blocks come, move, fall silent and make room for others; and what is noted of
+    blocks does not grow with those that were there once."""
+    monkeypatch.setattr(dht_table, "BLOCKS_LISTED_MIN", 50)
+    mine, _ = table()
+    rng = random.Random(seed)
+    blocks = [f"8.{seed}.{number}.1" for number in range(40)]
+    known: list[Contact] = []
+    for step in range(1_500):
+        one = Contact(NodeId(rng.randbytes(20)), Endpoint.of(rng.choice(blocks), rng.randint(1, 9_999)))
+        bucket = mine.buckets[mine.get_bucket_for(Node(one.id))]
+        held = {id(each): [*each.nodes.values(), *each.replacement_nodes.values()] for each in mine.buckets}
+        here = sum(node.block == one.endpoint.block for node in held[id(bucket)])
+        everywhere = sum(node.block == one.endpoint.block for nodes in held.values() for node in nodes)
+        assert mine.has_place(one) == (here < 2 and everywhere < 3)
+        mine.add_contact(ProvenNode(one))
+        mine.add_contact(ProvenNode(contact(step)))  # of a block that nobody else is of
+        known += [one, contact(step)]
+        gone = known.pop(rng.randrange(len(known)))
+        mine.missed(gone)
+        mine.missed(gone)
+    assert len(mine._listed) <= mine._blocks_max < 1_500
 
 
 def test_in_a_test_network_one_loopback_holds_many() -> None:
