@@ -167,6 +167,6 @@ async def test_between_the_questions_of_a_newcomer_the_writer_rests(tmp_path: Pa
         read_at = aio._read_at
         aio._clock = lambda: read_at + SEARCH_GIVE_WAY_S / 2
         assert aio._is_reading()
-        aio._clock = lambda: read_at + SEARCH_GIVE_WAY_S
+        aio._clock = lambda: read_at + SEARCH_GIVE_WAY_S * 2
         assert not aio._is_reading()
         await store.aclose()
