@@ -18,7 +18,7 @@ HISTORY_ROWS = RUN_ENTRIES_MAX - RUN_ENTRIES_MAX % CHECKPOINT_EVERY
 """Rows of a run of history, which ends on a checkpoint: one statement, and not four."""
 
 sqlite3.register_adapter(bytes, bytes.__bytes__)
-# As they are. Python 3.11 and 3.12 look for an adapter of each value of bytes, and fail with an error that is spelled
+# As they are. Python 3.11 looks for an adapter of each value of bytes, and fails with an error that is spelled
 # out and thrown away: a fifth of the time that a row takes. One that is there is found at once.
 
 
