@@ -169,7 +169,7 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     files = sorted((file, item.key) for item in shown for file in item.files)
     db.executemany("INSERT OR IGNORE INTO attachment VALUES (?, ?)", files)
     harvest.feed += [feed_record(log.owner, item.sort, item.key) for item in listed]
-    if listed and is_at_home(db, log.owner):
+    if listed and author_of(db, log.owner).at_home:
         harvest.home += [place_record(item.sort, item.key) for item in listed]
     profiles = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PROFILE]
     db.executemany("INSERT OR IGNORE INTO profile VALUES (?, ?, ?)", profiles)
@@ -306,7 +306,7 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     keys = [(item.key,) for item in items]
     listed = [item for item in items if item.kind in IN_TIMELINES and item.held and not item.stray]
     db.executemany("DELETE FROM retracted WHERE key = ?", keys)
-    if is_at_home(db, log.owner):
+    if author_of(db, log.owner).at_home:
         HOME.discard(db, sorted(place_record(item.sort, item.key) for item in listed))
     FEED.discard(db, sorted(feed_record(log.owner, item.sort, item.key) for item in listed))
     files = [(file, item.key) for item in items for file in item.files]
@@ -352,19 +352,9 @@ AUTHOR = """SELECT i.at_home, EXISTS (SELECT 1 FROM retraction r WHERE r.author 
             EXISTS (SELECT 1 FROM edit e WHERE e.author = i.no) FROM identity i WHERE i.no = ?"""
 
 
-def is_at_home(db: sqlite3.Connection, owner: int) -> bool:
-    """Whether this identity's notices stand in the home timeline."""
-    return bool(db.execute("SELECT at_home FROM identity WHERE no = ?", (owner,)).fetchone()[0])
-
-
-def has_retractions(db: sqlite3.Connection, owner: int) -> bool:
-    """Whether any delete of this identity is in force."""
-    return db.execute("SELECT 1 FROM retraction WHERE author = ? LIMIT 1", (owner,)).fetchone() is not None
-
-
 def _retracted_ids(db: sqlite3.Connection, owner: int, items: Sequence[Item]) -> dict[EntryId, int]:
     """Those that a delete in force names, with the time when we first saw one."""
-    if not has_retractions(db, owner):
+    if not author_of(db, owner).has_retractions:
         return {}
     ids = [item.id for item in items if is_retractable(item.kind, item.seq)]
     found: dict[EntryId, int] = {}
@@ -458,7 +448,7 @@ def forget(db: sqlite3.Connection, log: LogRow, low: int, high: int) -> None:
 
 def set_at_home(db: sqlite3.Connection, owner: int, at_home: bool) -> None:
     """An identity's notices come to stand in the home timeline, or go."""
-    if is_at_home(db, owner) == at_home:
+    if author_of(db, owner).at_home == at_home:
         return
     db.execute("UPDATE identity SET at_home = ? WHERE no = ?", (at_home, owner))
     settle(db, owner)

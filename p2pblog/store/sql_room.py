@@ -33,7 +33,7 @@ from p2pblog.store.sql_base import (
     read_log_state,
     read_spans,
 )
-from p2pblog.store.sql_index import Item, forget, is_at_home, own_identity, read_items
+from p2pblog.store.sql_index import Item, author_of, forget, own_identity, read_items
 from p2pblog.store.sql_read import locate, pins
 from p2pblog.store.sql_read import thread as read_thread
 from p2pblog.store.sql_write import BY_HAND, reclaim
@@ -142,7 +142,7 @@ def _make_strays(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], now
         row = (item.key, located.entry.prev, now_ms, codec.pack(bodies))
         db.execute("INSERT INTO stray (key, prev, seen, chain, kept) VALUES (?, ?, ?, ?, 1)", row)
     listed = [item for item in items if item.kind in IN_TIMELINES]
-    if is_at_home(db, log.owner):
+    if author_of(db, log.owner).at_home:
         HOME.discard(db, sorted(place_record(item.sort, item.key) for item in listed))
     FEED.discard(db, sorted(feed_record(log.owner, item.sort, item.key) for item in listed))
     db.executemany("DELETE FROM tag WHERE key = ? AND tag NOT LIKE '!%'", [(item.key,) for item in listed])
@@ -161,7 +161,7 @@ def _kept(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> set[int
     pinned = set(pins(db, author))
     kept |= {item.key for item in held if item.id in pinned or (newest is not None and item.key == newest[0])}
     kept |= {item.key for item in held if item.kind == Kind.PIN and _is_counted(db, log, item, pinned)}
-    if is_at_home(db, log.owner):
+    if author_of(db, log.owner).at_home:
         kept |= {item.key for item in held if item.kind == Kind.VOUCH and _is_shown_vouch(db, log, item)}
     going = {item.key for item in items} - kept
     kept |= {item.key for item in held if item.kind == Kind.EDIT and _is_in_force(db, log, item, going)}

@@ -51,22 +51,22 @@ def commit(db: sqlite3.Connection, writes: Sequence[Write], path: Path) -> None:
 
 def _transact(db: sqlite3.Connection, writes: Sequence[Write]) -> None:
     """One that is alone needs no savepoint: each statement less is a turn of the interpreter less to wait for."""
-    is_durable = any(write.durable for write in writes)
+    is_durable, share = any(write.durable for write in writes), len(writes) > 1
     try:
         if is_durable:
             db.execute("PRAGMA synchronous = FULL")
         db.execute("BEGIN IMMEDIATE")
         for write in writes:
-            if len(writes) > 1:
+            if share:
                 db.execute("SAVEPOINT write")
             try:
                 write.outcome = write.run(db)
             except sqlite3.Error:
                 raise
             except Exception as refusal:  # its caller's to handle: nothing of this one write stays
-                db.execute("ROLLBACK TO write" if len(writes) > 1 else "ROLLBACK")
+                db.execute("ROLLBACK TO write" if share else "ROLLBACK")
                 write.outcome = refusal
-            if len(writes) > 1:
+            if share:
                 db.execute("RELEASE write")
         if db.in_transaction:
             db.execute("COMMIT")
