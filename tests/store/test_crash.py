@@ -76,8 +76,7 @@ def kill_one_writer(writers: subprocess.Popen[str], chance: random.Random) -> li
         if words[0] == "started":
             pid = int(words[1])
         told.append(words)
-    # No condition is waited for: the kill shall come at any moment of the write, of which nothing outside could tell.
-    time.sleep(chance.uniform(0, 0.03))
+    time.sleep(chance.uniform(0, 0.03))  # no condition: a kill at any moment of the write, which nothing tells of
     os.kill(pid, signal.SIGKILL)
     while (words := writers.stdout.readline().split())[:1] != ["ended"]:
         assert words, "the parent of the writers is gone"
@@ -168,7 +167,7 @@ def test_every_entry_is_found_after_kills_while_registers_are_merged(tmp_path: P
             while (line := writers.stdout.readline()) == "stored\n":
                 due -= 1
                 if not due:
-                    time.sleep(chance.uniform(0, 0.02))  # as above: at any moment of the next write
+                    time.sleep(chance.uniform(0, 0.02))  # no condition: a kill at any moment of the next write
                     with suppress(ProcessLookupError):  # that write was its last, and it has ended by itself
                         os.kill(pid, signal.SIGKILL)
                         was_killed = True
