@@ -57,10 +57,11 @@ class Desk:
         self.holdings.take(LogState(whom.key, whom.hash, (span,)))
 
     def cover(self, whom: Person, peer: str = "peer") -> None:
-        """A link leads to this feed."""
+        """A link leads to this feed: it tells of entries, and the author is near."""
         key = NodeKey(key_pair(peer).public)
         session = self.sharing.sessions.setdefault(key, Session(key, HOME, True, b"", Memory()))
         session.clocks[whom.key] = Clock(((1, 1),))
+        session.near[whom.hash] = 1
         self.sharing.sharers.setdefault(whom.hash, {})[key] = session
         self.holdings.learn(whom.identity)
 

@@ -30,7 +30,7 @@ from p2pblog.gossip.events import (
 )
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import PEERS_MAX, Bye, Peers, Ping, Pong
-from p2pblog.gossip.sharing import Session, Sharing
+from p2pblog.gossip.sharing import COVER_WANTING, Session, Sharing
 
 PING_EVERY_S = 1.0
 SUSPECT_AFTER_S = 0.5
@@ -99,9 +99,6 @@ DIAL_IN_CRASH_S = 0.5
 """How long a dial may take after a crash, when most of those we know are gone: two slow round trips."""
 COVER_TWICE = 2
 """Links wished for each followed identity."""
-COVER_WANTING = 8
-"""The same where those that there are lack entries which are known to exist (a guess: who has lost a disk finds one
-among so many who has not; a log that is lost for good costs no more than that)."""
 
 
 class Known(State):
@@ -189,7 +186,7 @@ class Membership(State):
                 known.not_before = min(known.not_before, now)
                 if len(known.holds) > HOLDS_MAX:
                     del known.holds[next(iter(known.holds))]
-        if identity is not None and self.sharing.cover(identity) and self.sharing.is_wanting(identity):
+        if identity is not None and self.sharing.cover(identity) and self._is_lacking(identity):
             self._wanting[identity] = None
             self.sharing.note(identity)
         return self._dial(now)
@@ -535,12 +532,15 @@ class Membership(State):
         return few
 
     def _is_poorly_covered(self, identity: IdentityHash) -> bool:
-        """A feed of which something is wanting has few links only once a search has named holders: for a moment it is
-        so with each new link, before its clocks have come."""
-        if identity in self._wanting and not self.sharing.is_wanting(identity):
+        """A feed of which something is wanting, or that has gone astray, has few links only once a search has named
+        holders: for a moment it is so with each new link, before its clocks and distances have come."""
+        if identity in self._wanting and not self._is_lacking(identity):
             del self._wanting[identity]
         wished = COVER_WANTING if identity in self._wanting else COVER_TWICE
         return self.sharing.cover(identity, unasked=True) < wished
+
+    def _is_lacking(self, identity: IdentityHash) -> bool:
+        return self.sharing.is_wanting(identity) or self.sharing.is_astray(identity)
 
 
 def outranks(own: NodeKey, peer: NodeKey, is_dialed: bool, was_dialed: bool, stood_s: float) -> bool:

@@ -67,6 +67,9 @@ warm within 290 ms)."""
 SHARED_WIDELY = 5
 """Links that share a feed from which on it is large: as many as a node keeps. (10,000 followers of one author, with ten
 links each, are up to 7 links from him; as if they were cut off, each dialed 5 more.)"""
+COVER_WANTING = 8
+"""Links wished for to a feed where those that there are lack entries which are known to exist, or a way to the author
+(a guess: who has lost a disk finds one among so many who has not; what is lost for good costs no more than that)."""
 CHANGED_SPARE = 64
 """Feeds beyond twice those we care for after which the changes of those that we care for no more are forgotten."""
 CLOCK_NUMBERS_MAX = 131_072
@@ -186,6 +189,14 @@ class Sharing(State):
             not any(_has_some(session.clocks.get(device), ranges) for session in sessions)
             for device, ranges in self.holdings.lacked(identity).items()
         )
+
+    def is_astray(self, identity: IdentityHash) -> bool:
+        """Whether links tell of a feed's entries, and few share it and none of them knows a way to its author: he is
+        away, or all of them lost him as we did."""
+        sharing = self.sharers.get(identity, {})
+        if identity == self.holdings.own or len(sharing) >= COVER_WANTING:
+            return False
+        return not any(identity in session.near for session in sharing.values()) and self.cover(identity) > 0
 
     def leading(self, identity: IdentityHash, unasked: bool = False) -> list[Session]:
         """The links that lead near this identity's author or, while there is no way to the author, that tell of

@@ -6,13 +6,15 @@ import pytest
 from builders import Person, person
 from gossip_scenes import Scene, Table
 
+from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import prove_fork
 from p2pblog.core.keys import DeviceKey
 from p2pblog.core.value import replace
 from p2pblog.gossip.events import Candidates, Dial
 from p2pblog.gossip.holdings import Holdings
-from p2pblog.gossip.membership import COVER_WANTING, LINKS_ENOUGH, SETTLE_S
+from p2pblog.gossip.membership import LINKS_ENOUGH, SETTLE_S
+from p2pblog.gossip.sharing import COVER_WANTING
 
 
 def holdings_of(author: Person, *runs: tuple[int, int]) -> Holdings:
@@ -121,3 +123,26 @@ def test_what_is_lost_for_good_costs_no_more_than_a_few_links() -> None:
     assert loss.named(loss.erin) == [loss.erin]
     loss = Loss(friends=COVER_WANTING)
     assert loss.named(loss.erin) == []
+
+
+@pytest.mark.parametrize("is_near", [False, True])
+def test_a_holder_is_dialed_where_all_links_tell_of_a_feed_and_none_knows_a_way_to_its_author(is_near: bool) -> None:
+    """What carol writes on reaches none of them: they had her first notices from who has lost her since."""
+    scene, carol = Scene(), person("carol")
+    carol.notes(3)
+    first = carol.log.run()
+    bob = scene.node("bob", "carol")
+    bob.keep(carol, first)
+    friends = [f"friend {number}" for number in range(LINKS_ENOUGH)]
+    for name in friends:
+        scene.node(name, "carol").keep(carol, first)
+        scene.link("bob", name)
+    if is_near:
+        scene.node("carol", "carol").keep(carol, first)
+        scene.link(friends[0], "carol")
+    scene.run(SETTLE_S + 2)
+    assert bob.machine.sharing.is_served(carol.hash)
+    effects = bob.feed(Candidates((Endpoint("10.9.9.9", 4000),), carol.hash))
+    assert [effect.endpoint for effect in effects if isinstance(effect, Dial)] == (
+        [] if is_near else [Endpoint("10.9.9.9", 4000)]
+    )

@@ -21,11 +21,13 @@ from p2pblog.dht.records import (
 )
 from p2pblog.errors import BadChain, BadSignature
 from p2pblog.gossip.events import Candidates, Learned
+from p2pblog.gossip.sharing import COVER_WANTING
 from p2pblog.rendezvous import events as ev
 from p2pblog.rendezvous.machine import (
     LINKS_SETTLE_S,
     LOOK_EVERY_S,
     LOST_AGAIN_S,
+    SEARCH_ASTRAY_MAX_S,
     SEARCH_FIRST_S,
     SEARCH_MAX_S,
     SEARCH_WANTING_MAX_S,
@@ -308,8 +310,7 @@ def test_a_feed_is_looked_for_while_nobody_tells_of_entries() -> None:
     desk.hold(bob)
     desk.cover(bob)
     (session,) = desk.sharing.sharing(bob.hash)
-    session.near[bob.hash] = 1
-    session.clocks.clear()
+    del session.clocks[bob.key]
     desk.open()
     assert looked_for(desk.sleep(SEARCH_FIRST_S)) == [bob.hash]
 
@@ -335,3 +336,38 @@ def test_a_feed_whose_links_lack_what_is_known_to_exist_is_looked_for_ever_more_
     assert waits[0] <= LOOK_EVERY_S + SEARCH_FIRST_S
     assert waits[1:5] == pytest.approx([5, 10, 20, 40], abs=1)
     assert waits[-2:] == pytest.approx([5 * 2**12, SEARCH_WANTING_MAX_S], rel=0.01)
+
+
+def test_a_feed_that_few_tell_of_without_a_way_to_the_author_is_looked_for_ever_more_seldom() -> None:
+    """Neighbours relayed bob's first notices to alice and lost him since; or he is away, and they have all there is."""
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.hold(bob)
+    for number in range(COVER_WANTING - 1):
+        desk.cover(bob, f"peer {number}")
+        desk.sharing.sharing(bob.hash)[-1].near.clear()
+    desk.open()
+    waits: list[float] = []
+    begun = desk.now
+    while not waits or waits[-1] < SEARCH_ASTRAY_MAX_S - LOOK_EVERY_S:
+        while bob.hash not in looked_for(desk.sleep(1)):
+            assert desk.now - begun <= SEARCH_ASTRAY_MAX_S + LOOK_EVERY_S
+        waits.append(desk.now - begun)
+        begun = desk.now
+        desk.feed(ev.Found(ev.Replicas(bob.hash), crowd(bob, "one")))
+    assert waits[:5] == pytest.approx([5, 5, 10, 20, 40], abs=1)
+    assert waits[-2:] == pytest.approx([5 * 2**9, SEARCH_ASTRAY_MAX_S], rel=0.01)
+
+
+@pytest.mark.parametrize("found", ["a way", "company"])
+def test_a_feed_is_astray_only_while_few_share_it_and_none_knows_a_way(found: str) -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.hold(bob)
+    for number in range(COVER_WANTING if found == "company" else 1):
+        desk.cover(bob, f"peer {number}")
+        desk.sharing.sharing(bob.hash)[-1].near.clear()
+    if found == "a way":
+        desk.sharing.sharing(bob.hash)[0].near[bob.hash] = 3
+    desk.open()
+    assert looked_for(desk.sleep(60)) == []
