@@ -12,6 +12,7 @@ import secrets
 import statistics
 import subprocess
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import trio
@@ -22,6 +23,7 @@ from benchmarks.kit.notices import Author, author, text, write_log
 from benchmarks.kit.report import ROUNDS, Figure, Report, Say
 from benchmarks.kit.wired import Wired, at_work, filled, wall_ms
 from p2pblog.config import NETWORK_ID
+from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry, write
 from p2pblog.core.keys import KeyPair
 from p2pblog.core.payload import Note, encode
@@ -37,10 +39,17 @@ A_DAY = 4_600
 LIVE = 200
 SETTLED_S = 0.5
 """By when all is said that an idle link says because it was made, mostly before the first ping, of 44 bytes."""
+QUIET_LINKS = 10
+QUIET_FIRST_S = 60.0
+QUIET_S = 150.0
+"""How many links are listened to while nothing happens, from when on and for how long: three pings on each."""
+APART_S = 0.4
+"""How long one node starts after another, so that they do not look whether all is quiet at the same moment."""
+NOWHERE = Endpoint("127.0.0.1", 1)
+"""Where nobody answers."""
 TELLING_S = 3.0
 """By when all is said of 1,000 feeds that have changed."""
 LINK_ENDS_S = 0.3
-IDLE_S = 5.0
 SSB_TIMEOUT_S = 600.0
 """For Scuttlebutt's day, which takes two minutes."""
 SSB_IDLE_S = 5.0
@@ -53,6 +62,9 @@ def measure(say: Say) -> Report:
     in_run, live = trio.run(_history_and_live)
     say(f"a day with {AUTHORS} authors and {A_DAY} notices")
     day = trio.run(_day)
+    say(f"{QUIET_LINKS} quiet links, where nobody else is known and where somebody is")
+    for name, others in (("idle_alone_a_day", ()), ("idle_a_day", (NOWHERE,))):
+        day[name] = round(trio.run(_quiet, others) * DAY_S / QUIET_S / QUIET_LINKS)
     say("the same between two ssb-db2 peers")
     theirs = _ssb_day(say)
     return Report(
@@ -67,12 +79,16 @@ def measure(say: Say) -> Report:
 
 
 def _day_figures(ours: dict[str, Any], theirs: dict[str, Any] | None) -> list[Figure]:
-    """The day from three sides: its notices alone, with coming back in the morning, and with pings around the clock."""
+    """The day from four sides: its notices alone, with coming back in the morning, and with pings around the clock on
+    the only link, where there is nobody else to dial if it should be gone, and where there is."""
+    came_back = ("notices", "reconnect")
     parts = {
         "a day's notices": ("notices",),
-        "with coming back": ("notices", "reconnect"),
-        "on a link all day": ("notices", "reconnect", "idle_a_day"),
+        "with coming back": came_back,
+        "on a link all day": (*came_back, "idle_alone_a_day"),
+        "where others are known": (*came_back, "idle_a_day"),
     }
+    theirs = None if theirs is None else {**theirs, "idle_alone_a_day": theirs["idle_a_day"]}
     return [
         Figure(
             name,
@@ -161,13 +177,26 @@ async def _day() -> dict[str, Any]:
             before = counted.total
             await _write_live(holder, reader, authors, tips, A_DAY)
             found["notices"] = counted.total - before
-            before = counted.total
-            await trio.sleep(IDLE_S)
-            found["idle_a_day"] = round((counted.total - before) * DAY_S / IDLE_S)
         await _come_back(counted, kept, TELLING_S)  # to tell what the day has changed
         rounds = [await _come_back(counted, kept, SETTLED_S) for _ in range(ROUNDS)]
         found["idle_reconnects"], found["idle_reconnect"] = rounds, statistics.median(rounds)
     return found
+
+
+async def _quiet(others: Sequence[Endpoint]) -> int:
+    """Bytes on all links together in QUIET_S. `others`: who is known besides to both ends."""
+    async with AsyncExitStack() as pairs:
+        counts = []
+        for number in range(QUIET_LINKS):
+            holder = await pairs.enter_async_context(at_work(f"holder {number}", MemoryStore(), *others))
+            counts.append(await pairs.enter_async_context(counting(holder.endpoint)))
+            await trio.sleep(APART_S)
+            reader = at_work(f"reader {number}", MemoryStore(), counts[-1].endpoint, *others)
+            await pairs.enter_async_context(reader)
+        await trio.sleep(QUIET_FIRST_S)
+        before = sum(counted.total for counted in counts)
+        await trio.sleep(QUIET_S)
+        return sum(counted.total for counted in counts) - before
 
 
 async def _come_back(counted: Counted, store: MemoryStore, within_s: float) -> int:

@@ -40,6 +40,8 @@ from p2pblog.gossip.messages import (
     IdentityClock,
     Live,
     Message,
+    Ping,
+    Pong,
     Run,
     Statements,
     Tokens,
@@ -483,7 +485,7 @@ class Puppet:
         assert self.wire is not None
         return token(self.wire.binding, self.dialed, identity)
 
-    def greet(self, to: str, *shared: Person, links: int = 5, version: int = 1) -> None:
+    def greet(self, to: str, *shared: Person, links: int = 5, version: int = 1, port: int = 4000) -> None:
         """Link with a node, name some shared identities, and know their statements."""
         if self.wire is None:
             self.scene.link(self.name, to)
@@ -520,3 +522,28 @@ def live(entries: Iterable[Entry], *, prev_known: bool = True) -> Live:
 
 def run_of(entries: Iterable[Entry]) -> Run:
     return Run(encode_run(tuple(entries)))
+
+
+def fill(
+    scene: Scene,
+    table: Table,
+    count: int,
+    *,
+    dialed_by_us: bool = True,
+    links: int = 5,
+    version: int = 1,
+    port: int = 4000,
+) -> list[str]:
+    """That many links that answer pings."""
+    names = []
+    for _ in range(count):
+        puppet = scene.puppet(f"puppet {len(scene.parties)}")
+        puppet.answer = lambda message: [Pong(message.number)] if isinstance(message, Ping) else []
+        if dialed_by_us:
+            scene.link(table.name, puppet.name)
+        else:
+            scene.link(puppet.name, table.name)
+        scene.send(puppet.name, table.name, Hello(version, port, links))
+        names.append(puppet.name)
+    scene.run(0.1)
+    return names

@@ -263,8 +263,8 @@ class ClocksDue(Value):
     peer: NodeKey
 
 
-class PingDue(Value):
-    """Once a second: ping in rotation, dial where links are short."""
+class LookDue(Value):
+    """Once a second: ping what was quiet for long, dial where links are short."""
 
 
 class PongDue(Value):
@@ -320,7 +320,7 @@ Timer = (
     | WantDue
     | PatienceDue
     | ClocksDue
-    | PingDue
+    | LookDue
     | PongDue
     | HelloDue
     | RelayDue

@@ -39,6 +39,7 @@ from p2pblog.gossip.events import (
     Loaded,
     LoadedFile,
     LoadedOne,
+    LookDue,
     NearDue,
     OfferDue,
     OfferKept,
@@ -47,7 +48,6 @@ from p2pblog.gossip.events import (
     PayloadsStored,
     PayloadsUnfit,
     PieceDue,
-    PingDue,
     PongDue,
     Received,
     RelayDue,
@@ -65,8 +65,10 @@ from p2pblog.gossip.events import (
 from p2pblog.gossip.file_messages import Piece, TableOf, WantPiece, WantTable
 from p2pblog.gossip.files import Files
 from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.liveness import Liveness
 from p2pblog.gossip.membership import Membership
 from p2pblog.gossip.messages import (
+    Alarm,
     Bye,
     Clocks,
     Fetch,
@@ -128,7 +130,7 @@ class Gossip(State):
             sharing,
             replication,
             broadcast,
-            Membership(node, holdings, sharing, rng),
+            Membership(node, holdings, sharing, Liveness(sharing, rng), rng),
             Strays(sharing),
             Relaying(holdings, sharing, replication, broadcast, rng),
             Nearness(holdings, sharing),
@@ -138,7 +140,7 @@ class Gossip(State):
 
     def start(self, now: float) -> list[Effect]:
         """What a machine wants before anything has happened."""
-        return [SetTimer(PingDue(), now), *self.relaying.start(now), *self.offers.start(now)]
+        return [SetTimer(LookDue(), now), *self.relaying.start(now), *self.offers.start(now)]
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """What to do about an event; `now` is in seconds and never goes back."""
@@ -257,8 +259,8 @@ class Gossip(State):
 
     def _on_due(self, timer: Timer, now: float) -> list[Effect]:
         match timer:
-            case PingDue():
-                return self.membership.on_ping_due(now)
+            case LookDue():
+                return self.membership.on_look_due(now)
             case RelayDue():
                 return self.relaying.on_relay_due(now)
             case PongDue():
@@ -329,7 +331,7 @@ class Gossip(State):
         session = self.sharing.sessions.get(peer)
         if session is None:
             return []
-        self.membership.on_life(peer, now)
+        self.membership.liveness.on_life(session, now)
         try:
             if not session.ready and not isinstance(message, Hello):
                 raise BadMessage("nothing comes before Hello")
@@ -339,12 +341,12 @@ class Gossip(State):
 
     def _on_message(self, session: Session, message: Message, now: float) -> list[Effect]:
         match message:
-            case Ping():  # the two that come every second, so looked for first
-                return self.membership.on_ping(session, message)
+            case Ping():
+                return self.membership.liveness.on_ping(session, message, now)
             case Pong():
                 if message.number == COMPARE_PING:
                     return self.sharing.on_compared(session)
-                return self.membership.on_pong(session, message, now)
+                return self.membership.liveness.on_pong(session, message, now)
             case Hello():
                 return self._on_hello(session, message, now)
             case Tokens():
@@ -407,6 +409,8 @@ class Gossip(State):
                 return self.nearness.on_near(session, message)
             case Relay():
                 return self.relaying.on_relay(session, message, now)
+            case Alarm():
+                return self.membership.liveness.on_alarm(session, message, now)
             case Bye():
                 return self.membership.on_bye(session, now)
             case WantTable() | WantPiece():

@@ -24,10 +24,11 @@ from p2pblog.gossip.file_messages import FILE_READERS, Piece, TableOf, WantPiece
 from p2pblog.gossip.names import Names
 from p2pblog.gossip.offer_messages import OFFER_READERS, Offer, offer_value
 
-PROTOCOL_VERSION = 4
-"""What our Hello says: version 2 knows files, 3 offers too; of neither is anything said to who says less. From 4 on
-notes travel as their texts."""
+PROTOCOL_VERSION = 5
+"""What our Hello says: version 2 knows files, 3 offers too, 5 alarms; of none of them is anything said to who says
+less. From 4 on notes travel as their texts."""
 TEXTS_VERSION = 4
+ALARM_VERSION = 5
 TOKEN_BYTES = 8
 TOKENS_MAX = 16_384
 """Identities one peer may ask about: beyond FOLLOWS_MAX, with room for relayed feeds."""
@@ -50,6 +51,11 @@ HOPS_FAR = 8
 """Links between a node and an author beyond which there is no way: a broken way is counted up to here, a tenth of a
 second each."""
 NO_WAY = 255
+PING_MAX = 2**32 - 1
+"""The highest number of a Ping that we say."""
+ALARM_HOPS_MAX = 2
+"""How far an alarm goes beyond who hears it first: with ten links each, a false one reaches 1,000 nodes; where 80 of
+100 nodes are gone, the survivors have two links each that stand."""
 HOPS_MAX = 2
 """Relays that may stand behind a relay: three in a row (our model: 100% delivered within 4 hops)."""
 
@@ -227,6 +233,13 @@ class Pong(Value):
     number: int
 
 
+class Alarm(Value):
+    """As many links of somebody are gone as are left: see whether yours live, and tell the others while there are
+    hops left."""
+
+    hops_left: int
+
+
 class Bye(Value):
     """The last message: no room for this link. Peers that may have some came before."""
 
@@ -268,6 +281,7 @@ Message = (
     | Peers
     | Ping
     | Pong
+    | Alarm
     | Bye
     | Relay
     | Near
@@ -364,6 +378,8 @@ class Encoder(State):
                 return [22, identity, hops_left]
             case Near(tokens, hops):
                 return [23, b"".join(tokens), hops]
+            case Alarm(hops_left):
+                return [29, hops_left]
             case Offer():
                 return offer_value(message)
             case _:
@@ -561,4 +577,5 @@ _READERS: list[tuple[int, Callable[[Decoder, list[Any]], Message]]] = [
     (3, lambda d, i: Relay(IdentityHash(codec.as_bytes(i[1], length=32)), codec.as_int(i[2], 0, HOPS_MAX))),
     (3, lambda d, i: _near(i)),
     *((length, lambda d, i, read=read: read(i)) for length, read in (*FILE_READERS, *OFFER_READERS)),
+    (2, lambda d, i: Alarm(codec.as_int(i[1], 0, ALARM_HOPS_MAX))),
 ]

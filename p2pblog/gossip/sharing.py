@@ -94,6 +94,8 @@ class Session(State):
     near: dict[IdentityHash, int] = field(default_factory=dict)
     """How many links lie between the peer and each author, as it says; what it has no way to is not in it."""
     near_told: dict[IdentityHash, int] = field(default_factory=dict)
+    is_late: bool = False
+    """Whether it owes an answer to a ping for so long that it may be gone."""
     unkept: dict[IdentityHash, None] = field(default_factory=dict)
     """Identities of which it did not give what its clock promised: until it does, it leads to none of their authors."""
     port: int = 0
@@ -176,10 +178,14 @@ class Sharing(State):
         return len(self.leading(identity, unasked))
 
     def is_served(self, identity: IdentityHash) -> bool:
-        """Whether links lead to a feed, one at least tells of entries, and somebody of all that are known to exist: who
-        only says to be near the author costs nothing and proves nothing."""
+        """Whether links lead to a feed, one at least that answers tells of entries, and somebody of all that are known
+        to exist: who only says to be near the author costs nothing and proves nothing."""
         devices = self.holdings.devices(identity)
-        return any(tells(session, devices) for session in self.leading(identity)) and not self.is_wanting(identity)
+        return any(tells(session, devices) for session in self.answering(identity)) and not self.is_wanting(identity)
+
+    def answering(self, identity: IdentityHash) -> list[Session]:
+        """The links that lead to an identity and owe no answer."""
+        return [session for session in self.leading(identity) if not session.is_late]
 
     def is_wanting(self, identity: IdentityHash) -> bool:
         """Whether there are entries of an identity of which we only know that they exist: nobody who shares it with us
@@ -193,10 +199,10 @@ class Sharing(State):
     def is_astray(self, identity: IdentityHash) -> bool:
         """Whether links tell of a feed's entries, and few share it and none of them knows a way to its author: he is
         away, or all of them lost him as we did."""
-        sharing = self.sharers.get(identity, {})
+        sharing = [s for s in self.sharers.get(identity, {}).values() if identity not in s.unkept]
         if identity == self.holdings.own or len(sharing) >= COVER_WANTING:
             return False
-        return not any(identity in session.near for session in sharing.values()) and self.cover(identity) > 0
+        return not any(identity in session.near for session in sharing) and self.cover(identity) > 0
 
     def leading(self, identity: IdentityHash, unasked: bool = False) -> list[Session]:
         """The links that lead near this identity's author or, while there is no way to the author, that tell of

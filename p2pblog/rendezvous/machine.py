@@ -446,6 +446,7 @@ class Rendezvous:
             return []
         self._hastened_at = self._now
         self._hasten(list(self._searches))
+        self._look_by(self._now + LINKS_SETTLE_S)  # others may turn out to be gone as well
         return self._look_for_feeds()
 
     def _hasten(self, identities: list[IdentityHash]) -> None:
@@ -464,8 +465,11 @@ class Rendezvous:
         for identity in holdings.interests:
             if identity in self._searching or not self._is_sought(identity):
                 continue
-            wait_s = SEARCH_FIRST_S if self._sharing.cover(identity) else 0.0  # who is new may be about to tell more
+            # who is new may be about to tell more
+            wait_s = SEARCH_FIRST_S if self._sharing.answering(identity) else 0.0
             search = self._searches.setdefault(identity, Search(self._now + wait_s))
+            if search.delay_s > self._slowest_s(identity):  # it has become urgent
+                search = self._searches[identity] = Search(self._now + wait_s)
             if search.due <= self._now + TICK_S:
                 due.append(identity)
             else:

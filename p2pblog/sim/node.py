@@ -68,7 +68,8 @@ class SimNode:
 
     __slots__ = (
         "_life", "_writing", "_writings", "booted_us", "desk", "dht_state", "disk", "endpoint", "hastened_us", "is_up",
-        "keeper", "lanes", "machine", "meeting", "network", "number", "person", "skew_ms", "snapshot", "store", "world",
+        "keeper", "lanes", "machine", "meeting", "network", "number", "person", "searches", "skew_ms", "snapshot",
+        "store", "world",
     )  # fmt: skip
 
     machine: Gossip
@@ -96,6 +97,8 @@ class SimNode:
         """The DHT's contacts as they were saved last."""
         self.hastened_us: int | None = None
         """When links that were lost last made it search at once."""
+        self.searches = 0
+        """How many searches for feeds have begun."""
         self._life = 0
         self._writings: deque[Writing] = deque()
         self._writing = False
@@ -143,9 +146,10 @@ class SimNode:
 
     def leave(self) -> None:
         """Stop the daemon as a person does: it tells its peers and writes what it remembers of them."""
-        for lane in list(self.lanes.values()):
+        lanes, self.lanes = list(self.lanes.values()), {}
+        for lane in lanes:
             lane.hang_up(self.network)
-            self.lanes.pop(lane.other.key)
+        for lane in lanes:  # once nobody is left to whom a machine that loses one after another could say so
             self.feed(LinkDown(lane.other.key))
         self._close_meeting(is_polite=True)
         self._flush()

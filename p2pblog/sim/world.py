@@ -239,11 +239,17 @@ class World:
         if node.meeting is None:
             self.seek(number)
 
-    def seek(self, number: int, wait_s: float = SEARCH_FIRST_S) -> None:
+    def seek(self, number: int, wait_s: float = SEARCH_FIRST_S, begun: int = 0) -> None:
         """What the DHT tells a node of the feeds that no link leads to; asked again ever later, as the shipped
-        rendezvous machine does."""
+        rendezvous machine does, until a search begins anew. `begun`: which one this goes on with, 0 for a new one."""
+        node = self.nodes[number]
+        if not begun:
+            node.searches += 1
+        elif begun < node.searches:
+            return
         self._look_up(number)
-        self.nodes[number].after_us(int(wait_s * SECOND_US), self.seek, number, min(2 * wait_s, SEARCH_MAX_S))
+        longer_s = min(2 * wait_s, SEARCH_MAX_S)
+        node.after_us(int(wait_s * SECOND_US), self.seek, number, longer_s, node.searches)
 
     def _look_up(self, number: int) -> None:
         node, start = self.nodes[number], self.scenario.start
@@ -398,13 +404,13 @@ class World:
             watcher.on_closed(self, lane, error)
 
     def on_links_lost(self, node: SimNode) -> None:
-        """Half of the links are gone: the DHT is asked at once, though not again and again."""
+        """Half of the links are gone: the search begins anew, though not again and again."""
         now_us = self.loop.now_us
         if node.meeting is not None:
             node.meet(LinksLost())
         elif node.hastened_us is None or now_us - node.hastened_us >= LOST_AGAIN_S * SECOND_US:
             node.hastened_us = now_us
-            node.after_us(LOOK_UP_US, self._look_up, node.number)
+            node.after_us(LOOK_UP_US, self.seek, node.number)
 
     def on_booted(self, node: SimNode) -> None:
         for watcher in self.watchers:

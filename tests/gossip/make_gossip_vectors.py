@@ -116,6 +116,9 @@ KINDS: list[tuple[str, list[m.Message]]] = [
     ("a Hello of who lets notes travel as their texts", [m.Hello(4, 4711, 7, None)]),
     ("an entry that refers to Bob is offered to one who may pass it on", [m.Offer(BOB.hash, 1, (REF,))]),
     ("two entries are offered to the last ones", [m.Offer(BOB.hash, 0, (REF, FIRST))]),
+    ("a Hello of who knows alarms", [m.Hello(5, 4711, 7, None)]),
+    ("an alarm that two more pass on", [m.Alarm(2)]),
+    ("an alarm that nobody passes on", [m.Alarm(0)]),
 ]
 
 
@@ -130,7 +133,8 @@ def _bad_frames_and_clocks() -> list[Case]:
         reject("malformed", "bytes after the message", [raw([21]) + b"\x00"]),
         reject("malformed", "a float for a kind's field", [raw([19, 1.5])]),
         reject("bad-message", "an empty array", [raw([])]),
-        reject("bad-message", "a kind that nobody knows", [raw([29])]),
+        reject("bad-message", "a kind that nobody knows", [raw([30])]),
+        reject("malformed", "an alarm that goes too far", [raw([29, 3])]),
         reject("bad-message", "a negative kind", [raw([-1])]),
         reject("bad-message", "true for the kind 1", [raw([True, b""])]),
         reject("malformed", "one field too many", [raw([21, 0])]),

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 from builders import person
-from gossip_scenes import Puppet, Scene, Table, node_key
+from gossip_scenes import Puppet, Scene, fill, node_key
 
 from p2pblog.config import LINKS_ACCEPTED_MAX, LINKS_CHOSEN_MAX
 from p2pblog.core.address import Endpoint
@@ -17,7 +17,7 @@ from p2pblog.gossip.events import (
     Due,
     LinksLost,
     LinkUp,
-    PingDue,
+    LookDue,
     Received,
     RememberPeer,
     Send,
@@ -31,10 +31,8 @@ from p2pblog.gossip.membership import (
     DIALS_MAX,
     LINKS_AT_ONCE_MAX,
     LINKS_ENOUGH,
-    LOST_AFTER_S,
-    PING_EVERY_S,
+    LOOK_EVERY_S,
     SETTLE_S,
-    SUSPECT_AFTER_S,
     TRY_LOST_EVERY_S,
     TURNED_AWAY_S,
     UNCOVERED_MANY,
@@ -42,7 +40,7 @@ from p2pblog.gossip.membership import (
     VISIT_EVERY_S,
     VISIT_S,
 )
-from p2pblog.gossip.messages import PEERS_MAX, Bye, Hello, Peers, Ping, Pong
+from p2pblog.gossip.messages import PEERS_MAX, Bye, Hello, Peers
 
 
 @pytest.fixture
@@ -56,22 +54,6 @@ def places(count: int, net: str = "10.7") -> tuple[Endpoint, ...]:
 
 def dialed(effects: list[object]) -> list[Endpoint]:
     return [effect.endpoint for effect in effects if isinstance(effect, Dial)]
-
-
-def fill(scene: Scene, table: Table, count: int, *, dialed_by_us: bool = True, links: int = 5) -> list[str]:
-    """That many links that answer pings."""
-    names = []
-    for _ in range(count):
-        puppet = scene.puppet(f"puppet {len(scene.parties)}")
-        puppet.answer = lambda message: [Pong(message.number)] if isinstance(message, Ping) else []
-        if dialed_by_us:
-            scene.link(table.name, puppet.name)
-        else:
-            scene.link(puppet.name, table.name)
-        scene.send(puppet.name, table.name, Hello(1, 4000, links))
-        names.append(puppet.name)
-    scene.run(0.1)
-    return names
 
 
 def test_candidates_are_dialed_a_few_at_a_time(scene: Scene) -> None:
@@ -90,7 +72,7 @@ def test_who_holds_what_nobody_shares_is_dialed_first(scene: Scene) -> None:
     wanted = Endpoint("10.200.1.1", 4000)
     bob.feed(Candidates((wanted,), person("carol").hash))
     bob.machine.membership.dialing.clear()
-    assert dialed(bob.feed(Due(PingDue())))[0] == wanted
+    assert dialed(bob.feed(Due(LookDue())))[0] == wanted
 
 
 @pytest.mark.parametrize("follows", [UNCOVERED_MANY - 1, UNCOVERED_MANY])
@@ -170,9 +152,9 @@ def test_a_failed_dial_is_tried_again_ever_later(scene: Scene) -> None:
         scene.until(lambda: len(bob.dials) > len(waits) + 1, within_s=2 * BACKOFF_MAX_S)
         waits.append(scene.now - last)
         last = scene.now
-    assert waits[0] == pytest.approx(2 * BACKOFF_S, abs=PING_EVERY_S)
+    assert waits[0] == pytest.approx(2 * BACKOFF_S, abs=LOOK_EVERY_S)
     assert waits == sorted(waits)
-    assert waits[-1] == pytest.approx(BACKOFF_MAX_S, abs=PING_EVERY_S)
+    assert waits[-1] == pytest.approx(BACKOFF_MAX_S, abs=LOOK_EVERY_S)
 
 
 def test_no_more_links_are_chosen_than_there_is_room_for(scene: Scene) -> None:
@@ -306,7 +288,7 @@ def test_turning_many_away_is_no_crash(scene: Scene) -> None:
         fill(scene, bob, 1, dialed_by_us=False)
         scene.run(0.1)
     assert len(scene.closed) == 2 * LINKS_ACCEPTED_MAX
-    assert bob.machine.membership.lost == []
+    assert bob.machine.membership.lost == {}
 
 
 def test_who_has_links_enough_takes_its_time_among_nodes_without_room(scene: Scene) -> None:
@@ -324,42 +306,7 @@ def test_who_has_links_enough_takes_its_time_among_nodes_without_room(scene: Sce
     assert times[-1] - times[0] >= 2 * BYE_PAUSE_S
 
 
-def test_one_link_is_pinged_each_second_in_turn(scene: Scene) -> None:
-    bob = scene.node("bob")
-    names = fill(scene, bob, 6)
-    since = scene.now
-    scene.run(6 * PING_EVERY_S)
-    pinged = [to for at, who, to, message, _ in scene.sent if isinstance(message, Ping) and who == "bob" and at > since]
-    assert sorted(pinged) == sorted(names)
-
-
-def test_a_ping_unanswered_makes_all_be_pinged_and_later_ends_the_link(scene: Scene) -> None:
-    bob = scene.node("bob")
-    names = fill(scene, bob, 6)
-    silent = scene.parties[names[0]]
-    assert isinstance(silent, Puppet)
-    silent.answer = lambda message: ()
-    scene.until(lambda: bool(silent.told(Ping)), within_s=8)
-    since = scene.now
-    scene.run(PING_EVERY_S + 0.1)
-    pinged = {to for at, who, to, m, _ in scene.sent if isinstance(m, Ping) and who == "bob" and at >= since}
-    assert pinged == set(names) - {names[0]}
-    scene.run(LOST_AFTER_S + PING_EVERY_S)
-    assert [(who, other, error.name) for who, other, error in scene.closed if error] == [("bob", names[0], "too-slow")]
-
-
-def test_anything_said_shows_life_but_owes_no_round_trip(scene: Scene) -> None:
-    bob = scene.node("bob")
-    scene.latencies[frozenset(("bob", "puppet 1"))] = 0.6
-    (name,) = fill(scene, bob, 1)
-    scene.run(5)
-    membership = bob.machine.membership
-    assert membership.round_trips[node_key(name)] == pytest.approx(1.2, abs=0.01)
-    assert SUSPECT_AFTER_S < 3 * 1.2
-    assert scene.closed == []
-
-
-def test_losing_most_links_starts_eight_dials_at_once(scene: Scene) -> None:
+def test_losing_most_links_starts_many_dials_at_once(scene: Scene) -> None:
     bob = scene.node("bob")
     names = fill(scene, bob, 10)
     bob.machine.membership.dialing.update(dict.fromkeys(places(DIALS_CALM, "10.9")))

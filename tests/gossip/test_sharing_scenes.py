@@ -14,6 +14,7 @@ from p2pblog.gossip import relay
 from p2pblog.gossip.clocks import CLOCK_NUMBERS_PER_MESSAGE, clock_messages, count_numbers
 from p2pblog.gossip.memory import Memory, token
 from p2pblog.gossip.messages import (
+    Alarm,
     Clock,
     Clocks,
     Encoder,
@@ -373,7 +374,9 @@ def test_clocks_of_a_node_full_of_holes_go_in_several_messages(scene: Scene) -> 
 def is_upkeep(message: Message) -> bool:
     """Whether a link would say it just as well later: to see that it lives, to name peers, or to ask for what nobody
     has."""
-    return isinstance(message, Peers | Relay) or (isinstance(message, Ping | Pong) and message.number != COMPARE_PING)
+    return isinstance(message, Peers | Relay | Alarm) or (
+        isinstance(message, Ping | Pong) and message.number != COMPARE_PING
+    )
 
 
 def hashes_agree(one: Table, other: Table) -> bool:

@@ -146,3 +146,21 @@ def test_a_holder_is_dialed_where_all_links_tell_of_a_feed_and_none_knows_a_way_
     assert [effect.endpoint for effect in effects if isinstance(effect, Dial)] == (
         [] if is_near else [Endpoint("10.9.9.9", 4000)]
     )
+
+
+def test_for_what_has_gone_astray_no_stranger_is_dialed() -> None:
+    scene, carol = Scene(), person("carol")
+    scene.dialing = True
+    carol.notes(3)
+    friends = [f"friend {number}" for number in range(LINKS_ENOUGH)]
+    for name in ("bob", *friends):
+        scene.node(name, "carol").keep(carol, carol.log.run())
+    for name in friends:
+        scene.link("bob", name)
+    scene.run(SETTLE_S + 10)
+    bob, named = scene.parties["bob"], tuple(scene.parties[name].endpoint for name in friends)
+    assert isinstance(bob, Table)
+    bob.feed(Candidates(tuple(scene.node(f"stranger {number}").endpoint for number in range(20))))
+    bob.feed(Candidates(named, carol.hash))
+    scene.run(30)
+    assert len(bob.machine.sharing.sessions) == LINKS_ENOUGH

@@ -274,6 +274,19 @@ def test_lost_links_make_the_searches_begin_anew_but_not_each_time() -> None:
     assert looked_for(desk.feed(ev.LinksLost())) == [bob.hash]
 
 
+def test_a_feed_whose_links_owe_an_answer_is_looked_for_before_they_end() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.cover(bob, "first")
+    desk.cover(bob, "second")
+    assert looked_for(desk.open() + desk.sleep(100)) == []
+    first, second = desk.sharing.sharing(bob.hash)
+    first.is_late = True
+    assert looked_for(desk.feed(ev.LinksLost())) == []  # the other one may yet answer
+    second.is_late = True
+    assert looked_for(desk.sleep(LINKS_SETTLE_S)) == [bob.hash]
+
+
 def test_peers_that_a_person_names_make_it_look_again() -> None:
     bob = person("bob")
     desk = Desk("bob")
@@ -357,6 +370,22 @@ def test_a_feed_that_few_tell_of_without_a_way_to_the_author_is_looked_for_ever_
         desk.feed(ev.Found(ev.Replicas(bob.hash), crowd(bob, "one")))
     assert waits[:5] == pytest.approx([5, 5, 10, 20, 40], abs=1)
     assert waits[-2:] == pytest.approx([5 * 2**9, SEARCH_ASTRAY_MAX_S], rel=0.01)
+
+
+def test_a_feed_astray_for_long_is_looked_for_at_once_when_its_last_link_ends() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.hold(bob)
+    desk.cover(bob)
+    desk.sharing.sharing(bob.hash)[0].near.clear()
+    desk.open()
+    begun = desk.now
+    while desk.now < begun + 4 * SEARCH_ASTRAY_MAX_S:
+        if bob.hash in looked_for(desk.sleep(60)):
+            desk.feed(ev.Found(ev.Replicas(bob.hash), crowd(bob, "one")))
+    desk.uncover(bob)
+    desk.feed(ev.LinksChanged())
+    assert looked_for(desk.sleep(LINKS_SETTLE_S)) == [bob.hash]
 
 
 @pytest.mark.parametrize("found", ["a way", "company"])

@@ -97,7 +97,7 @@ def test_simulated_nodes_are_made_of_the_shipped_classes() -> None:
     [
         ("gossip.broadcast", "HAVES_DELAY_S", 0.2),
         ("gossip.broadcast", "GRAFT_WAIT_S", 0.001),
-        ("gossip.membership", "PING_EVERY_S", 2.0),
+        ("gossip.liveness", "QUIET_S", 2.0),
         ("gossip.replication", "CLOCKS_DELAY_S", 0.1),
         ("gossip.clocks", "CLOCKS_PER_MESSAGE", 1),
         ("core.entry", "ENTRY_DOMAIN", b"p2pblog entry 7"),

@@ -152,6 +152,12 @@ def test_rewiring_ends_links_without_blame_and_others_take_their_place() -> None
     assert ran(scenario).violations == []
 
 
+def test_who_leaves_in_peace_tells_nobody_of_a_crash() -> None:
+    world = ran(small({"kind": "leave", "at_s": 8.0, "share": 0.05}))
+    assert sum(not node.is_up for node in world.nodes) == 1
+    assert world.meter.messages["Alarm"] == 0
+
+
 def test_any_faults_are_drawn_from_the_seed_alone() -> None:
     scenario = small({"kind": "any", "at_s": 3.0, "until_s": 20.0, "count": 3})
     first, again, other = ran(scenario, 4), ran(scenario, 4), ran(scenario, 5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from p2pblog.errors import RemoteProtocolError, TooSlow
-from p2pblog.gossip.membership import LOST_AFTER_S
+from p2pblog.gossip.liveness import LOST_AFTER_S
 from p2pblog.sim.loop import SECOND_US
 from p2pblog.sim.watch import Watcher
 

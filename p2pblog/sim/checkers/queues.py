@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 NODES_PER_TICK = 50
 """Nodes looked at each time, in rotation: of 10,000 each comes up every other run, of 50 each every time."""
 
-PER_LINK = ("hearsay", "pinged", "round_trips", "linked_at")
-"""Tables of the membership with a row for each link at most."""
+OF_MEMBERSHIP, OF_LIVENESS = ("hearsay", "linked_at"), ("pinged", "round_trips", "due")
+"""Tables of the two with a row for each link at most."""
 
 Size = tuple[str, int, int]
 """(what, how many, how many at most)"""
@@ -81,7 +81,8 @@ def _links_and_dials(machine: Gossip) -> list[Size]:
         ("links lost lately", len(members.lost), LINKS_ACCEPTED_MAX),
         ("those who fell silent", len(members.silent), len(members.known)),
         ("nodes that broke a rule", len(members.shunned), membership.SHUNNED_MAX),
-        *((f"membership.{what}", len(getattr(members, what)), links) for what in PER_LINK),
+        *((f"membership.{what}", len(getattr(members, what)), links) for what in OF_MEMBERSHIP),
+        *((f"liveness.{what}", len(getattr(members.liveness, what)), links) for what in OF_LIVENESS),
     ]
 
 

@@ -1,0 +1,182 @@
+"""Which links live: quiet ones are pinged now and then, all of them at once when something has happened.
+
+Theory. To ping a link each second finds a crash soon, and costs six times the bytes of the notices of a day. But a
+crash that matters takes many links of many nodes. Some of these are due in the next moment, and who finds one silent
+tells the others, over links that stand and over those that survivors make. Who has no link left hears nothing from
+anybody, which shows as soon; so in quiet times each node hears from somebody every few seconds, whoever it is.
+
+Rules.
+
+* A link is pinged when neither end has pinged the other for about PING_EVERY_S.
+* Who has heard nothing from anybody for QUIET_S pings the link that is due first; not who knows of nobody else to dial,
+  whom it would not help.
+* An answer that is late makes all other links be pinged: whoever else is gone shows.
+* Where as many links are gone as are left (membership.py), those that stand hear an alarm, and so does each new link
+  meanwhile.
+* Who hears an alarm pings all its links, and passes it on to them while it has hops to go. Within ALARM_AGAIN_S it only
+  passes on one that has more hops to go than the last: a liar can make us say no more than a ping and three alarms to
+  each link in that time.
+"""
+
+from __future__ import annotations
+
+import random
+
+from p2pblog.core.keys import NodeKey
+from p2pblog.core.value import State, field
+from p2pblog.errors import BadMessage, TooSlow
+from p2pblog.gossip.events import Close, Effect, PongDue, Send, SetTimer
+from p2pblog.gossip.messages import ALARM_HOPS_MAX, ALARM_VERSION, PING_MAX, Alarm, Ping, Pong
+from p2pblog.gossip.sharing import Session, Sharing
+
+PING_EVERY_S = 50.0
+"""How long nobody pings a link on average, give or take a quarter by chance, so that no two links keep step: a day on
+one link costs 84 kB. HyParView's detection by TCP alone takes minutes."""
+QUIET_S = 3.0
+"""How long nobody may be heard. (Without this, one in a thousand survivors of a crash that took four fifths of 2,000
+nodes, whom nobody dialed, had a notice after 6.8 s, not 5.)"""
+SUSPECT_AFTER_S = 0.5
+"""A ping unanswered for max(this, 3 round trips) makes all links be pinged."""
+LOST_AFTER_S = 10.0
+"""A link that owes an answer for this long has ended: a laptop's lid, not a lost packet."""
+ALARM_AGAIN_S = 10.0
+"""How often an alarm is raised, and one heeded: false ones make a node of ten links say three things a second, answers
+included, and up to three more where their hops grow."""
+
+
+class Pinged(State):
+    """A ping that awaits its answer. `alive_at`: when the peer last said anything, or the time of the ping."""
+
+    number: int
+    at: float
+    alive_at: float
+
+
+class Liveness(State):
+    """The machine. `rng` keeps links out of step; the same seed decides the same."""
+
+    sharing: Sharing
+    rng: random.Random
+    pinged: dict[NodeKey, Pinged] = field(default_factory=dict)
+    round_trips: dict[NodeKey, float] = field(default_factory=dict)
+    due: dict[NodeKey, float] = field(default_factory=dict)
+    """When each link is pinged next, once it was greeted."""
+    heard_at: float = 0.0
+    """When anybody said anything last."""
+    raised_at: float = -ALARM_AGAIN_S
+    alarmed_at: float = -ALARM_AGAIN_S
+    """When we raised an alarm last, and when we did or heeded one."""
+    alarm_hops: int = 0
+    """How far that one may go from here."""
+    _number: int = 0
+
+    # --- links ---
+
+    def on_hello(self, peer: NodeKey, now: float) -> None:
+        self.due[peer] = now + self.rng.random() * PING_EVERY_S
+
+    def on_link_down(self, peer: NodeKey) -> None:
+        self.pinged.pop(peer, None)
+        self.round_trips.pop(peer, None)
+        self.due.pop(peer, None)
+
+    # --- time ---
+
+    def go_on(self, now: float, *, has_others: bool) -> list[Effect]:
+        """End what has been silent for too long, and ping what is due. `has_others`: whether anybody else is known."""
+        lost = [peer for peer in sorted(self.pinged) if now - self.pinged[peer].alive_at > LOST_AFTER_S]
+        effects: list[Effect] = [Close(peer, TooSlow("no answer to a ping")) for peer in lost]
+        due = sorted((at, peer) for peer, at in self.due.items() if at <= now and peer not in self.pinged)
+        if not due and has_others and self.heard_at + QUIET_S <= now:
+            due = sorted((at, peer) for peer, at in self.due.items() if peer not in self.pinged)[:1]
+        return effects + [effect for _at, peer in due for effect in self._ping(peer, now)]
+
+    def on_pong_due(self, timer: PongDue, now: float) -> list[Effect]:
+        """An answer is late: unless the peer is busy saying other things, all the others are pinged at once."""
+        pinged = self.pinged.get(timer.peer)
+        if pinged is None or pinged.number != timer.number:
+            return []
+        due = pinged.alive_at + self._patience_s(timer.peer)
+        if due > now:
+            return [SetTimer(timer, due)]
+        self.sharing.sessions[timer.peer].is_late = True
+        return self._ping_all(now)
+
+    def _ping_all(self, now: float) -> list[Effect]:
+        idle = [peer for peer in sorted(self.due) if peer not in self.pinged]
+        return [effect for peer in idle for effect in self._ping(peer, now)]
+
+    def _ping(self, peer: NodeKey, now: float) -> list[Effect]:
+        self._number = self._number % PING_MAX + 1  # 0 is sharing's COMPARE_PING
+        self.pinged[peer] = Pinged(self._number, now, now)
+        self._put_off(peer, now)
+        return [Send(peer, Ping(self._number)), SetTimer(PongDue(peer, self._number), now + self._patience_s(peer))]
+
+    def _put_off(self, peer: NodeKey, now: float) -> None:
+        self.due[peer] = now + (0.75 + 0.5 * self.rng.random()) * PING_EVERY_S
+
+    # --- alarms ---
+
+    def raise_alarm(self, now: float) -> list[Effect]:
+        """As many links are gone as are left."""
+        if now < self.raised_at + ALARM_AGAIN_S:
+            return []
+        self.raised_at = self.alarmed_at = now
+        return self._ping_all(now) + self._pass_on(ALARM_HOPS_MAX, None, now)
+
+    def tell_alarm(self, session: Session) -> list[Effect]:
+        """A link has come up while it is so."""
+        return [Send(session.peer, Alarm(ALARM_HOPS_MAX))] if session.version >= ALARM_VERSION else []
+
+    def on_alarm(self, session: Session, message: Alarm, now: float) -> list[Effect]:
+        if self.alarmed_at + ALARM_AGAIN_S <= now:
+            self.alarmed_at = now
+            return self._ping_all(now) + self._pass_on(message.hops_left - 1, session.peer, now)
+        if message.hops_left - 1 <= self.alarm_hops:
+            return []
+        return self._pass_on(message.hops_left - 1, session.peer, now)
+
+    def _pass_on(self, hops_left: int, teller: NodeKey | None, now: float) -> list[Effect]:
+        """Let those hear of it that do not seem to be gone."""
+        self.alarm_hops = hops_left
+        return [
+            Send(peer, Alarm(hops_left))
+            for peer in sorted(self.due if hops_left >= 0 else ())
+            if self.sharing.sessions[peer].version >= ALARM_VERSION
+            and peer != teller
+            and not self._is_suspect(peer, now)
+        ]
+
+    # --- what peers say ---
+
+    def on_ping(self, session: Session, message: Ping, now: float) -> list[Effect]:
+        self._put_off(session.peer, now)
+        return [Send(session.peer, Pong(message.number))]
+
+    def on_pong(self, session: Session, message: Pong, now: float) -> list[Effect]:
+        pinged = self.pinged.get(session.peer)
+        if pinged is None or pinged.number != message.number:
+            raise BadMessage("an answer to no ping")
+        del self.pinged[session.peer]
+        self.round_trips[session.peer] = now - pinged.at
+        return []
+
+    def on_life(self, session: Session, now: float) -> None:
+        """Anything from a peer shows that it lives: a long run may delay its answer to a ping."""
+        self.heard_at = now
+        pinged = self.pinged.get(session.peer)
+        if pinged is not None:
+            pinged.alive_at, session.is_late = now, False
+
+    # --- what is known ---
+
+    def suspects(self, now: float) -> int:
+        """How many links owe an answer for longer than they should."""
+        return sum(self._is_suspect(peer, now) for peer in self.pinged)
+
+    def _is_suspect(self, peer: NodeKey, now: float) -> bool:
+        pinged = self.pinged.get(peer)
+        return pinged is not None and now >= pinged.alive_at + self._patience_s(peer)
+
+    def _patience_s(self, peer: NodeKey) -> float:
+        return max(SUSPECT_AFTER_S, 3 * self.round_trips.get(peer, 0.0))
