@@ -11,8 +11,8 @@ Rules.
 * Who has heard nothing from anybody for QUIET_S pings the link that is due first; not who knows of nobody else to dial,
   whom it would not help.
 * An answer that is late makes all other links be pinged: whoever else is gone shows.
-* Where as many links are gone as are left (membership.py), those that stand hear an alarm, and so does each new link
-  meanwhile.
+* Where three links or more, and as many as are left, are gone (membership.py), those that stand hear an alarm, and so
+  does each new link meanwhile.
 * Who hears an alarm pings all its links, and passes it on to them while it has hops to go. Within ALARM_AGAIN_S it only
   passes on one that has more hops to go than the last: a liar can make us say no more than a ping and three alarms to
   each link in that time.

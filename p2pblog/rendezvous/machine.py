@@ -13,8 +13,9 @@ Rules.
   not of one that is followed in private. What comes in is announced when no more is coming, a few feeds each
   second, see pacing.py.
 * A record that nobody takes is offered again ever later, up to RETRY_MAX_MS; once the DHT is reached anew, at once.
-* A followed feed that no link leads to is looked for, those never found first: its replicas, and where there are none,
-  or its statements are unknown, its heads with their newest notices. Each time in vain doubles the wait.
+* A followed feed to which no link leads that answers is looked for, those never found first: its replicas, and where
+  there are none, or its statements are unknown, its heads with their newest notices. Each time in vain doubles the
+  wait.
 * So is one whose links all lack entries that are known to exist, and one of which few links tell and none knows a way
   to the author: who relayed its first notices to us may have lost him since.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from builders import NOON, person
+from builders import NOON, Person, person
 from rendezvous_scenes import HOME, Desk, crowd, head_of, looked_for, of
 
 from p2pblog.config import HEAD_LIFETIME_MS, REPLICA_LIFETIME_MS
@@ -33,6 +33,19 @@ from p2pblog.rendezvous.machine import (
     SEARCH_WANTING_MAX_S,
     WORKERS_MAX,
 )
+
+
+def waits_in_vain(desk: Desk, whom: Person, slowest_s: float) -> list[float]:
+    """How long it is until each search for somebody whom none finds, until they come as seldom as they may."""
+    waits: list[float] = []
+    begun = desk.now
+    while not waits or waits[-1] < slowest_s - LOOK_EVERY_S:
+        while whom.hash not in looked_for(desk.sleep(1)):
+            assert desk.now - begun <= slowest_s + LOOK_EVERY_S
+        waits.append(desk.now - begun)
+        begun = desk.now
+        desk.feed(ev.Found(ev.Replicas(whom.hash), crowd(whom, "one")))
+    return waits
 
 
 def test_feeds_never_found_are_looked_for_first_and_a_few_at_once() -> None:
@@ -338,14 +351,7 @@ def test_a_feed_whose_links_lack_what_is_known_to_exist_is_looked_for_ever_more_
     assert looked_for(desk.sleep(60)) == []
     bob.add_device("second")
     desk.holdings.learn(bob.identity)
-    begun = desk.now
-    waits: list[float] = []
-    while not waits or waits[-1] < SEARCH_WANTING_MAX_S - LOOK_EVERY_S:
-        while bob.hash not in looked_for(desk.sleep(1)):
-            assert desk.now - begun <= SEARCH_WANTING_MAX_S + LOOK_EVERY_S
-        waits.append(desk.now - begun)
-        begun = desk.now
-        desk.feed(ev.Found(ev.Replicas(bob.hash), crowd(bob, "one")))
+    waits = waits_in_vain(desk, bob, SEARCH_WANTING_MAX_S)
     assert waits[0] <= LOOK_EVERY_S + SEARCH_FIRST_S
     assert waits[1:5] == pytest.approx([5, 10, 20, 40], abs=1)
     assert waits[-2:] == pytest.approx([5 * 2**12, SEARCH_WANTING_MAX_S], rel=0.01)
@@ -360,14 +366,7 @@ def test_a_feed_that_few_tell_of_without_a_way_to_the_author_is_looked_for_ever_
         desk.cover(bob, f"peer {number}")
         desk.sharing.sharing(bob.hash)[-1].near.clear()
     desk.open()
-    waits: list[float] = []
-    begun = desk.now
-    while not waits or waits[-1] < SEARCH_ASTRAY_MAX_S - LOOK_EVERY_S:
-        while bob.hash not in looked_for(desk.sleep(1)):
-            assert desk.now - begun <= SEARCH_ASTRAY_MAX_S + LOOK_EVERY_S
-        waits.append(desk.now - begun)
-        begun = desk.now
-        desk.feed(ev.Found(ev.Replicas(bob.hash), crowd(bob, "one")))
+    waits = waits_in_vain(desk, bob, SEARCH_ASTRAY_MAX_S)
     assert waits[:5] == pytest.approx([5, 5, 10, 20, 40], abs=1)
     assert waits[-2:] == pytest.approx([5 * 2**9, SEARCH_ASTRAY_MAX_S], rel=0.01)
 
