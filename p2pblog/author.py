@@ -91,8 +91,8 @@ class Author:
 
     async def until_compared(self) -> None:
         """Our log was compared, or had nothing to be compared with, or nobody showed anything in time."""
-        with trio.move_on_at(max(self.pen.compare_until, trio.current_time())):
-            while not self.pen.is_compared:
+        while (until := self.pen.waits_until) > trio.current_time():
+            with trio.move_on_at(until):
                 await self._comparing.wait()
 
     def proved_elsewhere(self, device: DeviceKey, seq: int, entry: EntryId) -> None:

@@ -26,6 +26,9 @@ from p2pblog.gossip.sharing import Sharing
 
 COMPARE_TIMEOUT_S = 5.0
 """How long a first entry may wait for others to show what they hold of our log."""
+CLAIM_TIMEOUT_S = 5.0
+"""How much longer while a linked peer says that our log goes on: time to ask two others where the first withholds it.
+(Without it, an author whose first links came after three seconds, one of them a liar's, wrote a number twice.)"""
 
 
 class NewDevice(Value):
@@ -75,7 +78,7 @@ class Pen:
         self.last: Entry | None = None
         """The newest entry of the device's log; None before its first."""
         self.compare_until = -float("inf")
-        """When we wait no longer."""
+        """When we wait no longer for others to show what they hold."""
         self._root = root
         self._inception = inception
         self._holdings = holdings
@@ -104,8 +107,15 @@ class Pen:
     @property
     def is_compared(self) -> bool:
         """Whether all whom we waited for have shown what they hold, and nobody claims more than ours. The first who
-        answers may be behind, or lie: one who claims more later, but before `compare_until`, is waited for too."""
+        answers may be behind, or lie: one who claims more later, but before `waits_until`, is waited for too."""
         return not self._awaited and not self._is_claimed()
+
+    @property
+    def waits_until(self) -> float:
+        """When the next entry may be written, as things stand: in the past once all is compared."""
+        if self.is_compared:
+            return -float("inf")
+        return self.compare_until + (CLAIM_TIMEOUT_S if self._is_claimed() else 0.0)
 
     def heard(self, who: str) -> None:
         """One of those we waited for ("peers", "dht") has shown what it holds of our log."""

@@ -10,7 +10,8 @@ Rules.
 * A link is pinged when neither end has pinged the other for about PING_EVERY_S.
 * Who has heard nothing from anybody for QUIET_S pings the link that is due first; not who knows of nobody else to dial,
   whom it would not help.
-* An answer that is late makes all other links be pinged: whoever else is gone shows.
+* An answer that is late makes all other links be pinged that have said nothing since: whoever else is gone shows, and
+  some who answer late by intent cause little.
 * Where three links or more, and as many as are left, are gone (membership.py), those that stand hear an alarm, and so
   does each new link meanwhile.
 * Who hears an alarm pings all its links, and passes it on to them while it has hops to go. Within ALARM_AGAIN_S it only
@@ -20,6 +21,7 @@ Rules.
 
 from __future__ import annotations
 
+import math
 import random
 
 from p2pblog.core.keys import NodeKey
@@ -36,9 +38,13 @@ QUIET_S = 3.0
 """How long nobody may be heard. (Without this, one in a thousand survivors of a crash that took four fifths of 2,000
 nodes, whom nobody dialed, had a notice after 6.8 s, not 5.)"""
 SUSPECT_AFTER_S = 0.5
-"""A ping unanswered for max(this, 3 round trips) makes all links be pinged."""
+SUSPECT_MAX_S = 2.0
+"""A ping unanswered for max(SUSPECT_AFTER_S, 3 round trips), but this at most, makes all quiet links be pinged. (An
+answer held up once behind a run would else count as a round trip, and its peer's death be seen seconds later.)"""
 LOST_AFTER_S = 10.0
-"""A link that owes an answer for this long has ended: a laptop's lid, not a lost packet."""
+"""A link that owes an answer and has said nothing for this long has ended: a laptop's lid, not a lost packet."""
+OWED_MAX_S = 120.0
+"""How long an answer may be owed by who says other things: a full queue of runs takes a slow line a minute."""
 ALARM_AGAIN_S = 10.0
 """How often an alarm is raised, and one heeded: false ones make a node of ten links say three things a second, answers
 included, and up to three more where their hops grow."""
@@ -61,6 +67,8 @@ class Liveness(State):
     round_trips: dict[NodeKey, float] = field(default_factory=dict)
     due: dict[NodeKey, float] = field(default_factory=dict)
     """When each link is pinged next, once it was greeted."""
+    heard: dict[NodeKey, float] = field(default_factory=dict)
+    """When each peer said anything last."""
     heard_at: float = 0.0
     """When anybody said anything last."""
     raised_at: float = -ALARM_AGAIN_S
@@ -78,13 +86,15 @@ class Liveness(State):
     def on_link_down(self, peer: NodeKey) -> None:
         self.pinged.pop(peer, None)
         self.round_trips.pop(peer, None)
+        self.heard.pop(peer, None)
         self.due.pop(peer, None)
 
     # --- time ---
 
     def go_on(self, now: float, *, has_others: bool) -> list[Effect]:
         """End what has been silent for too long, and ping what is due. `has_others`: whether anybody else is known."""
-        lost = [peer for peer in sorted(self.pinged) if now - self.pinged[peer].alive_at > LOST_AFTER_S]
+        owing = sorted(self.pinged.items())
+        lost = [peer for peer, row in owing if now - row.alive_at > LOST_AFTER_S or now - row.at > OWED_MAX_S]
         effects: list[Effect] = [Close(peer, TooSlow("no answer to a ping")) for peer in lost]
         due = sorted((at, peer) for peer, at in self.due.items() if at <= now and peer not in self.pinged)
         if not due and has_others and self.heard_at + QUIET_S <= now:
@@ -92,7 +102,7 @@ class Liveness(State):
         return effects + [effect for _at, peer in due for effect in self._ping(peer, now)]
 
     def on_pong_due(self, timer: PongDue, now: float) -> list[Effect]:
-        """An answer is late: unless the peer is busy saying other things, all the others are pinged at once."""
+        """An answer is late: unless the peer is busy saying other things, all are pinged that said nothing since."""
         pinged = self.pinged.get(timer.peer)
         if pinged is None or pinged.number != timer.number:
             return []
@@ -100,10 +110,14 @@ class Liveness(State):
         if due > now:
             return [SetTimer(timer, due)]
         self.sharing.sessions[timer.peer].is_late = True
-        return self._ping_all(now)
+        return self._ping_all(now, silent_since=pinged.at)
 
-    def _ping_all(self, now: float) -> list[Effect]:
-        idle = [peer for peer in sorted(self.due) if peer not in self.pinged]
+    def _ping_all(self, now: float, silent_since: float = math.inf) -> list[Effect]:
+        idle = [
+            peer
+            for peer in sorted(self.due)
+            if peer not in self.pinged and self.heard.get(peer, -math.inf) < silent_since
+        ]
         return [effect for peer in idle for effect in self._ping(peer, now)]
 
     def _ping(self, peer: NodeKey, now: float) -> list[Effect]:
@@ -161,12 +175,19 @@ class Liveness(State):
         self.round_trips[session.peer] = now - pinged.at
         return []
 
-    def on_life(self, session: Session, now: float) -> None:
-        """Anything from a peer shows that it lives: a long run may delay its answer to a ping."""
-        self.heard_at = now
-        pinged = self.pinged.get(session.peer)
-        if pinged is not None:
-            pinged.alive_at, session.is_late = now, False
+    def on_life(self, session: Session, now: float) -> list[Effect]:
+        """Anything from a peer shows that it lives: a long run may delay its answer to a ping. Who was late and has not
+        answered yet may be so again."""
+        peer = session.peer
+        self.heard[peer] = self.heard_at = now
+        pinged = self.pinged.get(peer)
+        if pinged is None:
+            return []
+        pinged.alive_at = now
+        if not session.is_late:
+            return []
+        session.is_late = False
+        return [SetTimer(PongDue(peer, pinged.number), now + self._patience_s(peer))]
 
     # --- what is known ---
 
@@ -179,4 +200,4 @@ class Liveness(State):
         return pinged is not None and now >= pinged.alive_at + self._patience_s(peer)
 
     def _patience_s(self, peer: NodeKey) -> float:
-        return max(SUSPECT_AFTER_S, 3 * self.round_trips.get(peer, 0.0))
+        return min(SUSPECT_MAX_S, max(SUSPECT_AFTER_S, 3 * self.round_trips.get(peer, 0.0)))

@@ -331,13 +331,14 @@ class Gossip(State):
         session = self.sharing.sessions.get(peer)
         if session is None:
             return []
-        self.membership.liveness.on_life(session, now)
+        life = self.membership.liveness.on_life(session, now)
         try:
             if not session.ready and not isinstance(message, Hello):
                 raise BadMessage("nothing comes before Hello")
-            return self._on_message(session, message, now)
+            effects = self._on_message(session, message, now)
         except RemoteProtocolError as error:
             return [Close(peer, error)]
+        return life + effects if life else effects
 
     def _on_message(self, session: Session, message: Message, now: float) -> list[Effect]:
         match message:

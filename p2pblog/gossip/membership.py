@@ -177,7 +177,7 @@ class Membership(State):
                 known.not_before = min(known.not_before, now)
                 if len(known.holds) > HOLDS_MAX:
                     del known.holds[next(iter(known.holds))]
-        if identity is not None and self.sharing.cover(identity) and self._is_lacking(identity):
+        if identity in self.holdings.interests and self.sharing.cover(identity) and self._is_lacking(identity):
             self._wanting[identity] = None
             self.sharing.note(identity)
         return self._dial(now)
@@ -478,6 +478,8 @@ class Membership(State):
             return few
         few &= followed.keys()
         for identity in followed if as_of < 0 else self.sharing.changed_since(as_of):
+            if identity not in followed:
+                self._wanting.pop(identity, None)
             is_wished_for = identity in followed and (self._has_followers or identity != self.holdings.own)
             if is_wished_for and self._is_poorly_covered(identity):
                 few.add(identity)

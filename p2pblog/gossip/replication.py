@@ -100,10 +100,7 @@ class Replication(State):
         orphans = [device for device, fetch in self.fetching.items() if fetch.peer == peer]
         for device in orphans:
             del self.fetching[device]
-        effects: list[Effect] = []
-        for device in orphans:
-            effects += self.offer(device)
-        return effects
+        return [effect for device in orphans for effect in self.offer(device)]
 
     def consider(self, session: Session, identities: Iterable[IdentityHash]) -> list[Effect]:
         """Take up what a peer's clocks promise of these identities, and tell it where we may have what it lacks."""
@@ -433,10 +430,14 @@ class Replication(State):
         effects = self._finish_storing(event.source, event.state.device)
         return effects + self.tell_later(event.state.identity, except_peer=event.source)
 
-    def tell_later(self, identity: IdentityHash, except_peer: NodeKey | None = None) -> list[Effect]:
+    def tell_later(
+        self, identity: IdentityHash, except_peer: NodeKey | None = None, *, again: bool = False
+    ) -> list[Effect]:
         """Tell our clocks of this identity to all who share it, together with what else changes in the next second."""
         effects: list[Effect] = []
         for session in self.sharing.sharing(identity):
+            if again:  # entries have told of more since, so the same clock is news
+                session.shared[identity].told = None
             if session.peer != except_peer:
                 effects += self._due_later(session, identity)
         return effects
@@ -569,10 +570,11 @@ class Replication(State):
         return self._finish_storing(source, device)
 
     def on_dropped(self, device: DeviceKey) -> list[Effect]:
-        """A log is empty again, so nobody contradicts it."""
+        """A log is empty again, so nobody contradicts it; and who takes us to hold it would not announce it to us."""
         for queue in self.queues.values():
             queue.doubted.pop(device, None)
-        return self.offer(device)
+        owner = self.holdings.owners.get(device)
+        return self.offer(device) + ([] if owner is None else self.tell_later(owner, again=True))
 
     def convict(self, proof: ForkProof) -> list[Effect]:
         """Freeze a log for good reason and tell everybody who shares it."""

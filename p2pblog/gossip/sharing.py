@@ -378,6 +378,8 @@ class Sharing(State):
             session.clock_numbers -= count_numbers(row.heard)
             for device, _clock in row.heard.logs:
                 session.clocks.pop(device, None)
+        for device in self.holdings.devices(clock.identity):  # also of what was announced since the last clock
+            session.clocks.pop(device, None)
         session.clock_numbers += count_numbers(clock)
         if session.clock_numbers > CLOCK_NUMBERS_MAX:
             raise TooLarge("clocks of more numbers than a peer may fill")

@@ -443,11 +443,11 @@ class Rendezvous:
 
     def _on_links_lost(self) -> list[Effect]:
         """Any feed may be without a link now or in a moment: the searches begin anew."""
+        self._look_by(self._now + LINKS_SETTLE_S)  # others may turn out to be gone as well
         if self._now < self._hastened_at + LOST_AGAIN_S:
             return []
         self._hastened_at = self._now
         self._hasten(list(self._searches))
-        self._look_by(self._now + LINKS_SETTLE_S)  # others may turn out to be gone as well
         return self._look_for_feeds()
 
     def _hasten(self, identities: list[IdentityHash]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from p2pblog.core.entry import Entry
@@ -41,9 +42,16 @@ class Desk:
     def open(self) -> None:
         """Once the machine runs: begin the log, if it has none, and see to it that nothing waits for ever."""
         self._take_steps(None)
-        self._node.after_us(
-            max(0, micros(self.pen.compare_until) - self._node.network.loop.now_us), self._write_waiting
-        )
+        self._at(self.pen.compare_until, self._show_time_is_up)
+
+    def _show_time_is_up(self) -> None:
+        """Write what waits, unless somebody still claims that our log goes on."""
+        if self.pen.waits_until > self._node.network.loop.now:
+            self._at(self.pen.waits_until, self._write_waiting)
+        self._write_waiting()
+
+    def _at(self, when: float, do: Callable[[], None]) -> None:
+        self._node.after_us(max(0, micros(when) - self._node.network.loop.now_us), do)
 
     def _newest(self) -> Entry | None:
         held = self._node.store.held(self._node.person.log)
@@ -107,7 +115,7 @@ class Desk:
         self._write_waiting()
 
     def _write_waiting(self) -> None:
-        if not self.pen.is_compared and self._node.network.loop.now < self.pen.compare_until:
+        if self._node.network.loop.now < self.pen.waits_until:
             return
         self._node.meet(OwnLogCompared())
         while self._waiting:

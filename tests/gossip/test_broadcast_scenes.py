@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from builders import Person, person
-from gossip_scenes import LATENCY_S, Scene, Table, live, run_of
+from gossip_scenes import LATENCY_S, Scene, Table, live, node_key, run_of
 
 from p2pblog.core.entry import Entry
 from p2pblog.core.runs import encode_run
@@ -23,6 +23,7 @@ from p2pblog.gossip.broadcast import (
 )
 from p2pblog.gossip.events import Dropped
 from p2pblog.gossip.messages import Clocks, Forget, Graft, Have, Live, Prune, Run, Wait, Want
+from p2pblog.gossip.replication import CLOCKS_DELAY_S
 
 
 @pytest.fixture
@@ -531,6 +532,24 @@ def test_what_was_dropped_in_the_meantime_is_not_announced(rules: Rules) -> None
     rules.bob.feed(Dropped(rules.alice.key))
     rules.scene.run(HAVES_DELAY_S)
     assert [message for message in rules.said("frank", since) if isinstance(message, Have)] == []
+
+
+def test_who_dropped_a_log_says_so() -> None:
+    """Carol, who took bob to hold it all, would else keep back what she has of it anew."""
+    scene = Scene()
+    alice, bob, carol = scene.node("alice"), scene.node("bob", "alice"), scene.node("carol", "alice")
+    scene.link("alice", "carol")
+    scene.link("bob", "carol")
+    scene.run(2)
+    alice.post("first")
+    scene.run(2)
+    assert bob.texts(alice.person) == ["first"]
+    session = carol.machine.sharing.sessions[node_key("bob")]
+    assert session.clocks[alice.person.key].high == 2
+    scene.tamper = lambda _s, _r, message: [] if isinstance(message, Want) else [message]
+    bob.feed(Dropped(alice.person.key))
+    scene.run(CLOCKS_DELAY_S + 1)
+    assert alice.person.key not in session.clocks
 
 
 def test_many_authors_in_one_batch(scene: Scene) -> None:

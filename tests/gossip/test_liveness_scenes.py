@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from itertools import cycle, pairwise
 
 import pytest
 from gossip_scenes import Puppet, Scene, Table, fill, node_key
@@ -12,9 +13,11 @@ from p2pblog.gossip.events import Candidates
 from p2pblog.gossip.liveness import (
     ALARM_AGAIN_S,
     LOST_AFTER_S,
+    OWED_MAX_S,
     PING_EVERY_S,
     QUIET_S,
     SUSPECT_AFTER_S,
+    SUSPECT_MAX_S,
 )
 from p2pblog.gossip.membership import ALARM_FROM, LOOK_EVERY_S
 from p2pblog.gossip.messages import (
@@ -23,6 +26,7 @@ from p2pblog.gossip.messages import (
     PROTOCOL_VERSION,
     Alarm,
     Hello,
+    Message,
     Ping,
     Pong,
 )
@@ -150,6 +154,70 @@ def test_who_says_something_at_last_is_late_no_more(scene: Scene) -> None:
     scene.send(name, "bob", Ping(1))
     scene.run(0.2)
     assert not session_of(bob, name).is_late
+
+
+def test_who_stalls_again_after_a_word_is_late_again(scene: Scene) -> None:
+    bob = scene.node("bob")
+    (name,) = fill(scene, bob, 1)
+    silence(scene, name)
+    scene.until(lambda: session_of(bob, name).is_late, within_s=1.25 * PING_EVERY_S)
+    scene.send(name, "bob", Ping(1))
+    scene.run(SUSPECT_AFTER_S + 0.2)
+    assert session_of(bob, name).is_late
+
+
+def test_who_talks_and_never_answers_is_ended_at_last(scene: Scene) -> None:
+    bob = scene.node("bob")
+    (name,) = fill(scene, bob, 1)
+    silence(scene, name)
+    scene.until(lambda: bool(bob.machine.membership.liveness.pinged), within_s=1.25 * PING_EVERY_S)
+    since = scene.now
+    while not scene.closed and scene.now < since + 2 * OWED_MAX_S:
+        scene.send(name, "bob", Ping(1))
+        scene.run(LOST_AFTER_S - LOOK_EVERY_S)
+    assert scene.now - since >= OWED_MAX_S
+    assert [(who, other, error.name) for who, other, error in scene.closed if error] == [("bob", name, "too-slow")]
+
+
+def test_some_who_answer_late_by_intent_make_us_ping_little(scene: Scene) -> None:
+    """Each answers every second ping at once, so that it need never be patient with them, and the next one late."""
+    bob = scene.node("bob")
+    honest = fill(scene, bob, 10)
+    liars = fill(scene, bob, 4, version=PROTOCOL_VERSION)
+    for number, name in enumerate(liars):
+        puppet = scene.parties[name]
+        assert isinstance(puppet, Puppet)
+        puppet.answer = answering_late(scene, name, bool(number % 2))
+    scene.send(liars[0], "bob", Alarm(0))
+    scene.run(60)
+    assert len([to for _at, to in pings(scene, "bob") if to in honest]) <= 6 * len(honest)
+
+
+def answering_late(scene: Scene, name: str, is_late_first: bool) -> Callable[[Message], Sequence[Message]]:
+    turns = cycle((is_late_first, not is_late_first))
+
+    def answer(message: Message) -> Sequence[Message]:
+        if not isinstance(message, Ping):
+            return ()
+        if not next(turns):
+            return (Pong(message.number),)
+        scene.at(scene.now + SUSPECT_AFTER_S, lambda: scene.send(name, "bob", Pong(message.number)))
+        return ()
+
+    return answer
+
+
+def test_an_answer_held_up_once_does_not_hide_a_crash(scene: Scene) -> None:
+    """As one behind a long run is."""
+    bob = scene.node("bob")
+    names = fill(scene, bob, 6)
+    liveness = bob.machine.membership.liveness
+    for name in names:
+        liveness.round_trips[node_key(name)] = LOST_AFTER_S
+    silence(scene, *names)
+    scene.until(lambda: bool(liveness.pinged), within_s=PING_EVERY_S)
+    scene.run(SUSPECT_MAX_S + 0.1)
+    assert len(liveness.pinged) == len(names)
 
 
 def test_anything_said_shows_life_but_owes_no_round_trip(scene: Scene) -> None:

@@ -330,6 +330,7 @@ def test_a_ring_of_strangers_asks_little_and_stops_when_nobody_wants_it(seed: in
 
 def asker(scene: Scene, name: str, to: str) -> Puppet:
     puppet = scene.puppet(name)
+    puppet.answer = lambda message: [Pong(message.number)] if isinstance(message, Ping) else []
     puppet.greet(to)
     return puppet
 

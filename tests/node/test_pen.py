@@ -23,7 +23,7 @@ from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.memory import Memory
 from p2pblog.gossip.messages import Clock, tip_of
 from p2pblog.gossip.sharing import Session, Sharing
-from p2pblog.pen import COMPARE_TIMEOUT_S, Admit, Append, NewDevice, Pen, Step
+from p2pblog.pen import CLAIM_TIMEOUT_S, COMPARE_TIMEOUT_S, Admit, Append, NewDevice, Pen, Step
 
 
 def drawn(number: int) -> KeyPair:
@@ -265,6 +265,18 @@ def test_one_who_claims_more_after_the_first_has_answered_is_waited_for_too(desk
     assert not desk.pen.is_compared
     desk.do(desk.pen.proved_elsewhere(desk.alice.key, 2, person("bob").log.entries[0].id))
     assert desk.pen.is_compared  # nobody can know the log that is to begin
+
+
+def test_a_claim_is_waited_for_longer_than_silence(desk: Desk) -> None:
+    """The first who is asked to prove it may keep silent."""
+    desk.take_up("peers")
+    assert desk.pen.waits_until == desk.pen.compare_until
+    desk.peer_says(Clock(((1, 2),)))
+    assert desk.pen.waits_until == desk.pen.compare_until + CLAIM_TIMEOUT_S
+    desk.pen.heard("peers")
+    assert desk.pen.waits_until == desk.pen.compare_until + CLAIM_TIMEOUT_S
+    desk.do(desk.pen.proved_elsewhere(desk.alice.key, 2, person("bob").log.entries[0].id))
+    assert desk.pen.waits_until < 0
 
 
 def test_what_somebody_proves_beyond_our_last_entry_makes_us_leave(desk: Desk) -> None:

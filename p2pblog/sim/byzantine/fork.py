@@ -11,6 +11,7 @@ from p2pblog.core.keys import DeviceKey
 from p2pblog.core.payload import Note, encode
 from p2pblog.core.runs import encode_run
 from p2pblog.core.value import replace
+from p2pblog.errors import LocalProtocolError
 from p2pblog.gossip.messages import Clocks, IdentityClock, Live, Message, Run, tip_of
 from p2pblog.sim.byzantine.behaviour import Behaviour
 
@@ -54,7 +55,10 @@ class TwoHistories(Behaviour):
         if any(entry is None for entry in entries):
             return value
         retold = [entry for entry in entries if entry is not None]
-        return encode_run(retold, prev_known=value[2] is None, texts=True)
+        try:
+            return encode_run(retold, prev_known=value[2] is None, texts=True)
+        except LocalProtocolError:  # of the common part some came without a signature that a run needs
+            return value
 
     def _retold_clock(self, node: LyingNode, clock: IdentityClock) -> IdentityClock:
         logs = []
