@@ -54,11 +54,12 @@ from p2pblog.gossip.events import (
     Timer,
 )
 from p2pblog.gossip.keeper import Keeper, Writing, weight
+from p2pblog.gossip.liveness import SUSPECT_AFTER_S
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.membership import DIAL_TIMEOUT_S, LINKS_MAX, outranks
 from p2pblog.gossip.memory import Resume
 from p2pblog.gossip.messages import Bye, Decoder, Encoder, Found
-from p2pblog.gossip.room_events import LiftFloors, PruneLog
+from p2pblog.gossip.room_events import HeldBack, LiftFloors, PruneLog
 from p2pblog.gossip.sharing import Session
 from p2pblog.store import Store
 from p2pblog.store.blobs import Blobs, MemoryBlobs
@@ -414,12 +415,24 @@ class Driver:
 
     async def _keep_time(self) -> None:
         while True:
+            if self._waiting_bytes > STORE_WAITING_BYTES_MAX:
+                await self._stand_still()
             now = trio.current_time()
             while self._timers and self._timers[0][0] <= now:
                 self.feed(Due(heapq.heappop(self._timers)[2]))
             wake_at = self._timers[0][0] if self._timers else float("inf")
             with trio.move_on_at(wake_at):
                 await self._timer_set.wait()
+
+    async def _stand_still(self) -> None:
+        """While our own store keeps us from reading, nobody is judged for what we do not hear: all that is due is put
+        off for as long."""
+        since = trio.current_time()
+        await self._room_signal.wait()
+        held_s = trio.current_time() - since
+        if held_s > SUSPECT_AFTER_S:
+            self._timers = [(at + held_s, number, timer) for at, number, timer in self._timers]  # still a heap
+            self.feed(HeldBack())
 
     # --- the store ---
 

@@ -17,7 +17,7 @@ from p2pblog.core.value import Value
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.memory import Resume
 from p2pblog.gossip.messages import Found, Message
-from p2pblog.gossip.room_events import LiftFloors, Pruned, PruneLog, RoomChanged
+from p2pblog.gossip.room_events import HeldBack, LiftFloors, Pruned, PruneLog, RoomChanged
 
 # --- events -----------------------------------------------------------------------------------------------------------
 
@@ -212,6 +212,7 @@ Event = (
     | Dropped
     | Pruned
     | RoomChanged
+    | HeldBack
     | Interested
     | Uninterested
     | Blocked

@@ -189,6 +189,12 @@ class Liveness(State):
         session.is_late = False
         return [SetTimer(PongDue(peer, pinged.number), now + self._patience_s(peer))]
 
+    def on_held_back(self, now: float) -> None:
+        """What was said to us lay unread, so nobody's silence counts until now."""
+        self.heard_at = now
+        for pinged in self.pinged.values():
+            pinged.alive_at = now
+
     # --- what is known ---
 
     def suspects(self, now: float) -> int:

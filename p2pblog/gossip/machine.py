@@ -100,7 +100,7 @@ from p2pblog.gossip.offer_messages import Offer
 from p2pblog.gossip.offers import Offers
 from p2pblog.gossip.relay import Relaying
 from p2pblog.gossip.replication import Replication
-from p2pblog.gossip.room_events import Pruned, RoomChanged
+from p2pblog.gossip.room_events import HeldBack, Pruned, RoomChanged
 from p2pblog.gossip.sharing import COMPARE_PING, Session, Sharing
 from p2pblog.gossip.strays import Strays
 
@@ -205,13 +205,16 @@ class Gossip(State):
                 return self.membership.on_candidates(endpoints, identity, now)
             case Ask(ref):
                 return self.strays.ask(ref)
-            case Pruned() | RoomChanged():
-                return self._on_room(event)
+            case Pruned() | RoomChanged() | HeldBack():
+                return self._on_room(event, now)
             case _:
                 return self._on_kept_event(event, now)
 
-    def _on_room(self, event: Pruned | RoomChanged) -> list[Effect]:
+    def _on_room(self, event: Pruned | RoomChanged | HeldBack, now: float) -> list[Effect]:
         """Others hear that less of a log is held. What has waited for room, or is wanted again, is asked for."""
+        if isinstance(event, HeldBack):
+            self.membership.liveness.on_held_back(now)
+            return []
         if isinstance(event, RoomChanged):
             self.holdings.is_full = event.is_full
             waiting = [] if event.is_full else sorted(self.holdings.logs)

@@ -21,6 +21,10 @@ class RoomChanged(Value):
     is_full: bool
 
 
+class HeldBack(Value):
+    """For some time nothing was read from anybody, since too much waits for our own store; it is read again now."""
+
+
 class PruneLog(Value):
     """An effect that no machine has, but a person's cap: drop a log's entries up to this number, and say `Pruned`."""
 

@@ -23,6 +23,7 @@ from p2pblog.errors import StoreError, StoreFull, UserError
 from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX, Driver
 from p2pblog.gossip.events import Candidates, Effect, Remember, Send, Stored, StoreRun
 from p2pblog.gossip.keeper import REMEMBERED, REMEMBERED_MAX, memory_name, weight
+from p2pblog.gossip.liveness import LOST_AFTER_S
 from p2pblog.gossip.messages import Encoder, Graft, Have, Hello, Live, Message, Statements
 from p2pblog.store.memory import MemoryStore
 from p2pblog.transport.memory import MemoryNetwork, MemoryTransport
@@ -245,6 +246,31 @@ async def test_a_full_disk_is_tried_again_and_loses_nothing(autojump_clock: Mock
         bob.store.full = False
         await until(lambda: bob.high(alice.person) == 31)
         assert await bob.store.entry_count() == 32
+
+
+@trio_test
+async def test_a_stuck_disk_makes_us_take_nobody_for_dead(autojump_clock: MockClock) -> None:
+    """More waits for it than may, so nothing is read: no answer to a ping either."""
+    async with open_room() as room:
+        bob = await room.station("bob")
+        for number in range(6):
+            other = await room.station(f"other {number}", "bob")
+            await bob.driver.connect(other.transport.endpoint)
+        membership = bob.driver.machine.membership
+        bob.driver.feed(Candidates((Endpoint("10.7.0.1", 4000),)))
+        await until(lambda: len(membership.liveness.due) == 6 and not membership.dialing)
+        bob.store.full = True
+        history = person("carol")
+        for _ in range(STORE_WAITING_BYTES_MAX // 3_000 + 1):
+            history.log.note("x" * 3_000)
+        bob.driver.take_run(Batch(history.hash, tuple(history.log.entries)))
+        lanes = list(bob.driver.lanes.values())
+        for _ in range(int(2.5 * LOST_AFTER_S)):
+            await trio.sleep(1)
+            assert list(bob.driver.lanes.values()) == lanes and not membership.dialing
+        bob.store.full = False
+        await until(lambda: bob.high(history) == len(history.log.entries))
+        assert not any(lane.error for lane in lanes)  # what others do who hear nothing from us is theirs
 
 
 @trio_test
