@@ -13,7 +13,7 @@ Rules.
 * An answer that is late makes all other links be pinged that have said nothing since: whoever else is gone shows, and
   some who answer late by intent cause little.
 * Where three links or more, and as many as are left, are gone (membership.py), those that stand hear an alarm, and so
-  does each new link meanwhile.
+  does each new link meanwhile, though it is not to pass it on where nobody is left who could show that others are gone.
 * Who hears an alarm pings all its links, and passes it on to them while it has hops to go. Within ALARM_AGAIN_S it only
   passes on one that has more hops to go than the last: a liar can make us say no more than a ping and three alarms to
   each link in that time.
@@ -67,6 +67,8 @@ class Liveness(State):
     round_trips: dict[NodeKey, float] = field(default_factory=dict)
     due: dict[NodeKey, float] = field(default_factory=dict)
     """When each link is pinged next, once it was greeted."""
+    greeted: dict[NodeKey, float] = field(default_factory=dict)
+    """When each link said Hello."""
     heard: dict[NodeKey, float] = field(default_factory=dict)
     """When each peer said anything last."""
     heard_at: float = 0.0
@@ -81,12 +83,14 @@ class Liveness(State):
     # --- links ---
 
     def on_hello(self, peer: NodeKey, now: float) -> None:
+        self.greeted[peer] = now
         self.due[peer] = now + self.rng.random() * PING_EVERY_S
 
     def on_link_down(self, peer: NodeKey) -> None:
         self.pinged.pop(peer, None)
         self.round_trips.pop(peer, None)
         self.heard.pop(peer, None)
+        self.greeted.pop(peer, None)
         self.due.pop(peer, None)
 
     # --- time ---
@@ -138,9 +142,15 @@ class Liveness(State):
         self.raised_at = self.alarmed_at = now
         return self._ping_all(now) + self._pass_on(ALARM_HOPS_MAX, None, now)
 
-    def tell_alarm(self, session: Session) -> list[Effect]:
+    def tell_alarm(self, session: Session, now: float) -> list[Effect]:
         """A link has come up while it is so."""
-        return [Send(session.peer, Alarm(ALARM_HOPS_MAX))] if session.version >= ALARM_VERSION else []
+        if session.version < ALARM_VERSION:
+            return []
+        return [Send(session.peer, Alarm(ALARM_HOPS_MAX if self._has_stood(now) else 0))]
+
+    def _has_stood(self, now: float) -> bool:
+        """Whether a link stands that stood before; else it may be our own network that was gone."""
+        return any(at < self.raised_at and not self._is_suspect(peer, now) for peer, at in self.greeted.items())
 
     def on_alarm(self, session: Session, message: Alarm, now: float) -> list[Effect]:
         if self.alarmed_at + ALARM_AGAIN_S <= now:

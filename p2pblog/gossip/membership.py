@@ -246,7 +246,7 @@ class Membership(State):
         """Name some peers; turn away whom we have no room for, unless it has nobody else."""
         self.liveness.on_hello(session.peer, now)
         self.lost.pop(session.peer, None)
-        effects: list[Effect] = self.liveness.tell_alarm(session) if self._is_alarmed else []
+        effects: list[Effect] = self.liveness.tell_alarm(session, now) if self._is_alarmed else []
         if not session.dialed and session.port:
             endpoint = Endpoint.of(session.endpoint.host, session.port)
             known = self._know(endpoint)

@@ -32,8 +32,11 @@ def newest_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[int
     return max(high + 1, low, last - NEWEST_FIRST + 1), last
 
 
-def history_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[int, int] | None:
-    """(first, last) of the uppermost hole of ours that they can fill some of: at most what one run brings."""
+def history_piece(
+    state: LogState | None, theirs: Clock, limit: int, from_above: bool = False
+) -> tuple[int, int] | None:
+    """(first, last) of the uppermost hole of ours that they can fill some of: at most what one run brings. `from_above`:
+    nothing but what the entry above the hole vouches for."""
     theirs = wanted(state, theirs)
     spans = state.spans if state is not None else ()
     ceiling = limit + 1
@@ -41,7 +44,7 @@ def history_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[in
         hole = ((span.high + 1) if span is not None else 1, ceiling - 1)
         for low, high in theirs.spans:
             first, last = max(hole[0], low), min(hole[1], high)
-            if first <= last:
+            if first <= last and (last == hole[1] or not from_above):
                 return max(first, _first_of_run(last)), last
         if span is not None:
             ceiling = span.low

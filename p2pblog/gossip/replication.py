@@ -90,7 +90,8 @@ class Replication(State):
     queues: dict[NodeKey, Queue] = field(default_factory=dict)
     now: float = 0.0
     afresh: dict[DeviceKey, None] = field(default_factory=dict)
-    """Retired logs begun afresh, once each: an author of two histories and a friend shall not make us do it again."""
+    """Retired logs begun afresh, once each: an author of two histories and a friend shall not make us do it again, and
+    what is below a hole is taken from nobody, who may have been misled as we were."""
     _numbers: int = 0
 
     # --- links and clocks ---
@@ -196,7 +197,7 @@ class Replication(State):
             lacking = missing_payloads(state, theirs)
             if lacking:
                 return self._fetch(session, device, lacking[-1], lacking[0], WantPayloads(device, lacking))
-            piece = None if self.holdings.is_full else history_piece(state, theirs, limit)
+            piece = None if self.holdings.is_full else history_piece(state, theirs, limit, device in self.afresh)
         if piece is None:
             return None
         return self._fetch(session, device, *piece, Want(device, *piece))
@@ -273,7 +274,7 @@ class Replication(State):
         state, limit = self.holdings.logs.get(device), self.holdings.last_wanted(device)
         return (
             newest_piece(state, theirs, limit) is not None
-            or history_piece(state, theirs, limit) is not None
+            or history_piece(state, theirs, limit, device in self.afresh) is not None
             or bool(missing_payloads(state, theirs))
         )
 

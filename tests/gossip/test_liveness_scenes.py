@@ -246,6 +246,16 @@ def test_who_lost_half_of_his_links_tells_those_that_stand_and_each_new_one(scen
     assert alarms(scene, "bob") == dict.fromkeys([*left, newcomer], ALARM_HOPS_MAX)
 
 
+def test_who_has_none_of_the_old_links_left_may_have_been_away_himself(scene: Scene) -> None:
+    """A laptop in another network: whom it meets looks after his own links, and tells others if they are gone."""
+    bob = scene.node("bob")
+    for name in fill(scene, bob, 4, version=PROTOCOL_VERSION):
+        scene.cut("bob", name)
+    newcomers = fill(scene, bob, 2, version=PROTOCOL_VERSION)
+    told = alarms(scene, "bob")
+    assert [told[name] for name in newcomers] == [0, 0]
+
+
 def test_a_neighbour_who_leaves_and_comes_back_again_and_again_is_no_crash(scene: Scene) -> None:
     bob, carol = scene.node("bob"), scene.node("carol")
     for _ in range(2 * ALARM_FROM):
