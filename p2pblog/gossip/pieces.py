@@ -35,8 +35,8 @@ def newest_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[int
 def history_piece(
     state: LogState | None, theirs: Clock, limit: int, from_above: bool = False
 ) -> tuple[int, int] | None:
-    """(first, last) of the uppermost hole of ours that they can fill some of: at most what one run brings. `from_above`:
-    nothing but what the entry above the hole vouches for."""
+    """(first, last) of the uppermost hole of ours that they can fill some of: at most what one run brings.
+    `from_above`: nothing but what the entry above the hole vouches for."""
     theirs = wanted(state, theirs)
     spans = state.spans if state is not None else ()
     ceiling = limit + 1
