@@ -524,6 +524,11 @@ def run_of(entries: Iterable[Entry]) -> Run:
     return Run(encode_run(tuple(entries)))
 
 
+def pongs(message: Message) -> list[Message]:
+    """What a puppet answers that is alive and says nothing else."""
+    return [Pong(message.number)] if isinstance(message, Ping) else []
+
+
 def fill(
     scene: Scene,
     table: Table,
@@ -538,7 +543,7 @@ def fill(
     names = []
     for _ in range(count):
         puppet = scene.puppet(f"puppet {len(scene.parties)}")
-        puppet.answer = lambda message: [Pong(message.number)] if isinstance(message, Ping) else []
+        puppet.answer = pongs
         if dialed_by_us:
             scene.link(table.name, puppet.name)
         else:

@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import pytest
 from builders import Person, person
-from gossip_scenes import Puppet, Scene, Table, done, node_key
+from gossip_scenes import Puppet, Scene, Table, done, node_key, pongs
 
 from p2pblog.core.keys import IdentityHash
 from p2pblog.gossip import relay
 from p2pblog.gossip.events import DropLog
-from p2pblog.gossip.messages import HOPS_MAX, Forget, Ping, Pong, Relay, Tokens, WantPayloads
+from p2pblog.gossip.messages import HOPS_MAX, Forget, Relay, Tokens, WantPayloads
 from p2pblog.gossip.relay import (
     ASKED_AT_ONCE,
     FELLOWS_ENOUGH,
@@ -141,7 +141,7 @@ def test_who_relays_the_feed_for_others_is_asked_before_those_who_would_have_to_
         scene.node(f"x{number}")
         scene.link(f"x{number}", "bob")
     relays = scene.puppet("relays")
-    relays.answer = lambda said: [Pong(said.number)] if isinstance(said, Ping) else ()
+    relays.answer = pongs
     relays.greet("bob", person("alice"))
 
     scene.until(lambda: scene.count(Relay) >= ASKED_AT_ONCE)
@@ -155,7 +155,7 @@ def test_a_relay_whose_links_tell_of_entries_asks_nobody_on() -> None:
     fan.keep(person("alice"), person("alice").log.run())
     asker, stranger = scene.puppet("asker"), scene.puppet("stranger")
     for puppet in (asker, stranger):
-        puppet.answer = lambda said: [Pong(said.number)] if isinstance(said, Ping) else ()
+        puppet.answer = pongs
         puppet.greet("x")
     scene.link("fan", "x")
     scene.run(1)
@@ -173,7 +173,7 @@ def test_a_relay_asks_nobody_on_where_enough_others_search(fellows: int) -> None
     scene.node("x")
     asker, stranger = scene.puppet("asker"), scene.puppet("stranger")
     for puppet in (asker, stranger):
-        puppet.answer = lambda said: [Pong(said.number)] if isinstance(said, Ping) else ()
+        puppet.answer = pongs
         puppet.greet("x")
     for number in range(fellows):
         scene.node(f"fan{number}", "alice")
@@ -192,7 +192,7 @@ def test_late_questions_seldom_go_far_where_others_search() -> None:
     scene.node("bob", "alice")
     for number in range(2 * WIDE_ROUNDS):
         fan = scene.puppet(f"fan{number}")
-        fan.answer = lambda said: [Pong(said.number)] if isinstance(said, Ping) else ()
+        fan.answer = pongs
         fan.greet("bob", person("alice"))
     names = [f"x{number}" for number in range(3 * ASKED_AT_ONCE)]
     for name in names:
@@ -213,7 +213,7 @@ def test_who_has_no_room_is_left_alone_and_was_no_try() -> None:
     bob = scene.node("bob", "alice")
     full = [scene.puppet(f"full{number}") for number in range(ASKED_AT_ONCE)]
     for puppet in full:
-        puppet.answer = lambda said: [Pong(said.number)] if isinstance(said, Ping) else ()  # and nothing else
+        puppet.answer = pongs  # and nothing else
         puppet.greet("bob", links=SETTLED_LINKS)
     scene.until(lambda: all(puppet.told(Relay) for puppet in full))
     scene.run(REFUSED_FOR_S - 2 * RELAY_CHECK_S)
@@ -330,7 +330,7 @@ def test_a_ring_of_strangers_asks_little_and_stops_when_nobody_wants_it(seed: in
 
 def asker(scene: Scene, name: str, to: str) -> Puppet:
     puppet = scene.puppet(name)
-    puppet.answer = lambda message: [Pong(message.number)] if isinstance(message, Ping) else []
+    puppet.answer = pongs
     puppet.greet(to)
     return puppet
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NODES_PER_TICK = 50
 """Nodes looked at each time, in rotation: of 10,000 each comes up every other run, of 50 each every time."""
 
-OF_MEMBERSHIP, OF_LIVENESS = ("hearsay", "linked_at"), ("pinged", "round_trips", "due")
+OF_MEMBERSHIP, OF_LIVENESS = ("hearsay", "linked_at"), ("pinged", "round_trips", "due", "greeted", "heard")
 """Tables of the two with a row for each link at most."""
 
 Size = tuple[str, int, int]
