@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from builders import Log, Person, person
-from gossip_scenes import Puppet, Scene, Table, done, live, node_key, run_of
+from gossip_scenes import Puppet, Scene, Table, done, live, node_key, pongs, run_of
 
 from p2pblog.core.entry import Entry
 from p2pblog.gossip.membership import BACKOFF_S
@@ -15,10 +15,8 @@ from p2pblog.gossip.messages import (
     IdentityClock,
     Lack,
     Live,
-    Message,
     Near,
     Payloads,
-    Ping,
     Pong,
     Relay,
     Run,
@@ -276,13 +274,10 @@ def test_who_gives_nothing_is_not_asked_to_relay_and_does_not_make_the_author_se
     scene.node("bob", "carol")
     friend, mallory = scene.puppet("friend"), scene.puppet("mallory")
 
-    def pong(said: Message) -> list[Message]:
-        return [Pong(said.number)] if isinstance(said, Ping) else []
-
     taken_up = [Clocks((IdentityClock(carol.hash, None),))]
-    friend.answer = lambda said: taken_up if isinstance(said, Relay) else pong(said)
+    friend.answer = lambda said: taken_up if isinstance(said, Relay) else pongs(said)
     friend.greet("bob")
-    mallory.answer = lambda said: [Lack(carol.key, said.first)] if isinstance(said, Want) else pong(said)
+    mallory.answer = lambda said: [Lack(carol.key, said.first)] if isinstance(said, Want) else pongs(said)
     mallory.greet("bob", carol)
     mallory.claims("bob", carol, (1, 20))
     scene.run(RELAY_AFTER_S + GRACE_S + RELAY_AGAIN_S + 3 * RELAY_CHECK_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from builders import Log, Person, key_pair, person
-from gossip_scenes import Scene, Table, claim, node_key, run_of
+from gossip_scenes import Scene, Table, claim, node_key, pongs, run_of
 
 from p2pblog.config import NEWEST_FIRST
 from p2pblog.core.entry import Entry
@@ -19,10 +19,7 @@ from p2pblog.gossip.messages import (
     Fork,
     IdentityClock,
     Lack,
-    Message,
     Payloads,
-    Ping,
-    Pong,
     Run,
     Want,
     WantPayloads,
@@ -171,10 +168,6 @@ def test_a_slow_peer_has_the_time_for_an_answer_after_each_answer(scene: Scene) 
         slow.say("bob", run_of(who.log.run()))
     assert scene.closed == []
     assert all(bob.numbers(who) == [1, 2, 3, 4] for who in authors)
-
-
-def pongs(message: Message) -> list[Message]:
-    return [Pong(message.number)] if isinstance(message, Ping) else []
 
 
 def test_who_lacks_what_its_clock_told_is_asked_last(scene: Scene) -> None:
