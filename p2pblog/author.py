@@ -10,7 +10,7 @@ import trio
 
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
-from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Payload
 from p2pblog.core.value import replace
@@ -84,9 +84,14 @@ class Author:
 
     # --- comparing ---
 
-    def heard(self, who: str) -> None:
-        """One of those we waited for ("peers", "dht") has shown what it holds of our log."""
-        self.pen.heard(who)
+    def heard_dht(self) -> None:
+        """See `Pen.heard_dht`."""
+        self.pen.heard_dht()
+        self._comparing.set()
+
+    def heard_peer(self, peer: NodeKey) -> None:
+        """See `Pen.heard_peer`."""
+        self.pen.heard_peer(peer)
         self._comparing.set()
 
     async def until_compared(self) -> None:

@@ -39,6 +39,7 @@ from p2pblog.gossip.keeper import holdings_of, kept_offers
 from p2pblog.gossip.machine import Gossip
 from p2pblog.keyring import Keyring
 from p2pblog.node import Node
+from p2pblog.pen import DHT, PEERS
 from p2pblog.rendezvous.driver import Meeting
 from p2pblog.rendezvous.machine import Rendezvous
 from p2pblog.room import Room
@@ -363,7 +364,7 @@ class Parts:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.driver.run)
             has_met = bool(self._known or bootstrap)
-            await self.author.begin(compare_with={"peers", "dht"} if has_met else set())
+            await self.author.begin(compare_with={PEERS, DHT} if has_met else set())
             self.driver.feed(Candidates(tuple(self._known)))
             nursery.start_soon(self.meeting.run)
             nursery.start_soon(self.node.keep_groups)
@@ -396,14 +397,12 @@ class Parts:
         if isinstance(effect, OwnLogElsewhere):
             self.author.proved_elsewhere(effect.device, effect.seq, effect.entry)
             return
-        session = self.driver.machine.sharing.sessions.get(effect.peer)
-        if session is not None and self.author.identity_hash in session.shared:  # a stranger can't know our log
-            self.author.heard("peers")
+        self.author.heard_peer(effect.peer)
 
     def _on_own_heads(self, heads: Sequence[Head]) -> None:
         for head in heads:
             self.author.proved_elsewhere(head.device, head.seq, head.entry)
-        self.author.heard("dht")
+        self.author.heard_dht()
 
 
 def _place(bound: Endpoint) -> Place:

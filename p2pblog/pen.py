@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from p2pblog.core import payload as payloads
 from p2pblog.core.entry import Entry, write
 from p2pblog.core.identity import Identity, Inception, state_device
-from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import LogStart, Payload, Profile
 from p2pblog.core.value import Value
@@ -24,6 +24,9 @@ from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import tip_of
 from p2pblog.gossip.sharing import Sharing
 
+PEERS = "peers"
+DHT = "dht"
+"""Whose word on our log may be waited for."""
 COMPARE_TIMEOUT_S = 5.0
 """How long a first entry may wait for others to show what they hold of our log."""
 CLAIM_TIMEOUT_S = 5.0
@@ -107,7 +110,7 @@ class Pen:
     @property
     def is_compared(self) -> bool:
         """Whether all whom we waited for have shown what they hold, and nobody claims more than ours. The first who
-        answers may be behind, or lie: one who claims more later, but before `waits_until`, is waited for too."""
+        answers may lie: one who claims more later, but before `waits_until`, is waited for too."""
         return not self._awaited and not self._is_claimed()
 
     @property
@@ -117,9 +120,20 @@ class Pen:
             return -float("inf")
         return self.compare_until + (CLAIM_TIMEOUT_S if self._is_claimed() else 0.0)
 
-    def heard(self, who: str) -> None:
-        """One of those we waited for ("peers", "dht") has shown what it holds of our log."""
-        self._awaited.discard(who)
+    def heard_dht(self) -> None:
+        """The DHT has been asked for our log."""
+        self._awaited.discard(DHT)
+
+    def heard_peer(self, peer: NodeKey) -> None:
+        """A peer has shown all that it holds of what we share. A stranger can't know our log, and who holds less of it
+        than we do shows nothing: he may be behind, or have lost his disk, while others hold more than we."""
+        session = self._sharing.sessions.get(peer)
+        row = session.shared.get(self.identity_hash) if session is not None else None
+        if row is None or row.heard is None:
+            return
+        told = dict(row.heard.logs).get(self.device_key)  # session.clocks also has what we have given him since
+        if self.last is None or (told is not None and told.high >= self.last.seq):
+            self._awaited.discard(PEERS)
 
     def proved_elsewhere(self, device: DeviceKey, seq: int, entry: EntryId) -> NewDevice | None:
         """Somebody proved this entry of a log. If it is ours and we did not write it, our log goes on elsewhere too."""

@@ -14,22 +14,18 @@ from p2pblog.core.payload import Payload
 from p2pblog.core.value import replace
 from p2pblog.errors import BadChain
 from p2pblog.gossip.events import ClocksHeard, Learned, OwnLogElsewhere, Stored
-from p2pblog.pen import Admit, Append, NewDevice, Pen
+from p2pblog.pen import DHT, PEERS, Admit, Append, NewDevice, Pen
 from p2pblog.rendezvous.events import OwnLogCompared, StoredOf
 from p2pblog.sim.loop import done, micros
 
 if TYPE_CHECKING:
     from p2pblog.sim.node import SimNode
 
-PEERS = "peers"
-DHT = "dht"
-"""Whose word on our log is waited for."""
-
 
 class Desk:
     """One run of a daemon has one. What a person says while the log is still compared waits in line."""
 
-    def __init__(self, node: SimNode, has_met: bool) -> None:
+    def __init__(self, node: SimNode) -> None:
         self._node = node
         who = node.person
         self.pen = Pen(
@@ -37,7 +33,8 @@ class Desk:
         )
         self._waiting: deque[Payload] = deque()
         awaited = {PEERS, DHT} if node.world.has_directory else {PEERS}
-        self.pen.begin(self._newest(), awaited if has_met else (), node.network.loop.now)
+        # Others are named to it, as to a daemon that knows peers or is told of some, whatever its disk remembers.
+        self.pen.begin(self._newest(), awaited, node.network.loop.now)
 
     def open(self) -> None:
         """Once the machine runs: begin the log, if it has none, and see to it that nothing waits for ever."""
@@ -64,16 +61,14 @@ class Desk:
     # --- what is heard of our log ---
 
     def on_effect(self, effect: ClocksHeard | OwnLogElsewhere) -> None:
-        """As the daemon: a stranger can't know our log."""
         if isinstance(effect, OwnLogElsewhere):
             self.prove_elsewhere(effect)
             return
-        session = self._node.machine.sharing.sessions.get(effect.peer)
-        if session is not None and self.pen.identity_hash in session.shared:
-            self.heard(PEERS)
+        self.pen.heard_peer(effect.peer)
+        self._write_waiting()
 
-    def heard(self, who: str) -> None:
-        self.pen.heard(who)
+    def heard_dht(self) -> None:
+        self.pen.heard_dht()
         self._write_waiting()
 
     def prove_elsewhere(self, proved: OwnLogElsewhere) -> None:

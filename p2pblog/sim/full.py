@@ -36,7 +36,6 @@ from p2pblog.rendezvous.events import (
 from p2pblog.rendezvous.machine import Rendezvous
 from p2pblog.rendezvous.reader import keep_pointed, load_own, load_unpointed
 from p2pblog.sim.chance import generator
-from p2pblog.sim.desk import DHT
 from p2pblog.sim.loop import done, micros
 from p2pblog.sim.network import PORT
 
@@ -144,7 +143,7 @@ class Dealings:
             case OwnHeads(heads):
                 for head in heads:
                     node.desk.prove_elsewhere(OwnLogElsewhere(head.device, head.seq, head.entry))
-                node.desk.heard(DHT)
+                node.desk.heard_dht()
             case Refused():
                 pass
             case Wake(at):

@@ -120,7 +120,7 @@ class SimNode:
         self.machine = Gossip.build(self.person.node_key, holdings, chance, port)
         self.machine.offers.restore(*kept_offers(loaded, self.wall_ms()))
         self.keeper = Keeper(holdings, self.store, self.wall_ms)
-        self.desk = Desk(self, has_met=bool(loaded.peers))
+        self.desk = Desk(self)
         self.perform(self.machine.start(self.network.loop.now))
         self.desk.open()
         known = tuple(Endpoint.parse(peer.endpoint) for peer in loaded.peers)
