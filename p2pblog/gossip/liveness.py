@@ -67,6 +67,8 @@ class Liveness(State):
     round_trips: dict[NodeKey, float] = field(default_factory=dict)
     due: dict[NodeKey, float] = field(default_factory=dict)
     """When each link is pinged next, once it was greeted."""
+    due_from: float = math.inf
+    """No link is due before."""
     greeted: dict[NodeKey, float] = field(default_factory=dict)
     """When each link said Hello."""
     heard: dict[NodeKey, float] = field(default_factory=dict)
@@ -85,6 +87,7 @@ class Liveness(State):
     def on_hello(self, peer: NodeKey, now: float) -> None:
         self.greeted[peer] = now
         self.due[peer] = now + self.rng.random() * PING_EVERY_S
+        self.due_from = min(self.due_from, self.due[peer])
 
     def on_link_down(self, peer: NodeKey) -> None:
         self.pinged.pop(peer, None)
@@ -100,10 +103,15 @@ class Liveness(State):
         owing = sorted(self.pinged.items())
         lost = [peer for peer, row in owing if now - row.alive_at > LOST_AFTER_S or now - row.at > OWED_MAX_S]
         effects: list[Effect] = [Close(peer, TooSlow("no answer to a ping")) for peer in lost]
-        due = sorted((at, peer) for peer, at in self.due.items() if at <= now and peer not in self.pinged)
+        due = list[tuple[float, NodeKey]]()
+        if self.due_from <= now:
+            due = sorted((at, peer) for peer, at in self.due.items() if at <= now and peer not in self.pinged)
         if not due and has_others and self.heard_at + QUIET_S <= now:
             due = sorted((at, peer) for peer, at in self.due.items() if peer not in self.pinged)[:1]
-        return effects + [effect for _at, peer in due for effect in self._ping(peer, now)]
+        effects += [effect for _at, peer in due for effect in self._ping(peer, now)]
+        if self.due_from <= now:
+            self.due_from = min(self.due.values(), default=math.inf)
+        return effects
 
     def on_pong_due(self, timer: PongDue, now: float) -> list[Effect]:
         """An answer is late: unless the peer is busy saying other things, all are pinged that said nothing since."""

@@ -7,6 +7,7 @@ DIALS_MAX dials start at once instead of one.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable
@@ -107,6 +108,8 @@ class Known(State):
 
     block: bytes
     is_public: bool
+    number: int
+    """Which of all endpoints so far it is."""
     node: NodeKey | None = None
     failures: int = 0
     not_before: float = 0.0
@@ -136,6 +139,9 @@ class Membership(State):
     known: dict[Endpoint, Known] = field(default_factory=dict)
     crowds: Counter[bytes] = field(default_factory=Counter)
     """Address block -> known endpoints in it."""
+    holders: dict[IdentityHash, dict[Endpoint, None]] = field(default_factory=dict)
+    """What `holds` says of all that are known, by identity: a few of a thousand are looked at to dial somebody."""
+    known_so_far: int = 0
     dialing: dict[Endpoint, None] = field(default_factory=dict)
     silent: dict[Endpoint, None] = field(default_factory=dict)
     """Those whose last link ended in silence: few, and looked at every second."""
@@ -146,11 +152,15 @@ class Membership(State):
     lost: dict[NodeKey, float] = field(default_factory=dict)
     """Whose links ended lately, and when; who is back is not lost."""
     linked_at: dict[NodeKey, float] = field(default_factory=dict)
+    """When each link came up, the latest last."""
     _shuffle_at: float = 0.0
     _in_crash: bool = False
     _is_alarmed: bool = False
     _uncovered: tuple[int, set[IdentityHash]] = field(default_factory=lambda: (-1, set()))
     """What links lead to too seldom, as of which change of what is shared."""
+    _nobody_until: float = 0.0
+    """Before that no holder of what has too few links is worth dialing, unless something happens. (To look at hundreds
+    who rest, several times a second, was a third of what a node did under churn.)"""
     _try_lost_at: float = 0.0
     _pause_until: float = 0.0
     _has_followers: bool = False
@@ -173,10 +183,11 @@ class Membership(State):
                 if identity not in known.holds:  # a visit may be worth it again, but no sooner than others were
                     self._visit_at -= self._visit_wait_s - VISIT_EVERY_S
                     self._visit_wait_s = VISIT_EVERY_S
-                known.holds[identity] = None
+                known.holds[identity] = self.holders.setdefault(identity, {})[endpoint] = None
                 known.not_before = min(known.not_before, now)
+                self._nobody_until = 0.0
                 if len(known.holds) > HOLDS_MAX:
-                    del known.holds[next(iter(known.holds))]
+                    self._let_go(endpoint, known, next(iter(known.holds)))
         if identity in self.holdings.interests and self.sharing.cover(identity) and self._is_lacking(identity):
             self._wanting[identity] = None
             self.sharing.note(identity)
@@ -190,7 +201,8 @@ class Membership(State):
             return known
         if len(self.known) >= KNOWN_MAX:
             self._forget(max(self.known, key=self._worth_forgetting))
-        known = self.known[endpoint] = Known(endpoint.block, endpoint.is_public)
+        self.known_so_far += 1
+        known = self.known[endpoint] = Known(endpoint.block, endpoint.is_public, self.known_so_far)
         self.crowds[known.block] += 1
         return known
 
@@ -202,10 +214,19 @@ class Membership(State):
     def _forget(self, endpoint: Endpoint) -> None:
         known = self.known.pop(endpoint, None)
         self.silent.pop(endpoint, None)
-        if known is not None:
-            self.crowds[known.block] -= 1
-            if not self.crowds[known.block]:
-                del self.crowds[known.block]
+        if known is None:
+            return
+        self.crowds[known.block] -= 1
+        if not self.crowds[known.block]:
+            del self.crowds[known.block]
+        for identity in list(known.holds):
+            self._let_go(endpoint, known, identity)
+
+    def _let_go(self, endpoint: Endpoint, known: Known, identity: IdentityHash) -> None:
+        """Remember no more that it may hold this."""
+        del known.holds[identity], self.holders[identity][endpoint]
+        if not self.holders[identity]:
+            del self.holders[identity]
 
     def on_dial_failed(self, event: DialFailed, now: float) -> list[Effect]:
         endpoint = event.endpoint
@@ -219,12 +240,12 @@ class Membership(State):
         known = self.known.get(endpoint)
         if known is None:
             return []
-        if event.linked is not None:
-            known.node, known.failures = event.linked, 0
-            known.not_before = now + BACKOFF_S
-            return [RememberPeer(endpoint, event.linked, 0), *self._dial(now)]
-        known.failures += 1
-        known.not_before = now + _wait_s(known.failures)
+        if event.linked is None:
+            known.failures += 1
+            known.not_before = now + _wait_s(known.failures)
+        else:
+            known.node, known.failures, known.not_before = event.linked, 0, now + BACKOFF_S
+        self._nobody_until = min(self._nobody_until, known.not_before)
         return [RememberPeer(endpoint, known.node, known.failures), *self._dial(now)]
 
     # --- links ---
@@ -233,6 +254,7 @@ class Membership(State):
         shunned = self.shunned.get(session.peer)
         if shunned is not None and now < shunned.until and not session.dialed:
             return self._turn_away(session)
+        self.linked_at.pop(session.peer, None)
         self.linked_at[session.peer] = now
         if not session.dialed:
             return []
@@ -272,6 +294,7 @@ class Membership(State):
         is_fault = error is not None and not isinstance(error, TooSlow | Disconnected | QueueFull)
         if is_fault:
             self._shun(peer, now)
+        self._nobody_until = 0.0
         self.liveness.on_link_down(peer)
         self.hearsay.pop(peer, None)
         if self.linked_at.pop(peer, None) is not None and greeted:
@@ -384,9 +407,9 @@ class Membership(State):
 
     def _is_missed(self, now: float) -> bool:
         """Whether somebody whom we could dial holds a feed that no link leads to."""
-        missed = {identity for identity in self.holdings.interests if not self.sharing.cover(identity)}
-        able = (known for known in self.known.values() if max(known.not_before, known.closed_until) <= now)
-        return any(missed & known.holds.keys() for known in able)
+        missed = (identity for identity in self.holdings.interests if not self.sharing.cover(identity))
+        holders = (self.known[endpoint] for identity in missed for endpoint in self.holders.get(identity, ()))
+        return any(max(known.not_before, known.closed_until) <= now for known in holders)
 
     def _is_needed(self, session: Session) -> bool:
         """Whether a feed that we follow would be without a link."""
@@ -421,9 +444,11 @@ class Membership(State):
             spare, beyond = LINKS_CHOSEN_MAX - taken, LINKS_AT_ONCE_MAX - taken
         else:
             spare = beyond = LINKS_ENOUGH - taken
-        if spare <= 0 and (beyond <= 0 or not uncovered):
+        if spare <= 0 and (beyond <= 0 or not uncovered or now < self._nobody_until):
             return effects
         chosen = self._worth_dialing(now, uncovered, beyond, spare)[:room]
+        if not chosen:
+            self._nobody_until = self._rested_from(uncovered, now)
         for endpoint in chosen:
             self.dialing[endpoint] = None
         return [*effects, *(Dial(endpoint, self._dial_s(endpoint, is_crash)) for endpoint in chosen)]
@@ -443,33 +468,48 @@ class Membership(State):
     def _worth_dialing(self, now: float, uncovered: set[IdentityHash], beyond: int, spare: int) -> list[Endpoint]:
         """Those that hold what too few links lead to, most of it first, up to `beyond`; then any of the most reliable,
         up to `spare` in all."""
-        sessions = self.sharing.sessions
-        busy = {session.endpoint for session in sessions.values()} | self.dialing.keys()
-        free = [
-            (endpoint, known)
-            for endpoint, known in self.known.items()
-            if known.not_before <= now and known.closed_until <= now and known.node not in sessions
-            if endpoint not in busy
-        ]
-        holders = [row for row in free if not uncovered.isdisjoint(row[1].holds)] if uncovered else []
+        holders = {endpoint for identity in uncovered for endpoint in self.holders.get(identity, ())}
+        able = sorted(self._free(holders, now), key=lambda row: row[1].number)
         needed = sorted(
             (-len(uncovered & known.holds.keys()), known.failures, self.rng.random(), endpoint)
-            for endpoint, known in holders
+            for endpoint, known in able
         )
         chosen = [endpoint for *_rank, endpoint in needed[: max(0, beyond)]]
         if spare > len(needed):
-            named = {endpoint for endpoint, _known in holders}
             others = sorted(
-                (known.failures, self.rng.random(), endpoint) for endpoint, known in free if endpoint not in named
+                (known.failures, self.rng.random(), endpoint)
+                for endpoint, known in self._free(self.known, now)
+                if endpoint not in holders
             )
             chosen += [endpoint for *_rank, endpoint in others[: spare - len(needed)]]
         return chosen
+
+    def _free(self, endpoints: Iterable[Endpoint], now: float) -> list[tuple[Endpoint, Known]]:
+        """Those of the known who are neither linked nor being dialed, nor to be left alone."""
+        everybody, sessions = self.known, self.sharing.sessions
+        rested = [
+            (endpoint, known)
+            for endpoint in endpoints
+            if (known := everybody[endpoint]).not_before <= now
+            and known.closed_until <= now
+            and known.node not in sessions
+        ]
+        if not rested:
+            return []
+        busy = {session.endpoint for session in sessions.values()} | self.dialing.keys()
+        return [row for row in rested if row[0] not in busy]
+
+    def _rested_from(self, uncovered: set[IdentityHash], now: float) -> float:
+        """When the next of those is worth dialing who hold what too few links lead to, if nothing happens before."""
+        known = (self.known[endpoint] for identity in uncovered for endpoint in self.holders.get(identity, ()))
+        rests = (max(holder.not_before, holder.closed_until) for holder in known)
+        return min((until for until in rests if until > now), default=math.inf)
 
     def _is_settling(self, now: float) -> bool:
         """Whether what we have may yet turn out to lead to all that we follow."""
         if len(self.sharing.sessions) < LINKS_ENOUGH:
             return True
-        return bool(self.dialing) or any(now - at < SETTLE_S for at in self.linked_at.values())
+        return bool(self.dialing) or now - next(reversed(self.linked_at.values()), -math.inf) < SETTLE_S
 
     def _poorly_covered(self) -> set[IdentityHash]:
         """What is followed and has fewer links than we wish for; counted anew only where something has changed."""
@@ -482,6 +522,7 @@ class Membership(State):
                 self._wanting.pop(identity, None)
             is_wished_for = identity in followed and (self._has_followers or identity != self.holdings.own)
             if is_wished_for and self._is_poorly_covered(identity):
+                self._nobody_until = self._nobody_until if identity in few else 0.0
                 few.add(identity)
             else:
                 few.discard(identity)

@@ -98,6 +98,22 @@ def test_links_made_without_waiting_leave_places_to_those_who_come_later(scene: 
         assert dialed(bob.feed(Candidates((other,), person(author).hash))) == []
 
 
+def test_a_holder_who_did_not_answer_is_dialed_again_once_he_has_rested(scene: Scene) -> None:
+    """While he was being dialed nobody else was worth it, and only he can end that."""
+    authors = [f"author {number}" for number in range(UNCOVERED_MANY)]
+    bob = scene.node("bob", *authors)
+    fill(scene, bob, LINKS_CHOSEN_MAX)
+    (holder,) = places(1)
+    assert dialed(bob.feed(Candidates((holder,), person(authors[0]).hash))) == [holder]
+    assert dialed(bob.feed(Due(LookDue()))) == []
+    begun = len(bob.dials)
+    bob.feed(DialFailed(holder))
+    scene.run(BACKOFF_S)
+    assert len(bob.dials) == begun
+    scene.run(BACKOFF_S + LOOK_EVERY_S)
+    assert [endpoint for _at, endpoint in bob.dials[begun:]] == [holder]
+
+
 def test_who_was_said_to_hold_our_own_log_is_dialed_even_with_links_enough(scene: Scene) -> None:
     """Followers who have each other look for nobody; an author whom none of them is linked with must look for them."""
     bob = scene.node("bob")

@@ -76,6 +76,7 @@ def _links_and_dials(machine: Gossip) -> list[Size]:
         ("known endpoints", len(members.known), membership.KNOWN_MAX),
         ("blocks of known endpoints", len(members.crowds), len(members.known)),
         ("what an endpoint holds", _most([len(k.holds) for k in members.known.values()]), membership.HOLDS_MAX),
+        ("holders", sum(map(len, members.holders.values())), sum(len(k.holds) for k in members.known.values())),
         ("dials", len(members.dialing), membership.DIALS_MAX),
         ("endpoints of our own", len(members.own), membership.OWN_MAX),
         ("links lost lately", len(members.lost), LINKS_ACCEPTED_MAX),
