@@ -21,7 +21,7 @@ from p2pblog.core.logs import Batch
 from p2pblog.core.payload import LogStart, Payload, Profile
 from p2pblog.core.value import Value
 from p2pblog.gossip.holdings import Holdings
-from p2pblog.gossip.messages import tip_of
+from p2pblog.gossip.messages import Clock, tip_of
 from p2pblog.gossip.sharing import Sharing
 
 PEERS = "peers"
@@ -100,7 +100,8 @@ class Pen:
 
     def begin(self, last: Entry | None, compare_with: Iterable[str], now: float) -> None:
         """Take up the log where it stands. `last`: its newest entry on disk. `compare_with` names who must be heard
-        before the first entry (see `heard`): nobody where we never had a peer, and nobody knows a log not yet begun."""
+        before the first entry, `PEERS` and `DHT`: nobody where we never had a peer, and nobody knows a log not yet
+        begun."""
         self.last = last
         self._awaited = set(compare_with) if last is not None else set()
         self.compare_until = now + COMPARE_TIMEOUT_S
@@ -125,14 +126,15 @@ class Pen:
         self._awaited.discard(DHT)
 
     def heard_peer(self, peer: NodeKey) -> None:
-        """A peer has shown all that it holds of what we share. A stranger can't know our log, and who holds less of it
-        than we do shows nothing: he may be behind, or have lost his disk, while others hold more than we."""
+        """A peer has shown all that it holds of what we share. A stranger can't know our log. Who holds less of it than
+        we do shows nothing: he may have lost his disk, while others hold more than we. Who claims more has to prove it,
+        and may be gone before he does."""
         session = self._sharing.sessions.get(peer)
         row = session.shared.get(self.identity_hash) if session is not None else None
         if row is None or row.heard is None:
             return
         told = dict(row.heard.logs).get(self.device_key)  # session.clocks also has what we have given him since
-        if self.last is None or (told is not None and told.high >= self.last.seq):
+        if told is not None and told.high == self._seq and not self._says_more(told):
             self._awaited.discard(PEERS)
 
     def proved_elsewhere(self, device: DeviceKey, seq: int, entry: EntryId) -> NewDevice | None:
@@ -144,9 +146,15 @@ class Pen:
     def _is_claimed(self) -> bool:
         """Whether a linked peer says that our log is longer, or another; what proves it, if real, is on its way."""
         sessions, own = self._sharing.sessions.values(), self.device_key
-        clocks = [session.clocks[own] for session in sessions if own in session.clocks]
-        seq, tip = (0, None) if self.last is None else (self.last.seq, tip_of(self.last.id))
-        return any(clock.high > seq or (clock.high == seq and clock.tip not in (None, tip)) for clock in clocks)
+        return any(self._says_more(session.clocks[own]) for session in sessions if own in session.clocks)
+
+    def _says_more(self, clock: Clock) -> bool:
+        tip = None if self.last is None else tip_of(self.last.id)
+        return clock.high > self._seq or (clock.high == self._seq and clock.tip not in (None, tip))
+
+    @property
+    def _seq(self) -> int:
+        return 0 if self.last is None else self.last.seq
 
     # --- writing ---
 

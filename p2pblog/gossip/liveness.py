@@ -86,8 +86,7 @@ class Liveness(State):
 
     def on_hello(self, peer: NodeKey, now: float) -> None:
         self.greeted[peer] = now
-        self.due[peer] = now + self.rng.random() * PING_EVERY_S
-        self.due_from = min(self.due_from, self.due[peer])
+        self._put_off(peer, now + self.rng.random() * PING_EVERY_S)
 
     def on_link_down(self, peer: NodeKey) -> None:
         self.pinged.pop(peer, None)
@@ -135,11 +134,16 @@ class Liveness(State):
     def _ping(self, peer: NodeKey, now: float) -> list[Effect]:
         self._number = self._number % PING_MAX + 1  # 0 is sharing's COMPARE_PING
         self.pinged[peer] = Pinged(self._number, now, now)
-        self._put_off(peer, now)
+        self._put_off(peer, self._in_turn(now))
         return [Send(peer, Ping(self._number)), SetTimer(PongDue(peer, self._number), now + self._patience_s(peer))]
 
-    def _put_off(self, peer: NodeKey, now: float) -> None:
-        self.due[peer] = now + (0.75 + 0.5 * self.rng.random()) * PING_EVERY_S
+    def _put_off(self, peer: NodeKey, until: float) -> None:
+        self.due[peer] = until
+        self.due_from = min(self.due_from, until)
+
+    def _in_turn(self, now: float) -> float:
+        """When a link that is pinged now is due again."""
+        return now + (0.75 + 0.5 * self.rng.random()) * PING_EVERY_S
 
     # --- alarms ---
 
@@ -182,7 +186,7 @@ class Liveness(State):
     # --- what peers say ---
 
     def on_ping(self, session: Session, message: Ping, now: float) -> list[Effect]:
-        self._put_off(session.peer, now)
+        self._put_off(session.peer, self._in_turn(now))
         return [Send(session.peer, Pong(message.number))]
 
     def on_pong(self, session: Session, message: Pong, now: float) -> list[Effect]:

@@ -108,8 +108,6 @@ class Known(State):
 
     block: bytes
     is_public: bool
-    number: int
-    """Which of all endpoints so far it is."""
     node: NodeKey | None = None
     failures: int = 0
     not_before: float = 0.0
@@ -140,8 +138,7 @@ class Membership(State):
     crowds: Counter[bytes] = field(default_factory=Counter)
     """Address block -> known endpoints in it."""
     holders: dict[IdentityHash, dict[Endpoint, None]] = field(default_factory=dict)
-    """What `holds` says of all that are known, by identity: a few of a thousand are looked at to dial somebody."""
-    known_so_far: int = 0
+    """What `holds` says of all that are known, by identity."""
     dialing: dict[Endpoint, None] = field(default_factory=dict)
     silent: dict[Endpoint, None] = field(default_factory=dict)
     """Those whose last link ended in silence: few, and looked at every second."""
@@ -160,7 +157,7 @@ class Membership(State):
     """What links lead to too seldom, as of which change of what is shared."""
     _nobody_until: float = 0.0
     """Before that no holder of what has too few links is worth dialing, unless something happens. (To look at hundreds
-    who rest, several times a second, was a third of what a node did under churn.)"""
+    who rest, several times a second, was two fifths of what a node did under churn.)"""
     _try_lost_at: float = 0.0
     _pause_until: float = 0.0
     _has_followers: bool = False
@@ -201,8 +198,7 @@ class Membership(State):
             return known
         if len(self.known) >= KNOWN_MAX:
             self._forget(max(self.known, key=self._worth_forgetting))
-        self.known_so_far += 1
-        known = self.known[endpoint] = Known(endpoint.block, endpoint.is_public, self.known_so_far)
+        known = self.known[endpoint] = Known(endpoint.block, endpoint.is_public)
         self.crowds[known.block] += 1
         return known
 
@@ -254,7 +250,6 @@ class Membership(State):
         shunned = self.shunned.get(session.peer)
         if shunned is not None and now < shunned.until and not session.dialed:
             return self._turn_away(session)
-        self.linked_at.pop(session.peer, None)
         self.linked_at[session.peer] = now
         if not session.dialed:
             return []
@@ -407,9 +402,8 @@ class Membership(State):
 
     def _is_missed(self, now: float) -> bool:
         """Whether somebody whom we could dial holds a feed that no link leads to."""
-        missed = (identity for identity in self.holdings.interests if not self.sharing.cover(identity))
-        holders = (self.known[endpoint] for identity in missed for endpoint in self.holders.get(identity, ()))
-        return any(max(known.not_before, known.closed_until) <= now for known in holders)
+        missed = [identity for identity in self.holdings.interests if not self.sharing.cover(identity)]
+        return any(until <= now for until in self._rests_of(missed))
 
     def _is_needed(self, session: Session) -> bool:
         """Whether a feed that we follow would be without a link."""
@@ -447,7 +441,7 @@ class Membership(State):
         if spare <= 0 and (beyond <= 0 or not uncovered or now < self._nobody_until):
             return effects
         chosen = self._worth_dialing(now, uncovered, beyond, spare)[:room]
-        if not chosen:
+        if spare <= 0 and not chosen:
             self._nobody_until = self._rested_from(uncovered, now)
         for endpoint in chosen:
             self.dialing[endpoint] = None
@@ -468,8 +462,8 @@ class Membership(State):
     def _worth_dialing(self, now: float, uncovered: set[IdentityHash], beyond: int, spare: int) -> list[Endpoint]:
         """Those that hold what too few links lead to, most of it first, up to `beyond`; then any of the most reliable,
         up to `spare` in all."""
-        holders = {endpoint for identity in uncovered for endpoint in self.holders.get(identity, ())}
-        able = sorted(self._free(holders, now), key=lambda row: row[1].number)
+        holders = self._holders_of(uncovered)
+        able = self._free([endpoint for endpoint in self.known if endpoint in holders], now)
         needed = sorted(
             (-len(uncovered & known.holds.keys()), known.failures, self.rng.random(), endpoint)
             for endpoint, known in able
@@ -501,9 +495,15 @@ class Membership(State):
 
     def _rested_from(self, uncovered: set[IdentityHash], now: float) -> float:
         """When the next of those is worth dialing who hold what too few links lead to, if nothing happens before."""
-        known = (self.known[endpoint] for identity in uncovered for endpoint in self.holders.get(identity, ()))
-        rests = (max(holder.not_before, holder.closed_until) for holder in known)
-        return min((until for until in rests if until > now), default=math.inf)
+        return min((until for until in self._rests_of(uncovered) if until > now), default=math.inf)
+
+    def _rests_of(self, identities: Iterable[IdentityHash]) -> Iterable[float]:
+        """Until when each of those who hold any of these is left alone."""
+        known = (self.known[endpoint] for endpoint in self._holders_of(identities))
+        return (max(holder.not_before, holder.closed_until) for holder in known)
+
+    def _holders_of(self, identities: Iterable[IdentityHash]) -> set[Endpoint]:
+        return {endpoint for identity in identities for endpoint in self.holders.get(identity, ())}
 
     def _is_settling(self, now: float) -> bool:
         """Whether what we have may yet turn out to lead to all that we follow."""

@@ -254,6 +254,14 @@ def test_whose_copy_of_our_log_is_shorter_shows_nothing(desk: Desk) -> None:
     assert desk.pen.is_compared
 
 
+def test_a_claim_that_goes_away_with_its_link_shows_nothing(desk: Desk) -> None:
+    """Who holds more may be cut off before he has given it; then the next is waited for."""
+    desk.take_up(PEERS)
+    desk.peer_shows(Clock(((1, 2),)))
+    desk.sharing.sessions.clear()
+    assert not desk.pen.is_compared and desk.pen.waits_until == desk.pen.compare_until
+
+
 def test_a_stranger_shows_nothing(desk: Desk) -> None:
     desk.take_up(PEERS)
     desk.peer_says(Clock(((1, 1),)))

@@ -9,13 +9,9 @@ import pytest
 from sim_scenes import churning, ran, small
 
 from p2pblog.errors import UsageError
-from p2pblog.gossip import membership
-from p2pblog.gossip.events import Effect
-from p2pblog.gossip.liveness import Liveness
-from p2pblog.gossip.membership import Membership
 from p2pblog.sim.churn import PRESETS, draw_end, read_trace, times_of
 from p2pblog.sim.loop import SECOND_US
-from p2pblog.sim.scenario import Churn, Start
+from p2pblog.sim.scenario import Churn
 from p2pblog.sim.sessions import Disk, End
 from p2pblog.sim.world import World
 
@@ -52,30 +48,6 @@ def test_ends_are_drawn_as_the_scenario_says() -> None:
     assert abs(crashed.count(Disk.PUT_BACK) / len(crashed) - 0.2) < 0.03
     assert abs(crashed.count(Disk.LOST) / len(crashed) - 0.1) < 0.02
     assert all(disk is Disk.INTACT for end, disk in drawn if end is End.LEAVE)
-
-
-def test_what_is_known_to_rest_is_passed_over_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is looked at before somebody rests no longer, nor any ping before one is due: each node does what it would
-    do if it looked at all of them each time."""
-    monkeypatch.setattr(membership, "LINKS_CHOSEN_MAX", 8)  # so that a small world has nodes with links enough
-    world = small(churn=churning(sessions="bamboo", rollback=0.1), start=Start(stale=True), duration_s=300.0)
-    shortcut = ran(world, 5, 40)
-    looked = 0
-
-    def look_again(self: Membership, uncovered: object, now: float) -> float:
-        nonlocal looked
-        looked += 1
-        return now
-
-    go_on = Liveness.go_on
-
-    def go_on_looking(self: Liveness, now: float, *, has_others: bool) -> list[Effect]:
-        self.due_from = now
-        return go_on(self, now, has_others=has_others)
-
-    monkeypatch.setattr(Membership, "_rested_from", look_again)
-    monkeypatch.setattr(Liveness, "go_on", go_on_looking)
-    assert ran(world, 5, 40).meter.trace_hash == shortcut.meter.trace_hash and looked > 100
 
 
 def test_a_world_that_churns_delivers_to_whoever_is_there() -> None:

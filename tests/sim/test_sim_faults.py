@@ -10,7 +10,8 @@ from sim_scenes import ran, small
 from p2pblog.errors import UsageError
 from p2pblog.sim.faults import FAULTS, faults_of
 from p2pblog.sim.links import Lane
-from p2pblog.sim.loop import SECOND_US
+from p2pblog.sim.loop import SECOND_US, done
+from p2pblog.sim.sessions import Disk, End
 from p2pblog.sim.world import World
 
 
@@ -78,6 +79,22 @@ def test_an_author_whose_disk_was_put_back_writes_on_under_another_key() -> None
     assert world.violations == [] and not world.forked
     fresh = [n.number for n in world.nodes if n.disk and len([d for d, o in world.owner.items() if o == n.number]) > 1]
     assert fresh, "nobody had to"
+
+
+def test_an_author_whose_disk_knows_nobody_any_more_waits_for_those_who_are_named_to_it() -> None:
+    """A disk that was put back to before its node met anybody is still compared with what others hold (`byzantine`,
+    seed 332)."""
+    world = begun(World(small(), 20, 2), 1)
+    author = world.nodes[0]
+    author.take_snapshot()
+    assert not done(author.store.load()).peers and author.is_up
+    begun(world, 20)
+    assert max(author.store.held(author.person.log)) == 4
+    world.stop(0, End.DARK)
+    world.wake(0, Disk.PUT_BACK)
+    world.post(0)
+    begun(world, 40)
+    assert world.violations == [] and len([log for log, owner in world.owner.items() if owner == 0]) == 2
 
 
 def test_a_partition_lets_nothing_through_until_it_heals() -> None:
