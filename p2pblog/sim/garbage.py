@@ -1,4 +1,4 @@
-"""Garbage of a run: looked for between its steps, so seldom that looking takes a fortieth of the time."""
+"""Garbage of a run: looked for between its steps, so seldom that looking takes a twentieth of the time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-SHARE = 40
+SHARE = 20
 """So many times as long as the last look took must have passed before the next one."""
 
 

@@ -36,7 +36,7 @@ def test_a_run_that_fails_leaves_python_looking_again() -> None:
     assert gc.isenabled()
 
 
-def test_a_look_waits_for_forty_times_what_the_last_one_took(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_waits_for_twenty_times_what_the_last_one_took(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[float] = []
     now = 100.0
 
@@ -49,8 +49,8 @@ def test_a_look_waits_for_forty_times_what_the_last_one_took(monkeypatch: pytest
     monkeypatch.setattr(time, "perf_counter", lambda: now)
     with garbage.seldom(lambda share: None) as looking:
         looking(0.1)
-        now = 181.0
+        now = 141.0
         looking(0.2)
-        now = 182.0
+        now = 142.0
         looking(0.3)
-    assert looks == [100.0, 182.0]
+    assert looks == [100.0, 142.0]
