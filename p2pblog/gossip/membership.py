@@ -522,7 +522,8 @@ class Membership(State):
                 self._wanting.pop(identity, None)
             is_wished_for = identity in followed and (self._has_followers or identity != self.holdings.own)
             if is_wished_for and self._is_poorly_covered(identity):
-                self._nobody_until = self._nobody_until if identity in few else 0.0
+                if identity not in few:
+                    self._nobody_until = 0.0
                 few.add(identity)
             else:
                 few.discard(identity)

@@ -8,6 +8,7 @@ import pytest
 from sim_scenes import ran, small
 
 from p2pblog.errors import UsageError
+from p2pblog.sim.checkers import all_checkers
 from p2pblog.sim.faults import FAULTS, faults_of
 from p2pblog.sim.links import Lane
 from p2pblog.sim.loop import SECOND_US, done
@@ -84,7 +85,7 @@ def test_an_author_whose_disk_was_put_back_writes_on_under_another_key() -> None
 def test_an_author_whose_disk_knows_nobody_any_more_waits_for_those_who_are_named_to_it() -> None:
     """A disk that was put back to before its node met anybody is still compared with what others hold (`byzantine`,
     seed 332)."""
-    world = begun(World(small(), 20, 2), 1)
+    world = begun(World(small(), 20, 2, all_checkers()), 1)
     author = world.nodes[0]
     author.take_snapshot()
     assert not done(author.store.load()).peers and author.is_up
