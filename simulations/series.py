@@ -16,13 +16,13 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from p2pblog.sim import pictures, scenario
 from p2pblog.sim.aims import parse_all
 from p2pblog.sim.folder import RESULT, Result
+from p2pblog.sim.tables import Table, fill
 from simulations.table import rewrite
 
 ROOT = Path(__file__).parents[1]
@@ -36,8 +36,7 @@ RUNNING_CODE = ("config.py", "core", "dht", "gossip", "rendezvous", "sim", "stor
 """What of the package decides how a run goes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Table):
     """A scenario, by name or as a file seen from the checkout, with its size and seeds. `need`: aims without which the
     series fails, as it does at any violation."""
 
@@ -64,8 +63,7 @@ class Row:
             yield seed, RESULTS / f"{Path(self.scenario).stem}-{self.size}" / f"seed-{seed}"
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Table):
     """A picture of the manual: which drawing, of which rows, into which file."""
 
     file: str
@@ -73,14 +71,13 @@ class Picture:
     rows: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Table):
     """All rows of a file, and the pictures that are drawn of them. `manual`: they are what docs/simulating.md shows."""
 
     rows: tuple[dict[str, Any], ...]
     resume: bool = False
     manual: bool = False
-    pictures: tuple[dict[str, Any], ...] = field(default=())
+    pictures: tuple[dict[str, Any], ...] = ()
 
 
 def main(words: Sequence[str]) -> int:
@@ -91,14 +88,14 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--write", action="store_true", help="run nothing: write the manual from the results there are")
     asked = parser.parse_args(words)
     with (SERIES / f"{asked.series}.toml").open("rb") as file:
-        series = scenario.fill(Series, tomllib.load(file), f"the series {asked.series}")
-    rows = [scenario.fill(Row, table, "a row") for table in series.rows]
+        series = fill(Series, tomllib.load(file), f"the series {asked.series}")
+    rows = [fill(Row, table, "a row") for table in series.rows]
     chosen = [row for row in rows if asked.only in (None, row.scenario)]
     failed = [] if asked.write else [problem for row in chosen for problem in _run_row(row, series.resume)]
     for problem in failed:
         print(f"failed: {problem}")
     if series.manual:
-        _write_manual(rows, [scenario.fill(Picture, table, "a picture") for table in series.pictures])
+        _write_manual(rows, [fill(Picture, table, "a picture") for table in series.pictures])
     return 1 if failed else 0
 
 

@@ -19,12 +19,12 @@ from p2pblog.sim import folder, pages, scenario
 from p2pblog.sim.aims import parse_all
 from p2pblog.sim.compare import compare
 from p2pblog.sim.run import Outcome, Tick, run
+from p2pblog.sim.tables import SEED_LIMIT
 
 VIOLATED = 1
 """The exit code of a run in which something happened that must never happen."""
 SEEDS_MAX = 10_000
 """In one call; it also keeps `1-99999999999` from being a list in memory."""
-SEED_LIMIT = 1 << 63
 
 
 def _example(text: str) -> str:
@@ -79,12 +79,12 @@ def run_scenario(
     1 if a rule was broken."""
     planned = scenario.find(name)
     nodes = planned.nodes if nodes is None else nodes
-    if nodes < scenario.NODES_MIN:
-        raise UsageError(f"--nodes is at least {scenario.NODES_MIN}, and {nodes} is fewer")
+    if not scenario.NODES_MIN <= nodes <= scenario.NODES_MAX:
+        raise UsageError(f"--nodes is at least {scenario.NODES_MIN} and at most {scenario.NODES_MAX:,}, not {nodes:,}")
     if seed is not None and seeds is not None:
         raise UsageError("--seed and --seeds do not go together", "p2pblog sim run --help")
     if seed is not None and not 0 <= seed < SEED_LIMIT:
-        raise UsageError("--seed is a whole number from 0 on, of at most 18 digits")
+        raise UsageError(f"--seed is a whole number from 0 to {SEED_LIMIT - 1:,}")
     place = None if out is None else folder.begin(out)
     documents: list[dict[str, Any]] = []
     for each in seeds or [planned.seed if seed is None else seed]:
@@ -105,7 +105,7 @@ def _keep(outcome: Outcome, replay: str | None, place: Path | None, several: boo
     if replay is not None:
         outcome.document["replay"] = replay
     if place is not None:
-        folder.write(place / f"seed-{outcome.document['seed']}" if several else place, outcome)
+        folder.write(place / f"{folder.SEED_FOLDER}{outcome.document['seed']}" if several else place, outcome)
 
 
 def replay_command(session: Session, name: str, nodes: int, seed: int) -> str:

@@ -159,14 +159,19 @@ def _plan_trace(world: World, churn: Churn) -> set[int]:
         if not churn.steady <= number < world.settled:
             continue
         rng = generator(world.seed, "churn", number)
+        disk = Disk.INTACT
         for start_us, end_us in spells:
             if start_us == 0:
                 asleep.discard(number)
             elif start_us < until_us:
-                world.loop.at(start_us, world.wake, number, Disk.INTACT)
-            end, _disk = draw_end(rng, churn)
-            if end_us < until_us:
-                world.loop.at(end_us, world.stop, number, end)
+                world.loop.at(start_us, world.wake, number, disk)
+            end, disk = draw_end(rng, churn)
+            if end_us >= until_us:
+                continue
+            if disk is Disk.PUT_BACK:
+                earlier_us = max(start_us, end_us - int(churn.rollback_s * SECOND_US))
+                world.loop.at(earlier_us, world.nodes[number].take_snapshot)
+            world.loop.at(end_us, world.stop, number, end)
     return asleep
 
 

@@ -9,14 +9,15 @@ from p2pblog.sim.aims import figure_at
 from p2pblog.sim.folder import Result
 
 FIGURES = {
-    "delivered_ratio": 1, "missed": -1,
+    "violations_total": -1, "delivered_ratio": 1, "missed": -1,
     "latency_ms.p50": -1, "latency_ms.p90": -1, "latency_ms.p99": -1,
     "latency_cold_ms.p50": -1, "latency_cold_ms.p99": -1, "latency_cold_ms.max": -1,
     "latency_warm_ms.p50": -1, "latency_warm_ms.p99": -1, "latency_warm_ms.max": -1,
-    "catch_up_ms.p50": -1, "catch_up_ms.p99": -1,
+    "catch_up_ms.p50": -1, "catch_up_ms.p99": -1, "catch_up_ms.max": -1,
     "rmr": -1, "rmr_cold": -1, "relay_share": -1, "lazy_bytes_ratio": -1, "last_hop": -1, "bytes_per_node_s": -1,
     "dht.success_ratio": 1, "dht.p50_ms": -1, "dht.p99_ms": -1, "dht.hops_p50": -1,
     "dht.acked_p50_ms": -1, "dht.acked_p99_ms": -1, "dht.holders_p50": 1,
+    "newcomers.ratio": 1, "relink.feeds": 0, "relink.clock_bytes": -1, "relink.bytes": -1,
     "virtual_s": 0, "wall_s": 0, "peak_mib": 0,
 }  # fmt: skip
 """What is compared, and which way is better: 1 up, -1 down, 0 neither. The last tell of the machine that ran it."""
@@ -54,14 +55,14 @@ def _name(group: Group) -> str:
 
 def _compared(group: Group, before: list[Result], after: list[Result]) -> dict[str, Any]:
     rows = [_row(figure, better, before, after) for figure, better in FIGURES.items()]
-    traces = [{one.document["seed"]: one.document["trace_hash"] for one in side} for side in (before, after)]
+    traces = [{one.document["seed"]: one.document.get("trace_hash") for one in side} for side in (before, after)]
     common = traces[0].keys() & traces[1].keys()
     return {
         "scenario": group[0],
         "nodes": group[1],
         "runs_before": len(before),
         "runs_after": len(after),
-        "identical": bool(common) and all(traces[0][seed] == traces[1][seed] for seed in common),
+        "identical": bool(common) and all(traces[0][seed] == traces[1][seed] is not None for seed in common),
         "figures": [row for row in rows if row["before"] is not None or row["after"] is not None],
     }
 

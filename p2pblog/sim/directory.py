@@ -17,6 +17,7 @@ from typing import Any
 from p2pblog.core.address import Endpoint
 from p2pblog.core.identity import Identity, state_device
 from p2pblog.core.keys import EntryId, KeyPair, hash32
+from p2pblog.core.value import Value
 from p2pblog.dht.adapter import GuardedServer
 from p2pblog.dht.contacts import Contact
 from p2pblog.dht.lookup import Answered, Effect, Event, Find, Parameters, Publish
@@ -24,12 +25,13 @@ from p2pblog.dht.records import DhtKey, Head, encode, sign_head
 from p2pblog.dht.table import ProvenNode
 from p2pblog.errors import UsageError
 from p2pblog.sim.chance import generator
+from p2pblog.sim.checkers.servers import server_sizes, too_full, unproven
 from p2pblog.sim.liars import HABITS, Conspiracy, LyingServer, beside, mint
 from p2pblog.sim.library import replaced
 from p2pblog.sim.loop import SECOND_US, VirtualLoop
 from p2pblog.sim.measure import quantile
 from p2pblog.sim.network import PORT, Network, Socket, Weather
-from p2pblog.sim.scenario import fill
+from p2pblog.sim.tables import Count, Positive, Ratio, Table, fill
 
 EPOCH_MS = 1_800_000_000_000
 """What the nodes' wall clocks show at the beginning: 15 January 2027."""
@@ -52,37 +54,32 @@ MINTED_PER_NODE = 100
 """Keys that an attacker makes for each node there is: his 20 nearest lie five times as near as the nearest node."""
 
 
-@dataclass(frozen=True, slots=True)
-class DhtPlan:
+class DhtPlan(Table):
     """What is done to a world of DHT nodes. Shares from 0 to 1."""
 
-    lookups: int = 400
+    lookups: Count = 400
     """Records published, each looked up by one node."""
-    publishes: int = 0
+    publishes: Count = 0
     """Records published after the nodes have fallen silent, to measure that."""
-    stale: float = 0.5
+    stale: Ratio = 0.5
     """Share of the holders that miss the newer version."""
-    dead: float = 0.0
+    dead: Ratio = 0.0
     """Share of the nodes that fall silent at once, after the records were published."""
-    liars: float = 0.0
+    liars: Ratio = 0.0
     """Share of the nodes that lie, each in one of several ways, from before the publish on."""
-    colluders: int = 0
+    colluders: Count = 0
     """Ids beside each key that everybody knows before the publish, and that name only each other."""
-    finders: int = 1
+    finders: Positive = 1
     """Nodes that look up each record, at the same time."""
 
     @classmethod
     def from_table(cls, table: dict[str, Any]) -> DhtPlan:
         """From the `[dht]` table of a scenario. Raises UsageError, with a sentence that says what is wrong."""
         plan = fill(cls, table, "[dht]")
-        for name in ("stale", "dead", "liars"):
-            if not 0 <= getattr(plan, name) <= 1:
-                raise UsageError(f"[dht]: {name} is a share from 0 to 1")
-        if (
-            plan.lookups + plan.publishes == 0
-            or min(plan.lookups, plan.publishes, plan.colluders, plan.finders - 1) < 0
-        ):
+        if plan.lookups + plan.publishes == 0:
             raise UsageError("[dht] asks for no look-up and no publish")
+        if plan.colluders and (plan.dead or plan.publishes or not plan.lookups):
+            raise UsageError("[dht]: among colluders there are look-ups alone: no dead, no publishes")
         return plan
 
 
@@ -128,6 +125,8 @@ class DhtOutcome:
 
 def run_dht(seed: int, nodes: int, weather: Weather, plan: DhtPlan, tick: Callable[[float], None]) -> DhtOutcome:
     """Build the world, let it happen, and say what came of it. `tick` is given the share that is done."""
+    if round(nodes * max(plan.liars, plan.dead)) >= nodes:
+        raise UsageError(f"[dht]: of {nodes} nodes no honest one stays alive")
     world = World(seed, nodes, weather, plan, tick)
     with replaced(world.loop.time, generator(seed, "library")):
         world.join()
@@ -146,8 +145,7 @@ def run_dht(seed: int, nodes: int, weather: Weather, plan: DhtPlan, tick: Callab
 # --- what is published ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Value):
     """Somebody's head in two versions."""
 
     key: DhtKey
@@ -231,6 +229,7 @@ class World:
         self.living: list[int] = []
         """Numbers of the honest nodes that still answer."""
         self._tick = tick
+        self._turn = 0
         self.parameters = Parameters()
         self._chance = generator(seed, "directory")
         self._conspiracy = Conspiracy(generator(seed, "conspiracy"))
@@ -307,6 +306,8 @@ class World:
             self.loop.run_task(self.servers[number].aclose(), SECOND_US)
             if number in self.living:
                 self.living.remove(number)
+        if not self.living:
+            raise UsageError("[dht]: no honest node stays alive")
 
     def look_up(self, subjects: Sequence[Subject]) -> None:
         """Each record by one living node, or by several at the same time."""
@@ -417,14 +418,26 @@ class World:
         while len(tasks) < len(works) or not all(task.done() for task in tasks):
             assert self.loop.now_us < end_us, "a look-up without an end"
             self.loop.run_until(self.loop.now_us + SLICE_US)
+            self._look_at_one()
             if part:
                 self._tick(share + part * len(tasks) / len(works))
         for task in tasks:
             task.result()
 
+    def _look_at_one(self) -> None:
+        """One living node after the other: whether its tables are within their limits."""
+        number = self.living[self._turn % len(self.living)]
+        self._turn += 1
+        for said in too_full(server_sizes(self.servers[number])):
+            self.outcome.violations.append(f"node {number} holds {said}")
+
     def close(self) -> None:
-        """Note the totals and let everybody go."""
+        """Look at what everybody holds, note the totals, and let everybody go."""
         outcome = self.outcome
+        for number in self.living:
+            server = self.servers[number]
+            for said in [*too_full(server_sizes(server)), *unproven(server, self.clock())]:
+                outcome.violations.append(f"node {number} holds {said}")
         outcome.virtual_s = self.loop.now
         outcome.bytes_sent = sum(self.network.bytes_sent.values())
         outcome.datagrams = self.network.datagrams

@@ -11,6 +11,10 @@ from p2pblog.errors import NotFound, UserError
 from p2pblog.sim.run import Outcome
 
 RESULT = "result.json"
+TABLES = ("delivery", "coverage", "notices", "nodes", "lookups")
+"""The tables that a run may have, each in a CSV file of that name."""
+SEED_FOLDER = "seed-"
+"""What the folder of one seed of several is called, before the number."""
 DEPTH_MAX = 3
 """Folders within the one that is named: scenario and seed, and one more for whoever sorts by day."""
 RUNS_MAX = 10_000
@@ -18,11 +22,15 @@ RUNS_MAX = 10_000
 
 
 def begin(name: str) -> Path:
-    """A folder to write to, made at once: a long run must not end with a refusal. Raises UserError."""
+    """A folder to write to, made at once: a long run must not end with a refusal. What earlier runs left in it goes,
+    lest a picture shows one run's tables under another's name. Raises UserError."""
     place = Path(name)
     try:
         place.mkdir(parents=True, exist_ok=True)
-        (place / RESULT).unlink(missing_ok=True)
+        for run in [place, *place.glob(f"{SEED_FOLDER}*")]:
+            if (run / RESULT).is_file():
+                for left in [run / RESULT, *(run / f"{table}.csv" for table in TABLES)]:
+                    left.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"can't write to {name}: {error.strerror}") from error
     return place
@@ -51,7 +59,8 @@ class Result:
             document = json.loads((place / RESULT).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{place / RESULT} can't be read as a result: {error}") from error
-        if not isinstance(document, dict) or not {"scenario", "seed", "nodes"} <= document.keys():
+        kinds = {"scenario": str, "seed": int, "nodes": int}
+        if not isinstance(document, dict) or not all(isinstance(document.get(key), kinds[key]) for key in kinds):
             raise UserError(f"{place / RESULT} is no result of a run")
         self.document: dict[str, Any] = document
 

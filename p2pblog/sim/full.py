@@ -55,7 +55,7 @@ class Dealings:
         self._node = node
         self._loop = node.network.loop
         self._chance = generator(node.world.seed, "dht", node.number, life)
-        self._server: GuardedServer | None = None
+        self.server: GuardedServer | None = None
         self._is_client = node.number in node.network.behind_router
         holdings, sharing = node.machine.holdings, node.machine.sharing
         endpoint = None if self._is_client else node.endpoint
@@ -64,7 +64,7 @@ class Dealings:
     @property
     def size(self) -> int:
         """Contacts in the routing table."""
-        return 0 if self._server is None else self._server.protocol.router.size
+        return 0 if self.server is None else self.server.protocol.router.size
 
     def open(self, known: Sequence[Endpoint]) -> None:
         """Open the socket, begin from saved contacts and these, and start the machine."""
@@ -76,7 +76,7 @@ class Dealings:
 
     async def _open(self, known: Sequence[Endpoint]) -> None:
         node = self._node
-        self._server = await open_server(
+        self.server = await open_server(
             node.person.node,
             Endpoint(node.endpoint.host, PORT),
             node.wall_ms,
@@ -91,8 +91,8 @@ class Dealings:
             await self._meet(known)
 
     async def _meet(self, endpoints: Sequence[Endpoint]) -> None:
-        if self._server is not None and not self._server.protocol.closed:
-            await self._server.add_contacts(endpoints)
+        if self.server is not None and not self.server.protocol.closed:
+            await self.server.add_contacts(endpoints)
             self.feed(PeersGiven())
 
     def meet(self, endpoints: Sequence[Endpoint]) -> None:
@@ -101,7 +101,7 @@ class Dealings:
 
     def close(self, is_polite: bool) -> None:
         """The process ends; its socket is gone at once."""
-        server, self._server = self._server, None
+        server, self.server = self.server, None
         if server is not None:
             if is_polite:
                 self._node.dht_state = server.state_bytes()
@@ -109,8 +109,8 @@ class Dealings:
             self._loop.create_task(server.aclose())
 
     def _save(self) -> None:
-        if self._server is not None:
-            self._node.dht_state = self._server.state_bytes()
+        if self.server is not None:
+            self._node.dht_state = self.server.state_bytes()
         self._node.after_us(SAVE_US, self._save)
 
     # --- the one door ---
@@ -155,7 +155,7 @@ class Dealings:
         task.add_done_callback(lambda ended: self._node.after_us(0, then, ended.result()))
 
     async def _find(self, effect: FindRecords) -> Found:
-        server, begun_us = self._server, self._loop.now_us
+        server, begun_us = self.server, self._loop.now_us
         if server is None:
             return Found(effect.query, ())
         records = await server.find(effect.key, FIND_TIMEOUT_S)
@@ -163,7 +163,7 @@ class Dealings:
         return Found(effect.query, tuple(records))
 
     async def _publish(self, effect: PublishRecords) -> PublishedTo:
-        server = self._server
+        server = self.server
         if server is None:
             return PublishedTo(effect.offering, tuple(0 for _ in effect.records))
         return PublishedTo(effect.offering, tuple(one.holders for one in await server.publish(effect.records)))

@@ -8,13 +8,13 @@ TCP does, and what comes after it waits. A node's up and down links pass so many
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from p2pblog.core.address import Endpoint
 from p2pblog.sim.chance import draw, generator
 from p2pblog.sim.loop import VirtualLoop
+from p2pblog.sim.tables import Loss, Positive, Ratio, Table
 
 PORT = 4000
 SEGMENT_BYTES = 1_400
@@ -32,24 +32,28 @@ TRANSIT_BYTES = 28
 """IPv4 and UDP headers of a datagram; a TCP segment has 40."""
 
 
-@dataclass(frozen=True, slots=True)
-class Weather:
+class Weather(Table):
     """How a network behaves; times in ms, shares from 0 to 1, rates in kbit/s."""
 
-    rtt_ms: tuple[int, int] = (40, 200)
-    tail_share: float = 0.0
+    rtt_ms: tuple[Positive, Positive] = (40, 200)
+    tail_share: Ratio = 0.0
     """Pairs whose round trip is `tail_rtt_ms`."""
-    tail_rtt_ms: int = 1_000
-    loss: float = 0.0
-    duplicate: float = 0.0
-    reorder: float = 0.0
+    tail_rtt_ms: Positive = 1_000
+    loss: Loss = 0.0
+    duplicate: Ratio = 0.0
+    reorder: Ratio = 0.0
     """Datagrams that take up to a round trip longer, so that later ones overtake them."""
-    jitter: float = 0.05
+    jitter: Ratio = 0.05
     """A packet takes up to this share longer than the pair's time."""
-    up_kbit_s: int = 10_000
-    down_kbit_s: int = 50_000
-    unreachable: float = 0.0
+    up_kbit_s: Positive = 10_000
+    down_kbit_s: Positive = 50_000
+    unreachable: Ratio = 0.0
     """Share of the nodes behind a router: nobody dials them, and only answers to what they asked come in."""
+
+    def __post_init__(self) -> None:
+        fastest, slowest = self.rtt_ms
+        if fastest > slowest:
+            raise ValueError("rtt_ms goes from the fastest to the slowest")
 
 
 class Network:

@@ -94,6 +94,8 @@ def compare_page(compared: Mapping[str, Any]) -> Page:
             page.append(_compared(row))
     for side in ("before", "after"):
         page += [line(f"only {side}: {name}") for name in compared[f"only_{side}"]]
+    if not compared["groups"]:
+        page.append(line(Piece("Nothing to compare: no scenario ran in the same size on both sides.", Style.WARNING)))
     return page
 
 

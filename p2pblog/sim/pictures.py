@@ -8,6 +8,7 @@ from typing import Any
 
 from p2pblog.core.value import Value
 from p2pblog.errors import UserError
+from p2pblog.sim.aims import figure_at
 from p2pblog.sim.compare import grouped
 from p2pblog.sim.folder import Result
 
@@ -21,6 +22,9 @@ POINTS_MAX = 4_000
 """Dots of one picture; more are black."""
 DUPLICATES_SHOWN = 0.02
 """The axis goes so far at least: twice the aim, so that none look like none."""
+
+LABELS_WITHIN_MAX = 8
+"""More curves than that are named beside the picture: within it they would cover what is drawn."""
 
 Rows = list[tuple[float, ...]]
 
@@ -170,7 +174,8 @@ def _bytes(figure: Any, groups: Sequence[Curves]) -> bool:
     for each in groups:
         runs: list[Rows] = []
         for result in each.results:
-            rates = sorted(sent / result.document["virtual_s"] for (sent,) in result.column("nodes", "bytes_sent"))
+            seconds = figure_at(result.document, "virtual_s") or 1.0
+            rates = sorted(sent / seconds for (sent,) in result.column("nodes", "bytes_sent"))
             runs.append([((at + 1) / len(rates), rate) for at, rate in enumerate(rates)])
         drawn = _distribution(axes, each, runs, each.label, each.stroke) or drawn
     _finish(axes, "Traffic of each node", "bytes sent a second, over the whole run", "nodes", logarithmic=True)
@@ -199,7 +204,7 @@ def _dead(figure: Any, groups: Sequence[Curves]) -> bool:
         for result in each.results:
             conditions = dict(result.document.get("conditions", ()))
             dead = conditions.pop("dead", None)
-            if dead is not None and result.document["dht"]["lookups"] and not any(conditions.values()):
+            if dead is not None and figure_at(result.document, "dht.lookups") and not any(conditions.values()):
                 points.setdefault(dead, []).append(result)
     if len(points) < 2:
         return False
@@ -288,5 +293,8 @@ def _finish(axes: Any, title: str, across: str, up: str, logarithmic: bool = Fal
         axes.spines[side].set_visible(False)
     if logarithmic and axes.lines:
         _one_two_five(axes)
-    if axes.get_legend_handles_labels()[0]:
+    labels = len(axes.get_legend_handles_labels()[0])
+    if labels > LABELS_WITHIN_MAX:
+        axes.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    elif labels:
         axes.legend(fontsize="small", framealpha=0.9, loc=legend)

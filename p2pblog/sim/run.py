@@ -20,8 +20,8 @@ from p2pblog.sim.faults.fault import Fault
 from p2pblog.sim.library import replaced
 from p2pblog.sim.loop import SECOND_US
 from p2pblog.sim.measure import Meter, quantile
-from p2pblog.sim.scenario import NODES_MIN, Scenario
-from p2pblog.sim.world import World
+from p2pblog.sim.scenario import NODES_MAX, NODES_MIN, Scenario
+from p2pblog.sim.world import VIOLATIONS_MAX, World
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 CURVE_STEPS = 500
@@ -55,8 +55,8 @@ class Outcome(Value):
 
 def run(scenario: Scenario, nodes: int, seed: int, tick: Tick = lambda share: None) -> Outcome:
     """Let it happen. Raises UsageError for too few nodes, or for a scenario that can't be run."""
-    if nodes < NODES_MIN:
-        raise UsageError(f"a scenario needs at least {NODES_MIN} nodes, and {nodes} is fewer")
+    if not NODES_MIN <= nodes <= NODES_MAX:
+        raise UsageError(f"a scenario needs {NODES_MIN} to {NODES_MAX:,} nodes, not {nodes:,}")
     goals = aims.parse_all(scenario.aims)
     begun = time.perf_counter()
     with garbage.seldom(tick) as looking:
@@ -241,9 +241,10 @@ def _dht(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
         virtual_s=came.virtual_s,
         bytes_per_node_s=round(came.bytes_sent / nodes / max(1.0, came.virtual_s), 1),
         dht=came.json if came.lookup_ms else came.json | NO_LOOKUPS,
-        violations=list(came.violations),
+        violations=came.violations[:VIOLATIONS_MAX],
         trace_hash=came.trace_hash,
         conditions=conditions,
+        violations_total=len(came.violations),
         datagrams=came.datagrams,
     )
     tables = {"lookups": _curve(lookup_ms=came.lookup_ms, acked_ms=came.acked_ms, publish_ms=came.publish_ms)}

@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
-import types
-import typing
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal
 
+from msgspec import Meta
+
+from p2pblog.config import NOTE_CHARACTERS_MAX
+from p2pblog.core.value import field, replace
 from p2pblog.errors import NotFound, UsageError
 from p2pblog.sim.network import Weather
-
-T = TypeVar("T")
+from p2pblog.sim.tables import Count, Positive, Ratio, Seconds, Seed, Table, fill
 
 NODES_MIN = 20
 """Every scenario runs with so many nodes, and with more."""
+NODES_MAX = 1_000_000
+"""More are a slip of the hand: ten thousand take minutes."""
 
 SCENARIO_CHARACTERS_MAX = 64 * 1024
 LINE_CHARACTERS_MAX = 1_000
 """Of a scenario's file: ten times our longest one. A key of many parts takes tomllib memory with the square of their
 number, and all of them stand in one line."""
 
+WEATHERS: dict[str, dict[str, Any]] = {
+    "even": {},
+    "tail": {"tail_share": 0.05, "tail_rtt_ms": 1_000},
+    "lossy": {"loss": 0.3},
+}
+"""Networks that `like` in [network] names: what they have that a plain one has not."""
+UNUSED: dict[str, set[str]] = {
+    "dht": {"duration_s", "settle_s", "full", "follows", "posts", "start", "churn", "byzantine", "faults"},
+    "gossip": {"dht"},
+}
+"""Keys that mean nothing to a world of this kind; to write them is a mistake."""
 
-@dataclass(frozen=True, slots=True)
-class Follows:
+
+class Follows(Table):
     """Who follows whom. `one-author`: all follow the first `authors` nodes. `power-law`: each follows `mean` others on
     average, the popular ones more often: the number with more than n followers falls with n squared.
 
@@ -36,43 +49,40 @@ class Follows:
     """
 
     graph: str = "one-author"
-    authors: int = 1
-    mean: int = 75
-    absent: int = 0
-    collectors: int = 2
+    authors: Count = 1
+    mean: Count = 75
+    absent: Count = 0
+    collectors: Count = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Posts:
+class Posts(Table):
     """Who writes when. Each of the first `authors` nodes (0: everybody who is followed) writes `count` notices, the
     first at `first_s`, then every `every_s`; with `spread` each author begins somewhere within the first interval."""
 
-    authors: int = 1
-    count: int = 10
-    first_s: float = 10.0
-    every_s: float = 5.0
+    authors: Count = 1
+    count: Count = 10
+    first_s: Seconds = 10.0
+    every_s: Seconds = 5.0
     spread: bool = False
-    characters: int = 140
+    characters: Annotated[int, Meta(ge=1, le=NOTE_CHARACTERS_MAX)] = 140
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Table):
     """What nodes know when they are first started: so many others, as one remembers from earlier days, and for each
     feed so many nodes that hold it, as the DHT tells. They start within `within_s`."""
 
-    known: int = 20
-    holders: int = 3
+    known: Count = 20
+    holders: Count = 3
     stale: bool = False
     """Whether the DHT still names holders that have gone: their records live for two days."""
-    within_s: float = 1.0
-    newcomers: int = 0
+    within_s: Seconds = 1.0
+    newcomers: Count = 0
     """So many of the last nodes start at `newcomers_s` and not before, with empty stores and nobody remembered. They
     neither come nor go after that."""
-    newcomers_s: float = 0.0
+    newcomers_s: Seconds = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Churn:
+class Churn(Table):
     """Sessions and the pauses between them; nothing comes or goes after `until_s` (0: the scenario's duration).
 
     `sessions`: weibull (with `scale_s` and `shape`), log-normal (with `median_s` and `sigma`) or a name from
@@ -84,49 +94,48 @@ class Churn:
     """
 
     sessions: str = "ipfs"
-    scale_s: float = 0.0
+    scale_s: Seconds = 0.0
     shape: str = ""
-    median_s: float = 0.0
+    median_s: Seconds = 0.0
     sigma: str = ""
     pauses: str = ""
-    pause_scale_s: float = 0.0
+    pause_scale_s: Seconds = 0.0
     pause_shape: str = ""
-    pause_median_s: float = 0.0
+    pause_median_s: Seconds = 0.0
     pause_sigma: str = ""
-    online: float = 0.5
-    leave: float = 0.5
-    dark: float = 0.5
-    rollback: float = 0.0
-    rollback_s: float = 300.0
-    lost: float = 0.0
+    online: Ratio = 0.5
+    leave: Ratio = 0.5
+    dark: Ratio = 0.5
+    rollback: Ratio = 0.0
+    rollback_s: Seconds = 300.0
+    lost: Ratio = 0.0
     trace: str = ""
-    until_s: float = 0.0
-    steady: int = 1
+    until_s: Seconds = 0.0
+    steady: Count = 1
     """So many of the first nodes stay: somebody has to write."""
 
 
-@dataclass(frozen=True, slots=True)
-class Byzantine:
+class Byzantine(Table):
     """A share of the nodes that lie, never the first `spare`. `behaviours`: names from sim/byzantine; none for all of
     them. Each liar takes up to `most` of them."""
 
-    share: float = 0.0
+    share: Ratio = 0.0
     behaviours: tuple[str, ...] = ()
-    most: int = 3
-    spare: int = 1
+    most: Positive = 3
+    spare: Count = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(Table):
     """One experiment, apart from its seed."""
 
     name: str
+    """That of its file."""
     caption: str
-    kind: str = "gossip"
-    nodes: int = 100
-    seed: int = 1
-    duration_s: float = 60.0
-    settle_s: float = 20.0
+    kind: Literal["gossip", "dht"] = "gossip"
+    nodes: Annotated[int, Meta(ge=NODES_MIN, le=NODES_MAX)] = 100
+    seed: Seed = 1
+    duration_s: Seconds = 60.0
+    settle_s: Seconds = 20.0
     """Time after the last event before it is looked whether everybody has everything."""
     full: bool = False
     """Whether each node runs the DHT too, and finds others by it."""
@@ -138,7 +147,7 @@ class Scenario:
     byzantine: Byzantine = field(default_factory=Byzantine)
     faults: tuple[dict[str, Any], ...] = ()
     dht: dict[str, Any] = field(default_factory=dict)
-    aims: dict[str, str] = field(default_factory=dict)
+    aims: dict[str, Any] = field(default_factory=dict)
 
 
 # --- finding and reading ----------------------------------------------------------------------------------------------
@@ -160,12 +169,23 @@ def find(name: str) -> Scenario:
     if name.endswith(".toml"):
         path = Path(name)
         try:
-            return read(path.stem, path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise NotFound(f"the scenario {name} can't be read: {error}") from error
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise NotFound(f"the scenario {name} can't be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"the scenario {name} is no text in UTF-8") from error
+        return _beside(read(path.stem, text), path)
     if name not in names():
         raise NotFound(f"there is no scenario {name}", "p2pblog sim list")
     return read(name, (folder() / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def _beside(scenario: Scenario, path: Path) -> Scenario:
+    """A trace is looked for beside the scenario's file."""
+    churn = scenario.churn
+    if churn is None or not churn.trace:
+        return scenario
+    return replace(scenario, churn=replace(churn, trace=str(path.parent / churn.trace)))
 
 
 def read(name: str, text: str) -> Scenario:
@@ -178,36 +198,24 @@ def read(name: str, text: str) -> Scenario:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"the scenario {name} is no TOML: {error}") from error
-    scenario = fill(Scenario, {"name": name, **table}, f"the scenario {name}")
-    if scenario.nodes < NODES_MIN:
-        raise UsageError(f"the scenario {name} has fewer than {NODES_MIN} nodes")
+    what = f"the scenario {name}"
+    if "name" in table:
+        raise UsageError(f"{what} has the name of its file, and no key for it")
+    scenario = fill(Scenario, {"name": name, **_with_weather(table, what)}, what)
+    unused = [key for key in table if key in UNUSED[scenario.kind]]
+    unused += ["network.unreachable"] * (scenario.kind == "dht" and scenario.network.unreachable > 0)
+    if unused:
+        raise UsageError(f"{what} is of the kind {scenario.kind}, for which {unused[0]} means nothing")
     return scenario
 
 
-def fill(kind: type[T], table: dict[str, Any], what: str) -> T:
-    """A dataclass from a TOML table, tables within it too. Raises UsageError for a key or type that does not fit."""
-    hints = typing.get_type_hints(kind)
-    known = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    for key in table:
-        if key not in known:
-            raise UsageError(f"{what} has an unknown key: {key}")
-    for key, item in known.items():
-        lacks = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        if lacks and key not in table:
-            raise UsageError(f"{what} lacks {key}")
-    return kind(**{key: _fit(hints[key], value, f"{what}: {key}") for key, value in table.items()})
-
-
-def _fit(hint: Any, value: Any, what: str) -> Any:
-    if isinstance(hint, types.UnionType):
-        hint = next(one for one in typing.get_args(hint) if one is not type(None))
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        return fill(hint, value, what)
-    origin = typing.get_origin(hint) or hint
-    if origin is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if origin is tuple and isinstance(value, list):
-        return tuple(value)
-    if not isinstance(value, origin) or (origin is int and isinstance(value, bool)):
-        raise UsageError(f"{what} should be of another type than {type(value).__name__}")
-    return value
+def _with_weather(table: dict[str, Any], what: str) -> dict[str, Any]:
+    """With what the network has that `like` names."""
+    network = table.get("network")
+    if not isinstance(network, Mapping) or "like" not in network:
+        return table
+    own = {key: value for key, value in network.items() if key != "like"}
+    weather = WEATHERS.get(network["like"]) if isinstance(network["like"], str) else None
+    if weather is None:
+        raise UsageError(f"{what}: network.like is one of {', '.join(WEATHERS)}")
+    return {**table, "network": {**weather, **own}}

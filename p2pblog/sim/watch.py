@@ -19,6 +19,10 @@ LAST_S = 5
 in which each survivor of a crash of 80% is to have what is new."""
 
 
+Size = tuple[str, int, int]
+"""(what, how many, how many at most)"""
+
+
 class Watcher:
     """Sees a world; each method may be left out. It reports by `world.fail`."""
 

@@ -79,9 +79,7 @@ class World:
         for node, followed in enumerate(self.follows):
             for author in followed:
                 self.followers[author].add(node)
-        unreachable = int(nodes * scenario.network.unreachable)
-        able = range(self._authors, nodes)
-        hidden = generator(seed, "routers").sample(able, min(unreachable, len(able)))
+        hidden = generator(seed, "routers").sample(range(nodes), int(nodes * scenario.network.unreachable))
         self.network.behind_router.update(hidden)
         self._circles = [tuple(sorted({author, *some})) for author, some in enumerate(self.followers)]
         """Author -> who may hold his feed."""
@@ -104,10 +102,6 @@ class World:
         if number not in self.byzantine:
             return SimNode(self, who)
         return LyingNode(self, who, draw_behaviours(plan, generator(self.seed, "lies", number)))
-
-    @property
-    def _authors(self) -> int:
-        return min(self.scenario.posts.authors, len(self.nodes)) if self.scenario.posts.authors else 0
 
     @property
     def settled(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import importlib.util
 import re
@@ -12,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from p2pblog.sim import run as running
 from p2pblog.sim import scenario
+from p2pblog.sim.byzantine import BEHAVIOURS
 from p2pblog.sim.directory import DhtPlan
 from p2pblog.sim.scenario import Scenario
+from p2pblog.sim.tables import Table
 from simulations import table
 
 MANUAL = Path(__file__).parents[2] / "docs" / "simulating.md"
@@ -30,10 +32,10 @@ def manual() -> str:
 def tables(kind: type[Any], name: str = "") -> Iterator[tuple[str, list[str]]]:
     """(heading, keys) of the top of a scenario and of each table in it."""
     hints = typing.get_type_hints(kind)
-    keys = []
-    for item in dataclasses.fields(kind):
+    keys = ["like"] if name == "[network]" else []
+    for item in structs.fields(kind):
         hint = hints[item.name]
-        inner = [each for each in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(each)]
+        inner = [each for each in (hint, *typing.get_args(hint)) if isinstance(each, type) and issubclass(each, Table)]
         if inner:
             yield from tables(typing.cast("type[Any]", inner[0]), f"[{item.name}]")
         elif item.name not in {"name", "faults", "dht", "aims"}:
@@ -42,7 +44,7 @@ def tables(kind: type[Any], name: str = "") -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize(
-    ("heading", "keys"), [*tables(Scenario), ("[dht]", [field.name for field in dataclasses.fields(DhtPlan)])]
+    ("heading", "keys"), [*tables(Scenario), ("[dht]", [field.name for field in structs.fields(DhtPlan)])]
 )
 def test_every_key_of_a_scenario_is_told_of(heading: str, keys: list[str], manual: str) -> None:
     _, found, rest = manual.partition(f"| `{heading}` |" if heading.startswith("[") else f"| {heading} |")
@@ -61,7 +63,13 @@ def test_every_fault_is_told_of(manual: str) -> None:
 
     for kind, made in faults.items():
         told = set(re.findall(r"`([a-z_]+)`", rows[kind]))
-        assert {field.name for field in dataclasses.fields(made)} - {"at_s"} <= told | {"at_s"}, kind
+        assert {field.name for field in structs.fields(made)} - {"at_s"} <= told | {"at_s"}, kind
+
+
+def test_every_lie_is_told_of(manual: str) -> None:
+    (row,) = re.findall(r"^\| `behaviours`, `most` \|.*$", manual, re.MULTILINE)
+
+    assert set(re.findall(r"`([a-z-]+)`", row)) == {*BEHAVIOURS, "behaviours", "most"}
 
 
 def test_the_example_runs(manual: str) -> None:
@@ -73,9 +81,11 @@ def test_the_example_runs(manual: str) -> None:
     assert all(aim["met"] is not None for aim in outcome.document["aims"] if aim["figure"] == "delivered_ratio")
 
 
-@pytest.mark.parametrize("text", ["[posts]\ncount = 1", 'kind = "dht"\n[dht]\nlookups = 3\npublishes = 3'])
+@pytest.mark.parametrize(
+    "text", ["duration_s = 12\nsettle_s = 1\n[posts]\ncount = 1", 'kind = "dht"\n[dht]\nlookups = 3\npublishes = 3']
+)
 def test_every_key_of_a_result_and_every_column_is_told_of(text: str, manual: str) -> None:
-    outcome = running.run(scenario.read("mine", f'caption = "x"\nduration_s = 12\nsettle_s = 1\n{text}'), 20, 1)
+    outcome = running.run(scenario.read("mine", f'caption = "x"\n{text}'), 20, 1)
 
     for key in outcome.document:
         assert f"`{key}`" in manual, key

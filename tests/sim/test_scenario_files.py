@@ -39,13 +39,29 @@ def test_a_file_of_ones_own_is_a_scenario(tmp_path: Path) -> None:
     [
         ("nodes = ", "is no TOML"),
         ("nodes = 20", "lacks caption"),
-        (BEGINNING + "nodes = 19", "fewer than 20 nodes"),
+        (BEGINNING + "nodes = 19", "nodes: expected a whole number >= 20"),
+        (BEGINNING + "seed = -4", "seed: expected a whole number >= 0"),
+        (BEGINNING + "seed = 99999999999999999999999", "seed: "),
+        (BEGINNING + 'name = "steady"', "has the name of its file"),
         (BEGINNING + "knodes = 20", "unknown key: knodes"),
         (BEGINNING + "[network]\nlosses = 0.1", "unknown key: losses"),
-        (BEGINNING + 'nodes = "many"', "nodes should be of another type than str"),
-        (BEGINNING + "nodes = true", "nodes should be of another type than bool"),
-        (BEGINNING + "network = 1", "network should be of another type than int"),
-        (BEGINNING + "[posts]\ncount = 1.5", "count should be of another type than float"),
+        (BEGINNING + 'nodes = "many"', "nodes: expected a whole number, got a text"),
+        (BEGINNING + "nodes = true", "nodes: expected a whole number, got true or false"),
+        (BEGINNING + "network = 1", "network: expected a table, got a whole number"),
+        (BEGINNING + "[posts]\ncount = 1.5", "count: expected a whole number, got a number"),
+        (BEGINNING + "[posts]\nfirst_s = nan", "posts.first_s: expected a number >= 0.0"),
+        (BEGINNING + "[posts]\nfirst_s = inf", "posts.first_s: expected a number <= 1000000000.0"),
+        (BEGINNING + "[posts]\ncharacters = 100000", "posts.characters: expected a whole number <= 5000"),
+        (BEGINNING + "[network]\nloss = 1.0", "network.loss: expected a number <= 0.9"),
+        (BEGINNING + "[network]\nrtt_ms = [200]", "network.rtt_ms: expected a list of length 2, got 1"),
+        (BEGINNING + "[network]\nrtt_ms = [200, 40]", "network: rtt_ms goes from the fastest to the slowest"),
+        (BEGINNING + "[network]\nup_kbit_s = 0", "network.up_kbit_s: expected a whole number >= 1"),
+        (BEGINNING + '[network]\nlike = "snail"', "network.like is one of even, tail, lossy"),
+        (BEGINNING + "[network]\nlike = 3", "network.like is one of even, tail, lossy"),
+        (BEGINNING + "[byzantine]\nmost = 0", "byzantine.most: expected a whole number >= 1"),
+        (BEGINNING + "[dht]\nlookups = 3", "of the kind gossip, for which dht means nothing"),
+        (BEGINNING + 'kind = "dht"\n[churn]\nonline = 0.5', "of the kind dht, for which churn means nothing"),
+        (BEGINNING + 'kind = "dht"\n[network]\nunreachable = 0.5', "for which network.unreachable means nothing"),
     ],
 )
 def test_a_mistake_is_named(text: str, said: str) -> None:
@@ -67,6 +83,21 @@ def test_a_file_or_a_line_of_too_many_characters_is_no_scenario(over: int) -> No
                 scenario.read("mine", text)
         else:
             assert scenario.read("mine", text).name == "mine"
+
+
+def test_a_network_has_what_the_one_that_it_is_like_has() -> None:
+    tail = scenario.read("mine", BEGINNING + '[network]\nlike = "tail"\ntail_share = 0.5')
+
+    assert (tail.network.tail_share, tail.network.tail_rtt_ms) == (0.5, 1_000)
+    assert scenario.read("mine", BEGINNING + '[network]\nlike = "even"') == scenario.read("mine", BEGINNING)
+
+
+def test_a_trace_lies_beside_its_scenario(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(BEGINNING + '[churn]\ntrace = "sessions.csv"\n')
+
+    churn = scenario.find(str(path)).churn
+    assert churn is not None and churn.trace == str(tmp_path / "sessions.csv")
 
 
 def test_a_scenario_nested_too_deeply_is_no_toml() -> None:

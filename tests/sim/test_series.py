@@ -10,6 +10,7 @@ import pytest
 
 from p2pblog.sim import folder, scenario
 from p2pblog.sim.run import Outcome
+from p2pblog.sim.tables import fill
 from simulations import series, table
 from simulations.series import Row
 
@@ -145,7 +146,7 @@ def test_a_row_whose_runs_are_on_another_machine_stays_as_it_was(tmp_path: Path)
 
 @pytest.mark.parametrize("path", sorted(series.SERIES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_series_names_scenarios_and_aims_that_are(path: Path) -> None:
-    rows = [scenario.fill(Row, each, "a row") for each in series.tomllib.loads(path.read_text())["rows"]]
+    rows = [fill(Row, each, "a row") for each in series.tomllib.loads(path.read_text())["rows"]]
 
     assert rows
     for row in rows:

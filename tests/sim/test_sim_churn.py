@@ -81,6 +81,19 @@ def test_a_trace_says_who_is_there_when(tmp_path: Path) -> None:
     assert seen == {2: [0, 1, 5], 3.5: [0, 1, 5, 6], 9: [0, 1], 13: [0, 1, 5]}
 
 
+def test_disks_of_a_trace_are_lost_and_put_back_too(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    rows = [f"{node},0,10\n{node},14,60\n" for node in range(2, 20)]
+    path.write_text("node,start_s,end_s\n" + "".join(rows), encoding="utf-8")
+
+    def disks(rollback: float, lost: float) -> set[int]:
+        churn = Churn(trace=str(path), steady=2, leave=0.0, rollback=rollback, rollback_s=5.0, lost=lost)
+        return {node.disk for node in ran(small(churn=churn), 1).nodes[2:]}
+
+    assert disks(0.0, 0.0) == {0}
+    assert disks(1.0, 0.0) == disks(0.0, 1.0) == {1}
+
+
 BAD_TRACES = [
     "node,start_s\n1,2\n",
     "node,start_s,end_s\n1,2\n",

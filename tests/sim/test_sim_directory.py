@@ -12,7 +12,7 @@ import pytest
 from p2pblog.core.keys import KeyPair
 from p2pblog.dht.contacts import distance, node_id
 from p2pblog.dht.lookup import Parameters
-from p2pblog.dht.records import decode, encode
+from p2pblog.dht.records import DhtKey, Record, decode, encode
 from p2pblog.errors import BadSignature, UsageError
 from p2pblog.sim import directory
 from p2pblog.sim.chance import generator
@@ -107,6 +107,23 @@ def test_a_look_up_that_takes_the_first_answer_is_seen_to_miss_the_newest(monkey
     assert world(nodes=40, lookups=40).json["success_ratio"] < 0.9
 
 
+def test_a_server_that_holds_what_does_not_prove_itself_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert world().violations == []
+    proven = decode
+
+    def late(key: DhtKey, data: bytes, now_ms: int) -> Record:
+        return proven(key, data, now_ms + directory.LIFETIME_MS)
+
+    monkeypatch.setattr("p2pblog.sim.checkers.servers.decode", late)
+    violations = world().violations
+    assert len(violations) > 20 and all("holds a record of" in said and "expired" in said for said in violations)
+
+
+def test_a_table_beyond_its_limit_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2pblog.config.DHT_TOKENS_MAX", 2)
+    assert any("tokens of other servers, which should hold at most 2" in said for said in world().violations)
+
+
 # --- plans and parts --------------------------------------------------------------------------------------------------
 
 
@@ -114,10 +131,11 @@ def test_a_look_up_that_takes_the_first_answer_is_seen_to_miss_the_newest(monkey
     ("table", "said"),
     [
         ({"look_ups": 3}, "unknown key: look_ups"),
-        ({"lookups": "3"}, "lookups should be of another type"),
-        ({"dead": 1.5}, "dead is a share"),
+        ({"lookups": "3"}, "lookups: expected a whole number, got a text"),
+        ({"dead": 1.5}, "dead: expected a number <= 1.0"),
         ({"lookups": 0}, "no look-up"),
-        ({"lookups": 5, "finders": 0}, "no look-up"),
+        ({"lookups": 5, "finders": 0}, "finders: expected a whole number >= 1"),
+        ({"lookups": 5, "colluders": 3, "dead": 0.5}, "among colluders"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused_in_words(table: dict[str, Any], said: str) -> None:

@@ -11,7 +11,8 @@ from p2pblog.core.keys import IdentityHash
 from p2pblog.gossip.events import Effect
 from p2pblog.gossip.membership import COVER_TWICE, Membership
 from p2pblog.gossip.relay import RELAY_LEASE_S, Relaying
-from p2pblog.sim.scenario import Follows
+from p2pblog.sim.network import Weather
+from p2pblog.sim.scenario import Follows, Posts
 
 
 def overlooked(relaying: Relaying, identity: IdentityHash, now: float) -> str | None:
@@ -27,6 +28,15 @@ def overlooked(relaying: Relaying, identity: IdentityHash, now: float) -> str | 
     if any(quest.asked[peer] - now <= RELAY_LEASE_S / 2 for peer in kept):
         return "a lease to renew"
     return "somebody to ask" if not near and quest.next_at <= now and quest.due > now else None
+
+
+def test_authors_sit_behind_routers_too_and_everybody_gets_everything() -> None:
+    everybody = Follows("power-law", 1, 6)
+    scenario = small(follows=everybody, network=Weather(unreachable=0.7), posts=Posts(0, 2, 15.0), settle_s=20.0)
+    world = ran(scenario, 3)
+    assert len(world.network.behind_router) == 14
+    assert any(notice.author in world.network.behind_router for notice in world.meter.notices.values())
+    assert world.violations == []
 
 
 def test_nothing_is_overlooked_while_people_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:

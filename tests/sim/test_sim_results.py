@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from matplotlib.figure import Figure
 
 from p2pblog.cli import main
-from p2pblog.sim import folder, pictures
-from p2pblog.sim.run import Outcome, Table
+from p2pblog.sim import folder, pictures, scenario
+from p2pblog.sim.run import Outcome, Table, run
 
 
 def types(*words: str) -> Result:
@@ -26,6 +26,7 @@ def document(seed: int = 1, **changed: Any) -> dict[str, Any]:
     return {
         "scenario": "steady", "seed": seed, "nodes": 100, "virtual_s": 50.0, "delivered_ratio": 1.0, "missed": 0,
         "latency_ms": {"p50": 100.0, "p90": 200.0, "p99": 400.0}, "rmr": 0.0, "last_hop": 5,
+        "violations_total": 0,
         "dht": {"lookups": 0, "success_ratio": None, "p50_ms": None, "p99_ms": None}, "trace_hash": f"{seed:032x}",
     } | changed  # fmt: skip
 
@@ -256,3 +257,43 @@ def test_a_result_without_tables_says_what_is_missing(tmp_path: Path) -> None:
     keep(tmp_path)
 
     assert "run them with --out" in types("plot", str(tmp_path)).stderr
+
+
+# --- a folder that is used again --------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_used_again_forgets_the_run_before(tmp_path: Path) -> None:
+    gossip_run(tmp_path, 1)
+    gossip_run(tmp_path / "seed-2", 2)
+    (tmp_path / "notes.csv").write_text("mine")
+    (tmp_path / "seed-3").mkdir()
+    (tmp_path / "seed-3" / "nodes.csv").write_text("mine: there is no result beside it")
+
+    assert folder.begin(str(tmp_path)) == tmp_path
+
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert left == ["notes.csv", "seed-3/nodes.csv"]
+
+
+def test_every_table_of_a_run_is_forgotten_with_it() -> None:
+    for text in ("duration_s = 12\nsettle_s = 1", 'kind = "dht"\n[dht]\nlookups = 3'):
+        outcome = run(scenario.read("mine", f'caption = "x"\n{text}'), 20, 1)
+        assert outcome.tables.keys() <= set(folder.TABLES)
+
+
+def test_compare_tells_of_broken_rules_and_of_nothing_to_compare(tmp_path: Path) -> None:
+    gossip_run(tmp_path / "before", 1, violations_total=0)
+    gossip_run(tmp_path / "after", 1, violations_total=10)
+    gossip_run(tmp_path / "other", 1, scenario="rewire")
+
+    said = types("compare", str(tmp_path / "before"), str(tmp_path / "after")).output
+    assert "violations_total" in said and "worse" in said
+    assert "Nothing to compare" in types("compare", str(tmp_path / "before"), str(tmp_path / "other")).output
+
+
+@pytest.mark.parametrize("text", ['{"scenario": "a", "seed": 1}', '{"scenario": 1, "seed": 1, "nodes": 20}', "[]", "{"])
+def test_half_a_document_is_no_result(tmp_path: Path, text: str) -> None:
+    (tmp_path / "result.json").write_text(text)
+
+    compared = types("compare", str(tmp_path), str(tmp_path))
+    assert compared.exit_code != 0 and "result" in compared.output and "internal" not in compared.output

@@ -10,7 +10,8 @@ from p2pblog.config import KNOWN_PEERS_MAX, LINKS_ACCEPTED_MAX, MESSAGE_BYTES_MA
 from p2pblog.gossip import broadcast, membership, messages, relay, replication, sharing, strays
 from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX
 from p2pblog.gossip.keeper import REMEMBERED_MAX
-from p2pblog.sim.watch import Watcher
+from p2pblog.sim.checkers.servers import rendezvous_sizes, server_sizes, too_full
+from p2pblog.sim.watch import Size, Watcher
 
 if TYPE_CHECKING:
     from p2pblog.gossip.machine import Gossip
@@ -19,13 +20,12 @@ if TYPE_CHECKING:
     from p2pblog.sim.world import World
 
 NODES_PER_TICK = 50
-"""Nodes looked at each time, in rotation: of 10,000 each comes up every other run, of 50 each every time."""
+"""Nodes looked at each time, in rotation: of 50 each every time; more where more are needed to look at all in a run."""
+TICKS = 100
+"""How often it is looked in a run."""
 
 OF_MEMBERSHIP, OF_LIVENESS = ("hearsay", "linked_at"), ("pinged", "round_trips", "due", "greeted", "heard")
 """Tables of the two with a row for each link at most."""
-
-Size = tuple[str, int, int]
-"""(what, how many, how many at most)"""
 
 
 class BoundedQueues(Watcher):
@@ -36,18 +36,20 @@ class BoundedQueues(Watcher):
         self._turn = 0
 
     def on_tick(self, world: World) -> None:
-        for _ in range(min(NODES_PER_TICK, len(world.nodes))):
+        count = len(world.nodes)
+        for _ in range(min(max(NODES_PER_TICK, -(-count // TICKS)), count)):
             node = world.nodes[self._turn % len(world.nodes)]
             self._turn += 1
             if world.is_honest_online(node.number):
                 self._look(world, node)
 
     def _look(self, world: World, node: SimNode) -> None:
-        for what, size, limit in sizes(node):
+        found = sizes(node)
+        for what, size, limit in found:
             if size > self.largest.get(what, (-1, 0))[0]:
                 self.largest[what] = size, limit
-            if size > limit:
-                world.fail(f"node {node.number} holds {size} in {what}, which should hold at most {limit}")
+        for said in too_full(found):
+            world.fail(f"node {node.number} holds {said}")
 
 
 def sizes(node: SimNode) -> list[Size]:
@@ -59,10 +61,20 @@ def sizes(node: SimNode) -> list[Size]:
         *found,
         *_offered(machine),
         *_lanes(list(node.lanes.values())),
+        *_met(node),
         ("what waits for the writer", node.writing_bytes, STORE_WAITING_BYTES_MAX + links * MESSAGE_BYTES_MAX),
         ("memories of peers kept", node.keeper.remembered, REMEMBERED_MAX),
         ("peers kept", node.store.peers_kept, KNOWN_PEERS_MAX),
     ]
+
+
+def _met(node: SimNode) -> list[Size]:
+    """Of a whole node also what it has to do with the DHT."""
+    meeting = node.meeting
+    if meeting is None:
+        return []
+    server = [] if meeting.server is None else server_sizes(meeting.server)
+    return server + rendezvous_sizes(meeting.machine, len(node.machine.holdings.cared_for))
 
 
 def _most(sizes: Iterable[int]) -> int:

@@ -12,7 +12,8 @@ from p2pblog.sim.faults.relink import Relink
 from p2pblog.sim.faults.retire import Retire
 from p2pblog.sim.faults.rewire import Rewire
 from p2pblog.sim.faults.skew import Skew
-from p2pblog.sim.scenario import Scenario, fill
+from p2pblog.sim.scenario import Scenario
+from p2pblog.sim.tables import fill
 
 FAULTS: dict[str, type[Fault]] = {
     "any": AnyFaults,
@@ -36,4 +37,6 @@ def faults_of(scenario: Scenario) -> list[Fault]:
             raise UsageError(f"{what} has no known kind; there are {', '.join(FAULTS)}")
         kind = FAULTS[table["kind"]]
         found.append(fill(kind, {name: value for name, value in table.items() if name != "kind"}, what))
+    for fault in found:
+        fault.check(scenario)
     return found

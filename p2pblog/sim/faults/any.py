@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -14,17 +13,17 @@ from p2pblog.sim.faults.retire import Retire
 from p2pblog.sim.faults.rewire import Rewire
 from p2pblog.sim.faults.skew import Skew
 from p2pblog.sim.sessions import Disk
+from p2pblog.sim.tables import Count, Seconds
 
 if TYPE_CHECKING:
     from p2pblog.sim.world import World
 
 
-@dataclass(frozen=True, slots=True)
 class AnyFaults(Fault):
     """`count` of them between `at_s` and `until_s`; whatever ends or is cut is back before `until_s`."""
 
-    until_s: float = 60.0
-    count: int = 4
+    until_s: Seconds = 60.0
+    count: Count = 4
 
     def plan(self, world: World, rng: Random) -> None:
         for _ in range(self.count):
@@ -36,7 +35,7 @@ class AnyFaults(Fault):
         share, wait_s = rng.uniform(0.02, 0.5), rng.uniform(0.0, left_s)
         match rng.randrange(6):
             case 0:
-                disk = rng.choice([disk.value for disk in Disk])
+                disk = rng.choice(list(Disk))
                 return Crash(at_s, share, rng.random() < 0.5, wait_s, disk, rng.uniform(1.0, 60.0), spare=0)
             case 1:
                 return Leave(at_s, share, back_after_s=wait_s, spare=0)

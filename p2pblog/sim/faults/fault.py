@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
 from p2pblog.sim.loop import SECOND_US
+from p2pblog.sim.tables import Seconds, Table
 
 if TYPE_CHECKING:
+    from p2pblog.sim.scenario import Scenario
     from p2pblog.sim.world import World
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Table):
     """`at_s`: when it strikes, in seconds of virtual time. Other fields are the kind's own, from its table."""
 
-    at_s: float
+    at_s: Seconds
 
     @property
     def at_us(self) -> int:
         return int(self.at_s * SECOND_US)
+
+    def check(self, scenario: Scenario) -> None:
+        """Raises UsageError if it makes no sense in this scenario."""
 
     def plan(self, world: World, rng: Random) -> None:
         """Put what it does on the world's clock; called once, before anything has happened."""

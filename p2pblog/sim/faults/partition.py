@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
+from p2pblog.errors import UsageError
 from p2pblog.sim.faults.fault import Fault
 from p2pblog.sim.loop import SECOND_US
+from p2pblog.sim.tables import Ratio, Seconds
 
 if TYPE_CHECKING:
+    from p2pblog.sim.scenario import Scenario
     from p2pblog.sim.world import World
 
 
-@dataclass(frozen=True, slots=True)
 class Partition(Fault):
     """`share` of all nodes, node 0 never among them, are on the other side for `heal_after_s`."""
 
-    share: float = 0.5
-    heal_after_s: float = 30.0
+    share: Ratio = 0.5
+    heal_after_s: Seconds = 30.0
+
+    def check(self, scenario: Scenario) -> None:
+        if self.at_s + self.heal_after_s > scenario.duration_s + scenario.settle_s:
+            raise UsageError("a partition that heals after the end of the run leaves nobody time to catch up")
 
     def plan(self, world: World, rng: Random) -> None:
         world.loop.at(self.at_us, self._strike, world, rng)

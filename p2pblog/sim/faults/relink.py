@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -10,17 +9,17 @@ from p2pblog.gossip.events import Dial
 from p2pblog.gossip.membership import DIAL_TIMEOUT_S
 from p2pblog.sim.faults.fault import Fault
 from p2pblog.sim.loop import SECOND_US
+from p2pblog.sim.tables import Seconds
 
 if TYPE_CHECKING:
     from p2pblog.sim.world import World
 
 
-@dataclass(frozen=True, slots=True)
 class Relink(Fault):
     """The first node dials the second after half of the time until `at_s`, unless they have linked by themselves. Their
     link is lost at `at_s` and dialed again a second later; what goes between them is counted for `for_s` seconds."""
 
-    for_s: float = 5.0
+    for_s: Seconds = 5.0
 
     def plan(self, world: World, rng: Random) -> None:
         world.loop.at(self.at_us // 2, self._dial, world)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
 from p2pblog.sim.faults.fault import Fault
+from p2pblog.sim.tables import Count
 
 if TYPE_CHECKING:
     from p2pblog.sim.world import World
 
 
-@dataclass(frozen=True, slots=True)
 class Retire(Fault):
     """So many of the honest nodes that are on line and followed retire the device they write with."""
 
-    count: int = 1
+    count: Count = 1
 
     def plan(self, world: World, rng: Random) -> None:
         world.loop.at(self.at_us, self._strike, world, rng)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
 from p2pblog.gossip.events import Candidates
 from p2pblog.sim.faults.fault import Fault
 from p2pblog.sim.loop import SECOND_US
+from p2pblog.sim.tables import Positive, Ratio, Seconds
 
 if TYPE_CHECKING:
     from p2pblog.sim.links import Lane
     from p2pblog.sim.world import World
 
 
-@dataclass(frozen=True, slots=True)
 class Rewire(Fault):
     """`share` of all links that stand end, `times` times, every `every_s`. Each dialer hears of one more node then."""
 
-    share: float = 0.1
-    every_s: float = 5.0
-    times: int = 1
+    share: Ratio = 0.1
+    every_s: Seconds = 5.0
+    times: Positive = 1
 
     def plan(self, world: World, rng: Random) -> None:
         for turn in range(self.times):

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
 from p2pblog.sim.faults.fault import Fault, some
+from p2pblog.sim.tables import Ratio, Seconds
 
 if TYPE_CHECKING:
     from p2pblog.sim.world import World
 
 
-@dataclass(frozen=True, slots=True)
 class Skew(Fault):
     """A share of the nodes' wall clocks, authors' too, go wrong by up to `most_s` either way. Machines wait by another
     clock, which nobody sets."""
 
-    share: float = 0.5
-    most_s: float = 3_600.0
+    share: Ratio = 0.5
+    most_s: Seconds = 3_600.0
 
     def plan(self, world: World, rng: Random) -> None:
         world.loop.at(self.at_us, self._strike, world, rng)

@@ -1,0 +1,62 @@
+"""DHT servers: no record is held that does not prove itself, and no table grows beyond its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from p2pblog import config
+from p2pblog.dht.adapter import GuardedServer
+from p2pblog.dht.records import DhtKey, decode
+from p2pblog.errors import RemoteProtocolError
+from p2pblog.rendezvous import machine
+from p2pblog.rendezvous.machine import Rendezvous
+from p2pblog.sim.watch import Size
+
+SEEN_AS_MAX = 64
+"""Blocks from which a server was told how its own address looks."""
+
+
+def server_sizes(server: GuardedServer) -> list[Size]:
+    """Every table of a server that somebody else can make grow."""
+    protocol = server.protocol
+    store, buckets = protocol.storage.store, protocol.router.buckets
+    return [
+        ("DHT calls under way", len(protocol._awaited), config.DHT_CALLS_MAX),
+        ("contacts being checked", len(protocol._checking), config.DHT_CHECKS_MAX),
+        ("tokens of other servers", len(protocol._tokens), config.DHT_TOKENS_MAX),
+        ("servers that proved their id", len(protocol._proven), config.DHT_TOKENS_MAX),
+        ("addresses we are seen as", len(protocol._seen_as), SEEN_AS_MAX),
+        ("addresses to begin from", len(server._bootstraps), config.DHT_BOOTSTRAPS_MAX),
+        ("records of the DHT", len(store), store.limits.in_all),
+        ("records from one address block", max(store._by_sender.values(), default=0), store.limits.per_sender),
+        *(("contacts kept for a bucket", len(b.replacement_nodes), b.max_replacement_nodes) for b in buckets),
+    ]
+
+
+def rendezvous_sizes(dealings: Rendezvous, cared_for: int) -> list[Size]:
+    """Every table of a rendezvous machine; `cared_for`: the feeds that its node follows or lends."""
+    return [
+        ("feeds looked for", len(dealings._searches), cared_for),
+        ("feeds to look for", len(dealings._to_search), cared_for),
+        ("searches under way", len(dealings._searching), machine.WORKERS_MAX),
+        ("feeds read from the DHT", len(dealings._readings), machine.WORKERS_MAX),
+        ("feeds to announce", len(dealings._to_announce), cared_for),
+        ("announcements under way", len(dealings._announcing), machine.WORKERS_MAX),
+    ]
+
+
+def too_full(sizes: Iterable[Size]) -> list[str]:
+    """What is fuller than it may be, in words."""
+    return [f"{size} in {what}, which should hold at most {limit}" for what, size, limit in sizes if size > limit]
+
+
+def unproven(server: GuardedServer, now_ms: int) -> list[str]:
+    """Records that a server holds although they do not verify, in words."""
+    found, storage = [], server.protocol.storage
+    for key in storage.store.all_keys():
+        for item in storage.held(key):
+            try:
+                decode(DhtKey(key), item.wire, now_ms)
+            except RemoteProtocolError as error:
+                found.append(f"a record of {key.hex()}: {error.name}")
+    return found
