@@ -13,6 +13,7 @@ from p2pblog.config import FRAME_TIMEOUT_S, MESSAGE_BYTES_MAX, NETWORK_ID
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import NodeKey
 from p2pblog.errors import Disconnected, RemoteProtocolError, TooSlow
+from p2pblog.transport import at_once
 from p2pblog.transport.framing import PLAIN_BYTES_MAX, FrameReader, FrameWriter
 from p2pblog.transport.handshake import Credentials, Handshake, Proven, Step
 
@@ -91,17 +92,21 @@ class StreamLink:
             self._sending.release()
 
     async def _send_frame(self, frame: bytes) -> None:
-        # A bare scope: `fail_after` costs as much again, and a busy node sends ten thousand frames a second.
-        scope = trio.CancelScope(deadline=trio.current_time() + self._frame_timeout_s)
         try:
-            with scope:
-                await self._stream.send_all(frame)
+            taken = await at_once.write(self._stream, frame)
+            if taken < len(frame):
+                await self._send_slowly(frame[taken:])
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise Disconnected("the link is closed") from error
+        self.bytes_out += len(frame)
+
+    async def _send_slowly(self, rest: bytes) -> None:
+        scope = trio.CancelScope(deadline=trio.current_time() + self._frame_timeout_s)
+        with scope:
+            await self._stream.send_all(rest)
         if scope.cancelled_caught:
             await self.aclose()
             raise TooSlow(f"the peer took no frame within {self._frame_timeout_s:g} s")
-        self.bytes_out += len(frame)
 
     async def receive(self) -> bytes:
         """The next message. Raises Disconnected at the end, TooLarge, Malformed, or TooSlow if one never gets whole.
@@ -135,7 +140,7 @@ class StreamLink:
 
     async def _receive_raw(self) -> bytes:
         try:
-            data = bytes(await self._stream.receive_some(RECEIVE_BYTES))
+            data = await at_once.read(self._stream, RECEIVE_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise Disconnected("the link is closed") from error
         self.bytes_in += len(data)

