@@ -17,7 +17,7 @@ from p2pblog.control.api import (
     QuoteDocument,
     WrittenDocument,
 )
-from p2pblog.control.words import check_id
+from p2pblog.control.words import ID_DIGITS, check_id
 from p2pblog.core import address, payload
 from p2pblog.core.address import Endpoint, Link
 from p2pblog.core.entry import Entry
@@ -112,6 +112,11 @@ class Desk:
         if len(found) > 1:
             raise UsageError("more than one id begins like that: give more digits")
         return found[0]
+
+    async def _begin_of_page(self, prefix: str) -> EntryId:
+        """Where a page begins: a whole id is taken at its word, for the page says itself if it is not here."""
+        wanted = check_id(prefix)
+        return EntryId(bytes.fromhex(wanted)) if len(wanted) == ID_DIGITS else await self._find(wanted)
 
     async def _locate(self, prefix: str) -> Located:
         located = await self._store.locate(await self._find(prefix))

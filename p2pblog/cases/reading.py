@@ -7,7 +7,6 @@ from contextlib import suppress
 
 import trio
 
-from p2pblog.cases.desk import said_in
 from p2pblog.cases.groups import Grouping
 from p2pblog.config import CONTROL_WATCH_LAG_MAX, TIMELINE_ROWS_MAX
 from p2pblog.control.api import EntryDocument, NoticeDocument, VersionDocument
@@ -15,10 +14,10 @@ from p2pblog.control.words import check_group, check_tag
 from p2pblog.core import payload
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Batch
-from p2pblog.core.payload import Boost, Edit, Note
+from p2pblog.core.payload import Edit, Note
 from p2pblog.core.runs import VerifiedRun
 from p2pblog.core.timelines import Row
-from p2pblog.errors import UsageError
+from p2pblog.errors import NotFound, UsageError
 from p2pblog.gossip.events import Ask
 from p2pblog.store import TimelineQuery, Version
 
@@ -47,17 +46,22 @@ class Reading(Grouping):
             raise UsageError(f"a timeline has 1 to {TIMELINE_ROWS_MAX:,} lines")
         query = TimelineQuery(
             limit,
-            None if before is None else await self._find(before),
+            None if before is None else await self._begin_of_page(before),
             await self._whose(author, of_list),
             None if tag is None else check_tag(tag),
             None if group is None else check_group(group),
             strangers,
         )
         await self._look_for(query.group, fetch)
-        rows = await self._quiet.page(query, is_whole=author is not None)
+        try:
+            rows = await self._quiet.page(query, is_whole=author is not None)
+        except NotFound:
+            if before is not None:
+                await self._find(before)  # tells what became of it
+            raise
         if not strangers:  # who could make us ask others for what they name
             near = [row for row in rows if query.group is None or self._is_near(IdentityHash(row.author))]
-            await self._ask_for_texts(near)
+            self._ask_for_texts(near)
         return self._marked(rows)
 
     def _is_near(self, identity: IdentityHash) -> bool:
@@ -80,16 +84,13 @@ class Reading(Grouping):
             return tuple(await self._store.members(of_list))
         return None if author is None else (self._resolve(author).identity,)
 
-    async def _ask_for_texts(self, rows: list[Row]) -> None:
+    def _ask_for_texts(self, rows: list[Row]) -> None:
         """Boosts and quotes of what is not here yet: ask whoever is linked now, for the next look."""
-        for row in [row for row in rows if row.type == Boost.type and not row.text][:ASKED_AT_ONCE_MAX]:
-            located = await self._store.locate(row.id)
-            said = said_in(located.entry) if located is not None else None
-            if isinstance(said, Boost):
-                self._driver.feed(Ask(said.of))
-        for row in [row for row in rows if row.quote is not None and row.quoted_text is None][:ASKED_AT_ONCE_MAX]:
-            assert row.quote is not None
-            self._driver.feed(Ask(row.quote.version or row.quote.of))
+        boosted = [row.boosted for row in rows if row.boosted is not None]
+        quotes = [row.quote for row in rows if row.quote is not None and row.quoted_text is None]
+        quoted = [quote.version or quote.of for quote in quotes]
+        for ref in boosted[:ASKED_AT_ONCE_MAX] + quoted[:ASKED_AT_ONCE_MAX]:
+            self._driver.feed(Ask(ref))
 
     async def watch(
         self,
@@ -122,7 +123,7 @@ class Reading(Grouping):
     async def show(self, notice: str) -> NoticeDocument:
         found = await self._find(notice)
         rows = await self._store.rows([found]) or await self._store.rows([(await self._notice_ref(notice)).id])
-        await self._ask_for_texts(rows)
+        self._ask_for_texts(rows)
         return self._marked(rows)[0]
 
     async def versions(self, notice: str) -> list[VersionDocument]:

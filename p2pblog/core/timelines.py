@@ -5,7 +5,7 @@ from __future__ import annotations
 from p2pblog.core.identity import Standing
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.media import Attachment
-from p2pblog.core.payload import Quote
+from p2pblog.core.payload import Quote, Ref
 from p2pblog.core.polls import Tally
 from p2pblog.core.value import Value
 
@@ -53,3 +53,5 @@ class Row(Value):
     media: tuple[Attachment, ...] = ()
     imported_ms: int | None = None
     groups: tuple[str, ...] = ()
+    boosted: Ref | None = None
+    """What a boost is of, while that is not here."""

@@ -277,7 +277,11 @@ def compose(shown: Shown, name: str | None, standing: Standing, ballots: Callabl
     shown votes on a notice, asked for where it is a poll."""
     is_boost = shown.kind == Kind.BOOST
     note = note_of(standing.payload, standing.edit)
-    of_author = None if note.reply_to is None else note.reply_to.identity
+    boosted = _boosted(shown.payload) if is_boost and standing.payload is None else None
+    of = boosted if is_boost else note.reply_to
+    of_author = standing.author if is_boost else None
+    if of_author is None and of is not None:
+        of_author = of.identity
     return Row(
         id=shown.id,
         type="boost" if is_boost else "note",
@@ -299,9 +303,10 @@ def compose(shown: Shown, name: str | None, standing: Standing, ballots: Callabl
         mentions=mentions_of(note.text),
         poll=None if note.poll is None else tally(note.poll, ballots(shown.counted)),
         place_ms=shown.place_ms,
-        of_author=(standing.author or _boosted_author(shown.payload)) if is_boost else of_author,
+        of_author=of_author,
         media=note.media,
         imported_ms=note.imported_ms,
+        boosted=boosted,
     )
 
 
@@ -326,9 +331,9 @@ def _quoted_text(quote: Quote | None, quoted: Shown | None) -> str | None:
             return None
 
 
-def _boosted_author(payload: bytes) -> bytes | None:
+def _boosted(payload: bytes) -> Ref | None:
     read = decode(payload)
-    return read.of.identity if isinstance(read, Boost) else None
+    return read.of if isinstance(read, Boost) else None
 
 
 # --- news: what others say to us ------------------------------------------------------------------------------------

@@ -332,8 +332,11 @@ def _between(prefix: str) -> tuple[bytes, bytes] | None:
 
 
 def _ids_between(db: sqlite3.Connection, low: bytes, high: bytes) -> Iterator[EntryId]:
-    for record in IDS.above(db, low[:PREFIX_BYTES]):
-        if record[:PREFIX_BYTES] > high[:PREFIX_BYTES]:
+    first, last = low[:PREFIX_BYTES], high[:PREFIX_BYTES]
+    # of a whole id two generations or three are asked, of a beginning all of them: for the lowest of all that fit
+    records = IDS.beginning_with(db, first) if first == last else IDS.above(db, first)
+    for record in records:
+        if record[:PREFIX_BYTES] > last:
             return
         identifier = id_at(db, int.from_bytes(record[PREFIX_BYTES:], "big"))
         if low <= identifier <= high:

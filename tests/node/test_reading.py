@@ -178,6 +178,40 @@ async def test_a_boost_of_a_stranger_brings_the_text_along(autojump_clock: MockC
 
 
 @trio_test
+async def test_a_page_asks_its_store_once_whatever_it_shows(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob = await world.follower("bob", "alice")
+        written = [await alice.post(f"notice {number}") for number in range(5)]
+        await world.reads("bob", "notice 4")
+        for each in written:
+            await bob.boost(each["id"])
+        await bob.quote(written[0]["id"], "well said")
+        carol = await world.follower("carol", "bob")
+        await world.reads("carol", "well said")
+        asked: list[str] = []
+        store = carol._store
+
+        class Counted:
+            def __getattr__(self, name: str) -> object:
+                asked.append(name)
+                return getattr(store, name)
+
+        monkeypatch.setattr(carol, "_store", Counted())
+        monkeypatch.setattr(carol._quiet, "_store", Counted())
+        page = await carol.timeline()
+        assert len(page) >= 6 and asked == ["timeline"], asked
+        asked.clear()
+        below = await carol.timeline(before=page[0]["id"])
+        assert below == page[1:] and asked == ["timeline"], asked
+        asked.clear()
+        with pytest.raises(NotFound, match="no such entry"):
+            await carol.timeline(before="0" * 64)
+
+
+@trio_test
 async def test_a_delete_hides_everywhere_and_only_its_author_may(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await friends(world, "alice", "bob")

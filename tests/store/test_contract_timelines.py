@@ -236,6 +236,7 @@ async def test_a_delete_hides_at_once_and_wherever_it_shows(store: Store) -> Non
     assert await texts(store) == ["what?", ""]
     (row,) = await store.rows([boost.id])
     assert (row.text, row.likes, row.boosts, row.boost_of) == ("", 0, 1, note.id)
+    assert row.boosted is not None and (row.boosted.id, row.boosted.identity) == (note.id, alice.hash)
     assert await store.profile(alice.hash) == (None, None)
     thread = await store.thread(note.id)
     assert (thread.root, [found.text for found in thread.notices], thread.missing) == (note.id, ["what?"], 0)

@@ -18,12 +18,14 @@ from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.core import entry, runs
 from p2pblog.core.entry import Entry
+from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.core.timelines import sort_time
 from p2pblog.store import Follow, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.store.register import BATCH_MIN
 from p2pblog.store.rows import HISTORY_ROWS
-from p2pblog.store.sql_base import log_of_device, read_log_state
+from p2pblog.store.sql_base import IDS, id_record, log_of_device, read_log_state
 from p2pblog.store.sqlite import open_sqlite
 from p2pblog.store.stretch import payloads_beside, places
 
@@ -176,6 +178,25 @@ def test_a_page_is_read_with_few_statements() -> None:
         db.set_trace_callback(ran.append)
         assert len(sql_read.timeline(db, TimelineQuery(50))) == 50
     assert len(ran) <= 8, ran
+
+
+def test_a_whole_id_is_found_in_few_of_many_generations(writer: Person) -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_identity(db, writer.identity)
+        sql_write.put_follow(db, Follow(writer.hash))
+        for first in range(1, RUN, BATCH_MIN):
+            statements_of(db, writer, first, min(first + BATCH_MIN - 1, RUN))
+        others = [id_record(EntryId(bytes([255, 255, at]).ljust(32)), at) for at in range(BATCH_MIN)]
+        for _ in range(20):
+            IDS._insert_pages(db, IDS._begin(db, len(others)), others)
+        assert len(IDS.generations(db)) > 20
+        ran: list[str] = []
+        db.set_trace_callback(ran.append)
+        for known in writer.log.entries[:RUN:100]:
+            ran.clear()
+            assert sql_read.find_ids(db, known.id.hex()) == [known.id]
+            assert len(ran) <= 4, ran
 
 
 @trio_test
