@@ -24,13 +24,16 @@ class Claim(Value):
     """Or: what the payload that it gave says of the entry. With none of them, only that it has the entry."""
 
 
-def check_claim(claim: Claim, entries: Sequence[Entry]) -> None:
-    """Whether a peer stands by what it said of an entry before it showed it. Raises BadChain."""
+def check_claim(claim: Claim, entries: Sequence[Entry]) -> bool:
+    """Whether a peer shows the entry of which it said something. Who does not may have none: we take it to hold what we
+    gave, and it has kept nothing of that if it knew of another history. Raises BadChain for another entry than it
+    said."""
     if claim == Claim(claim.seq):
-        return
+        return True
     entry = next((entry for entry in entries if entry.seq == claim.seq), None)
-    if entry is None or not _fits(claim, entry):
+    if entry is not None and not _fits(claim, entry):
         raise BadChain("two runs of one log that don't fit each other")
+    return entry is not None
 
 
 def _fits(claim: Claim, entry: Entry) -> bool:

@@ -321,14 +321,14 @@ class Replication(State):
         """Whether a peer stands by what it claimed. Of a retired log it may have begun afresh since: then its claim is
         forgotten. Otherwise raises BadChain."""
         try:
-            check_claim(claim, entries)
+            if check_claim(claim, entries):
+                return True
         except BadChain:
             standing = self.holdings.standing(entries[0].device)
             if standing is None or not standing.retired:
                 raise
-            self._queue(session).doubted[entries[0].device] = None
-            return False
-        return True
+        self._queue(session).doubted[entries[0].device] = None
+        return False
 
     def _is_other_branch(self, device: DeviceKey, entries: Sequence[Entry]) -> bool:
         """Whether a run contradicts the retirement of its log. Its sender may not have heard of that yet."""

@@ -84,6 +84,40 @@ def test_a_peer_that_pushes_the_other_history_in_good_faith_is_not_to_blame(scen
         assert bob.machine.holdings.is_frozen(carol.key)
 
 
+def test_a_peer_that_kept_nothing_of_what_we_gave_for_it_knew_of_another_history_is_not_to_blame(scene: Scene) -> None:
+    """Who is given entries counts as holding them, and can't show them if it did not take them (`byzantine`, seed
+    149)."""
+    carol, other = forked("carol", 20, 5, 6)
+    bob = scene.node("bob", "carol")
+    bob.keep(carol, carol.log.run(1, 23))
+    dave = scene.puppet("dave")
+    dave.greet("bob", carol)
+    dave.claims("bob", carol, (1, 4))
+    dave.say("bob", Want(carol.key, 5, 23))
+    assert len(dave.told(Run)) == 1
+    dave.say("bob", live(other.run(24, 27), prev_known=False))
+    (want,) = dave.told(Want)
+    assert (want.device, want.last) == (carol.key, 23)
+    dave.say("bob", run_of(carol.log.run(1, 4)))
+    assert dave.is_linked and scene.closed == []
+    dave.say("bob", live(other.run(22, 27), prev_known=False))
+    assert bob.machine.holdings.is_frozen(carol.key) and dave.is_linked
+
+
+def test_a_peer_that_shows_another_entry_than_it_spoke_of_is_left(scene: Scene) -> None:
+    carol, other = forked("carol", 20, 5, 6)
+    bob = scene.node("bob", "carol")
+    bob.keep(carol, carol.log.run(1, 23))
+    mallory = scene.puppet("mallory")
+    mallory.greet("bob", carol)
+    mallory.claims("bob", carol, (1, 23))
+    mallory.say("bob", live(other.run(24, 27), prev_known=False))
+    assert [want.last for want in mallory.told(Want)] == [23]
+    for want in mallory.told(Want):
+        mallory.say("bob", run_of(carol.log.run(want.first, want.last)))
+    assert [error.name for _, _, error in scene.closed if error] == ["bad-chain"]
+
+
 def test_a_liar_that_pushes_what_does_not_hold_is_left_when_it_is_asked(scene: Scene) -> None:
     carol = author("carol", 20)
     bob = scene.node("bob", "carol")
