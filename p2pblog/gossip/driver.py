@@ -180,14 +180,23 @@ class Driver:
             self._perform(effect)
 
     def take_run(self, batch: Batch) -> None:
-        """Store a verified run that came by another way than a link; what contradicts ours is dropped."""
-        self._perform(StoreRun(None, batch, live=False))
+        """Store a verified run that came by another way than a link; what contradicts ours is dropped, and so is all
+        while the store is behind: whoever looked for it will look again, and a full disk shall not fill memory."""
+        if not self._is_behind:
+            self._perform(StoreRun(None, batch, live=False))
 
     def take_stray(self, located: Located) -> None:
-        """Store one entry, checked, that came by another way than a link."""
+        """Store one entry, checked, that came by another way than a link; not while the store is behind."""
+        if self._is_behind:
+            return
         for effect in self.machine.strays.take(located):
             self._perform(effect)
         self.answers_changed.set()
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether more waits for the store than may: then nothing is read that would have to wait as well."""
+        return self._waiting_bytes > STORE_WAITING_BYTES_MAX
 
     async def carry_out(self, effect: PruneLog | LiftFloors) -> list[Event]:
         """Have something written in its turn, and wait until it is: gives what followed from it."""
@@ -368,7 +377,7 @@ class Driver:
     async def _read_lane(self, lane: Lane) -> None:
         try:
             while True:
-                while self._waiting_bytes > STORE_WAITING_BYTES_MAX:
+                while self._is_behind:
                     await self._room_signal.wait()
                 message = lane.decoder.decode(await lane.link.receive())
                 self.feed(Received(lane.link.peer, message))
@@ -415,7 +424,7 @@ class Driver:
 
     async def _keep_time(self) -> None:
         while True:
-            if self._waiting_bytes > STORE_WAITING_BYTES_MAX:
+            if self._is_behind:
                 await self._stand_still()
             now = trio.current_time()
             while self._timers and self._timers[0][0] <= now:

@@ -370,4 +370,10 @@ def weight(writing: Writing) -> int:
         return len(writing.data)
     if isinstance(writing, KeepOffer) and writing.found is not None:
         return len(writing.found.payload or b"") + len(writing.found.identity or b"")
+    if isinstance(writing, StoreStray):
+        return 200 * (1 + len(writing.located.chain)) + len(writing.located.entry.payload or b"")
+    if isinstance(writing, StoreFork):
+        return 200 * sum(map(len, writing.proof.branches))
+    if isinstance(writing, StoreTable):
+        return sum(map(len, writing.table.pieces))
     return 200

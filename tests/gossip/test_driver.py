@@ -16,12 +16,24 @@ from trio.testing import MockClock, trio_test
 from p2pblog.config import QUEUE_BYTES_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry
+from p2pblog.core.forks import prove_fork
 from p2pblog.core.keys import DeviceKey, NodeKey
-from p2pblog.core.logs import Batch, LogState
+from p2pblog.core.logs import Batch, Located, LogState
+from p2pblog.core.media import PIECE_BYTES, PieceTable
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.errors import StoreError, StoreFull, UserError
 from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX, Driver
-from p2pblog.gossip.events import Candidates, Effect, Remember, Send, Stored, StoreRun
+from p2pblog.gossip.events import (
+    Candidates,
+    Effect,
+    Remember,
+    Send,
+    Stored,
+    StoreFork,
+    StoreRun,
+    StoreStray,
+    StoreTable,
+)
 from p2pblog.gossip.keeper import REMEMBERED, REMEMBERED_MAX, memory_name, weight
 from p2pblog.gossip.liveness import LOST_AFTER_S
 from p2pblog.gossip.messages import Encoder, Graft, Have, Hello, Live, Message, Statements
@@ -160,6 +172,17 @@ async def test_a_run_costs_a_question_an_answer_and_one_call_of_either_store(aut
         assert bob.store.batches == runs
 
 
+def test_what_waits_weighs_what_it_brings() -> None:
+    alice = person("alice")
+    note = alice.log.note("x" * 5_000)
+    other = alice.log.branch(1)
+    other.note("otherwise")
+    proof = prove_fork(alice.log.run(), other.run())
+    assert weight(StoreStray(Located(alice.hash, note, ()))) == 200 + len(note.payload or b"")
+    assert weight(StoreFork(proof)) == 200 * sum(map(len, proof.branches)) > 200
+    assert weight(StoreTable(PieceTable(5 * PIECE_BYTES, (bytes(32),) * 5))) == 160
+
+
 def test_weighing_a_run_makes_no_entries() -> None:
     alice = person("alice")
     alice.notes(200)
@@ -264,6 +287,11 @@ async def test_a_stuck_disk_makes_us_take_nobody_for_dead(autojump_clock: MockCl
         for _ in range(STORE_WAITING_BYTES_MAX // 3_000 + 1):
             history.log.note("x" * 3_000)
         bob.driver.take_run(Batch(history.hash, tuple(history.log.entries)))
+        waits = bob.driver._waiting_bytes
+        for entry in history.log.entries[1:]:
+            bob.driver.take_run(Batch(history.hash, (entry,)))
+            bob.driver.take_stray(Located(history.hash, entry, ()))
+        assert bob.driver._waiting_bytes == waits > STORE_WAITING_BYTES_MAX, "a full disk fills memory"
         lanes = list(bob.driver.lanes.values())
         for _ in range(int(2.5 * LOST_AFTER_S)):
             await trio.sleep(1)
