@@ -51,7 +51,8 @@ def main(chosen: tuple[str, ...], is_all: bool, as_json: bool) -> None:
     wanted = known if is_all else list(chosen)
     if not wanted:
         for name in known:
-            click.echo(f"{name:14} {caption(name)}")
+            about = {"name": name, "caption": caption(name)}
+            click.echo(json.dumps(about) if as_json else f"{name:14} {about['caption']}")
         return
     for name in wanted:
         report: Report = _module(name).measure(lambda text, of=name: click.echo(f"{of}: {text}", err=True))

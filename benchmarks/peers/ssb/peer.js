@@ -1,4 +1,4 @@
-// One ssb-db2 + ssb-ebt peer in a process of its own, told what to do over IPC by replicate.js and idle.js.
+// One ssb-db2 + ssb-ebt peer in a process of its own, told what to do over IPC by replicate.js and day.js.
 const { promisify } = require('util')
 const ssbKeys = require('ssb-keys')
 
