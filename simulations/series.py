@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -161,18 +162,19 @@ def _results(row: Row) -> list[Result]:
 
 
 def _write_manual(rows: Sequence[Row], wanted: Sequence[Picture]) -> None:
-    """The table, and the pictures for which there are results."""
+    """The table, and the pictures of which each row has results: without one they would tell less than before."""
     table = []
     for row in rows:
         results = _results(row)
         command = row.command([result.document["seed"] for result in results]) if results else ""
-        table.append((row.scenario, command, [aim.figure for aim in parse_all(found(row.scenario).aims)], results))
+        figures = [aim.figure for aim in parse_all(found(row.scenario).aims)]
+        table.append((Path(row.scenario).stem, command, figures, results))
     text = MANUAL.read_text(encoding="utf-8")
     MANUAL.write_text(rewrite(text, table), encoding="utf-8")
     PICTURES.mkdir(exist_ok=True)
     for picture in wanted:
-        results = [result for row in rows if row.scenario in picture.rows for result in _results(row)]
-        if results and pictures.draw(picture.draws, results, PICTURES / picture.file):
+        drawn = [_results(row) for row in rows if Path(row.scenario).stem in picture.rows]
+        if all(drawn) and pictures.draw(picture.draws, [*chain(*drawn)], PICTURES / picture.file):
             print(f"drew {PICTURES / picture.file}")
 
 
