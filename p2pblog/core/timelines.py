@@ -54,4 +54,4 @@ class Row(Value):
     imported_ms: int | None = None
     groups: tuple[str, ...] = ()
     boosted: Ref | None = None
-    """What a boost is of, while that is not here."""
+    """What a boost is of, while that is not here or does not show."""

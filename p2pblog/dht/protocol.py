@@ -58,6 +58,9 @@ class Heard(Value):
     you: Endpoint
 
 
+DHT_SEEN_AS_MAX = 64
+"""Address blocks that are remembered for what they see us as."""
+
 OnEnd = Callable[[Heard | None], None]
 """Called once for each call: with the reply, or None if none that counts came in time."""
 
@@ -283,7 +286,7 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
         _remember(self._tokens, contact.endpoint, (reply.token, now))
         if awaited.prove:
             _remember(self._proven, contact.endpoint, (contact.id, now))
-        _remember(self._seen_as, contact.endpoint.block, reply.you, entries_max=64)
+        _remember(self._seen_as, contact.endpoint.block, reply.you, entries_max=DHT_SEEN_AS_MAX)
         self.welcome_if_new(ProvenNode(contact))
         wants_token = reply.answer in (wire.Stored("token"), wire.Refusal("token"))
         if (

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from p2pblog.core import payload as payloads
 from p2pblog.core.entry import Entry
+from p2pblog.core.identity import Standing
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.value import Value
 from p2pblog.errors import BadChain
@@ -42,6 +43,13 @@ def _fits(claim: Claim, entry: Entry) -> bool:
     if claim.tip is not None:
         return tip_of(entry.id) == claim.tip
     return (entry.prev if claim.above else entry.id) == claim.id
+
+
+def is_other_branch(standing: Standing | None, entries: Sequence[Entry]) -> bool:
+    """Whether a run contradicts the retirement of its log. Its sender may not have heard of that yet."""
+    if standing is None or not standing.retired:
+        return False
+    return any(entry.seq == standing.seq and entry.id != standing.entry for entry in entries)
 
 
 def check_start(identity: IdentityHash, entries: Sequence[Entry]) -> None:

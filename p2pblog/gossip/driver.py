@@ -145,6 +145,7 @@ class Driver:
         self._writings: deque[Writing] = deque()
         self._weights: deque[int] = deque()  # of each of them
         self._waiting_bytes = 0
+        self._is_stuck = False  # the last write failed
         self._write_signal = Signal()
         self._room_signal = Signal()
         self._nursery: trio.Nursery | None = None
@@ -181,13 +182,13 @@ class Driver:
 
     def take_run(self, batch: Batch) -> None:
         """Store a verified run that came by another way than a link; what contradicts ours is dropped, and so is all
-        while the store is behind: whoever looked for it will look again, and a full disk shall not fill memory."""
-        if not self._is_behind:
+        while the disk takes nothing and much waits: memory shall not fill instead, and it is looked for again."""
+        if not (self._is_stuck and self._is_behind):
             self._perform(StoreRun(None, batch, live=False))
 
     def take_stray(self, located: Located) -> None:
-        """Store one entry, checked, that came by another way than a link; not while the store is behind."""
-        if self._is_behind:
+        """Store one entry, checked, that came by another way than a link; see take_run."""
+        if self._is_stuck and self._is_behind:
             return
         for effect in self.machine.strays.take(located):
             self._perform(effect)
@@ -195,7 +196,7 @@ class Driver:
 
     @property
     def _is_behind(self) -> bool:
-        """Whether more waits for the store than may: then nothing is read that would have to wait as well."""
+        """Whether so much waits for the store that nothing is read from links, as now and then in any first sync."""
         return self._waiting_bytes > STORE_WAITING_BYTES_MAX
 
     async def carry_out(self, effect: PruneLog | LiftFloors) -> list[Event]:
@@ -451,7 +452,9 @@ class Driver:
                 await self._write_signal.wait()
             try:
                 await self._write_some()
+                self._is_stuck = False
             except StoreError as error:
+                self._is_stuck = True
                 log.error("storing failed, trying again in %d s: %s", STORE_RETRY_S, error)
                 await trio.sleep(STORE_RETRY_S)
 

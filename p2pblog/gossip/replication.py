@@ -27,7 +27,7 @@ from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.runs import check_run, encode_run, run_device
 from p2pblog.core.value import State, field, replace
 from p2pblog.errors import BadChain, BadForkProof, BadMessage, TooSlow
-from p2pblog.gossip.claims import Claim, check_claim, check_start
+from p2pblog.gossip.claims import Claim, check_claim, check_start, is_other_branch
 from p2pblog.gossip.events import (
     ClocksDue,
     Close,
@@ -311,31 +311,25 @@ class Replication(State):
         if fetch.claim is None and self.fetching.get(device) is not fetch:
             return self._finish(session, fetch)  # the log was taken from this peer in the meantime
         check_start(identity, entries)
-        if self._is_other_branch(device, entries):
+        if is_other_branch(self.holdings.standing(device), entries):
             self._queue(session).doubted[device] = None
             return self._finish(session, fetch)
         self._queue(session).storing[device] = fetch
         return [StoreRun(session.peer, Batch(identity, entries), live=False)]
 
     def _stands_by(self, session: Session, claim: Claim, entries: Sequence[Entry]) -> bool:
-        """Whether a peer stands by what it claimed. Of a retired log it may have begun afresh since: then its claim is
-        forgotten. Otherwise raises BadChain."""
+        """Whether a peer shows what it claimed. Of a retired log it may have begun afresh since: then its claim is
+        forgotten. Raises BadChain for another entry."""
         try:
             if check_claim(claim, entries):
                 return True
+            self._fall_short(session, entries[0].device)
         except BadChain:
             standing = self.holdings.standing(entries[0].device)
             if standing is None or not standing.retired:
                 raise
         self._queue(session).doubted[entries[0].device] = None
         return False
-
-    def _is_other_branch(self, device: DeviceKey, entries: Sequence[Entry]) -> bool:
-        """Whether a run contradicts the retirement of its log. Its sender may not have heard of that yet."""
-        standing = self.holdings.standing(device)
-        if standing is None or not standing.retired:
-            return False
-        return any(entry.seq == standing.seq and entry.id != standing.entry for entry in entries)
 
     def on_payloads(self, session: Session, message: Payloads) -> list[Effect]:
         device = message.device
@@ -364,10 +358,14 @@ class Replication(State):
 
     def on_lack(self, session: Session, message: Lack) -> list[Effect]:
         fetch = self._answered(session, message.device)
-        self._queue(session).doubted[message.device] = None
-        self._queue(session).lacks += 1
-        self.sharing.on_word(session, self.holdings.owners.get(message.device), kept=False)
+        self._fall_short(session, message.device)
         return self._finish(session, fetch)
+
+    def _fall_short(self, session: Session, device: DeviceKey) -> None:
+        """A peer has not shown what we took it to have."""
+        self._queue(session).doubted[device] = None
+        self._queue(session).lacks += 1
+        self.sharing.on_word(session, self.holdings.owners.get(device), kept=False)
 
     def _answered(self, session: Session, device: DeviceKey) -> Fetching:
         queue = self._queue(session)

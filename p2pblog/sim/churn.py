@@ -74,9 +74,12 @@ def times_of(name: str, scale_s: float, shape: str, median_s: float, sigma: str)
         chosen = PRESETS[name]
     else:
         raise UsageError(f"there are no sessions called {name}; there are weibull, log-normal, {', '.join(PRESETS)}")
+    typical_s = chosen.scale_s if isinstance(chosen, Weibull) else chosen.median_s
+    if typical_s < 1:
+        raise UsageError(f"sessions of {name} need a {'scale' if name == 'weibull' else 'median'} of a second or more")
     try:
         chosen.draw_us(Random(0))
-    except ArithmeticError as error:
+    except (ArithmeticError, ValueError) as error:
         raise UsageError(f"the sessions {chosen} can't be drawn") from error
     return chosen
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +23,25 @@ RUNS_MAX = 10_000
 
 
 def begin(name: str) -> Path:
-    """A folder to write to, made at once: a long run must not end with a refusal. What earlier runs left in it goes,
-    lest a picture shows one run's tables under another's name. Raises UserError."""
+    """A folder to write to, made at once: a long run must not end with a refusal. What lies in it stays until the run
+    is over. Raises UserError."""
     place = Path(name)
     try:
         place.mkdir(parents=True, exist_ok=True)
-        for run in [place, *place.glob(f"{SEED_FOLDER}*")]:
-            if (run / RESULT).is_file():
-                for left in [run / RESULT, *(run / f"{table}.csv" for table in TABLES)]:
-                    left.unlink(missing_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            pass
     except OSError as error:
         raise UserError(f"can't write to {name}: {error.strerror}") from error
     return place
 
 
 def write(place: Path, outcome: Outcome) -> None:
-    """Keep a run. The result comes last: where it is, all is. Raises UserError."""
+    """Keep a run in place of the one that lay there, lest a picture shows one run's tables under another's name. The
+    result comes last: where it is, all is. Raises UserError."""
     try:
         place.mkdir(parents=True, exist_ok=True)
+        for left in [place / RESULT, *(place / f"{table}.csv" for table in TABLES)]:
+            left.unlink(missing_ok=True)
         for name, table in outcome.tables.items():
             with (place / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, lineterminator="\n")

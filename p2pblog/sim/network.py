@@ -47,7 +47,7 @@ class Weather(Table):
     """A packet takes up to this share longer than the pair's time."""
     up_kbit_s: Positive = 10_000
     down_kbit_s: Positive = 50_000
-    unreachable: Ratio = 0.0
+    unreachable: Loss = 0.0
     """Share of the nodes behind a router: nobody dials them, and only answers to what they asked come in."""
 
     def __post_init__(self) -> None:

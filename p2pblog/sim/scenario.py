@@ -203,7 +203,10 @@ def read(name: str, text: str) -> Scenario:
         raise UsageError(f"{what} has the name of its file, and no key for it")
     scenario = fill(Scenario, {"name": name, **_with_weather(table, what)}, what)
     unused = [key for key in table if key in UNUSED[scenario.kind]]
-    unused += ["network.unreachable"] * (scenario.kind == "dht" and scenario.network.unreachable > 0)
+    network = scenario.network
+    unused += ["network.unreachable"] * (scenario.kind == "dht" and network.unreachable > 0)
+    has_datagrams = scenario.kind == "dht" or scenario.full
+    unused += ["network.duplicate or reorder"] * (not has_datagrams and network.duplicate + network.reorder > 0)
     if unused:
         raise UsageError(f"{what} is of the kind {scenario.kind}, for which {unused[0]} means nothing")
     return scenario

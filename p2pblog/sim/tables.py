@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Loss = Annotated[float, Meta(ge=0, le=0.9)]
-"""Where everything is lost, what is sent again and again never comes."""
+"""Where everything is lost, what is sent again and again never comes; where nobody can be reached, nobody meets."""
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 """Up to thirty years: microseconds of that are still whole numbers."""
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
@@ -33,6 +33,7 @@ _WORDS = {
     "`object`": "a table",
     "`array`": "a list",
     "`null`": "nothing",
+    "`object | null`": "a table",
 }
 """msgspec's words, and those for somebody who writes TOML."""
 

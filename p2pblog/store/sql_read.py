@@ -318,7 +318,11 @@ DMS = """SELECT e.id, i.hash, e.time, e.payload FROM dm d JOIN entry e ON e.key 
 
 def find_ids(db: sqlite3.Connection, prefix: str) -> list[EntryId]:
     between = _between(prefix)
-    return [] if between is None else list(islice(_ids_between(db, *between), 2))
+    if between is None:
+        return []
+    if between[0] == between[1]:  # a whole id: found in the first generation that has it
+        return [EntryId(between[0])] if key_of_id(db, EntryId(between[0])) is not None else []
+    return list(islice(_ids_between(db, *between), 2))
 
 
 def _between(prefix: str) -> tuple[bytes, bytes] | None:
@@ -332,11 +336,8 @@ def _between(prefix: str) -> tuple[bytes, bytes] | None:
 
 
 def _ids_between(db: sqlite3.Connection, low: bytes, high: bytes) -> Iterator[EntryId]:
-    first, last = low[:PREFIX_BYTES], high[:PREFIX_BYTES]
-    # of a whole id two generations or three are asked, of a beginning all of them: for the lowest of all that fit
-    records = IDS.beginning_with(db, first) if first == last else IDS.above(db, first)
-    for record in records:
-        if record[:PREFIX_BYTES] > last:
+    for record in IDS.above(db, low[:PREFIX_BYTES]):
+        if record[:PREFIX_BYTES] > high[:PREFIX_BYTES]:
             return
         identifier = id_at(db, int.from_bytes(record[PREFIX_BYTES:], "big"))
         if low <= identifier <= high:

@@ -287,6 +287,7 @@ async def test_a_stuck_disk_makes_us_take_nobody_for_dead(autojump_clock: MockCl
         for _ in range(STORE_WAITING_BYTES_MAX // 3_000 + 1):
             history.log.note("x" * 3_000)
         bob.driver.take_run(Batch(history.hash, tuple(history.log.entries)))
+        await until(lambda: bob.driver._is_stuck)
         waits = bob.driver._waiting_bytes
         for entry in history.log.entries[1:]:
             bob.driver.take_run(Batch(history.hash, (entry,)))

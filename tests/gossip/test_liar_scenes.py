@@ -100,6 +100,7 @@ def test_a_peer_that_kept_nothing_of_what_we_gave_for_it_knew_of_another_history
     assert (want.device, want.last) == (carol.key, 23)
     dave.say("bob", run_of(carol.log.run(1, 4)))
     assert dave.is_linked and scene.closed == []
+    assert bob.machine.replication.queues[node_key("dave")].lacks == 1, "who dodges a question fares as who says Lack"
     dave.say("bob", live(other.run(22, 27), prev_known=False))
     assert bob.machine.holdings.is_frozen(carol.key) and dave.is_linked
 

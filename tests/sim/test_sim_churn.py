@@ -112,6 +112,23 @@ def test_a_trace_that_makes_no_sense_is_a_sentence(text: str, tmp_path: Path) ->
         read_trace(str(path))
 
 
+@pytest.mark.parametrize(
+    ("name", "scale_s", "shape", "median_s", "sigma"),
+    [
+        ("weibull", 0.0, "0.6", 0.0, ""),
+        ("weibull", 60.0, "nan", 0.0, ""),
+        ("weibull", 60.0, "wide", 0.0, ""),
+        ("weibull", 60.0, "", 0.0, ""),
+        ("log-normal", 60.0, "1", 0.0, "1"),
+    ],
+)
+def test_sessions_without_a_length_or_a_shape_are_a_sentence(
+    name: str, scale_s: float, shape: str, median_s: float, sigma: str
+) -> None:
+    with pytest.raises(UsageError, match="sessions"):
+        times_of(name, scale_s, shape, median_s, sigma)
+
+
 def test_sessions_of_no_known_name_are_a_sentence() -> None:
     for churn in (Churn(sessions="moon"), Churn(sessions="weibull", shape="steep"), Churn(pauses="log-normal")):
         with pytest.raises(UsageError):

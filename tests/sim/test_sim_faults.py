@@ -196,6 +196,7 @@ def test_any_faults_are_drawn_from_the_seed_alone() -> None:
         ({"kind": "crash", "at_s": 1.0, "share": 5.0}, "share: expected a number <= 1.0"),
         ({"kind": "leave", "at_s": -5.0}, "at_s: expected a number >= 0.0"),
         ({"kind": "partition", "at_s": 1.0, "heal_after_s": 1e6}, "heals after the end"),
+        ({"kind": "any", "at_s": 3.0, "until_s": 1.0}, "which comes later"),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_a_sentence(table: dict[str, object], said: str) -> None:

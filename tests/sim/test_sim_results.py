@@ -262,17 +262,19 @@ def test_a_result_without_tables_says_what_is_missing(tmp_path: Path) -> None:
 # --- a folder that is used again --------------------------------------------------------------------------------------
 
 
-def test_a_folder_that_is_used_again_forgets_the_run_before(tmp_path: Path) -> None:
+def test_a_run_takes_the_place_of_the_one_that_lay_there_once_it_is_over(tmp_path: Path) -> None:
     gossip_run(tmp_path, 1)
     gossip_run(tmp_path / "seed-2", 2)
     (tmp_path / "notes.csv").write_text("mine")
-    (tmp_path / "seed-3").mkdir()
-    (tmp_path / "seed-3" / "nodes.csv").write_text("mine: there is no result beside it")
+    there = sorted(path for path in tmp_path.rglob("*") if path.is_file())
 
     assert folder.begin(str(tmp_path)) == tmp_path
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == there, "it may yet fail"
+    keep(tmp_path, lookups=Table(("share",), [(1,)]))
 
-    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
-    assert left == ["notes.csv", "seed-3/nodes.csv"]
+    left = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+    assert left == ["lookups.csv", "notes.csv", "result.json"]
+    assert len(list((tmp_path / "seed-2").iterdir())) == 5
 
 
 def test_every_table_of_a_run_is_forgotten_with_it() -> None:

@@ -6,18 +6,16 @@ from collections.abc import Iterable
 
 from p2pblog import config
 from p2pblog.dht.adapter import GuardedServer
+from p2pblog.dht.protocol import DHT_SEEN_AS_MAX
 from p2pblog.dht.records import DhtKey, decode
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.rendezvous import machine
 from p2pblog.rendezvous.machine import Rendezvous
 from p2pblog.sim.watch import Size
 
-SEEN_AS_MAX = 64
-"""Blocks from which a server was told how its own address looks."""
-
 
 def server_sizes(server: GuardedServer) -> list[Size]:
-    """Every table of a server that somebody else can make grow."""
+    """The tables of a server that somebody else can make grow."""
     protocol = server.protocol
     store, buckets = protocol.storage.store, protocol.router.buckets
     return [
@@ -25,21 +23,23 @@ def server_sizes(server: GuardedServer) -> list[Size]:
         ("contacts being checked", len(protocol._checking), config.DHT_CHECKS_MAX),
         ("tokens of other servers", len(protocol._tokens), config.DHT_TOKENS_MAX),
         ("servers that proved their id", len(protocol._proven), config.DHT_TOKENS_MAX),
-        ("addresses we are seen as", len(protocol._seen_as), SEEN_AS_MAX),
+        ("addresses we are seen as", len(protocol._seen_as), DHT_SEEN_AS_MAX),
         ("addresses to begin from", len(server._bootstraps), config.DHT_BOOTSTRAPS_MAX),
         ("records of the DHT", len(store), store.limits.in_all),
         ("records from one address block", max(store._by_sender.values(), default=0), store.limits.per_sender),
+        ("sources whose rate is known", len(protocol.guard._rates._levels), config.DHT_RATE_SOURCES_MAX),
+        *(("contacts in a bucket", len(b.nodes), b.ksize) for b in buckets),
         *(("contacts kept for a bucket", len(b.replacement_nodes), b.max_replacement_nodes) for b in buckets),
     ]
 
 
 def rendezvous_sizes(dealings: Rendezvous, cared_for: int) -> list[Size]:
-    """Every table of a rendezvous machine; `cared_for`: the feeds that its node follows or lends."""
+    """What a rendezvous machine has under way; `cared_for`: the feeds that its node follows or lends."""
     return [
         ("feeds looked for", len(dealings._searches), cared_for),
         ("feeds to look for", len(dealings._to_search), cared_for),
         ("searches under way", len(dealings._searching), machine.WORKERS_MAX),
-        ("feeds read from the DHT", len(dealings._readings), machine.WORKERS_MAX),
+        ("feeds read from the DHT", len(dealings._readings), machine.WORKERS_MAX + 1),  # and our own heads
         ("feeds to announce", len(dealings._to_announce), cared_for),
         ("announcements under way", len(dealings._announcing), machine.WORKERS_MAX),
     ]

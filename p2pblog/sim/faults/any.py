@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from p2pblog.errors import UsageError
 from p2pblog.sim.faults.crash import Crash
 from p2pblog.sim.faults.fault import Fault
 from p2pblog.sim.faults.leave import Leave
@@ -16,6 +17,7 @@ from p2pblog.sim.sessions import Disk
 from p2pblog.sim.tables import Count, Seconds
 
 if TYPE_CHECKING:
+    from p2pblog.sim.scenario import Scenario
     from p2pblog.sim.world import World
 
 
@@ -24,6 +26,10 @@ class AnyFaults(Fault):
 
     until_s: Seconds = 60.0
     count: Count = 4
+
+    def check(self, scenario: Scenario) -> None:
+        if self.at_s >= self.until_s:
+            raise UsageError("faults of any kind strike from at_s until until_s, which comes later")
 
     def plan(self, world: World, rng: Random) -> None:
         for _ in range(self.count):
