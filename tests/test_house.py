@@ -67,7 +67,7 @@ ONLY = {
     "rpcudp": {"dht.adapter", "dht.protocol", "sim.library"},
     "nacl": {"core.keys", "core.passphrase", "core.sealed", "transport.sodium"},
     "PIL": {"pictures"},
-    "msgspec": {"core.value"},
+    "msgspec": {"core.value", "sim.tables"},
 }
 """What else lives in one place: asyncio behind the bridge, one verifier for all signatures, places that seal."""
 

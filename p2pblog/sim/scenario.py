@@ -9,13 +9,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
-
 from p2pblog.config import NOTE_CHARACTERS_MAX
 from p2pblog.core.value import field, replace
 from p2pblog.errors import NotFound, UsageError
 from p2pblog.sim.network import Weather
-from p2pblog.sim.tables import Count, Positive, Ratio, Seconds, Seed, Table, fill
+from p2pblog.sim.tables import Count, Meta, Positive, Ratio, Seconds, Seed, Table, fill
 
 NODES_MIN = 20
 """Every scenario runs with so many nodes, and with more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta as Meta
 
 from p2pblog.core.value import Value
 from p2pblog.errors import UsageError
