@@ -212,10 +212,6 @@ DATACLASSES = {
     "dht.contacts": "a field that is made of the others and not compared",
     "dht.shelf": "as above",
     "core.runs": "a sequence, compared as one",
-    "sim.directory": "a table of a scenario, filled by what dataclasses tells of its fields",
-    "sim.network": "as above",
-    "sim.scenario": "as above",
-    "sim.faults.*": "as above",
 }
 """Where something frozen is a dataclass, and why it is no Value."""
 
