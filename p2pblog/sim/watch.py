@@ -19,6 +19,9 @@ LAST_S = 5
 in which each survivor of a crash of 80% is to have what is new."""
 
 
+TICKS = 100
+"""Parts of a run, after each of which watchers look."""
+
 Size = tuple[str, int, int]
 """(what, how many, how many at most)"""
 

@@ -31,7 +31,7 @@ from p2pblog.sim.node import SimNode
 from p2pblog.sim.people import Person, person, restored
 from p2pblog.sim.scenario import Byzantine, Scenario
 from p2pblog.sim.sessions import Disk, End
-from p2pblog.sim.watch import LAST_S, Watcher
+from p2pblog.sim.watch import LAST_S, TICKS, Watcher
 from p2pblog.store import OWN_IDENTITY, Follow
 
 BEGUN_MS = 1_700_000_000_000
@@ -343,9 +343,8 @@ class World:
         self.begin()
         end_us = int((self.scenario.duration_s + self.scenario.settle_s) * SECOND_US)
         last_us: int | None = end_us - LAST_S * SECOND_US
-        steps = 100
-        for step in range(1, steps + 1):
-            until_us = end_us * step // steps
+        for step in range(1, TICKS + 1):
+            until_us = end_us * step // TICKS
             if last_us is not None and last_us <= until_us:
                 self.loop.run_until(last_us)
                 last_us = None
@@ -354,7 +353,7 @@ class World:
             self.loop.run_until(until_us)
             for watcher in self.watchers:
                 watcher.on_tick(self)
-            tick(step / steps)
+            tick(step / TICKS)
         for watcher in self.watchers:
             watcher.on_end(self)
 

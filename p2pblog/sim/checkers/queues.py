@@ -11,7 +11,7 @@ from p2pblog.gossip import broadcast, membership, messages, relay, replication, 
 from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX
 from p2pblog.gossip.keeper import REMEMBERED_MAX
 from p2pblog.sim.checkers.servers import rendezvous_sizes, server_sizes, too_full
-from p2pblog.sim.watch import Size, Watcher
+from p2pblog.sim.watch import TICKS, Size, Watcher
 
 if TYPE_CHECKING:
     from p2pblog.gossip.machine import Gossip
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 NODES_PER_TICK = 50
 """Nodes looked at each time, in rotation: of 50 each every time; more where more are needed to look at all in a run."""
-TICKS = 100
-"""How often it is looked in a run."""
 
 OF_MEMBERSHIP, OF_LIVENESS = ("hearsay", "linked_at"), ("pinged", "round_trips", "due", "greeted", "heard")
 """Tables of the two with a row for each link at most."""
@@ -38,7 +36,7 @@ class BoundedQueues(Watcher):
     def on_tick(self, world: World) -> None:
         count = len(world.nodes)
         for _ in range(min(max(NODES_PER_TICK, -(-count // TICKS)), count)):
-            node = world.nodes[self._turn % len(world.nodes)]
+            node = world.nodes[self._turn % count]
             self._turn += 1
             if world.is_honest_online(node.number):
                 self._look(world, node)
