@@ -183,12 +183,12 @@ class Driver:
     def take_run(self, batch: Batch) -> None:
         """Store a verified run that came by another way than a link; what contradicts ours is dropped, and so is all
         while the disk takes nothing and much waits: memory shall not fill instead, and it is looked for again."""
-        if not (self._is_stuck and self._is_behind):
+        if not self._is_full:
             self._perform(StoreRun(None, batch, live=False))
 
     def take_stray(self, located: Located) -> None:
         """Store one entry, checked, that came by another way than a link; see take_run."""
-        if self._is_stuck and self._is_behind:
+        if self._is_full:
             return
         for effect in self.machine.strays.take(located):
             self._perform(effect)
@@ -198,6 +198,11 @@ class Driver:
     def _is_behind(self) -> bool:
         """Whether so much waits for the store that nothing is read from links, as now and then in any first sync."""
         return self._waiting_bytes > STORE_WAITING_BYTES_MAX
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether what comes now could only wait in memory for a disk that takes nothing."""
+        return self._is_stuck and self._is_behind
 
     async def carry_out(self, effect: PruneLog | LiftFloors) -> list[Event]:
         """Have something written in its turn, and wait until it is: gives what followed from it."""

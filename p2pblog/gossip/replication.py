@@ -320,15 +320,16 @@ class Replication(State):
     def _stands_by(self, session: Session, claim: Claim, entries: Sequence[Entry]) -> bool:
         """Whether a peer shows what it claimed. Of a retired log it may have begun afresh since: then its claim is
         forgotten. Raises BadChain for another entry."""
+        device = entries[0].device
         try:
             if check_claim(claim, entries):
                 return True
-            self._fall_short(session, entries[0].device)
+            self._fall_short(session, device)
         except BadChain:
-            standing = self.holdings.standing(entries[0].device)
+            standing = self.holdings.standing(device)
             if standing is None or not standing.retired:
                 raise
-        self._queue(session).doubted[entries[0].device] = None
+            self._queue(session).doubted[device] = None
         return False
 
     def on_payloads(self, session: Session, message: Payloads) -> list[Effect]:

@@ -84,15 +84,21 @@ def test_a_peer_that_pushes_the_other_history_in_good_faith_is_not_to_blame(scen
         assert bob.machine.holdings.is_frozen(carol.key)
 
 
-def test_a_peer_that_kept_nothing_of_what_we_gave_for_it_knew_of_another_history_is_not_to_blame(scene: Scene) -> None:
-    """Who is given entries counts as holding them, and can't show them if it did not take them (`byzantine`, seed
-    149)."""
+def between_histories(scene: Scene, name: str, claimed: int) -> tuple[Person, Log, Table, Puppet]:
+    """Bob holds up to entry 23 of a log that parts after 21; a peer says that it holds the first ones of the same."""
     carol, other = forked("carol", 20, 5, 6)
     bob = scene.node("bob", "carol")
     bob.keep(carol, carol.log.run(1, 23))
-    dave = scene.puppet("dave")
-    dave.greet("bob", carol)
-    dave.claims("bob", carol, (1, 4))
+    peer = scene.puppet(name)
+    peer.greet("bob", carol)
+    peer.claims("bob", carol, (1, claimed))
+    return carol, other, bob, peer
+
+
+def test_a_peer_that_kept_nothing_of_what_we_gave_for_it_knew_of_another_history_is_not_to_blame(scene: Scene) -> None:
+    """Who is given entries counts as holding them, and can't show them if it did not take them (`byzantine`, seed
+    149)."""
+    carol, other, bob, dave = between_histories(scene, "dave", 4)
     dave.say("bob", Want(carol.key, 5, 23))
     assert len(dave.told(Run)) == 1
     dave.say("bob", live(other.run(24, 27), prev_known=False))
@@ -106,12 +112,7 @@ def test_a_peer_that_kept_nothing_of_what_we_gave_for_it_knew_of_another_history
 
 
 def test_a_peer_that_shows_another_entry_than_it_spoke_of_is_left(scene: Scene) -> None:
-    carol, other = forked("carol", 20, 5, 6)
-    bob = scene.node("bob", "carol")
-    bob.keep(carol, carol.log.run(1, 23))
-    mallory = scene.puppet("mallory")
-    mallory.greet("bob", carol)
-    mallory.claims("bob", carol, (1, 23))
+    carol, other, _, mallory = between_histories(scene, "mallory", 23)
     mallory.say("bob", live(other.run(24, 27), prev_known=False))
     assert [want.last for want in mallory.told(Want)] == [23]
     for want in mallory.told(Want):
