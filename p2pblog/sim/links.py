@@ -45,7 +45,7 @@ class Lane:
         self.decoder = Decoder()
         self.queued_bytes = 0
         self.last_us = 0
-        """When the last thing that was sent arrives."""
+        """When the last thing that was sent comes to the other end's down link."""
         self.loads: deque[LoadRun | LoadOne | LoadFile] = deque()
         self.under_way: deque[bytes] = deque()
         """What was sent and has not arrived, oldest first. A stream gives nothing out of its order (RFC 9293, 3.4)."""
@@ -70,8 +70,9 @@ class Lane:
         return size
 
     def _carry(self, network: Network, size: int) -> None:
-        self.last_us = network.stream_arrival_us(self.node.number, self.other.node.number, size, self.last_us)
-        network.loop.at(self.last_us, self._arrive, network, size)
+        there = self.other.node.number
+        self.last_us = network.stream_way_end_us(self.node.number, there, size, self.last_us)
+        network.loop.at(self.last_us, network.pass_down, there, size, self._arrive, network, size)
 
     def _arrive(self, network: Network, size: int) -> None:
         """A message got through, and the oldest that waits for that is read: what was cut off may be older."""
@@ -101,8 +102,9 @@ class Lane:
         self.is_open = False
         if not self.dialed:
             self.lingers_us = network.loop.now_us + micros(LINGER_S)
-        way_us = network.rtt_us(self.node.number, self.other.node.number) // 2
-        network.loop.at(max(self.last_us, network.loop.now_us + way_us), self.other.reset)
+        there = self.other.node.number
+        end_us = max(self.last_us, network.loop.now_us + network.rtt_us(self.node.number, there) // 2)
+        network.loop.at(end_us, network.pass_down, there, TCP_BYTES, self.other.reset)
 
     def reset(self) -> None:
         """The other end is gone."""

@@ -2,12 +2,14 @@
 
 Every node has one public address in a /24 of its own. A pair's round trip is drawn once, from its two numbers and the
 seed. Datagrams may be lost, doubled or overtaken. What a stream loses is sent again after a time-out that doubles, as
-TCP does, and what comes after it waits. A node's up and down links pass so many bytes a second, one after the other.
+TCP does, and what comes after it waits. A node's up and down links pass so many bytes a second, one packet after the
+other: up in the order in which they were sent, down in the order in which they come.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -103,8 +105,8 @@ class Network:
 
     # --- time on the way ---
 
-    def arrival_us(self, sender: int, receiver: int, size: int) -> int:
-        """When a packet that is sent now has arrived, nothing lost."""
+    def way_end_us(self, sender: int, receiver: int, size: int) -> int:
+        """When a packet that is sent now comes to the receiver's down link, nothing lost."""
         weather, now = self.weather, self.loop.now_us
         self.bytes_sent[sender] = self.bytes_sent.get(sender, 0) + size
         free = self._up_free.get(sender, 0)
@@ -112,14 +114,20 @@ class Network:
         self._up_free[sender] = sent
         way = self.rtt_us(sender, receiver) // 2
         way += int(way * weather.jitter * self._chance.random())
-        came, free = sent + way, self._down_free.get(receiver, 0)
-        came = (free if free > came else came) + size * 8_000 // weather.down_kbit_s
-        self._down_free[receiver] = came
-        return came
+        return sent + way
 
-    def stream_arrival_us(self, sender: int, receiver: int, size: int, not_before_us: int) -> int:
-        """When so many bytes of a stream have arrived, in order and with everything that was lost sent again."""
-        at = self.arrival_us(sender, receiver, size)
+    def pass_down(self, receiver: int, size: int, do: Callable[..., object], *args: Any) -> None:
+        """What has come to the receiver's down link passes it after what came before, and then `do` is called. That is
+        known only when it comes: a packet that was sent first may have a longer way."""
+        now, free = self.loop.now_us, self._down_free.get(receiver, 0)
+        passed = (free if free > now else now) + size * 8_000 // self.weather.down_kbit_s
+        self._down_free[receiver] = passed
+        self.loop.at(passed, do, *args)
+
+    def stream_way_end_us(self, sender: int, receiver: int, size: int, not_before_us: int) -> int:
+        """When so many bytes of a stream have come to the receiver's down link, in order and with everything that was
+        lost sent again."""
+        at = self.way_end_us(sender, receiver, size)
         if self.weather.loss:
             for _ in range(-(-size // SEGMENT_BYTES)):
                 wait = 0
@@ -154,16 +162,16 @@ class Network:
         weather, chance = self.weather, self._chance
         sender, receiver = socket.node, self.node_at(to)
         self.datagrams += 1
-        at = self.arrival_us(sender, receiver, len(data) + TRANSIT_BYTES)
+        size = len(data) + TRANSIT_BYTES
+        at = self.way_end_us(sender, receiver, size)
         if weather.loss and chance.random() < weather.loss:
             return
         if weather.reorder and chance.random() < weather.reorder:
             at += int(self.rtt_us(sender, receiver) * chance.random())
-        self.loop.at(at, self._arrive, socket.endpoint, to, data)
+        passing = (self.pass_down, receiver, size, self._arrive, socket.endpoint, to, data)
+        self.loop.at(at, *passing)
         if weather.duplicate and chance.random() < weather.duplicate:
-            self.loop.at(
-                at + int(self.rtt_us(sender, receiver) * chance.random()), self._arrive, socket.endpoint, to, data
-            )
+            self.loop.at(at + int(self.rtt_us(sender, receiver) * chance.random()), *passing)
 
     def _arrive(self, source: Endpoint, to: Endpoint, data: bytes) -> None:
         socket = self._sockets.get(to)
