@@ -38,7 +38,8 @@ class Parameters(Value):
     retries: int = 1
     width: int = 40
     unproven_per_source: int = 3
-    burst: int = 20
+    burst: int = 20  # calls at once near where a publish stores, and in a crowd
+    spare: int = 9  # calls beyond the answers that are still wanted, once a record was met
     answers_enough: int = 9  # where an older version was met beside what we have
     waits: tuple[tuple[float, int], ...] = ((1.0, 6), (2.0, 4), (4.0, 1))
     """So many time-outs after the first record so many answers are enough, where they differ in age."""
@@ -200,7 +201,8 @@ class Walk:
         self._crowd_radius = parameters.k * SPACE // (parameters.crowd * nodes) if nodes else 0
         self.round_trips = round_trips
         self.parameters = parameters
-        self.bursting = False
+        self.parallel = parameters.alpha
+        """So many calls are under way at once, those aside that are late."""
         self._own = own
         self._calls = 0
         self._allowance = parameters.unproven_per_source
@@ -325,7 +327,7 @@ class Walk:
     def _next(self, now: float) -> Peer | None:
         hedge = self.round_trips.hedge_s(self.parameters.hedge)
         timely = sum(now - peer.sent_at < hedge for peer in self._awaited.values())
-        if timely >= (self.parameters.burst if self.bursting or self.is_crowded else self.parameters.alpha):
+        if timely >= (self.parameters.burst if self.is_crowded else self.parallel):
             return None
         if self._calls >= self.parameters.calls_max or self._nearest_answered():
             return None
@@ -434,7 +436,6 @@ class Find(State):
                 self._versions[slot(record)] += 1
         if self._first_at is None:
             self._first_at = now
-            self.walk.bursting = True
 
     def _ask_for_more(self, contact: Contact, now: float) -> list[Effect]:
         rounds = self._rounds.get(contact, 0)
@@ -448,6 +449,8 @@ class Find(State):
         self._follow_ups = {contact: until for contact, until in self._follow_ups.items() if until > now}
         settled = self._is_settled(now)
         if not settled:
+            if self._first_at is not None:
+                self._burst()
             asks = self.walk.advance(now)
             over = self.walk.is_over
         else:
@@ -458,6 +461,10 @@ class Find(State):
         wakes = [*self._deadlines(), self.walk.next_wake(now), *self._follow_ups.values()]
         times = [at for at in wakes if at is not None and at > now]
         return [*asks, *([Wake(min(times))] if times else [])]
+
+    def _burst(self) -> None:
+        """With the first record the walk turns into a burst. Nobody is asked whose answer will hardly be waited for."""
+        self.walk.parallel = self._answers_wanted[0] - len(self._answers) + self.walk.parameters.spare
 
     def _deadlines(self) -> list[float]:
         """When fewer answers are enough, and when any are."""
@@ -518,7 +525,7 @@ class Publish(State):
             case Answered(contact, contacts):
                 self.walk.answered(contact, contacts)
                 if self._lies_near(contact):
-                    self.walk.bursting = True
+                    self.walk.parallel = self.walk.parameters.burst
             case Failed(contact):
                 self.walk.failed(contact)
                 self._puts = {put: state for put, state in self._puts.items() if put[0] != contact}

@@ -229,8 +229,18 @@ def test_the_first_valid_record_turns_the_walk_into_a_burst() -> None:
     look_up = find([at(n) for n in range(1, 40)])
     look_up.handle(Begin(), 0.0)
     effects = look_up.handle(Answered(at(3), records=(OLD,)), 0.05)
-    assert len(asked(effects)) == 9  # with the eleven that are awaited: twenty
+    assert len(asked(effects)) == 8  # with the eleven that are awaited nine more than the ten answers still wanted
     assert look_up.found(NOW) == [OLD]  # to be shown for the time being
+
+
+def test_nobody_takes_the_place_of_who_answered_in_a_burst_but_of_who_is_late() -> None:
+    """An answer makes one fewer wanted."""
+    look_up = find([at(n) for n in range(1, 60)], smoothed_s=0.1)
+    look_up.handle(Begin(), 0.0)
+    look_up.handle(Answered(at(1), records=(OLD,)), 0.05)
+    for number in range(2, 6):
+        assert asked(look_up.handle(Answered(at(number), records=(OLD,)), 0.05 + number / 1_000)) == []
+    assert len(asked(look_up.handle(Woke(), 0.101))) == 7  # of the first twelve calls these are late
 
 
 @pytest.mark.parametrize("first", [(OLD,), (OLD, NEW)], ids=["who agree", "who differ"])
