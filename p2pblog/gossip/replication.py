@@ -529,10 +529,8 @@ class Replication(State):
         """Two histories: where they differ at a common number there is a proof; else ask for what is beside it."""
         below = theirs[0].seq - 1
         held_below = {entry.seq: entry.id for entry in ours}.get(below)
-        if held_below is not None and held_below != theirs[0].prev:
-            span = clock.span_of(below)
-            if span is None:
-                return []
+        span = clock.span_of(below)
+        if span is not None and held_below is not None and held_below != theirs[0].prev:
             first = max(span[0], below - FORK_BODIES_MAX + 1)
             return self._inquire(session, device, first, below, Claim(below, theirs[0].prev))
         try:

@@ -120,6 +120,28 @@ def test_a_peer_that_shows_another_entry_than_it_spoke_of_is_left(scene: Scene) 
     assert [error.name for _, _, error in scene.closed if error] == ["bad-chain"]
 
 
+@pytest.mark.parametrize("retires", [False, True])
+def test_a_peer_with_nothing_below_proves_the_fork_by_what_both_hold(scene: Scene, retires: bool) -> None:
+    """He came to a log when its beginning was not to be had any more, so where it parts can't be looked for at him
+    (`byzantine`, seed 97)."""
+    carol, other = forked("carol", 10, 13, 15)
+    bob = scene.node("bob", "carol")
+    bob.keep(carol, carol.log.run())
+    dave = scene.puppet("dave")
+    dave.greet("bob", carol)
+    dave.claims("bob", carol, (15, 26), log=other)
+    if retires:
+        dave.say("bob", Statements(carol.retire(carol.key, 26, other.run(26, 26)[-1].id).wire))
+    answered = 0
+    while len(wants := dave.told(Want)) > answered and answered < 10:
+        want = wants[answered]
+        dave.say("bob", run_of(other.run(max(15, want.first), want.last)))
+        answered += 1
+    assert dave.is_linked and scene.closed == []
+    assert bob.machine.holdings.is_frozen(carol.key) is not retires
+    assert not retires or bob.numbers(carol) == list(range(15, 27))
+
+
 def test_a_liar_that_pushes_what_does_not_hold_is_left_when_it_is_asked(scene: Scene) -> None:
     carol = author("carol", 20)
     bob = scene.node("bob", "carol")
