@@ -8,6 +8,7 @@ from p2pblog.core import payload as payloads
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Standing
 from p2pblog.core.keys import EntryId, IdentityHash
+from p2pblog.core.logs import LogState
 from p2pblog.core.value import Value
 from p2pblog.errors import BadChain
 from p2pblog.gossip.messages import tip_of
@@ -50,6 +51,14 @@ def is_other_branch(standing: Standing | None, entries: Sequence[Entry]) -> bool
     if standing is None or not standing.retired:
         return False
     return any(entry.seq == standing.seq and entry.id != standing.entry for entry in entries)
+
+
+def hangs_on(state: LogState | None, standing: Standing | None, entries: Sequence[Entry]) -> bool:
+    """Whether a run brings the entry that a retirement names, or reaches up to what is held and so to that entry."""
+    first, last = entries[0].seq, entries[-1].seq
+    if standing is not None and first <= standing.seq <= last:
+        return True
+    return state is not None and any(span.low <= last + 1 <= span.high + 1 for span in state.spans)
 
 
 def check_start(identity: IdentityHash, entries: Sequence[Entry]) -> None:

@@ -27,7 +27,7 @@ from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.runs import check_run, encode_run, run_device
 from p2pblog.core.value import State, field, replace
 from p2pblog.errors import BadChain, BadForkProof, BadMessage, TooSlow
-from p2pblog.gossip.claims import Claim, check_claim, check_start, is_other_branch
+from p2pblog.gossip.claims import Claim, check_claim, check_start, hangs_on, is_other_branch
 from p2pblog.gossip.events import (
     ClocksDue,
     Close,
@@ -296,9 +296,7 @@ class Replication(State):
         fetch = self._answered(session, device)
         if fetch.payloads:
             raise BadMessage("a run where payloads were asked for")
-        before = None
-        if message.value[2] is None and first > 1:
-            before = self.holdings.id_before(device, first)
+        before = self.holdings.id_before(device, first) if message.value[2] is None and first > 1 else None
         entries = check_run(message.value, before, session.texts)
         if entries[0].seq > fetch.last or entries[-1].seq < fetch.first:
             raise BadMessage("a run that was not asked for")
@@ -311,7 +309,12 @@ class Replication(State):
         if fetch.claim is None and self.fetching.get(device) is not fetch:
             return self._finish(session, fetch)  # the log was taken from this peer in the meantime
         check_start(identity, entries)
-        if is_other_branch(self.holdings.standing(device), entries):
+        standing = self.holdings.standing(device)
+        if device in self.afresh and not hangs_on(self.holdings.logs.get(device), standing, entries):
+            if fetch.claim is None:  # what looked for a fork may have been asked before we began afresh
+                self._queue(session).doubted[device] = None
+            return self._finish(session, fetch)
+        if is_other_branch(standing, entries):
             self._queue(session).doubted[device] = None
             return self._finish(session, fetch)
         self._queue(session).storing[device] = fetch

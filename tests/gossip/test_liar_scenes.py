@@ -142,6 +142,38 @@ def test_a_peer_with_nothing_below_proves_the_fork_by_what_both_hold(scene: Scen
     assert not retires or bob.numbers(carol) == list(range(15, 27))
 
 
+def test_what_was_asked_for_before_a_log_was_begun_afresh_takes_no_place_below_its_hole(scene: Scene) -> None:
+    """Of three histories the retirement picks hers, the first. Bob, who held some of the second, begins afresh with its
+    last entries, and then an answer of the third comes (`byzantine`, seed 203)."""
+    carol, second = forked("carol", 0, 25, 5)
+    third = carol.log.branch(2)
+    for number in range(17):
+        third.note(f"third {number}")
+    bob = scene.node("bob", "carol")
+    bob.keep(carol, second.run(1, 5))
+    dave, erin = scene.puppet("dave"), scene.puppet("erin")
+    dave.greet("bob", carol)
+    erin.greet("bob", carol)
+    erin.claims("bob", carol, (1, 18), log=third)
+    for want in erin.told(Want):
+        erin.say("bob", run_of(third.run(6, 18)))
+    inquiry = erin.told(Want)[-1]
+    assert inquiry.last == 5
+    dave.say("bob", Statements(carol.retire(carol.key, 26, carol.log.entries[25].id).wire))
+    for answered, low in enumerate((20, 6, 1)):
+        dave.claims("bob", carol, (low, 26))
+        if low > 1:
+            want = dave.told(Want)[answered]
+            dave.say("bob", run_of(carol.log.run(max(low, want.first), want.last)))
+    assert bob.numbers(carol) == [] and bob.machine.replication.afresh
+    erin.say("bob", run_of(third.run(1, 18)))
+    assert bob.numbers(carol) == [] and erin.is_linked
+    while len(wants := dave.told(Want)) > answered:
+        dave.say("bob", run_of(carol.log.run(wants[answered].first, wants[answered].last)))
+        answered += 1
+    assert bob.numbers(carol) == list(range(1, 27)) and scene.closed == []
+
+
 def test_a_liar_that_pushes_what_does_not_hold_is_left_when_it_is_asked(scene: Scene) -> None:
     carol = author("carol", 20)
     bob = scene.node("bob", "carol")
