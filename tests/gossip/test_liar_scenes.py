@@ -155,10 +155,8 @@ def test_what_was_asked_for_before_a_log_was_begun_afresh_takes_no_place_below_i
     dave.greet("bob", carol)
     erin.greet("bob", carol)
     erin.claims("bob", carol, (1, 18), log=third)
-    for want in erin.told(Want):
-        erin.say("bob", run_of(third.run(6, 18)))
-    inquiry = erin.told(Want)[-1]
-    assert inquiry.last == 5
+    erin.say("bob", run_of(third.run(6, 18)))
+    assert [(want.first, want.last) for want in erin.told(Want)] == [(6, 18), (1, 5)]
     dave.say("bob", Statements(carol.retire(carol.key, 26, carol.log.entries[25].id).wire))
     for answered, low in enumerate((20, 6, 1)):
         dave.claims("bob", carol, (low, 26))
