@@ -16,12 +16,14 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import cycle, islice, takewhile
+from math import inf
 from typing import assert_never
 
 from p2pblog.config import MANY_PER_KEY_MAX
 from p2pblog.core.value import State, Value, field
 from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance
 from p2pblog.dht.records import Record, encode, slot, supersedes
+from p2pblog.dht.round_trips import RoundTrips
 from p2pblog.dht.shelf import newest, record_tag
 
 HAVE_MAX = 120
@@ -48,6 +50,7 @@ class Parameters(Value):
     """The same while nobody gave an older version than another: what all say may be what all have, or the publish that
     half of the holders missed reached none of these. 7 are all old one time in 440, 4 one time in twenty: that was all
     that was missed where half of the nodes are dead, and most at 30% loss, where half of the answers are late."""
+    agreed_late: int = 9  # so many are not waited for longer, though some answers take several time-outs
     calls_max: int = 200  # ever closer invented ids must end somewhere
     known_max: int = 1_000
     rounds_max: int = 20  # of asking one contact for what did not fit
@@ -58,32 +61,6 @@ class Parameters(Value):
         40  # nodes around a key, half of them dead perhaps, that take a record during the walk; twofold in a crowd
     )
     copies: int = 32  # stores begun while the walk goes on; threefold in a crowd
-
-
-class RoundTrips(State):
-    """How long answers take, learned from our own calls (RFC 6298; floor and ceiling from the model)."""
-
-    floor_s: float = 0.12
-    ceiling_s: float = 1.0
-    smoothed_s: float | None = None
-    deviation_s: float = 0.0
-
-    def sample(self, seconds: float) -> None:
-        if self.smoothed_s is None:
-            self.smoothed_s, self.deviation_s = seconds, seconds / 2
-            return
-        self.deviation_s += (abs(seconds - self.smoothed_s) - self.deviation_s) / 4
-        self.smoothed_s += (seconds - self.smoothed_s) / 8
-
-    @property
-    def timeout_s(self) -> float:
-        """Mean and four deviations, within the bounds; the floor before the first sample."""
-        if self.smoothed_s is None:
-            return self.floor_s
-        return min(self.ceiling_s, max(self.floor_s, self.smoothed_s + 4 * self.deviation_s))
-
-    def hedge_s(self, factor: float) -> float:
-        return factor * (self.floor_s if self.smoothed_s is None else self.smoothed_s)
 
 
 # --- events and effects -----------------------------------------------------------------------------------------------
@@ -170,6 +147,8 @@ class Peer(State):
     everywhere."""
     sources: tuple[NodeId, ...] | None
     tries: int = 0
+    asked_at: float = 0.0
+    """When the first of the tries was sent, and the last."""
     sent_at: float = 0.0
     deadline: float = 0.0
     answered: bool = False
@@ -290,6 +269,12 @@ class Walk:
         times += [peer.sent_at + hedge for peer in self._awaited.values() if peer.sent_at + hedge > now]
         return min(times, default=None)
 
+    @property
+    def late_until(self) -> float:
+        """Until when somebody who is silent, given up or not, may turn out to be slow."""
+        silent = (peer.asked_at for peer in self._peers.values() if peer.tries and not peer.answered)
+        return max(silent, default=-inf) + self.round_trips.late_s
+
     def _know(self, contact: Contact, source: NodeId | None) -> None:
         if contact.id == self._own or contact.id in self._answered_ids:
             return
@@ -359,6 +344,8 @@ class Walk:
     def _ask(self, peer: Peer, now: float) -> Ask:
         if not peer.tries and peer.sources is not None and len(peer.sources) == 1:
             self._tried[peer.sources[0]] += 1
+        if not peer.tries:
+            peer.asked_at = now
         peer.tries += 1
         peer.sent_at, peer.deadline = now, now + self.round_trips.timeout_s
         self._awaited[peer.contact] = peer
@@ -452,13 +439,14 @@ class Find(State):
             if self._first_at is not None:
                 self._burst()
             asks = self.walk.advance(now)
-            over = self.walk.is_over
+            over = self.walk.is_over and not self._may_come_late(now)
         else:
             asks, over = [], True
         if over and not self._follow_ups:
             self.done = True
             return [Done()]
-        wakes = [*self._deadlines(), self.walk.next_wake(now), *self._follow_ups.values()]
+        late = [self.walk.late_until] if self._may_come_late(now) else []
+        wakes = [*self._deadlines(), self.walk.next_wake(now), *self._follow_ups.values(), *late]
         times = [at for at in wakes if at is not None and at > now]
         return [*asks, *([Wake(min(times))] if times else [])]
 
@@ -478,13 +466,25 @@ class Find(State):
         """(enough at any time, enough after so many time-outs). More where all agree: who met an older version beside
         what it has knows at least that it has the newer of two."""
         parameters = self.walk.parameters
-        if all(versions > 1 for versions in self._versions.values()):
+        if self._differ:
             return parameters.answers_enough, parameters.waits
         return parameters.agreed_enough, parameters.agreed_waits
+
+    @property
+    def _differ(self) -> bool:
+        return all(versions > 1 for versions in self._versions.values())
+
+    def _may_come_late(self, now: float) -> bool:
+        """Whether so few have answered, all alike, that who is slow and may know better is waited for, where somebody
+        was slow lately."""
+        few = self._first_at is not None and len(self._answers) < self.walk.parameters.agreed_late
+        return few and not self._differ and now < self.walk.late_until
 
     def _is_settled(self, now: float) -> bool:
         """Whether a newer record than what we have would have come by now. Ids that crowd the key can all hold back the
         newest, so their word is not enough."""
+        if self._may_come_late(now):
+            return False
         enough, waits = self._answers_wanted
         crowd = self.walk.reach - self.walk.parameters.k
         steps = zip(self._deadlines(), waits, strict=False)

@@ -32,8 +32,8 @@ from p2pblog.core.value import State, Value, replace
 from p2pblog.dht import guard as wire
 from p2pblog.dht.contacts import Contact, NodeId, may_call, node_id
 from p2pblog.dht.guard import Guard
-from p2pblog.dht.lookup import RoundTrips
 from p2pblog.dht.records import DhtKey, Record, decode, encode
+from p2pblog.dht.round_trips import RoundTrips
 from p2pblog.dht.shelf import Held, Limits, Outcome, RecordStore
 from p2pblog.dht.table import GuardedTable, ProvenNode
 from p2pblog.errors import LocalProtocolError, Malformed, RemoteProtocolError

@@ -287,6 +287,39 @@ def test_where_few_hold_it_any_answer_is_enough_after_four_time_outs() -> None:
     assert now == pytest.approx(0.05 + 4 * look_up.walk.round_trips.timeout_s)
 
 
+@pytest.mark.parametrize("slow", [True, False])
+def test_where_some_answer_late_six_who_agree_do_not_outweigh_who_is_silent(slow: bool) -> None:
+    """Of seven holders that lived one had the newest record, and was a second away (`dht-tail`, seed 1)."""
+    look_up = find([at(n) for n in range(1, 40)])
+    trips = look_up.walk.round_trips
+    for _ in range(2):
+        trips.sample(1.0 if slow else 0.125)
+    for _ in range(100):
+        trips.sample(0.125)
+    look_up.handle(Begin(), 0.0)
+    effects, now = answer_in_turn(look_up, [OLD] * 6, 0.1), 0.1
+    while Done() not in effects and now < 1.05:
+        now = min(1.05, wake(effects) or pytest.fail("nothing is waited for any more"))
+        effects = look_up.handle(Woke(), now)
+    assert (Done() in effects) is not slow
+    if slow:
+        assert look_up.handle(Answered(at(7), records=(NEW,)), 1.05) == [Done()]
+        assert look_up.found(NOW) == [NEW]
+
+
+def test_who_is_silent_is_waited_for_no_longer_than_the_slowest_took() -> None:
+    look_up = find([at(n) for n in range(1, 9)])
+    look_up.walk.round_trips.sample(1.0)
+    for _ in range(100):
+        look_up.walk.round_trips.sample(0.125)
+    look_up.handle(Begin(), 0.0)
+    effects, now = answer_in_turn(look_up, [OLD] * 7, 0.1), 0.1
+    while Done() not in effects:
+        now = wake(effects) or pytest.fail("nothing is waited for any more")
+        effects = look_up.handle(Woke(), now)
+    assert now == look_up.walk.round_trips.late_s
+
+
 def test_nine_valid_answers_of_different_age_are_enough() -> None:
     look_up = find([at(n) for n in range(1, 40)])
     look_up.handle(Begin(), 0.0)
@@ -470,6 +503,20 @@ def test_round_trips_are_learned_within_bounds() -> None:
     for _ in range(100):
         trips.sample(5.0)
     assert trips.timeout_s == 1.0
+
+
+def test_a_slow_answer_is_remembered_where_it_is_slower_than_two_time_outs() -> None:
+    trips = RoundTrips()
+    for _ in range(100):
+        trips.sample(0.1)
+    assert trips.late_s == 0.0
+    trips.sample(5.0)
+    for _ in range(100):
+        trips.sample(0.1)
+    assert 1.0 < trips.late_s < 1.15 and trips.timeout_s == 0.12
+    for _ in range(3_000):
+        trips.sample(0.1)
+    assert trips.late_s == 0.0
 
 
 def test_the_number_of_nodes_is_guessed_from_how_near_the_nearest_are() -> None:
