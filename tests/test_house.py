@@ -24,8 +24,8 @@ LAYERS: list[tuple[str, set[str]]] = [
         {
             "control", "control.api", "control.routes", "control.settings", "control.words",
             "dht", "dht.contacts", "dht.guard", "dht.kinds", "dht.lookup",
-            "dht.records", "dht.round_trips", "dht.shelf", "gossip.*", "installation", "keyring", "pen", "pictures", "pruning",
-            "rendezvous.*", "store", "store.meaning", "store.spans",
+            "dht.records", "dht.round_trips", "dht.shelf", "gossip.*", "installation", "keyring", "pen", "pictures",
+            "pruning", "rendezvous.*", "store", "store.meaning", "store.spans",
             "store.stretch", "transport", "transport.framing", "transport.handshake", "transport.lobby",
             "transport.sodium",
         },
