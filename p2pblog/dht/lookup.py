@@ -271,7 +271,9 @@ class Walk:
 
     @property
     def late_until(self) -> float:
-        """Until when somebody who is silent, given up or not, may turn out to be slow."""
+        """Until when somebody who is silent, given up or not, may turn out to be slow; -inf where nobody was lately."""
+        if not self.round_trips.late_s:
+            return -inf
         silent = (peer.asked_at for peer in self._peers.values() if peer.tries and not peer.answered)
         return max(silent, default=-inf) + self.round_trips.late_s
 
@@ -439,14 +441,15 @@ class Find(State):
             if self._first_at is not None:
                 self._burst()
             asks = self.walk.advance(now)
-            over = self.walk.is_over and not self._may_come_late(now)
+            late = self._may_come_late(now)
+            over = self.walk.is_over and not late
         else:
-            asks, over = [], True
+            asks, late, over = [], False, True
         if over and not self._follow_ups:
             self.done = True
             return [Done()]
-        late = [self.walk.late_until] if self._may_come_late(now) else []
-        wakes = [*self._deadlines(), self.walk.next_wake(now), *self._follow_ups.values(), *late]
+        wakes = [*self._deadlines(), self.walk.next_wake(now), *self._follow_ups.values()]
+        wakes += [self.walk.late_until] if late else []
         times = [at for at in wakes if at is not None and at > now]
         return [*asks, *([Wake(min(times))] if times else [])]
 
