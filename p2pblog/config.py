@@ -385,8 +385,11 @@ CONTROL_CONNECTIONS_MAX = 64
 """Commands that the daemon answers at once; the next one is told to come back."""
 CONTROL_WATCHES_MAX = 32
 """Of these, live timelines: they stay open, and must leave room for commands."""
-CONTROL_WATCH_LAG_MAX = 1_000
-"""Notices that may wait for a live timeline that does not read; beyond it, it is ended."""
+CONTROL_WATCH_LAG_MAX = 50_000
+"""Notices that may wait for a live timeline that does not read; beyond it, it is ended. One commit brings all that had
+waited for it: a megabyte of runs, 7,000 notices."""
+CONTROL_WATCH_ROWS_MAX = 1_000
+"""Of these, how many are read at once."""
 CONTROL_BODY_TIMEOUT_S = 10.0
 """A command sends its request whole; one that stalls gives its place to another."""
 CONTROL_WRITE_TIMEOUT_S = 30.0

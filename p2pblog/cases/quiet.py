@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 
 from p2pblog.config import BUDGET_NOTICES_MAX, QUIET_ROWS_EMPTY_MAX, QUIET_ROWS_MAX
 from p2pblog.core.keys import EntryId, IdentityHash
@@ -24,8 +24,8 @@ class Ranking(State):
     periods: dict[tuple[bytes, int], list[EntryId]] = field(default_factory=dict)
 
 
-Asked = tuple[str | None, str | None, tuple[IdentityHash, ...] | None, bool]
-"""What a timeline is of: a tag, a group, and whose notices; or what of strangers waits."""
+Fetch = Callable[[int, EntryId | None], Awaitable[Sequence[Row]]]
+"""So many lines, as far as there are so many, from below an id or from the top."""
 
 
 class Quiet:
@@ -45,7 +45,7 @@ class Quiet:
         self._wall_ms = wall_ms
         self._mutes = {(mute.kind, mute.what): mute for mute in loaded.mutes}
         self.blocks = {block.identity: block for block in loaded.blocks}
-        self._stops: dict[tuple[Asked, EntryId], tuple[EntryId, int]] = {}
+        self._stops: dict[tuple[Hashable, EntryId], tuple[EntryId, int]] = {}
 
     # --- what stands ---
 
@@ -82,44 +82,56 @@ class Quiet:
     # --- what shows ---
 
     async def page(self, query: TimelineQuery, is_whole: bool = False) -> list[Row]:
-        """A page without what is hidden, and full all the same if there is as much below. `is_whole`: nothing
-        is hidden, as in somebody's own timeline.
-
-        At most QUIET_ROWS_MAX lines are looked at, or QUIET_ROWS_EMPTY_MAX while none shows. A page that stopped there
-        is short, and the next one, which begins below its last line, goes on where it stopped.
-        """
+        """A timeline's page without what is hidden, as `fill` has it. `is_whole`: nothing is hidden, as in somebody's
+        own timeline."""
         is_of_all = query.tag is None and query.group is None and query.identities is None
         rules = self.rules(is_home=is_of_all and not query.strangers)
         if is_whole or rules.are_none:
             return await self._store.timeline(query)
+
+        async def fetch(limit: int, before: EntryId | None) -> Sequence[Row]:
+            return await self._store.timeline(replace(query, limit=limit, before=before))
+
+        asked = replace(query, limit=0, before=None)
+        return await self.fill(fetch, asked, query.limit, query.before, rules)
+
+    async def fill(
+        self, fetch: Fetch, asked: Hashable, limit: int, before: EntryId | None, rules: Rules
+    ) -> list[Row]:
+        """A page without what is hidden, and full all the same if there is as much below. `asked`: what all pages of
+        it have in common.
+
+        At most QUIET_ROWS_MAX lines are looked at, or QUIET_ROWS_EMPTY_MAX while none shows. A page that stopped there
+        is short, and the next one, which begins below its last line, goes on where it stopped.
+        """
         shown: list[Row] = []
-        ranking, place, looked = Ranking(), self._resume(query), 0
-        while len(shown) < query.limit:
+        ranking, place, looked = Ranking(), self._resume(asked, before), 0
+        while len(shown) < limit:
             most = QUIET_ROWS_MAX if shown else QUIET_ROWS_EMPTY_MAX
-            size = min(max(query.limit - len(shown), ROWS_AT_ONCE if looked else 1), most - looked)
+            size = min(max(limit - len(shown), ROWS_AT_ONCE if looked else 1), most - looked)
             if size <= 0:
-                self._stop(query, shown[-1].id if shown else query.before, place)
+                self._stop(asked, shown[-1].id if shown else before, place)
                 break
-            rows = await self._store.timeline(replace(query, limit=size, before=place))
+            rows = await fetch(size, place)
             shown += await self.let_through(rows, rules, ranking)
             if len(rows) < size:
                 break
             looked, place = looked + len(rows), rows[-1].id
-        return shown[: query.limit]
+        return shown[:limit]
 
-    def _resume(self, query: TimelineQuery) -> EntryId | None:
+    def _resume(self, asked: Hashable, before: EntryId | None) -> EntryId | None:
         """From where to look on: the place of `before`, or where a page that ended on it stopped looking."""
-        if query.before is None:
+        if before is None:
             return None
-        place, until_ms = self._stops.get((_asked(query), query.before), (query.before, 0))
-        return place if self._wall_ms() < until_ms else query.before
+        place, until_ms = self._stops.get((asked, before), (before, 0))
+        return place if self._wall_ms() < until_ms else before
 
-    def _stop(self, query: TimelineQuery, last: EntryId | None, place: EntryId | None) -> None:
+    def _stop(self, asked: Hashable, last: EntryId | None, place: EntryId | None) -> None:
         if last is None or place is None:
             return  # the newest page begins at the top each time
         while len(self._stops) >= STOPS_MAX:
             del self._stops[next(iter(self._stops))]
-        self._stops[_asked(query), last] = place, self._wall_ms() + STOP_LASTS_MS
+        self._stops[asked, last] = place, self._wall_ms() + STOP_LASTS_MS
 
     async def let_through(self, rows: Sequence[Row], rules: Rules, ranking: Ranking | None = None) -> list[Row]:
         """Those that show."""
@@ -153,7 +165,3 @@ class Quiet:
 
 def terms_of(follow: Follow) -> Terms:
     return Terms(follow.no_boosts, None if follow.budget is None else read_budget(follow.budget))
-
-
-def _asked(query: TimelineQuery) -> Asked:
-    return query.tag, query.group, query.identities, query.strangers

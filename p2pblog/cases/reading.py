@@ -8,7 +8,7 @@ from contextlib import suppress
 import trio
 
 from p2pblog.cases.groups import Grouping
-from p2pblog.config import CONTROL_WATCH_LAG_MAX, TIMELINE_ROWS_MAX
+from p2pblog.config import CONTROL_WATCH_LAG_MAX, CONTROL_WATCH_ROWS_MAX, TIMELINE_ROWS_MAX
 from p2pblog.control.api import EntryDocument, NoticeDocument, VersionDocument
 from p2pblog.control.words import check_group, check_tag
 from p2pblog.core import payload
@@ -17,7 +17,7 @@ from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Edit, Note
 from p2pblog.core.runs import VerifiedRun
 from p2pblog.core.timelines import Row
-from p2pblog.errors import NotFound, UsageError
+from p2pblog.errors import NotFound, UsageError, UserError
 from p2pblog.gossip.events import Ask
 from p2pblog.store import TimelineQuery, Version
 
@@ -116,6 +116,10 @@ class Reading(Grouping):
                 for row in rows:
                     if (only is None or row.author in only) and _is_of(row, under, within):
                         yield self._marked([row])[0]
+            raise UserError(
+                f"more than {CONTROL_WATCH_LAG_MAX:,} notices came before this timeline was read: it ends here",
+                "p2pblog timeline",
+            )
         finally:
             self._watchers.discard(send)
             self._watched_groups.pop(send, None)
@@ -157,7 +161,7 @@ def _waiting(receive: trio.MemoryReceiveChannel[EntryId]) -> list[EntryId]:
     """What more waits already: one look at the store for all of it, so that who watches keeps up with any rate."""
     more: list[EntryId] = []
     with suppress(trio.WouldBlock, trio.EndOfChannel):
-        while len(more) < CONTROL_WATCH_LAG_MAX:
+        while len(more) < CONTROL_WATCH_ROWS_MAX - 1:
             more.append(receive.receive_nowait())
     return more
 

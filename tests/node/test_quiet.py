@@ -184,6 +184,28 @@ async def test_a_page_is_full_whatever_is_hidden_and_the_next_goes_on(
         assert (await bob.timeline(1, below))[0]["text"] == "dull 29"
 
 
+@trio_test
+async def test_a_search_is_full_whoever_is_muted(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await friends(world, "alice", "bob")
+        alice, bob = world.home("alice").node, world.home("bob").node
+        await alice.post("old bees")
+        await world.reads("bob", "old bees")
+        for number in range(4):
+            await bob.post(f"bees {number}")
+        await world.reads("alice", "bees 3", "bees 2", "bees 1", "bees 0", "old bees")
+        await alice.mute("bob")
+
+        found = await alice.search("bees", limit=2)
+        assert [notice["text"] for notice in found["notices"]] == ["old bees"]
+        assert (await alice.search("bees", limit=2, before=found["notices"][0]["id"]))["notices"] == []
+        await alice.unmute("bob")
+        found = await alice.search("bees", limit=2)
+        assert [notice["text"] for notice in found["notices"]] == ["bees 3", "bees 2"]
+        below = await alice.search("bees", limit=3, before=found["notices"][-1]["id"])
+        assert [notice["text"] for notice in below["notices"]] == ["bees 1", "bees 0", "old bees"]
+
+
 async def holds(node: Node, notices: int) -> bool:
     (follow,) = await node.following()
     return len(await node.timeline(1_000, author=follow["address"])) == notices

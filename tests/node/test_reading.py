@@ -11,11 +11,12 @@ from builders import NOON, person
 from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
+from p2pblog.cases import reading
 from p2pblog.control.api import NoticeDocument
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import REPLACES_MAX, Edit, Like, Payload, Unknown, decode
-from p2pblog.errors import NotFound, NotPermitted, UsageError
+from p2pblog.errors import NotFound, NotPermitted, UsageError, UserError
 from p2pblog.gossip.events import Learned
 from p2pblog.node import Node
 from p2pblog.store import meaning
@@ -149,6 +150,49 @@ async def test_a_tag_is_read_by_whoever_follows_and_watched(autojump_clock: Mock
         assert [notice["text"] for notice in seen] == ["of #Bees", "more of #bees and #honey"]
         with pytest.raises(UsageError):
             await node.timeline(tag="two words")
+
+
+@trio_test
+async def test_a_live_timeline_that_is_not_read_says_why_it_ends(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CONTROL_WATCH_LAG_MAX", 5)
+    monkeypatch.setattr(reading, "CONTROL_WATCH_ROWS_MAX", 2)
+    async with open_world() as world:
+        alice = await world.start("alice")
+        watched = alice.watch()
+        seen: list[str] = []
+        go_on = trio.Event()
+
+        async def watch() -> None:
+            async for notice in watched:
+                seen.append(notice["text"])
+                await go_on.wait()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            await trio.testing.wait_all_tasks_blocked()
+            for number in range(6):
+                await alice.post(f"number {number}")
+            go_on.set()
+            await world.until("all have come, two at a time", lambda: has_all(seen, 6))
+            nursery.cancel_scope.cancel()
+
+        stalled = alice.watch()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(anext, stalled)
+            await trio.testing.wait_all_tasks_blocked()
+            for number in range(6, 13):
+                await alice.post(f"number {number}")
+        rest: list[str] = []
+        with pytest.raises(UserError, match="more than 5 notices"):
+            async for notice in stalled:
+                rest.append(notice["text"])  # noqa: PERF401 - it ends in an error
+        assert rest == [f"number {number}" for number in range(7, 12)]
+
+
+async def has_all(seen: list[str], count: int) -> bool:
+    return len(seen) == count
 
 
 @trio_test
