@@ -6,6 +6,7 @@ Every query walks an index made for it; tests/store/test_plans.py asks the plann
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
@@ -108,8 +109,10 @@ def _follows(db: sqlite3.Connection) -> list[Follow]:
 
 
 def settings(db: sqlite3.Connection, prefix: str) -> dict[str, bytes]:
-    rows = db.execute("SELECT name, value FROM setting WHERE name >= ? ORDER BY name", (prefix,)).fetchall()
-    return {name: value for name, value in rows if name.startswith(prefix)}
+    """Those whose names begin so. Values can be large, so what lies behind them is not read."""
+    end = prefix + chr(sys.maxunicode)
+    rows = db.execute("SELECT name, value FROM setting WHERE name >= ? AND name < ? ORDER BY name", (prefix, end))
+    return dict(rows.fetchall())
 
 
 # --- for peers --------------------------------------------------------------------------------------------------------
