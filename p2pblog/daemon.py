@@ -129,17 +129,30 @@ async def _serve(home: Home, own: Keyring, listen: str | None, bootstrap: list[s
 async def _greet(node: Node, json: bool, command: str) -> None:
     status = await node.status()
     if json:
-        click.echo(json_module.dumps(status))
+        _say([json_module.dumps(status)])
         return
     invitation = await node.invite()
-    click.echo(f"p2pblog {__version__} is running and listens on {status['listen']} (TCP and UDP).")
-    click.echo(f"Your address: {status['address']}")
-    click.echo("In another terminal, from this folder, type for example:")
-    click.echo(f'  {command} post "Hello, world"')
-    click.echo(f"  {command} timeline")
-    click.echo(f"  {command} follow ADDRESS")
-    click.echo(f"To be followed, give somebody this link: {invitation['uri']}")
-    click.echo("Ctrl-C stops the node.")
+    _say(
+        [
+            f"p2pblog {__version__} is running and listens on {status['listen']} (TCP and UDP).",
+            f"Your address: {status['address']}",
+            "In another terminal, from this folder, type for example:",
+            f'  {command} post "Hello, world"',
+            f"  {command} timeline",
+            f"  {command} follow ADDRESS",
+            f"To be followed, give somebody this link: {invitation['uri']}",
+            "Ctrl-C stops the node.",
+        ]
+    )
+
+
+def _say(lines: list[str]) -> None:
+    """Who read enough of it, or can't take it, leaves a node that runs."""
+    try:
+        for each in lines:
+            click.echo(each)
+    except OSError:
+        terminal.hush(sys.stdout)
 
 
 async def _close(store: Store) -> None:

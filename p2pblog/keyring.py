@@ -59,6 +59,11 @@ def create(home: Home, name: str | None, entropy: bytes) -> tuple[Keyring, list[
     return keyring, keys.words_of(entropy)
 
 
+def discard(home: Home) -> None:
+    """Take back what `create` made a moment ago: words that nobody has seen bring nothing back."""
+    home.keys.unlink()
+
+
 def restore(home: Home, root: KeyPair, inception: Inception, name: str | None) -> Keyring:
     """The keyring of an identity that was taken out of another home: its root with a device and a node of their own,
     for an old device's log may go on elsewhere. Raises UserError, as where there is an identity already."""

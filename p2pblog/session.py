@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ import click
 from p2pblog.config import Home, find_home
 from p2pblog.control import client
 from p2pblog.errors import UsageError
-from p2pblog.terminal import Page, Piece, Style, columns, line, write
+from p2pblog.terminal import Page, Piece, Style, columns, hush, line, write
 
 INTERRUPTED = 130
 """What shells expect of a command that ended by Ctrl-C: 128 and the number of SIGINT."""
@@ -60,14 +61,23 @@ class Session:
         if sys.stdout is None:  # it was closed before we began
             return
         try:
+            self.deliver(document, page)
+        except BrokenPipeError:
+            raise click.exceptions.Exit(0) from None
+
+    def deliver(self, document: Any, page: Callable[[], Page]) -> None:
+        """The same, where somebody has to get it. Raises OSError."""
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        try:
             if self.json:
                 sys.stdout.write(json.dumps(document, ensure_ascii=True) + "\n")
                 sys.stdout.flush()
             else:
                 write(sys.stdout, page(), _wants_colour(sys.stdout))
-        except BrokenPipeError:
-            _hush(sys.stdout)
-            raise click.exceptions.Exit(0) from None
+        except OSError:
+            hush(sys.stdout)
+            raise
 
     def tell(self, page: Page) -> None:
         """An aside to the person, beside the output."""
@@ -76,7 +86,7 @@ class Session:
         try:
             write(sys.stderr, page, _wants_colour(sys.stderr))
         except OSError:
-            _hush(sys.stderr)
+            hush(sys.stderr)
 
     def fail(self, sentence: str, hint: str | None = None) -> None:
         """One sentence, and the command that helps."""
@@ -110,16 +120,6 @@ def _quoted(word: str) -> str:
 def _wants_colour(stream: Any) -> bool:
     """On a terminal, unless NO_COLOR is set to anything (no-color.org) or the terminal is a dumb one."""
     return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _hush(stream: Any) -> None:
-    """Nobody reads this stream any more: let what is left in it go nowhere, without a word at the exit."""
-    try:
-        void = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(void, stream.fileno())
-        os.close(void)
-    except (OSError, ValueError):  # a stream of a test has no descriptor
-        return
 
 
 # --- errors become exit codes -----------------------------------------------------------------------------------------

@@ -71,6 +71,16 @@ def write(stream: TextIO, page: Iterable[Line], colour: bool) -> None:
     stream.flush()
 
 
+def hush(stream: TextIO) -> None:
+    """Nobody reads this stream any more: let what is left in it go nowhere, without a word at the exit."""
+    try:
+        void = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(void, stream.fileno())
+        os.close(void)
+    except (OSError, ValueError):  # a stream of a test has no descriptor
+        return
+
+
 def _dressed(piece: Piece, colour: bool) -> str:
     text = clean_line(piece.text)
     if not colour or piece.style is Style.PLAIN or not text:
@@ -96,11 +106,6 @@ _UNSEEN_IN_NAMES = r"[\u115f\u1160\u17b4\u17b5\u200c\u200d\u2800\u3164\uffa0]"
 """What joins letters in a text, and blanks that are letters: in a name they make two that look alike."""
 _SURROGATES = r"[\ud800-\udfff]"
 _BREAKS = r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]"
-_MARKS = (
-    "[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u0655\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff"
-    "\u20d0-\u20ff\ufe20-\ufe2f]"
-)
-_TOWERS = f"({_MARKS}{{{COMBINING_MAX}}}){_MARKS}+"
 
 
 def clean_text(text: str) -> str:
@@ -114,7 +119,29 @@ def _cleaned(text: str) -> str:
     text = re.sub(_SURROGATES, "\ufffd", text)
     for unwanted in (_CONTROLS, _BIDI, _UNSEEN):
         text = re.sub(unwanted, "", text)
-    return re.sub(_TOWERS, r"\1", text)
+    return _lowered(text)
+
+
+def _lowered(text: str) -> str:
+    """Without the marks that stand on COMBINING_MAX others: a tower paints over other lines."""
+    kept, marks = [], 0
+    for character in text:
+        if _is_mark(character):
+            marks += 1
+            if marks > COMBINING_MAX:
+                continue
+        elif character != EMOJI_VARIANT and unicodedata.category(character) != "Cf":
+            marks = 0
+        kept.append(character)
+    return "".join(kept)
+
+
+def _is_mark(character: str) -> bool:
+    return character != EMOJI_VARIANT and unicodedata.category(character) in _MARKS
+
+
+_MARKS = ("Mn", "Me")
+"""Marks that take no column of their own."""
 
 
 def _is_harmless(text: str) -> bool:
@@ -124,9 +151,7 @@ def _is_harmless(text: str) -> bool:
         return False
     if text.isascii():
         return True
-    return not any(
-        unicodedata.category(character) in ("Mn", "Me") for character in set(text) if character != EMOJI_VARIANT
-    )
+    return not any(map(_is_mark, set(text)))
 
 
 def clean_line(text: str) -> str:
@@ -167,7 +192,7 @@ def _character_width(character: str) -> int:
     if character == EMOJI_VARIANT:
         return 1  # with the narrow character before it, two
     category = unicodedata.category(character)
-    if category in ("Mn", "Me", "Cf"):
+    if category in (*_MARKS, "Cf"):
         return 0
     return 2 if category == "Cn" or unicodedata.east_asian_width(character) in "WF" else 1
 

@@ -95,9 +95,7 @@ class Quiet:
         asked = replace(query, limit=0, before=None)
         return await self.fill(fetch, asked, query.limit, query.before, rules)
 
-    async def fill(
-        self, fetch: Fetch, asked: Hashable, limit: int, before: EntryId | None, rules: Rules
-    ) -> list[Row]:
+    async def fill(self, fetch: Fetch, asked: Hashable, limit: int, before: EntryId | None, rules: Rules) -> list[Row]:
         """A page without what is hidden, and full all the same if there is as much below. `asked`: what all pages of
         it have in common.
 

@@ -154,6 +154,10 @@ class Quieting(People):
         is_over, told = await self._why_budget(row, rules, ranking)
         if reasons or is_over:
             return False, [*reasons, *(told if is_over else [])]
+        located = await self._store.locate(row.id)
+        if located is not None and not self._driver.machine.holdings.holds(located.entry.device, located.entry.seq):
+            called = self._call(author)
+            return False, [f"it is kept by itself: what {called} said around it has gone, or has not come"]
         if row.type == Boost.type and not row.text:
             told = [*told, "what it boosts is not here yet, or was deleted"]
         return True, [f"you follow {self._call(author)}, who {verb}", *told]

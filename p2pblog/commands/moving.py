@@ -33,7 +33,14 @@ from p2pblog.pages import moving as pages
 from p2pblog.session import Session
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, LogsDocument, MediaDocument, NoticeDocument, RunDocument
+    from p2pblog.control.api import (
+        FollowDocument,
+        LogsDocument,
+        MediaDocument,
+        NoticeDocument,
+        RunDocument,
+        VersionDocument,
+    )
     from p2pblog.restoring import Restored
 
 PASSPHRASE = "P2PBLOG_PASSPHRASE"  # noqa: S105 - the name of it
@@ -65,7 +72,7 @@ def _passphrase(is_new: bool) -> str:
 
 
 def _file(typed: str) -> Path:
-    if not typed or "\0" in typed:
+    if not Path(typed).name or "\0" in typed:
         raise UsageError("that is no name of a file")
     return Path(typed)
 
@@ -358,8 +365,8 @@ def _import_mastodon(session: Session, file: Path) -> None:
     with _refused(file):
         posts, skipped = mastodon.read_outbox(outbox.load(file))
     own = session.ask("id")["address"]
-    notices = (each for each in _own_notices(session, own) if each["type"] == "note")
-    known = {(each["imported_time"], each["text"]): each["id"] for each in notices}
+    imported_before = (each for each in _own_notices(session, own) if each["imported_time"] is not None)
+    known = {(each["imported_time"], _first_words(session, each)): each["id"] for each in imported_before}
     imported = already = 0
     ends: dict[str, str] = {}
     with _progress("Importing") as tick:
@@ -373,6 +380,14 @@ def _import_mastodon(session: Session, file: Path) -> None:
             tick(number / len(posts))
     document = {"imported": imported, "skipped": skipped, "already": already}
     session.show(document, lambda: pages.brought_page(document))  # type: ignore[arg-type]
+
+
+def _first_words(session: Session, notice: NoticeDocument) -> str:
+    """The text that it had when it was imported: what was edited since is not new."""
+    if not notice["edited"]:
+        return notice["text"]
+    first: VersionDocument = session.ask("versions", notice=notice["id"])[0]
+    return first["text"]
 
 
 def _import_post(

@@ -9,7 +9,7 @@ import click
 from p2pblog.commands import command, now_ms, qr_lines
 from p2pblog.config import Home
 from p2pblog.control import client, words
-from p2pblog.errors import NotRunning, TimedOut
+from p2pblog.errors import NotRunning, TimedOut, UserError
 from p2pblog.pages import nodes, people
 from p2pblog.session import Session, json_option, this
 
@@ -30,10 +30,14 @@ def init(session: Session, name: str | None) -> None:
     home = session.home
     made, recovery_words = keyring.create(home, name, secrets.token_bytes(32))
     spelled = address.spell(made.inception.identity)
-    session.show(
-        {"address": spelled, "name": name, "home": str(home.folder), "recovery_words": recovery_words},
-        lambda: people.init_page(spelled, name, str(home.folder), recovery_words, session.command),
-    )
+    try:
+        session.deliver(
+            {"address": spelled, "name": name, "home": str(home.folder), "recovery_words": recovery_words},
+            lambda: people.init_page(spelled, name, str(home.folder), recovery_words, session.command),
+        )
+    except OSError as error:
+        keyring.discard(home)
+        raise UserError(f"nobody could read the recovery words, so no identity was made: {error.strerror}") from error
 
 
 ID_TIMEOUT_S = 5.0

@@ -539,9 +539,8 @@ class NodeApi(Protocol):
         """Notices and boosts as they come to stand in the timeline, from now on.
 
         It listens from its first step, before it waits for anything, so that nothing falls between a page read after
-        it and the first notice that it gives. When CONTROL_WATCH_LAG_MAX notices wait for a reader that stalls, it gives
-        them and raises UserError.
-        An error that it raises later reaches the client as the last line.
+        it and the first notice that it gives. When CONTROL_WATCH_LAG_MAX notices wait for a reader that stalls, it
+        gives them and raises UserError. An error that it raises later reaches the client as the last line.
         """
 
     async def search(self, query: str, limit: int = 20, before: str | None = None) -> SearchDocument: ...

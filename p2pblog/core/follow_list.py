@@ -44,7 +44,8 @@ def read_list(data: bytes) -> list[Listed]:
     """
     try:
         text = data.decode("utf-8-sig")
-        reader = csv.reader(text.splitlines(keepends=True), strict=True)
+        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # and nowhere else: names hold other breaks
+        reader = csv.reader((each + "\n" for each in lines), strict=True)
         rows = [(reader.line_num, [each.strip() for each in row]) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise Malformed(f"no CSV in UTF-8: {error}") from error

@@ -415,6 +415,14 @@ def test_posts_come_oldest_first_and_only_once(alice: Alice, node: FakeNode, tmp
     assert page[:2] == ["Imported 0 notices.", "4 were imported before."]
 
 
+def test_what_was_edited_since_is_not_imported_again(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
+    outbox = an_outbox(tmp_path / "outbox.json", *(a_post(number, f"<p>{number}</p>") for number in range(3)))
+    assert alice.gets("import", "--from", "mastodon", str(outbox))["imported"] == 3
+    alice.gets("edit", node.notices[1]["id"], "one, corrected")
+    assert node.notices[1]["text"] == "one, corrected"
+    assert alice.gets("import", "--from", "mastodon", str(outbox)) == {"imported": 0, "skipped": 0, "already": 3}
+
+
 def test_an_import_that_broke_off_goes_on(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
     outbox = an_outbox(tmp_path / "outbox.json", *(a_post(number, f"<p>{number}</p>") for number in range(5)))
     assert alice.gets("import", "--from", "mastodon", str(outbox))["imported"] == 5

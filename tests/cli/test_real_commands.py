@@ -89,6 +89,22 @@ def test_a_full_disk_below_the_output_is_1(alice: Alice) -> None:
     assert done.stderr == b"p2pblog: the system says: No space left on device.\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize("words", [["init"], ["init", "--json"]])
+def test_words_that_nobody_could_read_make_no_identity(alice: Alice, words: list[str]) -> None:
+    reader, broken = os.pipe()
+    os.close(reader)
+    with Path("/dev/full").open("wb") as full:
+        for output in (full.fileno(), broken):
+            done = subprocess.run(alice.argv(*words), stdout=output, stderr=subprocess.PIPE, timeout=30, check=False)
+            assert done.returncode == 1
+            assert done.stderr.startswith(b"p2pblog: nobody could read the recovery words, so no identity was made: ")
+            assert done.stderr.count(b"\n") == 1
+            assert not alice.home.keys.exists()
+    os.close(broken)
+    assert alice.types(*words).exit_code == 0
+
+
 @pytest.mark.parametrize("words", [["timeline", "-f"], ["timeline", "-f", "--json"]])
 def test_a_live_timeline_goes_on_until_ctrl_c(alice: Alice, node: FakeNode, words: list[str]) -> None:
     for text in ("first", "second"):

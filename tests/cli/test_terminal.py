@@ -223,6 +223,13 @@ def test_output_that_the_terminal_cannot_encode_is_replaced() -> None:
     assert buffer.getvalue() == b"caf? ?\n"
 
 
+@pytest.mark.parametrize("mark", "\u0301\u0610\u06e1\u0730\u08e4\u1cd0\u20dd\ua8e0\U0001e8d0")
+def test_no_tower_of_marks_is_higher_than_four(mark: str) -> None:
+    assert clean_text("a" + mark * 100 + "b") == "a" + mark * 4 + "b"
+    assert clean_text("a" + f"{mark}\u200d" * 100).count(mark) == 4  # a joiner between them is no ground to stand on
+    assert clean_text(f"a{mark}" * 100) == f"a{mark}" * 100
+
+
 def test_a_long_attack_takes_no_long_time() -> None:
     for text in ("\x1b]" * 7_500, "\x9d" * 15_000, "\x1b[" * 7_500, "\x1b[" + "0" * 15_000, "e" + "\u0301" * 15_000):
         assert len(clean_text(text)) <= 15_000

@@ -46,6 +46,7 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
         self.links: list[str] = []
         self.pictures: dict[str, Any] = {"avatar": None, "banner": None}
         self.notices: list[dict[str, Any]] = []
+        self.before_edits: dict[str, list[dict[str, Any]]] = {}
         self.follows: dict[str, dict[str, Any]] = {}
         self.peer_rows: list[dict[str, Any]] = []
         self.faults: dict[str, BaseException] = {}
@@ -61,7 +62,6 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
         self.blocks: dict[str, dict[str, Any]] = {}
         self.begin()
         self.unread = 0
-        super().__init__()
         self.thread_lacks = 0  # 1: what is fetched is found; more: it is not
         self.listed: dict[str, list[str]] = {}
         self.uploads: dict[str, bytes] = {}
@@ -232,6 +232,7 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
     async def edit(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> dict[str, Any]:
         self._called("edit", notice=notice, text=text, cw=cw, lang=lang)
         found = self._find(notice)
+        self.before_edits.setdefault(found["id"], []).append(dict(found))
         found.update(text=text, edited=self.clock_ms())
         return self._written(found, "edit")
 
@@ -243,8 +244,8 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
 
     async def versions(self, notice: str) -> list[dict[str, Any]]:
         self._called("versions", notice=notice)
-        found = self._find(notice)
-        return [{name: found[name] for name in ("id", "time", "text", "cw", "lang")}]
+        rows = [*self.before_edits.get(notice, []), self._find(notice)]
+        return [{name: each[name] for name in ("id", "time", "text", "cw", "lang")} for each in rows]
 
     async def notifications(
         self, limit: int = 20, before: str | None = None, unread: bool = False

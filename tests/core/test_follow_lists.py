@@ -21,6 +21,11 @@ def test_what_was_written_is_read(follows: list[tuple[str | None, str]]) -> None
     assert [each.line for each in listed] == list(range(2, len(follows) + 2))
 
 
+def test_a_petname_may_hold_what_python_calls_the_end_of_a_line() -> None:
+    for name in ("a\u2028b", "a\u2029b", "a\x0bb", "a\x85b"):
+        assert [(each.petname, each.line) for each in read_list(write_list([(name, ALICE)]))] == [(name, 2)]
+
+
 def test_a_written_list_is_plain_csv() -> None:
     data = write_list([('bob, the "bee"', BOB), (None, ALICE)])
     assert data.decode() == f'petname,address\n"bob, the ""bee""",{BOB}\n,{ALICE}\n'

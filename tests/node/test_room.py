@@ -138,6 +138,8 @@ async def test_what_one_holds_on_to_stays_and_the_rest_is_known_as_pruned(autoju
         assert [row["id"] for row in await bob.bookmarks()] == [early[0]]
         for notice in (*early[:3], *mine):
             assert (await bob.show(notice))["id"] == notice
+        why = await bob.why(early[0])
+        assert not why["shown"] and why["reasons"][0].startswith("it is kept by itself")
         assert [row["id"] for row in await bob.timeline(author=world.home("bob").address)] == [
             answer["id"],
             *mine[::-1],

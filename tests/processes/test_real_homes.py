@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from p2pblog.errors import NotRunning, UsageError, UserError
-from simulations.demo import Person, reads
+from simulations.demo import Person, reads, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +38,10 @@ def fails(person: Person, *words: str) -> tuple[int, str]:
     assert done.returncode
     assert "Traceback" not in done.stderr
     return done.returncode, done.stderr
+
+
+def is_answered(person: Person) -> bool:
+    return subprocess.run(person.command("status"), capture_output=True, timeout=60, check=False).returncode == 0
 
 
 def test_the_demo_walks_the_whole_way(tmp_path: Path) -> None:
@@ -118,6 +122,23 @@ def test_a_second_ctrl_c_changes_nothing(people: dict[str, Person]) -> None:
     assert alice.daemon is not None
     alice.daemon.send_signal(signal.SIGINT)
     assert alice.stop() == 0
+
+
+def test_who_reads_only_the_first_line_leaves_a_node_that_runs(people: dict[str, Person]) -> None:
+    alice = people["alice"]
+    command = alice.command("run", "--listen", "127.0.0.1:0")
+    reader, writer = os.pipe()
+    os.close(reader)
+    daemon = subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert daemon.stderr is not None
+    try:
+        until("the node answers", lambda: is_answered(alice), lambda: daemon.poll())
+        daemon.send_signal(signal.SIGINT)
+        assert daemon.wait(60) == 0
+    finally:
+        daemon.kill()
+        daemon.stderr.close()
 
 
 def test_the_demo_cleans_up_when_it_is_told_to_stop(tmp_path: Path) -> None:
