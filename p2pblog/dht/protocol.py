@@ -363,9 +363,12 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
         if contact.id != self.id and self.router.get(contact.id) is None and self.router.has_room(contact):
             self.check_contact(contact)
 
-    def hold(self, record: Record) -> Outcome:
-        """Hold a record of our own."""
-        return self.storage.put(record.key, encode(record), None)
+    def hold(self, record: Record) -> None:
+        """Hold a record that we published, unless it is none to be held any more: publishing takes its time."""
+        try:
+            self.storage.put(record.key, encode(record), None)
+        except RemoteProtocolError as error:
+            self.refused[error.name] += 1
 
     # --- the library's remote names and calls: none is reachable ---
 

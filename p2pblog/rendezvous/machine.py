@@ -30,7 +30,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import assert_never
 
-from p2pblog.config import HEAD_LIFETIME_MS, NOTICE_LIFETIME_MS, REPLICA_LIFETIME_MS, REPLICAS_WANTED
+from p2pblog.config import HEAD_LIFETIME_MS, NOTICE_LIFETIME_MS, RECORD_SKEW_MS, REPLICA_LIFETIME_MS, REPLICAS_WANTED
 from p2pblog.core import payload
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry, follow_one_another
@@ -338,7 +338,7 @@ class Rendezvous:
         head = sign_head(identity, pair, self._now_ms, last.high, last.high_id, self._now_ms + HEAD_LIFETIME_MS)
         records: list[Record] = [] if head is None else [head]
         for entry in newest:
-            if entry.time_ms + NOTICE_LIFETIME_MS <= self._now_ms:
+            if not -RECORD_SKEW_MS <= self._now_ms - entry.time_ms < NOTICE_LIFETIME_MS:
                 continue  # nobody would take it
             spoken = None if entry.payload is None else payload.decode(entry.payload)
             if isinstance(spoken, Note | Boost) and entry.id not in readable:
@@ -526,7 +526,8 @@ class Rendezvous:
         told = [r for r in records if isinstance(r, Replica) and r.node != self._node.public]
         endpoints = tuple(sorted({r.address for r in told if isinstance(r.address, Endpoint)}))
         effects: list[Effect] = [TellGossip(Candidates(endpoints, identity))] if endpoints else []
-        if endpoints and identity in self._holdings.identities:
+        is_first = self._searches[identity].delay_s <= SEARCH_FIRST_S  # later they were dialed already, in vain
+        if endpoints and is_first and identity in self._holdings.identities:
             return effects + self._end_search(identity)
         self._searching[identity] = Step.HEADS
         return effects + self._read_heads(identity)

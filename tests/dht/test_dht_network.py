@@ -50,6 +50,16 @@ async def test_a_lone_node_publishes_to_nobody_and_finds_its_own() -> None:
 
 
 @trio_test
+async def test_what_nobody_would_take_is_not_held_either_and_ends_no_node() -> None:
+    """A notice from a clock that ran ahead, or a record that expires while it is on its way."""
+    async with world_of(3) as world:
+        early, late = alice.notice(time_ms=NOW + DAY), alice.pointer(expires_ms=NOW - 1)
+        told = await world.nodes[0].publish([early, late, alice.head()])
+        assert told == [Published(0), Published(0), Published(2)]
+        assert await world.nodes[0].find(early.key) == await world.nodes[0].find(late.key) == []
+
+
+@trio_test
 async def test_a_full_neighbour_is_not_counted_as_a_holder() -> None:
     async with world_of(2, limits=Limits(in_all=0, exempt_private=True)) as world:
         assert await world.nodes[1].publish([alice.head()]) == [Published(0)]

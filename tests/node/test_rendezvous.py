@@ -9,7 +9,7 @@ import pytest
 from builders import NOON, Person, person
 from rendezvous_scenes import HOME, Desk, crowd, head_of, looked_for, of, one, own_key, take_replica
 
-from p2pblog.config import NOTICE_LIFETIME_MS, REPLICA_LIFETIME_MS, REPLICAS_WANTED
+from p2pblog.config import NOTICE_LIFETIME_MS, RECORD_SKEW_MS, REPLICA_LIFETIME_MS, REPLICAS_WANTED
 from p2pblog.core.logs import LogState, Span
 from p2pblog.dht.records import (
     Dropped,
@@ -95,6 +95,18 @@ def test_only_the_newest_fresh_and_readable_are_offered_and_drops_of_the_rest(de
     offered = [record.entry.seq for record in records if isinstance(record, Notice)]
     assert offered == [*range(4, regretted.seq), kept.seq, kept.seq + 1]
     assert [record.seq for record in records if isinstance(record, Dropped)] == [regretted.seq]
+
+
+@pytest.mark.parametrize(("ahead_ms", "offered"), [(RECORD_SKEW_MS, True), (RECORD_SKEW_MS + 1, False)])
+def test_a_notice_from_a_clock_that_ran_ahead_waits(desk: Desk, ahead_ms: int, offered: bool) -> None:
+    log = desk.alice.log
+    early = log.note("tomorrow's news", time_ms=desk.now_ms + ahead_ms)
+    desk.hold(desk.alice)
+    load = one(desk.open() + desk.sleep(0), ev.LoadOwn)
+    loaded = tuple(log.entries[load.first - 1 :])
+    shown = frozenset(entry.id for entry in loaded)
+    records = one(desk.feed(ev.OwnLoaded(load.device, loaded, shown)), ev.PublishRecords).records
+    assert (early in [record.entry for record in records if isinstance(record, Notice)]) == offered
 
 
 def test_what_nobody_takes_is_offered_ever_later(desk: Desk) -> None:

@@ -44,8 +44,14 @@ def waits_in_vain(desk: Desk, whom: Person, slowest_s: float) -> list[float]:
             assert desk.now - begun <= slowest_s + LOOK_EVERY_S
         waits.append(desk.now - begun)
         begun = desk.now
-        desk.feed(ev.Found(ev.Replicas(whom.hash), crowd(whom, "one")))
+        search_in_vain(desk, whom)
     return waits
+
+
+def search_in_vain(desk: Desk, whom: Person) -> None:
+    """End a search: somebody is listed, and the heads, if they are read as well, are not there."""
+    if of(desk.feed(ev.Found(ev.Replicas(whom.hash), crowd(whom, "one"))), ev.FindRecords):
+        desk.feed(ev.Found(ev.Heads(whom.hash), ()))
 
 
 def test_feeds_never_found_are_looked_for_first_and_a_few_at_once() -> None:
@@ -120,6 +126,18 @@ def test_of_somebody_never_found_the_heads_are_read_as_well() -> None:
         ev.TellGossip(Candidates((Endpoint("10.9.1.1", 4000),), bob.hash)),
         ev.FindRecords(ev.Heads(bob.hash), head_key(bob.hash)),
     ]
+
+
+def test_where_whoever_is_listed_does_not_answer_the_heads_are_read_next_time() -> None:
+    """A record of a replica lives for days after its node has gone."""
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.holdings.learn(bob.identity)
+    desk.open()
+    listed = ev.Found(ev.Replicas(bob.hash), crowd(bob, "gone"))
+    assert of(desk.feed(listed), ev.FindRecords) == []
+    assert looked_for(desk.sleep(SEARCH_FIRST_S + 1)) == [bob.hash]
+    assert of(desk.feed(listed), ev.FindRecords) == [ev.FindRecords(ev.Heads(bob.hash), head_key(bob.hash))]
 
 
 def test_only_what_is_new_and_would_be_taken_from_a_link_is_taken() -> None:
@@ -266,23 +284,22 @@ def test_lost_links_make_the_searches_begin_anew_but_not_each_time() -> None:
     desk.holdings.learn(bob.identity)
     desk.cover(carol)
     desk.open()
-    answer = ev.Found(ev.Replicas(bob.hash), crowd(bob, "one"))
     for _ in range(6):
-        desk.feed(answer)
+        search_in_vain(desk, bob)
         while not looked_for(desk.sleep(1)):
             pass
-    desk.feed(answer)  # the next search is minutes away
+    search_in_vain(desk, bob)  # the next search is minutes away
     assert looked_for(desk.feed(ev.LinksLost())) == [bob.hash]
-    desk.feed(answer)
+    search_in_vain(desk, bob)
     desk.uncover(carol)
     desk.feed(ev.LinksChanged())
     found = looked_for(desk.sleep(LINKS_SETTLE_S))
     assert found == [carol.hash]
     assert looked_for(desk.sleep(SEARCH_FIRST_S)) == [bob.hash]
-    desk.feed(answer)
+    search_in_vain(desk, bob)
     assert looked_for(desk.feed(ev.LinksLost())) == []
     desk.sleep(LOST_AGAIN_S - 8)
-    desk.feed(answer)
+    search_in_vain(desk, bob)
     desk.sleep(2)
     assert looked_for(desk.feed(ev.LinksLost())) == [bob.hash]
 
@@ -381,7 +398,7 @@ def test_a_feed_astray_for_long_is_looked_for_at_once_when_its_last_link_ends() 
     begun = desk.now
     while desk.now < begun + 4 * SEARCH_ASTRAY_MAX_S:
         if bob.hash in looked_for(desk.sleep(60)):
-            desk.feed(ev.Found(ev.Replicas(bob.hash), crowd(bob, "one")))
+            search_in_vain(desk, bob)
     desk.uncover(bob)
     desk.feed(ev.LinksChanged())
     assert looked_for(desk.sleep(LINKS_SETTLE_S)) == [bob.hash]
