@@ -152,11 +152,13 @@ class GuardedServer(Server):  # type: ignore[misc]
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s), self._lookups:
                 await self._drive(machine, key)
-        for repair in machine.repairs(self._clock()):
+        found = machine.found(self._clock())
+        for repair in machine.repairs(found):
             store = wire.Store(key, encode(repair.record))
             self.protocol.call(repair.contact.endpoint, repair.contact.id, store, _ignore)
         local = self._verified(key, {}, [item.wire for item in self.protocol.storage.held(key)])
-        found = newest([*machine.found(self._clock()), *local], self._clock())
+        if local:
+            found = newest([*found, *local], self._clock())
         return [record for record in found if self._is_usable(record)]
 
     async def find_nodes(self, target: bytes) -> list[Contact]:

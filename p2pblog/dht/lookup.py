@@ -404,15 +404,13 @@ class Find(State):
         """The newest of each slot, as far as it is known by now."""
         return newest(self._records.values(), now_ms)
 
-    def repairs(self, now_ms: int) -> list[Repair]:
-        """For each of the first few contacts with an older record than the one found: that one."""
-        best = {encode(record) for record in self.found(now_ms)}
-        repairs = []
-        for contact in sorted(self._answers):
-            for old in self._answers[contact]:
-                better = [] if encode(old) in best else [r for r in self.found(now_ms) if _replaces(old, r)]
-                repairs += [Repair(contact, record) for record in better[:1]]
-        return repairs[: self.walk.parameters.repairs_max]
+    def repairs(self, found: Iterable[Record]) -> list[Repair]:
+        """For each of the first few contacts with an older record than one of those `found`: that one."""
+        best = {slot(record): record for record in found}  # once: hostile holders give hundreds that are not in it
+        given = ((contact, old) for contact in sorted(self._answers) for old in self._answers[contact])
+        pairs = ((contact, old, best.get(slot(old))) for contact, old in given)
+        better = (Repair(contact, new) for contact, old, new in pairs if new is not None and supersedes(old, new))
+        return list(islice(better, self.walk.parameters.repairs_max))
 
     def _take(self, contact: Contact, records: tuple[Record, ...], now: float) -> None:
         if not records or not self.wants_records:
@@ -493,10 +491,6 @@ class Find(State):
         steps = zip(self._deadlines(), waits, strict=False)
         passed = [least + (crowd // 10 if least > 1 else 0) for at, (_, least) in steps if now >= at]
         return self._first_at is not None and len(self._answers) >= min([enough + crowd, *passed])
-
-
-def _replaces(old: Record, new: Record) -> bool:
-    return slot(old) == slot(new) and supersedes(old, new)
 
 
 # --- publishing -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from test_dht_guard import MALFORMED
 from trio.testing import trio_test
 
 from p2pblog.config import DHT_NEIGHBOURS_EVERY_MS, DHT_RESTORE_EVERY_MS
-from p2pblog.dht import Directory, Published, adapter, records
+from p2pblog.dht import Directory, Published, adapter, lookup, records, shelf
 from p2pblog.dht import guard as wire
 from p2pblog.dht.adapter import Dht, read_state
 from p2pblog.dht.contacts import Contact, NodeId, node_id
@@ -135,6 +136,30 @@ async def test_what_many_hold_alike_is_verified_once_in_a_look_up(monkeypatch: p
         monkeypatch.setattr(adapter, "decode", decode)
         assert await reader.find(alice.head().key) == [alice.head()]
         assert verified == [encode(alice.head())]
+
+
+@trio_test
+async def test_what_is_newest_is_worked_out_once_in_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the square of the records that came, on the loop: a few hostile holders, who gave more pointers than
+    have room, kept it for seconds when it was done again for each that was too many."""
+    async with world_of(3) as world, stranger() as mal:
+        old, new = alice.head(counter=1), alice.head(counter=2)
+        await mal.store(world.nodes[0], old.key, encode(old))
+        await mal.store(world.nodes[1], new.key, encode(new))
+        worked_out = 0
+
+        def newest(records: Iterable[Record], now_ms: int) -> list[Record]:
+            nonlocal worked_out
+            worked_out += 1
+            return shelf.newest(records, now_ms)
+
+        monkeypatch.setattr(lookup, "newest", newest)
+        monkeypatch.setattr(adapter, "newest", newest)
+        assert await world.nodes[2].find(new.key) == [new]
+        assert worked_out == 1
+        with trio.fail_after(5):
+            while await mal.held_by(world.nodes[:1], new.key) != [encode(new)]:
+                pass  # the repair is on its way
 
 
 # --- forged, stale, oversized -----------------------------------------------------------------------------------------

@@ -363,7 +363,7 @@ def test_who_still_has_an_older_record_is_given_the_newest() -> None:
     look_up.handle(Answered(at(1), records=(OLD,)), 0.01)
     look_up.handle(Answered(at(2), records=(NEW,)), 0.01)
     look_up.handle(Answered(at(3)), 0.01)
-    assert look_up.repairs(NOW) == [Repair(at(1), NEW)]
+    assert look_up.repairs(look_up.found(NOW)) == [Repair(at(1), NEW)]
 
 
 def test_what_did_not_fit_is_asked_for_by_saying_what_is_there() -> None:
