@@ -97,14 +97,14 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         return bool(shared_bits % 5)
 
     def _heard_again(self, known: ProvenNode, node: ProvenNode) -> bool:
-        """A known id, proven again. Where it moved it may stay only if its old place fell silent, or anybody who passes
-        proofs on could pull contacts to himself."""
+        """A known id, proven again. Where it moved it may stay only if its old place fell silent and its new block has
+        room, or anybody who passes proofs on could pull contacts to himself, one lost datagram each."""
         bucket = self.buckets[self.get_bucket_for(known)]
-        if known.contact.endpoint != node.contact.endpoint and not known.misses:
-            return False
         if known.contact.endpoint == node.contact.endpoint:
             known.misses = 0
             node = known
+        elif not known.misses or not self.has_place(node.contact):
+            return False
         self._list(node)
         bucket.add_node(node)  # to the end: most recently heard
         return True
@@ -115,7 +115,7 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         return (len(bucket) < self.ksize or self._may_split(bucket)) and self.has_place(contact)
 
     def has_place(self, contact: Contact) -> bool:
-        """Whether its address block may have one more contact, in the table and in the bucket."""
+        """Whether its address block may have this contact beside others, in the table and in the bucket."""
         endpoint = contact.endpoint
         if not may_call(endpoint, self._test_network):
             return False
@@ -125,6 +125,7 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
             return True  # nearly always, and asked of whoever is heard: to look through all takes a quarter of the time
         found = [_of_block(bucket, endpoint.block) for bucket in self.buckets]
         self._listed[endpoint.block] = set(chain.from_iterable(found))
+        found = [[other for other in of_block if other != contact.id] for of_block in found]
         if len(found[self.get_bucket_for(Node(contact.id))]) >= DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX:
             return False
         return sum(map(len, found)) < DHT_CONTACTS_PER_BLOCK_MAX

@@ -94,6 +94,22 @@ def test_three_of_a_block_in_the_table_and_two_in_a_bucket() -> None:
     assert taken == [crowd[0], crowd[1], crowd[3]]
 
 
+def test_who_moves_finds_no_more_room_in_a_block_than_who_comes() -> None:
+    """Fifteen nodes, each in a block of its own, each with one lost datagram: who passes their proofs on can't pull
+    them all to himself. Within its block a contact moves freely: it takes no place beside itself."""
+    mine, _ = table()
+    homes = [contact(number) for number in range(1, 16)]
+    for home in homes:
+        mine.add_contact(ProvenNode(home))
+        mine.missed(home)
+    pulled = [Contact(home.id, Endpoint.of("9.9.9.9", port)) for port, home in enumerate(homes, 5_000)]
+    assert [one for one in pulled if mine.add_contact(ProvenNode(one))] == pulled[:2]
+    assert {one for one in mine.contacts() if one.endpoint.host == "9.9.9.9"} == set(pulled[:2])
+    mine.missed(pulled[0])
+    elsewhere = Contact(pulled[0].id, Endpoint.of("9.9.9.8", 1))
+    assert mine.add_contact(ProvenNode(elsewhere)) and elsewhere in mine.contacts()
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_places_are_what_counting_everybody_gives(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """While contacts of forty address blocks come, move, fall silent and make room for others; and what is noted of
