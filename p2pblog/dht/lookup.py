@@ -377,6 +377,8 @@ class Find(State):
     """Slot -> different records met."""
     _follow_ups: dict[Contact, float] = field(default_factory=dict)
     _rounds: dict[Contact, int] = field(default_factory=dict)
+    _patience: dict[Contact, float] = field(default_factory=dict)
+    """Until when all rounds of a contact together may hold up a look-up that is over but for them."""
     _first_at: float | None = None
 
     def handle(self, event: Event, now: float) -> list[Effect]:
@@ -428,8 +430,10 @@ class Find(State):
         rounds = self._rounds.get(contact, 0)
         if not self.wants_records or rounds >= self.walk.parameters.rounds_max or len(self._records) >= HAVE_MAX:
             return []
+        trips, rounds_max = self.walk.round_trips, self.walk.parameters.rounds_max
         self._rounds[contact] = rounds + 1
-        self._follow_ups[contact] = now + self.walk.round_trips.timeout_s
+        self._follow_ups[contact] = now + trips.timeout_s
+        self._patience.setdefault(contact, now + trips.hedge_s(rounds_max) + trips.timeout_s)  # as a full shelf takes
         return [Ask(contact, self.walk.target, tuple(sorted(self._records)))]
 
     def _go_on(self, now: float) -> list[Effect]:
@@ -443,10 +447,11 @@ class Find(State):
             over = self.walk.is_over and not late
         else:
             asks, late, over = [], False, True
-        if over and not self._follow_ups:
+        rounds = [min(until, self._patience[contact]) for contact, until in self._follow_ups.items()]
+        if over and max(rounds, default=now) <= now:
             self.done = True
             return [Done()]
-        wakes = [*self._deadlines(), self.walk.next_wake(now), *self._follow_ups.values()]
+        wakes = [*self._deadlines(), self.walk.next_wake(now), *rounds]
         wakes += [self.walk.late_until] if late else []
         times = [at for at in wakes if at is not None and at > now]
         return [*asks, *([Wake(min(times))] if times else [])]

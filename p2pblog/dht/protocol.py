@@ -282,7 +282,9 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
 
     def _on_proven_reply(self, reply: wire.Reply, contact: Contact, awaited: Awaited) -> None:
         now = self._loop.time()
-        self.round_trips.sample(now - awaited.sent_at)
+        if not isinstance(awaited.call, wire.Find) or not awaited.call.have:
+            # who is asked again and again for what did not fit would set the time-out of all calls
+            self.round_trips.sample(now - awaited.sent_at)
         _remember(self._tokens, contact.endpoint, (reply.token, now))
         if awaited.prove:
             _remember(self._proven, contact.endpoint, (contact.id, now))
