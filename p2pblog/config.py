@@ -173,8 +173,9 @@ DHT_RATE_BURST = 200.0
 """Requests at once from one address: a publish of ten records to one holder, many times over."""
 DHT_RATE_SOURCES_MAX = 8_192
 """Addresses whose rate is remembered: about 1 MB."""
-DHT_CALLS_MAX = 1_024
-"""Calls that await a reply: twenty look-ups at their widest."""
+DHT_CALLS_MAX = 8_192
+"""Calls that await a reply, 1.1 kB each. Whoever can't be called is given up, so all look-ups under way have room at
+their widest: 200 calls and 52 stores each. In the simulator 32 publishes, half of the nodes dead, had 2,229."""
 DHT_CALL_TIMEOUT_S = 1.5
 """How long a late reply still counts: the look-up goes on long before, this decides who is a miss."""
 DHT_SEND_BUFFER_BYTES_MAX = 1024 * 1024

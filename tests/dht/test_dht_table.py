@@ -11,11 +11,12 @@ import pytest
 from dht_scenes import NOW, alice, key_of
 from kademlia.node import Node
 
-from p2pblog.config import DHT_BUCKET_EVERY_MS, DHT_CALLS_MAX, DHT_CHECKS_MAX
+from p2pblog.config import DHT_BUCKET_EVERY_MS, DHT_CALLS_MAX, DHT_CHECKS_MAX, DHT_LOOKUPS_MAX, POINTERS_AT_ONCE
 from p2pblog.core.address import Endpoint
 from p2pblog.dht import guard as wire
 from p2pblog.dht import table as dht_table
 from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance, node_id
+from p2pblog.dht.lookup import Parameters
 from p2pblog.dht.protocol import GuardedProtocol, Heard
 from p2pblog.dht.records import encode
 from p2pblog.dht.table import GuardedTable, ProvenNode
@@ -263,6 +264,14 @@ def test_calls_under_way_are_bounded() -> None:
     assert sent == [True] * DHT_CALLS_MAX + [False] * 5
     wires.pass_time(10)
     assert ours.call(PEER, PEER_ID, wire.Ping(), lambda _: None)
+
+
+def test_no_look_up_lacks_room_for_its_calls() -> None:
+    """Whoever can't be called is given up though he lives: 32 publishes at once lost a third of their calls."""
+    parameters = Parameters()
+    widest = parameters.calls_max + parameters.copies + parameters.k
+    assert DHT_LOOKUPS_MAX * widest <= DHT_CALLS_MAX
+    assert POINTERS_AT_ONCE <= DHT_LOOKUPS_MAX
 
 
 def test_checks_under_way_are_bounded() -> None:
