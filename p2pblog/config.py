@@ -182,6 +182,8 @@ DHT_SEND_BUFFER_BYTES_MAX = 1024 * 1024
 """Datagrams that the system did not take yet; beyond it they are dropped, as a full network would."""
 DHT_CHECKS_MAX = 32
 """Pings under way to see whether a newcomer proves its id, or an old contact lives."""
+DHT_NEWCOMERS_MAX = DHT_CHECKS_MAX // 2
+"""Of those, for newcomers, one from each address block: anybody can claim a new id with each request."""
 DHT_TOKENS_MAX = 4_096
 """Tokens of others that we remember."""
 DHT_LOOKUPS_MAX = 32

@@ -20,6 +20,7 @@ from p2pblog.config import (
     DHT_CALL_TIMEOUT_S,
     DHT_CALLS_MAX,
     DHT_CHECKS_MAX,
+    DHT_NEWCOMERS_MAX,
     DHT_PROOF_LIFETIME_S,
     DHT_REPLY_CONTACTS_MAX,
     DHT_SEND_BUFFER_BYTES_MAX,
@@ -152,6 +153,8 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
         self._test_network = test_network
         self._awaited: dict[bytes, Awaited] = {}
         self._checking: set[Contact] = set()
+        self._newcomers: dict[Contact, Endpoint | bytes] = {}
+        """Those of whom are checked because they called us, and where they are from."""
         self._tokens: OrderedDict[Endpoint, tuple[bytes, float]] = OrderedDict()
         self._proven: OrderedDict[Endpoint, tuple[NodeId, float]] = OrderedDict()
         self._seen_as: OrderedDict[bytes, Endpoint] = OrderedDict()
@@ -221,6 +224,7 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
 
         def end(_: Heard | None) -> None:
             self._checking.discard(contact)
+            self._newcomers.pop(contact, None)
 
         if self.call(contact.endpoint, contact.id, wire.Ping(), end):
             self._checking.add(contact)
@@ -361,9 +365,16 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
         return outcome.value
 
     def _consider(self, contact: Contact) -> None:
-        """Somebody who calls us and hears us may be a contact: if there is room, he is asked for a proof."""
-        if contact.id != self.id and self.router.get(contact.id) is None and self.router.has_room(contact):
-            self.check_contact(contact)
+        """Somebody who calls us and hears us may be a contact: if there is room, he is asked for a proof. Who claims
+        another id with each call holds one of the places for that, and all such leave half to our own checks."""
+        if contact.id == self.id or self.router.get(contact.id) is not None or not self.router.has_room(contact):
+            return
+        place = self.router.place(contact.endpoint)
+        if place in self._newcomers.values() or len(self._newcomers) >= DHT_NEWCOMERS_MAX:
+            return
+        self.check_contact(contact)
+        if contact in self._checking:
+            self._newcomers[contact] = place
 
     def hold(self, record: Record) -> None:
         """Hold a record that we published, unless it is none to be held any more: publishing takes its time."""

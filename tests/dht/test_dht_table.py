@@ -11,7 +11,14 @@ import pytest
 from dht_scenes import NOW, alice, key_of
 from kademlia.node import Node
 
-from p2pblog.config import DHT_BUCKET_EVERY_MS, DHT_CALLS_MAX, DHT_CHECKS_MAX, DHT_LOOKUPS_MAX, POINTERS_AT_ONCE
+from p2pblog.config import (
+    DHT_BUCKET_EVERY_MS,
+    DHT_CALLS_MAX,
+    DHT_CHECKS_MAX,
+    DHT_LOOKUPS_MAX,
+    DHT_NEWCOMERS_MAX,
+    POINTERS_AT_ONCE,
+)
 from p2pblog.core.address import Endpoint
 from p2pblog.dht import guard as wire
 from p2pblog.dht import table as dht_table
@@ -280,6 +287,27 @@ def test_checks_under_way_are_bounded() -> None:
         ours.check_contact(Contact(PEER_ID, Endpoint.of("127.0.0.1", port)))
         ours.check_contact(Contact(PEER_ID, Endpoint.of("127.0.0.1", port)))
     assert len(wires.sent) == DHT_CHECKS_MAX
+
+
+def test_who_claims_an_id_anew_with_each_request_holds_one_place_for_checks() -> None:
+    """One host at 45 requests a second, each with another id, held all of them, and what upkeep wanted to ping was
+    dropped."""
+    ours, wires = protocol()
+
+    def claim(number: int, port: int) -> bool:
+        """Whether it is asked for a proof."""
+        source, before = Endpoint.of("127.0.0.1", port), len(wires.sent)
+        call = wire.Request(bytes(16), wire.Ping(), contact(number).id, ours.guard.tokens.issue(source, wires.time()))
+        ours.datagram_received(wire.encode_request(call, 64), (source.host, source.port))
+        return len(wires.sent) == before + 2
+
+    assert [claim(number, 5_000) for number in range(100)] == [True] + [False] * 99
+    assert sum(claim(number, 6_000 + number) for number in range(100)) == DHT_NEWCOMERS_MAX - 1
+    for port in range(DHT_CHECKS_MAX):
+        ours.check_contact(Contact(PEER_ID, Endpoint.of("127.0.0.1", 7_000 + port)))
+    assert len(ours._checking) == DHT_CHECKS_MAX
+    wires.pass_time(10)
+    assert claim(101, 5_000)
 
 
 def test_the_first_call_is_padded_and_asks_for_proof_and_the_next_shows_the_token() -> None:
