@@ -52,7 +52,7 @@ from p2pblog.dht.lookup import (
 )
 from p2pblog.dht.protocol import GuardedProtocol, Heard
 from p2pblog.dht.records import DhtKey, Record, Replica, decode, encode
-from p2pblog.dht.shelf import Limits, newest
+from p2pblog.dht.shelf import Held, Limits, newest
 from p2pblog.errors import LocalProtocolError, RemoteProtocolError
 
 LOG = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         self._neighbours_ms = clock()
         self._few_wait_ms = 0
         self._few_due_ms = 0
-        self._restored_ms: dict[DhtKey, int] = {}
+        self._restored_ms: dict[bytes, int] = {}
 
     # --- opening and closing ---
 
@@ -376,16 +376,20 @@ class GuardedServer(Server):  # type: ignore[misc]
         """The unchanged signed bytes of what nobody stored here for long, if the key still belongs to us. A replica
         announces itself: from anybody else it would be refused."""
         store = self.protocol.storage.store
-        self._restored_ms = {key: at for key, at in self._restored_ms.items() if store.get(key, now_ms)}
+        self._restored_ms = {tag: at for tag, at in self._restored_ms.items() if now_ms - at < DHT_RESTORE_EVERY_MS}
         due = []
         for key in store.all_keys():
-            items = [item for item in store.get(key, now_ms) if not isinstance(item.record, Replica)]
-            last = max([self._restored_ms.get(key, 0), *(item.stored_ms for item in items)])
-            if items and now_ms - last >= DHT_RESTORE_EVERY_MS and self._belongs_here(key):
-                due.append((last, key, [item.record for item in items]))
-        for _, key, records in sorted(due, key=lambda item: item[:2])[:DHT_RESTORES_PER_TURN]:
-            self._restored_ms[key] = now_ms
-            await self._publish_key(key, records)
+            items = [item for item in store.get(key, now_ms) if self._is_due(item, now_ms)]
+            if items and self._belongs_here(key):
+                due.append((min(item.stored_ms for item in items), key, items))
+        for _, key, items in sorted(due, key=lambda item: item[:2])[:DHT_RESTORES_PER_TURN]:
+            self._restored_ms |= dict.fromkeys((item.tag for item in items), now_ms)
+            await self._publish_key(key, [item.record for item in items])
+
+    def _is_due(self, item: Held, now_ms: int) -> bool:
+        """Each by itself: where somebody points at a target every few hours, what others said there is due as well."""
+        is_old = now_ms - item.stored_ms >= DHT_RESTORE_EVERY_MS
+        return is_old and item.tag not in self._restored_ms and not isinstance(item.record, Replica)
 
     # --- state ---
 

@@ -392,6 +392,23 @@ async def test_a_holder_stores_the_unchanged_bytes_again_when_nobody_did_for_lon
 
 
 @trio_test
+async def test_a_fresh_record_of_a_key_keeps_no_other_from_being_stored_again() -> None:
+    """One pointer every six hours, of whomever, kept all others of its target where they were first put for 28 days."""
+    async with world_of(4) as world, stranger() as mal:
+        holder, *others = world.nodes
+        old, fresh = alice.pointer(), bob.pointer()
+        assert await mal.store(holder, old.key, encode(old)) == "held"
+        world.clock.ms += DHT_RESTORE_EVERY_MS // 2
+        assert await mal.store(holder, fresh.key, encode(fresh)) == "held"
+        world.clock.ms += DHT_RESTORE_EVERY_MS // 2
+        await holder.upkeep()
+        assert await mal.held_by(others, old.key) == [encode(old)] * 3
+        world.clock.ms += DHT_RESTORE_EVERY_MS // 2
+        await holder.upkeep()
+        assert set(await mal.held_by(others, old.key)) == {encode(old), encode(fresh)}
+
+
+@trio_test
 async def test_who_was_alone_at_its_start_meets_the_others_at_the_next_turn() -> None:
     async with world_of(2) as world:
         first, second = world.nodes
