@@ -26,9 +26,6 @@ from p2pblog.dht.records import Record, encode, slot, supersedes
 from p2pblog.dht.round_trips import RoundTrips
 from p2pblog.dht.shelf import newest, record_tag
 
-HAVE_MAX = 120
-"""Tags in one request: with a token and both keys they fill a datagram."""
-
 
 class Parameters(Value):
     """What our model recommends, corrected by what the simulator showed (docs/decisions/0008)."""
@@ -53,7 +50,7 @@ class Parameters(Value):
     agreed_late: int = 9  # so many are not waited for longer, though some answers take several time-outs
     calls_max: int = 200  # ever closer invented ids must end somewhere
     known_max: int = 1_000
-    rounds_max: int = 20  # of asking one contact for what did not fit
+    rounds_max: int = 21  # of asking one contact for what did not fit: 128 pointers come six at a time
     repairs_max: int = 4
     crowd: int = 3  # so many times nearer than k nodes should lie: somebody chose these ids
     crowd_reach: int = 3  # in times k, how far a walk then goes
@@ -427,10 +424,10 @@ class Find(State):
             self._first_at = now
 
     def _ask_for_more(self, contact: Contact, now: float) -> list[Effect]:
-        rounds = self._rounds.get(contact, 0)
-        if not self.wants_records or rounds >= self.walk.parameters.rounds_max or len(self._records) >= HAVE_MAX:
-            return []
         trips, rounds_max = self.walk.round_trips, self.walk.parameters.rounds_max
+        rounds = self._rounds.get(contact, 0)
+        if not self.wants_records or rounds >= rounds_max or len(self._records) >= MANY_PER_KEY_MAX:
+            return []
         self._rounds[contact] = rounds + 1
         self._follow_ups[contact] = now + trips.timeout_s
         self._patience.setdefault(contact, now + trips.hedge_s(rounds_max) + trips.timeout_s)  # as a full shelf takes

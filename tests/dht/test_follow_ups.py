@@ -12,10 +12,10 @@ from dht_scenes import DAY, NOW, alice, key_of
 from test_dht_table import PEER, PEER_ID, protocol, reply_to
 from test_lookup import KEY, at, find
 
-from p2pblog.config import MANY_PER_KEY_MAX
+from p2pblog.config import DATAGRAM_BYTES_MAX, MANY_PER_KEY_MAX
 from p2pblog.dht import guard as wire
 from p2pblog.dht.contacts import Contact
-from p2pblog.dht.lookup import HAVE_MAX, Answered, Ask, Begin, Done, Find, Wake, Woke
+from p2pblog.dht.lookup import Answered, Ask, Begin, Done, Find, Wake, Woke
 from p2pblog.dht.records import Pointer, encode, sign_pointer
 from p2pblog.dht.shelf import record_tag
 
@@ -24,7 +24,7 @@ POINTERS = [
     sign_pointer(key_of(f"reader {n}"), b"t" * 32, alice.identity.hash, 1, NOW + DAY) for n in range(MANY_PER_KEY_MAX)
 ]
 FIT = 6
-"""Pointers in one datagram, beside contacts."""
+"""Pointers in one datagram, beside four contacts."""
 
 Reply = tuple[float, tuple[Pointer, ...], bool]
 """Seconds after the call, records, and whether there are more."""
@@ -65,17 +65,23 @@ def shelf_of(held: list[Pointer], seconds: float) -> Callable[[Ask], Reply]:
 @pytest.mark.parametrize("pace", [0.5, 1.0, 1.1])
 def test_a_full_shelf_is_read_to_its_end_where_nobody_else_has_it(pace: float) -> None:
     look_up = find([at(1), at(2)])
-    full, empty = shelf_of(POINTERS[:HAVE_MAX], pace * SMOOTHED_S), shelf_of([], SMOOTHED_S)
+    full, empty = shelf_of(POINTERS, pace * SMOOTHED_S), shelf_of([], SMOOTHED_S)
     ends(look_up, lambda ask: full(ask) if ask.contact == at(1) else empty(ask))
-    assert set(look_up.found(NOW)) == set(POINTERS[:HAVE_MAX])
+    assert set(look_up.found(NOW)) == set(POINTERS)
 
 
 def test_many_holders_give_a_full_shelf_in_a_few_rounds() -> None:
-    full = POINTERS[:HAVE_MAX]
-    holders = {at(n): random.Random(n).sample(full, HAVE_MAX) for n in range(20)}  # each in an order of its own
+    """Each in an order of its own."""
+    holders = {at(n): random.Random(n).sample(POINTERS, len(POINTERS)) for n in range(20)}
     look_up = find(list(holders))
     assert ends(look_up, lambda ask: shelf_of(holders[ask.contact], SMOOTHED_S)(ask)) < 1.0
-    assert set(look_up.found(NOW)) == set(full)
+    assert set(look_up.found(NOW)) == set(POINTERS)
+
+
+def test_a_request_has_room_for_the_tags_of_a_full_shelf() -> None:
+    tags = tuple(record_tag(encode(pointer)) for pointer in POINTERS)
+    asked = wire.Request(bytes(16), wire.Find(KEY, KEY, tags), PEER_ID, bytes(8), prove=True)
+    assert len(wire.encode_request(asked, wire.PADDED_BYTES)) <= DATAGRAM_BYTES_MAX
 
 
 @pytest.mark.parametrize("hostile", [{at(3)}, {at(1), at(3), at(5)}], ids=["one", "three"])
@@ -91,7 +97,7 @@ def test_one_more_record_just_before_each_time_out_keeps_nobody_for_long(hostile
 
     look_up = find([at(n) for n in range(1, 21)])
     assert look_up.walk.round_trips.timeout_s == TIMEOUT_S
-    assert ends(look_up, answer) <= 0.01 + 20 * SMOOTHED_S + TIMEOUT_S
+    assert ends(look_up, answer) <= 0.01 + look_up.walk.parameters.rounds_max * SMOOTHED_S + TIMEOUT_S
     assert POINTERS[0] in look_up.found(NOW)
 
 
