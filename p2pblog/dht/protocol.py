@@ -62,6 +62,10 @@ class Heard(Value):
 DHT_SEEN_AS_MAX = 64
 """Address blocks that are remembered for what they see us as."""
 
+BAD_REPLIES_MAX = 4
+"""Replies to one call that don't hold, after which it counts as unanswered. A forger who saw it does not end it with
+the first of them, and can't have signatures checked without end."""
+
 OnEnd = Callable[[Heard | None], None]
 """Called once for each call: with the reply, or None if none that counts came in time."""
 
@@ -77,6 +81,7 @@ class Awaited(State):
     prove: bool
     repeated: bool
     timer: Any = None
+    bad_replies: int = 0
 
 
 class RecordShelves(IStorage):  # type: ignore[misc]
@@ -267,16 +272,24 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
             self.guard.dropped["unasked"] += 1
             return
         reply = self.guard.admit_reply(data)
-        if reply is None:
-            return  # a forger who saw the call can't end it; the time-out does
-        try:
-            contact = Contact(self._proven_id(reply, awaited), source)
-        except RemoteProtocolError as error:
-            self.guard.dropped[error.name] += 1
+        proven = None if reply is None else self._proven_by(reply, awaited)
+        if reply is None or proven is None:
+            awaited.bad_replies += 1
+            if awaited.bad_replies >= BAD_REPLIES_MAX:
+                awaited.timer.cancel()
+                self._timed_out(call_id)
             return
         del self._awaited[call_id]
         awaited.timer.cancel()
-        self._on_proven_reply(reply, contact, awaited)
+        self._on_proven_reply(reply, Contact(proven, source), awaited)
+
+    def _proven_by(self, reply: wire.Reply, awaited: Awaited) -> NodeId | None:
+        """Who answered, or None for what is counted and dropped."""
+        try:
+            return self._proven_id(reply, awaited)
+        except RemoteProtocolError as error:
+            self.guard.dropped[error.name] += 1
+            return None
 
     def _proven_id(self, reply: wire.Reply, awaited: Awaited) -> NodeId:
         if awaited.prove:

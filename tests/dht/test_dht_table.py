@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from dht_scenes import NOW, alice, key_of
+from dht_scenes import HOME, NOW, alice, key_of
 from kademlia.node import Node
 
 from p2pblog.config import (
@@ -20,11 +20,12 @@ from p2pblog.config import (
     POINTERS_AT_ONCE,
 )
 from p2pblog.core.address import Endpoint
+from p2pblog.core.value import replace
 from p2pblog.dht import guard as wire
 from p2pblog.dht import table as dht_table
 from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance, node_id
 from p2pblog.dht.lookup import Parameters
-from p2pblog.dht.protocol import GuardedProtocol, Heard
+from p2pblog.dht.protocol import BAD_REPLIES_MAX, GuardedProtocol, Heard
 from p2pblog.dht.records import encode
 from p2pblog.dht.table import GuardedTable, ProvenNode
 from p2pblog.errors import LocalProtocolError, RemoteProtocolError
@@ -341,6 +342,23 @@ def test_a_reply_by_another_node_than_the_one_asked_is_dropped() -> None:
     assert ended == [] and ours.guard.dropped["bad-handshake"] == 1 and ours.router.size == 0
     ours.datagram_received(reply_to(wires.sent[-1][0], wire.Pong()), (PEER.host, PEER.port))
     assert len(ended) == 1 and ours.router.size == 1
+
+
+def test_a_call_that_draws_bad_replies_only_ends_as_unanswered() -> None:
+    """To check a false signature costs as much as to check a true one, and there was no end to it."""
+    ours, wires = protocol()
+    ended: list[Heard | None] = []
+    ours.call(PEER, PEER_ID, wire.Ping(), ended.append)
+    good = reply_to(wires.sent[-1][0], wire.Pong())
+    asked = wire.decode_reply(good)
+    false = wire.encode_reply(replace(asked, token=b"token  2", you=HOME))
+    for number in range(BAD_REPLIES_MAX):
+        assert ended == []
+        ours.datagram_received(good[:-1] if number == 1 else false, (PEER.host, PEER.port))
+    assert ended == [None] and ours.guard.dropped["bad-signature"] == BAD_REPLIES_MAX - 1
+    ours.datagram_received(good, (PEER.host, PEER.port))
+    wires.pass_time(10)
+    assert ended == [None] and ours.guard.dropped["unasked"] == 1
 
 
 def test_the_second_gate_behind_the_protocols_takes_no_forgery_either() -> None:
