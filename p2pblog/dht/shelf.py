@@ -222,10 +222,11 @@ class RecordStore:
         self._by_signer: Counter[bytes] = Counter()
         self._by_sender: Counter[bytes] = Counter()
         self._far: list[tuple[int, DhtKey]] = []
+        self._size = 0
 
     def __len__(self) -> int:
         """Records held, in all."""
-        return self._by_signer.total()
+        return self._size
 
     def put(self, record: Record, source: Endpoint | None, now_ms: int) -> Outcome:
         """Hold a verified record that came from `source` (None: our own)."""
@@ -284,6 +285,7 @@ class RecordStore:
         return False
 
     def _recount(self, key: DhtKey, shelf: Shelf, before: list[Held]) -> None:
+        self._size += len(shelf.held) - len(before)
         for items, sign in ((before, -1), (shelf.held.values(), 1)):
             for item in items:
                 self._by_signer[signer(item.record)] += sign

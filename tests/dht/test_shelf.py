@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import permutations
 
 from dht_scenes import DAY, HOME, MINUTE, NOW, Person, alice, bob, carol, key_of, must
@@ -35,6 +36,13 @@ def device_head(number: int) -> Head:
     device = key_of(f"alice device {number}")
     identity = alice.identity.merge([state_device(alice.roots[0], device, alice.identity.hash, 0, number)])
     return must(sign_head(identity, device, 1, 1, EntryId(b"e" * 32), NOW + DAY))
+
+
+class Uncountable(Counter[bytes]):
+    """Nobody may look through all of them."""
+
+    def total(self) -> int:
+        raise AssertionError("all signers are summed up")
 
 
 # --- heads ------------------------------------------------------------------------------------------------------------
@@ -186,6 +194,21 @@ def test_a_full_store_lets_the_farthest_key_go_for_a_nearer_one_only() -> None:
     assert mine.put(people[11], HOME, NOW) is Outcome.FULL
     assert mine.put(people[0], HOME, NOW) is Outcome.HELD
     assert len(mine) == 10 and not mine.get(people[10].key, NOW) and mine.get(people[0].key, NOW)
+
+
+def test_how_many_records_a_store_holds_is_kept_and_not_counted_with_each_new_one() -> None:
+    """With 20,000 signers that took longer than all the rest of a put."""
+    mine = store(in_all=4)
+    people = [Person(f"person {n}") for n in range(8)]
+    for number, person in enumerate(people):
+        mine.put(person.head(counter=1 + number % 2, expires_ms=NOW + MINUTE * (1 + number % 2)), HOME, NOW)
+        mine.put(person.head(counter=2), HOME, NOW)
+        mine.put(person.pointer(TARGET), HOME, NOW)
+        assert len(mine) == sum(len(mine.get(key, NOW)) for key in mine.all_keys()) <= 4
+    mine.expire(NOW + MINUTE)
+    assert len(mine) == sum(len(mine.get(key, NOW)) for key in mine.all_keys())
+    mine._by_signer = Uncountable(mine._by_signer)
+    assert mine.put(Person("person 9").head(), None, NOW) is Outcome.HELD and len(mine) > 0
 
 
 def test_one_signer_and_one_sender_have_their_share_and_no_more() -> None:
