@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle, islice, takewhile
 from math import inf
 from typing import assert_never
@@ -200,8 +200,7 @@ class Walk:
         """The calls that are due: repeats of lost ones, then new ones as far as the parallelism allows."""
         asks = self._repeat_or_give_up(now)
         while True:
-            while (peer := self._next(now)) is not None:
-                asks.append(self._ask(peer, now))
+            asks += self._new_calls(now)
             if asks or self._awaited or self._nearest_answered() or not self._untried_remain():
                 return asks
             # Nobody else is left, so a source that named only silent contacts earns another try.
@@ -308,24 +307,33 @@ class Walk:
                 self._give_up(peer)
         return asks
 
-    def _next(self, now: float) -> Peer | None:
+    def _new_calls(self, now: float) -> list[Ask]:
         hedge = self.round_trips.hedge_s(self.parameters.hedge)
         timely = sum(now - peer.sent_at < hedge for peer in self._awaited.values())
-        if timely >= (self.parameters.burst if self.is_crowded else self.parallel):
-            return None
-        if self._calls >= self.parameters.calls_max or self._nearest_answered():
-            return None
-        allowed = (peer for peer in self._near() if not peer.tries and self._may_ask(peer))
-        if not self.is_crowded or self._calls % 4 < 2:
-            return next(allowed, None)
-        nearest = next(allowed, None)
-        return next((peer for peer in allowed if peer.rank[0] >= self._crowd_radius), nearest)
+        free = (self.parameters.burst if self.is_crowded else self.parallel) - timely
+        free = min(free, self.parameters.calls_max - self._calls)
+        if free <= 0 or self._nearest_answered():
+            return []
+        return [self._ask(peer, now) for peer in islice(self._next(), free)]
 
-    def _near(self) -> list[Peer]:
+    def _next(self) -> Iterator[Peer]:
+        """Whom to ask, one after the other: each is chosen when those before it have been asked."""
+        if not self.is_crowded:
+            yield from self._untried()
+            return
+        while (nearest := next(untried := self._untried(), None)) is not None:
+            if self._calls % 4 >= 2:
+                nearest = next((peer for peer in untried if peer.rank[0] >= self._crowd_radius), nearest)
+            yield nearest
+
+    def _untried(self) -> Iterator[Peer]:
+        return (peer for peer in self._near() if not peer.tries)
+
+    def _near(self) -> Iterator[Peer]:
         """Among whom the next to ask is chosen. Who may not be asked yet takes no place: three liars who name sixty
         invented ids beside the target would fill them all, and the holders behind would never be asked."""
         open_to_us = (peer for peer in self._living if peer.tries or self._may_ask(peer))
-        return list(islice(open_to_us, self.parameters.width + self.reach - self.parameters.k))
+        return islice(open_to_us, self.parameters.width + self.reach - self.parameters.k)
 
     def _nearest_answered(self) -> bool:
         return all(peer.answered for peer in self._living[: self.reach])
