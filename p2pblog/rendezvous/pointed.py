@@ -70,7 +70,8 @@ class Pointed:
             pointers = [record for record in told if isinstance(record, Pointer) and record.target == target]
             if target == self._driver.machine.holdings.own:
                 self._told = len(pointers)
-            worthy = await self._worth_following(in_turn(pointers), limit)
+            turns = in_turn(pointers, self._driver.machine.membership.rng)
+            worthy = await self._worth_following(turns, limit)
             async with trio.open_nursery() as nursery:
                 for pointer in worthy:
                     nursery.start_soon(follow, pointer)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
+from itertools import chain
 
 from p2pblog.core import payload
 from p2pblog.core.keys import DeviceKey, IdentityHash
@@ -44,14 +46,17 @@ def pointed_in(
     return None
 
 
-def in_turn(pointers: Sequence[Pointer]) -> list[Pointer]:
-    """The newest of each author's device first, then the second of each: who points often keeps nobody else waiting."""
+def in_turn(pointers: Sequence[Pointer], rng: random.Random) -> list[Pointer]:
+    """The newest of each author's device first, then the second of each: who points often keeps nobody else waiting.
+    Every other one is drawn instead, for anybody can sign pointers of ever new devices that look newest."""
     rank: dict[DeviceKey, int] = {}
     ranked = []
     for pointer in sorted(pointers, key=lambda pointer: (-pointer.expires_ms, pointer.device, -pointer.seq)):
         rank[pointer.device] = rank.get(pointer.device, 0) + 1
         ranked.append((rank[pointer.device], pointer))
-    return [pointer for _rank, pointer in sorted(ranked, key=lambda row: row[0])]
+    newest = [pointer for _rank, pointer in sorted(ranked, key=lambda row: row[0])]
+    drawn = rng.sample(newest, len(newest))
+    return list(dict.fromkeys(chain.from_iterable(zip(newest, drawn, strict=True))))
 
 
 def _vouches(head: Record, ref: Ref) -> bool:
