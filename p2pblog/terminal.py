@@ -170,13 +170,13 @@ def clean_name(text: str | None) -> str | None:
 # --- measuring --------------------------------------------------------------------------------------------------------
 
 
-def columns() -> int:
+def columns(stream: TextIO | None = None) -> int:
     """How wide a page may be: as shutil.get_terminal_size says it, but that module brings every archive format along.
-    Never less than COLUMNS_MIN."""
+    Never less than COLUMNS_MIN. `stream`: where the page goes, unless to the standard output."""
     chosen = os.environ.get("COLUMNS", "")
     found = int(chosen) if chosen.strip().isdecimal() else 0
     with suppress(AttributeError, ValueError, OSError):  # closed, or no terminal
-        found = found or os.get_terminal_size(sys.__stdout__.fileno()).columns  # type: ignore[union-attr]
+        found = found or os.get_terminal_size((stream or sys.__stdout__).fileno()).columns  # type: ignore[union-attr]
     return max(COLUMNS_MIN, found or COLUMNS)
 
 

@@ -20,11 +20,15 @@ from p2pblog.sim.aims import parse_all
 from p2pblog.sim.compare import compare
 from p2pblog.sim.run import Outcome, Tick, run
 from p2pblog.sim.tables import SEED_LIMIT
+from p2pblog.terminal import clean_line, columns, fit, width
 
 VIOLATED = 1
 """The exit code of a run in which something happened that must never happen."""
 SEEDS_MAX = 10_000
 """In one call; it also keeps `1-99999999999` from being a list in memory."""
+BAR_COLUMNS_MIN, BAR_COLUMNS_MAX = 6, 36
+BESIDE_BAR_COLUMNS = len("  []  100%  1d 00:00:00") + 2
+"""What stands around the bar, with two to spare: a line that is full wraps, and each step would leave one behind."""
 
 
 def _example(text: str) -> str:
@@ -88,7 +92,7 @@ def run_scenario(
     place = None if out is None else folder.begin(out)
     documents: list[dict[str, Any]] = []
     for each in seeds or [planned.seed if seed is None else seed]:
-        with _progress(f"{planned.name}, {nodes:,} nodes, seed {each}") as tick:
+        with _progress(planned.name, nodes, each) as tick:
             outcome = run(planned, nodes, each, tick)
         replay = replay_command(session, name, nodes, each) if outcome.violations else None
         _keep(outcome, replay, place, several=seeds is not None)
@@ -114,13 +118,22 @@ def replay_command(session: Session, name: str, nodes: int, seed: int) -> str:
 
 
 @contextmanager
-def _progress(label: str) -> Iterator[Tick]:
+def _progress(name: str, nodes: int, seed: int) -> Iterator[Tick]:
     """A bar on a terminal, nothing elsewhere; beside the output, so that `--json` stays one document."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield lambda share: None
         return
-    with click.progressbar(length=1000, label=label, file=sys.stderr, show_pos=False) as bar:
+    room = columns(sys.stderr) - BESIDE_BAR_COLUMNS
+    label = _bar_label(clean_line(name), nodes, seed, room - BAR_COLUMNS_MIN)
+    long = min(BAR_COLUMNS_MAX, room - width(label))
+    with click.progressbar(length=1000, label=label, width=long, file=sys.stderr, show_pos=False) as bar:
         yield lambda share: bar.update(max(0, round(share * 1000) - bar.pos))
+
+
+def _bar_label(name: str, nodes: int, seed: int, room: int) -> str:
+    """As much as fits of which run it is. The seed stays longest: of a series it is what changes."""
+    labels = (f"{name}, {nodes:,} nodes, seed {seed}", f"{name}, seed {seed}", f"seed {seed}")
+    return next((label for label in labels if width(label) <= room), fit(labels[-1], room))
 
 
 # --- what came of it --------------------------------------------------------------------------------------------------

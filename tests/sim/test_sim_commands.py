@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
+import re
 import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from p2pblog.cli import main
+from p2pblog.commands import simulating
 from p2pblog.sim import pages, scenario
 from p2pblog.sim.world import World
 from p2pblog.terminal import render
@@ -190,6 +195,32 @@ def test_a_page_says_what_can_not_be_known(short: str) -> None:
 
     assert "7 look-ups\n" in page
     assert "p50 210.5 ms, p99 480 ms" in page
+
+
+class Screen(io.StringIO):
+    """A terminal, as far as a bar asks."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("columns", [40, 41, 63, 64, 80, 200])
+@pytest.mark.parametrize("seed", [1, 9_000_000_000_000_000_000])
+def test_the_bar_of_a_run_fits_the_terminal(columns: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, hours = Screen(), itertools.count(0, 3_600)
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("click._termui_impl.time", SimpleNamespace(time=lambda: next(hours)))
+
+    with simulating._progress("steady", 200, seed) as tick:
+        for step in range(101):
+            tick(step / 100)
+
+    lines = screen.getvalue().replace("\n", "\r").split("\r")
+    assert any("d 0" in line for line in lines), "the longest time that is left is shown"
+    assert all(len(re.sub("\x1b\\[[0-9?]*[a-zA-Z]", "", line)) < columns for line in lines)
+    assert f"seed {seed}"[:8] in lines[1]
+    assert seed > 1 or ("steady, 200 nodes" in lines[1]) == (columns > 60)
 
 
 def test_an_unknown_scenario_leads_to_the_list() -> None:
