@@ -95,7 +95,7 @@ def run_scenario(
         with _progress(planned.name, nodes, each) as tick:
             outcome = run(planned, nodes, each, tick)
         replay = replay_command(session, name, nodes, each) if outcome.violations else None
-        _keep(outcome, replay, place, several=seeds is not None)
+        _keep(outcome, replay, place, several=seeds is not None, first=not documents)
         documents.append(outcome.document)
         if not session.json:
             session.show(outcome.document, partial(pages.run_page, outcome.document, replay))
@@ -105,11 +105,14 @@ def run_scenario(
         raise click.exceptions.Exit(VIOLATED)
 
 
-def _keep(outcome: Outcome, replay: str | None, place: Path | None, several: bool) -> None:
+def _keep(outcome: Outcome, replay: str | None, place: Path | None, several: bool, first: bool) -> None:
     if replay is not None:
         outcome.document["replay"] = replay
-    if place is not None:
-        folder.write(place / f"{folder.SEED_FOLDER}{outcome.document['seed']}" if several else place, outcome)
+    if place is None:
+        return
+    if first:  # not before: until a run is over it may yet fail
+        folder.clear(place)
+    folder.write(place / f"{folder.SEED_FOLDER}{outcome.document['seed']}" if several else place, outcome)
 
 
 def replay_command(session: Session, name: str, nodes: int, seed: int) -> str:

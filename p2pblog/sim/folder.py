@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from p2pblog.sim.run import Outcome
 RESULT = "result.json"
 TABLES = ("delivery", "coverage", "notices", "nodes", "lookups")
 """The tables that a run may have, each in a CSV file of that name."""
+PICTURES = ("delivery", "coverage", "duplicates", "bytes", "lookups", "dead")
+"""What may be drawn of runs, each in a PNG file of that name (sim/pictures.py)."""
 SEED_FOLDER = "seed-"
 """What the folder of one seed of several is called, before the number."""
 DEPTH_MAX = 3
@@ -35,13 +38,38 @@ def begin(name: str) -> Path:
     return place
 
 
+def clear(place: Path) -> None:
+    """Take away what lay in a folder that is used again, a run or a series: old runs beside new ones would be drawn and
+    compared with them as if they were of one code. Only what we write, by its names: whatever else is there stays.
+    Raises UserError."""
+    try:
+        seeds = [
+            path
+            for path in (place.iterdir() if place.is_dir() else ())
+            if re.fullmatch(f"{SEED_FOLDER}[0-9]+", path.name) and not path.is_symlink() and (path / RESULT).is_file()
+        ]
+        for path in seeds:
+            _clear_run(path, drawn=True)
+            if not any(path.iterdir()):
+                path.rmdir()
+        _clear_run(place, drawn=bool(seeds) or (place / RESULT).is_file())
+    except OSError as error:
+        raise UserError(f"can't write to {place}: {error.strerror}") from error
+
+
+def _clear_run(place: Path, drawn: bool) -> None:
+    """`drawn`: a run lay here or below, so a picture that has the name of one of ours is ours."""
+    pictures = [place / f"{picture}.png" for picture in PICTURES if drawn]
+    for left in [*pictures, place / RESULT, *(place / f"{table}.csv" for table in TABLES)]:
+        left.unlink(missing_ok=True)
+
+
 def write(place: Path, outcome: Outcome) -> None:
-    """Keep a run in place of the one that lay there, lest a picture shows one run's tables under another's name. The
-    result comes last: where it is, all is. Raises UserError."""
+    """Keep a run in place of what lay there, lest a picture shows one run's tables under another's name. The result
+    comes last: where it is, all is. Raises UserError."""
+    clear(place)
     try:
         place.mkdir(parents=True, exist_ok=True)
-        for left in [place / RESULT, *(place / f"{table}.csv" for table in TABLES)]:
-            left.unlink(missing_ok=True)
         for name, table in outcome.tables.items():
             with (place / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, lineterminator="\n")

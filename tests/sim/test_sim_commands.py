@@ -20,7 +20,8 @@ from click.testing import CliRunner, Result
 
 from p2pblog.cli import main
 from p2pblog.commands import simulating
-from p2pblog.sim import pages, scenario
+from p2pblog.sim import folder, pages, scenario
+from p2pblog.sim.run import Outcome
 from p2pblog.sim.world import World
 from p2pblog.terminal import render
 
@@ -128,6 +129,19 @@ def test_several_seeds_are_kept_in_a_folder_each(short: str, tmp_path: Path) -> 
     assert [document["seed"] for document in documents] == [1, 2]
     assert documents[0]["trace_hash"] != documents[1]["trace_hash"]
     assert (tmp_path / "out" / "seed-1" / "notices.csv").read_text().count("\n") == 3
+
+
+def test_a_series_takes_the_place_of_the_one_that_lay_there(short: str, tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    for seed in (1, 2, 3):
+        folder.write(place / f"seed-{seed}", Outcome({"scenario": "old", "nodes": 20, "seed": seed}))
+
+    gets("run", short, "--seeds", "1-2", "--out", str(place))
+    assert [path.name for path in sorted(place.iterdir())] == ["seed-1", "seed-2"]
+    assert {result.document["scenario"] for result in folder.results(str(place))} == {"short"}
+
+    gets("run", short, "--out", str(place))
+    assert [result.place for result in folder.results(str(place))] == [place]
 
 
 def test_a_violation_ends_with_1_and_the_command_that_shows_it_again(

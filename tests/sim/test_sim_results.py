@@ -272,12 +272,41 @@ def test_a_run_takes_the_place_of_the_one_that_lay_there_once_it_is_over(tmp_pat
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == there, "it may yet fail"
     keep(tmp_path, lookups=Table(("share",), [(1,)]))
 
-    left = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
-    assert left == ["lookups.csv", "notes.csv", "result.json"]
-    assert len(list((tmp_path / "seed-2").iterdir())) == 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lookups.csv", "notes.csv", "result.json"]
 
 
-def test_every_table_of_a_run_is_forgotten_with_it() -> None:
+def test_what_is_not_of_a_run_stays_in_a_folder_that_is_used_again(tmp_path: Path) -> None:
+    gossip_run(tmp_path / "top" / "seed-1", 1)
+    gossip_run(tmp_path / "top" / "seed-2", 2)
+    gossip_run(tmp_path / "elsewhere", 3)
+    gossip_run(tmp_path / "top" / "before", 4)
+    assert types("plot", str(tmp_path / "top")).exit_code == 0
+    (tmp_path / "top" / "seed-2" / "notes.txt").write_text("mine")
+    (tmp_path / "top" / "seed-3").mkdir()
+    (tmp_path / "top" / "seed-3" / "beans.txt").write_text("mine")
+    (tmp_path / "top" / "seed-4").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "top" / "bees.png").write_text("mine")
+
+    folder.clear(tmp_path / "top")
+
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert [path for path in left if not path.startswith(("elsewhere", "top/before"))] == [
+        "top/bees.png", "top/seed-2/notes.txt", "top/seed-3/beans.txt",
+    ]  # fmt: skip
+    assert len(left) == 5 + 5 + 3
+    assert (tmp_path / "top" / "seed-4" / "result.json").is_file()
+
+
+def test_a_picture_in_a_folder_without_a_run_is_somebody_elses(tmp_path: Path) -> None:
+    (tmp_path / "bytes.png").write_text("mine")
+
+    keep(tmp_path)
+
+    assert (tmp_path / "bytes.png").read_text() == "mine"
+
+
+def test_every_table_and_picture_of_a_run_is_forgotten_with_it() -> None:
+    assert {*folder.PICTURES} == pictures.PICTURES.keys()
     for text in ("duration_s = 12\nsettle_s = 1", 'kind = "dht"\n[dht]\nlookups = 3'):
         outcome = run(scenario.read("mine", f'caption = "x"\n{text}'), 20, 1)
         assert outcome.tables.keys() <= set(folder.TABLES)
