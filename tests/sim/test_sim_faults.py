@@ -196,7 +196,11 @@ def test_any_faults_are_drawn_from_the_seed_alone() -> None:
         ({"kind": "crash", "at_s": 1.0, "disk": "wet"}, "disk: .*wet"),
         ({"kind": "crash", "at_s": 1.0, "share": 5.0}, "share: expected a number <= 1.0"),
         ({"kind": "leave", "at_s": -5.0}, "at_s: expected a number >= 0.0"),
-        ({"kind": "partition", "at_s": 1.0, "heal_after_s": 1e6}, "heals after the end"),
+        ({"kind": "partition", "at_s": 1.0, "heal_after_s": 1e6}, "that heals at 1,000,001 s leaves nobody"),
+        ({"kind": "partition", "at_s": 10.0, "heal_after_s": 10.5}, "heals at 20.5 s .* which is 20 s here"),
+        ({"kind": "crash", "at_s": 10.0, "back_after_s": 11.0}, "who comes back at 21 s leaves nobody time"),
+        ({"kind": "leave", "at_s": 10.0, "back_after_s": 11.0}, "who comes back at 21 s leaves nobody time"),
+        ({"kind": "any", "at_s": 10.0, "until_s": 21.0}, "back or healed at 21 s leaves nobody time"),
         ({"kind": "any", "at_s": 3.0, "until_s": 1.0}, "which comes later"),
     ],
 )
@@ -207,4 +211,12 @@ def test_a_fault_that_makes_no_sense_is_a_sentence(table: dict[str, object], sai
 
 def test_every_kind_is_listed_under_its_name() -> None:
     tables = [{"kind": kind, "at_s": 1.0} for kind in FAULTS]
-    assert [type(fault) for fault in faults_of(small(*tables))] == list(FAULTS.values())
+    assert [type(fault) for fault in faults_of(small(*tables, duration_s=60.0))] == list(FAULTS.values())
+
+
+def test_a_partition_heals_while_there_is_time_to_settle() -> None:
+    partition = {"kind": "partition", "at_s": 10.0, "heal_after_s": 10.0}
+    assert faults_of(small(partition, settle_s=10.0))
+    with pytest.raises(UsageError, match="which is 19 s here"):
+        faults_of(small(partition, settle_s=9.0))
+    assert ran(small(partition, settle_s=10.0), 3).violations == []

@@ -30,6 +30,7 @@ class AnyFaults(Fault):
     def check(self, scenario: Scenario) -> None:
         if self.at_s >= self.until_s:
             raise UsageError("faults of any kind strike from at_s until until_s, which comes later")
+        self.check_over(scenario, self.until_s, "what is back or healed")
 
     def plan(self, world: World, rng: Random) -> None:
         for _ in range(self.count):

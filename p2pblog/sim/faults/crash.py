@@ -11,6 +11,7 @@ from p2pblog.sim.sessions import Disk, End
 from p2pblog.sim.tables import Count, Ratio, Seconds
 
 if TYPE_CHECKING:
+    from p2pblog.sim.scenario import Scenario
     from p2pblog.sim.world import World
 
 
@@ -25,6 +26,10 @@ class Crash(Fault):
     disk: Disk = Disk.INTACT
     rollback_s: Seconds = 60.0
     spare: Count = 1
+
+    def check(self, scenario: Scenario) -> None:
+        if self.back_after_s:
+            self.check_over(scenario, self.at_s + self.back_after_s, "who comes back")
 
     def plan(self, world: World, rng: Random) -> None:
         if self.disk is Disk.PUT_BACK:

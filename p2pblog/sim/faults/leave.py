@@ -11,6 +11,7 @@ from p2pblog.sim.sessions import Disk, End
 from p2pblog.sim.tables import Count, Ratio, Seconds
 
 if TYPE_CHECKING:
+    from p2pblog.sim.scenario import Scenario
     from p2pblog.sim.world import World
 
 
@@ -21,6 +22,10 @@ class Leave(Fault):
     first: Count = 0
     back_after_s: Seconds = 0.0
     spare: Count = 1
+
+    def check(self, scenario: Scenario) -> None:
+        if self.back_after_s:
+            self.check_over(scenario, self.at_s + self.back_after_s, "who comes back")
 
     def plan(self, world: World, rng: Random) -> None:
         world.loop.at(self.at_us, self._strike, world, rng)

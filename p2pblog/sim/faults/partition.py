@@ -5,7 +5,6 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from p2pblog.errors import UsageError
 from p2pblog.sim.faults.fault import Fault
 from p2pblog.sim.loop import SECOND_US
 from p2pblog.sim.tables import Ratio, Seconds
@@ -22,8 +21,7 @@ class Partition(Fault):
     heal_after_s: Seconds = 30.0
 
     def check(self, scenario: Scenario) -> None:
-        if self.at_s + self.heal_after_s > scenario.duration_s + scenario.settle_s:
-            raise UsageError("a partition that heals after the end of the run leaves nobody time to catch up")
+        self.check_over(scenario, self.at_s + self.heal_after_s, "a partition that heals")
 
     def plan(self, world: World, rng: Random) -> None:
         world.loop.at(self.at_us, self._strike, world, rng)
