@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from p2pblog.config import NOTE_CHARACTERS_MAX
 from p2pblog.core.value import field, replace
 from p2pblog.errors import NotFound, UsageError
+from p2pblog.sim import aims
 from p2pblog.sim.network import Weather
 from p2pblog.sim.tables import Count, Meta, Positive, Ratio, Seconds, Seed, Table, fill
 
@@ -207,6 +208,7 @@ def read(name: str, text: str) -> Scenario:
     unused += ["network.duplicate or reorder"] * (not has_datagrams and network.duplicate + network.reorder > 0)
     if unused:
         raise UsageError(f"{what} is of the kind {scenario.kind}, for which {unused[0]} means nothing")
+    aims.check(scenario)
     return scenario
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from p2pblog.sim import aims, scenario
 from p2pblog.sim import run as running
-from p2pblog.sim import scenario
 from p2pblog.sim.byzantine import BEHAVIOURS
 from p2pblog.sim.directory import DhtPlan
 from p2pblog.sim.scenario import Scenario
@@ -81,12 +81,26 @@ def test_the_example_runs(manual: str) -> None:
     assert all(aim["met"] is not None for aim in outcome.document["aims"] if aim["figure"] == "delivered_ratio")
 
 
+def paths(document: dict[str, Any], above: str = "") -> Iterator[str]:
+    for name, value in document.items():
+        yield above + name
+        if isinstance(value, dict):
+            yield from paths(value, f"{above}{name}.")
+
+
 @pytest.mark.parametrize(
     "text", ["duration_s = 12\nsettle_s = 1\n[posts]\ncount = 1", 'kind = "dht"\n[dht]\nlookups = 3\npublishes = 3']
 )
 def test_every_key_of_a_result_and_every_column_is_told_of(text: str, manual: str) -> None:
-    outcome = running.run(scenario.read("mine", f'caption = "x"\n{text}'), 20, 1)
+    planned = scenario.read("mine", f'caption = "x"\n{text}')
+    outcome = running.run(planned, 20, 1)
 
+    may_be = {path for path in aims.figures(planned) if not path.startswith(("messages.", "bytes_by_kind."))}
+    there = {path for path in paths(outcome.document) if path.rpartition(".")[0] not in {"messages", "bytes_by_kind"}}
+    assert may_be <= there, "an aim may be at what is there and nothing else"
+    assert {path for path in there - may_be if aims.figure_at(outcome.document, path) not in (None, 0)} <= {
+        "seed", "nodes",
+    }  # fmt: skip
     for key in outcome.document:
         assert f"`{key}`" in manual, key
     for name, columns in outcome.tables.items():

@@ -133,10 +133,10 @@ def test_an_aim_is_judged_by_the_figure_it_names() -> None:
 
 
 def test_aims_of_toml_are_tables_within_tables() -> None:
-    found = scenario.read("x", BEGINNING + '[aims]\nrmr = "<= 0.01"\nlatency_ms.p99 = "< 5"\n"dht.p50_ms" = "< 2.50"')
+    found = scenario.read("x", BEGINNING + '[aims]\nrmr = "<= 0.01"\nlatency_ms.p99 = "< 5"\n"last_hop" = "< 2.50"')
 
     assert [(aim.figure, aim.text) for aim in aims.parse_all(found.aims)] == [
-        ("rmr", "<= 0.01"), ("latency_ms.p99", "< 5"), ("dht.p50_ms", "< 2.5"),
+        ("rmr", "<= 0.01"), ("latency_ms.p99", "< 5"), ("last_hop", "< 2.5"),
     ]  # fmt: skip
 
 
@@ -144,6 +144,34 @@ def test_aims_of_toml_are_tables_within_tables() -> None:
 def test_what_is_no_aim_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="rmr"):
         aims.parse_all({"rmr": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[aims]\nfoo = "> 1"', "aims at foo, which is no figure of a run; there are violations_total, "),
+        ('[aims]\nlatency_ms.max = "< 1"', "no figure of a run; the nearest: latency_warm_ms.max"),
+        ('[aims]\nlatency_ms = "< 1"', "no figure of a run; the nearest: latency_ms.p"),
+        ('[aims]\nviolations = "= 0"', "the nearest: violations_total"),
+        ('[aims]\ndht.p99_ms = "< 1"', 'aims at dht.p99_ms, which is not measured without kind = "dht", or full'),
+        ('full = true\n[aims]\ndht.success_ratio = "= 1"', 'not measured without kind = "dht"'),
+        ('kind = "dht"\n[aims]\nrmr = "= 1"', 'not measured without kind = "gossip"'),
+        ('kind = "dht"\n[aims]\ndht.acked_p50_ms = "< 1"', "not measured without publishes in [dht]"),
+        ('[aims]\nnewcomers.ratio = "= 1"', "not measured without newcomers in [start]"),
+        ('[aims]\nrelink.feeds = "= 1"', "not measured without a fault of the kind relink"),
+    ],
+)
+def test_an_aim_at_what_no_run_of_the_scenario_measures_is_refused(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        scenario.read("mine", BEGINNING + text)
+
+    assert caught.value.sentence.startswith("the scenario mine aims at ")
+    assert said in caught.value.sentence
+
+
+def test_a_figure_that_may_come_out_empty_may_be_aimed_at() -> None:
+    text = 'full = true\n[aims]\ncatch_up_ms.max = "< 1"\ndht.p50_ms = "< 1"\nmessages.Live = "< 9"\n'
+    assert len(aims.parse_all(scenario.read("mine", BEGINNING + text).aims)) == 3
 
 
 def test_an_aim_is_a_text() -> None:
