@@ -216,7 +216,7 @@ def test_every_kind_is_listed_under_its_name() -> None:
 
 def test_a_partition_heals_while_there_is_time_to_settle() -> None:
     partition = {"kind": "partition", "at_s": 10.0, "heal_after_s": 10.0}
-    assert faults_of(small(partition, settle_s=10.0))
+    assert faults_of(small(partition, settle_s=15.0))
     with pytest.raises(UsageError, match="which is 19 s here"):
-        faults_of(small(partition, settle_s=9.0))
-    assert ran(small(partition, settle_s=10.0), 3).violations == []
+        faults_of(small(partition, settle_s=14.0))
+    assert ran(small(partition, settle_s=15.0), 3).violations == []
