@@ -15,7 +15,7 @@ import click
 
 from p2pblog.errors import UsageError
 from p2pblog.session import Session, json_option, this
-from p2pblog.sim import folder, pages, scenario
+from p2pblog.sim import folder, pages, scenario, sense
 from p2pblog.sim.aims import parse_all
 from p2pblog.sim.compare import compare
 from p2pblog.sim.run import Outcome, Tick, run
@@ -89,6 +89,7 @@ def run_scenario(
         raise UsageError("--seed and --seeds do not go together", "p2pblog sim run --help")
     if seed is not None and not 0 <= seed < SEED_LIMIT:
         raise UsageError(f"--seed is a whole number from 0 to {SEED_LIMIT - 1:,}")
+    sense.check(planned, nodes)  # before a folder is made
     place = None if out is None else folder.begin(out)
     documents: list[dict[str, Any]] = []
     for each in seeds or [planned.seed if seed is None else seed]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -64,6 +65,18 @@ log-normal, that pass through both points. bamboo: a median of 1.4 min, exponent
 Bamboo's look-ups still worked (Rhea et al., Handling churn in a DHT, USENIX 2004): its scale is 84 s / ln 2."""
 
 
+def times_of_sessions(churn: Churn) -> Times:
+    """How long sessions last. Raises UsageError."""
+    return times_of(churn.sessions, churn.scale_s, churn.shape, churn.median_s, churn.sigma)
+
+
+def times_of_pauses(churn: Churn) -> Times:
+    """How long somebody is away: as long as sessions last, unless said otherwise. Raises UsageError."""
+    if not churn.pauses:
+        return times_of_sessions(churn)
+    return times_of(churn.pauses, churn.pause_scale_s, churn.pause_shape, churn.pause_median_s, churn.pause_sigma)
+
+
 def times_of(name: str, scale_s: float, shape: str, median_s: float, sigma: str) -> Times:
     """The distribution that a scenario names. Raises UsageError."""
     if name == "weibull":
@@ -77,11 +90,21 @@ def times_of(name: str, scale_s: float, shape: str, median_s: float, sigma: str)
     typical_s = chosen.scale_s if isinstance(chosen, Weibull) else chosen.median_s
     if typical_s < 1:
         raise UsageError(f"sessions of {name} need a {'scale' if name == 'weibull' else 'median'} of a second or more")
-    try:
-        chosen.draw_us(Random(0))
-    except (ArithmeticError, ValueError) as error:
-        raise UsageError(f"the sessions {chosen} can't be drawn") from error
+    _check_form(name, chosen)
     return chosen
+
+
+def _check_form(name: str, chosen: Times) -> None:
+    """Raises UsageError for a shape that is not above 0, a sigma below 0, or one with which nothing can be drawn."""
+    key, text = ("shape", chosen.shape) if isinstance(chosen, Weibull) else ("sigma", chosen.sigma)
+    try:
+        fits = Decimal(text) > 0 or (key == "sigma" and Decimal(text) == 0)
+        chosen.draw_us(Random(0))
+    except (ArithmeticError, ValueError):
+        fits = False
+    if not fits:
+        what = f"{key} is {text!r}" if text else f"there is no {key}"
+        raise UsageError(f'sessions of {name} need a positive {key} as a text, such as "0.6"; {what}')
 
 
 def plan_churn(world: World, churn: Churn) -> set[int]:
@@ -89,10 +112,7 @@ def plan_churn(world: World, churn: Churn) -> set[int]:
     beginning."""
     if churn.trace:
         return _plan_trace(world, churn)
-    sessions = times_of(churn.sessions, churn.scale_s, churn.shape, churn.median_s, churn.sigma)
-    pauses = sessions
-    if churn.pauses:
-        pauses = times_of(churn.pauses, churn.pause_scale_s, churn.pause_shape, churn.pause_median_s, churn.pause_sigma)
+    sessions, pauses = times_of_sessions(churn), times_of_pauses(churn)
     asleep: set[int] = set()
     for number in range(churn.steady, world.settled):
         life = _Life(world, churn, number, sessions, pauses)

@@ -11,7 +11,7 @@ from typing import Any
 from p2pblog.core.value import Value, field
 from p2pblog.errors import UsageError
 from p2pblog.gossip.messages import Clocks, Forget, Fork, Statements, Tokens
-from p2pblog.sim import aims, garbage
+from p2pblog.sim import aims, garbage, sense
 from p2pblog.sim.chance import generator
 from p2pblog.sim.checkers import all_checkers
 from p2pblog.sim.coverage import Curve, count_at_end, readable_by_newcomers
@@ -57,6 +57,7 @@ def run(scenario: Scenario, nodes: int, seed: int, tick: Tick = lambda share: No
     """Let it happen. Raises UsageError for too few nodes, or for a scenario that can't be run."""
     if not NODES_MIN <= nodes <= NODES_MAX:
         raise UsageError(f"a scenario needs {NODES_MIN} to {NODES_MAX:,} nodes, not {nodes:,}")
+    sense.check(scenario, nodes)
     goals = aims.parse_all(scenario.aims)
     begun = time.perf_counter()
     with garbage.seldom(tick) as looking:

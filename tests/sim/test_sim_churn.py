@@ -119,14 +119,22 @@ def test_a_trace_that_makes_no_sense_is_a_sentence(text: str, tmp_path: Path) ->
         ("weibull", 60.0, "nan", 0.0, ""),
         ("weibull", 60.0, "wide", 0.0, ""),
         ("weibull", 60.0, "", 0.0, ""),
+        ("weibull", 60.0, "-0.6", 0.0, ""),
+        ("weibull", 60.0, "0", 0.0, ""),
         ("log-normal", 60.0, "1", 0.0, "1"),
+        ("log-normal", 0.0, "", 60.0, "-1"),
+        ("log-normal", 0.0, "", 60.0, ""),
     ],
 )
 def test_sessions_without_a_length_or_a_shape_are_a_sentence(
     name: str, scale_s: float, shape: str, median_s: float, sigma: str
 ) -> None:
-    with pytest.raises(UsageError, match="sessions"):
+    with pytest.raises(UsageError, match=f"sessions of {name} need a (scale|median|positive)"):
         times_of(name, scale_s, shape, median_s, sigma)
+
+
+def test_a_sigma_of_nothing_makes_all_sessions_alike() -> None:
+    assert times_of("log-normal", 0.0, "", 60.0, "0").draw_us(Random(1)) == 60_000_000
 
 
 def test_sessions_of_no_known_name_are_a_sentence() -> None:

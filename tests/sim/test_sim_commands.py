@@ -187,6 +187,16 @@ def test_what_can_not_be_run_is_said_at_once(words: list[str], code: int, senten
     assert sentence in result.stderr
 
 
+def test_what_makes_no_sense_makes_no_folder(short: str, tmp_path: Path) -> None:
+    Path(short).write_text(SHORT + "[start]\nnewcomers = 22\n")
+
+    result = types("run", short, "--nodes", "22", "--out", str(tmp_path / "out"))
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "start.newcomers is below the number of nodes, 22" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_ctrl_c_ends_a_run_at_once_without_a_result(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "p2pblog", "sim", "run", "steady", "--out", str(tmp_path / "out")]
     child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
