@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from p2pblog.errors import UsageError
+from p2pblog.errors import NotFound, UsageError
 from p2pblog.session import Session, json_option, this
 from p2pblog.sim import folder, pages, scenario, sense
 from p2pblog.sim.aims import parse_all
@@ -164,6 +164,10 @@ def compare_results(session: Session, before: str, after: str) -> None:
     """The figures of two results side by side. It says which got worse; of several seeds in a folder it compares the
     means."""
     compared = compare(folder.results(before), folder.results(after))
+    if not compared["groups"]:
+        sides = ((before, "only_before"), (after, "only_after"))
+        there = "; ".join(f"in {name} {', '.join(compared[side])}" for name, side in sides)
+        raise NotFound(f"nothing to compare: no scenario ran in the same size on both sides; there is {there}")
     document = {"before": before, "after": after, **compared}
     session.show(document, lambda: pages.compare_page(document))
 

@@ -39,7 +39,8 @@ def grouped(results: Sequence[Result]) -> dict[Group, list[Result]]:
 def compare(before: Sequence[Result], after: Sequence[Result]) -> dict[str, Any]:
     """A document: for each group of both sides a row for each figure, and what only one side has.
 
-    A figure of several seeds is their mean. `identical` says that the runs of equal seeds had the same trace.
+    A figure of several seeds is their mean. `seeds_common` are those that ran on both sides; `identical` says that each
+    of these had the same trace there, so it is false where there are none.
     """
     old, new = grouped(before), grouped(after)
     return {
@@ -55,16 +56,26 @@ def _name(group: Group) -> str:
 
 def _compared(group: Group, before: list[Result], after: list[Result]) -> dict[str, Any]:
     rows = [_row(figure, better, before, after) for figure, better in FIGURES.items()]
-    traces = [{one.document["seed"]: one.document.get("trace_hash") for one in side} for side in (before, after)]
-    common = traces[0].keys() & traces[1].keys()
+    old, new = _traces(before), _traces(after)
+    common = sorted(old.keys() & new.keys())
     return {
         "scenario": group[0],
         "nodes": group[1],
         "runs_before": len(before),
         "runs_after": len(after),
-        "identical": bool(common) and all(traces[0][seed] == traces[1][seed] is not None for seed in common),
+        "seeds_common": common,
+        "seeds_differ": old.keys() != new.keys(),
+        "identical": bool(common) and all(len(old[seed] | new[seed]) == 1 and None not in old[seed] for seed in common),
         "figures": [row for row in rows if row["before"] is not None or row["after"] is not None],
     }
+
+
+def _traces(results: Sequence[Result]) -> dict[int, set[str | None]]:
+    """Seed -> the traces it had: more than one where runs of several codes lie side by side."""
+    traces: dict[int, set[str | None]] = {}
+    for one in results:
+        traces.setdefault(one.document["seed"], set()).add(one.document.get("trace_hash"))
+    return traces
 
 
 def _row(figure: str, better: int, before: list[Result], after: list[Result]) -> dict[str, Any]:

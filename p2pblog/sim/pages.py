@@ -9,6 +9,8 @@ from p2pblog.terminal import Line, Page, Piece, Style, line
 
 VIOLATIONS_SHOWN = 20
 """On a page; the document has them all."""
+RANGES_SHOWN = 5
+"""Of seeds, in a heading."""
 LABEL_COLUMNS = 16
 
 
@@ -86,17 +88,39 @@ def compare_page(compared: Mapping[str, Any]) -> Page:
     """Two results side by side; what got worse stands out."""
     page: Page = [line(f"before: {compared['before']}"), line(f"after:  {compared['after']}")]
     for group in compared["groups"]:
-        runs = f"{group['runs_before']} and {group['runs_after']} runs"
-        alike = ", with the same traces" if group["identical"] else ""
-        page += [line(), line(Piece(f"{group['scenario']}, {group['nodes']:,} nodes", Style.BOLD), f" ({runs}{alike})")]
+        title = f"{group['scenario']}, {group['nodes']:,} nodes"
+        page += [line(), line(Piece(title, Style.BOLD), f" ({_told_of_runs(group)})")]
         page.append(line(Piece(f"  {'':<24}{'before':>12}  {'after':>12}", Style.DIM)))
         for row in group["figures"]:
             page.append(_compared(row))
     for side in ("before", "after"):
         page += [line(f"only {side}: {name}") for name in compared[f"only_{side}"]]
-    if not compared["groups"]:
-        page.append(line(Piece("Nothing to compare: no scenario ran in the same size on both sides.", Style.WARNING)))
     return page
+
+
+def _told_of_runs(group: Mapping[str, Any]) -> str:
+    """How many runs there are, and how far they are of the same seeds: another seed alone changes figures."""
+    runs = f"{group['runs_before']} and {group['runs_after']} runs"
+    common = group["seeds_common"]
+    if not common:
+        return f"{runs}, with no seed in common"
+    told = f"seed {common[0]}" if len(common) == 1 else f"seeds {_ranges(common)}"
+    if group["seeds_differ"]:
+        alike = ", there with the same traces" if group["identical"] else ""
+        return f"{runs}, of which {told} on both sides{alike}"
+    return f"{runs}, {told}" + (", with the same traces" if group["identical"] else "")
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers in short, as `1-3, 7`."""
+    ends: list[list[int]] = []
+    for number in numbers:
+        if ends and number == ends[-1][1] + 1:
+            ends[-1][1] = number
+        else:
+            ends.append([number, number])
+    told = [str(low) if low == high else f"{low}-{high}" for low, high in ends[:RANGES_SHOWN]]
+    return ", ".join(told) + (", …" if len(ends) > RANGES_SHOWN else "")
 
 
 def _compared(row: Mapping[str, Any]) -> Line:

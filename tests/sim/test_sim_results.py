@@ -217,7 +217,7 @@ def test_a_person_sees_it_side_by_side(tmp_path: Path) -> None:
 
     page = types("compare", str(tmp_path / "before"), str(tmp_path / "after")).stdout
 
-    assert "steady, 100 nodes (1 and 1 runs, with the same traces)" in page
+    assert "steady, 100 nodes (1 and 1 runs, seed 1, with the same traces)" in page
     (row,) = [text for text in page.splitlines() if "last_hop" in text]
     assert row.split() == ["last_hop", "5", "7", "+40.0%", "worse"]
 
@@ -319,7 +319,47 @@ def test_compare_tells_of_broken_rules_and_of_nothing_to_compare(tmp_path: Path)
 
     said = types("compare", str(tmp_path / "before"), str(tmp_path / "after")).output
     assert "violations_total" in said and "worse" in said
-    assert "Nothing to compare" in types("compare", str(tmp_path / "before"), str(tmp_path / "other")).output
+    nothing = types("compare", str(tmp_path / "before"), str(tmp_path / "other"))
+    assert (nothing.exit_code, nothing.stdout) == (4, "")
+    assert "nothing to compare" in nothing.stderr
+    assert "before steady, 100 nodes; in " in nothing.stderr and "other rewire, 100 nodes" in nothing.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "heading"),
+    [
+        ({1: "a"}, {1: "a"}, "1 and 1 runs, seed 1, with the same traces"),
+        ({1: "a", 2: "b"}, {1: "a", 2: "c"}, "2 and 2 runs, seeds 1-2"),
+        ({1: "a", 2: "b"}, {2: "b", 3: "c"}, "2 and 2 runs, of which seed 2 on both sides, there with the same traces"),
+        (
+            {1: "a", 2: "b", 3: "c", 5: "e"},
+            {1: "a", 2: "c", 5: "e"},
+            "4 and 3 runs, of which seeds 1-2, 5 on both sides",
+        ),
+        ({1: "a"}, {2: "a"}, "1 and 1 runs, with no seed in common"),
+    ],
+)
+def test_compare_says_how_far_the_seeds_are_the_same(
+    before: dict[int, str], after: dict[int, str], heading: str, tmp_path: Path
+) -> None:
+    for side, traces in (("before", before), ("after", after)):
+        for seed, trace in traces.items():
+            gossip_run(tmp_path / side / f"seed-{seed}", seed, trace_hash=trace)
+
+    page = types("compare", str(tmp_path / "before"), str(tmp_path / "after")).stdout
+
+    assert f"steady, 100 nodes ({heading})\n" in page
+    (group,) = compared(tmp_path)["groups"]
+    assert group["seeds_common"] == sorted(before.keys() & after.keys())
+    assert group["identical"] == ("same traces" in heading)
+
+
+def test_two_codes_of_one_seed_have_no_same_trace(tmp_path: Path) -> None:
+    gossip_run(tmp_path / "before", 1, trace_hash="a")
+    for code in ("a", "b"):
+        gossip_run(tmp_path / "after" / code, 1, trace_hash=code)
+
+    assert compared(tmp_path)["groups"][0]["identical"] is False
 
 
 @pytest.mark.parametrize("text", ['{"scenario": "a", "seed": 1}', '{"scenario": 1, "seed": 1, "nodes": 20}', "[]", "{"])
