@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ from p2pblog.core.value import Value
 from p2pblog.errors import UserError
 from p2pblog.sim.aims import figure_at
 from p2pblog.sim.compare import grouped
-from p2pblog.sim.folder import Result
+from p2pblog.sim.folder import SEED_FOLDER, Result
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """Told apart by the colour-blind too (Okabe and Ito 2008)."""
@@ -57,11 +60,7 @@ def draw_all(results: Sequence[Result], place: Path) -> list[Path]:
 def draw(name: str, results: Sequence[Result], path: Path) -> bool:
     """Draw one picture of PICTURES into a file, unless the results have nothing for it. Raises UserError."""
     figure = _matplotlib()(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, layout="constrained")
-    groups = [
-        Curves(_label(group, runs), COLOURS[at % len(COLOURS)], STROKES[at // len(COLOURS) % len(STROKES)], tuple(runs))
-        for at, (group, runs) in enumerate(grouped(results).items())
-    ]
-    if not PICTURES[name](figure, groups):
+    if not PICTURES[name](figure, curves(results)):
         return False
     try:
         figure.savefig(path, metadata={"Software": None})
@@ -80,9 +79,45 @@ def _matplotlib() -> Callable[..., Any]:
     return made
 
 
-def _label(group: tuple[str, int], runs: Sequence[Result]) -> str:
+def curves(results: Sequence[Result]) -> list[Curves]:
+    """What is drawn together, each with a colour and a stroke of its own."""
+    drawn = [
+        (_label(group, place, runs), runs)
+        for group, all_runs in grouped(results).items()
+        for place, runs in _apart(all_runs).items()
+    ]
+    return [
+        Curves(label, COLOURS[at % len(COLOURS)], STROKES[at // len(COLOURS) % len(STROKES)], tuple(runs))
+        for at, (label, runs) in enumerate(drawn)
+    ]
+
+
+def _apart(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """By folders, where a seed is there twice: those of before and after a change are no band of one curve. All
+    together, under no name, where each is there once."""
+    places = [result.place.absolute() for result in results]
+    homes = [place.parent if re.fullmatch(f"{SEED_FOLDER}[0-9]+", place.name) else place for place in places]
+    top = Path(os.path.commonpath(homes))
+    parts: dict[str, list[Result]] = {}
+    for depth in range(1 + max(len(home.relative_to(top).parts) for home in homes)):
+        parts = {}
+        for home, result in zip(homes, results, strict=True):
+            name = "/".join(home.relative_to(top).parts[:depth])
+            parts.setdefault(name or top.name * bool(depth), []).append(result)
+        if not any(_is_doubled(runs) for runs in parts.values()):
+            break
+    return parts
+
+
+def _is_doubled(runs: Sequence[Result]) -> bool:
+    kept = Counter((run.document["scenario"], run.document["nodes"], run.document["seed"]) for run in runs)
+    return max(kept.values()) > 1
+
+
+def _label(group: tuple[str, int], place: str, runs: Sequence[Result]) -> str:
+    where = f", in {place}" if place else ""
     seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
-    return f"{group[0]}, {group[1]:,} nodes{seeds}"
+    return f"{group[0]}, {group[1]:,} nodes{where}{seeds}"
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
@@ -199,27 +234,36 @@ def _lookups(figure: Any, groups: Sequence[Curves]) -> bool:
 
 def _dead(figure: Any, groups: Sequence[Curves]) -> bool:
     """The DHT's latency against the share of dead nodes, where nothing else is wrong."""
-    points: dict[float, list[Result]] = {}
-    for each in groups:
-        for result in each.results:
-            conditions = dict(result.document.get("conditions", ()))
-            dead = conditions.pop("dead", None)
-            if dead is not None and figure_at(result.document, "dht.lookups") and not any(conditions.values()):
-                points.setdefault(dead, []).append(result)
-    if len(points) < 2:
+    found = [result for each in groups for result in each.results if _dead_alone(result) is not None]
+    parts = _apart(found) if found else {}
+    parts = {place: runs for place, runs in parts.items() if len({_dead_alone(run) for run in runs}) > 1}
+    if not parts:
         return False
     axes = figure.subplots()
-    shares = sorted(points)
-    for name, colour, marker in (("p50_ms", COLOURS[0], "o-"), ("p99_ms", COLOURS[1], "s--")):
-        values = [sorted(result.document["dht"][name] for result in points[share]) for share in shares]
-        percents = [share * 100 for share in shares]
-        axes.plot(percents, [_middle(each) for each in values], marker, color=colour, label=name[:3])
-        axes.fill_between(
-            percents, [each[0] for each in values], [each[-1] for each in values], color=colour, alpha=0.2
-        )
+    for at, (place, runs) in enumerate(parts.items()):
+        shares = sorted({_dead_alone(run) or 0.0 for run in runs})
+        for name, number, marker in (("p50_ms", 2 * at, "o-"), ("p99_ms", 2 * at + 1, "s--")):
+            values = [
+                sorted(run.document["dht"][name] for run in runs if _dead_alone(run) == share) for share in shares
+            ]
+            percents, colour = [share * 100 for share in shares], COLOURS[number % len(COLOURS)]
+            label = name[:3] + (f", in {place}" if place else "")
+            axes.plot(percents, [_middle(each) for each in values], marker, color=colour, label=label)
+            axes.fill_between(
+                percents, [each[0] for each in values], [each[-1] for each in values], color=colour, alpha=0.2
+            )
     _finish(axes, "Look-ups among dead nodes", "percent of the nodes that are dead", "milliseconds")
     axes.set_ylim(bottom=0)
     return True
+
+
+def _dead_alone(result: Result) -> float | None:
+    """The share of dead nodes of a run that looked things up; None where something else was wrong, too."""
+    conditions = dict(result.document.get("conditions", ()))
+    dead = conditions.pop("dead", None)
+    if dead is None or not figure_at(result.document, "dht.lookups") or any(conditions.values()):
+        return None
+    return float(dead)
 
 
 PICTURES: dict[str, Callable[[Any, Sequence[Curves]], bool]] = {

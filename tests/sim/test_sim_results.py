@@ -110,6 +110,37 @@ def test_several_seeds_of_one_scenario_are_one_curve_with_a_band(tmp_path: Path)
     assert (band.x0, band.x1) == (100.0, 350.0)
 
 
+def test_the_same_seeds_of_two_folders_are_two_curves(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        gossip_run(tmp_path / f"seed-{seed}", seed)
+        gossip_run(tmp_path / "after" / "quick" / f"seed-{seed}", seed, 0.5)
+    gossip_run(tmp_path / "after" / "slow", 1, 2.0)
+    gossip_run(tmp_path / "one", 1, scenario="rewire")
+    gossip_run(tmp_path / "two", 2, scenario="rewire")
+
+    drawn = pictures.curves(folder.results(str(tmp_path)))
+
+    assert [each.label for each in drawn] == [
+        "rewire, 100 nodes, 2 seeds",
+        "steady, 100 nodes, in after/quick, 3 seeds",
+        "steady, 100 nodes, in after/slow",
+        f"steady, 100 nodes, in {tmp_path.name}, 3 seeds",
+    ]
+    assert len({each.colour for each in drawn}) == 4
+
+
+def test_what_dead_nodes_do_is_drawn_for_each_folder_of_the_same_seeds(tmp_path: Path) -> None:
+    for dead in (0.0, 0.5):
+        for side in ("before", "after"):
+            dht_run(tmp_path / side / f"{dead:g}", 1, dead)
+    figure = Figure()
+
+    assert pictures.PICTURES["dead"](figure, pictures.curves(folder.results(str(tmp_path))))
+
+    _, said = figure.axes[0].get_legend_handles_labels()
+    assert said == ["p50, in after", "p99, in after", "p50, in before", "p99, in before"]
+
+
 def test_a_partition_is_shaded(tmp_path: Path) -> None:
     episodes = [{"kind": "partition", "from_s": 5.0, "to_s": 9.0}, {"kind": "crash", "from_s": 12.0, "to_s": 12.0}]
     gossip_run(tmp_path, 1, episodes=episodes)
