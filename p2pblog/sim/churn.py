@@ -202,13 +202,22 @@ def read_trace(path: str) -> dict[int, list[tuple[int, int]]]:
     """Node -> its sessions as (start, end) in microseconds, in order. The file is CSV; its first line names the columns
     node, start_s and end_s. Raises UsageError."""
     spells: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    at = 1
     try:
         with Path(path).open(encoding="utf-8", newline="") as lines:
-            for row in csv.DictReader(lines):
+            rows = csv.DictReader(lines)
+            for row in rows:
+                at = rows.line_num
                 start_us, end_us = (int(float(row[name]) * SECOND_US) for name in ("start_s", "end_s"))
                 spells[int(row["node"])].append((start_us, end_us))
-    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
-        raise UsageError(f"the trace {path} is no CSV with node, start_s and end_s: {error}") from error
+    except OSError as error:
+        raise UsageError(f"the trace {path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the trace {path} is no text in UTF-8") from error
+    except KeyError as error:
+        raise UsageError(f"the trace {path} is no CSV whose first line names node, start_s and end_s") from error
+    except (TypeError, ValueError, OverflowError, csv.Error) as error:
+        raise UsageError(f"the trace {path} has no node and two times in its line {at:,}") from error
     for number, listed in spells.items():
         listed.sort()
         ends = [0, *(end for _start, end in listed)]

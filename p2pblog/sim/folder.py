@@ -87,8 +87,10 @@ class Result:
         self.place = place
         try:
             document = json.loads((place / RESULT).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{place / RESULT} can't be read as a result: {error}") from error
+        except OSError as error:
+            raise UserError(f"{place / RESULT} can't be read: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{place / RESULT} is no result of a run: it is no JSON") from error
         kinds = {"scenario": str, "seed": int, "nodes": int}
         if not isinstance(document, dict) or not all(isinstance(document.get(key), kinds[key]) for key in kinds):
             raise UserError(f"{place / RESULT} is no result of a run")
@@ -107,7 +109,7 @@ class Result:
                     if all(row[name] != "" for name in names)
                 ]
             except (KeyError, TypeError, ValueError, csv.Error) as error:
-                raise UserError(f"{path} is no table of a run: {error!r}") from error
+                raise UserError(f"{path} is no table of a run: a row has no number below {', '.join(names)}") from error
 
 
 def results(name: str) -> list[Result]:

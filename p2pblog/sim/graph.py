@@ -6,22 +6,22 @@ from bisect import bisect
 from itertools import accumulate
 from math import isqrt
 from random import Random
+from typing import assert_never
 
-from p2pblog.errors import UsageError
 from p2pblog.sim.loop import SECOND_US
 from p2pblog.sim.scenario import Follows, Posts
 
 
 def follows_of(plan: Follows, nodes: int, rng: Random) -> list[list[int]]:
-    """For each node whom it follows, in the order of following. Raises UsageError for a graph of no known kind."""
+    """For each node whom it follows, in the order of following."""
     match plan.graph:
         case "one-author":
             authors = range(min(plan.authors, nodes))
             return [[author for author in authors if author != node] for node in range(nodes)]
         case "power-law":
             return _power_law(min(plan.mean, nodes // 2), nodes, rng)
-        case other:
-            raise UsageError(f"there is no graph of followers called {other}")
+        case _:
+            assert_never(plan.graph)
 
 
 def _power_law(mean: int, nodes: int, rng: Random) -> list[list[int]]:

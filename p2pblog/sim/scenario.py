@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
@@ -47,7 +48,7 @@ class Follows(Table):
     of each from the beginning.
     """
 
-    graph: str = "one-author"
+    graph: Literal["one-author", "power-law"] = "one-author"
     authors: Count = 1
     mean: Count = 75
     absent: Count = 0
@@ -175,8 +176,17 @@ def find(name: str) -> Scenario:
             raise UsageError(f"the scenario {name} is no text in UTF-8") from error
         return _beside(read(path.stem, text), path)
     if name not in names():
-        raise NotFound(f"there is no scenario {name}", "p2pblog sim list")
+        file = f"{name}.toml"
+        meant = f"p2pblog sim run {shlex.quote(file)}" if _is_file(file) else "p2pblog sim list"
+        raise NotFound(f"there is no scenario {name}", meant)
     return read(name, (folder() / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # a name that is longer than one may be
+        return False
 
 
 def _beside(scenario: Scenario, path: Path) -> Scenario:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -48,7 +49,18 @@ def fill(kind: type[T], table: dict[str, Any], what: str) -> T:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         said, _, place = str(error).partition(" - at `$.")
+        if said.startswith("Invalid enum value "):
+            place = place.rstrip("`")
+            value = said.removeprefix("Invalid enum value ")
+            raise UsageError(f"{what}: {place} is one of {', '.join(_choices(kind, place))}, not {value}") from error
         for theirs, ours in _WORDS.items():
             said = said.replace(theirs, ours)
         place = f": {place.rstrip('`')}" if place else ""
         raise UsageError(f"{what}{place}: {said.replace('`', '')}") from error
+
+
+def _choices(kind: Any, place: str) -> list[str]:
+    """What may stand at a dotted place, where only some words may."""
+    for name in place.split("."):
+        kind = typing.get_type_hints(kind)[name]
+    return [str(getattr(each, "value", each)) for each in typing.get_args(kind) or kind]

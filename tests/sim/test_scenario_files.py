@@ -60,6 +60,8 @@ def test_a_file_of_ones_own_is_a_scenario(tmp_path: Path) -> None:
         (BEGINNING + "[network]\nlike = 3", "network.like is one of even, tail, lossy"),
         (BEGINNING + "[network]\nreorder = 0.5", "for which network.duplicate or reorder means nothing"),
         (BEGINNING + "[network]\nunreachable = 1.0", "network.unreachable: expected a number <= 0.9"),
+        (BEGINNING + 'kind = "foo"', ": kind is one of gossip, dht, not 'foo'"),
+        (BEGINNING + '[follows]\ngraph = "ring"', ": follows.graph is one of one-author, power-law, not 'ring'"),
         (BEGINNING + "churn = []", "churn: expected a table, got a list"),
         (BEGINNING + "[byzantine]\nmost = 0", "byzantine.most: expected a whole number >= 1"),
         (BEGINNING + "[dht]\nlookups = 3", "of the kind gossip, for which dht means nothing"),
@@ -109,9 +111,21 @@ def test_a_scenario_nested_too_deeply_is_no_toml() -> None:
 
 
 def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
-    for name in (str(tmp_path / "none.toml"), str(tmp_path) + "/.toml", "none"):
+    for name in (str(tmp_path / "none.toml"), str(tmp_path) + "/.toml", "none", "n" * 5_000):
         with pytest.raises(NotFound):
             scenario.find(name)
+
+
+def test_a_name_without_its_ending_leads_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my own.toml").write_text(BEGINNING)
+
+    with pytest.raises(NotFound) as caught:
+        scenario.find("my own")
+
+    assert (caught.value.sentence, caught.value.hint) == (
+        "there is no scenario my own", "p2pblog sim run 'my own.toml'",
+    )  # fmt: skip
 
 
 # --- aims -------------------------------------------------------------------------------------------------------------

@@ -108,8 +108,13 @@ BAD_TRACES = [
 def test_a_trace_that_makes_no_sense_is_a_sentence(text: str, tmp_path: Path) -> None:
     path = tmp_path / "trace.csv"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(UsageError, match="the trace"):
+    with pytest.raises(UsageError, match=r"the trace .* (first line names|in its line [23]$|overlap)"):
         read_trace(str(path))
+
+
+def test_a_trace_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.csv can't be read: No such file or directory"):
+        read_trace(str(tmp_path / "none.csv"))
 
 
 @pytest.mark.parametrize(
