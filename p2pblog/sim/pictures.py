@@ -6,6 +6,8 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from math import ceil, floor, log10
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,11 @@ POINTS_MAX = 4_000
 """Dots of one picture; more are black."""
 DUPLICATES_SHOWN = 0.02
 """The axis goes so far at least: twice the aim, so that none look like none."""
+
+LOG_STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+"""Which numbers of a decade a logarithmic axis may name, the finest first."""
+DIGIT_INCHES = 0.09
+"""How wide a digit of an axis is, in the size that matplotlib gives it (10 points)."""
 
 LABELS_WITHIN_MAX = 8
 """More curves than that are named beside the picture: within it they would cover what is drawn."""
@@ -115,9 +122,18 @@ def _is_doubled(runs: Sequence[Result]) -> bool:
 
 
 def _label(group: tuple[str, int], place: str, runs: Sequence[Result]) -> str:
-    where = f", in {place}" if place else ""
     seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
-    return f"{group[0]}, {group[1]:,} nodes{where}{seeds}"
+    return _plain(f"{group[0]}, {group[1]:,} nodes{_where(place)}{seeds}")
+
+
+def _where(place: str) -> str:
+    return f", in {place}" if place else ""
+
+
+def _plain(label: str) -> str:
+    """A label as it is spelled. matplotlib takes what stands between two dollars for mathematics, and leaves out of the
+    legend what begins with an underscore."""
+    return (" " if label.startswith("_") else "") + label.replace("$", r"\$")
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
@@ -247,7 +263,7 @@ def _dead(figure: Any, groups: Sequence[Curves]) -> bool:
                 sorted(run.document["dht"][name] for run in runs if _dead_alone(run) == share) for share in shares
             ]
             percents, colour = [share * 100 for share in shares], COLOURS[number % len(COLOURS)]
-            label = name[:3] + (f", in {place}" if place else "")
+            label = _plain(name[:3] + _where(place))
             axes.plot(percents, [_middle(each) for each in values], marker, color=colour, label=label)
             axes.fill_between(
                 percents, [each[0] for each in values], [each[-1] for each in values], color=colour, alpha=0.2
@@ -310,21 +326,34 @@ def _middle(ranked: Sequence[float]) -> float:
 
 
 def _percent(axes: Any, from_zero: bool = True) -> None:
-    """Shares up to 100%."""
-    axes.yaxis.set_major_formatter("{x:.0%}")
+    """Shares up to 100%, with as many decimals as a tick has: 97.5% is not 98%."""
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g}%")
     axes.set_ylim(bottom=0 if from_zero else None, top=1.01)
 
 
 def _one_two_five(axes: Any) -> None:
-    """A logarithmic axis across what is drawn, with numbers that a person reads: 1, 10 and 100 alone beyond a factor of
-    200, where the others would stand in each other's way."""
+    """A logarithmic axis across what is drawn, with numbers that a person reads: 1, 2 and 5 of each decade, or 1 and 3,
+    or 1 alone where the others would stand in each other's way."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axes.set_xscale("log")
     least, most = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if most < 200 * least else (1.0,)))
+    long = axes.figure.get_figwidth() * axes.get_position().width
+    steps = next((each for each in LOG_STEPS if _have_room(each, least, most, long)), LOG_STEPS[-1])
+    axes.xaxis.set_major_locator(LogLocator(subs=steps))
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _have_room(steps: Sequence[float], least: float, most: float, long: float) -> bool:
+    """Whether the numbers at these steps of each decade fit side by side along a logarithmic axis of so many inches."""
+    decades = range(floor(log10(least)), ceil(log10(most)) + 1)
+    ticks = [step * 10.0**decade for decade in decades for step in steps if least <= step * 10.0**decade <= most]
+    return all(
+        long * log10(right / left) / log10(most / least)
+        > DIGIT_INCHES * (len(f"{left:,g}") + len(f"{right:,g}") + 2) / 2
+        for left, right in pairwise(ticks)
+    )
 
 
 def _finish(axes: Any, title: str, across: str, up: str, logarithmic: bool = False, legend: str = "best") -> None:

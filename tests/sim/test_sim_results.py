@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from p2pblog.cli import main
@@ -139,6 +141,53 @@ def test_what_dead_nodes_do_is_drawn_for_each_folder_of_the_same_seeds(tmp_path:
 
     _, said = figure.axes[0].get_legend_handles_labels()
     assert said == ["p50, in after", "p99, in after", "p50, in before", "p99, in before"]
+
+
+def drawn_text(place: Path, name: str) -> Figure:
+    """A picture that has been drawn, so that its text can be measured."""
+    figure = Figure(figsize=pictures.SIZE_INCHES, dpi=pictures.DOTS_PER_INCH, layout="constrained")
+    assert pictures.PICTURES[name](figure, pictures.curves(folder.results(str(place))))
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+@pytest.mark.parametrize(("least", "most"), [(20, 90), (20, 900), (400, 20_000), (900, 60_000), (20, 3_000_000)])
+def test_numbers_below_an_axis_stand_apart(least: int, most: int, tmp_path: Path) -> None:
+    rows = [(share / 100, 40 + share, 50 + share, least + most * (share / 100) ** 3) for share in range(101)]
+    gossip_run(tmp_path, 1)
+    keep(tmp_path, delivery=Table(("share", "warm_ms", "cold_ms", "catch_up_ms"), rows))
+
+    for axes in drawn_text(tmp_path, "delivery").axes:
+        low, high = axes.get_xlim()
+        boxes = [
+            tick.label1.get_window_extent()
+            for tick in axes.xaxis.get_major_ticks()
+            if low <= tick.get_loc() <= high and tick.label1.get_text()
+        ]
+        assert len(boxes) >= 2
+        assert all(left.x1 + 2 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_shares_beside_an_axis_are_not_rounded(tmp_path: Path) -> None:
+    gossip_run(tmp_path, 1)
+    keep(tmp_path, coverage=Table(("at_s", "pairs", "held"), [(at, 1000, 1000 - 20 * (at % 11)) for at in range(40)]))
+
+    axis = drawn_text(tmp_path, "coverage").axes[0].yaxis
+    told = [(tick.get_loc(), tick.label1.get_text()) for tick in axis.get_major_ticks()]
+
+    assert any(100 * share % 1 for share, _ in told), "a tick between two percents"
+    assert all(abs(100 * share - float(text.rstrip("%"))) < 0.001 for share, text in told)
+
+
+@pytest.mark.parametrize("name", ["cost$_$x", "_hidden", "two_words"])
+def test_a_name_is_drawn_as_it_is_spelled(name: str, tmp_path: Path) -> None:
+    gossip_run(tmp_path, 1, scenario=name)
+
+    legend = drawn_text(tmp_path, "bytes").axes[0].get_legend()
+
+    assert legend is not None
+    (text,) = legend.get_texts()
+    assert text.get_text().strip().replace("\\$", "$") == f"{name}, 100 nodes"
 
 
 def test_a_partition_is_shaded(tmp_path: Path) -> None:
