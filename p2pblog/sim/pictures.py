@@ -191,7 +191,8 @@ def _episodes(groups: Sequence[Curves]) -> Iterator[tuple[str, float, float]]:
     seen: set[tuple[str, float, float]] = set()
     named: set[str] = set()
     for each in groups:
-        for episode in each.results[0].document.get("episodes", ()):
+        episodes = each.results[0].document.get("episodes", ())
+        for episode in (one for asked in episodes for one in asked.get("drawn", [asked])):
             key = (str(episode["kind"]), float(episode["from_s"]), float(episode["to_s"]))
             if key not in seen:
                 seen.add(key)

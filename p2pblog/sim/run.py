@@ -158,7 +158,7 @@ def _gossip(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
         messages=dict(sorted(meter.messages.items())),
         events=world.loop.events,
         violations_total=world.failed,
-        episodes=[_episode(fault) for fault in world.faults],
+        episodes=[_episode(fault) | _drawn(world, fault) for fault in world.faults],
         **_relinked(meter),
         **_newcomers(world),
     )
@@ -189,6 +189,15 @@ def _episode(fault: Fault) -> dict[str, Any]:
     repeated_s = getattr(fault, "every_s", 0.0) * (getattr(fault, "times", 1) - 1)
     lasts_s = getattr(fault, "heal_after_s", 0.0) or getattr(fault, "back_after_s", 0.0) or repeated_s
     return {"kind": kind, "from_s": fault.at_s, "to_s": getattr(fault, "until_s", fault.at_s + lasts_s)}
+
+
+def _drawn(world: World, fault: Fault) -> dict[str, Any]:
+    """What a fault of any kind became, in the order of time."""
+    drawn = [_episode(made) for asked, made in world.drawn if asked is fault]
+    if not drawn:
+        return {}
+    rounded = [one | {"from_s": round(one["from_s"], 3), "to_s": round(one["to_s"], 3)} for one in drawn]
+    return {"drawn": sorted(rounded, key=lambda one: (one["from_s"], one["kind"]))}
 
 
 def _gossip_tables(world: World, curve: Curve) -> dict[str, Table]:

@@ -22,6 +22,7 @@ from p2pblog.sim.byzantine.node import LyingNode
 from p2pblog.sim.chance import generator
 from p2pblog.sim.churn import plan_churn
 from p2pblog.sim.faults import faults_of
+from p2pblog.sim.faults.fault import Fault
 from p2pblog.sim.graph import follows_of, writing_times
 from p2pblog.sim.links import Lane
 from p2pblog.sim.loop import SECOND_US, VirtualLoop, done
@@ -53,6 +54,8 @@ class World:
         self.scenario = scenario
         self.seed = seed
         self.faults = faults_of(scenario)
+        self.drawn: list[tuple[Fault, Fault]] = []
+        """What faults of any kind became: (the one of the scenario, one that was drawn for it)."""
         check_behaviours(scenario.byzantine)
         self.loop = VirtualLoop(lambda protocol, endpoint: self.network.open_socket(protocol, endpoint))  # type: ignore[abstract]
         self.network = Network(self.loop, seed, scenario.network)

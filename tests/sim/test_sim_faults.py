@@ -12,6 +12,7 @@ from p2pblog.sim.checkers import all_checkers
 from p2pblog.sim.faults import FAULTS, faults_of
 from p2pblog.sim.links import Lane
 from p2pblog.sim.loop import SECOND_US, done
+from p2pblog.sim.run import run
 from p2pblog.sim.sessions import Disk, End
 from p2pblog.sim.world import World
 
@@ -212,6 +213,21 @@ def test_a_fault_that_makes_no_sense_is_a_sentence(table: dict[str, object], sai
 def test_every_kind_is_listed_under_its_name() -> None:
     tables = [{"kind": kind, "at_s": 1.0} for kind in FAULTS]
     assert [type(fault) for fault in faults_of(small(*tables, duration_s=60.0))] == list(FAULTS.values())
+
+
+def test_a_result_tells_what_any_fault_became() -> None:
+    tables = [{"kind": "any", "at_s": 3.0, "until_s": 20.0, "count": count} for count in (2, 3)]
+    skew = {"kind": "skew", "at_s": 1.0}
+
+    episodes = run(small(*tables, skew), 20, 4).document["episodes"]
+
+    assert [len(episode.get("drawn", ())) for episode in episodes] == [2, 3, 0]
+    for episode in episodes[:2]:
+        assert (episode["kind"], episode["from_s"], episode["to_s"]) == ("any", 3.0, 20.0)
+        assert episode["drawn"] == sorted(episode["drawn"], key=lambda one: one["from_s"])
+        for one in episode["drawn"]:
+            assert one["kind"] in FAULTS.keys() - {"any", "relink"}
+            assert 3.0 <= one["from_s"] <= one["to_s"] <= 20.0
 
 
 def test_a_partition_heals_while_there_is_time_to_settle() -> None:

@@ -191,7 +191,11 @@ def test_a_name_is_drawn_as_it_is_spelled(name: str, tmp_path: Path) -> None:
 
 
 def test_a_partition_is_shaded(tmp_path: Path) -> None:
-    episodes = [{"kind": "partition", "from_s": 5.0, "to_s": 9.0}, {"kind": "crash", "from_s": 12.0, "to_s": 12.0}]
+    crash = {"kind": "crash", "from_s": 12.0, "to_s": 12.0}
+    episodes = [
+        {"kind": "partition", "from_s": 5.0, "to_s": 9.0},
+        {"kind": "any", "from_s": 10.0, "to_s": 20.0, "drawn": [crash]},
+    ]
     gossip_run(tmp_path, 1, episodes=episodes)
     figure = Figure()
 

@@ -34,7 +34,9 @@ class AnyFaults(Fault):
 
     def plan(self, world: World, rng: Random) -> None:
         for _ in range(self.count):
-            self._draw(rng).plan(world, rng)
+            fault = self._draw(rng)
+            world.drawn.append((self, fault))
+            fault.plan(world, rng)
 
     def _draw(self, rng: Random) -> Fault:
         at_s = rng.uniform(self.at_s, self.until_s)
