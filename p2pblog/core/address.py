@@ -107,7 +107,12 @@ def _block(host: str) -> bytes:
 @lru_cache(HOSTS_REMEMBERED)
 def _is_public(host: str) -> bool:
     ip = ipaddress.ip_address(host)
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and not any(ip in net for net in _NOT_FOR_ALL)
+
+
+_NOT_FOR_ALL = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "2001::/32", "2002::/16", "fec0::/10")))
+"""What Python takes for global: addresses that stand for one of IPv4, which may be a neighbour's (RFC 4291, 2.5.5.1;
+RFC 6052, 2.1; RFC 4380, 4; RFC 3056, 2), and those of a site (RFC 3879). Whoever has IPv4 says so by IPv4."""
 
 
 class Link(Value):

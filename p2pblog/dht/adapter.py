@@ -74,6 +74,8 @@ around such a point these are others than the crowd."""
 
 VERIFIED_MAX = 2 * MANY_PER_KEY_MAX
 """Records of one look-up that are not verified twice: as many as it keeps."""
+RESTORED_AT_ONCE = 32
+"""Records of one key: all 128 that it may have, at two dozen holders each, would be 3,000 datagrams in a row."""
 
 
 class GuardedServer(Server):  # type: ignore[misc]
@@ -384,7 +386,9 @@ class GuardedServer(Server):  # type: ignore[misc]
                 due.append((min(item.stored_ms for item in items), key, items))
         for _, key, items in sorted(due, key=lambda item: item[:2])[:DHT_RESTORES_PER_TURN]:
             self._restored_ms |= dict.fromkeys((item.tag for item in items), now_ms)
-            await self._publish_key(key, [item.record for item in items])
+            records = [item.record for item in items]
+            for first in range(0, len(records), RESTORED_AT_ONCE):
+                await self._publish_key(key, records[first : first + RESTORED_AT_ONCE])
 
     def _is_due(self, item: Held, now_ms: int) -> bool:
         """Each by itself: where somebody points at a target every few hours, what others said there is due as well."""

@@ -78,7 +78,7 @@ def may_call(endpoint: Endpoint, test_network: bool) -> bool:
         return False
     if ip.version == 4 and ip.is_reserved:
         return False
-    return test_network or ip.is_global
+    return test_network or endpoint.is_public
 
 
 def estimate_nodes(own: bytes, ids: list[NodeId], sample: int = 20) -> int:

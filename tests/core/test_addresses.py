@@ -125,7 +125,8 @@ def test_what_is_public() -> None:
     told = {
         "8.8.8.8": True, "127.0.0.1": False, "10.1.2.3": False, "192.168.1.1": False, "::1": False,
         "2001:4860:4860::8888": True, "fe80::1": False, "224.0.0.1": False, "ff02::1": False, "0.0.0.0": False,
-        "::ffff:8.8.8.8": True, "::ffff:127.0.0.1": False,
+        "::ffff:8.8.8.8": True, "::ffff:127.0.0.1": False, "::7f00:1": False, "64:ff9b::c0a8:101": False,
+        "2002:c0a8:101::1": False, "2001:0:1::1": False, "fec0::1": False,
     }  # fmt: skip
     assert {host: Endpoint.of(host, 1).is_public for host in told} == told
 

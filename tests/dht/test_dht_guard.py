@@ -142,6 +142,7 @@ def test_a_reply_with_a_flipped_bit_is_another_reply_or_none(reply: wire.Reply, 
         ("ff02::1", False, False),
         ("169.254.169.254", False, False),
         ("fe80::1", False, False),
+        ("64:ff9b::c0a8:101", False, True),
     ],
 )
 def test_where_a_peer_may_send_us(host: str, in_public: bool, in_test: bool) -> None:

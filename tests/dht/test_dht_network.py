@@ -13,12 +13,12 @@ from dht_world import LOOPBACK, Stranger, stranger, world_of
 from test_dht_guard import MALFORMED
 from trio.testing import trio_test
 
-from p2pblog.config import DHT_NEIGHBOURS_EVERY_MS, DHT_RESTORE_EVERY_MS
+from p2pblog.config import DHT_NEIGHBOURS_EVERY_MS, DHT_RESTORE_EVERY_MS, MANY_PER_KEY_MAX
 from p2pblog.dht import Directory, Published, adapter, lookup, records, shelf
 from p2pblog.dht import guard as wire
 from p2pblog.dht.adapter import Dht, read_state
 from p2pblog.dht.contacts import Contact, NodeId, node_id
-from p2pblog.dht.records import DhtKey, Head, Record, Replica, encode, head_key, replica_key, sign_replica
+from p2pblog.dht.records import DhtKey, Head, Record, Replica, encode, head_key, replica_key, sign_pointer, sign_replica
 from p2pblog.dht.shelf import Limits
 
 REJECTED = [
@@ -406,6 +406,31 @@ async def test_a_fresh_record_of_a_key_keeps_no_other_from_being_stored_again() 
         world.clock.ms += DHT_RESTORE_EVERY_MS // 2
         await holder.upkeep()
         assert set(await mal.held_by(others, old.key)) == {encode(old), encode(fresh)}
+
+
+@trio_test
+async def test_a_full_key_is_stored_again_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world_of(3) as world:
+        holder, *others = world.nodes
+        target = b"t" * 32
+        pointers = [
+            sign_pointer(key_of(f"device {number}"), target, alice.identity.hash, 1, NOW + 3 * DAY)
+            for number in range(MANY_PER_KEY_MAX)
+        ]
+        for pointer in pointers:
+            assert holder._server.protocol.rpc_store(others[0].endpoint, pointer.key, encode(pointer)) == "held"
+        sizes: list[int] = []
+        publish = holder._server._publish_key
+
+        async def counted(key: DhtKey, of: list[Record]) -> list[int]:
+            sizes.append(len(of))
+            return await publish(key, of)
+
+        monkeypatch.setattr(holder._server, "_publish_key", counted)
+        world.clock.ms += DHT_RESTORE_EVERY_MS
+        await holder.upkeep()
+        assert sizes == [adapter.RESTORED_AT_ONCE] * (MANY_PER_KEY_MAX // adapter.RESTORED_AT_ONCE)
+        assert all(len(other._server.protocol.storage.store) == MANY_PER_KEY_MAX for other in others)
 
 
 @trio_test
