@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +13,8 @@ from p2pblog.config import Home
 from p2pblog.errors import UserError
 
 WRITTEN = "has written"
+SEAL = "installation.seal"
 MACHINE_ID = Path("/etc/machine-id")
-
-
-def is_marked(home: Home) -> bool:
-    """Whether a home carries a mark at all, its own or that of the home it was copied from."""
-    return _mark(home).exists()
 
 
 def has_written(home: Home) -> bool:
@@ -28,28 +25,32 @@ def has_written(home: Home) -> bool:
 def is_in_place(home: Home) -> bool:
     """Whether this home lies where it was marked, untouched by a copy or a restore.
 
-    The mark names the inode number and the change time of a second file, which is never written again, and the
-    machine. A copy of that file has another inode, a restore over it another change time, another machine another id.
-    A disk cloned block by block keeps all three; for that we compare with peers. Moving a home within its disk keeps
-    the mark; changing the owner of everything in it does not, which costs a new device log and nothing else.
+    The mark names the inode number and the change time of a second file, the seal, and the machine. A copy of the seal
+    has another inode, a restore over it another change time, another machine another id. Each start makes a new seal,
+    so what puts back only files that differ, as rsync does, puts back this one. A disk cloned block by block keeps all
+    three; for that we compare with peers. Moving a home within its disk keeps the mark; changing the owner of
+    everything in it does not, which costs a new device log and nothing else.
     """
     try:
-        return _read(home)[:1] == [_place(home)]
+        return _read(home)[:1] in [[_place(seal)] for seal in _seals(home)]
     except OSError:
         return False
 
 
-def mark(home: Home) -> None:
-    """Make this place the home's own; nothing was signed here yet. Raises OSError."""
-    _seal(home).unlink(missing_ok=True)
-    _seal(home).touch(mode=0o600)
-    _write(home, _place(home))
+def mark(home: Home, written: bool = False) -> None:
+    """Make this place the home's own, by a new seal. `written`: entries were signed here. Raises OSError."""
+    seal = home.folder / f"{SEAL}.{secrets.token_hex(4)}"
+    seal.touch(mode=0o600)
+    _write(home, _place(seal) + f"\n{WRITTEN}" * written)
+    for old in _seals(home):
+        if old != seal:
+            old.unlink()
 
 
 def mark_written(home: Home) -> None:
     """Remember that entries were signed here, so that a lost database is noticed. Raises OSError."""
     if not has_written(home):
-        _write(home, f"{_place(home)}\n{WRITTEN}")
+        _write(home, "\n".join([*_read(home)[:1], WRITTEN]))
 
 
 def _read(home: Home) -> list[str]:
@@ -81,17 +82,18 @@ def _mark(home: Home) -> Path:
     return home.folder / "installation"
 
 
-def _seal(home: Home) -> Path:
-    return home.folder / "installation.seal"
+def _seals(home: Home) -> list[Path]:
+    """One; two where a start was cut short."""
+    return sorted(home.folder.glob(f"{SEAL}*"))
 
 
-def _place(home: Home) -> str:
+def _place(seal: Path) -> str:
     try:
         machine = MACHINE_ID.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         machine = "unknown"
-    seal = _seal(home).stat()
-    return f"{seal.st_ino} {seal.st_ctime_ns} {machine}"
+    found = seal.stat()
+    return f"{found.st_ino} {found.st_ctime_ns} {machine}"
 
 
 @contextmanager

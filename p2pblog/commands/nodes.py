@@ -24,11 +24,12 @@ def init(session: Session, name: str | None) -> None:
     name = None if name is None else words.check_name(name)
     import secrets
 
-    from p2pblog import keyring
+    from p2pblog import installation, keyring
     from p2pblog.core import address
 
     home = session.home
     made, recovery_words = keyring.create(home, name, secrets.token_bytes(32))
+    installation.mark(home)
     spelled = address.spell(made.inception.identity)
     try:
         session.deliver(

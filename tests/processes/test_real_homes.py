@@ -99,6 +99,53 @@ def test_a_copy_that_was_started_and_stopped_is_still_a_copy(people: dict[str, P
         clone.kill()
 
 
+@pytest.mark.parametrize("what", ["the home before its first start", "the key file alone"])
+def test_keys_without_a_log_write_another_one_elsewhere(people: dict[str, Person], tmp_path: Path, what: str) -> None:
+    alice = people["alice"]
+    clone = Person("clone", tmp_path / "clone", address=alice.address)
+    if what == "the key file alone":
+        clone.home.mkdir(mode=0o700)
+        shutil.copy2(alice.home / "keys.json", clone.home)
+    else:
+        shutil.copytree(alice.home, clone.home)
+    alice.start()
+    try:
+        clone.start(alice.listen)
+        assert alice.ask("post", "from the original")["device"] != clone.ask("post", "from the copy")["device"]
+    finally:
+        clone.kill()
+
+
+def test_a_restore_of_what_differs_is_noticed(people: dict[str, Person], tmp_path: Path) -> None:
+    """As rsync does it: files of the same size and time stay as they are, and so keep their inodes."""
+    alice, backup = people["alice"], tmp_path / "backup"
+    alice.start()
+    before = alice.ask("post", "before the backup")
+    alice.stop()
+    shutil.copytree(alice.home, backup)
+    alice.start()
+    assert alice.ask("post", "after the backup")["device"] == before["device"]
+    alice.stop()
+    put_back(backup, alice.home)
+    alice.start()
+    assert alice.ask("post", "after the restore")["device"] != before["device"]
+
+
+def put_back(backup: Path, home: Path) -> None:
+    for file in home.iterdir():
+        if not (backup / file.name).exists():
+            file.unlink()
+    for kept in backup.iterdir():
+        file = home / kept.name
+        if not kept.is_file():
+            continue
+        if file.exists() and (file.stat().st_size, file.stat().st_mtime) == (kept.stat().st_size, kept.stat().st_mtime):
+            continue
+        draft = home / "draft"
+        shutil.copy2(kept, draft)
+        draft.replace(file)
+
+
 def test_a_lost_database_never_makes_a_number_be_signed_again(people: dict[str, Person]) -> None:
     alice, bob = people["alice"], people["bob"]
     alice.start()
