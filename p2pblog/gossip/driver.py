@@ -56,7 +56,7 @@ from p2pblog.gossip.events import (
 from p2pblog.gossip.keeper import Keeper, Writing, weight
 from p2pblog.gossip.liveness import SUSPECT_AFTER_S
 from p2pblog.gossip.machine import Gossip
-from p2pblog.gossip.membership import DIAL_TIMEOUT_S, LINKS_MAX, outranks
+from p2pblog.gossip.membership import DIAL_TIMEOUT_S, has_room, outranks
 from p2pblog.gossip.memory import Resume
 from p2pblog.gossip.messages import Bye, Decoder, Encoder, Found
 from p2pblog.gossip.room_events import HeldBack, LiftFloors, PruneLog
@@ -339,7 +339,8 @@ class Driver:
             standing.closing = True
             standing.scope.cancel()
             await standing.done.wait()
-        if link.peer not in self.lanes and len(self.lanes) < LINKS_MAX:
+        by_others = sum(not lane.link.dialed for lane in self.lanes.values())
+        if link.peer not in self.lanes and has_room(link.dialed, len(self.lanes), by_others):
             return True
         if link.dialed:
             self.feed(DialFailed(link.endpoint, linked=link.peer))

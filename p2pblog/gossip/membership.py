@@ -48,6 +48,8 @@ DIAL_FIRST_S = 3.0
 wait to be dialed."""
 LINKS_MAX = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX + 16
 """Links of any kind, those being turned away included."""
+LINKS_DIALED_BY_OTHERS_MAX = LINKS_MAX - LINKS_CHOSEN_MAX
+"""Who comes to us in any number leaves the places of those whom we choose."""
 STALE_AFTER_S = DIAL_TIMEOUT_S
 """A link that stands for longer was not made at the same time as another that arrives: its other end has lost it."""
 DIALS_CALM = 2
@@ -540,6 +542,11 @@ class Membership(State):
 
     def _is_lacking(self, identity: IdentityHash) -> bool:
         return self.sharing.is_wanting(identity) or self.sharing.is_astray(identity)
+
+
+def has_room(dialed: bool, links: int, by_others: int) -> bool:
+    """Whether a link that we `dialed`, or not, may begin beside so many, of which others dialed so many."""
+    return links < LINKS_MAX and (dialed or by_others < LINKS_DIALED_BY_OTHERS_MAX)
 
 
 def outranks(own: NodeKey, peer: NodeKey, is_dialed: bool, was_dialed: bool, stood_s: float) -> bool:

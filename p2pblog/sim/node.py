@@ -40,7 +40,7 @@ from p2pblog.gossip.events import (
 )
 from p2pblog.gossip.keeper import Keeper, Writing, holdings_of, kept_offers, weight
 from p2pblog.gossip.machine import Gossip
-from p2pblog.gossip.membership import LINKS_MAX, outranks
+from p2pblog.gossip.membership import has_room, outranks
 from p2pblog.gossip.memory import Resume
 from p2pblog.gossip.messages import Message
 from p2pblog.rendezvous.events import Event as MeetingEvent
@@ -340,7 +340,7 @@ class SimNode:
         """Whether this link is to be the one with its node: never two."""
         standing = self.lanes.get(peer)
         if standing is None:
-            return len(self.lanes) < LINKS_MAX
+            return has_room(dialed, len(self.lanes), sum(not lane.dialed for lane in self.lanes.values()))
         own, stood_s = self.person.node_key, self.network.loop.now - standing.since
         if not outranks(own, peer, dialed, standing.dialed, stood_s):
             return False

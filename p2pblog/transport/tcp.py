@@ -94,7 +94,7 @@ class TcpTransport:
         self._credentials = make_credentials(node, secrets.token_bytes(32))
         self._lobby = Lobby(limits.handshakes_max, limits.handshakes_per_block_max)
         self._shaking: dict[int, trio.CancelScope] = {}  # ticket in the lobby -> its handshake
-        self._accepted: Counter[str] = Counter()  # host -> proven inbound connections
+        self._accepted: Counter[str | bytes] = Counter()  # host or IPv6 block -> proven inbound connections
         self.faults: Counter[str] = Counter()
         """Name of the error -> inbound connections that it ended."""
         self.endpoint = _endpoint(listener.socket.getsockname())
@@ -169,7 +169,7 @@ class TcpTransport:
 
     @contextmanager
     def _seat(self, endpoint: Endpoint) -> Iterator[None]:
-        host = endpoint.host
+        host = endpoint.host if "." in endpoint.host else endpoint.block  # one machine has a whole net of IPv6
         if self._accepted.total() >= self._limits.connections_max:
             raise TooLarge("too many connections")
         if endpoint.is_public and self._accepted[host] >= self._limits.connections_per_host_max:

@@ -31,6 +31,7 @@ from p2pblog.gossip.membership import (
     DIALS_MAX,
     LINKS_AT_ONCE_MAX,
     LINKS_ENOUGH,
+    LINKS_MAX,
     LOOK_EVERY_S,
     SETTLE_S,
     TRY_LOST_EVERY_S,
@@ -39,6 +40,7 @@ from p2pblog.gossip.membership import (
     VISIT_EVERY_MAX_S,
     VISIT_EVERY_S,
     VISIT_S,
+    has_room,
 )
 from p2pblog.gossip.messages import PEERS_MAX, Bye, Hello, Peers
 
@@ -390,3 +392,14 @@ def reached(scene: Scene, start: str) -> set[str]:
                     found.add(other)
                     edge.append(other)
     return found
+
+
+def test_who_comes_in_any_number_leaves_the_places_of_those_whom_we_choose() -> None:
+    by_others = 0
+    while has_room(False, by_others, by_others):
+        by_others += 1
+    assert by_others == LINKS_MAX - LINKS_CHOSEN_MAX
+    links = by_others
+    while has_room(True, links, by_others):
+        links += 1
+    assert links - by_others == LINKS_CHOSEN_MAX

@@ -399,6 +399,9 @@ async def test_one_public_host_gets_a_few_of_them_and_the_own_net_all() -> None:
     async with open_tcp(ALICE, LOOPBACK, limits=TcpLimits(connections_per_host_max=1)) as alice:
         public, private = Endpoint("8.8.8.8", 1), Endpoint("192.168.0.1", 1)
         with ExitStack() as seats:
+            seats.enter_context(alice._seat(Endpoint("2606:4700::1", 1)))
+            with pytest.raises(TooLarge, match="one address"):  # a machine has as many of these as it likes
+                seats.enter_context(alice._seat(Endpoint("2606:4700::2", 1)))
             for endpoint in (private, private, public):
                 seats.enter_context(alice._seat(endpoint))
             with pytest.raises(TooLarge, match="one address"):
