@@ -5,6 +5,7 @@ Nothing of an archive is ever unpacked to a disk: members are read in pieces, ea
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import os
@@ -175,6 +176,7 @@ class Archive(Value):
     manifest: Manifest
     identity: Identity
     _zip: zipfile.ZipFile
+    _listed: dict[str, zipfile.ZipInfo]
     _file: Path
 
     @property
@@ -251,7 +253,7 @@ class Archive(Value):
     def _open(self, name: str) -> Iterator[_Stream]:
         with ExitStack() as stack:
             with translated(self._file):
-                stream = stack.enter_context(self._zip.open(name))
+                stream = stack.enter_context(self._zip.open(self._listed[name]))
             yield _Stream(stream, self._file, name, self.manifest.members[name])
 
 
@@ -292,26 +294,40 @@ def _begin(opened: zipfile.ZipFile, file: Path) -> Archive:
     listed = opened.infolist()
     if len(listed) > ARCHIVE_MEMBERS_MAX:
         raise TooLarge(f"over {ARCHIVE_MEMBERS_MAX:,} members")
-    sizes: dict[str, int] = {}
+    by_name: dict[str, zipfile.ZipInfo] = {}
     for info in listed:
         archive.check_member(info.orig_filename, info.file_size)
         check_listed(info)
-        if info.orig_filename in sizes:
+        if info.orig_filename in by_name:
             raise Malformed(f"two members of the name {info.orig_filename}")
-        sizes[info.orig_filename] = info.file_size
-    if archive.MANIFEST not in sizes:
+        by_name[info.orig_filename] = info
+    if archive.MANIFEST not in by_name:
         raise Malformed("it has no manifest.json, so it is no archive of p2pblog")
-    manifest = Manifest.decode(read_member(opened, file, archive.MANIFEST))
-    del sizes[archive.MANIFEST]
-    if sizes != {name: member.size for name, member in manifest.members.items()}:
+    manifest = Manifest.decode(read_member(opened, file, by_name.pop(archive.MANIFEST)))
+    if {name: info.file_size for name, info in by_name.items()} != {
+        name: member.size for name, member in manifest.members.items()
+    }:
         raise Malformed("its members, or their sizes, are not those that the manifest names")
-    if archive.IDENTITY not in sizes:
+    if archive.IDENTITY not in by_name:
         raise Malformed("it has no identity.bin")
-    identity = Identity.decode(read_member(opened, file, archive.IDENTITY), expected=manifest.identity)
-    return Archive(manifest, identity, opened, file)
+    identity = Identity.decode(read_member(opened, file, by_name[archive.IDENTITY]), expected=manifest.identity)
+    return Archive(manifest, identity, opened, by_name, file)
 
 
-def read_member(opened: zipfile.ZipFile, file: Path, name: str) -> bytes:
-    """A member whose size was found to be small."""
-    with translated(file):
-        return opened.read(name)
+def read_member(opened: zipfile.ZipFile, file: Path, info: zipfile.ZipInfo) -> bytes:
+    """A member whose size was found to be small, in pieces: zipfile's own read() unpacks a gibibyte at once, whatever
+    the list says of the size. Raises Malformed where another number of bytes comes out.
+
+    It takes what was looked at and no name, which another member may have too.
+    """
+    open_ended = copy.copy(info)
+    open_ended.file_size += 1  # zipfile hides all that comes beyond this number
+    data = io.BytesIO()
+    with translated(file), opened.open(open_ended) as stream:
+        while piece := stream.read(PIECE_BYTES):
+            if data.tell() + len(piece) > info.file_size:
+                raise Malformed(f"{info.filename[:80]!a} unpacks to more than the list of members says")
+            data.write(piece)
+    if data.tell() < info.file_size:
+        raise Malformed(f"{info.filename[:80]!a} unpacks to less than the list of members says")
+    return data.getvalue()

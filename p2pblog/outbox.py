@@ -7,7 +7,6 @@ import io
 import os
 import stat
 import tarfile
-import zipfile
 from pathlib import Path
 
 from p2pblog.archives import DAMAGED, PIECE_BYTES, check_listed, open_zip, read_member
@@ -52,12 +51,14 @@ def _check_size(size: int) -> None:
 
 def _from_zip(file: Path) -> bytes:
     with open_zip(file) as opened:
-        found: zipfile.ZipInfo | None = next((each for each in opened.infolist() if _is_it(each.filename)), None)
-        if found is None:
+        found = [each for each in opened.infolist() if _is_it(each.filename)]
+        if not found:
             raise _none(file)
-        check_listed(found)
-        _check_size(found.file_size)
-        return read_member(opened, file, found.filename)
+        if len(found) > 1:
+            raise Malformed(f"it holds more than one {NAME}")
+        check_listed(found[0])
+        _check_size(found[0].file_size)
+        return read_member(opened, file, found[0])
 
 
 class _Bounded(gzip.GzipFile):

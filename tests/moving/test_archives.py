@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import stat
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from builders import NOON, Person, person
@@ -234,6 +238,54 @@ def test_a_member_that_lies_about_its_size(alice: Person, tmp_path: Path) -> Non
     assert data.count(size) == 2  # in the member's own head and in the list
     file.write_bytes(data.replace(size, (10).to_bytes(4, "little")))
     assert "damaged" in refused(file)
+
+
+@pytest.mark.parametrize(("summed", "said"), [(1_000, "damaged"), (1_001, "unpacks to more than the list")])
+@pytest.mark.parametrize("name", [archive.MANIFEST, archive.IDENTITY])
+def test_what_is_read_first_lies_about_its_size(
+    alice: Person, tmp_path: Path, name: str, summed: int, said: str
+) -> None:
+    """The list says 1,000 bytes, with the checksum of these or of one more, and 50 MiB come out: no more of it is
+    unpacked than is needed to see that."""
+    size = 50 * 1024 * 1024
+    members = members_of(alice) | ({name: bytes(size)} if name == archive.IDENTITY else {})
+    told = {each: Member(len(data), digest(data, 32)) for each, data in members.items()}
+    told[archive.IDENTITY] = Member(1_000 if name == archive.IDENTITY else told[archive.IDENTITY].size, bytes(32))
+    manifest = Manifest(alice.hash, NOON, 71, told).encode() if name == archive.IDENTITY else bytes(size)
+    file = packed(tmp_path / "a.zip", alice, members, manifest)
+    data = file.read_bytes()
+    for whole, cut in ((size, 1_000), (zlib.crc32(bytes(size)), zlib.crc32(bytes(summed)))):
+        assert data.count(whole.to_bytes(4, "little")) == 2  # in the member's own head and in the list
+        data = data.replace(whole.to_bytes(4, "little"), cut.to_bytes(4, "little"))
+    file.write_bytes(data)
+    tracemalloc.start()
+    try:
+        assert said in refused(file)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+def test_less_comes_out_than_the_list_says(alice: Person, tmp_path: Path) -> None:
+    file = packed(tmp_path / "a.zip", alice, members_of(alice), b"{}" + bytes(2_345))
+    size, more = (2_347).to_bytes(4, "little"), (2_348).to_bytes(4, "little")
+    assert file.read_bytes().count(size) == 2
+    file.write_bytes(file.read_bytes().replace(size, more))
+    assert "unpacks to less than the list of members says" in refused(file)
+
+
+def test_a_second_name_changes_nothing_of_what_is_read(alice: Person, tmp_path: Path) -> None:
+    """Newer Pythons look a member up by a name that may stand in a field beside its own. Whose sizes and names were
+    looked at are those that are read, whatever they are also called."""
+    with zipfile.ZipFile(packed(tmp_path / "a.zip", alice, members_of(alice))) as opened:
+        for info in opened.infolist():
+            info.filename = archive.MANIFEST
+        opened.NameToInfo.clear()
+        with (
+            patch("p2pblog.archives.open_zip", lambda file: nullcontext(opened)),
+            open_archive(tmp_path / "a.zip") as read,
+        ):
+            read.check(lambda share: None)
 
 
 def test_a_list_of_too_many_members(alice: Person, tmp_path: Path) -> None:

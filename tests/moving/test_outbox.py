@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import tarfile
 import zipfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from p2pblog import outbox
+from p2pblog.config import ARCHIVE_INDEX_BYTES_MAX
 from p2pblog.errors import Malformed, NotFound, TooLarge, UserError
 
 DATA = b'{"type": "OrderedCollection", "orderedItems": []}'
@@ -71,6 +73,23 @@ def test_an_outbox_has_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             else:
                 with pytest.raises(TooLarge):
                     outbox.load(file)
+
+
+def test_an_outbox_that_is_packed_to_more_than_a_list_of_members_may_have(tmp_path: Path) -> None:
+    """Posts of some years don't become small: 4 MiB bound the list at the end of the file, not what it lists."""
+    data = random.Random(1).randbytes(ARCHIVE_INDEX_BYTES_MAX + 1)
+    file = zip_of(tmp_path / "a.zip", (outbox.NAME, data))
+    assert file.stat().st_size > ARCHIVE_INDEX_BYTES_MAX
+    assert outbox.load(file) == data
+
+
+def test_two_outboxes_are_none(tmp_path: Path) -> None:
+    """Which of them was looked at, and which is read?"""
+    with pytest.warns(UserWarning, match="Duplicate"):
+        twice = zip_of(tmp_path / "a.zip", (outbox.NAME, DATA), (outbox.NAME, b"another"))
+    for file in (twice, zip_of(tmp_path / "b.zip", (outbox.NAME, DATA), ("old/" + outbox.NAME, b"another"))):
+        with pytest.raises(Malformed, match="more than one outbox"):
+            outbox.load(file)
 
 
 def test_a_header_that_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
