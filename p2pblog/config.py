@@ -456,6 +456,8 @@ OUTBOX_TAG_CHARACTERS_MAX = 4_096
 """One tag of it: addresses of 2,000 characters are common enough, and of 90,000 attributes Python makes 56 MB."""
 TAR_BYTES_MAX = 64 * 1024 * 1024 * 1024
 """How far a packed archive is unpacked in search of outbox.json, which stands behind all pictures."""
+TAR_HEADERS_BYTES_MAX = 256 * 1024
+"""What a tar file says of one member before its bytes: a name of 4 kB and some attributes. A guess."""
 
 # --- homes ----------------------------------------------------------------------------------------------------------
 SOCKET_PATH_BYTES_MAX = 100

@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 
 from p2pblog.archives import DAMAGED, PIECE_BYTES, check_listed, open_zip, read_member
-from p2pblog.config import OUTBOX_BYTES_MAX, TAR_BYTES_MAX
+from p2pblog.config import OUTBOX_BYTES_MAX, TAR_BYTES_MAX, TAR_HEADERS_BYTES_MAX
 from p2pblog.errors import Malformed, NotFound, TooLarge, UserError
 from p2pblog.keyring import reason
 
@@ -62,18 +62,27 @@ def _from_zip(file: Path) -> bytes:
 
 
 class _Bounded(gzip.GzipFile):
-    """Unpacks no more than TAR_BYTES_MAX in all, nor more than an outbox at once."""
+    """Unpacks no more than TAR_BYTES_MAX in all, never goes back, and gives a tar file's headers TAR_HEADERS_BYTES_MAX
+    for each member: long names, attributes and maps of holes are lists that tarfile grows without an end."""
+
+    room: int | None = TAR_HEADERS_BYTES_MAX
+    """How much of headers may still be read; None where it is no header that is read."""
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is None or not 0 <= size <= OUTBOX_BYTES_MAX + 1:
-            raise TooLarge(f"a part of over {OUTBOX_BYTES_MAX:,} bytes that is no picture")
         if self.tell() > TAR_BYTES_MAX:
             raise TooLarge(f"it unpacks to over {TAR_BYTES_MAX:,} bytes")
+        if self.room is not None:
+            if size is None or not 0 <= size <= self.room:
+                raise TooLarge(f"headers of over {TAR_HEADERS_BYTES_MAX:,} bytes before one member")
+            self.room -= size
         return super().read(size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if offset > TAR_BYTES_MAX:
             raise TooLarge(f"it unpacks to over {TAR_BYTES_MAX:,} bytes")
+        # Of a size below nothing older Pythons make a way back, and read the same headers for ever.
+        if whence == io.SEEK_SET and offset < self.tell():
+            raise Malformed("a member that ends before it begins")
         return super().seek(offset, whence)
 
 
@@ -81,18 +90,28 @@ def _from_tar(file: Path) -> bytes:
     try:
         with _Bounded(file, "rb") as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as opened:
             for member in opened:
-                opened.members = []  # type: ignore[attr-defined]  # one that was seen is of no use to us
-                if not member.isfile() or not _is_it(member.name):
-                    continue
-                _check_size(member.size)
-                stream = opened.extractfile(member)
-                assert stream is not None
-                data = stream.read(member.size)
-                if len(data) < member.size:
-                    raise Malformed(f"{NAME} is cut short")
-                while unpacked.read(PIECE_BYTES):
-                    pass  # gzip finds damage at its end
-                return data
+                if member.isfile() and _is_it(member.name):
+                    unpacked.room = None
+                    data = _read_packed(opened, member)
+                    while unpacked.read(PIECE_BYTES):
+                        pass  # gzip finds damage at its end
+                    return data
+                # What was seen is of no use to us, nor what one header says of all that follow.
+                opened.members, opened.pax_headers = [], {}  # type: ignore[attr-defined]
+                unpacked.room = TAR_HEADERS_BYTES_MAX
     except (tarfile.TarError, gzip.BadGzipFile, *DAMAGED) as error:
         raise Malformed(f"no packed archive, or a damaged one: {error}") from error
     raise _none(file)
+
+
+def _read_packed(opened: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    _check_size(member.size)
+    if member.issparse():
+        raise Malformed(f"{NAME} has holes, which no text has")
+    stream, data = opened.extractfile(member), io.BytesIO()
+    assert stream is not None
+    while piece := stream.read(PIECE_BYTES):
+        data.write(piece)
+    if data.tell() != member.size:
+        raise Malformed(f"{NAME} is cut short")
+    return data.getvalue()

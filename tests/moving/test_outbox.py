@@ -6,13 +6,15 @@ import gzip
 import io
 import random
 import tarfile
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from p2pblog import outbox
-from p2pblog.config import ARCHIVE_INDEX_BYTES_MAX
+from p2pblog.config import ARCHIVE_INDEX_BYTES_MAX, TAR_HEADERS_BYTES_MAX
 from p2pblog.errors import Malformed, NotFound, TooLarge, UserError
 
 DATA = b'{"type": "OrderedCollection", "orderedItems": []}'
@@ -92,9 +94,90 @@ def test_two_outboxes_are_none(tmp_path: Path) -> None:
             outbox.load(file)
 
 
-def test_a_header_that_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _header(name: str, kind: bytes, size: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def _records(*records: tuple[str, str]) -> bytes:
+    """What pax puts before a member: each record begins with its own length, here in seven digits."""
+    return b"".join(f"{len(key) + len(value) + 10:07} {key}={value}\n".encode() for key, value in records)
+
+
+def _pax(*records: tuple[str, str], kind: bytes = tarfile.XHDTYPE) -> bytes:
+    data = _records(*records)
+    return _header("pax", kind, len(data)) + data + bytes(-len(data) % 512)
+
+
+def _holes_in_blocks() -> bytes:
+    """GNU tar's own way: a header that says that more of its map follows, and blocks that all say so again."""
+    info = tarfile.TarInfo("holes")
+    info.type = tarfile.GNUTYPE_SPARSE
+    head = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    head[482] = 1
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    block = (b"00000000001\0" * 42).ljust(504, b"\0") + b"\1" + bytes(7)
+    return bytes(head) + block * 40_000
+
+
+def _holes_before_bytes() -> bytes:
+    """Version 1.0 of pax: the map stands before the member's bytes, after the number of its holes."""
+    said = ("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"), ("GNU.sparse.realsize", "1")
+    data = b"2500000\n" + b"999\n" * 5_000_000
+    return _pax(*said) + _header("holes", tarfile.REGTYPE, len(data)) + data
+
+
+def _said_of_all() -> bytes:
+    """Headers of all that follows, one within another in Python's reading, each with a hundred kilobytes of names."""
+    return b"".join(
+        _pax(*((f"{number}.{each}", "") for each in range(8_000)), kind=tarfile.XGLTYPE) for number in range(100)
+    )
+
+
+@pytest.mark.parametrize("make", [_holes_in_blocks, _holes_before_bytes, _said_of_all], ids=lambda make: make.__name__)
+def test_headers_that_grow_into_the_memory(tmp_path: Path, make: Callable[[], bytes]) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(make() + bytes(1024)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge, match="headers of over 262,144 bytes before one member"):
+            outbox.load(tmp_path / "a.tar.gz")
+        assert tracemalloc.get_traced_memory()[1] < 32 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+def test_headers_before_many_members_are_fine(tmp_path: Path) -> None:
+    """The bound is that of one member: an archive of many pictures with long names is whole, also where something is
+    said of all that follow."""
+    with gzip.open(tmp_path / "a.tar.gz", "wb") as packed:
+        for number in range(2 * TAR_HEADERS_BYTES_MAX // 1_000):
+            packed.write(_pax(("path", f"media/{'x' * 1_000}{number}"), kind=tarfile.XHDTYPE))
+            packed.write(_pax((f"comment{number}", "of all that follow"), kind=tarfile.XGLTYPE))
+            packed.write(_header("short", tarfile.REGTYPE, 1) + b"x".ljust(512, b"\0"))
+        packed.write(_header(outbox.NAME, tarfile.REGTYPE, len(DATA)) + DATA + bytes(2048))
+    assert outbox.load(tmp_path / "a.tar.gz") == DATA
+
+
+def test_an_outbox_with_holes(tmp_path: Path) -> None:
+    head = _pax(("GNU.sparse.map", "0,10,10,-20"), ("GNU.sparse.size", "10"))
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(head + _header(outbox.NAME, tarfile.REGTYPE, 10) + bytes(2048)))
+    with pytest.raises(Malformed, match="has holes"):
+        outbox.load(tmp_path / "a.tar.gz")
+
+
+def test_a_member_that_ends_before_it_begins(tmp_path: Path) -> None:
+    """Its size leads back to where its own headers stand."""
+    before = _header("media/a.jpg", tarfile.REGTYPE, 512) + bytes(512)
+    back = _pax(("size", "-1536")) + _header("media/b.jpg", tarfile.REGTYPE, 1)
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(before + back + bytes(2048)))
+    with pytest.raises((Malformed, NotFound)):  # newer Pythons end the list there
+        outbox.load(tmp_path / "a.tar.gz")
+
+
+def test_a_header_that_fills_the_memory(tmp_path: Path) -> None:
     """Tar keeps long names in members of their own, of any size, which are read whole."""
-    monkeypatch.setattr(outbox, "OUTBOX_BYTES_MAX", 100_000)
     info = tarfile.TarInfo("outbox.json")
     info.pax_headers = {"comment": "x" * 1_000_000}
     data = info.tobuf(tarfile.PAX_FORMAT) + bytes(1024)
