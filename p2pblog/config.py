@@ -450,6 +450,11 @@ EXPORT_PAYLOADS_BYTES_MAX = 256 * 1024
 """Payloads of one answer to an export, and 63 entries more at most: it is read, sent and written in a moment."""
 OUTBOX_BYTES_MAX = 256 * 1024 * 1024
 """Mastodon's outbox.json, which Python reads whole: 100,000 posts of 2.5 kB."""
+OUTBOX_BRACKETS_MAX = 2_500_000
+"""Lists and objects in it: Mastodon writes 12 to 20 for a post. Each takes a reader 100 bytes or more, and the file
+two."""
+OUTBOX_COMMAS_MAX = 10_000_000
+"""Commas in it, in texts too, and so values: Mastodon writes up to 70 for a post. Together a gigabyte of a reader."""
 OUTBOX_CONTENT_CHARACTERS_MAX = 200_000
 """The HTML of one post: 5,000 characters, each in a link of its own."""
 OUTBOX_TAG_CHARACTERS_MAX = 4_096

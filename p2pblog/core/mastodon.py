@@ -16,6 +16,8 @@ from typing import Any
 from p2pblog.config import (
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
+    OUTBOX_BRACKETS_MAX,
+    OUTBOX_COMMAS_MAX,
     OUTBOX_CONTENT_CHARACTERS_MAX,
     OUTBOX_TAG_CHARACTERS_MAX,
     TIME_MS_MAX,
@@ -23,7 +25,7 @@ from p2pblog.config import (
 )
 from p2pblog.core.payload import is_language
 from p2pblog.core.value import Value
-from p2pblog.errors import Malformed
+from p2pblog.errors import Malformed, TooLarge
 
 PUBLIC = {"https://www.w3.org/ns/activitystreams#Public", "as:Public", "Public"}
 """The collection of everybody, and its two short names (ActivityPub, 5.6)."""
@@ -44,8 +46,9 @@ class Post(Value):
 def read_outbox(data: bytes) -> tuple[list[Post], int]:
     """The public posts of an outbox, oldest first, and how many other things it holds.
 
-    Raises Malformed for what is no outbox.
+    Raises Malformed for what is no outbox, or TooLarge for one of more parts than Mastodon makes of any.
     """
+    _check_parts(data)
     try:
         outbox = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -56,6 +59,17 @@ def read_outbox(data: bytes) -> tuple[list[Post], int]:
     found = [_post(item) for item in items]
     posts = [post for post in found if post is not None]
     return sorted(posts, key=lambda post: post.time_ms), len(found) - len(posts)
+
+
+def _check_parts(data: bytes) -> None:
+    """Before anything is made of them: three bytes of JSON may become a hundred of memory. What stands in texts is
+    counted too, which costs nothing and only errs to the safe side."""
+    if data.count(b"{") + data.count(b"[") > OUTBOX_BRACKETS_MAX:
+        raise TooLarge(
+            f"it has over {OUTBOX_BRACKETS_MAX:,} lists and objects, more than Mastodon makes of 100,000 posts"
+        )
+    if data.count(b",") > OUTBOX_COMMAS_MAX:
+        raise TooLarge(f"it has over {OUTBOX_COMMAS_MAX:,} commas, more than Mastodon makes of 100,000 posts")
 
 
 def _post(item: Any) -> Post | None:

@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 from p2pblog.config import (
     NOTE_BYTES_MAX,
     NOTE_CHARACTERS_MAX,
+    OUTBOX_BRACKETS_MAX,
+    OUTBOX_BYTES_MAX,
+    OUTBOX_COMMAS_MAX,
     OUTBOX_CONTENT_CHARACTERS_MAX,
     OUTBOX_TAG_CHARACTERS_MAX,
     WARNING_CHARACTERS_MAX,
 )
 from p2pblog.core.mastodon import Post, read_outbox, split, text_of
 from p2pblog.core.payload import Note, decode, encode
-from p2pblog.errors import Malformed
+from p2pblog.errors import Malformed, TooLarge
 
 ACTOR = "https://m.example/users/alice"
 PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
@@ -64,6 +67,36 @@ def test_a_public_post_is_taken_with_all_that_it_says() -> None:
     posts, skipped = read(a_post("<p>Bees</p>", summary=" nature\n", inReplyTo=f"{ACTOR}/statuses/0"))
     assert posts == [Post(f"{ACTOR}/statuses/1", NOON, ("Bees",), f"{ACTOR}/statuses/0", "nature", "en")]
     assert skipped == 0
+
+
+@pytest.mark.parametrize("part", [b"{},", b"[],", b"[{}],", b"0,", b'"aa",'], ids=bytes.decode)
+def test_parts_without_number_are_refused_before_they_are_read(part: bytes) -> None:
+    """20 kB of a packed file become ten million of them, and these a gigabyte."""
+    outbox = b'{"type": "OrderedCollection", "orderedItems": [' + part * 10_000_001 + b"0]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge, match="more than Mastodon makes of 100,000 posts"):
+            read_outbox(outbox)
+        assert tracemalloc.get_traced_memory()[1] < 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_largest_outbox_has_fewer_parts_than_are_read() -> None:
+    """The full ones: two pictures, three tags, and all that newer Mastodons say of a post besides."""
+    item = a_post(
+        "<p>" + "The bees, of which I told you yesterday, came back to the garden. " * 8 + "</p>",
+        attachment=[{"type": "Document", "url": "a", "name": "b", "focalPoint": [0, 0], "width": 1, "height": 1}] * 2,
+        tag=[{"type": "Hashtag", "href": "a", "name": "#b"}] * 3,
+        replies={"id": "a", "type": "Collection", "first": {"type": "CollectionPage", "next": "b", "items": []}},
+        likes={"id": "a", "type": "Collection", "totalItems": 1},
+        shares={"id": "a", "type": "Collection", "totalItems": 1},
+    )
+    wire = json.dumps(item).encode()
+    posts = OUTBOX_BYTES_MAX // len(wire)
+    assert posts > 100_000
+    assert posts * (wire.count(b"{") + wire.count(b"[")) < OUTBOX_BRACKETS_MAX
+    assert posts * wire.count(b",") < OUTBOX_COMMAS_MAX
 
 
 def test_posts_are_read_oldest_first_whatever_their_order() -> None:
