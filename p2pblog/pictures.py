@@ -29,7 +29,7 @@ def cleaned(data: bytes, name: str) -> tuple[bytes, bytes | None]:
     """(a picture without metadata, upright; a JPEG of at most 320 pixels of it, or None where it is that small).
 
     `data` is a picture by `core.media.sniff`. Raises UsageError for one that is broken, or larger than
-    PICTURE_PIXELS_MAX once it is taken apart; UserError without Pillow.
+    PICTURE_PIXELS_MAX once it is taken apart, or of colours that can't be kept; UserError without Pillow.
     """
     try:
         from PIL import Image
@@ -39,31 +39,39 @@ def cleaned(data: bytes, name: str) -> tuple[bytes, bytes | None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             Image.MAX_IMAGE_PIXELS = PICTURE_PIXELS_MAX
-            with Image.open(io.BytesIO(data), formats=[FORMATS[sniff(data)]]) as picture:
-                _check_size(picture, name)
-                return _written_again(picture), _thumbnail(picture)
+            kind = FORMATS[sniff(data)]
+            with Image.open(io.BytesIO(data), formats=[kind]) as picture:
+                _check(picture, kind, name)
+                return _written_again(picture, kind), _thumbnail(picture)
     except UsageError:
         raise
     except Exception as error:  # what a broken picture makes of Pillow is any of its libraries' errors
         raise UsageError(f"{name} is a broken picture, so its metadata can't be taken out") from error
 
 
-def _check_size(picture: Image, name: str) -> None:
-    frames = getattr(picture, "n_frames", 1)
+def _check(picture: Image, kind: str, name: str) -> None:
+    frames = 1 if kind == "JPEG" else getattr(picture, "n_frames", 1)
     if picture.width * picture.height * frames > PICTURE_PIXELS_MAX:
         raise UsageError(f"{name} has over {PICTURE_PIXELS_MAX // 1_000_000} million pixels")
+    if picture.mode in ("I", "F"):  # numbers of which nobody says what is white
+        raise UsageError(f"{name} has colours that can't be kept where its metadata is taken out")
 
 
-def _written_again(picture: Image) -> bytes:
-    """The picture's pixels, and how long each frame stays, and nothing else."""
+def _written_again(picture: Image, kind: str) -> bytes:
+    """The picture's pixels, and how long each frame stays and how often all are shown, and nothing else.
+
+    A JPEG's further pictures are left out: they are no frames but what a phone keeps beside the one that it shows, as
+    the view before its background was blurred.
+    """
     from PIL import ImageSequence
 
-    kind, frames = picture.format, [_plain(frame) for frame in ImageSequence.Iterator(picture)]
+    frames = [_plain(picture)] if kind == "JPEG" else [_plain(frame) for frame in ImageSequence.Iterator(picture)]
     options: dict[str, Any] = {}
     if len(frames) > 1:
         durations = [frame.info.get("duration", 100) for frame in ImageSequence.Iterator(picture)]
-        loop = picture.info.get("loop", 0)
-        options = {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": loop}
+        options = {"save_all": True, "append_images": frames[1:], "duration": durations}
+        if "loop" in picture.info:  # a GIF without it is shown once
+            options["loop"] = picture.info["loop"]
     if kind in ("JPEG", "WEBP"):
         options["quality"] = QUALITY
     if kind == "PNG":
@@ -77,7 +85,7 @@ def _plain(frame: Image) -> Image:
     """A copy of the pixels, turned as the metadata says, in the colours that a screen expects, without any of it."""
     from PIL import ImageOps
 
-    upright = _in_screen_colours(ImageOps.exif_transpose(frame))
+    upright = _of_8_bits(_in_screen_colours(ImageOps.exif_transpose(frame)))
     if upright.mode not in ("RGB", "RGBA", "L", "LA", "P", "1"):
         upright = upright.convert("RGBA" if "A" in upright.mode else "RGB")
     transparency = upright.info.get("transparency")
@@ -85,6 +93,16 @@ def _plain(frame: Image) -> Image:
     plain.info = {} if transparency is None else {"transparency": transparency}
     plain.getexif().clear()
     return plain
+
+
+def _of_8_bits(picture: Image) -> Image:
+    """Greys of 16 bits have 8 afterwards, by our own scale: convert() alone makes white of all but the darkest."""
+    if not picture.mode.startswith("I;16"):
+        return picture
+    scaled = picture.convert("I").point(lambda grey: grey * (1 / 256)).convert("L")
+    if "transparency" in picture.info:  # one grey of 65,536; its 255 neighbours go with it
+        scaled.info["transparency"] = picture.info["transparency"] >> 8
+    return scaled
 
 
 def _in_screen_colours(picture: Image) -> Image:

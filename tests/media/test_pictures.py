@@ -101,6 +101,75 @@ def test_a_moving_picture_still_moves(kind: str) -> None:
     assert getattr(after, "n_frames", 1) == 3
 
 
+def _depth(more: dict[str, Any]) -> bytes:
+    """A PNG of 512 greys of 16 bits, from black to white, each a column."""
+    greys = b"".join((number * 65_535 // 511).to_bytes(2, "little") for number in range(512))
+    out = io.BytesIO()
+    Image.frombytes("I;16", (512, 2), greys * 2).save(out, "PNG", **more)
+    return out.getvalue()
+
+
+def test_greys_of_16_bits_stay_greys() -> None:
+    before = _depth({})
+    assert opened(before).mode.startswith("I;16")
+
+    after, thumb = pictures.cleaned(before, "moon.png")
+
+    picture = opened(after)
+    assert picture.mode == "L"
+    assert [picture.getpixel((at, 0)) for at in range(512)] == [at * 65_535 // 511 // 256 for at in range(512)]
+    assert thumb is not None
+    middle = opened(thumb).convert("L").getpixel((THUMB_PIXELS // 2, 0))
+    assert isinstance(middle, int)
+    assert 120 < middle < 136
+
+
+def test_greys_of_16_bits_are_turned_and_seen_through_as_before() -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    picture = opened(pictures.cleaned(_depth({"exif": exif, "transparency": 65_535}), "moon.png")[0])
+    assert picture.size == (2, 512)
+    assert picture.info["transparency"] == 255
+    assert picture.convert("RGBA").getpixel((0, 511)) == (255, 255, 255, 0)
+    assert picture.convert("RGBA").getpixel((0, 0)) == (0, 0, 0, 255)
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_colours_that_mean_nothing_to_a_screen_are_refused(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No version of Pillow that we ask for makes them of these four kinds; the ones before did."""
+    monkeypatch.setattr(pictures, "FORMATS", {sniff(b"II*\0"): "TIFF"})
+    out = io.BytesIO()
+    Image.new(mode, (10, 10)).save(out, "TIFF")
+    with pytest.raises(UsageError, match=r"moon\.png has colours that can't be kept"):
+        pictures.cleaned(out.getvalue(), "moon.png")
+
+
+def test_what_a_phone_keeps_behind_its_picture_is_gone() -> None:
+    """A portrait is stored with the view before its background was blurred, or a map of depths, as more pictures in one
+    file (CIPA DC-007, Multi-Picture Format)."""
+    shown, kept = Image.effect_noise((400, 300), 80).convert("RGB"), Image.new("RGB", (400, 300), "blue")
+    before, alone = io.BytesIO(), io.BytesIO()
+    shown.save(before, "MPO", save_all=True, append_images=[kept], quality=95)
+    shown.save(alone, "JPEG", quality=95)
+    assert getattr(opened(before.getvalue()), "n_frames", 1) == 2
+
+    after, thumb = pictures.cleaned(before.getvalue(), "portrait.jpg")
+
+    assert opened(after).format == "JPEG"
+    assert after.count(b"\xff\xd8\xff") == 1
+    assert b"MPF" not in after
+    assert (after, thumb) == pictures.cleaned(alone.getvalue(), "alone.jpg")
+
+
+@pytest.mark.parametrize("more", [{}, {"loop": 0}, {"loop": 3}])
+def test_a_gif_is_shown_as_often_as_before(more: dict[str, int]) -> None:
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "green", "blue")]
+    out = io.BytesIO()
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:], duration=100, **more)  # type: ignore[arg-type]
+    after = opened(pictures.cleaned(out.getvalue(), "bees.gif")[0])
+    assert {key: after.info[key] for key in ("loop",) if key in after.info} == more
+
+
 @pytest.mark.parametrize("size", [(THUMB_PIXELS, 20), (THUMB_PIXELS + 1, 20), (900, 1200)])
 def test_a_large_picture_has_a_small_one_beside_it(size: tuple[int, int]) -> None:
     _, thumb = pictures.cleaned(photograph("JPEG", size, orientation=1), "bees")
