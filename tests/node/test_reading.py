@@ -182,13 +182,14 @@ async def test_a_live_timeline_that_is_not_read_says_why_it_ends(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(anext, stalled)
             await trio.testing.wait_all_tasks_blocked()
-            for number in range(6, 13):
+            for number in range(6, 20):  # it takes one or two, and five may wait
                 await alice.post(f"number {number}")
         rest: list[str] = []
         with pytest.raises(UserError, match="more than 5 notices"):
             async for notice in stalled:
                 rest.append(notice["text"])  # noqa: PERF401 - it ends in an error
-        assert rest == [f"number {number}" for number in range(7, 12)]
+        assert len(rest) in (5, 6)
+        assert rest == [f"number {number}" for number in range(7, 7 + len(rest))]
 
 
 async def has_all(seen: list[str], count: int) -> bool:
