@@ -253,12 +253,12 @@ def settle(home: Home, own: Keyring, loaded: Loaded) -> Keyring:
     has lost its database can't know what it signed. What is decided is on disk before anything is signed."""
     holds_own = any(state.identity == own.inception.identity for state in loaded.logs)
     in_place = installation.is_in_place(home)
-    has_lost = in_place and installation.has_written(home) and not holds_own
-    if not in_place or has_lost:
+    has_written = in_place and installation.has_written(home)
+    if not in_place or (has_written and not holds_own):
         log.warning("this home was copied, put back, or lost its database: it goes on as a new device")
         own = replace(own.on_device(_new_key()), node=_new_key())
         keyring.save(home, own)
-    installation.mark(home, written=in_place and holds_own and installation.has_written(home))
+    installation.mark(home, written=has_written and holds_own)
     return own
 
 
