@@ -389,11 +389,11 @@ class Replication(State):
 
     def on_payloads_unfit(self, session: Session, event: PayloadsUnfit) -> list[Effect]:
         """A payload that our entry does not commit to may belong to another history of its author's, in which an honest
-        peer believes. It is asked for the entry, and must stand by what it gave."""
+        peer believes. It is asked for the entry, and must stand by what it gave. Where the log is gone nobody erred."""
         device, effects = event.device, list[Effect]()
-        self._queue(session).doubted[device] = None
-        self._queue(session).lacks += 1
         if event.unfit is not None:
+            self._queue(session).doubted[device] = None
+            self._queue(session).lacks += 1
             seq, payload_hash = event.unfit
             effects += self._inquire(session, device, seq, seq, Claim(seq, payload_hash=payload_hash))
         return effects + self._finish_storing(session.peer, device)

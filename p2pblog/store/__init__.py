@@ -256,7 +256,7 @@ class Store(Protocol):
 
     async def put_payloads(self, device: DeviceKey, payloads: Sequence[tuple[int, bytes]]) -> LogState:
         """Fill gaps; what is not held, held already or retracted is left aside. Raises BadChain for a payload that its
-        entry does not commit to (then nothing is stored), or for a log that is not held."""
+        entry does not commit to (then nothing is stored), or for a log of which nothing is held but strays."""
 
     async def put_stray(self, located: Located, now_ms: int) -> None:
         """Keep one entry of a log that we don't hold because something we hold refers to it. It shows in `rows`,

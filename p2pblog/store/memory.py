@@ -206,7 +206,7 @@ class MemoryStore(MemoryRoom):
 
     async def put_payloads(self, device: DeviceKey, payloads: Sequence[tuple[int, bytes]]) -> LogState:
         log = self._logs.get(device)
-        if log is None:
+        if log is None or not log.spans:
             raise BadChain("payloads for a log that is not held")
         wanted = [(log.held[seq], payload) for seq, payload in payloads if seq in log.held]
         for held, payload in wanted:
@@ -263,7 +263,7 @@ class MemoryStore(MemoryRoom):
             for old in over:
                 if old.meaning.kind == Kind.NOTE and self._is_held_by_hand(old):
                     old.kept_ms = old.seen
-            self._forget([old for old in over if old.kept_ms is None])
+            self._drop_strays([old for old in over if old.kept_ms is None])
 
     def _log_for_stray(self, located: Located) -> _Log | None:
         log = self._logs.get(located.entry.device)
@@ -279,7 +279,8 @@ class MemoryStore(MemoryRoom):
     # --- logs and identities ---
 
     def _add_log(self, device: DeviceKey, identity: IdentityHash) -> _Log:
-        log = _Log(len(self._logs) + 1, device, identity)
+        self._logs_met += 1
+        log = _Log(self._logs_met, device, identity)
         self._logs[device] = log
         self._logs_of.setdefault(identity, {})[device] = log
         return log
@@ -316,6 +317,7 @@ class MemoryStore(MemoryRoom):
         if log is not None:
             self._forget([*log.held.values(), *log.strays.values()])
             log.spans, log.fork, log.floor, log.pruned = (), None, 0, 0
+            self._drop_bare(log)
 
     async def put_block(self, block: Block) -> bool:
         if not self._note_block(block):

@@ -79,6 +79,7 @@ class MemoryReading(MemoryDesk):
         self._identities: dict[IdentityHash, Identity] = {}
         self._logs: dict[DeviceKey, _Log] = {}
         self._logs_of: dict[IdentityHash, dict[DeviceKey, _Log]] = {}
+        self._logs_met = 0
         self._by_id: dict[EntryId, _Held] = {}
         self._listed: dict[IdentityHash, dict[EntryId, _Held]] = {}
         self._profiles: dict[IdentityHash, dict[EntryId, _Held]] = {}

@@ -47,6 +47,20 @@ class MemoryRoom(MemoryReading):
             for file in meaning.files:
                 self._files[file].pop(identifier)
 
+    def _drop_strays(self, gone: Sequence[Held]) -> None:
+        """Forget strays, and each log of which nothing else is left."""
+        self._forget(gone)
+        for log in dict.fromkeys(held.log for held in gone):
+            self._drop_bare(log)
+
+    def _drop_bare(self, log: Log) -> None:
+        """Take a log out of which nothing is held or known, and which no identity that is kept names."""
+        kept = self._identities.get(log.identity)
+        if kept is not None and log.device in kept.devices:
+            return
+        if log.fork is None and not (log.spans or log.strays or log.floor or log.pruned):
+            del self._logs[log.device], self._logs_of[log.identity][log.device]
+
     def _state(self, log: Log) -> LogState:
         missing = (seq for seq in sorted(log.gaps) if self._is_missing(log.held[seq]))
         return LogState(log.device, log.identity, log.spans, tuple(missing), log.fork, log.floor)
@@ -180,7 +194,7 @@ class MemoryRoom(MemoryReading):
         own = self._settings.get(OWN_IDENTITY)
         looked_at = self._by_age()[passed : passed + most]
         gone = [each for each in looked_at if each.log.identity != own and not self._kept(each.log, [each])]
-        self._forget(gone)
+        self._drop_strays(gone)
         return len(looked_at) - len(gone), len(gone)
 
     async def lift_floors(self, identity: IdentityHash | None = None) -> list[LogState]:

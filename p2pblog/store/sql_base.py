@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from p2pblog.core.entry import PayloadHashes, payload_hash
 from p2pblog.core.forks import ForkProof
+from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import LogState, Span
 from p2pblog.core.runs import VerifiedRun
@@ -81,6 +82,11 @@ def logs_of_owner(db: sqlite3.Connection, owner: int) -> list[LogRow]:
 def identity_no(db: sqlite3.Connection, identity: IdentityHash) -> int | None:
     row = db.execute("SELECT no FROM identity WHERE hash = ?", (identity,)).fetchone()
     return None if row is None else int(row[0])
+
+
+def kept_identity(db: sqlite3.Connection, identity: IdentityHash) -> Identity | None:
+    row = db.execute("SELECT wire FROM identity WHERE hash = ?", (identity,)).fetchone()
+    return None if row is None or row[0] is None else Identity.restore(row[0], identity)
 
 
 def key_of_id(db: sqlite3.Connection, entry: EntryId) -> int | None:

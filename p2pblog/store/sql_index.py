@@ -39,6 +39,7 @@ from p2pblog.store.sql_base import (
     feed_record,
     id_record,
     in_steps,
+    kept_identity,
     key_of_id,
     log_of_key,
     logs_of_owner,
@@ -444,6 +445,34 @@ def forget(db: sqlite3.Connection, log: LogRow, low: int, high: int) -> None:
         start = items[-1].key + 1
     for table in ("entry", "signature", "gap", "deletion", "stray", "dm_aside", "news", "poll_due"):
         db.execute(f"DELETE FROM {table} WHERE key BETWEEN ? AND ?", (low, high))  # noqa: S608 - names from above
+
+
+def drop_stray(db: sqlite3.Connection, log: LogRow, key: int) -> None:
+    """Forget one stray, and its log if nothing else of it is left."""
+    forget(db, log, key, key)
+    drop_bare(db, log)
+
+
+def drop_bare(db: sqlite3.Connection, log: LogRow) -> None:
+    """Take a log out of which nothing is held or known, and which no identity that is kept names, and its owner if that
+    was all. Strangers make as many as they like; a number of an identity is given again, that of a log never."""
+    kept = kept_identity(db, log.identity)
+    if kept is not None and log.device in kept.devices:
+        return
+    db.execute(BARE_LOG, (log.no, *log.keys))
+    drop_nameless(db, log.owner)
+
+
+def drop_nameless(db: sqlite3.Connection, owner: int) -> None:
+    """Take an identity out of which no log and no statement is held."""
+    db.execute(BARE_IDENTITY, (owner,))
+
+
+BARE_LOG = """DELETE FROM log WHERE no = ?1 AND fork IS NULL AND floor = 0 AND pruned = 0
+    AND NOT EXISTS (SELECT 1 FROM span WHERE log = ?1)
+    AND NOT EXISTS (SELECT 1 FROM entry WHERE key BETWEEN ?2 AND ?3)"""
+BARE_IDENTITY = """DELETE FROM identity WHERE no = ?1 AND wire IS NULL AND NOT at_home
+    AND NOT EXISTS (SELECT 1 FROM log WHERE owner = ?1)"""
 
 
 def set_at_home(db: sqlite3.Connection, owner: int, at_home: bool) -> None:

@@ -33,7 +33,7 @@ from p2pblog.store.sql_base import (
     read_log_state,
     read_spans,
 )
-from p2pblog.store.sql_index import Item, author_of, forget, own_identity, read_items
+from p2pblog.store.sql_index import Item, author_of, drop_stray, forget, own_identity, read_items
 from p2pblog.store.sql_read import locate, pins
 from p2pblog.store.sql_read import thread as read_thread
 from p2pblog.store.sql_write import BY_HAND, reclaim
@@ -220,7 +220,7 @@ def prune_strays(db: sqlite3.Connection, passed: int, most: int) -> tuple[int, i
         if log.identity == own or _kept(db, log, read_items(db, [key])):
             kept += 1
         else:
-            forget(db, log, key, key)
+            drop_stray(db, log, key)
     return kept, len(looked_at) - kept
 
 

@@ -26,6 +26,7 @@ from p2pblog.store.sql_base import (
     id_record,
     identity_no,
     in_steps,
+    kept_identity,
     key_of_id,
     log_of_device,
     log_of_key,
@@ -39,6 +40,9 @@ from p2pblog.store.sql_index import (
     Harvest,
     Item,
     author_of,
+    drop_bare,
+    drop_nameless,
+    drop_stray,
     enter,
     enter_deletes,
     forget,
@@ -128,7 +132,7 @@ def _claim_for_run(
         if log.identity != identity:
             raise BadChain("a run under another identity than the log that is held")
         return log
-    if log.identity == identity and log.shown_to == vouched_to(_kept_identity(db, identity), log.device, True):
+    if log.identity == identity and log.shown_to == vouched_to(kept_identity(db, identity), log.device, True):
         return log  # nothing of it has to be shown or hidden, so what is harvested of others can wait for more
     harvest.bring_in(db)
     if log.identity != identity:
@@ -240,9 +244,9 @@ def _write_spans(db: sqlite3.Connection, log: LogRow, before: Sequence[Span], af
 
 def put_payloads(db: sqlite3.Connection, device: DeviceKey, payloads: Sequence[tuple[int, bytes]]) -> LogState:
     log = log_of_device(db, device)
-    if log is None:
+    spans = () if log is None else read_spans(db, log.no)
+    if log is None or not spans:
         raise BadChain("payloads for a log that is not held")
-    spans = read_spans(db, log.no)
     _fill(db, log, [(seq, payload) for seq, payload in payloads if span_of(spans, seq) is not None])
     return read_log_state(db, log)
 
@@ -349,7 +353,7 @@ def _make_room(db: sqlite3.Connection) -> None:
         if db.execute(HELD_BY_HAND, (key, me)).fetchone():
             db.execute("UPDATE stray SET kept = 1 WHERE key = ?", (key,))
         else:
-            forget(db, log_of_key(db, key), key, key)
+            drop_stray(db, log_of_key(db, key), key)
 
 
 BY_HAND = """EXISTS (SELECT 1 FROM bookmark b WHERE b.id = e.id)
@@ -372,13 +376,8 @@ def _owner_no(db: sqlite3.Connection, identity: IdentityHash) -> int:
     return cursor.lastrowid
 
 
-def _kept_identity(db: sqlite3.Connection, identity: IdentityHash) -> Identity | None:
-    row = db.execute("SELECT wire FROM identity WHERE hash = ?", (identity,)).fetchone()
-    return None if row is None or row[0] is None else Identity.restore(row[0], identity)
-
-
 def _add_log(db: sqlite3.Connection, device: DeviceKey, identity: IdentityHash, holds_run: bool) -> LogRow:
-    shown_to = vouched_to(_kept_identity(db, identity), device, holds_run)
+    shown_to = vouched_to(kept_identity(db, identity), device, holds_run)
     db.execute(
         "INSERT INTO log (device, owner, shown_to) VALUES (?, ?, ?)", (device, _owner_no(db, identity), shown_to)
     )
@@ -389,9 +388,11 @@ def _add_log(db: sqlite3.Connection, device: DeviceKey, identity: IdentityHash, 
 
 def reclaim(db: sqlite3.Connection, log: LogRow, identity: IdentityHash, holds_run: bool) -> LogRow:
     """The log under this identity, with what it vouches for now."""
-    shown_to = vouched_to(_kept_identity(db, identity), log.device, holds_run)
+    shown_to = vouched_to(kept_identity(db, identity), log.device, holds_run)
     after = replace(log, owner=_owner_no(db, identity), identity=identity, shown_to=shown_to)
     restand(db, log, after)
+    if after.owner != log.owner:
+        drop_nameless(db, log.owner)
     return after
 
 
@@ -418,7 +419,7 @@ def _claim_for_identity(db: sqlite3.Connection, identity: Identity, device: Devi
         return
     if log.identity == identity.hash or read_spans(db, log.no):
         return
-    rival = _kept_identity(db, log.identity)
+    rival = kept_identity(db, log.identity)
     if rival is None or device not in rival.devices:
         forget(db, log, *log.keys)
         reclaim(db, log, identity.hash, holds_run=False)
@@ -435,7 +436,7 @@ def drop_log(db: sqlite3.Connection, device: DeviceKey) -> None:
     forget(db, log, *log.keys)
     db.execute("DELETE FROM span WHERE log = ?", (log.no,))
     db.execute("UPDATE log SET fork = NULL, floor = 0, pruned = 0 WHERE no = ?", (log.no,))
-    reclaim(db, log, log.identity, holds_run=False)
+    drop_bare(db, reclaim(db, log, log.identity, holds_run=False))
 
 
 # --- direct messages --------------------------------------------------------------------------------------------------

@@ -78,6 +78,20 @@ def test_a_run_that_was_just_written_when_the_block_came_goes() -> None:
     assert holds_nothing(bob) and is_idle(bob)
 
 
+def test_nobody_is_doubted_for_payloads_of_a_log_that_went_meanwhile() -> None:
+    scene, alice, bob = syncing()
+    scene.until(lambda: len(bob.numbers(ALICE)) == len(alice.person.log.entries))
+    session, keeper = node_key("alice"), Keeper(bob.machine.holdings, bob.store, lambda: 0)
+    done(bob.store.drop_log(ALICE.key))
+    held = alice.person.log.entries[-1]
+    waiting = [ev.StorePayloads(session, ALICE.key, ((held.seq, held.payload or b""),))]
+    number, (gone,) = done(keeper.write(waiting))
+    assert (number, gone) == (1, ev.PayloadsUnfit(session, ALICE.key, None))
+    bob.feed(gone)
+    queue = bob.machine.replication.queues[session]
+    assert not queue.doubted and queue.lacks == 0 and scene.closed == []
+
+
 def test_the_keeper_writes_nothing_of_somebody_blocked() -> None:
     bob = Scene().node("bob")
     alice, carol, holdings = ALICE, person("carol"), bob.machine.holdings

@@ -200,6 +200,9 @@ async def test_a_missing_payload_is_named_until_it_comes(store: Store) -> None:
     assert tuple(await store.run(alice.key, 1, 4, RUN_BYTES_MAX)) == alice.log.run()
     with pytest.raises(BadChain):
         await store.put_payloads(person("carol").key, [(1, second)])
+    await store.drop_log(alice.key)
+    with pytest.raises(BadChain):
+        await store.put_payloads(alice.key, [(2, second)])
 
 
 @on_both_stores
@@ -257,6 +260,17 @@ async def test_a_log_can_be_forgotten_and_come_back(store: Store) -> None:
     await add(store, alice.log)
     (row,) = await store.rows([note.id])
     assert (row.text, row.likes, row.name) == ("hello", 1, "Alice")
+
+
+@on_both_stores
+async def test_a_strangers_log_that_went_and_comes_again_is_a_new_one(store: Store) -> None:
+    first, second = person("eve"), person("mallory")
+    for someone in (first, second):
+        someone.log.note(someone.name)
+        await add(store, someone.log)
+    await store.drop_log(first.key)
+    await add(store, first.log)
+    assert [bottom.device for bottom in await store.bottoms()] == [second.key, first.key]
 
 
 # --- located and stray entries ----------------------------------------------------------------------------------------

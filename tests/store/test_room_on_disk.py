@@ -135,6 +135,56 @@ def test_a_file_that_cannot_be_written_anew_stays_as_it_is(path: Path) -> None:
             assert db.execute("PRAGMA page_count").fetchone() == (pages,)
 
 
+def rows_of(path: Path) -> dict[str, int]:
+    """How many rows each table has, those aside of what is caught up with later: registers, and the words of search."""
+    later = {"generation", "page", "unread", "sqlite_sequence"}
+    with closing(sqlite3.connect(path)) as db:
+        names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        tables = [name for name in names if name not in later and "word" not in name]
+        return {name: db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}
+
+
+def test_of_strangers_that_went_no_row_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2pblog.store.sql_write.STRAYS_MAX", 1)
+    alice, eve, mallory = person("alice"), person("eve"), person("mallory")
+
+    async def scene(store: SqliteStore) -> None:
+        first = alice.log.note("hello")
+        await store.put_identity(alice.identity)
+        await add(store, alice.log)
+        before = rows_of(path)
+        devices = len(alice.identity.devices)
+        assert (before["identity"], before["log"]) == (1, devices)
+
+        for text in ("a note", "another"):
+            note = eve.log.note(text)
+        eve.log.like(note)
+        eve.log.delete(note)
+        await add(store, eve.log)
+        await store.drop_log(eve.key)
+        assert rows_of(path) == before  # as of a feed that was relayed
+
+        for age, stranger in enumerate([eve, mallory]):
+            await store.put_stray(Located(stranger.hash, stranger.log.note("hi", reply_to=first), ()), LATER + age)
+        after = rows_of(path)
+        assert (after["identity"], after["log"]) == (2, devices + 1)  # the older one made room
+        hers = Located(eve.hash, mallory.log.entries[-1], ())  # which that person names as well
+        await store.put_stray(hers, LATER)
+        assert (rows_of(path)["identity"], rows_of(path)["log"]) == (2, devices + 1)
+        assert await store.prune_strays(0, 9) == (0, 1)
+        assert rows_of(path) == before
+
+        await store.drop_log(alice.key)  # she is kept, and names it
+        assert rows_of(path) == {**before, "entry": 0, "signature": 0, "span": 0}
+        await add(store, alice.log)
+        await store.put_identity(eve.identity)  # under the number that mallory had
+        await add(store, eve.log)
+        assert rows_of(path)["identity"] == 2
+        assert await texts(store, eve) == ["hi", "a note"]
+
+    on_file(path, scene)
+
+
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_what_stays_of_a_log_makes_no_room_for_strays(kind: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("p2pblog.store.sql_write", "p2pblog.store.memory"):
