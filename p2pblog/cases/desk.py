@@ -157,8 +157,15 @@ class Desk:
         if isinstance(said, Edit) and await self._store.rows([said.of.id]):
             return said.of
         if not isinstance(said, Note | Boost) or not await self._store.rows([located.entry.id]):
-            raise NotFound("that is no notice, or it was deleted")
-        return said.of if isinstance(said, Boost) else ref_to(located)
+            raise NotFound(NO_NOTICE)
+        if not isinstance(said, Boost):
+            return ref_to(located)
+        if await self._store.locate(said.of.id) is not None and not await self._store.rows([said.of.id]):
+            raise NotFound(NO_NOTICE)  # what was boosted is held, and shown no more
+        return said.of
+
+
+NO_NOTICE = "that is no notice, or it was deleted"
 
 
 def said_in(entry: Entry) -> Payload | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from p2pblog.cases.desk import ref_to, said_in
+from p2pblog.cases.desk import NO_NOTICE, ref_to, said_in
 from p2pblog.cases.files import Files
 from p2pblog.cases.polling import Polling
 from p2pblog.control.api import FileArgument, WrittenDocument
@@ -12,8 +12,9 @@ from p2pblog.control.words import check_language, check_text, check_warning
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.logs import Located
 from p2pblog.core.mentions import with_addresses
-from p2pblog.core.payload import REPLACES_MAX, Boost, Delete, Edit, Like, Note, Quote, Ref
-from p2pblog.errors import NotFound, NotPermitted
+from p2pblog.core.payload import REPLACES_MAX, Boost, Delete, Edit, Like, Note, Pin, Quote, Ref, encode
+from p2pblog.core.value import replace
+from p2pblog.errors import LocalProtocolError, NotFound, NotPermitted
 from p2pblog.store.meaning import Kind, current
 
 
@@ -58,12 +59,14 @@ class Writing(Polling, Files):
         if of.identity != self._author.identity_hash:
             raise NotPermitted("that notice is somebody else's: only its author can edit it")
         async with self._reacting:
-            (row,) = await self._store.rows([of.id])
+            row = next(iter(await self._store.rows([of.id])), None)
+            if row is None:
+                raise NotFound(NO_NOTICE)
             edits = (await self._store.versions(of.id))[1:]
             warning = row.warning if cw is None else _beside(cw or None, None)[0]
             language = row.language if lang is None else _beside(None, lang or None)[1]
             replaced = tuple(each.id for each in edits[-REPLACES_MAX:])
-            written = await self._author.write(Edit(of, signed, replaced, warning, language))
+            written = await self._author.write(_fitting(Edit(of, signed, replaced, warning, language)))
         return self._written(written, Edit.type)
 
     def _as_signed(self, text: str) -> str:
@@ -100,8 +103,7 @@ class Writing(Polling, Files):
             if not own:
                 raise NotFound(f"you have not {done} that notice")
             for at in range(0, len(own), 1 + REPLACES_MAX):
-                first, *others = own[at : at + 1 + REPLACES_MAX]
-                written = await self._author.write(Delete(ref_to(first), tuple(each.entry.id for each in others)))
+                written = await self._author.write(_delete_of(own[at : at + 1 + REPLACES_MAX]))
             return self._written(written, Delete.type)
 
     async def _own_reactions(self, of: Ref, kind: Kind) -> list[Located]:
@@ -110,14 +112,53 @@ class Writing(Polling, Files):
         return [located for located in found if located is not None]
 
     async def delete(self, notice: str) -> WrittenDocument:
+        """A notice goes with all its edits, or their words would stay on every disk and in what quotes them."""
         located = await self._locate(notice)
         if located.identity != self._author.identity_hash:
             raise NotPermitted("that notice is somebody else's: only its author can delete it")
         if located.entry.seq == 1:
             raise NotPermitted("the first entry of a log cannot be deleted")
-        if isinstance(said_in(located.entry), Note | Boost) and not await self._store.rows([located.entry.id]):
-            raise NotFound("that notice was deleted already")
-        return self._written(await self._author.write(Delete(ref_to(located))), Delete.type)
+        async with self._reacting:
+            if not await self._stands(located):
+                raise NotFound("that notice was deleted already")
+            while len(edits := await self._edits_of(located)) > REPLACES_MAX:  # the oldest: its words stay to the end
+                await self._author.write(_delete_of(edits[: 1 + REPLACES_MAX]))
+            return self._written(await self._author.write(_delete_of([located, *edits])), Delete.type)
+
+    async def _stands(self, located: Located) -> bool:
+        """Whether an own entry was not taken back yet, as far as that is seen in what it does."""
+        match said_in(located.entry):
+            case Note() | Boost():
+                return bool(await self._store.rows([located.entry.id]))
+            case Like(of):
+                return located.entry.id in await self._store.reactions(located.identity, of.id, Kind.LIKE)
+            case Pin(of):
+                return located.entry.id in await self._store.reactions(located.identity, of.id, Kind.PIN)
+            case _:
+                return True
+
+    async def _edits_of(self, located: Located) -> list[Located]:
+        """Of a notice, the oldest first."""
+        found = [await self._store.locate(each.id) for each in (await self._store.versions(located.entry.id))[1:]]
+        return [edit for edit in found if edit is not None]
+
+
+def _fitting(edit: Edit) -> Edit:
+    """With as many of the newest ids that it replaces as long words leave room for."""
+    while True:
+        try:
+            encode(edit)
+            return edit
+        except LocalProtocolError:
+            if not edit.replaces:
+                raise
+            edit = replace(edit, replaces=edit.replaces[1:])
+
+
+def _delete_of(gone: Sequence[Located]) -> Delete:
+    """At most 1 + REPLACES_MAX of our own entries."""
+    first, *others = gone
+    return Delete(ref_to(first), tuple(each.entry.id for each in others))
 
 
 def _beside(cw: str | None, lang: str | None) -> tuple[str | None, str | None]:

@@ -30,13 +30,11 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import assert_never
 
-from p2pblog.config import HEAD_LIFETIME_MS, NOTICE_LIFETIME_MS, RECORD_SKEW_MS, REPLICA_LIFETIME_MS, REPLICAS_WANTED
-from p2pblog.core import payload
+from p2pblog.config import REPLICA_LIFETIME_MS, REPLICAS_WANTED
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry, follow_one_another
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair
 from p2pblog.core.logs import Batch
-from p2pblog.core.payload import Boost, Delete, Note
 from p2pblog.core.value import State, field
 from p2pblog.dht.records import (
     Head,
@@ -45,10 +43,7 @@ from p2pblog.dht.records import (
     Replica,
     head_key,
     notice_key,
-    notice_record,
     replica_key,
-    sign_drop,
-    sign_head,
     sign_replica,
 )
 from p2pblog.errors import RemoteProtocolError
@@ -94,6 +89,7 @@ from p2pblog.rendezvous.events import (
 from p2pblog.rendezvous.offers import AGAIN_MS as AGAIN_MS
 from p2pblog.rendezvous.offers import RETRY_MAX_MS as RETRY_MAX_MS
 from p2pblog.rendezvous.offers import Offer
+from p2pblog.rendezvous.own_log import own_records
 from p2pblog.rendezvous.pacing import Filling, Lot
 from p2pblog.rendezvous.pointing import Pointing
 
@@ -329,25 +325,11 @@ class Rendezvous:
     def _own_records(
         self, device: DeviceKey, newest: Sequence[Entry], readable: frozenset[EntryId]
     ) -> tuple[Record, ...]:
-        """Our head, our newest notices that fit, and drops of those that were taken back."""
         state = self._holdings.logs.get(device)
         identity = self._holdings.identities.get(self._holdings.own)
         if state is None or not state.spans or identity is None or identity.statement_of(device) is None:
             return ()
-        pair, last = self._device(), state.spans[-1]
-        head = sign_head(identity, pair, self._now_ms, last.high, last.high_id, self._now_ms + HEAD_LIFETIME_MS)
-        records: list[Record] = [] if head is None else [head]
-        for entry in newest:
-            if not -RECORD_SKEW_MS <= self._now_ms - entry.time_ms < NOTICE_LIFETIME_MS:
-                continue  # nobody would take it
-            spoken = None if entry.payload is None else payload.decode(entry.payload)
-            if isinstance(spoken, Note | Boost) and entry.id not in readable:
-                continue  # taken back, perhaps by another device of ours
-            if isinstance(spoken, Delete) and spoken.of.device == device:
-                records.append(sign_drop(pair, spoken.of.seq, self._now_ms))
-            if (record := notice_record(entry)) is not None:
-                records.append(record)
-        return tuple(records)
+        return own_records(identity, self._device(), state.spans[-1], newest, readable, self._now_ms)
 
     # --- what we hold ---
 

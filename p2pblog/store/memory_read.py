@@ -105,8 +105,12 @@ class MemoryReading(MemoryDesk):
         """The deletes in force that name it."""
         if not is_retractable(held.meaning.kind, held.entry.seq):
             return []
-        named = self._deletes.get(held.entry.id, {}).values()
-        return [delete for delete in named if delete.log.identity == held.log.identity and self._is_vouched(delete)]
+        return self._deletes_of(held.entry.id, held.log.identity)
+
+    def _deletes_of(self, entry: EntryId, author: IdentityHash) -> list[_Held]:
+        """The deletes in force by this author that name an entry, whether it is here or not."""
+        named = self._deletes.get(entry, {}).values()
+        return [delete for delete in named if delete.log.identity == author and self._is_vouched(delete)]
 
     def _is_shown(self, held: _Held) -> bool:
         return held.entry.payload is not None and self._is_vouched(held) and not self._retractions(held)
@@ -211,7 +215,10 @@ class MemoryReading(MemoryDesk):
     def _quoted(self, words: _Held) -> Shown | None:
         wanted = quoted_id(words.entry.payload)
         held = None if wanted is None else self._by_id.get(wanted)
-        return _shown(held) if held is not None and self._is_shown(held) else None
+        if held is None or not self._is_shown(held):
+            return None
+        of = held.meaning.of if held.meaning.kind == Kind.EDIT else None
+        return _shown(held) if of is None or not self._deletes_of(of, held.log.identity) else None
 
     def _edit_of(self, held: _Held) -> Version | None:
         return current([_version(edit) for edit in self._shown_edits(held)])

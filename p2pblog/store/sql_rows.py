@@ -159,16 +159,17 @@ class RowReader:
             words = boosted
         said = words.shown
         edit = edit_of(self._db, words.owner, said.id) if words.is_edited else None
-        quoted = quoted_id(said.payload)
-        standing = Standing(
-            said.payload,
-            edit,
-            found.likes,
-            found.boosts,
-            None if quoted is None else self.shown_by_id(quoted),
-            said.author,
-        )
+        standing = Standing(said.payload, edit, found.likes, found.boosts, self._quoted(said.payload), said.author)
         return compose(shown, self._names[found.owner], standing, self._ballots)
+
+    def _quoted(self, payload: bytes | None) -> Shown | None:
+        """The version that a notice quotes; of an edit only while its author has not taken back what it edits."""
+        wanted = quoted_id(payload)
+        found = None if wanted is None else self._look_up(self._key(wanted))
+        if found is None:
+            return None
+        gone = found.shown.kind == Kind.EDIT and self._db.execute(TAKEN_BACK, (found.owner, found.shown.of)).fetchone()
+        return None if gone else found.shown
 
     def versions(self, notice: EntryId) -> list[Version]:
         found, key = self._look_up(self._key(notice)), self._key(notice)
@@ -216,6 +217,7 @@ class RowReader:
 OWN = "SELECT max(i.no) FROM setting s JOIN identity i ON i.hash = s.value WHERE s.name = ?"
 VOTES = """SELECT v.author, v.key, e.sort, e.id, v.choice FROM vote v JOIN entry e ON e.key = v.key
            WHERE v.target = ?"""
+TAKEN_BACK = "SELECT 1 FROM retraction WHERE author = ? AND target = ? LIMIT 1"
 VERSIONS = """SELECT e.id, e.key, e.time, e.payload, e.sort FROM edit d JOIN entry e ON e.key = d.key
               WHERE d.author = ? AND d.target = ? ORDER BY d.key DESC LIMIT ?"""
 _WAITS = "EXISTS (SELECT 1 FROM news n WHERE n.key = e.key AND n.waits)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from unittest.mock import ANY
 
 import pytest
 import trio
@@ -12,7 +13,9 @@ from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
 from p2pblog.cases import reading
+from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.control.api import NoticeDocument
+from p2pblog.core.address import read
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import REPLACES_MAX, Edit, Like, Payload, Unknown, decode
@@ -274,6 +277,60 @@ async def test_a_delete_hides_everywhere_and_only_its_author_may(autojump_clock:
         await world.until("bob no longer sees it", gone)
         with pytest.raises(NotFound):
             await bob.show(written["id"])
+
+
+@trio_test
+async def test_an_edited_notice_goes_with_all_its_words(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await friends(world, "alice", "bob")
+        alice, bob, last = world.home("alice").node, world.home("bob").node, 2 * REPLACES_MAX + 3
+        written = await alice.post("words 0")
+        for number in range(1, last + 1):
+            await alice.edit(written["id"], f"words {number}")
+        await has_row(world, "bob", f"words {last}", id=written["id"])
+        quoted = await bob.quote(written["id"], "look")
+        boosted = await bob.boost(written["id"])
+        await has_row(world, "alice", f"words {last}", id=boosted["id"])
+        before = len(await alice.versions(written["id"]))
+        assert (before, (await bob.show(quoted["id"]))["quote"]) == (last + 1, _quote_of(written["id"], world, last))
+        await alice.delete(written["id"])
+
+        async def gone() -> bool:
+            return [row["id"] for row in await bob.timeline()] == [boosted["id"], quoted["id"]]
+
+        await world.until("bob no longer sees it", gone)
+        quote = (await bob.show(quoted["id"]))["quote"]
+        assert quote is not None and quote["text"] is None
+        store, author = world.home("bob").store, read(world.home("alice").address)
+        assert await store.drop_retracted(2**53) == last + 1
+        (log,) = (log for log in (await store.load()).logs if log.identity == author)
+        entries = await store.run(log.device, 1, log.spans[-1].high, RUN_BYTES_MAX)
+        assert not [entry for entry in entries if b"words" in (entry.payload or b"")]
+        assert log.missing == ()  # nobody asks for them any more
+
+        for refused in (bob.edit, bob.quote):
+            with pytest.raises(NotFound, match="deleted"):
+                await refused(boosted["id"], "of what is gone")
+        with pytest.raises(NotFound, match="deleted"):
+            await alice.pin(boosted["id"])
+
+
+def _quote_of(notice: str, world: World, number: int) -> object:
+    return {"id": notice, "version": ANY, "author": world.home("alice").address, "text": f"words {number}"}
+
+
+@trio_test
+async def test_a_reaction_is_deleted_once_and_long_words_are_edited_for_ever(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        written = await alice.post("€" * 5_000, cw="😀" * 200, lang="en-Latn-US")
+        for reaction in (await alice.like(written["id"]), await alice.pin(written["id"])):
+            await alice.delete(reaction["id"])
+            with pytest.raises(NotFound, match="deleted already"):
+                await alice.delete(reaction["id"])
+        for number in range(REPLACES_MAX + 2):
+            await alice.edit(written["id"], f"{number:2}" + "€" * 4_998)
+        assert (await alice.show(written["id"]))["text"].startswith(f"{number:2}")
 
 
 @trio_test

@@ -97,6 +97,19 @@ def test_only_the_newest_fresh_and_readable_are_offered_and_drops_of_the_rest(de
     assert [record.seq for record in records if isinstance(record, Dropped)] == [regretted.seq]
 
 
+def test_what_a_delete_names_beside_is_offered_no_more(desk: Desk) -> None:
+    log = desk.alice.log
+    note = log.note("old words", time_ms=NOON)
+    edits = [log.edit(note, f"words {number}") for number in range(2)]
+    log.delete(note, edits)
+    desk.hold(desk.alice)
+    load = one(desk.open() + desk.sleep(0), ev.LoadOwn)
+    loaded = tuple(log.entries[load.first - 1 :])
+    records = one(desk.feed(ev.OwnLoaded(load.device, loaded, frozenset())), ev.PublishRecords).records
+    assert [r.entry.seq for r in records if isinstance(r, Notice)] == [1, log.entries[-1].seq]
+    assert sorted(r.seq for r in records if isinstance(r, Dropped)) == [each.seq for each in (note, *edits)]
+
+
 @pytest.mark.parametrize(("ahead_ms", "offered"), [(RECORD_SKEW_MS, True), (RECORD_SKEW_MS + 1, False)])
 def test_a_notice_from_a_clock_that_ran_ahead_waits(desk: Desk, ahead_ms: int, offered: bool) -> None:
     log = desk.alice.log

@@ -146,6 +146,9 @@ async def test_a_quote_shows_the_words_that_it_quoted(store: Store) -> None:
     assert [row.quoted_text for row in rows] == ["as it was", "as it is", None, None]
     assert rows[0].quote is not None
     assert rows[0].quote.of.id == note.id
+    alice.log.delete(note)  # which does not name the edit
+    await add(store, alice.log)
+    assert [row.quoted_text for row in await store.rows([row.id for row in rows])] == [None] * 4
 
 
 @on_both_stores
