@@ -26,7 +26,7 @@ from p2pblog.core.logs import Batch
 from p2pblog.core.runs import check_run, encode_run, run_device
 from p2pblog.core.value import State, field
 from p2pblog.errors import BadSignature
-from p2pblog.gossip.claims import check_start
+from p2pblog.gossip.claims import check_start, is_of_another
 from p2pblog.gossip.events import Effect, GraftDue, HavesDue, Loaded, LoadRun, Send, SetTimer, Stored, StoreRun
 from p2pblog.gossip.gaps import mark_held
 from p2pblog.gossip.holdings import Holdings
@@ -50,6 +50,9 @@ GRAFT_RETRY_S = 0.5
 """How long an asked peer may take before the next announcer is asked (a guess: two slow round trips)."""
 NEAR = 16
 """Entries above our highest that are waited for one by one; what is announced beyond them is fetched as history."""
+TORN_SPANS = 16
+"""Pieces of one log from which on nothing pushed makes another: honest logs have two or three, and who holds every
+other entry of one could have us keep thousands, which each write of that log looks through."""
 ANNOUNCERS_MAX = 16
 """Announcers remembered of one entry: who comes later would be asked last."""
 LOADS_MAX = 256
@@ -86,23 +89,30 @@ class Broadcast(State):
 
     def on_have(self, session: Session, message: Have, now: float) -> list[Effect]:
         effects: list[Effect] = []
+        lacking: dict[DeviceKey, None] = {}
         for device, seq in message.entries:
-            effects += self._on_announced(session, device, seq, now)
+            effects += self._on_announced(session, device, seq, now, lacking)
+        for device in lacking:  # once each: a message may name a thousand entries of one log
+            effects += self.replication.offer(device)
         return effects
 
-    def _on_announced(self, session: Session, device: DeviceKey, seq: int, now: float) -> list[Effect]:
+    def _on_announced(
+        self, session: Session, device: DeviceKey, seq: int, now: float, lacking: dict[DeviceKey, None]
+    ) -> list[Effect]:
+        """Logs of which something else is lacking than what is new are noted in `lacking`."""
         owner = self.holdings.owners.get(device)
         if owner is None or owner not in session.shared or not self.holdings.takes(session.peer, owner):
             return []  # unfollowed in the meantime, or a device whose statement is still on its way
         mark_held(self.sharing, session, device, seq, seq)
         if seq <= self.holdings.high(device):
-            return self._fill_gaps(device, seq, seq)
+            lacking |= {device: None} if self._may_fill(device, seq, seq) else {}
+            return []
         if seq <= self._reached(device) or seq > self.holdings.last_wanted(device):
             return []
         tree = self.trees.setdefault(device, Tree())
         if seq > self.holdings.high(device) + NEAR:
-            effects = self._change_eager(device, tree, session.peer) if tree.eager_from is None else []
-            return effects + self.replication.offer(device)
+            lacking[device] = None
+            return self._change_eager(device, tree, session.peer) if tree.eager_from is None else []
         announcers = tree.announced.setdefault(seq, {})
         if session.peer in announcers or len(announcers) >= ANNOUNCERS_MAX:
             return []
@@ -126,9 +136,10 @@ class Broadcast(State):
         high = first + len(message.value[3]) - 1
         mark_held(self.sharing, session, device, first, high)
         if high <= self._reached(device):
-            return self._on_duplicate(session, device) + self._fill_gaps(device, first, high)
+            filling = self.replication.offer(device) if self._may_fill(device, first, high) else []
+            return self._on_duplicate(session, device) + filling
         before = self.holdings.id_before(device, first)
-        if first > 1 and before is None and message.value[2] is None:
+        if first > 1 and before is None and (message.value[2] is None or self._is_torn(device)):
             return self.replication.offer(device)  # pushed past a hole of ours: that is history first
         try:
             run = check_run(message.value, before if message.value[2] is None else None, session.texts)
@@ -136,6 +147,8 @@ class Broadcast(State):
             if message.value[2] is not None or first == 1:
                 raise
             return self.replication.ask_whole(session, device, first, high)
+        if is_of_another(identity, run):
+            return []
         check_start(identity, run)
         entries = tuple(entry for entry in run if entry.seq <= self.holdings.last_wanted(device))
         if not entries or entries[-1].signature is None:
@@ -164,16 +177,19 @@ class Broadcast(State):
             return []
         return [Send(session.peer, Prune(device))]
 
-    def _fill_gaps(self, device: DeviceKey, first: int, last: int) -> list[Effect]:
-        """Somebody has entries that we may lack, below what we hold, or whose payloads we may lack."""
+    def _is_torn(self, device: DeviceKey) -> bool:
+        state = self.holdings.logs.get(device)
+        return state is not None and len(state.spans) >= TORN_SPANS
+
+    def _may_fill(self, device: DeviceKey, first: int, last: int) -> bool:
+        """Whether somebody has entries that we may lack, below what we hold, or whose payloads we may lack."""
         state = self.holdings.logs.get(device)
         if state is None or not state.spans:
-            return []
+            return False
         last = min(last, state.spans[-1].high)  # what is above is coming
         if any(first <= seq <= last for seq in state.missing):
-            return self.replication.offer(device)
-        is_whole = any(span.low <= first and last <= span.high for span in state.spans)
-        return [] if is_whole or first > last else self.replication.offer(device)
+            return True
+        return first <= last and not any(span.low <= first and last <= span.high for span in state.spans)
 
     def on_graft(self, session: Session, message: Graft) -> list[Effect]:
         if self.holdings.owners.get(message.device) not in session.shared:

@@ -27,7 +27,7 @@ from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.runs import check_run, encode_run, run_device
 from p2pblog.core.value import State, field, replace
 from p2pblog.errors import BadChain, BadForkProof, BadMessage, TooSlow
-from p2pblog.gossip.claims import Claim, check_claim, check_start, hangs_on, is_other_branch
+from p2pblog.gossip.claims import Claim, check_claim, check_start, hangs_on, is_of_another, is_other_branch
 from p2pblog.gossip.events import (
     ClocksDue,
     Close,
@@ -72,7 +72,7 @@ ASKED_MAX = 64
 """Wants of one peer that we hold at once; a peer of ours asks for 8, or 32 of the newest."""
 PATIENCE_S = 2.0
 """How long a peer that does not answer has a log to itself while somebody else has it, too (a guess: ten slow round
-trips; a slow honest peer costs one run that comes twice)."""
+trips). A slow honest peer costs one run that comes twice; both are stored, or two slow ones would ask for ever."""
 WANT_TIMEOUT_S = 20.0
 """A full run of 2 MiB over a link of 1 Mbit/s takes 17 s."""
 RELAYED_ENTRIES_MAX = 512
@@ -306,18 +306,17 @@ class Replication(State):
         if identity is None or not self.holdings.cares_for(identity) or self.holdings.is_frozen(device):
             return self._finish(session, fetch)
         self.sharing.on_word(session, identity, kept=True)
-        if fetch.claim is None and self.fetching.get(device) is not fetch:
-            return self._finish(session, fetch)  # the log was taken from this peer in the meantime
-        check_start(identity, entries)
         standing = self.holdings.standing(device)
         if device in self.afresh and not hangs_on(self.holdings.logs.get(device), standing, entries):
             if fetch.claim is None:  # what looked for a fork may have been asked before we began afresh
                 self._queue(session).doubted[device] = None
             return self._finish(session, fetch)
-        if is_other_branch(standing, entries):
+        if is_other_branch(standing, entries) or is_of_another(identity, entries):
             self._queue(session).doubted[device] = None
             return self._finish(session, fetch)
-        self._queue(session).storing[device] = fetch
+        check_start(identity, entries)
+        # of two answers that are being stored the one to a question about a claim needs nothing more
+        self._queue(session).storing.setdefault(device, fetch)
         return [StoreRun(session.peer, Batch(identity, entries), live=False)]
 
     def _stands_by(self, session: Session, claim: Claim, entries: Sequence[Entry]) -> bool:

@@ -230,8 +230,9 @@ def _item_of(meaning: Meaning, key: int, sort: int, identifier: EntryId, held: b
 
 
 def _write_spans(db: sqlite3.Connection, log: LogRow, before: Sequence[Span], after: Sequence[Span]) -> None:
-    gone = [(log.no, span.low) for span in before if span not in after]
-    new = [(log.no, span.low, span.high, span.low_prev) for span in after if span not in before]
+    had, have = set(before), set(after)
+    gone = [(log.no, span.low) for span in before if span not in have]
+    new = [(log.no, span.low, span.high, span.low_prev) for span in after if span not in had]
     if len(gone) == len(new) == 1:  # nearly always: one grows
         db.execute("UPDATE span SET low = ?, high = ?, low_prev = ? WHERE log = ? AND low = ?", (*new[0][1:], *gone[0]))
         return

@@ -10,7 +10,7 @@ from p2pblog.config import NEWEST_FIRST
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import prove_fork
 from p2pblog.core.identity import state_device
-from p2pblog.core.payload import LogStart
+from p2pblog.core.payload import LogStart, Note, Payload
 from p2pblog.core.value import replace
 from p2pblog.gossip.messages import (
     PAYLOADS_MAX,
@@ -308,19 +308,24 @@ def test_pieces_of_a_log_that_both_hold_in_part() -> None:
 # --- what must be refused ---
 
 
-def test_a_log_whose_first_entry_names_somebody_else_is_refused(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("start", "faults"), [(LogStart(person("dave").hash), []), (Note("no beginning"), ["bad-chain"])]
+)
+def test_a_log_whose_first_entry_does_not_name_its_identity_is_not_taken(
+    scene: Scene, start: Payload, faults: list[str]
+) -> None:
     carol, stolen = person("carol"), key_pair("stolen")
     stated = state_device(carol.root, stolen, carol.hash, 0, carol.identity.next_counter)
     carol.identity = carol.identity.merge([stated])
     log = Log(carol.hash, stolen)
-    log.write(LogStart(person("dave").hash))
+    log.write(start)
     bob = scene.node("bob", "carol")
     mallory = scene.puppet("mallory")
     mallory.greet("bob", carol)
     mallory.claims("bob", carol, (1, 1), log=log)
     mallory.say("bob", run_of(log.entries))
     assert bob.numbers(log) == []
-    assert [error.name for _, _, error in scene.closed if error] == ["bad-chain"]
+    assert [error.name for _, _, error in scene.closed if error] == faults
 
 
 @pytest.mark.parametrize("answer", ["other log", "other numbers", "unasked", "payloads", "forged", "lack unasked"])

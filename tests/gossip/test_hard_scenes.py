@@ -1,0 +1,123 @@
+"""Slow peers, logs torn to pieces, a device of two identities, questions that cross: the node goes on all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from unittest import mock
+
+import pytest
+from builders import NOON, Person, person
+from gossip_scenes import Scene, done, live, node_key, pongs, run_of
+
+from p2pblog.core.identity import state_device
+from p2pblog.core.logs import Batch
+from p2pblog.gossip import events as ev
+from p2pblog.gossip.broadcast import TORN_SPANS
+from p2pblog.gossip.messages import Have, Lack, Message, Ping, Pong, Want
+from p2pblog.gossip.replication import Replication
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def author(name: str, notes: int) -> Person:
+    who = person(name)
+    who.notes(notes)
+    return who
+
+
+def gives_late(scene: Scene, name: str, who: Person, after_s: float) -> Callable[[Message], list[Message]]:
+    def answer(message: Message) -> list[Message]:
+        if isinstance(message, Want):
+            run = run_of(who.log.run(message.first, message.last))
+            scene.at(scene.now + after_s, lambda: scene.send(name, "bob", run))
+        return [Pong(message.number)] if isinstance(message, Ping) else []
+
+    return answer
+
+
+@pytest.mark.parametrize("after_s", [2.5, 3.0, 5.0])
+def test_a_log_comes_from_two_holders_who_both_answer_late(scene: Scene, after_s: float) -> None:
+    carol, bob = author("carol", 120), scene.node("bob", "carol")
+    holders = [scene.puppet(name) for name in ("one", "other")]
+    for holder in holders:
+        holder.answer = gives_late(scene, holder.name, carol, after_s)
+        holder.greet("bob", carol)
+    for holder in holders:
+        holder.claims("bob", carol, (1, 121))
+    scene.run(8 * after_s)
+    assert bob.numbers(carol) == list(range(1, 122)) and scene.closed == []
+    assert all(len(holder.told(Want)) <= 3 for holder in holders)
+
+
+def test_what_is_pushed_tears_no_log_to_pieces(scene: Scene) -> None:
+    carol, bob = author("carol", 200), scene.node("bob", "carol")
+    mallory = scene.puppet("mallory")
+    mallory.answer = lambda message: (
+        [Lack(message.device, message.first)] if isinstance(message, Want) else pongs(message)
+    )
+    mallory.greet("bob", carol)
+    mallory.claims("bob", carol, (1, 2))
+    scene.run(1)
+    for seq in range(4, 200, 2):
+        mallory.say("bob", live(carol.log.run(seq, seq), prev_known=False))
+    scene.run(5)
+    assert len(bob.state(carol).spans) == TORN_SPANS and scene.closed == []
+
+    alice = scene.node("alice", "carol")
+    alice.keep(carol, carol.log.run())
+    scene.link("alice", "bob")
+    scene.run(30)
+    assert bob.numbers(carol) == list(range(1, 202))
+
+
+def test_who_gives_the_log_of_a_device_that_two_identities_name_did_no_wrong(scene: Scene) -> None:
+    anne, bea = author("anne", 3), person("bea")
+    both = bea.identity.merge([state_device(bea.root, anne.log.device, bea.hash, 0, bea.identity.next_counter)])
+    one, other = scene.node("one", "anne", "bea"), scene.node("other", "anne", "bea")
+    one.learn(both)
+    one.learn(anne.identity)
+    other.keep(anne, anne.log.run())
+    other.learn(both)
+    scene.link("one", "other")
+    scene.run(3)
+    entry = anne.log.note("one more")
+    (state,) = done(other.store.append([Batch(anne.hash, (entry,))], NOON))
+    other.feed(ev.Stored(None, Batch(anne.hash, (entry,)), state, live=True))
+    scene.run(10)
+    assert [error for *_, error in scene.closed] == [] and one.numbers(anne) == []
+    assert node_key("other") in one.machine.sharing.sessions
+
+
+def test_a_question_about_a_claim_does_not_keep_the_log_from_others(scene: Scene) -> None:
+    carol, bob = author("carol", 1_500), scene.node("bob", "carol")
+    bob.keep(carol, carol.log.run(1_401, 1_450))
+    mallory = scene.puppet("mallory")
+    mallory.answer = pongs
+    mallory.greet("bob", carol)
+    mallory.claims("bob", carol, (1, 1_450))
+    scene.run(0.2)
+    asked = mallory.told(Want)[-1]
+    bad = live(carol.log.run(1_451, 1_451))
+    bad.value[5] = bytes(64)
+    mallory.say("bob", run_of(carol.log.run(asked.first, asked.last)), bad, run_of(carol.log.run(1_451, 1_451)))
+    alice = scene.node("alice", "carol")
+    alice.keep(carol, carol.log.run())
+    scene.link("alice", "bob")
+    scene.run(20)
+    assert bob.numbers(carol) == list(range(1, 1_502))
+
+
+def test_a_message_that_names_one_log_a_thousand_times_has_it_offered_once(scene: Scene) -> None:
+    carol, bob = author("carol", 10), scene.node("bob", "carol")
+    bob.keep(carol, carol.log.run())
+    mallory = scene.puppet("mallory")
+    mallory.answer = pongs
+    mallory.greet("bob", carol)
+    scene.run(1)
+    far = Have(((carol.key, 5_000),) * 1_024)
+    with mock.patch.object(Replication, "offer", autospec=True, side_effect=Replication.offer) as offered:
+        bob.machine.handle(ev.Received(node_key("mallory"), far), scene.now)
+    assert offered.call_count == 1
