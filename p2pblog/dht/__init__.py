@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from p2pblog.core.address import Endpoint
@@ -16,14 +16,19 @@ class Published(Value):
     holders: int
 
 
+Early = Callable[[Sequence[Record]], object]
+"""Told of the first valid records of a look-up that goes on, once, on the caller's side; it must not raise."""
+
+
 class Directory(Protocol):
     """What the node asks of the DHT. Trio-flavoured; one call, one crossing of the bridge."""
 
     async def publish(self, records: Sequence[Record]) -> list[Published]:
         """Store each at the nodes closest to its key. Never raises for what other nodes do."""
 
-    async def find(self, key: DhtKey, timeout_s: float = 10.0) -> list[Record]:
-        """The valid records under a key, newest per device or node; empty if nobody answered with one."""
+    async def find(self, key: DhtKey, timeout_s: float = 10.0, early: Early | None = None) -> list[Record]:
+        """The valid records under a key, newest per device or node; empty if nobody answered with one. That takes many
+        holders' answers: who can use what the first one says is told by `early`."""
 
     async def add_contacts(self, endpoints: Sequence[Endpoint]) -> int:
         """Ping these and take those that prove an id; gives how many did."""

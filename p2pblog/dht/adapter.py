@@ -30,7 +30,7 @@ from p2pblog.config import (
 from p2pblog.core import codec
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
-from p2pblog.dht import Published
+from p2pblog.dht import Early, Published
 from p2pblog.dht import guard as wire
 from p2pblog.dht.contacts import ID_BYTES, SPACE, Contact, distance, estimate_nodes, may_call
 from p2pblog.dht.lookup import (
@@ -148,12 +148,12 @@ class GuardedServer(Server):  # type: ignore[misc]
 
     # --- finding ---
 
-    async def find(self, key: DhtKey, timeout_s: float) -> list[Record]:
-        """Local hits are checked as strictly as those of others."""
+    async def find(self, key: DhtKey, timeout_s: float, early: Early | None = None) -> list[Record]:
+        """Local hits are checked as strictly as those of others. `early` is told on this side."""
         machine = Find(self._walk(key, self._estimate()))
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s), self._lookups:
-                await self._drive(machine, key)
+                await self._drive(machine, key, early=early)
         found = machine.found(self._clock())
         for repair in machine.repairs(found):
             store = wire.Store(key, encode(repair.record))
@@ -161,7 +161,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         local = self._verified(key, {}, [item.wire for item in self.protocol.storage.held(key)])
         if local:
             found = newest([*found, *local], self._clock())
-        return [record for record in found if self._is_usable(record)]
+        return self._usable(found)
 
     async def find_nodes(self, target: bytes) -> list[Contact]:
         """The contacts nearest to a target that answered."""
@@ -170,8 +170,11 @@ class GuardedServer(Server):  # type: ignore[misc]
             await self._drive(machine, None)
         return machine.walk.closest()
 
-    def _is_usable(self, record: Record) -> bool:
+    def _usable(self, records: Iterable[Record]) -> list[Record]:
         """Nobody is sent to dial an address that he must not call."""
+        return [record for record in records if self._may_dial(record)]
+
+    def _may_dial(self, record: Record) -> bool:
         if not isinstance(record, Replica) or not isinstance(record.address, Endpoint):
             return True
         return may_call(record.address, self._test_network)
@@ -244,7 +247,13 @@ class GuardedServer(Server):  # type: ignore[misc]
         detours = [self._detour(target, nodes) for _ in range(DETOURS if nodes else 0)]
         return Walk(target, self.protocol.id, seeds, self.protocol.round_trips, self.parameters, nodes, detours)
 
-    async def _drive(self, machine: Find | Publish, key: DhtKey | None, stores: Sequence[wire.Store] = ()) -> None:
+    async def _drive(
+        self,
+        machine: Find | Publish,
+        key: DhtKey | None,
+        stores: Sequence[wire.Store] = (),
+        early: Early | None = None,
+    ) -> None:
         """Carry out what the machine wants until it is done."""
         verified: dict[bytes, Record] = {}
         inbox: asyncio.Queue[Event] = asyncio.Queue()  # bounded by the calls that the machine makes
@@ -252,6 +261,9 @@ class GuardedServer(Server):  # type: ignore[misc]
         wake_at: float | None = None
         while True:
             event = await self._next_event(inbox, wake_at)
+            if early is not None and isinstance(event, Answered) and (first := self._usable(event.records)):
+                early(first)
+                early = None
             for effect in machine.handle(event, self._loop.time()):
                 match effect:
                     case Ask(contact, target, have):
@@ -456,9 +468,11 @@ class Dht:
         """Store each at the nodes closest to its key; gives how many others said that they hold it now."""
         return await self._bridge.run(self._server.publish, records)
 
-    async def find(self, key: DhtKey, timeout_s: float = 10.0) -> list[Record]:
-        """The valid records under a key, newest per device or node, local ones included."""
-        return await self._bridge.run(self._server.find, key, timeout_s)
+    async def find(self, key: DhtKey, timeout_s: float = 10.0, early: Early | None = None) -> list[Record]:
+        """The valid records under a key, newest per device or node, local ones included. `early` is told of what the
+        first holder says while the others are asked; it may still come when this call was cancelled."""
+        told = None if early is None else lambda first: self._bridge.to_trio(early, first)
+        return await self._bridge.run(self._server.find, key, timeout_s, told)
 
     async def add_contacts(self, endpoints: Sequence[Endpoint]) -> int:
         """Ping these and take those that prove an id, then look around; gives how many did. While the table is empty

@@ -8,7 +8,7 @@ import trio
 
 from p2pblog.config import DHT_REPLY_CONTACTS_MAX
 from p2pblog.core.address import Endpoint
-from p2pblog.dht import Published
+from p2pblog.dht import Early, Published
 from p2pblog.dht.contacts import ID_BYTES
 from p2pblog.dht.records import DhtKey, Record, decode, encode
 from p2pblog.dht.shelf import Limits, Outcome, RecordStore, newest
@@ -59,13 +59,16 @@ class MemoryDirectory:
         await self._cross()
         return [Published(self._store(record)) for record in records]
 
-    async def find(self, key: DhtKey, timeout_s: float = 10.0) -> list[Record]:
+    async def find(self, key: DhtKey, timeout_s: float = 10.0, early: Early | None = None) -> list[Record]:
         """As dht.Directory."""
         with trio.move_on_after(timeout_s):
             await self._cross()
             if self.size:
                 now_ms = self._network.clock()
-                return newest([item.record for item in self._network.store.get(key, now_ms)], now_ms)
+                found = newest([item.record for item in self._network.store.get(key, now_ms)], now_ms)
+                if found and early is not None:
+                    early(found)
+                return found
         return []
 
     async def add_contacts(self, endpoints: Sequence[Endpoint]) -> int:

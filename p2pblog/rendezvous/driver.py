@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import trio
 
@@ -11,7 +12,7 @@ from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.payload import Ref
-from p2pblog.dht import Directory
+from p2pblog.dht import Directory, Early
 from p2pblog.dht.records import DhtKey, Head, Record, head_key, notice_key
 from p2pblog.errors import StoreError
 from p2pblog.gossip.driver import Driver, Signal
@@ -21,6 +22,7 @@ from p2pblog.rendezvous.events import (
     FindRecords,
     Followed,
     Found,
+    FoundFirst,
     KeepPointed,
     LinksChanged,
     LinksLost,
@@ -33,6 +35,7 @@ from p2pblog.rendezvous.events import (
     PeersGiven,
     PublishedTo,
     PublishRecords,
+    Query,
     Reachable,
     Refused,
     Started,
@@ -159,9 +162,9 @@ class Meeting:
         StoreError."""
         return await self._pointed.find(target, limit)
 
-    async def _look_up(self, key: DhtKey) -> list[Record]:
+    async def _look_up(self, key: DhtKey, early: Early | None = None) -> list[Record]:
         async with self._finds:
-            return await self._directory.find(key)
+            return await self._directory.find(key, early=early)
 
     async def _watch_links(self) -> None:
         while True:
@@ -195,8 +198,16 @@ class Meeting:
                 self._wake_set.set()
 
     async def _find(self, effect: FindRecords) -> None:
-        records = await self._look_up(effect.key)
+        records = await self._look_up(effect.key, partial(self._hear_first, effect.query))
         self.feed(Found(effect.query, tuple(records)))
+
+    def _hear_first(self, query: Query, records: Sequence[Record]) -> None:
+        """In a task of our own: what is called from the other side of the bridge must not raise."""
+        if self._nursery is not None:
+            self._nursery.start_soon(self._feed_soon, FoundFirst(query, tuple(records)))
+
+    async def _feed_soon(self, event: Event) -> None:
+        self.feed(event)
 
     async def _publish(self, effect: PublishRecords) -> None:
         holders = tuple(one.holders for one in await self._directory.publish(effect.records))

@@ -114,6 +114,13 @@ class Found(Value):
     records: tuple[Record, ...]
 
 
+class FoundFirst(Value):
+    """What the first holder said to `FindRecords`, while others are asked: `Found` is still to come."""
+
+    query: Query
+    records: tuple[Record, ...]
+
+
 class PublishedTo(Value):
     """The answer to `PublishRecords`: how many nodes hold each record now, in the order of the records."""
 
@@ -155,6 +162,7 @@ Event = (
     | LinksChanged
     | LinksLost
     | Found
+    | FoundFirst
     | PublishedTo
     | OwnLoaded
     | Unpointed
@@ -165,7 +173,7 @@ Event = (
 
 
 class FindRecords(Value):
-    """Look up a key; whatever happens, say `Found` once."""
+    """Look up a key; whatever happens, say `Found` once, and perhaps `FoundFirst` once before."""
 
     query: Query
     key: DhtKey

@@ -58,6 +58,7 @@ from p2pblog.rendezvous.events import (
     FindRecords,
     Followed,
     Found,
+    FoundFirst,
     Heads,
     LinksChanged,
     LinksLost,
@@ -113,6 +114,9 @@ WORKERS_MAX = 8
 """Feeds looked for, and announced, at once."""
 NOTICES_MAX = 8
 """Newest notices of an offline author read from the DHT, and published of our own."""
+FIRST_MAX = 2
+"""Replicas dialed of those that the first holder names: it may be a liar, whose inventions must not take the dials of
+what others name a moment later (a guess)."""
 TICK_S = 0.001
 """What the clock behind an alarm may round away: what is due this soon is due now."""
 
@@ -202,6 +206,8 @@ class Rendezvous:
                 return self._on_woken()
             case Found(query, records):
                 return self._on_found(query, records)
+            case FoundFirst(query, records):
+                return self._on_found_first(query, records)
             case PublishedTo(offering, holders):
                 return self._on_published(offering, holders)
             case OwnLoaded():
@@ -500,13 +506,25 @@ class Rendezvous:
             case _:
                 assert_never(query)
 
+    def _on_found_first(self, query: Query, records: tuple[Record, ...]) -> list[Effect]:
+        """A replica is worth a dial before other holders have answered; nothing else is for one of them to say."""
+        identity = query.identity
+        is_sought = isinstance(query, Replicas) and self._searching.get(identity) is Step.REPLICAS
+        if not is_sought or identity not in self._holdings.interests:
+            return []
+        endpoints = self._endpoints(records)[:FIRST_MAX]
+        return [TellGossip(Candidates(endpoints, identity))] if endpoints else []
+
+    def _endpoints(self, records: tuple[Record, ...]) -> tuple[Endpoint, ...]:
+        told = (r.address for r in records if isinstance(r, Replica) and r.node != self._node.public)
+        return tuple(dict.fromkeys(address for address in told if isinstance(address, Endpoint)))
+
     def _on_replicas(self, identity: IdentityHash, records: tuple[Record, ...]) -> list[Effect]:
         if self._searching.get(identity) is not Step.REPLICAS:
             return []
         if identity not in self._holdings.interests:
             return self._end_search(identity)
-        told = [r for r in records if isinstance(r, Replica) and r.node != self._node.public]
-        endpoints = tuple(sorted({r.address for r in told if isinstance(r.address, Endpoint)}))
+        endpoints = tuple(sorted(self._endpoints(records)))
         effects: list[Effect] = [TellGossip(Candidates(endpoints, identity))] if endpoints else []
         is_first = self._searches[identity].delay_s <= SEARCH_FIRST_S  # later they were dialed already, in vain
         if endpoints and is_first and identity in self._holdings.identities:

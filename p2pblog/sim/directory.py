@@ -18,6 +18,7 @@ from p2pblog.core.address import Endpoint
 from p2pblog.core.identity import Identity, state_device
 from p2pblog.core.keys import EntryId, KeyPair, hash32
 from p2pblog.core.value import Value
+from p2pblog.dht import Early
 from p2pblog.dht.adapter import GuardedServer
 from p2pblog.dht.contacts import Contact
 from p2pblog.dht.lookup import Answered, Effect, Event, Find, Parameters, Publish
@@ -212,9 +213,11 @@ class WatchedServer(GuardedServer):
 
     watched: dict[bytes, Watched]
 
-    async def _drive(self, machine: Any, key: DhtKey | None, stores: Sequence[Any] = ()) -> None:
+    async def _drive(
+        self, machine: Any, key: DhtKey | None, stores: Sequence[Any] = (), early: Early | None = None
+    ) -> None:
         watched = self.watched[machine.walk.target] = Watched(machine)
-        await super()._drive(watched, key, stores)  # type: ignore[arg-type]
+        await super()._drive(watched, key, stores, early)  # type: ignore[arg-type]
 
 
 class World:

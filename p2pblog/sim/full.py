@@ -6,17 +6,20 @@ It is to the rendezvous machine what rendezvous/driver.py is in a daemon: it car
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from p2pblog.core.address import Endpoint
 from p2pblog.dht.adapter import GuardedServer, open_server
 from p2pblog.dht.lookup import Parameters
+from p2pblog.dht.records import Record
 from p2pblog.gossip.events import OwnLogElsewhere, StoreRun
 from p2pblog.rendezvous.events import (
     Effect,
     Event,
     FindRecords,
     Found,
+    FoundFirst,
     KeepPointed,
     LoadOwn,
     LoadUnpointed,
@@ -26,6 +29,7 @@ from p2pblog.rendezvous.events import (
     PeersGiven,
     PublishedTo,
     PublishRecords,
+    Query,
     Refused,
     Started,
     TakeRun,
@@ -158,9 +162,13 @@ class Dealings:
         server, begun_us = self.server, self._loop.now_us
         if server is None:
             return Found(effect.query, ())
-        records = await server.find(effect.key, FIND_TIMEOUT_S)
+        hear_first = partial(self._hear_first, effect.query)
+        records = await server.find(effect.key, FIND_TIMEOUT_S, hear_first)
         self._node.world.meter.lookups_us.append(self._loop.now_us - begun_us)
         return Found(effect.query, tuple(records))
+
+    def _hear_first(self, query: Query, records: Sequence[Record]) -> None:
+        self._node.after_us(0, self.feed, FoundFirst(query, tuple(records)))
 
     async def _publish(self, effect: PublishRecords) -> PublishedTo:
         server = self.server

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -85,6 +85,25 @@ async def test_twenty_replicas_of_one_feed_are_all_found() -> None:
             assert published.holders >= 15
         found = await world.nodes[7].find(replica_key(alice.identity.hash))
         assert {record.node for record in found if isinstance(record, Replica)} == {key.public for key in world.keys}
+
+
+@trio_test
+async def test_what_the_first_holder_says_is_told_while_others_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world_of(20) as world:
+        await world.nodes[0].publish([alice.head()])
+        told: list[Sequence[Record]] = []
+        answered: list[int] = []
+        handle = lookup.Find.handle
+
+        def watched(machine: lookup.Find, event: lookup.Event, now: float) -> list[lookup.Effect]:
+            answered.append(len(told))
+            return handle(machine, event, now)
+
+        monkeypatch.setattr(lookup.Find, "handle", watched)
+        assert await world.nodes[1].find(alice.head().key, early=told.append) == [alice.head()] == told[0]
+        assert answered[-1] == 1
+        assert await world.nodes[1].find(bob.head().key, early=told.append) == []  # nobody had it
+        assert len(told) == 1
 
 
 @trio_test

@@ -11,7 +11,7 @@ from trio.testing import MockClock, trio_test
 from worlds import open_world
 
 from p2pblog.core.keys import DeviceKey
-from p2pblog.dht import Published
+from p2pblog.dht import Early, Published
 from p2pblog.dht.records import DhtKey, Head, Notice, Record, notice_key, replica_key
 from p2pblog.rendezvous.machine import LINKS_SETTLE_S, NOTICES_MAX
 
@@ -201,9 +201,9 @@ async def test_who_loses_the_last_link_to_a_feed_looks_for_it_at_once(
         directory = world.home("bob").parts.meeting._directory  # type: ignore[union-attr]
         asked: list[DhtKey] = []
 
-        async def find(key: DhtKey, timeout_s: float = 10.0) -> list[Record]:
+        async def find(key: DhtKey, timeout_s: float = 10.0, early: Early | None = None) -> list[Record]:
             asked.append(key)
-            return await type(directory).find(directory, key, timeout_s)  # type: ignore[arg-type]
+            return await type(directory).find(directory, key, timeout_s, early)  # type: ignore[arg-type]
 
         monkeypatch.setattr(directory, "find", find)
         await trio.sleep(100)

@@ -18,10 +18,12 @@ from p2pblog.dht.records import (
     replica_key,
     sign_replica,
 )
+from p2pblog.gossip.events import Candidates
 from p2pblog.rendezvous import events as ev
 from p2pblog.rendezvous.machine import (
     AGAIN_MS,
     COALESCE_S,
+    FIRST_MAX,
     LOOK_EVERY_S,
     NOTICES_MAX,
     RETRY_MAX_MS,
@@ -336,3 +338,18 @@ def test_who_cannot_be_reached_announces_nothing_until_he_can(desk: Desk) -> Non
     assert desk.feed(ev.Reachable(None)) == []
     assert desk.feed(ev.Found(asked.query, ())) == []
     assert desk.feed(ev.Reachable(HOME)) == [asked]
+
+
+def test_a_replica_is_dialed_before_the_look_up_is_over() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    asked = next(find for find in of(desk.open(), ev.FindRecords) if isinstance(find.query, ev.Replicas))
+    told = crowd(bob, "third", "first", "second")
+    (first,) = of(desk.feed(ev.FoundFirst(asked.query, told)), ev.TellGossip)
+    assert first.event == Candidates(tuple(record.address for record in told[:FIRST_MAX]), bob.hash)
+    assert (
+        desk.feed(ev.FoundFirst(ev.Crowd(bob.hash), told)) == desk.feed(ev.FoundFirst(ev.Heads(bob.hash), told)) == []
+    )
+    (rest,) = of(desk.feed(ev.Found(asked.query, told)), ev.TellGossip)
+    assert rest.event == Candidates(tuple(sorted(record.address for record in told)), bob.hash)
+    assert desk.feed(ev.FoundFirst(asked.query, told)) == []  # it comes after the end
