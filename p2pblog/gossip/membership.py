@@ -11,6 +11,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterable
+from itertools import takewhile
 
 from p2pblog.config import LINKS_ACCEPTED_MAX, LINKS_CHOSEN_MAX
 from p2pblog.core.address import Endpoint
@@ -64,7 +65,8 @@ behind; up to 16, relays carried 0.48 copies for each delivery among 600 nodes t
 BACKOFF_S = 2.0
 BACKOFF_MAX_S = 600.0
 BYE_PAUSE_S = 5.0
-"""How long somebody with links enough dials nobody after a Bye: where many are full, all others are on their way."""
+"""How long somebody with links enough dials nobody after a Bye from whom he dialed: where many are full, all others are
+on their way. (Who dialed us says nothing of that, and may say Bye at any time.)"""
 TURNED_AWAY_S = 60.0
 """How long who had no room for us is left alone at first."""
 LOST_WITHIN_S = 10.0
@@ -97,8 +99,9 @@ LINKS_ENOUGH = 5
 """Links of somebody whose feeds are all covered (our model: degree 5 reaches hop 20 under re-wiring, 13 doubles the
 lazy notices)."""
 SETTLE_S = 1.0
-"""How long a link may take to show which feeds it leads to, before others are dialed for them: Hello, tokens and clocks
-are three round trips."""
+"""How long a link that we dialed may take to show which feeds it leads to, before others are dialed for them: Hello,
+tokens and clocks are three round trips. (Nobody waits for links that others dial: they come when
+those want.)"""
 DIAL_IN_CRASH_S = 0.5
 """How long a dial may take after a crash, when most of those we know are gone: two slow round trips."""
 COVER_TWICE = 2
@@ -316,7 +319,8 @@ class Membership(State):
 
     def on_bye(self, session: Session, now: float) -> list[Effect]:
         """Who has no room is left alone, longer each time, whatever else we hear of it; and it is not lost."""
-        self._pause_until = now + BYE_PAUSE_S
+        if session.dialed:
+            self._pause_until = now + BYE_PAUSE_S
         stood_s = now - self.linked_at.pop(session.peer, now)
         for known in self.known.values():
             if known.node == session.peer:
@@ -511,7 +515,8 @@ class Membership(State):
         """Whether what we have may yet turn out to lead to all that we follow."""
         if len(self.sharing.sessions) < LINKS_ENOUGH:
             return True
-        return bool(self.dialing) or now - next(reversed(self.linked_at.values()), -math.inf) < SETTLE_S
+        lately = takewhile(lambda row: now - row[1] < SETTLE_S, reversed(self.linked_at.items()))
+        return bool(self.dialing) or any(self.sharing.sessions[peer].dialed for peer, _at in lately)
 
     def _poorly_covered(self) -> set[IdentityHash]:
         """What is followed and has fewer links than we wish for; counted anew only where something has changed."""

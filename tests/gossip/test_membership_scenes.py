@@ -324,6 +324,28 @@ def test_who_has_links_enough_takes_its_time_among_nodes_without_room(scene: Sce
     assert times[-1] - times[0] >= 2 * BYE_PAUSE_S
 
 
+@pytest.mark.parametrize("says", [(), (Hello(1, 0, 5),), (Hello(1, 0, 5), Bye())], ids=["nothing", "hello", "bye"])
+def test_strangers_who_come_and_go_keep_nobody_from_dialing(scene: Scene, says: tuple[Hello | Bye, ...]) -> None:
+    bob = scene.node("bob", "carol")
+    fill(scene, bob, LINKS_ENOUGH)
+    scene.run(SETTLE_S + 1)
+    stranger = scene.puppet("stranger")
+    scene.link("stranger", "bob")
+    stranger.say("bob", *says)
+    (holder,) = places(1)
+    assert dialed(bob.feed(Candidates((holder,), person("carol").hash))) == [holder]
+
+
+def test_a_link_that_we_dialed_is_given_time_to_show_what_it_leads_to(scene: Scene) -> None:
+    bob = scene.node("bob", "carol")
+    fill(scene, bob, LINKS_ENOUGH)
+    fill(scene, bob, 1, dialed_by_us=False)
+    (holder,) = places(1)
+    assert dialed(bob.feed(Candidates((holder,)))) == []
+    scene.run(SETTLE_S + LOOK_EVERY_S)
+    assert [endpoint for _at, endpoint in bob.dials] == [holder]
+
+
 def test_losing_most_links_starts_many_dials_at_once(scene: Scene) -> None:
     bob = scene.node("bob")
     names = fill(scene, bob, 10)
