@@ -250,7 +250,6 @@ class Gossip(State):
 
     def _on_link_down(self, peer: NodeKey, error: RemoteProtocolError | None, now: float) -> list[Effect]:
         session = self.sharing.sessions.get(peer)
-        greeted = session is not None and session.ready
         effects = self.sharing.on_link_down(peer)
         self.strays.on_link_down(peer)
         effects += self.offers.on_link_down(peer, now)
@@ -258,7 +257,7 @@ class Gossip(State):
         effects += self.broadcast.on_link_down(peer, now)
         effects += self.replication.on_link_down(peer)
         effects += self.files.on_link_down(peer, now)
-        return effects + self.membership.on_link_down(peer, error, now, greeted=greeted)
+        return effects + self.membership.on_link_down(peer, session, error, now)
 
     def _on_due(self, timer: Timer, now: float) -> list[Effect]:
         match timer:

@@ -70,7 +70,8 @@ on their way. (Who dialed us says nothing of that, and may say Bye at any time.)
 TURNED_AWAY_S = 60.0
 """How long who had no room for us is left alone at first."""
 LOST_WITHIN_S = 10.0
-"""Links lost within this time count as one crash (a guess: our model's survivors were all back in ten seconds)."""
+"""Links lost within this time count as one crash (a guess: our model's survivors were all back in ten seconds). One
+that others dialed is a loss if it stood for as long: who comes and goes was none of those that we had."""
 KNOWN_MAX = 1_024
 """Endpoints remembered: the passive view, thirty times HyParView's 30, for they cost 100 bytes each."""
 SHUNNED_MAX = 1_024
@@ -287,17 +288,18 @@ class Membership(State):
         return [Send(session.peer, Bye()), Close(session.peer)]
 
     def on_link_down(
-        self, peer: NodeKey, error: RemoteProtocolError | None, now: float, *, greeted: bool
+        self, peer: NodeKey, session: Session | None, error: RemoteProtocolError | None, now: float
     ) -> list[Effect]:
-        """Who broke a rule is dialed, and let in, ever more seldom; who fell silent is not forgotten. Who had not said
-        Hello has no place left for being told so, and is not lost."""
+        """Who broke a rule is dialed, and let in, ever more seldom; who fell silent is not forgotten. `session`: what
+        was said on the link."""
         is_fault = error is not None and not isinstance(error, TooSlow | Disconnected | QueueFull)
         if is_fault:
             self._shun(peer, now)
         self._nobody_until = 0.0
         self.liveness.on_link_down(peer)
         self.hearsay.pop(peer, None)
-        if self.linked_at.pop(peer, None) is not None and greeted:
+        stood_s = now - self.linked_at.pop(peer, math.inf)
+        if session is not None and _is_loss(session, stood_s):
             self.lost[peer] = now
             lately = [row for row in self.lost.items() if now - row[1] < LOST_WITHIN_S]
             self.lost = dict(lately[-LINKS_ACCEPTED_MAX:])
@@ -561,6 +563,12 @@ def outranks(own: NodeKey, peer: NodeKey, is_dialed: bool, was_dialed: bool, sto
     other end would not have dialed, or let itself be dialed, if it still had the first.
     """
     return is_dialed == was_dialed or stood_s > STALE_AFTER_S or is_dialed == (own < peer)
+
+
+def _is_loss(session: Session, stood_s: float) -> bool:
+    """Whether the end of a link that stood for so long, below 0 if we ended it for want of room, tells of a crash. Who
+    had not said Hello has no place left, not even for saying so."""
+    return session.ready and stood_s >= (0 if session.dialed else LOST_WITHIN_S)
 
 
 def _wait_s(times: int) -> float:

@@ -33,6 +33,7 @@ from p2pblog.gossip.membership import (
     LINKS_ENOUGH,
     LINKS_MAX,
     LOOK_EVERY_S,
+    LOST_WITHIN_S,
     SETTLE_S,
     TRY_LOST_EVERY_S,
     TURNED_AWAY_S,
@@ -42,7 +43,7 @@ from p2pblog.gossip.membership import (
     VISIT_S,
     has_room,
 )
-from p2pblog.gossip.messages import PEERS_MAX, Bye, Hello, Peers
+from p2pblog.gossip.messages import PEERS_MAX, PROTOCOL_VERSION, Alarm, Bye, Hello, Peers
 
 
 @pytest.fixture
@@ -297,6 +298,31 @@ def test_who_hangs_up_before_it_has_greeted_is_no_crash(scene: Scene) -> None:
         (gone,) = fill(scene, bob, 1)
         scene.cut("bob", gone)
     assert LinksLost() in bob.effects
+
+
+def test_strangers_who_come_and_go_are_no_crash(scene: Scene) -> None:
+    bob = scene.node("bob")
+    fill(scene, bob, LINKS_ENOUGH)
+    strangers = [scene.puppet(f"stranger {number}") for number in range(LINKS_ENOUGH + 2)]
+    for _ in range(3):
+        for stranger in strangers:
+            scene.link(stranger.name, "bob")
+            stranger.say("bob", Hello(PROTOCOL_VERSION, 0, 5))
+            scene.cut(stranger.name, "bob")
+        scene.run(LOST_WITHIN_S - 2)
+    assert LinksLost() not in bob.effects
+    assert scene.said(Alarm, "bob") == []
+
+
+@pytest.mark.parametrize("stood_s", [LOST_WITHIN_S / 2, LOST_WITHIN_S])
+def test_links_that_others_dialed_are_lost_once_they_have_stood(scene: Scene, stood_s: float) -> None:
+    bob = scene.node("bob")
+    gone = fill(scene, bob, LINKS_ENOUGH, dialed_by_us=False)
+    fill(scene, bob, 2, dialed_by_us=False)
+    scene.run(stood_s)
+    for name in gone:
+        scene.cut("bob", name)
+    assert (LinksLost() in bob.effects) == (stood_s >= LOST_WITHIN_S)
 
 
 def test_turning_many_away_is_no_crash(scene: Scene) -> None:
