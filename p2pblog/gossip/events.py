@@ -50,6 +50,12 @@ class Received(Value):
     message: Message
 
 
+class Arriving(Value):
+    """More of a message has come from this peer since it was looked, though it is not whole yet."""
+
+    peer: NodeKey
+
+
 class Due(Value):
     """A timer that was asked for."""
 
@@ -201,6 +207,7 @@ Event = (
     | LinkDown
     | DialFailed
     | Received
+    | Arriving
     | Due
     | Stored
     | Contradicted

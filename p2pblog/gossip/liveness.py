@@ -198,8 +198,8 @@ class Liveness(State):
         return []
 
     def on_life(self, session: Session, now: float) -> list[Effect]:
-        """Anything from a peer shows that it lives: a long run may delay its answer to a ping. Who was late and has not
-        answered yet may be so again."""
+        """Anything from a peer shows that it lives, even part of a message: a long run may delay its answer to a ping.
+        Who was late and has not answered yet may be so again."""
         peer = session.peer
         self.heard[peer] = self.heard_at = now
         pinged = self.pinged.get(peer)

@@ -14,6 +14,7 @@ from p2pblog.core.value import State
 from p2pblog.errors import BadMessage, RemoteProtocolError
 from p2pblog.gossip.broadcast import Broadcast
 from p2pblog.gossip.events import (
+    Arriving,
     Ask,
     Blocked,
     Candidates,
@@ -167,11 +168,8 @@ class Gossip(State):
                 self.broadcast.drop(event.batch.entries[0].device)
                 session = self.sharing.sessions.get(source)
                 return [] if session is None else self.replication.on_contradicted(session, event)
-            case PayloadsStored(source, state):
-                if state.identity in self.holdings.blocked:
-                    return self._on_unwanted(source, state.device)
-                self.holdings.take(state)
-                return self.replication.on_payloads_stored(event)
+            case PayloadsStored():
+                return self._on_payloads_stored(event)
             case Unwanted(source, device):
                 return self._on_unwanted(source, device)
             case PayloadsUnfit(source):
@@ -205,16 +203,23 @@ class Gossip(State):
                 return self.membership.on_candidates(endpoints, identity, now)
             case Ask(ref):
                 return self.strays.ask(ref)
-            case Pruned() | RoomChanged() | HeldBack():
-                return self._on_room(event, now)
+            case Pruned() | RoomChanged():
+                return self._on_room(event)
+            case Arriving() | HeldBack():
+                return self._on_reading(event, now)
             case _:
                 return self._on_kept_event(event, now)
 
-    def _on_room(self, event: Pruned | RoomChanged | HeldBack, now: float) -> list[Effect]:
-        """Others hear that less of a log is held. What has waited for room, or is wanted again, is asked for."""
+    def _on_reading(self, event: Arriving | HeldBack, now: float) -> list[Effect]:
+        """Whose silence is none: a long message of his is on its way, or nothing was read from anybody."""
         if isinstance(event, HeldBack):
             self.membership.liveness.on_held_back(now)
             return []
+        session = self.sharing.sessions.get(event.peer)
+        return [] if session is None else self.membership.liveness.on_life(session, now)
+
+    def _on_room(self, event: Pruned | RoomChanged) -> list[Effect]:
+        """Others hear that less of a log is held. What has waited for room, or is wanted again, is asked for."""
         if isinstance(event, RoomChanged):
             self.holdings.is_full = event.is_full
             waiting = [] if event.is_full else sorted(self.holdings.logs)
@@ -314,6 +319,12 @@ class Gossip(State):
         if event.batch.identity == self.holdings.own and event.source is None and event.live:
             effects += self.offers.on_own(event.batch.entries, now)
         return effects + self.relaying.on_stored(event.batch.identity)
+
+    def _on_payloads_stored(self, event: PayloadsStored) -> list[Effect]:
+        if event.state.identity in self.holdings.blocked:
+            return self._on_unwanted(event.source, event.state.device)
+        self.holdings.take(event.state)
+        return self.replication.on_payloads_stored(event)
 
     def _on_loaded(self, event: Loaded, peer: NodeKey, live: bool) -> list[Effect]:
         session = self.sharing.sessions.get(peer)

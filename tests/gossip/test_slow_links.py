@@ -1,0 +1,116 @@
+"""A slow line, disk or farewell ends no link that lives, and cuts off no word."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from builders import NOON, key_pair
+from gossip_scenes import build_machine
+from test_driver import autojump_clock, until  # noqa: F401 - a fixture
+from trio.testing import MockClock, memory_stream_pair, trio_test
+
+from p2pblog.core.address import Endpoint
+from p2pblog.gossip.driver import Driver
+from p2pblog.gossip.liveness import LOST_AFTER_S
+from p2pblog.gossip.membership import LOOK_EVERY_S
+from p2pblog.gossip.messages import PROTOCOL_VERSION, Alarm, Encoder, Hello
+from p2pblog.store.memory import MemoryStore
+from p2pblog.transport import Accept, Link
+from p2pblog.transport.handshake import make_credentials
+from p2pblog.transport.link import StreamLink, shake_hands
+
+PLACE = Endpoint("10.1.1.1", 4000)
+SLICE_BYTES, SLICE_S = 12_500, 0.1
+"""1 Mbit/s."""
+
+
+class SlowStream(trio.abc.Stream):
+    """One end of a line that takes its time, and may break down after so many bytes without a word."""
+
+    def __init__(self, fast: trio.abc.Stream) -> None:
+        self._fast = fast
+        self.left_bytes = math.inf
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        for at in range(0, len(data), SLICE_BYTES):
+            await trio.sleep(SLICE_S)
+            piece = data[at : at + SLICE_BYTES]
+            self.left_bytes -= len(piece)
+            if self.left_bytes > 0:
+                await self._fast.send_all(piece)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._fast.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._fast.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self._fast.aclose()
+
+
+class Door:
+    """A transport for who comes by any stream."""
+
+    endpoint = PLACE
+
+    def __init__(self) -> None:
+        self.come, self._coming = trio.open_memory_channel[Link](1)
+
+    async def dial(self, endpoint: Endpoint) -> Link:
+        raise OSError("nobody is there")
+
+    async def serve(self, accept: Accept) -> None:
+        async with trio.open_nursery() as nursery:
+            async for link in self._coming:
+                nursery.start_soon(accept, link)
+
+
+@asynccontextmanager
+async def bob_on_a_slow_line() -> AsyncIterator[tuple[Driver, StreamLink, SlowStream]]:
+    """Bob's driver, and Alice's end of a link with him."""
+    here, there = memory_stream_pair()
+    line = SlowStream(here)
+    links: dict[str, StreamLink] = {}
+
+    async def shake(name: str, stream: trio.abc.Stream, dialed: bool) -> None:
+        credentials = make_credentials(key_pair(f"{name}/node"), bytes(31) + bytes([dialed]))
+        links[name] = await shake_hands(stream, credentials, PLACE, dialed=dialed)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shake, "alice", line, True)
+        nursery.start_soon(shake, "bob", there, False)
+    door = Door()
+    driver = Driver(build_machine("bob"), door, MemoryStore(), lambda: NOON)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(driver.run)
+        await door.come.send(links["bob"])
+        yield driver, links["alice"], line
+        nursery.cancel_scope.cancel()
+
+
+@trio_test
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_a_message_that_takes_long_shows_life_while_more_of_it_comes(
+    autojump_clock: MockClock,  # noqa: F811
+    breaks: bool,
+) -> None:
+    """Alice owes an answer to a ping, and a run of 2 MiB stands before it."""
+    async with bob_on_a_slow_line() as (driver, link, line), trio.open_nursery() as nursery:
+        spell = Encoder()
+        await link.send_many(spell.encode(said) for said in (Hello(PROTOCOL_VERSION, 0, 5), Alarm(0)))
+        liveness = driver.machine.membership.liveness
+        await until(lambda: liveness.pinged)
+        if breaks:
+            line.left_bytes = 10 * SLICE_BYTES
+        nursery.start_soon(link.send, bytes(2 * 1024 * 1024))
+        if breaks:
+            await until(lambda: not driver.lanes, LOST_AFTER_S + 4 * LOOK_EVERY_S)
+        else:
+            await trio.sleep(1.5 * LOST_AFTER_S)
+            assert driver.lanes and not liveness.suspects(trio.current_time())
+        nursery.cancel_scope.cancel()
