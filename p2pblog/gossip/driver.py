@@ -152,7 +152,7 @@ class Driver:
         self._waiting_bytes = 0
         self._is_stuck = False  # the last write failed
         self._write_signal = Signal()
-        self._room_signal = Signal()
+        self._room_signal = Signal()  # so little waits for the store again that links are read
         self._nursery: trio.Nursery | None = None
         self._asked: dict[int, tuple[trio.Event, list[Event]]] = {}
         """Who waits for what, by the object's own number, to be written."""
@@ -460,7 +460,7 @@ class Driver:
 
     async def _stand_still(self) -> None:
         """While our own store keeps us from reading, nobody is judged for what we do not hear: all that is due is put
-        off for as long."""
+        off for as long, however many writes it takes."""
         since = trio.current_time()
         await self._room_signal.wait()
         held_s = trio.current_time() - since
@@ -502,7 +502,8 @@ class Driver:
         for _ in range(number):
             self._writings.popleft()
             self._waiting_bytes -= self._weights.popleft()
-        self._room_signal.set()
+        if not self._is_behind:
+            self._room_signal.set()
 
 
 def _some(outgoing: deque[bytes]) -> list[bytes]:

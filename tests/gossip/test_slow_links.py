@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from builders import NOON, key_pair
+from builders import NOON, key_pair, person
 from gossip_scenes import build_machine
-from test_driver import autojump_clock, until  # noqa: F401 - a fixture
+from test_driver import WilfulStore, autojump_clock, open_room, until  # noqa: F401 - a fixture
 from trio.testing import MockClock, memory_stream_pair, trio_test
 
 from p2pblog.core.address import Endpoint
-from p2pblog.gossip.driver import Driver
+from p2pblog.core.logs import Located
+from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX, Driver
+from p2pblog.gossip.events import Candidates
 from p2pblog.gossip.liveness import LOST_AFTER_S
 from p2pblog.gossip.membership import LOOK_EVERY_S
 from p2pblog.gossip.messages import PROTOCOL_VERSION, Alarm, Encoder, Hello
@@ -114,3 +116,33 @@ async def test_a_message_that_takes_long_shows_life_while_more_of_it_comes(
             await trio.sleep(1.5 * LOST_AFTER_S)
             assert driver.lanes and not liveness.suspects(trio.current_time())
         nursery.cancel_scope.cancel()
+
+
+class SlowStore(WilfulStore):
+    """One that takes its time for each stray."""
+
+    async def put_stray(self, located: Located, now_ms: int) -> None:
+        await trio.sleep(self.delay_s)
+
+
+@trio_test
+async def test_many_short_writes_in_a_row_make_us_take_nobody_for_dead(autojump_clock: MockClock) -> None:  # noqa: F811
+    """No write takes long, and yet nothing is read for longer than anybody may be silent."""
+    async with open_room() as room:
+        bob = await room.station("bob", store=SlowStore())
+        for number in range(6):
+            other = await room.station(f"other {number}", "bob")
+            await bob.driver.connect(other.transport.endpoint)
+        membership = bob.driver.machine.membership
+        bob.driver.feed(Candidates((Endpoint("10.7.0.1", 4000),)))
+        await until(lambda: len(membership.liveness.due) == 6 and not membership.dialing)
+        bob.store.delay_s = 0.1
+        entry = person("carol").log.note("x" * 3_000)
+        while bob.driver._waiting_bytes < 1.5 * STORE_WAITING_BYTES_MAX:
+            bob.driver.take_stray(Located(person("carol").hash, entry, ()))
+        lanes, begun = list(bob.driver.lanes.values()), trio.current_time()
+        await until(lambda: not bob.driver._is_behind)
+        assert trio.current_time() - begun > 1.3 * LOST_AFTER_S
+        await trio.sleep(2 * LOOK_EVERY_S)
+        assert list(bob.driver.lanes.values()) == lanes
+        assert not any(lane.error for lane in lanes)
