@@ -327,8 +327,9 @@ class Driver:
                     Lane(link, since_ms=self._wall_ms(), since=trio.current_time(), heard_bytes=link.bytes_in)
                 )
         finally:
-            with trio.CancelScope(shield=True), trio.move_on_after(LAST_WORDS_S):
-                await link.aclose()
+            if link.dialed:  # the transport closes what it accepted, once the other end has had time to read our Bye
+                with trio.CancelScope(shield=True), trio.move_on_after(LAST_WORDS_S):
+                    await link.aclose()
 
     async def _admit(self, link: Link) -> bool:
         """Whether this link is to be the one with its node: never ourselves, never two."""

@@ -15,6 +15,7 @@ from trio.testing import MockClock, memory_stream_pair, trio_test
 
 from p2pblog.core.address import Endpoint
 from p2pblog.core.logs import Located
+from p2pblog.errors import Disconnected
 from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX, Driver
 from p2pblog.gossip.events import Candidates
 from p2pblog.gossip.liveness import LOST_AFTER_S
@@ -24,6 +25,7 @@ from p2pblog.store.memory import MemoryStore
 from p2pblog.transport import Accept, Link
 from p2pblog.transport.handshake import make_credentials
 from p2pblog.transport.link import StreamLink, shake_hands
+from p2pblog.transport.tcp import open_tcp
 
 PLACE = Endpoint("10.1.1.1", 4000)
 SLICE_BYTES, SLICE_S = 12_500, 0.1
@@ -69,7 +71,11 @@ class Door:
     async def serve(self, accept: Accept) -> None:
         async with trio.open_nursery() as nursery:
             async for link in self._coming:
-                nursery.start_soon(accept, link)
+                nursery.start_soon(self._serve, accept, link)
+
+    async def _serve(self, accept: Accept, link: Link) -> None:
+        await accept(link)
+        await link.aclose()
 
 
 @asynccontextmanager
@@ -146,3 +152,25 @@ async def test_many_short_writes_in_a_row_make_us_take_nobody_for_dead(autojump_
         await trio.sleep(2 * LOOK_EVERY_S)
         assert list(bob.driver.lanes.values()) == lanes
         assert not any(lane.error for lane in lanes)
+
+
+@trio_test
+async def test_who_talks_on_while_we_end_the_link_still_reads_our_last_words() -> None:
+    """A socket closed with unread bytes is reset, which may take along what its other end has not read yet."""
+    place = Endpoint("127.0.0.1", 0)
+    async with (
+        open_tcp(key_pair("bob/node"), place) as door,
+        open_tcp(key_pair("mallory/node"), place) as other,
+        trio.open_nursery() as nursery,
+    ):
+        driver = Driver(build_machine("bob"), door, MemoryStore(), lambda: NOON)
+        await nursery.start(driver.run)
+        with trio.fail_after(10):
+            link = await other.dial(door.endpoint)
+            await link.send_many([b"no message of ours", *[bytes(1_000)] * 150])
+            with pytest.raises(Disconnected) as ended:
+                while True:
+                    await link.receive()
+        assert ended.value.__cause__ is None, "reset"
+        await link.aclose()
+        nursery.cancel_scope.cancel()
