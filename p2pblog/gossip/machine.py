@@ -202,7 +202,7 @@ class Gossip(State):
             case Candidates(endpoints, identity):
                 return self.membership.on_candidates(endpoints, identity, now)
             case Ask(ref):
-                return self.strays.ask(ref)
+                return self.strays.ask(ref, now)
             case Pruned() | RoomChanged():
                 return self._on_room(event)
             case Arriving() | HeldBack():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from p2pblog.core.entry import check_chain, check_signed, decode_body, with_payload
 from p2pblog.core.identity import Identity
-from p2pblog.core.keys import EntryId
+from p2pblog.core.keys import EntryId, NodeKey
 from p2pblog.core.logs import Located
 from p2pblog.core.payload import Ref
 from p2pblog.core.timelines import is_shown
 from p2pblog.core.value import State, field
 from p2pblog.errors import BadChain, BadMessage
 from p2pblog.gossip.events import Effect, LoadedOne, LoadOne, Send, StoreStray
+from p2pblog.gossip.membership import LINKS_MAX
 from p2pblog.gossip.messages import Fetch, Found
 from p2pblog.gossip.sharing import Session, Sharing
 
@@ -18,31 +19,66 @@ ASKED_PEERS_MAX = 3
 """Peers asked for one stray entry."""
 ASKED_MAX = 1_024
 """Stray entries asked for at once; beyond, the oldest question is forgotten."""
+ASK_AGAIN_S = 20.0
+"""When an entry may be asked for again although somebody owes an answer still: as an answer to Want."""
+TRIED_MAX = 256
+"""Entries of which it is remembered who was asked, the latest."""
+TRIED_PEERS_MAX = LINKS_MAX
+"""Peers remembered of each, so that all are asked before the first one is asked again."""
 LOADS_MAX = 1_024
 """Answers that we owe one peer at once; beyond, it is told that we hold nothing."""
 
 
+class Question(State):
+    """Who owes us an answer since when."""
+
+    peers: set[NodeKey]
+    at: float
+
+
 class Strays(State):
-    """The machine. `asked`: entry -> the links on which an answer is awaited."""
+    """The machine. `tried`: who was asked for an entry that has not come, the latest last."""
 
     sharing: Sharing
-    asked: dict[EntryId, set[bytes]] = field(default_factory=dict)
+    asked: dict[EntryId, Question] = field(default_factory=dict)
+    tried: dict[EntryId, dict[NodeKey, None]] = field(default_factory=dict)
 
-    def ask(self, ref: Ref) -> list[Effect]:
-        """Ask up to three peers, those who share its author's feed first; nobody for what a blocked author wrote."""
+    def ask(self, ref: Ref, now: float) -> list[Effect]:
+        """Ask up to three peers, others each time; nobody for what a blocked author wrote."""
         if ref.identity in self.sharing.holdings.blocked:
             return []
-        ready = [peer for peer in sorted(self.sharing.sessions) if self.sharing.sessions[peer].ready]
-        near = [peer for peer in ready if ref.identity in self.sharing.sessions[peer].shared]
-        chosen = [*near, *(peer for peer in ready if peer not in near)][:ASKED_PEERS_MAX]
-        if not chosen or ref.id in self.asked:
+        asked, chosen = self.asked.get(ref.id), self._choose(ref)
+        if not chosen or (asked is not None and now < asked.at + ASK_AGAIN_S):
             return []
+        self.asked.pop(ref.id, None)
         if len(self.asked) >= ASKED_MAX:
             del self.asked[next(iter(self.asked))]
-        self.asked[ref.id] = set(chosen)
+        self.asked[ref.id] = Question(set(chosen), now)
+        self._remember(ref.id, chosen)
         return [Send(peer, Fetch(ref)) for peer in chosen]
 
-    def on_link_down(self, peer: bytes) -> None:
+    def _choose(self, ref: Ref) -> list[NodeKey]:
+        """Those who were not asked for it yet, and of these who share its author's feed, first: else the same three,
+        who may have nothing or say nothing, would be asked each time."""
+        turns = {peer: turn for turn, peer in enumerate(self.tried.get(ref.id, ()), 1)}
+        ready = sorted(
+            (turns.get(peer, 0), ref.identity not in session.shared, peer)
+            for peer, session in self.sharing.sessions.items()
+            if session.ready
+        )
+        return [peer for *_rank, peer in ready[:ASKED_PEERS_MAX]]
+
+    def _remember(self, entry: EntryId, chosen: list[NodeKey]) -> None:
+        tried = self.tried[entry] = self.tried.pop(entry, {})
+        for peer in chosen:
+            tried.pop(peer, None)
+            tried[peer] = None
+        while len(tried) > TRIED_PEERS_MAX:
+            del tried[next(iter(tried))]
+        if len(self.tried) > TRIED_MAX:
+            del self.tried[next(iter(self.tried))]
+
+    def on_link_down(self, peer: NodeKey) -> None:
         for entry in list(self.asked):
             self._answered(entry, peer)
 
@@ -72,25 +108,31 @@ class Strays(State):
         return is_shown(identity.devices.get(entry.device), entry.seq)
 
     def on_found(self, session: Session, message: Found) -> list[Effect]:
-        if session.peer not in self.asked.get(message.ref.id, set()):
+        asked = self.asked.get(message.ref.id)
+        if asked is None or session.peer not in asked.peers:
             return []  # another peer's answer came first, or the question was forgotten
         self._answered(message.ref.id, session.peer)
         if message.identity is None or message.ref.identity in self.sharing.holdings.blocked:
             return []
         located = check_found(message)
-        self.asked.pop(message.ref.id, None)
+        self._forget(message.ref.id)
         return [StoreStray(located)]
 
     def take(self, located: Located) -> list[Effect]:
         """One that came by another way than a link, checked; nobody's answer is awaited any more."""
-        self.asked.pop(located.entry.id, None)
+        self._forget(located.entry.id)
         return [] if located.identity in self.sharing.holdings.blocked else [StoreStray(located)]
 
-    def _answered(self, entry: EntryId, peer: bytes) -> None:
-        waiting = self.asked.get(entry, set())
-        waiting.discard(peer)
-        if not waiting:
-            self.asked.pop(entry, None)
+    def _answered(self, entry: EntryId, peer: NodeKey) -> None:
+        asked = self.asked.get(entry)
+        if asked is not None:
+            asked.peers.discard(peer)
+            if not asked.peers:
+                del self.asked[entry]
+
+    def _forget(self, entry: EntryId) -> None:
+        self.asked.pop(entry, None)
+        self.tried.pop(entry, None)
 
 
 def check_found(message: Found) -> Located:

@@ -104,6 +104,12 @@ def _shared(machine: Gossip) -> list[Size]:
         ("identities that are shared", len(machine.sharing.sharers), cared),
         ("who shares one", _most([len(peers) for peers in machine.sharing.sharers.values()]), len(sessions)),
         ("stray entries asked for", len(machine.strays.asked), strays.ASKED_MAX),
+        ("stray entries tried for", len(machine.strays.tried), strays.TRIED_MAX),
+        (
+            "who was asked for one",
+            _most([len(tried) for tried in machine.strays.tried.values()]),
+            strays.TRIED_PEERS_MAX,
+        ),
         # before a link is ready, it is what was remembered of the last one
         ("shared on a link", _most([len(session.shared) for session in sessions if session.ready]), cared),
         ("broken promises", _most([len(session.unkept) for session in sessions]), cared),
