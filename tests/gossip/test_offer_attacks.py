@@ -20,7 +20,7 @@ from p2pblog.core.payload import Ref
 from p2pblog.gossip import events as ev
 from p2pblog.gossip.messages import Fetch, Found
 from p2pblog.gossip.offer_messages import OFFERS_PER_MESSAGE
-from p2pblog.gossip.offers import Offers, Waiting
+from p2pblog.gossip.offers import Allowance, Offers, Waiting
 from p2pblog.gossip.sharing import Session
 
 
@@ -175,6 +175,27 @@ def test_what_came_is_offered_without_a_look_at_all_that_waits(scene: Scene, mon
     monkeypatch.setattr(Offers, "_target_for", counted)
     liar.offers(*(last := liar.mentions(1)))
     assert set(looked) == {last[0].id}
+
+
+def test_who_comes_after_strangers_took_all_is_heeded_in_time(scene: Scene) -> None:
+    honest = Liar(scene, "honest")
+    assert isinstance(honest.ruth, Table)
+    for at in range(2 * OFFERS_HEEDED_MAX):
+        honest.ruth.machine.offers.advances = Allowance(0.0, scene.now)
+        honest.offers(*honest.mentions(1))
+        assert len(honest.puppet.told(Fetch)) >= at
+        scene.run(1 / OFFERS_HEEDED_PER_S)
+    assert scene.closed == []
+
+
+def test_who_waits_and_then_says_all_at_once_is_heeded_no_more_than_a_newcomer(scene: Scene) -> None:
+    liar = Liar(scene)
+    liar.offers(*liar.mentions(1))
+    scene.run(OFFERS_HEEDED_MAX / 2 / OFFERS_HEEDED_PER_S)
+    entries = liar.mentions(2 * OFFERS_HEEDED_MAX)
+    for at in range(0, len(entries), OFFERS_PER_MESSAGE):
+        liar.offers(*entries[at : at + OFFERS_PER_MESSAGE])
+    assert len(liar.puppet.told(Fetch)) == 1 + OFFERS_HEEDED_MAX
 
 
 def test_who_links_again_and_again_is_heeded_no_more(scene: Scene) -> None:
