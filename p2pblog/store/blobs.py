@@ -8,7 +8,8 @@ On disk the folder is the truth, so that no table can disagree with it after a c
     parts/HASH            the pieces that have come, each at its place
 
 A whole file is written under another name, synced, and renamed. Parts are not synced: at the next start each piece is
-hashed again, and counts if it is the one that the table names.
+hashed again, and counts if it is the one that the table names. Where all have come and the file is not whole for all
+that, since the disk was full or the node was killed, it becomes so when it is next looked at.
 """
 
 from __future__ import annotations
@@ -267,7 +268,13 @@ class DiskBlobs:
             return None
         data = _read(self._path("parts", file), FILE_BYTES_MAX) or b""
         parts = (data[at * PIECE_BYTES : (at + 1) * PIECE_BYTES] for at in range(len(table.pieces)))
-        return _Known(table, {index for index, part in enumerate(parts) if table.fits(index, part)}, False)
+        known = _Known(table, {index for index, part in enumerate(parts) if table.fits(index, part)}, False)
+        if known.is_whole:
+            try:
+                self._become_whole(file)
+            except (OSError, StoreError):  # it is read from its parts, and whoever fetches the last one tries again
+                known.pieces.remove(len(table.pieces) - 1)
+        return known
 
     def _held(self, file: FileHash) -> Held | None:
         known = self._look(file)
@@ -328,16 +335,17 @@ class DiskBlobs:
                 stream.seek(index * PIECE_BYTES)
                 stream.write(data)
             known.pieces.add(index)
-            if known.is_whole:
-                self._become_whole(file)
             self._touch(file, known.size)
+            if known.is_whole:
+                self._known.pop(file, None)  # if that fails, the next look sees what is on the disk
+                self._become_whole(file)
+                self._remember(file, known)
             self._make_room(file)
         return Held(known.table, frozenset(known.pieces), known.own)
 
     def _become_whole(self, file: FileHash) -> None:
         data = _read(self._path("parts", file), FILE_BYTES_MAX)
-        if data is None or table_of(data).file != file:
-            self._known.pop(file)
+        if not data or table_of(data).file != file:
             raise StoreError(f"the parts of a file in {self._folder} were changed by something else")
         self._write_whole("kept", file, data)
         self._forget_parts(file)

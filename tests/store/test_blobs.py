@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import stat
@@ -13,7 +14,7 @@ import trio
 
 from p2pblog.config import FILE_BYTES_MAX, PIECE_BYTES
 from p2pblog.core.media import FileHash, PieceTable, pieces_of, table_of
-from p2pblog.errors import BadPiece, StoreError
+from p2pblog.errors import BadPiece, StoreError, StoreFull
 from p2pblog.store.blobs import Blobs, DiskBlobs, MemoryBlobs
 
 ROOM = 5 * PIECE_BYTES
@@ -198,6 +199,47 @@ def test_what_a_crash_left_half_written_is_fetched_again(tmp_path: Path) -> None
 
         (tmp_path / "parts" / f"{part.hex()}.table").write_bytes(b"\x92\x01")
         assert await DiskBlobs(tmp_path).held(part) is None
+
+    trio.run(scene)
+
+
+def no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "no space left on device")
+
+
+def test_a_file_for_which_there_was_no_room_becomes_whole_once_there_is(tmp_path: Path) -> None:
+    async def scene(blobs: DiskBlobs) -> None:
+        data = a_file(1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(DiskBlobs, "_write_whole", no_room)
+            with pytest.raises(StoreFull):
+                await fetch(blobs, data)
+            file = table_of(data).file
+            held = await blobs.held(file)
+            assert held is not None
+            assert held.pieces == {0, 1}  # the last one is asked for again
+            assert await blobs.piece(file, 0) == pieces_of(data)[0]
+
+        await blobs.put_piece(file, 2, pieces_of(data)[2])
+        assert await read(blobs, file) == data
+        assert list((tmp_path / "parts").iterdir()) == []
+        assert await blobs.used() == len(data)
+
+    trio.run(scene, DiskBlobs(tmp_path))
+
+
+def test_a_node_that_was_killed_before_a_file_was_whole_makes_it_whole(tmp_path: Path) -> None:
+    async def scene() -> None:
+        data = a_file(1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(DiskBlobs, "_write_whole", no_room)
+            with pytest.raises(StoreFull):
+                await fetch(DiskBlobs(tmp_path), data)
+
+        after = DiskBlobs(tmp_path)
+        assert await read(after, table_of(data).file) == data
+        assert list((tmp_path / "parts").iterdir()) == []
+        assert (tmp_path / "kept" / table_of(data).file.hex()).read_bytes() == data
 
     trio.run(scene)
 
