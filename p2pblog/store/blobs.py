@@ -9,7 +9,8 @@ On disk the folder is the truth, so that no table can disagree with it after a c
 
 A whole file is written under another name, synced, and renamed. Parts are not synced: at the next start each piece is
 hashed again, and counts if it is the one that the table names. Where all have come and the file is not whole for all
-that, since the disk was full or the node was killed, it becomes so when it is next looked at.
+that, since the disk was full or the node was killed, it becomes so when it is next looked at. What else a crash left is
+taken away at the next start.
 """
 
 from __future__ import annotations
@@ -189,6 +190,7 @@ class DiskBlobs:
 
     def _carefully(self, work: Callable[[], T]) -> T:
         try:
+            self._scan()  # takes away what a crash left, so before anything else is written
             return work()
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -294,11 +296,16 @@ class DiskBlobs:
         path = self._path(kind, file)
         self._make(path.parent)
         fresh = path.with_suffix(".new")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.rename(path)
+        try:
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            fresh.rename(path)
+        except OSError:
+            with suppress(OSError):
+                fresh.unlink()
+            raise
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -387,6 +394,7 @@ class DiskBlobs:
     def _scan(self) -> OrderedDict[FileHash, int]:
         """The sizes of others' files, the one used longest ago first."""
         if self._sizes is None:
+            self._clear_up()
             found = []
             for kind in ("kept", "parts"):
                 for file in _files_in(self._folder / kind):
@@ -395,6 +403,21 @@ class DiskBlobs:
                         found.append((state.st_mtime_ns, file, state.st_size))
             self._sizes = OrderedDict((file, size) for _, file, size in sorted(found))
         return self._sizes
+
+    def _clear_up(self) -> None:
+        """Remove what a crash left and nothing counts: files half written, parts of what is whole, and tables without a
+        part. What can't be removed now goes at another start."""
+        stale = [
+            self._path(kind, file).with_suffix(".new")
+            for kind in ("own", "kept")
+            for file in _files_in(self._folder / kind, ".new")
+        ]
+        kept, parts = (set(_files_in(self._folder / kind)) for kind in ("kept", "parts"))
+        stale += [self._path("parts", file) for file in parts & kept]
+        stale += [self._table_path(file) for file in set(_files_in(self._folder / "parts", ".table")) - (parts - kept)]
+        for path in stale:
+            with suppress(OSError):
+                path.unlink()
 
     def _touch(self, file: FileHash, size: int) -> None:
         sizes = self._scan()
@@ -425,10 +448,10 @@ def _read(path: Path, bytes_max: int) -> bytes | None:
     return data if len(data) <= bytes_max else None
 
 
-def _files_in(folder: Path) -> list[FileHash]:
-    """The files in a folder that are named by a hash; what else lies there is not ours."""
+def _files_in(folder: Path, suffix: str = "") -> list[FileHash]:
+    """The files in a folder that are named by a hash and this suffix; what else lies there is not ours."""
     try:
-        names = [path.name for path in folder.iterdir()]
+        names = [path.name.removesuffix(suffix) for path in folder.iterdir() if path.name.endswith(suffix)]
     except FileNotFoundError:
         return []
     return [FileHash(bytes.fromhex(name)) for name in names if len(name) == 64 and set(name) <= set("0123456789abcdef")]

@@ -203,6 +203,10 @@ def test_what_a_crash_left_half_written_is_fetched_again(tmp_path: Path) -> None
     trio.run(scene)
 
 
+def paths_in(folder: Path) -> set[Path]:
+    return set(folder.glob("*/*"))
+
+
 def no_room(*_: object) -> None:
     raise OSError(errno.ENOSPC, "no space left on device")
 
@@ -240,6 +244,49 @@ def test_a_node_that_was_killed_before_a_file_was_whole_makes_it_whole(tmp_path:
         assert await read(after, table_of(data).file) == data
         assert list((tmp_path / "parts").iterdir()) == []
         assert (tmp_path / "kept" / table_of(data).file.hex()).read_bytes() == data
+
+    trio.run(scene)
+
+
+def test_where_there_is_no_room_nothing_half_written_stays(tmp_path: Path) -> None:
+    async def scene(blobs: DiskBlobs) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fsync", no_room)
+            for number in range(3):
+                with pytest.raises(StoreFull):
+                    await blobs.put_own(a_file(number))
+            with pytest.raises(StoreFull):
+                await fetch(blobs, a_file(4))
+        assert [path.name for path in paths_in(tmp_path) if path.suffix == ".new"] == []
+        assert await blobs.put_own(a_file(0)) == table_of(a_file(0)).file
+
+    trio.run(scene, DiskBlobs(tmp_path))
+
+
+def test_a_start_takes_away_what_a_crash_left(tmp_path: Path) -> None:
+    async def scene() -> None:
+        before = DiskBlobs(tmp_path)
+        own, whole = await before.put_own(b"mine"), await fetch(before, a_file(1))
+        part = await fetch(before, a_file(2), 0)
+        begun = table_of(a_file(3))
+        await before.begin(begun)
+        stay = {path for path in paths_in(tmp_path) if begun.file.hex() not in path.name}
+        (tmp_path / "own" / f"{begun.file.hex()}.new").write_bytes(a_file(3)[:1_000])
+        (tmp_path / "kept" / f"{whole.hex()}.new").write_bytes(a_file(1)[:1_000])
+        (tmp_path / "parts" / whole.hex()).write_bytes(a_file(1))
+        (tmp_path / "parts" / f"{whole.hex()}.table").write_bytes(b"")
+        stay.add(tmp_path / "own" / "theirs.new")
+        (tmp_path / "own" / "theirs.new").write_bytes(b"not ours")
+
+        after = DiskBlobs(tmp_path)
+        assert await after.used() == len(b"mine") + len(a_file(1)) + PIECE_BYTES
+        assert paths_in(tmp_path) == stay
+        assert await read(after, own) == b"mine"
+        assert await read(after, whole) == a_file(1)
+        held = await after.held(part)
+        assert held is not None
+        assert held.pieces == {0}
+        assert await after.held(begun.file) is None
 
     trio.run(scene)
 
