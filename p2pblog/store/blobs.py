@@ -266,7 +266,7 @@ class DiskBlobs:
             size, hashes = codec.as_list(codec.unpack(told, bytes_max=TABLE_BYTES_MAX), length=2)
             table = read_table(size, hashes, file)
         except RemoteProtocolError:
-            self._drop(file)
+            self._drop_other(file)
             return None
         data = _read(self._path("parts", file), FILE_BYTES_MAX) or b""
         parts = (data[at * PIECE_BYTES : (at + 1) * PIECE_BYTES] for at in range(len(table.pieces)))
@@ -383,9 +383,13 @@ class DiskBlobs:
         return data
 
     def _drop(self, file: FileHash) -> None:
+        self._drop_other(file)
+        self._path("own", file).unlink(missing_ok=True)
+
+    def _drop_other(self, file: FileHash) -> None:
+        """Forget another's copy of a file. Ours may lie beside it: after a crash, and where the disk damaged it."""
         self._known.pop(file, None)
-        for kind in ("own", "kept"):
-            self._path(kind, file).unlink(missing_ok=True)
+        self._path("kept", file).unlink(missing_ok=True)
         self._forget_parts(file)
         self._scan().pop(file, None)
 
@@ -434,7 +438,7 @@ class DiskBlobs:
             if self._bytes_max is None or sum(sizes.values()) <= self._bytes_max:
                 return
             if file != but:
-                self._drop(file)
+                self._drop_other(file)
 
 
 def _read(path: Path, bytes_max: int) -> bytes | None:

@@ -291,6 +291,22 @@ def test_a_start_takes_away_what_a_crash_left(tmp_path: Path) -> None:
     trio.run(scene)
 
 
+def test_a_crash_while_a_fetched_file_became_ours_does_not_cost_us_it(tmp_path: Path) -> None:
+    """It was in both folders, and what makes room for others took it out of both."""
+
+    async def scene() -> None:
+        own = await DiskBlobs(tmp_path).put_own(a_file(1))
+        (tmp_path / "kept").mkdir()
+        (tmp_path / "kept" / own.hex()).write_bytes(a_file(1))
+
+        after = DiskBlobs(tmp_path)
+        await after.limit(0)
+        assert await after.used() == len(a_file(1))
+        assert await read(after, own) == a_file(1)
+
+    trio.run(scene)
+
+
 def test_a_file_that_was_changed_under_us_is_not_given_on(tmp_path: Path) -> None:
     async def scene() -> None:
         blobs = DiskBlobs(tmp_path)
