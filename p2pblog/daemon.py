@@ -228,7 +228,7 @@ async def _save_dht_state(store: Store, dht: Dht) -> None:
 
 
 async def _keep_tidy(store: Store, node: Node) -> None:
-    """Drop the bytes of what was deleted a week ago, and its files, once a day."""
+    """Drop the bytes of what was deleted a week ago, and files without a notice since then, once a day."""
     while True:
         try:
             await store.drop_retracted(_wall_ms() - RETRACTED_KEPT_MS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Sequence
 
 import trio
@@ -20,8 +21,10 @@ from p2pblog.gossip.events import Ending, FetchFile, FileNews
 from p2pblog.store import Reference
 from p2pblog.store.blobs import Held
 
+log = logging.getLogger("p2pblog.files")
+
 UNREFERRED = "unreferred."
-"""The settings that say since when a file of our own has been without a notice."""
+"""The settings that say since when a file that is here has been without a notice."""
 NEWS_WITHIN_S = 1.0
 """How long `fetch_media` waits for something new before it answers: a progress bar that moves each second lives."""
 
@@ -71,22 +74,38 @@ class Files(Desk):
             for upload in (each["upload"], each.get("thumb", "")):
                 self._uploads.forget(upload)
 
+    # --- anybody's ---
+
     async def drop_unreferred(self, kept_ms: int) -> None:
-        """Drop files of our own that no notice and no profile has any more, so many ms after that was first seen: a
-        delete may turn out to be a thief's. Raises StoreError."""
+        """Drop files that no notice and no profile has any more, so many ms after that was first seen: a delete may
+        turn out to be a thief's. Raises StoreError."""
         now_ms, seen = self._wall_ms(), await self._store.settings(UNREFERRED)
-        for file in await self._blobs.own():
-            name = UNREFERRED + file.hex()
-            if await self._store.references(file):
-                if name in seen:
-                    await self._store.put_setting(name, None)
-            elif name not in seen:
+        own = await self._blobs.own()
+        here = dict.fromkeys([*own, *await self._blobs.others()])
+        names = {UNREFERRED + file.hex(): file for file in await self._store.unreferred(list(here))}
+        for name in seen:
+            if name not in names:  # a notice has it again, or it went to make room
+                await self._store.put_setting(name, None)
+        for name, file in names.items():
+            if name not in seen:
                 await self._store.put_setting(name, now_ms.to_bytes(8, "big"))
-            elif now_ms - int.from_bytes(seen[name], "big") > kept_ms:
-                await self._blobs.drop(file)
+            elif now_ms - int.from_bytes(seen[name], "big") > kept_ms and await self._is_idle(file):
+                await (self._blobs.drop(file) if file in own else self._blobs.drop_other(file))
                 await self._store.put_setting(name, None)
 
-    # --- anybody's ---
+    async def _is_idle(self, file: FileHash) -> bool:
+        """Whether still no notice has it: one may have come meanwhile, for which it is being fetched."""
+        return not await self._store.references(file) and file not in self._fetching
+
+    async def _drop_forgotten(self) -> None:
+        """Drop what is here of others' files that no notice and no profile has any more, at once. Where that fails they
+        go with what `drop_unreferred` drops."""
+        try:
+            for file in await self._store.unreferred(await self._blobs.others()):
+                if not await self._store.references(file):  # a notice may have come meanwhile
+                    await self._blobs.drop_other(file)
+        except StoreError as error:
+            log.error("files without a notice were not dropped: %s", error)
 
     async def media(self, file: str) -> MediaDocument:
         return await self._media(await self._find_file(file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p2pblog.cases.desk import said_in
+from p2pblog.cases.files import Files
 from p2pblog.cases.people import People
 from p2pblog.cases.quiet import Ranking
 from p2pblog.cases.strangers import why_told
@@ -24,7 +25,7 @@ LETTERS = 8
 """Of an address, where somebody has no petname: as many as pages show."""
 
 
-class Quieting(People):
+class Quieting(People, Files):
     """Of `Node`: who wants less."""
 
     # --- mutes ---
@@ -66,7 +67,7 @@ class Quieting(People):
     # --- blocks ---
 
     async def block(self, address: str) -> NewBlockDocument:
-        """Who is followed is followed no longer. What is held of them goes, and no more of it comes."""
+        """Who is followed is followed no longer. What is held of them goes, files too, and no more of it comes."""
         async with self._following:
             identity = self._resolve(address).identity
             if identity == self._author.identity_hash:
@@ -78,6 +79,7 @@ class Quieting(People):
                 await self._unfollow(identity)
             block = self._quiet.blocks.get(identity, Block(identity, self._wall_ms()))
             await self._keep_out(block)
+            await self._drop_forgotten()
             return NewBlockDocument(**_block_document(block), unfollowed=is_followed)
 
     async def _keep_out(self, block: Block) -> None:

@@ -370,6 +370,9 @@ class Store(Protocol):
     async def references(self, file: FileHash) -> list[Reference]:
         """Shown notices and profiles that refer to a file, by where they stand in the store; at most REFERENCES_MAX."""
 
+    async def unreferred(self, files: Sequence[FileHash]) -> list[FileHash]:
+        """Those of these files that no shown notice or profile refers to, in their order."""
+
     async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         """(name, bio) by the newest profile entry held."""
 

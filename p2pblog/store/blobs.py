@@ -75,8 +75,14 @@ class Blobs(Protocol):
     async def drop(self, file: FileHash) -> None:
         """Forget a file, one of our own too."""
 
+    async def drop_other(self, file: FileHash) -> None:
+        """Forget a file of somebody else, or the parts of one; our own copy stays."""
+
     async def own(self) -> list[FileHash]:
         """The files of our own, ascending."""
+
+    async def others(self) -> list[FileHash]:
+        """Those of others that are here, whole or in part, ascending."""
 
     async def limit(self, bytes_max: int | None) -> None:
         """From now on those of others take up so many bytes at most (None: as many as come); what is too much goes."""
@@ -140,8 +146,16 @@ class MemoryBlobs:
     async def drop(self, file: FileHash) -> None:
         self._files.pop(file, None)
 
+    async def drop_other(self, file: FileHash) -> None:
+        _, _, own = self._files.get(file, (None, None, True))
+        if not own:
+            del self._files[file]
+
     async def own(self) -> list[FileHash]:
         return sorted(file for file, (_, _, own) in self._files.items() if own)
+
+    async def others(self) -> list[FileHash]:
+        return sorted(file for file, (_, _, own) in self._files.items() if not own)
 
     async def limit(self, bytes_max: int | None) -> None:
         self._bytes_max = bytes_max
@@ -215,8 +229,14 @@ class DiskBlobs:
     async def drop(self, file: FileHash) -> None:
         await self._run(lambda: self._drop(file))
 
+    async def drop_other(self, file: FileHash) -> None:
+        await self._run(lambda: self._drop_other(file))
+
     async def own(self) -> list[FileHash]:
         return await self._run(lambda: sorted(_files_in(self._folder / "own")))
+
+    async def others(self) -> list[FileHash]:
+        return await self._run(lambda: sorted(self._scan()))
 
     async def limit(self, bytes_max: int | None) -> None:
         self._bytes_max = bytes_max

@@ -434,6 +434,9 @@ class MemoryReading(MemoryDesk):
         ]
         return found[:REFERENCES_MAX]
 
+    async def unreferred(self, files: Sequence[FileHash]) -> list[FileHash]:
+        return [file for file in files if not self._referring(file)]
+
     def _referring(self, file: FileHash) -> list[_Held]:
         return sorted(filter(self._is_shown, self._files.get(file, {}).values()), key=lambda held: held.place[1:])
 

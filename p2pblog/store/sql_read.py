@@ -367,6 +367,13 @@ def references(db: sqlite3.Connection, file: FileHash) -> list[Reference]:
     ][:REFERENCES_MAX]
 
 
+def unreferred(db: sqlite3.Connection, files: Sequence[FileHash]) -> list[FileHash]:
+    return [file for file in files if not db.execute(IS_REFERRED, (file,)).fetchone()]
+
+
+IS_REFERRED = "SELECT 1 FROM attachment WHERE file = ? LIMIT 1"
+
+
 def profile(db: sqlite3.Connection, identity: IdentityHash) -> tuple[str | None, str | None]:
     return called(whole_profile(db, identity))
 

@@ -429,6 +429,9 @@ class SqliteStore:
     async def references(self, file: FileHash) -> list[Reference]:
         return await self._read(sql_read.references, file)
 
+    async def unreferred(self, files: Sequence[FileHash]) -> list[FileHash]:
+        return await self._read(sql_read.unreferred, tuple(files))
+
     async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         return await self._read(sql_read.profile, identity)
 

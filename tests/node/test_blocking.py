@@ -7,11 +7,13 @@ from itertools import pairwise
 import pytest
 import trio
 from builders import person
+from test_files import PICTURE, SMALL, WEEK_MS, post
 from test_relaying import meet
 from trio.testing import MockClock, trio_test
-from worlds import World, open_world
+from worlds import World, fetch, open_world
 
-from p2pblog.errors import NotFound, UsageError, UserError
+from p2pblog.errors import NotFound, StoreError, UsageError, UserError
+from p2pblog.gossip.files import Files as FilesMachine
 
 
 @pytest.fixture
@@ -97,6 +99,58 @@ async def test_what_is_followed_in_private_is_named_to_no_neighbour(autojump_clo
         await bob.follow(address, private=False)
         await world.reads("bob", "one")
         assert parts.driver.machine.holdings.leases
+
+
+@trio_test
+async def test_pictures_of_whom_one_blocks_go_at_once_but_for_those_that_others_have(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        mallory, alice = await world.start("mallory"), await world.start("alice", "mallory")
+        bob = await world.follower("bob", "mallory", "mallory", "alice")
+        await bob.follow(world.home("alice").address)
+        files = [await post(mallory, PICTURE[:-number], thumb=SMALL) for number in (1, 2, 3)]
+        theirs = await post(alice, PICTURE[:-1])
+        own = await post(bob, b"bob's")
+        await world.reads("bob", *["Look!"] * 5)
+        for file in files[:2]:
+            assert await fetch(bob, file["hash"])
+            assert await fetch(bob, file["thumb"]) == SMALL
+        document = await bob.media(files[2]["hash"])
+        while document["pieces"] < 3:
+            document = await bob.fetch_media(files[2]["hash"], document["pieces"])
+        monkeypatch.setattr(FilesMachine, "on_want", lambda *_: [])  # it goes on while he blocks her
+
+        blobs = world.home("bob").blobs
+        assert len(await blobs.others()) == 4
+        await bob.block(world.home("mallory").address)
+        assert [file.hex() for file in await blobs.others()] == [theirs["hash"]]
+        assert [file.hex() for file in await blobs.own()] == [own["hash"]]
+        assert (await bob.media(theirs["hash"]))["state"] == "here"
+
+
+@trio_test
+async def test_a_block_holds_though_pictures_cant_be_dropped(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        mallory = await world.start("mallory")
+        bob, blobs = await world.follower("bob", "mallory"), world.home("bob").blobs
+        file = await post(mallory)
+        await world.reads("bob", "Look!")
+        assert await fetch(bob, file["hash"]) == PICTURE
+
+        async def fail(_: object) -> None:
+            raise StoreError("the disk is read-only")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(blobs, "drop_other", fail)
+            await bob.block(world.home("mallory").address)
+        assert len(await bob.blocked()) == len(await blobs.others()) == 1
+        for _ in range(2):
+            await bob.drop_unreferred(WEEK_MS)
+            world.home("bob").skew_ms += WEEK_MS + 1
+        assert await blobs.others() == []
 
 
 @trio_test

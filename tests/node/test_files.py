@@ -6,9 +6,11 @@ import base64
 from typing import Any
 
 import pytest
+import trio
 from trio.testing import MockClock, trio_test
 from worlds import World, fetch, open_world
 
+from p2pblog.cases.files import UNREFERRED
 from p2pblog.config import (
     ALT_CHARACTERS_MAX,
     FILE_BYTES_MAX,
@@ -18,6 +20,7 @@ from p2pblog.config import (
     THUMB_BYTES_MAX,
     UPLOADS_MAX,
 )
+from p2pblog.core.media import FileHash
 from p2pblog.errors import NotFound, TimedOut, UsageError
 from p2pblog.gossip.events import Effect
 from p2pblog.gossip.file_messages import WantPiece, WantTable
@@ -27,6 +30,7 @@ from p2pblog.node import Node
 
 PICTURE = b"\xff\xd8\xff" + b"".join(bytes([number]) * PIECE_BYTES for number in range(9))
 SMALL = b"\xff\xd8\xffsmall"
+WEEK_MS = 7 * 24 * 3600 * 1000
 
 
 @pytest.fixture
@@ -174,7 +178,6 @@ async def test_a_deleted_notices_file_is_given_to_nobody(autojump_clock: MockClo
 
 @trio_test
 async def test_a_week_after_its_last_notice_went_a_file_goes_too(autojump_clock: MockClock) -> None:
-    week_ms = 7 * 24 * 3600 * 1000
     async with open_world() as world:
         alice, home = await world.start("alice"), world.home("alice")
         await post(alice)
@@ -186,14 +189,99 @@ async def test_a_week_after_its_last_notice_went_a_file_goes_too(autojump_clock:
 
         async def own_after(ms: int) -> int:
             home.skew_ms += ms
-            await alice.drop_unreferred(week_ms)
+            await alice.drop_unreferred(WEEK_MS)
             return len(await home.blobs.own())
 
         await alice.delete(next(notice for notice in notices if notice != again))
-        assert [await own_after(each) for each in (0, week_ms, week_ms)] == [2, 2, 2]  # one notice still has it
+        assert [await own_after(each) for each in (0, WEEK_MS, WEEK_MS)] == [2, 2, 2]  # one notice still has it
         await alice.delete(again)
-        assert [await own_after(each) for each in (0, week_ms - 10_000, 20_000)] == [2, 2, 1]
+        assert [await own_after(each) for each in (0, WEEK_MS - 10_000, 20_000)] == [2, 2, 1]
         assert (await alice.media(other["hash"]))["state"] == "here"
+
+
+@trio_test
+async def test_so_does_a_file_of_somebody_else(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice, carol = await world.start("alice"), await world.start("carol", "alice")
+        bob, home = await world.follower("bob", "alice", "alice", "carol"), world.home("bob")
+        await bob.follow(world.home("carol").address)
+        files = [await post(alice, PICTURE[:-number]) for number in (1, 2, 3)]
+        await carol.post("Hers!", media=[{"upload": await hand_over(carol, PICTURE[:-1])}])
+        await world.reads("bob", "Hers!")
+        await world.reads("bob", *["Look!"] * 3)
+        for file in files:
+            await fetch(bob, file["hash"])
+        kept, bookmarked, gone = (FileHash(bytes.fromhex(file["hash"])) for file in files)
+        by_file = {notice["media"][0]["hash"]: notice["id"] for notice in await alice.timeline()}
+
+        async def others_after(ms: int) -> list[FileHash]:
+            home.skew_ms += ms
+            await bob.drop_unreferred(WEEK_MS)
+            return await home.blobs.others()
+
+        await bob.bookmark(by_file[bookmarked.hex()])
+        for file in (kept, gone):
+            await alice.delete(by_file[file.hex()])
+        await world.until("bob sees it", lambda: has_no_notice(bob, gone))
+        await bob.unfollow(world.home("alice").address)
+        everything, left = sorted([kept, bookmarked, gone]), sorted([kept, bookmarked])
+        assert [await others_after(each) for each in (0, WEEK_MS - 10_000)] == [everything, everything]
+        assert [await others_after(each) for each in (20_000, WEEK_MS)] == [left, left]  # carol's has the one
+        assert await home.store.settings(UNREFERRED) == {}
+
+
+@trio_test
+async def test_the_week_begins_anew_for_a_file_that_went_or_has_a_notice_again(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice, home = await world.start("alice"), world.home("alice")
+
+        async def marked() -> int:
+            home.skew_ms += WEEK_MS - 1_000
+            await alice.drop_unreferred(WEEK_MS)
+            return len(await home.store.settings(UNREFERRED))
+
+        for _ in range(2):
+            file = await post(alice)
+            assert await marked() == 0
+            (notice,) = await alice.timeline()
+            await alice.delete(notice["id"])
+            assert await marked() == 1
+            assert len(await home.blobs.own()) == 1
+        await home.blobs.drop(FileHash(bytes.fromhex(file["hash"])))
+        assert await marked() == 0
+
+
+@trio_test
+async def test_what_is_being_fetched_is_not_dropped(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob, home = await world.follower("bob", "alice"), world.home("bob")
+        file = await post(alice)
+        wanted = FileHash(bytes.fromhex(file["hash"]))
+        await world.reads("bob", "Look!")
+        await bob.drop_unreferred(WEEK_MS)
+        document = await bob.media(file["hash"])
+        while document["pieces"] < 3:
+            document = await bob.fetch_media(file["hash"], document["pieces"])
+        monkeypatch.setattr(Files, "on_want", lambda *_: [])
+        (notice,) = await alice.timeline()
+        await alice.delete(notice["id"])
+        await world.until("bob sees it", lambda: has_no_notice(bob, wanted))
+        for _ in range(2):
+            await bob.drop_unreferred(WEEK_MS)
+            home.skew_ms += WEEK_MS + 1
+        assert await home.blobs.others() == [wanted]
+        await trio.sleep(120)  # the search ends
+        await bob.drop_unreferred(WEEK_MS)
+        assert await home.blobs.others() == []
+
+
+async def has_no_notice(node: Node, file: FileHash) -> bool:
+    try:
+        await node.media(file.hex())
+    except NotFound:
+        return True
+    return False
 
 
 # --- what may be posted -----------------------------------------------------------------------------------------------

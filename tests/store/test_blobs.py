@@ -125,6 +125,22 @@ async def test_a_part_makes_room_too_and_can_be_dropped(blobs: Blobs) -> None:
 
 
 @on_both_kinds
+async def test_files_of_others_can_be_dropped_and_ours_stay(blobs: Blobs) -> None:
+    own = await blobs.put_own(b"mine")
+    whole, part = await fetch(blobs, a_file(1)), await fetch(blobs, a_file(2), 1)
+    begun = table_of(a_file(3))
+    await blobs.begin(begun)
+    assert await blobs.others() == sorted([whole, part, begun.file])
+    for file in (own, whole, part, begun.file):
+        await blobs.drop_other(file)
+        await blobs.drop_other(file)
+    assert await blobs.others() == []
+    assert await blobs.used() == len(b"mine")
+    assert await read(blobs, own) == b"mine"
+    assert await blobs.held(whole) is await blobs.held(part) is await blobs.held(begun.file) is None
+
+
+@on_both_kinds
 async def test_a_file_larger_than_all_the_room_stays_until_the_next_comes(blobs: Blobs) -> None:
     large = await fetch(blobs, a_file(1, ROOM + 1))
     assert await read(blobs, large) == a_file(1, ROOM + 1)

@@ -12,7 +12,17 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.media import Attachment, FileHash, table_of
 from p2pblog.core.payload import Note
-from p2pblog.store import REFERENCES_MAX, Follow, Reference, Store, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.store import (
+    REFERENCES_MAX,
+    Block,
+    Follow,
+    Reference,
+    Store,
+    TimelineQuery,
+    migrations,
+    sql_read,
+    sql_write,
+)
 
 
 def attached(number: int, *, thumb: bool = False) -> Attachment:
@@ -57,6 +67,23 @@ async def test_a_file_is_referred_to_while_a_notice_that_has_it_is_shown(store: 
     assert await store.find_files(other.file.hex()) == []
     await store.drop_log(bob.key)
     assert await store.references(one.file) == []
+
+
+@on_both_stores
+async def test_files_without_a_notice_are_told_apart(store: Store) -> None:
+    alice, bob = person("alice"), person("bob")
+    shared, hers, gone, his = (attached(number) for number in range(4))
+    alice.log.write(pictured(shared, hers))
+    alice.log.delete(alice.log.write(pictured(gone)))
+    bob.log.write(pictured(shared, his))
+    await keep(store, alice, bob)
+
+    never = FileHash(bytes(32))
+    files = [his.file, gone.file, never, hers.file, shared.file]
+    assert await store.unreferred(files) == [gone.file, never]
+    assert await store.unreferred([]) == []
+    await store.put_block(Block(bob.hash, LATER))
+    assert await store.unreferred(files) == [his.file, gone.file, never]
 
 
 @on_both_stores
