@@ -342,7 +342,7 @@ def writing(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
     doomed = alice.log.entries[9]
     note = alice.log.note("new #bees")
     alice.log.note(f"hello @{spell(bob.hash)}")
-    alice.log.edit(note, "newer #wax")
+    quoted = alice.log.quote(note, "look", alice.log.edit(note, "newer #wax"))
     alice.log.delete(doomed)
     sql_write.put_setting(db, OWN_IDENTITY, bob.hash)
     alice.log.vote(alice.log.entries[73], 1)
@@ -353,6 +353,7 @@ def writing(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run(70))], LATER),
         lambda: sql_indexer.read_some(db, 10),
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER),
+        lambda: sql_read.rows(db, [quoted.id]),
         lambda: sql_write.drop_retracted(db, LATER + 1),
         lambda: sql_write.put_payloads(db, alice.key, [(10, doomed.payload or b"")]),
         lambda: sql_write.put_setting(db, OWN_IDENTITY, bob.hash),  # the same again: what is new looks at everything
