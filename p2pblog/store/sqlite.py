@@ -139,6 +139,7 @@ def _prepare_writer(path: Path, db: sqlite3.Connection) -> None:
     sql_room.prepare(db)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA secure_delete = ON")  # not every build of SQLite overwrites what was deleted by itself
     db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
     migrations.migrate(db)
     sql_words.prepare(db)
