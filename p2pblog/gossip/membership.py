@@ -101,8 +101,7 @@ LINKS_ENOUGH = 5
 lazy notices)."""
 SETTLE_S = 1.0
 """How long a link that we dialed may take to show which feeds it leads to, before others are dialed for them: Hello,
-tokens and clocks are three round trips. (Nobody waits for links that others dial: they come when
-those want.)"""
+tokens and clocks are three round trips. (Nobody waits for links that others dial: they come when those want.)"""
 DIAL_IN_CRASH_S = 0.5
 """How long a dial may take after a crash, when most of those we know are gone: two slow round trips."""
 COVER_TWICE = 2

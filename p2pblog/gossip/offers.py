@@ -232,8 +232,8 @@ class Offers(State):
 
     def _heeded(self, peer: NodeKey, count: int, now: float) -> int:
         """What a new link may say at once is in advance, and all new links together get so much of that: else who
-        links again and again, under any number of keys, would be heeded without end. Whom strangers left
-        nothing of it gets in time what any link gets, and so much less in advance."""
+        links again and again, under any number of keys, would be heeded without end. Whom strangers left nothing
+        of it gets in time what any link gets, and so much less in advance."""
         allowance = self.heard.setdefault(peer, Allowance(0.0, now, advance=OFFERS_HEEDED_MAX))
         room = allowance.refill(now, OFFERS_HEEDED_PER_S, OFFERS_HEEDED_MAX)
         allowance.advance = min(allowance.advance, OFFERS_HEEDED_MAX - room)
