@@ -25,7 +25,7 @@ from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Located
 from p2pblog.core.lookalikes import Bearers
 from p2pblog.core.media import Attachment, FileHash
-from p2pblog.core.payload import Boost, Edit, Note, Payload, Quote, Ref
+from p2pblog.core.payload import Boost, Edit, Payload, Quote, Ref
 from p2pblog.core.polls import Tally
 from p2pblog.core.quiet import hidden_by
 from p2pblog.core.timelines import Row
@@ -151,18 +151,20 @@ class Desk:
 
     async def _notice_ref(self, prefix: str) -> Ref:
         """What a reply, boost or like refers to: a notice; a boost stands for the notice that it boosts, an
-        edit for the one that it edits."""
+        edit for the one that it edits. Whose that is its own entry says, where it is held: who boosts it may lie."""
         located = await self._locate(prefix)
         said = said_in(located.entry)
-        if isinstance(said, Edit) and await self._store.rows([said.of.id]):
-            return said.of
-        if not isinstance(said, Note | Boost) or not await self._store.rows([located.entry.id]):
+        if not isinstance(said, Edit) and not await self._store.rows([located.entry.id]):
             raise NotFound(NO_NOTICE)
-        if not isinstance(said, Boost):
+        if not isinstance(said, Edit | Boost):
             return ref_to(located)
-        if await self._store.locate(said.of.id) is not None and not await self._store.rows([said.of.id]):
-            raise NotFound(NO_NOTICE)  # what was boosted is held, and shown no more
-        return said.of
+        held = await self._store.locate(said.of.id)
+        if held is None and isinstance(said, Boost):
+            return said.of
+        is_edited_by_another = held is not None and isinstance(said, Edit) and held.identity != located.identity
+        if held is None or is_edited_by_another or not await self._store.rows([held.entry.id]):
+            raise NotFound(NO_NOTICE)
+        return ref_to(held)
 
 
 NO_NOTICE = "that is no notice, or it was deleted"

@@ -19,9 +19,10 @@ class Pinning(Writing):
         if ref.identity != own:
             raise NotPermitted("that notice is somebody else's: only notices of your own can be pinned")
         async with self._reacting:
-            for earlier in await self._own_reactions(ref, Kind.PIN):
+            pinned = await self._store.pins(own)
+            for earlier in await self._own_reactions(ref, Kind.PIN) if ref.id in pinned else ():  # newer ones may count
                 return self._written(earlier.entry, Pin.type)
-            if len(await self._store.pins(own)) >= PINS_MAX:
+            if len(pinned) >= PINS_MAX:
                 raise NotPermitted(f"{PINS_MAX} notices are pinned already: unpin one first", hint="p2pblog profile")
             return self._written(await self._author.write(Pin(ref)), Pin.type)
 

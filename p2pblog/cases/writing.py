@@ -9,13 +9,13 @@ from p2pblog.cases.files import Files
 from p2pblog.cases.polling import Polling
 from p2pblog.control.api import FileArgument, WrittenDocument
 from p2pblog.control.words import check_language, check_text, check_warning
-from p2pblog.core.keys import IdentityHash
+from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Located
 from p2pblog.core.mentions import with_addresses
-from p2pblog.core.payload import REPLACES_MAX, Boost, Delete, Edit, Like, Note, Pin, Quote, Ref, encode
+from p2pblog.core.payload import REPLACES_MAX, Boost, Delete, Edit, Like, Note, Quote, Ref, encode
 from p2pblog.core.value import replace
 from p2pblog.errors import LocalProtocolError, NotFound, NotPermitted
-from p2pblog.store.meaning import Kind, current
+from p2pblog.store.meaning import Kind, Version, current
 
 
 class Writing(Polling, Files):
@@ -65,7 +65,7 @@ class Writing(Polling, Files):
             edits = (await self._store.versions(of.id))[1:]
             warning = row.warning if cw is None else _beside(cw or None, None)[0]
             language = row.language if lang is None else _beside(None, lang or None)[1]
-            replaced = tuple(each.id for each in edits[-REPLACES_MAX:])
+            replaced = _replaced(edits)
             written = await self._author.write(_fitting(Edit(of, signed, replaced, warning, language)))
         return self._written(written, Edit.type)
 
@@ -118,29 +118,32 @@ class Writing(Polling, Files):
             raise NotPermitted("that notice is somebody else's: only its author can delete it")
         if located.entry.seq == 1:
             raise NotPermitted("the first entry of a log cannot be deleted")
+        if isinstance(said_in(located.entry), Delete):
+            raise NotPermitted("a delete cannot be taken back")
         async with self._reacting:
-            if not await self._stands(located):
+            if await self._store.is_taken_back(located.entry.id):
                 raise NotFound("that notice was deleted already")
-            while len(edits := await self._edits_of(located)) > REPLACES_MAX:  # the oldest: its words stay to the end
+            edits = await self._edits_of(located)
+            while len(edits) > REPLACES_MAX:  # the oldest: its words stay to the end
                 await self._author.write(_delete_of(edits[: 1 + REPLACES_MAX]))
+                edits, before = await self._edits_of(located), edits
+                if edits == before:
+                    raise NotPermitted("what this device writes has no effect any more")
             return self._written(await self._author.write(_delete_of([located, *edits])), Delete.type)
-
-    async def _stands(self, located: Located) -> bool:
-        """Whether an own entry was not taken back yet, as far as that is seen in what it does."""
-        match said_in(located.entry):
-            case Note() | Boost():
-                return bool(await self._store.rows([located.entry.id]))
-            case Like(of):
-                return located.entry.id in await self._store.reactions(located.identity, of.id, Kind.LIKE)
-            case Pin(of):
-                return located.entry.id in await self._store.reactions(located.identity, of.id, Kind.PIN)
-            case _:
-                return True
 
     async def _edits_of(self, located: Located) -> list[Located]:
         """Of a notice, the oldest first."""
         found = [await self._store.locate(each.id) for each in (await self._store.versions(located.entry.id))[1:]]
         return [edit for edit in found if edit is not None]
+
+
+def _replaced(edits: Sequence[Version]) -> tuple[EntryId, ...]:
+    """What an edit names that takes the place of these, the oldest first: the newest, and in any case the last of each
+    device, which would stand beside it."""
+    last = {each.log: each.id for each in sorted(edits, key=lambda each: (each.log, each.seq))}
+    lasts = [each.id for each in edits if last[each.log] == each.id]
+    others = [each.id for each in edits if last[each.log] != each.id]
+    return tuple([*others, *lasts][-REPLACES_MAX:])
 
 
 def _fitting(edit: Edit) -> Edit:

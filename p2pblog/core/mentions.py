@@ -37,12 +37,15 @@ def with_addresses(text: str, named: Callable[[str], IdentityHash | None]) -> st
     """The text as it is signed: each `@petname` that `named` knows becomes `@address`.
 
     Of the word behind the sign the longest beginning that `named` knows is taken, so that `@bob's` and `@bob.` mean
-    bob; a petname may have `-` and `.` in it. What nobody is called stays as it was typed."""
+    bob; a petname may have `-` and `.` in it. What nobody is called stays as it was typed, and so does an account
+    elsewhere, `@bob@example.org`."""
     out, done = [], 0
     for start in _signs(text):
         if start < done:
             continue
         word = _petname(text, start + 1)
+        if text.startswith("@", start + 1 + len(word)):
+            continue
         for end in range(len(word), 0, -1):
             if end < len(word) and _is_of_word(word[end]):
                 continue

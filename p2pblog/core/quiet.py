@@ -134,16 +134,24 @@ def hidden_by(row: Row, rules: Rules) -> tuple[Reason, ...]:
     people = [row.author]
     if row.type == "boost" and row.of_author is not None and row.of_author != row.author:
         people.append(row.of_author)
+    if row.quote is not None and row.quoted_text is not None and row.quote.of.identity not in people:
+        people.append(row.quote.of.identity)  # whose words stand on the page
     reasons = [Reason(Why.BLOCKED, whom) for whom in people if whom in rules.blocked]
     mutes = [rules.people[whom] for whom in people if whom in rules.people]
     mutes += [rules.tags[tag] for tag in row.tags if tag in rules.tags]
     if rules.words:
-        said = plain_words(f"{row.warning or ''}\n{row.text}")
+        said = plain_words("\n".join(_shown_words(row)))
         mutes += [mute for word, mute in rules.words.items() if has_words(said, word)]
     reasons += [Reason(Why.MUTED, mute=mute) for mute in mutes]
     if row.type == "boost" and rules.terms.get(row.author, NO_TERMS).no_boosts:
         reasons.append(Reason(Why.NO_BOOSTS, row.author))
     return tuple(reasons)
+
+
+def _shown_words(row: Row) -> list[str]:
+    """All that a page shows of a line in words."""
+    options = () if row.poll is None else row.poll.options
+    return [row.warning or "", row.text, row.quoted_text or "", *options, *(each.alt for each in row.media)]
 
 
 class Voted(Value):

@@ -341,6 +341,9 @@ class Store(Protocol):
 
     async def thread(self, notice: EntryId) -> Thread: ...
 
+    async def is_taken_back(self, entry: EntryId) -> bool:
+        """Whether a delete in force names an entry that is held, of whatever kind."""
+
     async def reactions(self, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
         """The likes, boosts or pins of a notice by one identity that count, oldest first in each log."""
 

@@ -227,6 +227,10 @@ class MemoryReading(MemoryDesk):
         named = self._edits.get(held.entry.id, {}).values()
         return [edit for edit in named if edit.log.identity == held.log.identity and self._is_shown(edit)]
 
+    async def is_taken_back(self, entry: EntryId) -> bool:
+        held = self._by_id.get(entry)
+        return held is not None and bool(self._retractions(held))
+
     async def versions(self, notice: EntryId) -> list[Version]:
         held = self._by_id.get(notice)
         if held is None or held.meaning.kind != Kind.NOTE or not self._is_shown(held):

@@ -49,6 +49,7 @@ from p2pblog.store.meaning import (
     Version,
     called,
     group_word,
+    is_retractable,
     named_in,
     news_of,
     profile_of,
@@ -78,7 +79,7 @@ from p2pblog.store.sql_base import (
     read_place,
     read_spans,
 )
-from p2pblog.store.sql_rows import RowReader
+from p2pblog.store.sql_rows import TAKEN_BACK, RowReader
 from p2pblog.store.sql_strangers import places_of_strangers
 from p2pblog.store.stretch import cut_run
 
@@ -353,6 +354,16 @@ def find_files(db: sqlite3.Connection, prefix: str) -> list[FileHash]:
 
 
 FILES = "SELECT DISTINCT file FROM attachment WHERE file BETWEEN ? AND ? ORDER BY file LIMIT 2"
+
+
+def is_taken_back(db: sqlite3.Connection, entry: EntryId) -> bool:
+    key = key_of_id(db, entry)
+    if key is None:
+        return False
+    (kind,) = db.execute("SELECT kind FROM entry WHERE key = ?", (key,)).fetchone()
+    if not is_retractable(kind, key & SEQ_MASK):
+        return False
+    return db.execute(TAKEN_BACK, (log_of_key(db, key).owner, entry)).fetchone() is not None
 
 
 def references(db: sqlite3.Connection, file: FileHash) -> list[Reference]:

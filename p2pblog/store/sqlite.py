@@ -427,6 +427,9 @@ class SqliteStore:
     async def find_files(self, prefix: str) -> list[FileHash]:
         return await self._read(sql_read.find_files, prefix)
 
+    async def is_taken_back(self, entry: EntryId) -> bool:
+        return await self._read(sql_read.is_taken_back, entry)
+
     async def references(self, file: FileHash) -> list[Reference]:
         return await self._read(sql_read.references, file)
 

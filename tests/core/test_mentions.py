@@ -54,6 +54,7 @@ def test_so_many_people_are_mentioned_and_no_more() -> None:
         ("@Ünal", f"@{A}"),
         ("@bobby @Bob mail@bob @@bob", "@bobby @Bob mail@bob @@bob"),
         (f"@{A} @bob", f"@{A} @{B}"),
+        ("@bob@example.org and @bob", f"@bob@example.org and @{B}"),
         ("@", "@"),
     ],
 )

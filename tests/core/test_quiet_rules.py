@@ -6,8 +6,11 @@ import pytest
 from builders import NOON, person
 
 from p2pblog.config import BUDGET_COUNT_MAX
-from p2pblog.core.keys import EntryId
+from p2pblog.core.keys import EntryId, IdentityHash
+from p2pblog.core.media import Attachment, FileHash
+from p2pblog.core.payload import Quote, Ref
 from p2pblog.core.plain_words import has_words, plain_words
+from p2pblog.core.polls import Tally
 from p2pblog.core.quiet import (
     DAY_MS,
     HOUR_MS,
@@ -89,6 +92,22 @@ def test_a_mute_of_a_person_hides_what_they_say_and_boosts_of_it_and_by_them() -
     assert hidden_by(a_boost(BOB, BOB), rules) == muted  # once
     assert hidden_by(a_row(author=CAROL, of_author=BOB), rules) == ()  # an answer to him is somebody else's word
     assert hidden_by(a_boost(ALICE, BOB), rules) == ()  # one's own
+
+
+def test_words_that_are_quoted_are_hidden_as_those_that_are_said() -> None:
+    mute, spice = Mute(MuteKind.PERSON, BOB, NOON), word("pumpkin spice")
+    rules, quote = rules_of(mute, spice), Quote(Ref(IdentityHash(BOB), person("bob").key, 2, EntryId(bytes(32))))
+    assert hidden_by(a_row(author=CAROL, quote=quote, quoted_text="hi"), rules) == (Reason(Why.MUTED, mute=mute),)
+    assert hidden_by(a_row(author=CAROL, quote=quote), rules) == ()  # his words are not here
+    assert hidden_by(a_row(author=BOB, quote=quote, quoted_text="hi"), rules) == (Reason(Why.MUTED, mute=mute),)  # once
+    poll = Tally(("tea", "Pumpkin spice"), (0, 0), NOON, 0, None)
+    picture = Attachment(FileHash(bytes(32)), "a.png", "image/png", 4, "pumpkin spice")
+    for row in (
+        a_row(author=CAROL, quote=quote, quoted_text="pumpkin spice"),
+        a_row(author=CAROL, poll=poll),
+        a_row(author=CAROL, media=(picture,)),
+    ):
+        assert Reason(Why.MUTED, mute=spice) in hidden_by(row, rules)
 
 
 def test_a_mute_ends_on_time() -> None:

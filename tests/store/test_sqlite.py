@@ -23,7 +23,7 @@ from p2pblog.bridge import open_bridge
 from p2pblog.core.logs import Batch, Located
 from p2pblog.errors import BadChain, StoreError, StoreFull
 from p2pblog.store import TimelineQuery, migrations, sql_read, sql_transactions, sql_write
-from p2pblog.store.sqlite import SqliteStore, _prepare_writer, open_sqlite
+from p2pblog.store.sqlite import SqliteStore, open_sqlite
 
 VERSION_1 = Path(__file__).with_name("version_1.sql")
 
@@ -164,13 +164,6 @@ async def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 # --- migrations -------------------------------------------------------------------------------------------------------
-
-
-def test_what_is_deleted_is_overwritten_whatever_sqlite_was_built_for(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as db:
-        db.execute("PRAGMA secure_delete = OFF")  # as in many builds
-        _prepare_writer(tmp_path / "db", db)
-        assert db.execute("PRAGMA secure_delete").fetchone() == (1,)
 
 
 @trio_test
