@@ -47,6 +47,12 @@ def mark(home: Home, written: bool = False) -> None:
             old.unlink()
 
 
+def unmark(home: Home) -> None:
+    """Take back what `mark` made, or began to make: keys that are put here later were not made here."""
+    for each in (_mark(home), _mark(home).with_suffix(".draft"), *_seals(home)):
+        each.unlink(missing_ok=True)
+
+
 def mark_written(home: Home) -> None:
     """Remember that entries were signed here, so that a lost database is noticed. Raises OSError."""
     if not has_written(home):

@@ -54,9 +54,10 @@ def create(home: Home, name: str | None, entropy: bytes) -> tuple[Keyring, list[
         node=KeyPair.from_seed(secrets.token_bytes(32)),
         name=name,
     )
+    words = keys.words_of(entropy)
     make_private(home.folder)
     _write(home, keyring, replace=False)
-    return keyring, keys.words_of(entropy)
+    return keyring, words
 
 
 def discard(home: Home) -> None:
@@ -216,7 +217,12 @@ def _write(home: Home, keyring: Keyring, replace: bool) -> None:
                 _put_in_place(draft, home.keys, replace)
             finally:
                 draft.unlink(missing_ok=True)
-            os.fsync(folder)
+            try:
+                os.fsync(folder)
+            except BaseException:
+                if not replace:  # who hears that it failed was shown no words: no identity may stay
+                    home.keys.unlink()
+                raise
     except FileExistsError as error:
         raise UserError(f"there is an identity in {home.folder} already", hint="p2pblog id") from error
     except OSError as error:

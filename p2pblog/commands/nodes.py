@@ -29,16 +29,20 @@ def init(session: Session, name: str | None) -> None:
 
     home = session.home
     made, recovery_words = keyring.create(home, name, secrets.token_bytes(32))
-    installation.mark(home)
-    spelled = address.spell(made.inception.identity)
     try:
+        installation.mark(home)
+        spelled = address.spell(made.inception.identity)
         session.deliver(
             {"address": spelled, "name": name, "home": str(home.folder), "recovery_words": recovery_words},
             lambda: people.init_page(spelled, name, str(home.folder), recovery_words, session.command),
         )
-    except OSError as error:
+    except BaseException as error:  # Ctrl-C too, while the words wait for somebody who reads them
         keyring.discard(home)
-        raise UserError(f"nobody could read the recovery words, so no identity was made: {error.strerror}") from error
+        installation.unmark(home)
+        if not isinstance(error, OSError):
+            raise
+        sentence = f"nobody could read the recovery words, so no identity was made: {keyring.reason(error)}"
+        raise UserError(sentence) from error
 
 
 ID_TIMEOUT_S = 5.0

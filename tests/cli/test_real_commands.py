@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import types
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import trio
 from fake_node import FakeNode
 from terminal_scene import Alice
 
+from p2pblog import installation
 from p2pblog.errors import StoreError, UserError
 from p2pblog.session import INTERRUPTED, _program
 
@@ -102,6 +104,46 @@ def test_words_that_nobody_could_read_make_no_identity(alice: Alice, words: list
             assert not alice.home.keys.exists()
     os.close(broken)
     assert alice.types(*words).exit_code == 0
+
+
+def a_full_pipe() -> tuple[int, int]:
+    """One whose reader has paused: who writes waits."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    return reader, writer
+
+
+def test_words_that_wait_for_a_reader_until_ctrl_c_make_no_identity(alice: Alice) -> None:
+    reader, writer = a_full_pipe()
+    process = subprocess.Popen(alice.argv("init"), stdout=writer, stderr=subprocess.PIPE)
+    while not (alice.home.folder / "installation").exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    for end in (reader, writer):
+        os.close(end)
+    assert (process.returncode, errors.strip()) == (INTERRUPTED, b"")
+    assert list(alice.home.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [OSError(28, "x"), KeyboardInterrupt()])
+def test_a_disk_that_fills_up_half_way_through_init_keeps_no_identity(
+    alice: Alice, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(installation, "_write", full)
+    result = alice.types("init")
+    assert result.exit_code == (INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
+    assert "No space left on device" in result.stderr or result.exit_code == INTERRUPTED
+    assert list(alice.home.folder.iterdir()) == []
+    monkeypatch.undo()
+    assert alice.types("init").exit_code == 0
 
 
 @pytest.mark.parametrize("words", [["timeline", "-f"], ["timeline", "-f", "--json"]])

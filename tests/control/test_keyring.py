@@ -287,3 +287,21 @@ def test_a_full_disk_leaves_the_old_keys(alice: Home, monkeypatch: pytest.Monkey
 
     assert keyring.load(alice) == made
     assert [path.name for path in alice.folder.iterdir()] == ["keys.json"]
+
+
+def test_a_new_key_file_that_may_not_outlive_a_crash_is_taken_back(
+    alice: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The draft gets to the disk, its new name does not; so `init` fails, and shows no words."""
+    sync, synced = os.fsync, []
+
+    def full(file: int) -> None:
+        if synced:
+            raise OSError(28, "No space left on device")
+        synced.append(sync(file))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        keyring.create(alice, "alice", ENTROPY)
+
+    assert list(alice.folder.iterdir()) == []
