@@ -26,8 +26,8 @@ from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair
 from p2pblog.core.media import FileHash
 from p2pblog.core.runs import VerifiedRun
 from p2pblog.core.value import State, Value, field
+from p2pblog.disk import open_file, put_in_place, reason
 from p2pblog.errors import BadStatement, Malformed, RemoteProtocolError, TooLarge, UserError
-from p2pblog.keyring import reason
 
 PIECE_BYTES = 256 * 1024
 """What is read, hashed or compressed at once."""
@@ -101,7 +101,7 @@ def write_archive(target: Path, force: bool) -> Iterator[Writer]:
                     yield Writer(opened)
                 stream.flush()
                 os.fsync(stream.fileno())
-            _put_in_place(draft, target, force)
+            put_in_place(draft, target, force)
         finally:
             draft.unlink(missing_ok=True)
     except FileExistsError as error:
@@ -112,21 +112,6 @@ def write_archive(target: Path, force: bool) -> Iterator[Writer]:
 
 def _exists(target: Path) -> UserError:
     return UserError(f"{target} exists already: choose another name, or say --force to replace it")
-
-
-def _put_in_place(draft: Path, target: Path, force: bool) -> None:
-    """Raises FileExistsError unless `force`; whoever made the file meanwhile keeps it."""
-    if force:
-        draft.replace(target)
-        return
-    try:
-        os.link(draft, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a disk without hard links
-        if os.path.lexists(target):
-            raise FileExistsError from None
-        draft.rename(target)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -159,7 +144,7 @@ def open_zip(file: Path) -> Iterator[zipfile.ZipFile]:
     """A ZIP file whose list of members was read within bounds. Raises a RemoteProtocolError or UserError."""
     with ExitStack() as stack:
         with translated(file):
-            stream = stack.enter_context(Bounded(io.FileIO(file)))
+            stream = stack.enter_context(Bounded(open_file(file)))
             opened = stack.enter_context(zipfile.ZipFile(stream))
         yield opened
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from p2pblog.config import Home
+from p2pblog.disk import reason
 from p2pblog.errors import UserError
 
 WRITTEN = "has written"
@@ -109,7 +110,7 @@ def sole_daemon(home: Home) -> Iterator[None]:
         home.lock.touch(mode=0o600)
         file = home.lock.open("a+", encoding="ascii")
     except OSError as error:
-        raise UserError(f"the home {home.folder} cannot be used: {os.strerror(error.errno or 0)}") from error
+        raise UserError(f"the home {home.folder} cannot be used: {reason(error)}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

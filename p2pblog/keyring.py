@@ -19,6 +19,7 @@ from p2pblog.core import keys
 from p2pblog.core.identity import Identity, Inception
 from p2pblog.core.keys import KeyPair
 from p2pblog.core.value import Value, replace
+from p2pblog.disk import reason
 from p2pblog.errors import P2pblogError, UserError
 
 VERSION = 1
@@ -258,8 +259,3 @@ def _locked(folder: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def reason(error: OSError) -> str:
-    """What the system says of it, without Python's dressing."""
-    return os.strerror(error.errno) if error.errno else str(error)

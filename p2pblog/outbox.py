@@ -5,14 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import stat
 import tarfile
 from pathlib import Path
 
 from p2pblog.archives import DAMAGED, PIECE_BYTES, check_listed, open_zip, read_member
 from p2pblog.config import OUTBOX_BYTES_MAX, TAR_BYTES_MAX, TAR_HEADERS_BYTES_MAX
+from p2pblog.disk import open_file, reason
 from p2pblog.errors import Malformed, NotFound, TooLarge, UserError
-from p2pblog.keyring import reason
 
 NAME = "outbox.json"
 
@@ -21,11 +20,11 @@ def load(file: Path) -> bytes:
     """The bytes of outbox.json. Raises UserError where the file can't be read or holds none, or a RemoteProtocolError
     where it is damaged or too large."""
     try:
-        with file.open("rb") as stream:
+        with io.BufferedReader(open_file(file)) as stream:
             head = stream.read(4)
             if head[:2] != b"PK" and head[:2] != b"\x1f\x8b":
-                state = os.fstat(stream.fileno())  # room is made for all that is asked for
-                size = min(state.st_size, OUTBOX_BYTES_MAX) if stat.S_ISREG(state.st_mode) else OUTBOX_BYTES_MAX
+                # Room is made for all that is asked for.
+                size = min(os.fstat(stream.fileno()).st_size, OUTBOX_BYTES_MAX)
                 data = head + stream.read(max(0, size + 1 - len(head)))
                 _check_size(len(data))
                 return data

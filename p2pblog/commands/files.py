@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
-import stat
+import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import click
 from p2pblog.commands import command
 from p2pblog.config import FILE_BYTES_MAX, FILES_PER_NOTE_MAX, PIECE_BYTES
 from p2pblog.control import words
+from p2pblog.disk import open_file, put_in_place, reason
 from p2pblog.errors import UsageError, UserError
 from p2pblog.pages import files as pages
 from p2pblog.session import Session
@@ -95,16 +97,15 @@ def _read(path: str) -> bytes:
     words.check_utf8(path, "the file's name")
     shown = clean_line(path)
     try:
-        with Path(path).open("rb") as stream:
-            state = os.fstat(stream.fileno())
-            if not stat.S_ISREG(state.st_mode):
-                raise UsageError(f"{shown} is no file")
-            data = stream.read(min(state.st_size, FILE_BYTES_MAX) + 1)  # room is made for all that is asked for
+        with io.BufferedReader(open_file(Path(path))) as stream:
+            size = min(os.fstat(stream.fileno()).st_size, FILE_BYTES_MAX)  # room is made for all that is asked for
+            data = stream.read(size + 1)
     except IsADirectoryError as error:
         raise UsageError(f"{shown} is a folder") from error
-    except (OSError, ValueError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-        raise UsageError(f"{shown} cannot be read: {reason}") from error
+    except OSError as error:
+        raise UsageError(f"{shown} cannot be read: {reason(error)}") from error
+    except ValueError as error:  # a null byte
+        raise UsageError(f"{shown} cannot be read: {error}") from error
     if not data:
         raise UsageError(f"{shown} is empty")
     if len(data) > FILE_BYTES_MAX:
@@ -148,12 +149,15 @@ def _target(place: str, name: str) -> Path:
     words.check_utf8(place, "the file's name")
     path = Path(place)
     try:
-        path = path / name if path.is_dir() else path
+        is_folder = path.is_dir()
+        path = path / name if is_folder else path
         taken = os.path.lexists(path)
     except ValueError as error:
         raise UsageError(f"{clean_line(place)} cannot be a file: {error}") from error
     if taken:
         raise UsageError(f"{clean_line(str(path))} is there already")
+    if place.endswith(os.sep) and not is_folder:
+        raise UsageError(f"there is no folder {clean_line(place)}")
     return path
 
 
@@ -178,13 +182,19 @@ def content(session: Session, document: MediaDocument) -> bytes:
 
 
 def _save(target: Path, data: bytes) -> None:
+    """All of it or nothing. Raises UsageError or UserError."""
+    draft = target.with_name(f".{secrets.token_hex(8)}.part")  # short: a name that holds another may be too long
     try:
-        with target.open("xb") as stream:
-            stream.write(data)
+        try:
+            with draft.open("xb") as stream:
+                stream.write(data)
+            put_in_place(draft, target, force=False)
+        finally:
+            draft.unlink(missing_ok=True)
     except FileExistsError as error:
         raise UsageError(f"{clean_line(str(target))} is there already") from error
     except OSError as error:
-        raise UserError(f"{clean_line(str(target))} cannot be written: {os.strerror(error.errno or 0)}") from error
+        raise UserError(f"{clean_line(str(target))} cannot be written: {reason(error)}") from error
 
 
 @contextmanager

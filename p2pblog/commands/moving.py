@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import sys
@@ -28,6 +29,7 @@ from p2pblog.core.mastodon import Post
 from p2pblog.core.media import FileHash
 from p2pblog.core.runs import encode_run
 from p2pblog.core.value import replace
+from p2pblog.disk import open_file, reason
 from p2pblog.errors import NotFound, NotPermitted, RemoteProtocolError, UsageError, UserError
 from p2pblog.pages import moving as pages
 from p2pblog.session import Session
@@ -315,10 +317,10 @@ def _import_list(session: Session, file: Path) -> None:
 
 def _small(file: Path) -> bytes:
     try:
-        with file.open("rb") as stream:
+        with io.BufferedReader(open_file(file)) as stream:
             data = stream.read(archive.FOLLOWS_BYTES_MAX + 1)
     except OSError as error:
-        raise UserError(f"{file} cannot be read: {keyring.reason(error)}") from error
+        raise UserError(f"{file} cannot be read: {reason(error)}") from error
     if len(data) > archive.FOLLOWS_BYTES_MAX:
         raise UserError(f"{file} has over {archive.FOLLOWS_BYTES_MAX:,} bytes, which is more than a list of follows")
     return data

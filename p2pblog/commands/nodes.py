@@ -24,7 +24,7 @@ def init(session: Session, name: str | None) -> None:
     name = None if name is None else words.check_name(name)
     import secrets
 
-    from p2pblog import installation, keyring
+    from p2pblog import disk, installation, keyring
     from p2pblog.core import address
 
     home = session.home
@@ -41,7 +41,7 @@ def init(session: Session, name: str | None) -> None:
         installation.unmark(home)
         if not isinstance(error, OSError):
             raise
-        sentence = f"nobody could read the recovery words, so no identity was made: {keyring.reason(error)}"
+        sentence = f"nobody could read the recovery words, so no identity was made: {disk.reason(error)}"
         raise UserError(sentence) from error
 
 

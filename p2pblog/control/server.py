@@ -38,8 +38,9 @@ from p2pblog.control.exchange import LINGER_S, BadRequest, Exchange, Gone
 from p2pblog.control.routes import REQUIRED, ROUTES, Argument
 from p2pblog.control.words import check_utf8
 from p2pblog.core.value import State, field
+from p2pblog.disk import reason
 from p2pblog.errors import TimedOut, UsageError, UserError
-from p2pblog.keyring import make_private, reason
+from p2pblog.keyring import make_private
 
 logger = logging.getLogger("p2pblog.control")
 

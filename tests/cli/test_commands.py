@@ -82,7 +82,7 @@ NEEDS_A_DAEMON = [
     ["peer", "add", "127.0.0.1:4711"],
     ["entry", "5feceb66", "--raw"],
     ["export", "alice.zip"],
-    ["import", "--from", "csv", os.devnull],
+    ["import", "--from", "csv", __file__],
 ]
 """Every command of the contract that asks the daemon."""
 

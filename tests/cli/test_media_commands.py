@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,13 @@ def test_what_cannot_be_posted_is_said_before_anything_is(
     assert node.calls == []
 
 
+def test_a_pipe_is_no_file_and_is_not_waited_for(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    result = alice.types("post", "x", "--media", str(tmp_path / "pipe"))
+    assert (result.exit_code, node.calls) == (2, [])
+    assert "pipe cannot be read: it is no file" in result.stderr
+
+
 def test_the_words_of_the_command(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
     path = written(tmp_path, b"hello")
     assert alice.types("post", "x", *(["--media", path] * (FILES_PER_NOTE_MAX + 1))).exit_code == 2
@@ -152,9 +161,10 @@ def test_nothing_is_written_over_and_nothing_left_where_it_fails(
     alice: Alice, node: FakeNode, file: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "there.jpg").write_text("mine")
-    for place in ("there.jpg", "nowhere/bees.jpg"):
-        assert alice.types("media", file["hash"], "--save", str(tmp_path / place)).exit_code in (1, 2)
+    for place in ("there.jpg", "nowhere/bees.jpg", "nowhere/", "there.jpg/"):
+        assert alice.types("media", file["hash"], "--save", f"{tmp_path}/{place}").exit_code in (1, 2)
     assert (tmp_path / "there.jpg").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["there.jpg"]
     for error, code in ((NotFound("nobody who is linked has it"), 4), (TimedOut("nobody answered in time"), 6)):
         node.fetched = 0
         node.faults["fetch_media"] = error
@@ -162,6 +172,25 @@ def test_nothing_is_written_over_and_nothing_left_where_it_fails(
     assert not (tmp_path / "new.jpg").exists()
     assert alice.types("media", "f" * 64).exit_code == 4
     assert alice.types("media", "xyz").exit_code == 2
+
+
+def test_a_disk_that_fills_up_leaves_no_part_under_the_name(
+    alice: Alice, node: FakeNode, file: dict[str, Any], tmp_path: Path
+) -> None:
+    """A limit of the process stands for the end of the disk; writing past it would be a signal, which is ignored."""
+    target = str(tmp_path / "bees.jpg")
+    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        result = alice.types("media", file["hash"], "--save", target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert result.exit_code == 1
+    assert "bees.jpg cannot be written: File too large" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert alice.types("media", file["hash"], "--save", target).exit_code == 0
+    assert (tmp_path / "bees.jpg").read_bytes() == LONG
 
 
 def test_what_is_not_the_file_is_not_saved(alice: Alice, node: FakeNode, file: dict[str, Any], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -320,6 +321,15 @@ def test_a_home_without_an_identity_needs_the_secret_keys(alice: Alice, tmp_path
     assert result.exit_code == 1
     assert "holds no secret keys" in result.stderr
     assert f"--home {alice.home.folder} init" in result.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("--from", "csv"), ("--from", "mastodon")])
+@pytest.mark.usefixtures("node")
+def test_a_pipe_is_no_file_and_is_not_waited_for(alice: Alice, tmp_path: Path, words: tuple[str, ...]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    result = alice.types("import", *words, str(tmp_path / "pipe"))
+    assert result.exit_code == 1
+    assert "pipe cannot be read: it is no file" in result.stderr
 
 
 def test_a_wrong_kind_is_2(alice: Alice) -> None:
