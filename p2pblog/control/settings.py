@@ -9,7 +9,10 @@ from p2pblog.config import FILES_KEPT_BYTES_MAX, STORE_BYTES_MAX, STORE_BYTES_MI
 from p2pblog.control.words import check_utf8
 from p2pblog.errors import UsageError
 
-UNITS = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3, "TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
+UNITS = {
+    "TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3,
+    "TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1,
+}  # fmt: skip
 """Bytes of each unit, by which a size is written."""
 NONE = "none"
 
@@ -42,7 +45,7 @@ def check_size(text: str) -> int | None:
     given = check_utf8(text, "the size").strip().lower()
     if given == NONE:
         return None
-    found = re.fullmatch(r"([0-9]{1,15})(\.[0-9]{1,3})? ?([kmgt]i?b)", given)
+    found = re.fullmatch(r"([0-9]{1,15})(\.[0-9]{1,3})? ?((?:[kmgt]i?)?b)", given)
     if found is None:
         raise UsageError("a size is written 500MB, 2GB or 2GiB; none is no limit")
     unit = next(size for name, size in UNITS.items() if name.lower() == found[3])
@@ -57,4 +60,4 @@ def spell_size(size: int | None) -> str:
     if size is None:
         return NONE
     spelled = [f"{size // unit}{name}" for name, unit in UNITS.items() if size % unit == 0]
-    return min(spelled, key=len, default=f"{size}B")
+    return min(spelled, key=len)

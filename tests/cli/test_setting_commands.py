@@ -20,6 +20,7 @@ def test_sizes() -> None:
     assert check_size("None") is None
     for size in (STORE_BYTES_MIN, STORE_BYTES_MAX):
         assert check_size(f"{size // 1000}kB") == size
+    assert check_size("12345678 b") == 12_345_678
     for wrong in (
         f"{STORE_BYTES_MIN // 1000 - 1}kB",
         f"{STORE_BYTES_MAX // 1000 + 1}kB",
@@ -39,8 +40,13 @@ def test_sizes() -> None:
 
 @pytest.mark.parametrize("spelled", ["none", "10MB", "2GB", "2GiB", "1536MiB", "10240001kB", "12345678B", "1000TB"])
 def test_sizes_are_spelled_as_they_are_typed(spelled: str) -> None:
-    size = None if spelled == "none" else 12_345_678 if spelled == "12345678B" else check_size(spelled)
-    assert spell_size(size) == spelled
+    assert spell_size(check_size(spelled)) == spelled
+
+
+def test_every_size_that_is_shown_can_be_typed() -> None:
+    for typed in ("10.001MiB", "1.001TiB", "10.999GiB", "12345.678kB"):
+        size = check_size(typed)
+        assert check_size(spell_size(size)) == size
 
 
 def test_what_is_set_reaches_the_node(alice: Alice, node: FakeNode) -> None:
