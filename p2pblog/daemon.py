@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-import click
 import trio
 
 from p2pblog import __version__, installation, keyring, names, terminal
@@ -148,9 +147,10 @@ async def _greet(node: Node, json: bool, command: str) -> None:
 
 def _say(lines: list[str]) -> None:
     """Who read enough of it, or can't take it, leaves a node that runs."""
+    if sys.stdout is None:  # it was closed before we began
+        return
     try:
-        for each in lines:
-            click.echo(each)
+        terminal.write(sys.stdout, [terminal.line(each) for each in lines], colour=False)
     except OSError:
         terminal.hush(sys.stdout)
 

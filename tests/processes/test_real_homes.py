@@ -188,6 +188,26 @@ def test_who_reads_only_the_first_line_leaves_a_node_that_runs(people: dict[str,
         daemon.stderr.close()
 
 
+def test_a_greeting_that_the_output_cannot_spell_leaves_a_node_that_runs(tmp_path: Path) -> None:
+    alice = Person("alice", tmp_path / "€")
+    alice.ask("init")
+    daemon = subprocess.Popen(
+        alice.command("run", "--listen", "127.0.0.1:0"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+    )
+    assert daemon.stdout is not None
+    try:
+        until("the node answers", lambda: is_answered(alice), lambda: daemon.poll())
+        daemon.send_signal(signal.SIGINT)
+        said, _ = daemon.communicate(timeout=60)
+    finally:
+        daemon.kill()
+    assert daemon.returncode == 0
+    assert f"{tmp_path}/?".encode() in said and said.endswith(b"Ctrl-C stops the node.\n")
+
+
 def test_the_demo_cleans_up_when_it_is_told_to_stop(tmp_path: Path) -> None:
     demo = subprocess.Popen(
         [sys.executable, "-m", "simulations.demo"],
