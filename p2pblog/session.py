@@ -6,7 +6,8 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, cast
 
 import click
@@ -136,6 +137,25 @@ class Commands(click.Group):
         except Exception as error:
             code = _exit_code(session, error)
         sys.exit(code if isinstance(code, int) else 0)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _no_more_read():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _no_more_read():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _no_more_read() -> Iterator[None]:
+    """Around what may write: whoever closes the pipe before the end of a help has read enough; to click it is a 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        if sys.stdout is not None:
+            hush(sys.stdout)
+        raise click.exceptions.Exit(0) from None
 
 
 def _exit_code(session: Session, error: Exception) -> int:

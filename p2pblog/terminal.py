@@ -22,6 +22,8 @@ COLUMNS = 80
 """Of what is no terminal, such as a file."""
 COLUMNS_MIN = 40
 """A page is laid out for at least so many: narrower ones have no room for a name and a time."""
+COLUMNS_DIGITS_MAX = 4
+"""Of COLUMNS in the environment; what has more says nothing of a terminal, and Python takes no number of 5,000."""
 COMBINING_MAX = 4
 """Combining marks on one letter: Vietnamese and Hebrew need three; a tower of them paints over other lines."""
 
@@ -173,8 +175,8 @@ def clean_name(text: str | None) -> str | None:
 def columns(stream: TextIO | None = None) -> int:
     """How wide a page may be: as shutil.get_terminal_size says it, but that module brings every archive format along.
     Never less than COLUMNS_MIN. `stream`: where the page goes, unless to the standard output."""
-    chosen = os.environ.get("COLUMNS", "")
-    found = int(chosen) if chosen.strip().isdecimal() else 0
+    chosen = os.environ.get("COLUMNS", "").strip()
+    found = int(chosen) if chosen.isdecimal() and len(chosen) <= COLUMNS_DIGITS_MAX else 0
     with suppress(AttributeError, ValueError, OSError):  # closed, or no terminal
         found = found or os.get_terminal_size((stream or sys.__stdout__).fileno()).columns  # type: ignore[union-attr]
     return max(COLUMNS_MIN, found or COLUMNS)

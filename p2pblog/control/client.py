@@ -108,7 +108,8 @@ class _Connection:
         except (_NoAnswer, ConnectionError) as error:
             raise not_running(self.home, "the daemon stopped before it answered") from error
         except OSError as error:
-            raise UserError(f"the daemon cannot be reached: {os.strerror(error.errno or 0)}") from error
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise UserError(f"the daemon cannot be reached: {reason}") from error
 
     def ask(self, route: str, arguments: dict[str, Any]) -> int:
         """Connect and ask; gives the status of the answer. Raises NotRunning, UserError, OSError or _NoAnswer."""

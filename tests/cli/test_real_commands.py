@@ -11,14 +11,14 @@ import threading
 import types
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import trio
 from fake_node import FakeNode
 from terminal_scene import Alice
 
-from p2pblog import installation
+from p2pblog import __main__, installation
 from p2pblog.errors import StoreError, UserError
 from p2pblog.session import INTERRUPTED, _program
 
@@ -80,6 +80,15 @@ def test_a_reader_that_goes_is_no_error(alice: Alice, node: FakeNode) -> None:
         process = subprocess.run(alice.argv(*words), stdout=writer, stderr=subprocess.PIPE, timeout=30, check=False)
         os.close(writer)
         assert (process.returncode, process.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["post", "--help"]])
+def test_help_that_nobody_reads_to_its_end_is_no_error(alice: Alice, words: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run(alice.argv(*words), stdout=writer, stderr=subprocess.PIPE, timeout=30, check=False)
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (0, b"")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
@@ -171,6 +180,19 @@ def test_a_live_timeline_goes_on_until_ctrl_c(alice: Alice, node: FakeNode, word
     assert (process.returncode, rest, errors) == (0, "", "")
     if "--json" in words:
         assert json.loads(live)["text"] == "third"
+
+
+def test_ctrl_c_ends_a_command_that_has_hardly_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: str) -> NoReturn:
+        raise KeyboardInterrupt
+
+    module = types.ModuleType("p2pblog.cli")
+    module.__getattr__ = interrupted  # type: ignore[method-assign]
+    monkeypatch.setitem(sys.modules, "p2pblog.cli", module)
+    monkeypatch.setattr("p2pblog.__main__.gc", types.SimpleNamespace(disable=lambda: None))
+    with pytest.raises(SystemExit) as ended:
+        __main__.start()
+    assert ended.value.code == __main__.INTERRUPTED == INTERRUPTED
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback(alice: Alice, node: FakeNode) -> None:

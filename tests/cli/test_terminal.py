@@ -216,6 +216,15 @@ def test_no_notice_can_forge_the_head_of_another(notice: Any, columns: int, is_a
     assert all(width(text) <= columns for text in shown[1:])
 
 
+@pytest.mark.parametrize(
+    ("said", "wide"),
+    [("100", 100), (" 60 ", 60), ("5", 40), ("9" * 5_000, 80), ("99999", 80), ("-3", 80), ("wide", 80), ("", 80)],
+)
+def test_how_wide_a_page_is(said: str, wide: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", said)
+    assert terminal.columns(io.StringIO()) == wide
+
+
 def test_output_that_the_terminal_cannot_encode_is_replaced() -> None:
     buffer = io.BytesIO()
     stream = io.TextIOWrapper(buffer, encoding="ascii")

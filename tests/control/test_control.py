@@ -530,6 +530,12 @@ def test_a_daemon_that_misbehaves_is_a_sentence(
     assert type(caught.value) is kind
 
 
+def test_an_error_without_a_number_is_told_in_its_own_words(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Home, "control", home.folder / ("x" * 200))
+    with pytest.raises(UserError, match="cannot be reached: AF_UNIX path too long"):
+        client.call(home, "id")
+
+
 def test_room_is_made_for_an_answer_within_the_limit_only() -> None:
     most = client.ANSWER_BYTES_MAX
     assert [client._size(b"%d" % size) for size in (0, most - 1, most)] == [0, most - 1, most]
