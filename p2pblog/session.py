@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, cast
 
 import click
@@ -52,6 +52,13 @@ class Session:
     @property
     def columns(self) -> int:
         return columns()
+
+    @property
+    def output(self) -> int | None:
+        """The descriptor of the standard output; None where it has none."""
+        with suppress(AttributeError, ValueError, OSError):  # closed before we began, or one of a test
+            return sys.stdout.fileno()
+        return None
 
     def ask(self, route: str, **arguments: Any) -> Any:
         """The daemon's answer. Raises UserError."""

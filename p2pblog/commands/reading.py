@@ -210,7 +210,7 @@ def _group_header(session: Session, name: str) -> Page:
 
 
 def _follow_live(session: Session, limit: int, asked: dict[str, str | None]) -> None:
-    with client.watch(session.home, **asked) as notices:
+    with client.watch(session.home, **asked, output=session.output) as notices:
         shown: set[str] = set()
         if not session.json:
             document = session.ask("timeline", limit=limit, **asked)

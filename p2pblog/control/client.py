@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import socket
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from p2pblog.config import CONTROL_ANSWER_TIMEOUT_S, Home
+from p2pblog.config import CONTROL_ANSWER_TIMEOUT_S, CONTROL_WRITE_TIMEOUT_S, Home
 from p2pblog.errors import USER_ERRORS, NotRunning, TimedOut, UserError
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ GONE = {errno.ENOENT, errno.ECONNREFUSED, errno.ENOTSOCK, errno.ENOTDIR}
 """What connecting says where no daemon listens: no socket, one left by kill -9, or something else under its name."""
 HEAD_BYTES_MAX = 64 * 1024
 """Status line and headers of an answer: what the standard library allows for one line."""
-
+STILL_THERE_TIMEOUT_S = 1.0
+"""How long a daemon has to say that it is there; it answers in milliseconds."""
 ANSWER_BYTES_MAX = 128 * 1024 * 1024
 """The body of an answer: 1,000 notices of 5,000 characters, each escaped to 12 bytes of JSON, twice over."""
 
@@ -48,10 +50,12 @@ def watch(
     tag: str | None = None,
     of_list: str | None = None,
     group: str | None = None,
+    output: int | None = None,
 ) -> Iterator[Iterator[Any]]:
     """Notices as they come. On entering, the daemon listens already: a page asked for now overlaps, and has no gap.
 
-    Iterating raises NotRunning when the daemon stops, or the UserError that ended it.
+    Iterating ends once nobody reads from the other end of the descriptor `output`. It raises NotRunning when the daemon
+    stops, or the UserError that ended it.
     """
     with closing(_Connection(home, CONTROL_ANSWER_TIMEOUT_S)) as connection:
         with connection.translated():
@@ -59,16 +63,28 @@ def watch(
             if status != 200:
                 _document(status, connection.body())
             connection.wait_for_ever()
-        yield _lines(connection)
+        yield _lines(connection, output)
 
 
-def _lines(connection: _Connection) -> Iterator[Any]:
+def _lines(connection: _Connection, output: int | None) -> Iterator[Any]:
     while True:
         with connection.translated():
-            line = connection.line()
+            line = connection.line(output)
+        if line is None:
+            return
         if not line.endswith(b"\n"):
-            raise not_running(connection.home, "the daemon stopped")
+            raise _why_it_ended(connection.home)
         yield _document(200, line)
+
+
+def _why_it_ended(home: Home) -> UserError:
+    """Of a live timeline: a daemon that is there ends one that was not read."""
+    try:
+        call(home, "id", timeout_s=STILL_THERE_TIMEOUT_S)
+    except UserError:
+        return not_running(home, "the daemon stopped")
+    sentence = f"this timeline was not read for {CONTROL_WRITE_TIMEOUT_S:.0f} seconds, so it ended"
+    return UserError(sentence, "p2pblog timeline")
 
 
 def _document(status: int, data: bytes) -> Any:
@@ -141,13 +157,36 @@ class _Connection:
             raise _NoAnswer
         return data
 
-    def line(self) -> bytes:
-        """The next line with its line feed; without one at the end."""
-        return self._stream.readline()
-
     def wait_for_ever(self) -> None:
-        """A live timeline may be quiet for as long as it likes."""
-        self._socket.settimeout(None)
+        """A live timeline may be quiet for as long as it likes: from here on it is read by `line`."""
+        self._socket.setblocking(False)
+
+    def line(self, output: int | None) -> bytes | None:
+        """The next line with its line feed, without one at the end; None once nobody reads `output`."""
+        line = self._stream.readline()  # as much of it as is here
+        while not line.endswith(b"\n"):
+            if not self._wait(output):
+                return None
+            more = self._stream.readline()
+            if not more:
+                break
+            line += more
+        return line
+
+    def _wait(self, output: int | None) -> bool:
+        """Until more comes, or the end; False once nobody reads `output`."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        if output is not None:
+            poll.register(output, 0)  # that its other end went is told unasked
+        while True:
+            ready = dict(poll.poll())
+            if output is not None and ready.get(output, 0) & (select.POLLERR | select.POLLHUP):
+                return False
+            if self._socket.fileno() in ready:
+                return True
+            assert output is not None
+            poll.unregister(output)  # a thing that this system can't look at
 
     def close(self) -> None:
         self._stream.close()

@@ -182,6 +182,35 @@ def test_a_live_timeline_goes_on_until_ctrl_c(alice: Alice, node: FakeNode, word
         assert json.loads(live)["text"] == "third"
 
 
+@pytest.mark.parametrize("words", [["timeline", "-f"], ["timeline", "-f", "--json"]])
+def test_a_live_timeline_ends_with_its_reader(alice: Alice, node: FakeNode, words: list[str]) -> None:
+    """As with `| head -1`: no notice needs to come for it."""
+    with subprocess.Popen(alice.argv(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not node.watching:
+            assert process.poll() is None
+        node.add(text="first")
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        late = threading.Timer(20, process.kill)
+        late.start()
+        assert (process.wait(), process.stderr.read()) == (0, b"")
+        late.cancel()
+
+
+def test_a_live_timeline_does_not_ask_what_its_output_is(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
+    argv = alice.argv("timeline", "-f", "--json")
+    with (tmp_path / "lines").open("wb") as file, subprocess.Popen(argv, stdout=file) as process:
+        while not node.watching:
+            assert process.poll() is None
+        for text in ("first", "second"):
+            node.add(text=text)
+            while text not in (tmp_path / "lines").read_text():
+                assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+
+
 def test_ctrl_c_ends_a_command_that_has_hardly_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: str) -> NoReturn:
         raise KeyboardInterrupt

@@ -377,6 +377,31 @@ async def test_a_stalled_reader_is_given_up(home: Home, served: Served, monkeypa
         await stream.aclose()
 
 
+def pause(home: Home, stalled: Callable[[], object]) -> list[Any]:
+    """In a thread: a reader that goes on when it is too late."""
+    with client.watch(home) as notices:
+        stalled()
+        return list(notices)
+
+
+@trio_test
+async def test_a_reader_that_was_given_up_is_told_so(
+    home: Home, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "CONTROL_WRITE_TIMEOUT_S", 0.05)
+    node = FakeNode()
+
+    async def stall() -> None:
+        for _ in range(90):
+            node.add(text="x" * 15_000)
+        await until(lambda: node.watching == 0)
+
+    async with served(home, node):
+        with pytest.raises(UserError, match="was not read for 30 seconds, so it ended") as caught:
+            await trio.to_thread.run_sync(pause, home, partial(trio.from_thread.run, stall))
+    assert (caught.value.exit_code, caught.value.hint) == (1, "p2pblog timeline")
+
+
 # --- the socket -------------------------------------------------------------------------------------------------------
 
 
