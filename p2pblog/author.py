@@ -115,7 +115,10 @@ class Author:
     # --- writing ---
 
     async def write(self, payload: Payload) -> Entry:
-        """Sign the payload as our next entry, store it durably and pass it on. Raises StoreError."""
+        """Sign the payload as our next entry, store it durably and pass it on. Raises StoreError.
+
+        Cancelled before that has begun, it writes nothing; from then on the entry is written and given all the same.
+        """
         await self.until_compared()
         async with self._lock:
             entry = await self._write(payload)
@@ -161,8 +164,8 @@ class Author:
             self.pen.stored(entry)
             self._driver.feed(Stored(None, batch, state, live=True))
             self._on_written(batch)
-        if entry.seq == 1:
-            await self._tell_name()
+            if entry.seq == 1:
+                await self._tell_name()
 
     async def _tell_name(self) -> None:
         """The name that the person chose stands in the new log, unless an older log told it already."""

@@ -397,6 +397,17 @@ CONTROL_BODY_TIMEOUT_S = 10.0
 """A command sends its request whole; one that stalls gives its place to another."""
 CONTROL_WRITE_TIMEOUT_S = 30.0
 """A live timeline stopped in a pager fills the socket's buffer; it is ended after this long without reading."""
+CONTROL_WRITES = {
+    **dict.fromkeys(
+        ("post", "edit", "quote", "vote", "boost", "unboost", "like", "unlike", "delete"), "p2pblog timeline"
+    ),
+    **dict.fromkeys(("profile", "pin", "unpin"), "p2pblog profile"),
+    **dict.fromkeys(("vouch", "unvouch"), "p2pblog admitted"),
+    "dm": "p2pblog dm",
+    "import_note": "p2pblog timeline",
+}
+"""Routes that sign an entry, which may have to wait for others first -> the command that shows whether it was signed.
+Whoever asked and went does not want it any more: repeated, it would be there twice."""
 CONTROL_ANSWER_TIMEOUT_S = 30.0
 """How long the command line waits for the daemon: the first post after a start may take 5 s, a dial 5 s more."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from p2pblog.config import CONTROL_ANSWER_TIMEOUT_S, CONTROL_WRITE_TIMEOUT_S, Home
+from p2pblog.config import CONTROL_ANSWER_TIMEOUT_S, CONTROL_WRITE_TIMEOUT_S, CONTROL_WRITES, Home
 from p2pblog.errors import USER_ERRORS, NotRunning, TimedOut, UserError
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ class _Connection:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._stream = self._socket.makefile("rb")
         self._size: int | None = None
+        self._shown_by: str | None = None
+        """The command that shows what was asked to be written."""
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -120,16 +122,23 @@ class _Connection:
         try:
             yield
         except TimeoutError as error:
-            raise TimedOut(f"the daemon did not answer within {self._timeout_s:.0f} seconds") from error
+            sentence = f"the daemon did not answer within {self._timeout_s:.0f} seconds{self._doubt}"
+            raise TimedOut(sentence, self._shown_by) from error
         except (_NoAnswer, ConnectionError) as error:
-            raise not_running(self.home, "the daemon stopped before it answered") from error
+            raise not_running(self.home, f"the daemon stopped before it answered{self._doubt}") from error
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise UserError(f"the daemon cannot be reached: {reason}") from error
 
+    @property
+    def _doubt(self) -> str:
+        """What is not known of something that was to be written."""
+        return "" if self._shown_by is None else ", and it may have been written: look before you repeat it"
+
     def ask(self, route: str, arguments: dict[str, Any]) -> int:
         """Connect and ask; gives the status of the answer. Raises NotRunning, UserError, OSError or _NoAnswer."""
         self._connect()
+        self._shown_by = CONTROL_WRITES.get(route)
         body = json.dumps({name: value for name, value in arguments.items() if value is not None}).encode()
         head = f"POST /{route} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         self._socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from p2pblog.config import (
     CONTROL_RUN_BYTES_MAX,
     CONTROL_WATCHES_MAX,
     CONTROL_WRITE_TIMEOUT_S,
+    CONTROL_WRITES,
     SEQ_MAX,
     TIME_MS_MAX,
     TIMELINE_ROWS_MAX,
@@ -108,13 +109,13 @@ class _Connections(State):
                 await _turn_away(exchange)
             else:
                 with self.places.one():
-                    await self._answer(exchange)
+                    await self._answer(exchange, stream)
         except Gone:
             pass
         except Exception:
             logger.exception("internal error on a control connection")
 
-    async def _answer(self, exchange: Exchange) -> None:
+    async def _answer(self, exchange: Exchange, stream: trio.SocketStream) -> None:
         route = "a request"
         try:
             with _limit("the request did not arrive in time"):
@@ -123,7 +124,9 @@ class _Connections(State):
             if route == "watch":
                 await self._watch(exchange, arguments)
                 return
-            status, document = 200, await getattr(self.api, route)(**arguments)
+            asked = partial(getattr(self.api, route), **arguments)
+            while_wanted = partial(_while_wanted, asked, exchange, stream)
+            status, document = 200, await (while_wanted() if route in CONTROL_WRITES else asked())
         except Gone:
             raise
         except Exception as error:
@@ -135,6 +138,28 @@ class _Connections(State):
             raise UserError(f"{CONTROL_WATCHES_MAX} live timelines are open already: end one first")
         with self.watches.one():
             await _stream(exchange, self.api.watch(**asked))
+
+
+async def _while_wanted(asked: Callable[[], Awaitable[Any]], exchange: Exchange, stream: trio.SocketStream) -> Any:
+    """The answer of a use case that signs an entry. It is given up where the client goes before that has begun: the
+    person will ask again. From there on `Author` carries it through. Raises Gone, or in a group what `asked` does."""
+    answers = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_until_deaf, exchange, stream, nursery.cancel_scope)
+        answers.append(await asked())
+        nursery.cancel_scope.cancel()
+    if not answers:
+        raise Gone
+    return answers[0]
+
+
+async def _until_deaf(exchange: Exchange, stream: trio.SocketStream, scope: trio.CancelScope) -> None:
+    """Cancel once nobody can read an answer. Who closes his own side only, as `nc -N` does, waits for it."""
+    await exchange.until_gone()
+    try:
+        await stream.socket.send(b"")  # says nothing, and fails where nobody could hear it
+    except OSError:
+        scope.cancel()
 
 
 async def _request(exchange: Exchange) -> tuple[str, bytes]:

@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 import stat
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -30,7 +29,7 @@ from p2pblog.config import (
     Home,
 )
 from p2pblog.control import api, client, routes, server
-from p2pblog.errors import USER_ERRORS, NotRunning, StoreFull, TimedOut, UsageError, UserError
+from p2pblog.errors import USER_ERRORS, NotRunning, StoreFull, UsageError, UserError
 
 Served = Callable[..., Any]
 
@@ -43,6 +42,7 @@ def test_routes_and_the_node_take_the_same_arguments() -> None:
     methods = {name: method for name, method in methods.items() if not name.startswith("_")}
 
     assert set(routes.ROUTES) == set(methods)
+    assert set(config.CONTROL_WRITES) < set(routes.ROUTES)
     for name, arguments in routes.ROUTES.items():
         parameters = dict(list(inspect.signature(methods[name]).parameters.items())[1:])
         assert list(parameters) == list(arguments), name
@@ -499,93 +499,6 @@ async def test_a_runtime_folder_that_is_a_link_is_refused(deep: Home, tmp_path: 
     with pytest.raises(UserError, match="belongs to somebody else"):
         client.call(deep, "id")
     assert names_in(tmp_path) == []
-
-
-# --- what the client makes of a daemon that misbehaves ----------------------------------------------------------------
-
-
-def answering(path: Path, answer: bytes | None) -> threading.Thread:
-    """A daemon that says one thing to one client, then goes; None: it accepts and stays silent."""
-    listening = socket.socket(socket.AF_UNIX)
-    listening.bind(os.fspath(path))
-    listening.listen()
-
-    def run() -> None:
-        with listening, listening.accept()[0] as connection:
-            asked = b""
-            while not asked.endswith(b"}"):  # leaving some of it unread would reset the connection
-                asked += connection.recv(65536)
-            if answer is None:
-                connection.recv(1)  # until the client gives up
-            else:
-                connection.sendall(answer)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
-
-
-def ok(body: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind", "sentence"),
-    [
-        (None, TimedOut, "did not answer"),
-        (b"", NotRunning, "stopped before it answered"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", NotRunning, "stopped before it answered"),
-        (b"what?\r\n\r\n", NotRunning, "stopped before it answered"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", NotRunning, "stopped before it answered"),
-        (b"HTTP/1.1 200 OK\r\nX: " + bytes(100_000) + b"\r\n\r\n{}", NotRunning, "stopped before it answered"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5_000, NotRunning, "stopped before it answered"),
-        (ok(b"{"), UserError, "cannot be read"),
-        (ok(b"[" * 9_000), UserError, "cannot be read"),
-        (ok(b'{"error": "no", "hint": null, "exit_code": 99}'), UserError, "cannot be read"),
-        (b"HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\n[]", UserError, "cannot be read"),
-    ],
-)
-def test_a_daemon_that_misbehaves_is_a_sentence(
-    home: Home, answer: bytes | None, kind: type[UserError], sentence: str
-) -> None:
-    daemon = answering(home.control, answer)
-    with pytest.raises(UserError, match=sentence) as caught:
-        client.call(home, "status", timeout_s=0.3 if answer is None else 10.0)
-    daemon.join()
-    assert type(caught.value) is kind
-
-
-def test_an_error_without_a_number_is_told_in_its_own_words(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Home, "control", home.folder / ("x" * 200))
-    with pytest.raises(UserError, match="cannot be reached: AF_UNIX path too long"):
-        client.call(home, "id")
-
-
-def test_room_is_made_for_an_answer_within_the_limit_only() -> None:
-    most = client.ANSWER_BYTES_MAX
-    assert [client._size(b"%d" % size) for size in (0, most - 1, most)] == [0, most - 1, most]
-    with pytest.raises(client._NoAnswer):
-        client._size(b"%d" % (most + 1))
-
-
-def test_a_daemon_that_stops_ends_a_live_timeline(home: Home) -> None:
-    daemon = answering(home.control, b"HTTP/1.1 200 OK\r\n\r\n[1]\n[2")
-    with client.watch(home) as notices:
-        assert next(notices) == [1]
-        with pytest.raises(NotRunning, match="the daemon stopped"):
-            next(notices)
-    daemon.join()
-
-
-def test_not_running_names_the_command_that_helps(home: Home) -> None:
-    with pytest.raises(NotRunning) as caught:
-        client.call(home, "id")
-    assert caught.value.hint == "p2pblog init"
-
-    home.keys.write_text("{}")
-    with pytest.raises(NotRunning) as caught:
-        client.call(home, "id")
-    assert caught.value.hint == "p2pblog run"
 
 
 @trio_test

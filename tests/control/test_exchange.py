@@ -12,6 +12,7 @@ from questions import ask, ask_raw, posted, until
 from trio.testing import trio_test
 
 from p2pblog.config import Home
+from p2pblog.errors import UsageError
 
 Served = Callable[..., Any]
 
@@ -42,6 +43,92 @@ async def test_a_client_that_goes_before_it_has_asked_is_no_matter(
         assert (await ask(home, "id"))["address"] == ALICE
     assert [route for route, _ in node.calls] == ["id"]
     assert caplog.text == ""
+
+
+class WaitingNode(FakeNode):
+    """It waits for others before it writes, as after a start; and then it writes, whoever has gone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.compared, self.on_disk = trio.Event(), trio.Event()
+        self.is_writing = self.gave_up = False
+
+    async def post(self, *args: Any, **more: Any) -> dict[str, Any]:
+        try:
+            self.calls.append(("post", more))
+            await self.compared.wait()
+        except trio.Cancelled:
+            self.gave_up = True
+            raise
+        with trio.CancelScope(shield=True):
+            self.is_writing = True
+            await self.on_disk.wait()
+            return await super().post(*args, **more)
+
+
+@trio_test
+async def test_what_is_not_written_yet_is_not_wanted_any_more_when_its_client_goes(
+    home: Home, served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = WaitingNode()
+    async with served(home, node) as path:
+        async with await trio.open_unix_socket(path) as stream:
+            await stream.send_all(posted("post", b'{"text": "hello"}'))
+            await until(lambda: len(node.calls) == 1)
+        await until(lambda: node.gave_up)
+        node.compared.set()
+        node.on_disk.set()
+        await ask(home, "post", text="hello")  # as a person does then
+    assert [notice["text"] for notice in node.notices] == ["hello"]
+    assert caplog.text == ""
+
+
+@trio_test
+async def test_what_is_being_written_is_written_when_its_client_goes(
+    home: Home, served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = WaitingNode()
+    node.compared.set()
+    async with served(home, node) as path:
+        async with await trio.open_unix_socket(path) as stream:
+            await stream.send_all(posted("post", b'{"text": "hello"}'))
+            await until(lambda: node.is_writing)
+        node.on_disk.set()
+        await until(lambda: len(node.notices) == 1)
+        assert (await ask(home, "id"))["address"] == ALICE
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("more", [b"", b"\r\n", posted("post", b'{"text": "again"}')])
+@pytest.mark.parametrize("closes_its_side", [False, True])
+@trio_test
+async def test_a_client_that_still_reads_is_waited_for(
+    home: Home, served: Served, more: bytes, closes_its_side: bool
+) -> None:
+    """It says more than it was asked for, or that it has said all."""
+    node = WaitingNode()
+    async with served(home, node) as path, await trio.open_unix_socket(path) as stream:
+        await stream.send_all(posted("post", b'{"text": "hello"}'))
+        await until(lambda: len(node.calls) == 1)
+        await stream.send_all(more)
+        if closes_its_side:
+            await stream.send_eof()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        node.compared.set()
+        node.on_disk.set()
+        answer = b"".join([part async for part in stream])
+    assert answer.startswith(b"HTTP/1.1 200 ") and answer.count(b"HTTP/1.1") == 1
+    assert [notice["text"] for notice in node.notices] == ["hello"]
+
+
+@trio_test
+async def test_what_a_writing_node_refuses_is_told_as_it_is(home: Home, served: Served) -> None:
+    node = FakeNode()
+    node.faults["post"] = UsageError("too long", "p2pblog post --help")
+    async with served(home, node):
+        with pytest.raises(UsageError, match="too long") as caught:
+            await ask(home, "post", text="hello")
+    assert caught.value.hint == "p2pblog post --help"
 
 
 @trio_test
