@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import secrets
 import sys
@@ -29,7 +28,7 @@ from p2pblog.core.mastodon import Post
 from p2pblog.core.media import FileHash
 from p2pblog.core.runs import encode_run
 from p2pblog.core.value import replace
-from p2pblog.disk import open_file, reason
+from p2pblog.disk import reason
 from p2pblog.errors import NotFound, NotPermitted, RemoteProtocolError, UsageError, UserError
 from p2pblog.pages import moving as pages
 from p2pblog.session import Session
@@ -317,7 +316,7 @@ def _import_list(session: Session, file: Path) -> None:
 
 def _small(file: Path) -> bytes:
     try:
-        with io.BufferedReader(open_file(file)) as stream:
+        with file.open("rb") as stream:  # which may be a pipe: a list is short and read once
             data = stream.read(archive.FOLLOWS_BYTES_MAX + 1)
     except OSError as error:
         raise UserError(f"{file} cannot be read: {reason(error)}") from error

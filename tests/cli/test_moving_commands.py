@@ -323,7 +323,7 @@ def test_a_home_without_an_identity_needs_the_secret_keys(alice: Alice, tmp_path
     assert f"--home {alice.home.folder} init" in result.stderr
 
 
-@pytest.mark.parametrize("words", [(), ("--from", "csv"), ("--from", "mastodon")])
+@pytest.mark.parametrize("words", [(), ("--from", "mastodon")])
 @pytest.mark.usefixtures("node")
 def test_a_pipe_is_no_file_and_is_not_waited_for(alice: Alice, tmp_path: Path, words: tuple[str, ...]) -> None:
     os.mkfifo(tmp_path / "pipe")
