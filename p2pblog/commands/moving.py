@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,10 +35,12 @@ from p2pblog.session import Session
 
 if TYPE_CHECKING:
     from p2pblog.control.api import (
+        FileDocument,
         FollowDocument,
         LogsDocument,
         MediaDocument,
         NoticeDocument,
+        ProfileDocument,
         RunDocument,
         VersionDocument,
     )
@@ -113,10 +115,13 @@ def export(session: Session, file: str, with_secrets: bool, force: bool) -> None
         writer.add(archive.IDENTITY, bytes.fromhex(head["identity"]))
         entries, referred = _write_logs(session, writer, head, tick)
         shown = _write_notices(session, writer, head["address"])
+        own: ProfileDocument = session.ask("profile")
+        pictures = _hashes(file for file in (own["avatar"], own["banner"]) if file is not None)
         writer.add(archive.FOLLOWS, follow_list.write_list((each["petname"], each["address"]) for each in told_of))
         if sealed is not None:
             writer.add(archive.SECRETS, sealed)
-        wanted = [file for file in shown if file in referred]  # not of what was posted after the logs were read
+        every = dict.fromkeys([*pictures, *shown])
+        wanted = [file for file in every if file in referred]  # not of what was posted after the logs were read
         files = _write_files(session, writer, wanted)
         writer.finish(address.read_link(head["address"]).identity, now_ms(), entries)
     size = target.stat().st_size
@@ -138,7 +143,7 @@ def _sealed(session: Session, own: str, follows: list[FollowDocument]) -> bytes:
 
 
 def _write_logs(session: Session, writer: Writer, head: LogsDocument, tick: Tick) -> tuple[int, set[FileHash]]:
-    """All logs, a member each; gives how many entries, and the files that their notes have."""
+    """All logs, a member each; gives how many entries, and the files that their notes and profiles have."""
     due = sum(log["entries"] for log in head["logs"]) or 1
     written, referred = 0, set[FileHash]()
     for log in head["logs"]:
@@ -166,9 +171,14 @@ def _write_notices(session: Session, writer: Writer, own: str) -> list[FileHash]
         for notice in _own_notices(session, own):
             write((json.dumps(notice, ensure_ascii=True) + "\n").encode("ascii"))
             said = notice["media"] if notice["author"] == own and notice["boost_of"] is None else []
-            hashes = (each for file in said for each in (file["hash"], file["thumb"]) if each is not None)
-            files.update((FileHash(bytes.fromhex(each)), None) for each in hashes)
+            files.update(dict.fromkeys(_hashes(said)))
     return list(files)
+
+
+def _hashes(files: Iterable[FileDocument]) -> list[FileHash]:
+    """Of files and their thumbnails."""
+    hashes = (each for file in files for each in (file["hash"], file["thumb"]) if each is not None)
+    return [FileHash(bytes.fromhex(each)) for each in hashes]
 
 
 def _write_files(session: Session, writer: Writer, wanted: list[FileHash]) -> int:

@@ -25,7 +25,8 @@ from p2pblog.core import archive
 from p2pblog.core.archive import Secrets
 from p2pblog.core.kept import Kept, KeptFollow
 from p2pblog.core.media import Attachment, table_of
-from p2pblog.core.payload import Note
+from p2pblog.core.payload import Note, Profile
+from p2pblog.core.value import replace
 from p2pblog.errors import TimedOut, UsageError
 from p2pblog.restoring import Restored
 
@@ -273,6 +274,27 @@ def test_files_leave_and_come_back(alice: Alice, node: FakeNode, keys: keyring.K
     page = alice.types("export", "--force", str(tmp_path / "alice.zip"))
     assert "2 files, " in page.stdout.replace("\n", " ")
     assert "Left out 1 file: not all of it is here" in page.stdout.replace("\n", " ")
+
+
+def test_the_pictures_of_a_profile_leave_too(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
+    node.fetched = 1
+    files = face, small, hills = b"face", b"small", b"hills"
+    hashes = [table_of(data).file for data in files]
+    shown = [Attachment(table_of(data).file, "me.jpg", "image/jpeg", len(data)) for data in (face, hills)]
+    node.owner.log.write(Profile("Alice", avatar=replace(shown[0], thumb=hashes[1]), banner=shown[1]))
+    for what, data in (("avatar", face), ("banner", hills)):
+        node.pictures[what] = node.file(data, {"name": "me.jpg"})
+    node.pictures["avatar"]["thumb"] = hashes[1].hex()
+    node.file(small, {"name": ""})
+
+    document = alice.gets("export", str(tmp_path / "alice.zip"))
+    assert (document["files"], document["missing_files"]) == (3, 0)
+    with open_archive(tmp_path / "alice.zip") as opened:
+        opened.check(lambda share: None)
+        assert {file: opened.file(file) for file in opened.files} == dict(zip(hashes, files, strict=True))
+    del node.files[hashes[2].hex()]
+    document = alice.gets("export", "--force", str(tmp_path / "alice.zip"))
+    assert (document["files"], document["missing_files"]) == (2, 1)
 
 
 def test_an_archive_that_is_full_leaves_the_oldest_files_out(

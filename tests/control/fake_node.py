@@ -203,14 +203,15 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
         return {"upload": name, "size": len(self.uploads[name])}
 
     def _media(self, prefix: str) -> dict[str, Any]:
-        for notice in self.notices:
-            for file in notice["media"]:
-                if file["hash"].startswith(prefix):
-                    held = min(self.fetched, len(pieces_of(self.files[file["hash"]])))
-                    whole = held * 65_536 >= file["size"]
-                    state = "here" if whole else "partly" if held else "elsewhere"
-                    here = min(held * 65_536, file["size"])
-                    told = {**file, "author": notice["author"], "notice": notice["id"]}
+        said = [(file, n["author"], n["id"]) for n in self.notices for file in n["media"]]
+        said += [(file, ALICE, None) for file in self.pictures.values() if file is not None]
+        for file, author, notice in said:
+            for name in (file["hash"], file["thumb"]):
+                if name in self.files and name.startswith(prefix):
+                    size, held = len(self.files[name]), min(self.fetched, len(pieces_of(self.files[name])))
+                    here = min(held * 65_536, size)
+                    told = {**file, "hash": name, "size": size, "author": author, "notice": notice}
+                    state = "here" if here == size else "partly" if held else "elsewhere"
                     return {**told, "held": here, "pieces": held, "state": state}
         raise NotFound("no notice here has such a file")
 
@@ -342,13 +343,8 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
             if row is None:
                 raise NotFound("nothing of theirs is here")
             empty = {"bio": None, "links": [], "avatar": None, "banner": None, "pinned": []}
-            return {
-                "address": row["address"],
-                "name": row["name"],
-                **empty,
-                "petname": row["petname"],
-                "lookalike": None,
-            }
+            told = {"address": row["address"], "name": row["name"], **empty}
+            return {**told, "petname": row["petname"], "lookalike": None}
         self.links = self.links if links is None else links
         self.name = self.name if name is None else name
         self.bio = self.bio if bio is None else bio
