@@ -73,6 +73,9 @@ class Author:
         """Take up our log where it stands, or begin one. `compare_with`: see `Pen.begin`."""
         self.pen.begin(await self._newest(), compare_with, trio.current_time())
         await self._write(None)
+        await self._tell_name()  # a start may have ended between the first entry and the name
+        if self.pen.is_compared:  # else it goes before what is written next
+            await self._write(None)
 
     async def _newest(self) -> Entry | None:
         state = self._driver.machine.holdings.logs.get(self.device)
@@ -168,9 +171,8 @@ class Author:
                 await self._tell_name()
 
     async def _tell_name(self) -> None:
-        """The name that the person chose stands in the new log, unless an older log told it already."""
-        known, _bio = await self._store.profile(self.identity_hash)
-        if self.keyring.name and known is None:
+        """The name that the person chose is told next, unless some log of theirs has a profile."""
+        if self.keyring.name and await self._store.whole_profile(self.identity_hash) is None:
             self.pen.tell_name(self.keyring.name)
 
     def rename(self, name: str | None) -> None:

@@ -187,7 +187,7 @@ class Pen:
         return Append(Batch(self.identity_hash, (entry,), newest=True), is_asked)
 
     def tell_name(self, name: str) -> None:
-        """The log that just began tells this name before anything else."""
+        """The log, which has begun, tells this name before anything else."""
         self._untold_name = name
 
     def stored(self, entry: Entry) -> None:

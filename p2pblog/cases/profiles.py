@@ -51,7 +51,8 @@ class Profiles(Files):
     ) -> None:
         """What is not given stays as it is; so one change at a time."""
         async with self._reacting:
-            told = await self._store.whole_profile(self._author.identity_hash) or Profile("")
+            own = await self._store.whole_profile(self._author.identity_hash)
+            told = own or Profile(self._author.keyring.name or "")  # which may not be told yet
             if name is not None:
                 told = replace(told, name=check_name(name))
             if bio is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from builders import person
 from trio.testing import MockClock, trio_test
-from worlds import open_world
+from worlds import Home, open_world
 
+from p2pblog.core.logs import Batch
 from p2pblog.errors import NotFound, UsageError
 from p2pblog.node import Node
 
@@ -18,6 +19,37 @@ def autojump_clock() -> MockClock:
 
 async def is_found(node: Node) -> bool:
     return [follow["state"] for follow in await node.following()] == ["found"]
+
+
+async def hold_the_first_entry_alone(home: Home) -> None:
+    """As a first start leaves it that ended before the name was written."""
+    alice = person("alice")
+    await home.store.put_identity(alice.identity)
+    await home.store.append([Batch(alice.hash, alice.log.run(1, 1), newest=True)], 0, durable=True)
+
+
+@trio_test
+async def test_a_name_is_told_also_where_the_first_start_ended_before_it(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await hold_the_first_entry_alone(world.home("alice"))
+        for _ in range(2):
+            alice = await world.start("alice")
+            assert (await alice.profile())["name"] == "alice"
+            assert [log["entries"] for log in (await alice.export_logs())["logs"]] == [2]
+            await world.kill("alice")
+
+
+@trio_test
+async def test_a_name_to_be_told_waits_until_the_log_is_compared(autojump_clock: MockClock) -> None:
+    """Another copy of this home may have told it already, at the same number."""
+    async with open_world() as world:
+        await hold_the_first_entry_alone(world.home("alice"))
+        await world.start("bob")
+        alice = await world.start("alice", "bob")
+        assert (await alice.profile())["name"] is None
+        told = await alice.profile(bio="Bees")
+        assert (told["name"], told["bio"]) == ("alice", "Bees")
+        assert [log["entries"] for log in (await alice.export_logs())["logs"]] == [3]
 
 
 @trio_test
