@@ -3,7 +3,8 @@
 No number is ever signed twice. A home can be copied and a disk can be rolled back; two writers on one log would fork
 it. So before the first own entry after a start we compare with peers and the DHT: whoever proves more of our log than
 we hold makes us open a new device log. A fork that came about all the same, or an entry that the store refuses because
-another has its number, does the same. A new log begins with a LogStart, and its device is stated first.
+another has its number, does the same, and so does a retirement of our device, beyond which nobody shows anything. A new
+log begins with a LogStart, and its device is stated first.
 
 `next` says what to do to get a payload written, one step at a time: keep a new key on disk, state the device, append
 an entry. Each step is carried out, durably, and reported before `next` is asked again.
@@ -163,7 +164,8 @@ class Pen:
 
         Raises LocalProtocolError for a payload or time outside the limits.
         """
-        if payload is not None and self._holdings.is_frozen(self.device_key):
+        writes = payload is not None or self.last is None or self._untold_name is not None
+        if writes and self._is_over():
             return self._leave()
         if (admitted := self._admitted()) is not None:
             return Admit(admitted)
@@ -172,6 +174,11 @@ class Pen:
         if self._untold_name is not None:
             return self._append(Profile(self._untold_name), time_ms)
         return None if payload is None else self._append(payload, time_ms, is_asked=True)
+
+    def _is_over(self) -> bool:
+        """Whether nobody would show what we add to our log: it is disputed, or its device retired."""
+        standing = self._holdings.standing(self.device_key)
+        return self._holdings.is_frozen(self.device_key) or (standing is not None and standing.retired)
 
     def _admitted(self) -> Identity | None:
         """The identity with our device stated; None where it is, or where there is no room for one more."""

@@ -208,6 +208,27 @@ def test_a_disputed_log_is_left_by_who_writes_but_not_by_a_start(desk: Desk) -> 
     assert isinstance(admit, Admit) and said(start) == LogStart(desk.alice.hash) and said(note) == Note("on")
 
 
+def test_the_log_of_a_retired_device_is_left_by_who_writes_but_not_by_a_start(desk: Desk) -> None:
+    """The identity said so elsewhere, and nobody shows what is beyond."""
+    desk.take_up()
+    last = desk.disk[-1]
+    desk.holdings.learn(desk.alice.retire(desk.alice.key, last.seq, last.id))
+    assert desk.write(None) == []
+    leave, admit, start, note = desk.write(Note("on"))
+    assert leave == NewDevice(drawn(1))
+    assert isinstance(admit, Admit) and said(start) == LogStart(desk.alice.hash) and said(note) == Note("on")
+    assert [said(step) for step in desk.write(Note("and on"))] == [Note("and on")]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_nothing_else_is_written_there_either(desk: Desk, begun: bool) -> None:
+    if begun:
+        desk.take_up()
+        desk.pen.tell_name("Alice")
+    desk.holdings.learn(desk.alice.retire(desk.alice.key, 0, None))
+    assert [type(step) for step in desk.write(None)] == [NewDevice, Admit, Append]
+
+
 def test_an_entry_stored_in_a_log_that_was_left_meanwhile_is_not_the_last_of_the_new_one(desk: Desk) -> None:
     desk.take_up()
     step = desk.pen.next(Note("on its way to the disk"), NOON)
