@@ -225,7 +225,8 @@ def _epoch_and_counter(items: list[Any]) -> tuple[int, int]:
 
 
 def state_device(root: KeyPair, device: KeyPair, identity: IdentityHash, epoch: int, counter: int) -> Statement:
-    """Both keys agree that the device writes for the identity."""
+    """Both keys agree that the device writes for the identity. Raises LocalProtocolError for numbers out of range."""
+    _check_range(epoch, counter)
     bare = Statement(Device(identity, epoch, counter, DeviceKey(device.public)), ())
     return Statement(bare.body, (root.sign(STATEMENT_DOMAIN, bare.id),), device.sign(CONSENT_DOMAIN, identity))
 
@@ -233,7 +234,11 @@ def state_device(root: KeyPair, device: KeyPair, identity: IdentityHash, epoch: 
 def state_retire(
     root: KeyPair, identity: IdentityHash, epoch: int, counter: int, device: DeviceKey, seq: int, entry: EntryId | None
 ) -> Statement:
-    """The root says that the device wrote up to entry `seq` with that id (0 and None: nothing), and no further."""
+    """The root says that the device wrote up to entry `seq` with that id (0 and None: nothing), and no further.
+
+    Raises LocalProtocolError for numbers out of range.
+    """
+    _check_range(epoch, counter, seq)
     bare = Statement(Retire(identity, epoch, counter, device, seq, entry), ())
     return Statement(bare.body, (root.sign(STATEMENT_DOMAIN, bare.id),))
 
@@ -241,10 +246,11 @@ def state_retire(
 def restate(root: KeyPair, statement: Statement, epoch: int, counter: int) -> Statement:
     """A device or retire statement again, under a later root: the device's consent holds for good.
 
-    Raises LocalProtocolError for a rotate, which nobody can repeat.
+    Raises LocalProtocolError for a rotate, which nobody can repeat, and for numbers out of range.
     """
     if isinstance(statement.body, Rotate):
         raise LocalProtocolError("a rotation stands once")
+    _check_range(epoch, counter)
     bare = Statement(replace(statement.body, epoch=epoch, counter=counter), ())
     return Statement(bare.body, (root.sign(STATEMENT_DOMAIN, bare.id),), statement.consent)
 
@@ -252,10 +258,20 @@ def restate(root: KeyPair, statement: Statement, epoch: int, counter: int) -> St
 def state_rotate(
     signers: Sequence[KeyPair], identity: IdentityHash, epoch: int, policy: Policy, root: bytes, next_policy: Policy
 ) -> Statement:
-    """`policy` is the one that the epoch before committed to; `signers` are keys that it lists."""
+    """`policy` is the one that the epoch before committed to; `signers` are keys that it lists.
+
+    Raises LocalProtocolError for an epoch out of range.
+    """
+    _check_range(epoch, 0)
     keys = tuple(signer.public for signer in signers)
     bare = Statement(Rotate(identity, epoch, policy, keys, root, next_policy.hash), ())
     return Statement(bare.body, tuple(signer.sign(STATEMENT_DOMAIN, bare.id) for signer in signers))
+
+
+def _check_range(epoch: int, counter: int, seq: int = 0) -> None:
+    """Others, and our own store, refuse an identity with anything beyond."""
+    if not (0 <= epoch <= EPOCH_MAX and 0 <= counter <= COUNTER_MAX and 0 <= seq <= SEQ_MAX):
+        raise LocalProtocolError(f"a statement of epoch {epoch}, counter {counter}, entry {seq}")
 
 
 # --- the identity -----------------------------------------------------------------------------------------------------
@@ -325,9 +341,10 @@ class Identity(Value, dict=True):
 
     @property
     def next_counter(self) -> int:
-        """A counter higher than any that is in force."""
+        """A counter higher than any that is in force; where one has the highest, that again, and the lower id decides.
+        (Who got hold of the root may have stated it.)"""
         counters = [s.body.counter for s in self.statements if not isinstance(s.body, Rotate)]
-        return max(counters, default=-1) + 1
+        return min(max(counters, default=-1) + 1, COUNTER_MAX)
 
     def statement_of(self, device: DeviceKey) -> Statement | None:
         """The statement by which the device was admitted."""

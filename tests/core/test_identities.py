@@ -17,6 +17,7 @@ from values import VALUES
 from p2pblog.config import SEQ_MAX, STATEMENTS_MAX
 from p2pblog.core import codec, identity
 from p2pblog.core.identity import (
+    COUNTER_MAX,
     EPOCH_MAX,
     IDENTITY_BYTES_MAX,
     Device,
@@ -382,6 +383,35 @@ def test_the_largest_identity_fits_its_bound() -> None:
     assert len(state.statements) == STATEMENTS_MAX
     assert len(state.wire) <= IDENTITY_BYTES_MAX
     assert Identity.decode(state.wire) == state
+
+
+def test_the_highest_counter_leaves_room_for_what_comes_after() -> None:
+    """A thief of the home may have stated it; what is stated after it can still be stored and read again."""
+    root = key_pair("root")
+    bare = Identity.begin(root, key_pair("next").public)
+    state = bare.merge([state_device(root, key_pair("thief's"), bare.hash, 0, COUNTER_MAX)])
+    assert state.next_counter == COUNTER_MAX
+    mine = DeviceKey(key_pair("mine").public)
+    state = state.merge([state_device(root, key_pair("mine"), bare.hash, 0, state.next_counter)])
+    state = state.merge([state_retire(root, bare.hash, 0, state.next_counter, mine, 0, None)])
+    assert state.devices[mine].retired
+    assert Identity.decode(state.wire) == Identity.restore(state.wire, bare.hash) == state
+
+
+def test_nothing_is_stated_that_others_refuse() -> None:
+    root, policy = key_pair("root"), Policy.of_one(key_pair("next").public)
+    fine = state_device(root, root, BARE.hash, EPOCH_MAX, COUNTER_MAX)
+    for epoch, counter in ((0, COUNTER_MAX + 1), (0, -1), (EPOCH_MAX + 1, 0), (-1, 0)):
+        with pytest.raises(LocalProtocolError):
+            state_device(root, root, BARE.hash, epoch, counter)
+        with pytest.raises(LocalProtocolError):
+            state_retire(root, BARE.hash, epoch, counter, DeviceKey(root.public), 0, None)
+        with pytest.raises(LocalProtocolError):
+            restate(root, fine, epoch, counter)
+    with pytest.raises(LocalProtocolError):
+        state_retire(root, BARE.hash, 0, 0, DeviceKey(root.public), SEQ_MAX + 1, EntryId(bytes(32)))
+    with pytest.raises(LocalProtocolError):
+        state_rotate([root], BARE.hash, EPOCH_MAX + 1, policy, root.public, policy)
 
 
 def test_a_set_of_too_many_statements_is_refused() -> None:
