@@ -30,7 +30,8 @@ def is_in_place(home: Home) -> bool:
     has another inode, a restore over it another change time, another machine another id. Each start makes a new seal,
     so what puts back only files that differ, as rsync does, puts back this one. A disk cloned block by block keeps all
     three; for that we compare with peers. Moving a home within its disk keeps the mark; changing the owner of
-    everything in it does not, which costs a new device log and nothing else.
+    everything in it does not. That costs a new device log, and one of the 256 devices for which an identity has room:
+    who does it at each start, as some containers do, uses them up, and then can't write from there any more.
     """
     try:
         return _read(home)[:1] in [[_place(seal)] for seal in _seals(home)]

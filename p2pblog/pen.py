@@ -21,6 +21,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import LogStart, Payload, Profile
 from p2pblog.core.value import Value
+from p2pblog.errors import UserError
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import Clock, tip_of
 from p2pblog.gossip.sharing import Sharing
@@ -162,13 +163,22 @@ class Pen:
     def next(self, payload: Payload | None, time_ms: int) -> Step | None:
         """What to do next so that the payload is written; without one, so that the log is open: None when it is.
 
-        Raises LocalProtocolError for a payload or time outside the limits.
+        Raises LocalProtocolError for a payload or time outside the limits, and UserError if to state the device would
+        hide another one's log; without a payload nothing is written then, so that who only reads goes on.
         """
         writes = payload is not None or self.last is None or self._untold_name is not None
         if writes and self._is_over():
             return self._leave()
-        if (admitted := self._admitted()) is not None:
-            return Admit(admitted)
+        identity = self._holdings.identities.get(self.identity_hash, Identity(self._inception))
+        if (admitted := self._admitted(identity)) is not None:
+            if admitted.devices.keys() >= identity.devices.keys():
+                return Admit(admitted)
+            if payload is None:
+                return None
+            raise UserError(
+                f"your identity names {len(identity.devices)} devices, and one more would hide what another of them "
+                "wrote: write from a home that has written before"
+            )
         if self.last is None:
             return self._append(LogStart(self.identity_hash), time_ms)
         if self._untold_name is not None:
@@ -180,9 +190,8 @@ class Pen:
         standing = self._holdings.standing(self.device_key)
         return self._holdings.is_frozen(self.device_key) or (standing is not None and standing.retired)
 
-    def _admitted(self) -> Identity | None:
-        """The identity with our device stated; None where it is, or where there is no room for one more."""
-        identity = self._holdings.identities.get(self.identity_hash, Identity(self._inception))
+    def _admitted(self, identity: Identity) -> Identity | None:
+        """The identity with our device stated; None where it is, or where retirements leave no room for any."""
         if self.device_key in identity.devices:
             return None
         stated = state_device(self._root, self.device, identity.hash, identity.epoch, identity.next_counter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p2pblog.core.identity import Identity, Standing
+from p2pblog.core.identity import Device, Identity, Standing
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import LogState
 from p2pblog.core.value import State, Value, field, replace
@@ -191,9 +191,20 @@ class Holdings(State):
 
     def identity_clock(self, identity: IdentityHash) -> IdentityClock:
         known = self.identities.get(identity)
-        held = [device for device in self.devices(identity) if device in self.logs]
-        logs = tuple((device, self.clock(device)) for device in held[:LOGS_PER_CLOCK_MAX])
+        logs = tuple((device, self.clock(device)) for device in self._told_of(identity))
         clock = IdentityClock(identity, known.digest if known is not None else None, logs)
         if self._clocks.get(identity) != clock:
             self._clocks[identity] = clock
         return self._clocks[identity]
+
+    def _told_of(self, identity: IdentityHash) -> list[DeviceKey]:
+        """The logs that a clock has room for, in the order of their keys: of many, those of the devices stated last,
+        since who takes a new device at each start writes with the newest."""
+        held = [device for device in self.devices(identity) if device in self.logs]
+        if len(held) <= LOGS_PER_CLOCK_MAX:
+            return held
+        known = self.identities.get(identity)
+        bodies = [statement.body for statement in known.statements] if known is not None else []
+        stated = {body.device: body.counter for body in bodies if isinstance(body, Device)}
+        newest = sorted(held, key=lambda device: stated.get(device, -1), reverse=True)
+        return sorted(newest[:LOGS_PER_CLOCK_MAX])

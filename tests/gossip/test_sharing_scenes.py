@@ -10,10 +10,13 @@ from gossip_scenes import Scene, Table, node_key
 
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.core.logs import LogState, Span
 from p2pblog.gossip import relay
 from p2pblog.gossip.clocks import CLOCK_NUMBERS_PER_MESSAGE, clock_messages, count_numbers
+from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.memory import Memory, token
 from p2pblog.gossip.messages import (
+    LOGS_PER_CLOCK_MAX,
     Alarm,
     Clock,
     Clocks,
@@ -99,6 +102,20 @@ def test_who_follows_nobody_at_first_still_shares_later(scene: Scene) -> None:
     bob.follow("alice")
     scene.run(1)
     assert alice.shares("bob") == bob.shares("alice") == {person("alice").hash}
+
+
+def test_of_many_logs_those_of_the_devices_stated_last_are_told() -> None:
+    """Who takes a new device at each start writes with the newest, whatever its key."""
+    alice = person("alice")
+    holdings = Holdings(person("bob").hash)
+    logs = [alice.log, *(alice.add_device(f"start {number}") for number in range(LOGS_PER_CLOCK_MAX + 2))]
+    for count in (LOGS_PER_CLOCK_MAX, len(logs)):
+        holdings.learn(alice.identity)
+        for log in logs[:count]:
+            (first,) = log.entries
+            holdings.take(LogState(log.key, alice.hash, (Span(1, 1, first.id, None, first.id),)))
+        told = [device for device, _clock in holdings.identity_clock(alice.hash).logs]
+        assert told == sorted(log.key for log in logs[:count][-LOGS_PER_CLOCK_MAX:])
 
 
 def test_unfollowing_ends_the_sharing_and_following_again_begins_it(scene: Scene) -> None:

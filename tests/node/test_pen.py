@@ -13,12 +13,12 @@ from p2pblog.core import payload as payloads
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry, check_signed
 from p2pblog.core.forks import prove_fork
-from p2pblog.core.identity import Identity, state_retire
+from p2pblog.core.identity import Identity, state_device, state_retire
 from p2pblog.core.keys import DeviceKey, KeyPair, NodeKey, hash32
 from p2pblog.core.logs import Batch, LogState, Span
 from p2pblog.core.payload import LogStart, Note, Payload, Profile
 from p2pblog.core.value import replace
-from p2pblog.errors import LocalProtocolError
+from p2pblog.errors import LocalProtocolError, UserError
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.memory import Memory, Shared
 from p2pblog.gossip.messages import Clock, IdentityClock, tip_of
@@ -174,6 +174,21 @@ def test_an_identity_that_has_no_room_for_the_device_does_not_stop_the_pen(desk:
     retired = [state_retire(root, identity.hash, 0, number, device, 0, None) for number, device in enumerate(old)]
     desk.holdings.identities[identity.hash] = identity.merge(retired)
     assert [said(step) for step in desk.write(Note("here"))] == [Note("here")]
+
+
+def test_a_device_that_would_hide_the_log_of_another_is_not_stated(desk: Desk) -> None:
+    """Whose files get another owner at each start takes a new device each time, until there is no room."""
+    root, identity = desk.alice.root, desk.alice.identity
+    more = [key_pair(f"device {number}") for number in range(1, STATEMENTS_MAX)]
+    full = identity.merge([state_device(root, pair, identity.hash, 0, at) for at, pair in enumerate(more, 1)])
+    desk.take_up()
+    desk.holdings.learn(full)
+    assert [said(step) for step in desk.write(Note("here"))] == [Note("here")]
+    desk.do(desk.pen.proved_elsewhere(desk.alice.key, 9, desk.disk[0].id))
+    assert desk.write(None) == []
+    with pytest.raises(UserError, match="256 devices"):
+        desk.write(Note("one too many"))
+    assert desk.holdings.identities[identity.hash] == full
 
 
 # --- leaving a log ----------------------------------------------------------------------------------------------------
