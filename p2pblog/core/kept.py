@@ -19,9 +19,9 @@ from p2pblog.config import (
     TIME_MS_MAX,
 )
 from p2pblog.core import codec
-from p2pblog.core.groups import as_group
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.quiet import Mute, MuteKind, read_budget
+from p2pblog.core.tags import whole_word
 from p2pblog.core.value import Value
 from p2pblog.errors import Malformed
 
@@ -115,7 +115,7 @@ def _list(value: Any) -> tuple[str, tuple[IdentityHash, ...]]:
 
 def _group(value: Any) -> str:
     name = codec.as_text(value, GROUP_BYTES_MAX)
-    if as_group(name) != name:
+    if whole_word(name, GROUP_CHARACTERS_MAX) != name:
         raise Malformed("a group that has no such name")
     return name
 

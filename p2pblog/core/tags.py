@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import cache
 
 from p2pblog.config import TAG_CHARACTERS_MAX, TAGS_MAX
 
@@ -15,6 +16,12 @@ _JOINERS = "\u200c\u200d"
 _LETTERS = re.compile(r"[\w\u200c\u200d]*")
 """What a pattern knows of a word: its letters and numbers, `_`, and joiners."""
 _WITHOUT_JOINERS = dict.fromkeys(map(ord, _JOINERS))
+_UNFOLDING = (
+    (0xBC, 0xBE), (0x140, 0x140), (0x37A, 0x37A), (0x2150, 0x215F), (0x2189, 0x2189), (0x2474, 0x249B),
+    (0x3220, 0x3229), (0xFC5E, 0xFC63), (0xFDFA, 0xFDFB), (0xFE70, 0xFE7E), (0x1F100, 0x1F10A),
+)  # fmt: skip
+"""Where the letters and numbers stand that are signs too once they are normal: a half is `1\u20442`, an l with a dot
+`l\u00b7` (Unicode 14, all of them)."""
 
 
 def tags_of(text: str) -> tuple[str, ...]:
@@ -51,8 +58,24 @@ def as_tag(typed: str) -> str | None:
 
 
 def whole_word(word: str, characters_max: int) -> str | None:
-    """A word that is nothing else, as `normal_word` gives it; None for anything else."""
-    return normal_word(word, characters_max) if word and word_at(word, 0, characters_max) == word else None
+    """A word that is nothing else, as `normal_word` gives it; None for anything else. What `normal_word` gives is one,
+    also with the signs that a letter or number of the word became."""
+    normal = normal_word(word, characters_max)
+    if normal is None or word_at(word, 0, characters_max) == word:
+        return normal
+    before = normal
+    for unfolded, character in _unfolded():
+        before = before.replace(unfolded, character)
+    is_one = word_at(before, 0, characters_max) == before and normal_word(before, characters_max) == normal
+    return normal if is_one else None
+
+
+@cache
+def _unfolded() -> list[tuple[str, str]]:
+    """What each character of `_UNFOLDING` becomes, the longest first, and the character."""
+    characters = [chr(at) for first, last in _UNFOLDING for at in range(first, last + 1)]
+    found = [(normal, character) for character in characters if (normal := normal_word(character, 20)) is not None]
+    return sorted(found, key=lambda pair: len(pair[0]), reverse=True)
 
 
 def word_at(text: str, start: int, characters_max: int) -> str:

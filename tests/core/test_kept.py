@@ -38,7 +38,7 @@ def test_what_is_kept_for_oneself_alone_goes_with_the_secret_keys() -> None:
         ),
         (bob.hash,),
         (bob.hash, alice.hash),
-        ("birds", "bädeker"),
+        ("birds", "bädeker", "paral\u00b7lel", "1\u20442price"),
     )
     told = Secrets(alice.root.seed, alice.device.seed, kept)
     assert Secrets.decode(told.encode()) == told

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pblog.config import TAG_CHARACTERS_MAX, TAGS_MAX
-from p2pblog.core.tags import _is_of_word, as_tag, normal_word, tags_of, word_at
+from p2pblog.core.tags import _is_of_word, _unfolded, as_tag, normal_word, tags_of, word_at
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,47 @@ def test_what_is_no_tag(typed: str) -> None:
     assert as_tag(typed) is None
 
 
+@pytest.mark.parametrize(
+    ("word", "tag"),
+    [
+        ("para\u0140lel", "paral\u00b7lel"),
+        ("PARA\u013fLEL", "paral\u00b7lel"),
+        ("\u00bdprice", "1\u20442price"),
+        ("\u2474\u247d\u2488", "(1)(10)1."),
+        ("x\u037a", "x \u03b9"),
+        ("\ufdfa", "صلى الله عليه وسلم"),
+    ],
+)
+def test_a_tag_with_signs_that_letters_became_is_one(word: str, tag: str) -> None:
+    assert tags_of("#" + word) == (tag,)
+    assert as_tag(word) == as_tag(tag) == as_tag("#" + tag) == as_tag(tag.upper()) == tag
+
+
+@pytest.mark.parametrize("typed", ["a\u00b7b", "price\u20442", "(a)", "(21)", ".5", "l\u00b7 l\u00b7l", "a \u03b9 b"])
+def test_the_same_signs_elsewhere_are_not(typed: str) -> None:
+    assert as_tag(typed) is None
+
+
+def test_all_letters_that_become_signs_are_known() -> None:
+    known = {character for _normal, character in _unfolded()}
+    words = (chr(at) for at in range(sys.maxunicode + 1) if _is_of_word(chr(at)))
+    normal = {word: normal_word(word, 20) or "" for word in words if not word.isascii()}
+    signs = {word for word, made in normal.items() if not all(map(_is_of_word, made))}
+    assert signs <= known | {"\u013f"}, "a large l with a dot becomes what the small one does"
+
+
+@given(st.text(st.sampled_from("aß1_½\u0140\u2474\ufdfa"), min_size=1, max_size=9))
+def test_every_normal_word_is_its_own(word: str) -> None:
+    normal = normal_word(word, TAG_CHARACTERS_MAX)
+    assert normal is None or as_tag(normal) == as_tag(word) == normal
+
+
 @given(st.text(st.sampled_from("#aßİ1_/& \u0301\u200dあ"), max_size=30) | st.text())
 def test_every_tag_found_is_one_and_is_normal(text: str) -> None:
     for tag in tags_of(text):
         assert 0 < len(tag) <= TAG_CHARACTERS_MAX
+        if word_at(tag, 0, TAG_CHARACTERS_MAX) != tag:  # a letter became a sign
+            continue
         assert as_tag(tag) == as_tag("#" + tag) == tag
         assert tags_of(f"x #{tag}.") == (tag,)
         assert tags_of(f"#{tag.upper()}") in ((tag,), ())  # capitals may be longer than a tag may be
