@@ -243,6 +243,8 @@ NEWEST_FIRST = 50
 FOLLOWS_MAX = 10_000
 """Followed identities: ten times what the busiest tenth of people follow."""
 TIMELINE_ROWS_MAX = 1_000
+FORMER_DEVICES_MAX = 64
+"""Keys of earlier devices: a new one begins when a home is copied or put back, which happens a few times in a life."""
 BOOKMARKS_MAX = 10_000
 """Bookmarks: a thousand pages of them."""
 MUTES_MAX = 1_000

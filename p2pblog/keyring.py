@@ -9,12 +9,12 @@ import os
 import secrets
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from p2pblog.config import KEY_FILE_BYTES_MAX, Home
+from p2pblog.config import FORMER_DEVICES_MAX, KEY_FILE_BYTES_MAX, Home
 from p2pblog.core import keys
 from p2pblog.core.identity import Identity, Inception
 from p2pblog.core.keys import KeyPair
@@ -23,8 +23,6 @@ from p2pblog.disk import reason
 from p2pblog.errors import P2pblogError, UserError
 
 VERSION = 1
-FORMER_DEVICES_MAX = 64
-"""Keys of earlier devices: a new one begins when a home is copied or put back, which happens a few times in a life."""
 
 
 class Keyring(Value):
@@ -66,15 +64,19 @@ def discard(home: Home) -> None:
     home.keys.unlink()
 
 
-def restore(home: Home, root: KeyPair, inception: Inception, name: str | None) -> Keyring:
+def restore(
+    home: Home, root: KeyPair, inception: Inception, name: str | None, former: Sequence[KeyPair] = ()
+) -> Keyring:
     """The keyring of an identity that was taken out of another home: its root with a device and a node of their own,
-    for an old device's log may go on elsewhere. Raises UserError, as where there is an identity already."""
+    for an old device's log may go on elsewhere. `former`: the devices there, the last one last, which are only read
+    with. Raises UserError, as where there is an identity already."""
     keyring = Keyring(
         root=root,
         inception=inception,
         device=KeyPair.from_seed(secrets.token_bytes(32)),
         node=KeyPair.from_seed(secrets.token_bytes(32)),
         name=name,
+        former=tuple(former)[-FORMER_DEVICES_MAX:],
     )
     make_private(home.folder)
     _write(home, keyring, replace=False)

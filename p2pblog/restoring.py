@@ -1,7 +1,8 @@
 """Makes a new home out of an archive with secret keys: everything is stored first, the key file comes last.
 
 The home that comes of it is another installation: it gets a node key and a device key of its own, and writes a log of
-its own. So the archive can be restored twice, or beside the old home, and no number is ever signed twice.
+its own. So the archive can be restored twice, or beside the old home, and no number is ever signed twice. With the keys
+of the devices before it opens the direct messages that were sealed to these.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ async def _restore(
         finally:
             with trio.CancelScope(shield=True):
                 await store.aclose()
-    keyring.restore(home, KeyPair.from_seed(secrets.root), archive.identity.inception, name or None)
+    former = [KeyPair.from_seed(seed) for seed in (*secrets.former, secrets.device)]
+    keyring.restore(home, KeyPair.from_seed(secrets.root), archive.identity.inception, name or None, former)
     installation.mark(home)
     return Restored(held, files)
 

@@ -174,7 +174,7 @@ GIVEN = re.compile(r"\b(bytes|bytearray|str|Any|object|Path|Traversable)\b")
 EXCUSED = {
     "commands.kept:_bookmarks": "ids that our daemon spelled",
     "commands.moving:_write_logs": "device keys and runs that our daemon packed",
-    "commands.moving:_write_notices": "hashes of files that our daemon spelled",
+    "commands.moving:_hashes": "hashes of files that our daemon spelled",
     "commands.moving:export": "the identity that our daemon packed",
     "control.client:_check_own": "looks at a folder, reads nothing",
     "control.server:_check_own": "looks at a folder, reads nothing",

@@ -137,7 +137,8 @@ def _sealed(session: Session, own: str, follows: list[FollowDocument]) -> bytes:
     if address.spell(held.inception.identity) != own:
         raise UserError("the daemon runs for another identity than this home's")
     typed = _passphrase(is_new=True)
-    told = Secrets(held.root.seed, held.device.seed, kept_of(session, follows)).encode()
+    former = tuple(device.seed for device in held.former)
+    told = Secrets(held.root.seed, held.device.seed, kept_of(session, follows), former).encode()
     salt, nonce = secrets.token_bytes(passphrase.SALT_BYTES), secrets.token_bytes(passphrase.NONCE_BYTES)
     return passphrase.seal(told, typed, salt, nonce)
 

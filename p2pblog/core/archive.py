@@ -22,6 +22,7 @@ from p2pblog.config import (
     ARCHIVE_MEMBER_BYTES_MAX,
     ARCHIVE_MEMBERS_MAX,
     FILE_BYTES_MAX,
+    FORMER_DEVICES_MAX,
     MESSAGE_BYTES_MAX,
     TIME_MS_MAX,
 )
@@ -244,16 +245,18 @@ def check_file(file: FileHash, data: bytes) -> None:
 
 
 class Secrets(Value):
-    """The seeds of the identity's root and of the device that wrote the archive, and what the person keeps for
-    themselves alone."""
+    """The seeds of the identity's root and of the device that wrote the archive, what the person keeps for themselves
+    alone, and the seeds of devices that wrote before, the last one last, to which direct messages were sealed."""
 
     root: bytes
     device: bytes
     kept: Kept = NOTHING_KEPT
+    former: tuple[bytes, ...] = ()
 
     def encode(self) -> bytes:
         """What is sealed."""
-        return codec.pack({"device": self.device, "kept": self.kept.value, "root": self.root})
+        fields = {"device": self.device, "former": list(self.former), "kept": self.kept.value, "root": self.root}
+        return codec.pack(fields)
 
     @classmethod
     def decode(cls, data: bytes) -> Secrets:
@@ -261,7 +264,9 @@ class Secrets(Value):
         fields = codec.as_map(codec.unpack(data, bytes_max=SEALED_BYTES_MAX))
         root, device = (codec.as_bytes(fields.get(name), length=32) for name in ("root", "device"))
         kept = fields.get("kept")
-        return cls(root, device, NOTHING_KEPT if kept is None else Kept.from_value(kept))
+        former = codec.as_list(fields.get("former", []), length_max=FORMER_DEVICES_MAX)
+        seeds = tuple(codec.as_bytes(seed, length=32) for seed in former)
+        return cls(root, device, NOTHING_KEPT if kept is None else Kept.from_value(kept), seeds)
 
     def __repr__(self) -> str:
         return "Secrets(…)"

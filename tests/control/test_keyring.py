@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from p2pblog import keyring
-from p2pblog.config import Home
+from p2pblog.config import FORMER_DEVICES_MAX, Home
 from p2pblog.core import keys
 from p2pblog.core.identity import Identity
 from p2pblog.core.value import replace
@@ -213,7 +213,7 @@ def test_a_new_name_and_device_are_kept(alice: Home) -> None:
 
 def test_keys_of_devices_that_were_left_are_kept_within_bounds(alice: Home) -> None:
     made, _ = keyring.create(alice, "alice", ENTROPY)
-    devices = [keys.KeyPair.from_seed(number.to_bytes(32, "big")) for number in range(keyring.FORMER_DEVICES_MAX + 1)]
+    devices = [keys.KeyPair.from_seed(number.to_bytes(32, "big")) for number in range(FORMER_DEVICES_MAX + 1)]
     held = made
     for device in devices[:-1]:
         held = held.on_device(device)

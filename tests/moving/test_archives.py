@@ -16,7 +16,7 @@ import pytest
 from builders import NOON, Person, person
 
 from p2pblog.archives import open_archive, write_archive
-from p2pblog.config import ARCHIVE_MEMBERS_MAX, FILE_BYTES_MAX, MESSAGE_BYTES_MAX, PIECE_BYTES
+from p2pblog.config import ARCHIVE_MEMBERS_MAX, FILE_BYTES_MAX, FORMER_DEVICES_MAX, MESSAGE_BYTES_MAX, PIECE_BYTES
 from p2pblog.core import archive, codec, passphrase
 from p2pblog.core.archive import Manifest, Member, Secrets
 from p2pblog.core.identity import IDENTITY_BYTES_MAX
@@ -24,7 +24,7 @@ from p2pblog.core.keys import digest
 from p2pblog.core.media import Attachment, table_of
 from p2pblog.core.payload import Note
 from p2pblog.core.runs import encode_run
-from p2pblog.errors import UserError
+from p2pblog.errors import RemoteProtocolError, UserError
 
 Members = dict[str, bytes]
 
@@ -506,7 +506,7 @@ def test_manifests_that_are_none(alice: Person, tmp_path: Path, fields: dict[str
 
 
 def test_secret_keys_open_with_their_passphrase_only(alice: Person, tmp_path: Path) -> None:
-    told = Secrets(alice.root.seed, alice.device.seed)
+    told = Secrets(alice.root.seed, alice.device.seed, former=(b"f" * 32, b"g" * 32))
     sealed = passphrase.seal(told.encode(), "Pässword", b"s" * 16, b"n" * 24)
     assert alice.root.seed not in sealed
     assert alice.root.seed.hex() not in repr(told)
@@ -517,6 +517,14 @@ def test_secret_keys_open_with_their_passphrase_only(alice: Person, tmp_path: Pa
         assert opened.secrets("Pa\u0308ssword") == told  # from another keyboard
         with pytest.raises(UserError, match="the passphrase does not open"):
             opened.secrets("Password")
+
+
+def test_of_former_devices_no_more_are_taken_than_a_home_keeps() -> None:
+    seeds = tuple(number.to_bytes(32, "big") for number in range(FORMER_DEVICES_MAX + 1))
+    told = Secrets(bytes(32), bytes(32), former=seeds[1:])
+    assert Secrets.decode(told.encode()) == told
+    with pytest.raises(RemoteProtocolError):
+        Secrets.decode(Secrets(bytes(32), bytes(32), former=seeds).encode())
 
 
 def test_secret_keys_of_somebody_else(alice: Person, tmp_path: Path) -> None:

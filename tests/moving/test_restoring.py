@@ -18,6 +18,7 @@ from p2pblog.core.address import Link
 from p2pblog.core.archive import Secrets
 from p2pblog.core.identity import Policy, state_rotate
 from p2pblog.core.kept import Kept, KeptFollow
+from p2pblog.core.keys import KeyPair
 from p2pblog.core.media import Attachment, table_of
 from p2pblog.core.payload import Note, Profile
 from p2pblog.core.quiet import Mute, MuteKind
@@ -32,8 +33,11 @@ def alice() -> Person:
     return alice
 
 
+FORMER = KeyPair.from_seed(b"f" * 32)
+
+
 def restored(alice: Person, home: Home, file: Path, kept: Kept = archive.NOTHING_KEPT) -> int:
-    secrets = Secrets(alice.root.seed, alice.device.seed, kept)
+    secrets = Secrets(alice.root.seed, alice.device.seed, kept, (FORMER.seed,))
     follows = [(Link(person("bob").hash), "bob"), (Link(alice.hash), "me"), (Link(person("carol").hash), None)]
     with open_archive(file) as opened:
         return restoring.restore(home, opened, secrets, follows, NOON, lambda share: None).entries
@@ -57,6 +61,7 @@ def test_a_home_is_made_with_keys_of_its_own(alice: Person, tmp_path: Path) -> N
         assert installation.is_in_place(home)
         assert held(home, "SELECT petname FROM follow ORDER BY petname") == [(None,), ("bob",)]
     assert {keys.root for keys in made} == {alice.root}
+    assert {keys.former for keys in made} == {(FORMER, alice.device)}  # which open what was sealed to them
     assert {keys.inception for keys in made} == {alice.identity.inception}
     assert {keys.name for keys in made} == {"Alice"}
     assert len({alice.device.public, *(key.public for keys in made for key in (keys.device, keys.node))}) == 5
