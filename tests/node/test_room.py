@@ -14,6 +14,7 @@ from worlds import World, open_world
 
 from p2pblog.config import NEWEST_FIRST
 from p2pblog.core.logs import Batch
+from p2pblog.core.value import replace
 from p2pblog.errors import NotFound, UsageError
 from p2pblog.node import Node
 
@@ -29,8 +30,9 @@ def autojump_clock() -> MockClock:
 
 
 async def history(world: World, name: str, count: int = MANY, since_ms: int = NOON - 10_000_000) -> None:
-    """Somebody has written so many large notices, a second apart, before the world begins."""
+    """Somebody without a name has written so many large notices, a second apart, before the world begins."""
     someone = person(name)
+    world.home(name).keyring = replace(world.home(name).keyring, name=None)
     for number in range(count):
         someone.log.note(f"{name} {number} {LARGE}", time_ms=since_ms + 1_000 * number)
     store = world.home(name).store
