@@ -51,8 +51,10 @@ from p2pblog.transport.tcp import TcpTransport, open_tcp
 log = logging.getLogger("p2pblog.daemon")
 
 PORT_SETTING = "port"
+HOST_SETTING = "host"
 DHT_SETTING = "dht"
 DEFAULT_LISTEN = Endpoint("0.0.0.0", 0)  # noqa: S104 - a node is there to be reached
+LOOPBACK = Endpoint("127.0.0.1", 0)
 PORT_TRIES = 20
 """Free ports tried until one is free for TCP and UDP alike."""
 REACHABLE_EVERY_S = 10.0
@@ -119,7 +121,7 @@ async def _stop_on_signal(signals: AsyncIterator[int], running: trio.CancelScope
 
 
 async def _serve(home: Home, own: Keyring, listen: str | None, bootstrap: list[str], json: bool, command: str) -> None:
-    wanted = DEFAULT_LISTEN if listen is None else await names.resolve(listen)
+    wanted = None if listen is None else await names.resolve(listen)
     async with open_node(home, own, wanted, bootstrap) as node, trio.open_nursery() as nursery:
         await nursery.start(serve_control, home, node)
         await _greet(node, json, command)
@@ -173,8 +175,9 @@ class Sockets(State):
 
 
 @asynccontextmanager
-async def open_node(home: Home, own: Keyring, listen: Endpoint, bootstrap: Sequence[str]) -> AsyncIterator[Node]:
-    """A node at work on its home, for the length of the block. Raises UserError or StoreError."""
+async def open_node(home: Home, own: Keyring, listen: Endpoint | None, bootstrap: Sequence[str]) -> AsyncIterator[Node]:
+    """A node at work on its home, for the length of the block. Without `listen` it listens where it last was told to.
+    Raises UserError or StoreError."""
     async with AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge())
         store = await open_sqlite(bridge, home.database)
@@ -183,6 +186,8 @@ async def open_node(home: Home, own: Keyring, listen: Endpoint, bootstrap: Seque
         own = settle(home, own, loaded)
         sockets = await _open_sockets(stack, bridge, own.node, listen, loaded)
         kept = {PORT_SETTING: str(sockets.place.listen.port).encode(), OWN_IDENTITY: own.inception.identity}
+        if listen is not None:
+            kept[HOST_SETTING] = listen.host.encode()
         for name, value in kept.items():
             if loaded.settings.get(name) != value:
                 await store.put_setting(name, value)
@@ -267,8 +272,30 @@ def _new_key() -> KeyPair:
 
 
 async def _open_sockets(
-    stack: AsyncExitStack, bridge: Bridge, node: KeyPair, listen: Endpoint, loaded: Loaded
+    stack: AsyncExitStack, bridge: Bridge, node: KeyPair, listen: Endpoint | None, loaded: Loaded
 ) -> Sockets:
+    """Where we are told to listen, else on the host of the last time: who confined a node stays confined. One that is
+    not this machine's any more, as in another network, does not keep the node from starting. Raises UserError."""
+    kept = DEFAULT_LISTEN if listen is not None else _kept_host(loaded)
+    try:
+        return await _bind(stack, bridge, node, listen or kept, loaded)
+    except UserError as error:
+        if kept == DEFAULT_LISTEN:
+            raise
+        instead = DEFAULT_LISTEN if kept.reach else LOOPBACK
+        log.warning("%s, where it was told to; it listens on %s for this time", error, instead.host)
+        return await _bind(stack, bridge, node, instead, loaded)
+
+
+def _kept_host(loaded: Loaded) -> Endpoint:
+    """Where the node was last told to listen, at port 0."""
+    try:
+        return Endpoint.of(loaded.settings[HOST_SETTING].decode(), 0)
+    except (KeyError, UnicodeDecodeError, Malformed):
+        return DEFAULT_LISTEN
+
+
+async def _bind(stack: AsyncExitStack, bridge: Bridge, node: KeyPair, listen: Endpoint, loaded: Loaded) -> Sockets:
     """TCP and UDP on one port number. Port 0 takes the one of the last run, else a free one, and keeps it."""
     kept = int(loaded.settings.get(PORT_SETTING, b"0"))
     ports = [listen.port] if listen.port else ([kept] if kept else []) + [0] * PORT_TRIES

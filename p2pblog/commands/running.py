@@ -12,7 +12,7 @@ from p2pblog.session import Session
 
 
 @command("run", "p2pblog run --listen 0.0.0.0:4711 --bootstrap 192.0.2.1:4711")
-@click.option("--listen", metavar="HOST:PORT", help="Where to listen, TCP and UDP; port 0 takes a free one for good.")
+@click.option("--listen", metavar="HOST:PORT", help="Where to listen, TCP and UDP, from now on; port 0: a free one.")
 @click.option("--bootstrap", metavar="HOST:PORT", multiple=True, help="A node to begin with; can be repeated.")
 def run(session: Session, listen: str | None, bootstrap: tuple[str, ...]) -> None:
     """Run your node in the foreground; Ctrl-C stops it."""

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 from builders import key_pair, person
 
-from p2pblog import keyring
+from p2pblog import daemon, keyring
 from p2pblog.config import Home
 from p2pblog.core.address import Endpoint
-from p2pblog.daemon import DHT_SETTING, PORT_SETTING, open_node
+from p2pblog.daemon import DHT_SETTING, HOST_SETTING, PORT_SETTING, open_node
 from p2pblog.keyring import Keyring
 from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.sqlite import SqliteStore
 
 HERE = Endpoint("127.0.0.1", 0)
+EVERYWHERE = Endpoint("0.0.0.0", 0)
+
+
+def a_home(folder: Path) -> Home:
+    """Alice's, with her keys."""
+    alice, home = person("alice"), Home(folder)
+    keyring.save(home, Keyring(alice.root, alice.identity.inception, alice.device, key_pair("alice/node"), "alice"))
+    return home
 
 
 def test_a_second_start_writes_no_setting_that_the_database_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alice, home = person("alice"), Home(tmp_path)
-    keys = Keyring(alice.root, alice.identity.inception, alice.device, key_pair("alice/node"), "alice")
-    keyring.save(home, keys)
+    home = a_home(tmp_path)
     put, written = SqliteStore.put_setting, list[str]()
 
     async def spy(store: SqliteStore, name: str, value: bytes | None) -> None:
@@ -41,13 +50,69 @@ def test_a_second_start_writes_no_setting_that_the_database_has(
 
     async def scene() -> None:
         first = await start()
-        assert {PORT_SETTING, OWN_IDENTITY} <= {*written}
+        assert {HOST_SETTING, PORT_SETTING, OWN_IDENTITY} <= {*written}
         assert await start() == first
         assert {*written} <= {DHT_SETTING}  # at the end
         with trio.socket.socket() as somebody:
             await somebody.bind((first.host, first.port))
             somebody.listen()
             assert await start() != first
-        assert PORT_SETTING in written and OWN_IDENTITY not in written
+        assert PORT_SETTING in written and not {HOST_SETTING, OWN_IDENTITY} & {*written}
 
     trio.run(scene)
+
+
+async def listens(home: Home, listen: Endpoint | None) -> Endpoint:
+    """Where her node listens, started once."""
+    async with open_node(home, keyring.load(home), listen, []) as node:
+        return node._place.listen
+
+
+def test_a_node_that_was_kept_to_this_machine_stays_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = a_home(tmp_path)
+    bound = binds(monkeypatch)
+
+    async def scene() -> None:
+        first = await listens(home, HERE)
+        assert await listens(home, None) == first
+        await listens(home, EVERYWHERE)
+        await listens(home, None)
+
+    trio.run(scene)
+    assert bound == ["127.0.0.1", "127.0.0.1", "0.0.0.0", "0.0.0.0"]
+
+
+@pytest.mark.parametrize(("host", "instead"), [("192.0.2.1", "0.0.0.0"), ("::1", "127.0.0.1")])
+def test_a_host_that_is_gone_keeps_no_node_from_starting_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, host: str, instead: str
+) -> None:
+    """Of two that are gone, one led to this machine alone; so does what stands in for it."""
+    home = a_home(tmp_path)
+    bound = binds(monkeypatch, gone=host)
+
+    async def scene() -> None:
+        async with open_node(home, keyring.load(home), HERE, []) as node:
+            await node._store.put_setting(HOST_SETTING, host.encode())
+        bound.clear()
+        await listens(home, None)
+        await listens(home, None)
+
+    trio.run(scene)
+    assert bound == [instead, instead]
+    told = [each.getMessage() for each in caplog.records if each.name == "p2pblog.daemon"]
+    assert [each for each in told if host in each and f"listens on {instead}" in each] == told[-2:]
+
+
+def binds(monkeypatch: pytest.MonkeyPatch, gone: str | None = None) -> list[str]:
+    """The hosts that are bound, as they are; `gone` cannot be."""
+    real: Callable[..., Any] = daemon.open_tcp
+    bound = list[str]()
+
+    def open_tcp(node: object, listen: Endpoint) -> Any:
+        if listen.host == gone:
+            raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+        bound.append(listen.host)
+        return real(node, listen)
+
+    monkeypatch.setattr(daemon, "open_tcp", open_tcp)
+    return bound
