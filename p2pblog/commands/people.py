@@ -121,4 +121,6 @@ def following(session: Session) -> None:
 def invite(session: Session) -> None:
     """A link by which a newcomer can follow you. It names nodes to begin with, for who knows none yet."""
     document = session.ask("invite")
-    session.show(document, lambda: [*people.invite_page(document), *qr_lines(session, document["uri"])])
+    session.show(document, lambda: [line(document["uri"]), *qr_lines(session, document["uri"])])
+    if not session.json:
+        session.tell(people.invite_page(document))

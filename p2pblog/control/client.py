@@ -98,8 +98,10 @@ def _document(status: int, data: bytes) -> Any:
     raise error
 
 
-def not_running(home: Home, sentence: str = "the daemon is not running") -> NotRunning:
-    """The error, with the command that helps in this home."""
+def not_running(home: Home, sentence: str | None = None) -> NotRunning:
+    """The error, with the command that helps in this home. Without a sentence it says in which home it was looked for:
+    a daemon may well run on another."""
+    sentence = sentence or f"the daemon is not running in {home.folder}"
     return NotRunning(sentence, "p2pblog run" if os.path.lexists(home.keys) else "p2pblog init")
 
 

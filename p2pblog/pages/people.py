@@ -102,12 +102,12 @@ def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int,
 
 
 def invite_page(invite: InviteDocument) -> Page:
-    """The link, and whether it leads anywhere from another machine."""
+    """What is to be said beside the link: that it leads nowhere from another machine."""
     from urllib.parse import parse_qs
 
     peers = parse_qs(invite["uri"].partition("?")[2]).get("peer", [])
     here_only = bool(peers) and all(_is_loopback(peer) for peer in peers)
-    return [line(invite["uri"]), *([line("This link works on this machine only.")] if here_only else [])]
+    return [line("This link works on this machine only.")] if here_only else []
 
 
 def _is_loopback(endpoint: str) -> bool:

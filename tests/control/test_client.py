@@ -77,7 +77,7 @@ def test_whether_something_was_written_may_be_unknown(home: Home, answer: bytes 
 def test_nothing_was_written_by_a_daemon_that_was_not_there(home: Home) -> None:
     with pytest.raises(NotRunning) as caught:
         client.call(home, "post", text="hello")
-    assert caught.value.sentence == "the daemon is not running"
+    assert caught.value.sentence == f"the daemon is not running in {home.folder}"
 
 
 def test_an_error_without_a_number_is_told_in_its_own_words(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
