@@ -59,6 +59,8 @@ PORT_TRIES = 20
 """Free ports tried until one is free for TCP and UDP alike."""
 REACHABLE_EVERY_S = 10.0
 """How often we ask ourselves how others see us."""
+BOOTSTRAP_PATIENCE_S = 15.0
+"""After what time of silence it is told that none of the nodes to begin with answers: a dial may take ten seconds."""
 RESOLVE_AGAIN_S = 30.0
 """How soon a name is looked up again: a laptop that wakes has no resolver for some seconds."""
 TIDY_EVERY_S = 24 * 3600.0
@@ -408,12 +410,24 @@ class Parts:
             nursery.start_soon(self.node.keep_groups)
             nursery.start_soon(self.room.run)
             nursery.start_soon(self.meeting.meet, self._known)
-            for contact in bootstrap:
-                nursery.start_soon(self._meet, contact)
+            if bootstrap:
+                nursery.start_soon(self._meet_named, bootstrap)
             yield self.node
             nursery.cancel_scope.cancel()
 
-    async def _meet(self, contact: str) -> None:
+    async def _meet_named(self, bootstrap: Sequence[str]) -> None:
+        """Meet nodes that a person named, and say it once if they leave us alone."""
+        met: set[Endpoint] = set()
+        async with trio.open_nursery() as nursery:
+            for contact in bootstrap:
+                nursery.start_soon(self._meet, contact, met)
+            await trio.sleep(BOOTSTRAP_PATIENCE_S)
+            machine = self.driver.machine
+            known = (machine.membership.known.get(endpoint) for endpoint in met)
+            if not machine.sharing.sessions and not any(each is not None and each.node is not None for each in known):
+                log.warning("no node answered at %s: this node is linked with no other yet", ", ".join(bootstrap))
+
+    async def _meet(self, contact: str, met: set[Endpoint]) -> None:
         """Meet a node that a person named; a name that the resolver does not know now is asked for again."""
         while True:
             try:
@@ -422,6 +436,7 @@ class Parts:
             except UserError as error:
                 log.warning("%s; trying again in %d s", error, RESOLVE_AGAIN_S)
                 await trio.sleep(RESOLVE_AGAIN_S)
+        met.add(endpoint)
         self.driver.feed(Candidates((endpoint,)))
         await self.meeting.remember([endpoint])
 

@@ -9,10 +9,12 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import click
 
+from p2pblog.errors import UserError
 from p2pblog.session import Session, json_option, this
 from p2pblog.terminal import Page, line
 
@@ -54,3 +56,13 @@ def qr_lines(session: Session, text: str) -> Page:
 
     code = qr_page(text)
     return [line(), *code] if len(code[0][0].text) <= session.columns else []
+
+
+def alone_lines(session: Session) -> Page:
+    """What to do where the node is linked with no other, below what a page shows; nothing where it is linked."""
+    with suppress(UserError):  # a page stands without it
+        if not session.ask("peers"):
+            from p2pblog.pages.nodes import alone_page
+
+            return alone_page(session.command)
+    return []

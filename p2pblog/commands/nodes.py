@@ -79,14 +79,14 @@ def _id_on_disk(home: Home) -> IdDocument:
 def status(session: Session) -> None:
     """How your node is doing."""
     document = session.ask("status")
-    session.show(document, lambda: nodes.status_page(document, session.columns))
+    session.show(document, lambda: nodes.status_page(document, session.columns, session.command))
 
 
 @command("peers", "p2pblog peers")
 def peers(session: Session) -> None:
     """The nodes that yours is linked with."""
     document = session.ask("peers")
-    session.show(document, lambda: nodes.peers_page(document, now_ms(), session.columns))
+    session.show(document, lambda: nodes.peers_page(document, now_ms(), session.columns, session.command))
 
 
 @click.group("peer", epilog="\b\nExample:\n  p2pblog peer add 192.0.2.1:4711")
@@ -102,4 +102,4 @@ def peer() -> None:
 def peer_add(session: Session, endpoint: str) -> None:
     """Link with the node at HOST:PORT, and remember it."""
     document = session.ask("add_peer", endpoint=words.check_utf8(endpoint, "HOST:PORT"))
-    session.show(document, lambda: nodes.peers_page([document], now_ms(), session.columns))
+    session.show(document, lambda: nodes.peers_page([document], now_ms(), session.columns, session.command))

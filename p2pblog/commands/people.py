@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from p2pblog.commands import address_argument, command, now_ms, qr_lines
+from p2pblog.commands import address_argument, alone_lines, command, now_ms, qr_lines
 from p2pblog.control import words
 from p2pblog.errors import UserError
 from p2pblog.pages import notices, people
@@ -99,7 +99,10 @@ def follow(
     document = session.ask(
         "follow", address=address, petname=petname, no_boosts=no_boosts, budget=budget, private=private
     )
-    session.show(document, lambda: people.follow_page(document, now_ms()))
+    invited = "?" in address  # and its peers are just being called
+    session.show(
+        document, lambda: [*people.follow_page(document, now_ms()), *([] if invited else alone_lines(session))]
+    )
 
 
 @command("unfollow", "p2pblog unfollow bob")

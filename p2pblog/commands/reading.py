@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from p2pblog.commands import command, notice_argument, now_ms, offers
+from p2pblog.commands import alone_lines, command, notice_argument, now_ms, offers
 from p2pblog.config import TIMELINE_ROWS_MAX
 from p2pblog.control import client, words
 from p2pblog.errors import UsageError, UserError
@@ -192,7 +192,8 @@ def _timeline_page(
     if not notices:
         under = None if asked["tag"] is None else f"#{asked['tag']}"
         under = under if asked["group"] is None else f"!{asked['group']}"
-        return [*header, *pages.empty_timeline_page(older, of_some, under, session.command)]
+        alone = [] if older or any(asked.values()) else alone_lines(session)
+        return [*header, *pages.empty_timeline_page(older, of_some, under, session.command), *alone]
     known = _known(session, notices, at_home=not any(asked.values()))
     page = [*header, *pages.timeline_page(notices, now_ms(), session.columns, known)]
     if not is_end or asked["tag"] is not None or asked["group"] is not None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from p2pblog.pages.values import ago, counted, fields, lasting, short_id, sized, table
+from p2pblog.pages.values import ago, counted, fields, lasting, short_id, sized, table, try_line
 from p2pblog.terminal import Page, Piece, clean_name, fit, line
 
 if TYPE_CHECKING:
     from p2pblog.control.api import PeerDocument, StatusDocument, StoreDocument
 
 
-def status_page(status: StatusDocument, columns: int) -> Page:
+def status_page(status: StatusDocument, columns: int, command: str) -> Page:
+    """`command` is how this program is called here."""
     page = fields(
         [
             ("name", clean_name(status["name"]) or "(none)"),
@@ -28,7 +29,15 @@ def status_page(status: StatusDocument, columns: int) -> Page:
     if status["pending"]:
         page += [line(), line(Piece(f"Not found yet: {counted(len(status['pending']), 'address', 'addresses')}"))]
         page += [line("  ", fit(address, columns - 2)) for address in status["pending"]]
-    return page
+    return page if status["peers"] else [*page, line(), *alone_page(command)]
+
+
+def alone_page(command: str) -> Page:
+    """What to do about a node that is linked with no other: nothing comes to it, and nothing of it to anybody."""
+    return [
+        line("Your node is linked with no other yet. Take somebody's invitation, or name a node to begin with."),
+        try_line(f"{command} peer add HOST:PORT"),
+    ]
 
 
 def room_line(store: StoreDocument) -> str:
@@ -38,9 +47,10 @@ def room_line(store: StoreDocument) -> str:
     return f"{sized(store['used'])}{limit}{gone}"
 
 
-def peers_page(peers: Sequence[PeerDocument], now_ms: int, columns: int) -> Page:
+def peers_page(peers: Sequence[PeerDocument], now_ms: int, columns: int, command: str) -> Page:
+    """`command` is how this program is called here."""
     if not peers:
-        return [line("No peers at the moment.")]
+        return alone_page(command)
     rows = [
         [
             short_id(peer["node"]),

@@ -300,6 +300,7 @@ def test_a_page_calls_people_as_the_reader_does_and_says_whose_words_a_boost_sho
 
 
 def test_an_empty_page_says_why(alice: Alice, node: FakeNode) -> None:
+    node.peer_rows.append({})
     hint = f"Try: {Session().command} --home {alice.home.folder} follow ADDRESS\n"
     assert alice.types("timeline").stdout == f"Nothing here yet. Post something, or follow somebody.\n{hint}"
     assert alice.types("following").stdout == f"You follow nobody yet.\n{hint}"
@@ -307,6 +308,19 @@ def test_an_empty_page_says_why(alice: Alice, node: FakeNode) -> None:
     assert alice.types("timeline", "--before", notice["id"]).stdout == "Nothing older.\n"
     assert alice.types("timeline", "--author", BOB).stdout == "Nothing of theirs is here yet.\n"
     assert alice.gets("timeline", "--before", notice["id"]) == []
+
+
+def test_who_is_linked_with_nobody_is_told_what_to_do(alice: Alice, node: FakeNode) -> None:
+    alone = "Your node is linked with no other yet. Take somebody's invitation, or name a node to begin with.\n"
+    alone += f"Try: {Session().command} --home {alice.home.folder} peer add HOST:PORT\n"
+    asked = (["timeline"], ["status"], ["peers"], ["follow", BOB])
+    assert [alice.types(*words).stdout.endswith(alone) for words in asked] == [True] * len(asked)
+    node.calls.clear()
+    assert alice.gets("timeline") == alice.gets("peers") == []
+    assert [route for route, _ in node.calls] == ["timeline", "peers"]
+
+    alice.gets("peer", "add", "192.0.2.1:4711")
+    assert [alone in alice.types(*words).stdout for words in asked] == [False] * len(asked)
 
 
 def test_likes_boosts_and_deletes_say_which_notice_was_meant(alice: Alice, node: FakeNode) -> None:

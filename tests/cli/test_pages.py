@@ -226,7 +226,7 @@ def test_following_is_aligned_and_shows_whole_addresses(columns: int) -> None:
 def test_peers_fit_80_columns() -> None:
     peer = {"node": "f" * 64, "direction": "out", "since": NOW_MS, "feeds": 2, "bytes_in": 1_234, "bytes_out": 5}
     rows: Any = [{**peer, "endpoint": "127.0.0.1:4711"}, {**peer, "endpoint": f"[{'ffff:' * 7}ffff]:65535"}]
-    page = text_of(nodes.peers_page(rows, NOW_MS, 80))
+    page = text_of(nodes.peers_page(rows, NOW_MS, 80, "p2pblog"))
     assert page[0].split() == ["NODE", "ENDPOINT", "WAY", "SINCE", "FEEDS", "IN", "OUT"]
     assert all(width(text) <= 80 for text in page)
     assert page[1].split()[:2] == ["ffffffffff", "127.0.0.1:4711"]

@@ -36,6 +36,22 @@ async def test_a_follower_reads_a_notice_as_it_is_posted(autojump_clock: MockClo
         assert await world.reads("bob", "second", "first") < 0.5
 
 
+@pytest.mark.parametrize("answers", [True, False])
+@trio_test
+async def test_it_is_said_once_where_nobody_answers_to_begin_with(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, answers: bool
+) -> None:
+    async with open_world() as world:
+        if answers:
+            await world.start("alice")
+        await world.start("bob", "alice")
+        await trio.sleep(300)
+
+    told = [each.getMessage() for each in caplog.records if "no node answered" in each.getMessage()]
+    said = f"no node answered at {world.home('alice').endpoint}: this node is linked with no other yet"
+    assert told == ([] if answers else [said])
+
+
 @trio_test
 async def test_a_newcomer_reads_a_dead_author_from_another_follower(autojump_clock: MockClock) -> None:
     async with open_world() as world:
