@@ -1,6 +1,6 @@
 """Pictures before they are posted: turned upright, without metadata, and with a small one beside them.
 
-Pillow does it (`pip install 'p2pblog[media]'`), in the process of the one command that posts: a node takes no picture
+Pillow does it (an extra, see extras.py), in the process of the one command that posts: a node takes no picture
 apart, its own or anybody's.
 """
 
@@ -10,6 +10,7 @@ import io
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from p2pblog import extras
 from p2pblog.config import PICTURE_PIXELS_MAX, THUMB_BYTES_MAX, THUMB_PIXELS
 from p2pblog.core.media import sniff
 from p2pblog.errors import UsageError, UserError
@@ -22,19 +23,20 @@ FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF", "image/
 QUALITY = 90
 """Of a JPEG or WebP that is written again: what most cameras use."""
 THUMB_QUALITIES = (80, 60, 40)
-INSTALL = "pip install 'p2pblog[media]', or post --keep-metadata"
 
 
-def cleaned(data: bytes, name: str) -> tuple[bytes, bytes | None]:
+def cleaned(data: bytes, name: str, instead: str | None = None) -> tuple[bytes, bytes | None]:
     """(a picture without metadata, upright; a JPEG of at most 320 pixels of it, or None where it is that small).
 
     `data` is a picture by `core.media.sniff`. Raises UsageError for one that is broken, or larger than
-    PICTURE_PIXELS_MAX once it is taken apart, or of colours that can't be kept; UserError without Pillow.
+    PICTURE_PIXELS_MAX once it is taken apart, or of colours that can't be kept; UserError without Pillow, which names
+    the command `instead` too.
     """
     try:
         from PIL import Image
     except ImportError as error:
-        raise UserError(f"metadata can't be taken out of {name} without Pillow", INSTALL) from error
+        hint = "\n".join(filter(None, (extras.install(extras.PILLOW), instead)))
+        raise UserError(f"metadata can't be taken out of {name} without Pillow", hint) from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -97,12 +97,12 @@ class Session:
             hush(sys.stderr)
 
     def fail(self, sentence: str, hint: str | None = None) -> None:
-        """One sentence, and the command that helps."""
+        """One sentence, and the command that helps; each line of the hint is one."""
         sentence = sentence.rstrip(". ")
         end = "" if sentence.endswith(("?", "!")) else "."
         page = [line(Piece("p2pblog:", Style.ERROR), f" {sentence}{end}")]
-        if hint:
-            helps = hint.replace("p2pblog", self.command, 1) if hint.split()[0] == "p2pblog" else hint
+        for typed in (hint or "").splitlines():
+            helps = typed.replace("p2pblog", self.command, 1) if typed.split()[0] == "p2pblog" else typed
             page.append(line("Try: ", Piece(helps, Style.BOLD)))
         self.tell(page)
 

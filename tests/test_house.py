@@ -17,7 +17,7 @@ PACKAGE = ROOT / "p2pblog"
 # --- who stands where: a file may import what is in its own row or in one above ---------------------------------------
 
 LAYERS: list[tuple[str, set[str]]] = [
-    ("config and errors", {"p2pblog", "errors", "config", "disk", "terminal"}),
+    ("config and errors", {"p2pblog", "errors", "config", "disk", "extras", "terminal"}),
     ("core", {"core.*"}),
     (
         "pure machines, interfaces and the keys on disk",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 UPLOAD_BYTES = 2 * PIECE_BYTES
 """What one request hands over: 175 kB of base64, below the 256 KiB that one may have."""
-KEEP = "post --keep-metadata"
+KEEP = "p2pblog post TEXT --media FILE --keep-metadata"
 LABEL_COLUMNS = 30
 
 
@@ -84,7 +84,7 @@ def prepared(path: str, keep_metadata: bool, picture: str | None = None) -> tupl
     if picture is not None and sniff(data) not in pictures.FORMATS:
         raise UsageError(f"{shown} is no {picture}: {words.PICTURES}")
     if not keep_metadata and sniff(data) in pictures.FORMATS:
-        data, thumb = pictures.cleaned(data, shown)
+        data, thumb = pictures.cleaned(data, shown, KEEP if picture is None else None)
     elif not keep_metadata and may_tell_places(data):
         sentence = f"{shown} may tell where and with what it was made, and that can't be taken out"
         raise UsageError(f"{sentence}: make it a JPEG or PNG", KEEP)

@@ -11,6 +11,7 @@ from math import ceil, floor, log10
 from pathlib import Path
 from typing import Any
 
+from p2pblog import extras
 from p2pblog.core.value import Value
 from p2pblog.errors import UserError
 from p2pblog.sim.aims import figure_at
@@ -81,7 +82,8 @@ def _matplotlib() -> Callable[..., Any]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UserError("pictures need matplotlib, which is not installed", "pip install 'p2pblog[sim]'") from error
+        hint = extras.install(extras.MATPLOTLIB)
+        raise UserError("pictures need matplotlib, which is not installed", hint) from error
     made: Callable[..., Any] = Figure
     return made
 

@@ -346,6 +346,12 @@ def test_an_invitation_that_leads_nowhere_else_says_so(alice: Alice) -> None:
     assert told.stderr == "This link works on this machine only.\n"
 
 
+def test_of_two_commands_that_help_each_has_a_line(alice: Alice, node: FakeNode) -> None:
+    node.faults["status"] = UserError("it is late", "pip install sleep\np2pblog peers")
+    helps = f"{Session().command} --home {alice.home.folder} peers"
+    assert alice.types("status").stderr == f"p2pblog: it is late.\nTry: pip install sleep\nTry: {helps}\n"
+
+
 def test_a_question_keeps_its_mark(alice: Alice) -> None:
     result = alice.types("pots")
     assert result.exit_code == 2

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import builtins
 import io
+import sys
+import tomllib
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from p2pblog import pictures
+from p2pblog import extras, pictures
 from p2pblog.config import THUMB_BYTES_MAX, THUMB_PIXELS
 from p2pblog.core.media import may_tell_places, sniff
 from p2pblog.errors import UsageError, UserError
@@ -227,6 +230,12 @@ def test_without_the_library_a_picture_is_not_posted_as_it_is(monkeypatch: pytes
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UserError, match="Pillow") as caught:
-        pictures.cleaned(b"\xff\xd8\xff", "bees.jpg")
-    assert caught.value.hint is not None
-    assert "p2pblog[media]" in caught.value.hint
+        pictures.cleaned(b"\xff\xd8\xff", "bees.jpg", "p2pblog post TEXT --keep-metadata")
+    installs = f"{sys.executable} -m pip install 'pillow >=11,<14'"
+    assert caught.value.hint == f"{installs}\np2pblog post TEXT --keep-metadata"
+
+
+def test_what_is_told_to_be_installed_is_what_the_project_takes() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert project["optional-dependencies"]["media"] == [extras.PILLOW]
+    assert project["optional-dependencies"]["sim"] == [extras.MATPLOTLIB]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import itertools
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -239,7 +240,7 @@ def test_without_matplotlib_one_learns_what_installs_it(tmp_path: Path, monkeypa
 
     assert result.exit_code == 1
     assert "matplotlib" in result.stderr
-    assert "pip install 'p2pblog[sim]'" in result.stderr
+    assert f"Try: {sys.executable} -m pip install 'matplotlib >=3.8,<4'\n" in result.stderr
 
 
 # --- compare ----------------------------------------------------------------------------------------------------------
