@@ -132,7 +132,10 @@ class People(Desk):
         peers = [*self._place.reachable, *helpers][:INVITE_PEERS_MAX]
         return InviteDocument(uri=Link(own, tuple(peers)).uri)
 
-    def _check_petname(self, petname: str, identity: IdentityHash) -> str:
+    def _check_petname(self, petname: str, identity: IdentityHash) -> str | None:
+        """As it is kept; an empty one takes the old one away. Raises UsageError."""
+        if not petname:
+            return None
         chosen = check_petname(petname)
         for other in self._follows.values():
             if other.petname == chosen and other.identity != identity:

@@ -78,7 +78,7 @@ def _profile_page(session: Session, profile: ProfileDocument) -> Page:
 
 @command("follow", "p2pblog follow p2pblog:ADDRESS --petname bob\np2pblog follow bob --no-boosts --budget 3/day")
 @address_argument
-@click.option("--petname", metavar="P", help="What you call them; works wherever an ADDRESS does.")
+@click.option("--petname", metavar="P", help='What you call them; works wherever an ADDRESS does. "" for nothing.')
 @click.option("--no-boosts/--boosts", default=None, help="Whether what they boost stays out of your timeline.")
 @click.option("--budget", metavar="N/PERIOD", help="Only the best N an hour, day or week, as 3/day; or none.")
 @click.option("--private/--public", default=None, help="Whether your node announces itself as one that holds them.")
@@ -92,7 +92,7 @@ def follow(
 ) -> None:
     """Follow somebody, or change how you follow them. ADDRESS is an address, a link or an invite; a petname too, once
     you follow them."""
-    petname = None if petname is None else words.check_petname(petname)
+    petname = words.check_petname(petname) if petname else petname
     if budget is not None:
         words.check_budget(words.check_utf8(budget, "the budget"))
     address = words.check_utf8(address, "the address")

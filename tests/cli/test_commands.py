@@ -229,12 +229,15 @@ def test_arguments_reach_the_node_as_they_were_typed(alice: Alice, node: FakeNod
     alice.gets("post", "--reply-to", "5FECEB66", "--cw", " the end ", "--lang", "pt-BR", "  two\n lines ☼ ")
     alice.gets("timeline", "-n", "7", "--before", notice["id"], "--author", "bob", "--tag", "#Bees")
     alice.gets("profile", "--bio", "")
+    alice.gets("follow", BOB, "--petname", "")
 
+    unsaid = {"no_boosts": None, "budget": None, "private": None}
     nothing, no_pictures = {"poll": None, "closes": None}, {"avatar": None, "banner": None}
     assert node.calls == [
         ("post", {"text": "  two\n lines ☼ ", "reply_to": "5feceb66", "cw": "the end", "lang": "pt-BR", **nothing}),
         ("timeline", {"limit": 7, "before": notice["id"], "author": "bob", "tag": "bees", "of_list": None}),
         ("profile", {"name": None, "bio": "", "links": None, "address": None, **no_pictures}),
+        ("follow", {"address": BOB, "petname": "", **unsaid}),
     ]
 
 
@@ -394,7 +397,7 @@ def test_a_question_keeps_its_mark(alice: Alice) -> None:
         (["timeline", "-f", "--before", "5feceb66"], "do not go together"),
         (["follow", "mistyped"], "56 characters"),
         (["follow", "\udcff"], "not valid UTF-8"),
-        (["follow", BOB, "--petname", ""], "the petname is empty"),
+        (["follow", BOB, "--petname", " "], "the petname is empty"),
         (["follow", BOB, "--petname", "x" * 51], "51 characters"),
         (["follow", BOB, "--petname", "P2PBLOG:x"], "must not look like an address"),
         (["follow", BOB, "--petname", "a\nb"], "control characters"),

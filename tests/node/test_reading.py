@@ -457,6 +457,8 @@ async def test_what_a_person_mistypes_is_told_apart(autojump_clock: MockClock) -
         assert (await alice.follow("Bob"))["petname"] == "Bob"
         with pytest.raises(UsageError):
             await alice.follow(world.home("carol").address, petname="Bob")
+        assert (await alice.follow("Bob", petname=""))["petname"] is None
+        assert [row["petname"] for row in await alice.following()] == [None]
 
 
 @trio_test
