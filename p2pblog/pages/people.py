@@ -31,6 +31,9 @@ def init_page(address: str, name: str | None, home: str, words: Sequence[str], c
         line(),
         *(line("  ", Piece(row, Style.BOLD)) for row in grid),
         line(),
+        line("No command takes these words yet. Until then your backup is an archive with your keys, kept elsewhere:"),
+        line("  ", Piece(f"{command} export FILE --secrets", Style.BOLD)),
+        line(),
         line("Start your node: ", Piece(f"{command} run", Style.BOLD)),
     ]
 

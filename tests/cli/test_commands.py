@@ -116,6 +116,7 @@ def test_a_person_can_copy_all_words_from_the_page(alice: Alice) -> None:
     words = [numbered[str(number)] for number in range(1, 25)]
     assert keys.root_key(keys.entropy_of(words), 0) == keyring.load(alice.home).root
     assert f"--home {alice.home.folder} run" in page
+    assert "No command takes these words yet." in page and f"--home {alice.home.folder} export FILE --secrets" in page
 
 
 def test_id_works_without_a_daemon_and_agrees_with_it(alice: Alice, monkeypatch: pytest.MonkeyPatch) -> None:
