@@ -154,6 +154,17 @@ class Commands(click.Group):
             return super().invoke(ctx)
 
 
+class Command(click.Command):
+    """A command whose every usage error knows of which it is; click's own for an option without its value does not."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
+
 @contextmanager
 def _no_more_read() -> Iterator[None]:
     """Around what may write: whoever closes the pipe before the end of a help has read enough; to click it is a 1."""

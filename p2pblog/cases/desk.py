@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 
 import trio
@@ -35,6 +36,10 @@ from p2pblog.gossip.driver import Driver, Signal
 from p2pblog.rendezvous.driver import Meeting
 from p2pblog.room import Room
 from p2pblog.store import Follow, FollowRow, Store
+from p2pblog.terminal import clean_name
+
+ADDRESS_LETTERS = 8
+"""Letters of an address in a sentence, as on pages."""
 
 
 class Place(Value):
@@ -90,8 +95,8 @@ class Desk:
             time=entry.time_ms,
         )
 
-    def _resolve(self, text: str) -> Link:
-        """An address, a link, or a petname of ours."""
+    async def _resolve(self, text: str) -> Link:
+        """An address, a link, or a petname of ours. Raises UsageError."""
         for follow in self._follows.values():
             if follow.petname is not None and follow.petname == text:
                 return Link(follow.identity)
@@ -99,8 +104,20 @@ class Desk:
             return address.read_link(text)
         except (BadAddress, Malformed) as error:
             if len(text) < address.ADDRESS_CHARACTERS // 2 and not text.lower().startswith("p2pblog:"):
-                raise UsageError("neither an address nor a petname of yours", hint="p2pblog following") from error
+                raise await self._nobody(clean_name(text) or "that") from error
             raise UsageError(str(error)) from error
+
+    async def _nobody(self, typed: str) -> UsageError:
+        """The error about what is neither an address nor a petname. Some take for one what people call themselves."""
+        called = [row for row in await self._store.follow_rows() if clean_name(row.name) == typed]
+        if not called:
+            return UsageError(f"{typed} is neither an address nor a petname of yours", hint="p2pblog following")
+        spelled = address.spell(called[0].identity)
+        whom = f"somebody whom you follow calls themselves so ({spelled[:ADDRESS_LETTERS]})"
+        if len(called) > 1:
+            whom = f"{len(called)} people whom you follow call themselves so"
+        hint = f"p2pblog follow {spelled} --petname {shlex.quote(typed)}" if len(called) == 1 else "p2pblog following"
+        return UsageError(f"{typed} is no petname of yours; {whom}", hint)
 
     async def _find(self, prefix: str) -> EntryId:
         wanted = check_id(prefix)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from p2pblog.cases.desk import Desk
 from p2pblog.config import LIST_MEMBERS_MAX, LISTS_MAX
 from p2pblog.control.api import ListDocument, ListMembersDocument, MemberDocument
@@ -35,7 +37,7 @@ class Listing(Desk):
     async def add_to_list(self, name: str, addresses: list[str]) -> ListDocument:
         """All of them or, if one is not followed or there is no room, none."""
         async with self._following:
-            people = [self._resolve(text).identity for text in addresses]
+            people = [(await self._resolve(text)).identity for text in addresses]
             for text, identity in zip(addresses, people, strict=True):
                 if identity not in self._follows:
                     raise NotFound(f"you do not follow {text}", hint="p2pblog follow ADDRESS")
@@ -47,10 +49,10 @@ class Listing(Desk):
         """All of them or, if one is not in it, none."""
         async with self._following:
             members = set(await self._store.members(name))
-            people = [self._resolve(text).identity for text in addresses]
+            people = [(await self._resolve(text)).identity for text in addresses]
             for text, identity in zip(addresses, people, strict=True):
                 if identity not in members:
-                    raise NotFound(f"{text} is not in that list", hint="p2pblog list show NAME")
+                    raise NotFound(f"{text} is not in that list", hint=f"p2pblog list show {shlex.quote(name)}")
             await self._store.drop_members(name, people)
             return ListDocument(name=name, members=len(await self._store.members(name)))
 

@@ -42,7 +42,7 @@ class People(Desk):
         private: bool | None = None,
     ) -> FollowDocument:
         async with self._following:
-            link = self._resolve(address)
+            link = await self._resolve(address)
             known = self._follows.get(link.identity, Follow(link.identity, None, self._wall_ms()))
             wanted = replace(
                 known,
@@ -75,7 +75,7 @@ class People(Desk):
 
     async def unfollow(self, address: str) -> FollowDocument:
         async with self._following:
-            return await self._unfollow(self._resolve(address).identity)
+            return await self._unfollow((await self._resolve(address)).identity)
 
     async def _unfollow(self, identity: IdentityHash) -> FollowDocument:
         if identity not in self._follows:

@@ -27,7 +27,7 @@ class Private(Desk):
     async def dm(self, to: list[str], text: str) -> WrittenDocument:
         check_dm(text)
         own = self._author.identity_hash
-        recipients = tuple(dict.fromkeys(self._resolve(each).identity for each in to))
+        recipients = tuple(dict.fromkeys([(await self._resolve(each)).identity for each in to]))
         if not recipients:
             raise UsageError("a direct message needs somebody to go to", hint="p2pblog dm --help")
         if len(recipients) > DM_RECIPIENTS_MAX:

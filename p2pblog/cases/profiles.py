@@ -30,7 +30,7 @@ class Profiles(Files):
     ) -> ProfileDocument:
         """No upload for an avatar or a banner takes it away. Their descriptions are not kept."""
         own = self._author.identity_hash
-        whose = own if address is None else self._resolve(address).identity
+        whose = own if address is None else (await self._resolve(address)).identity
         if any(change is not None for change in (name, bio, links, avatar, banner)):
             if whose != own:
                 raise UsageError("that profile is somebody else's: only your own can be changed")

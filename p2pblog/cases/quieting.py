@@ -33,7 +33,7 @@ class Quieting(People, Files):
     async def mute(
         self, address: str | None = None, tag: str | None = None, word: str | None = None, lasting: str | None = None
     ) -> MuteDocument:
-        kind, what = self._meant(address, tag, word)
+        kind, what = await self._meant(address, tag, word)
         if what == self._author.identity_hash:
             raise UsageError("that is your own address: your notices always show")
         now = self._wall_ms()
@@ -44,7 +44,7 @@ class Quieting(People, Files):
         return _mute_document(mute)
 
     async def unmute(self, address: str | None = None, tag: str | None = None, word: str | None = None) -> MuteDocument:
-        kind, what = self._meant(address, tag, word)
+        kind, what = await self._meant(address, tag, word)
         mute = self._quiet.mute_of(kind, what)
         if mute is None:
             raise NotFound("you have not muted that", hint="p2pblog muted")
@@ -55,11 +55,11 @@ class Quieting(People, Files):
     async def muted(self) -> list[MuteDocument]:
         return [_mute_document(mute) for mute in self._quiet.mutes()]
 
-    def _meant(self, address: str | None, tag: str | None, word: str | None) -> tuple[MuteKind, bytes]:
+    async def _meant(self, address: str | None, tag: str | None, word: str | None) -> tuple[MuteKind, bytes]:
         if [address, tag, word].count(None) != 2:
             raise UsageError("say one thing: an ADDRESS, --tag T or --word W")
         if address is not None:
-            return MuteKind.PERSON, self._resolve(address).identity
+            return MuteKind.PERSON, (await self._resolve(address)).identity
         if tag is not None:
             return MuteKind.TAG, check_tag(tag).encode()
         return MuteKind.WORD, check_words(word or "").encode()
@@ -69,7 +69,7 @@ class Quieting(People, Files):
     async def block(self, address: str) -> NewBlockDocument:
         """Who is followed is followed no longer. What is held of them goes, files too, and no more of it comes."""
         async with self._following:
-            identity = self._resolve(address).identity
+            identity = (await self._resolve(address)).identity
             if identity == self._author.identity_hash:
                 raise UsageError("that is your own address")
             if identity not in self._quiet.blocks and len(self._quiet.blocks) >= BLOCKS_MAX:
@@ -96,7 +96,7 @@ class Quieting(People, Files):
 
     async def unblock(self, address: str) -> BlockDocument:
         async with self._following:
-            identity = self._resolve(address).identity
+            identity = (await self._resolve(address)).identity
             block = self._quiet.blocks.get(identity)
             if block is None:
                 raise NotFound("you have not blocked that address", hint="p2pblog blocked")

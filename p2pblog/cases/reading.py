@@ -82,7 +82,7 @@ class Reading(Grouping):
             raise UsageError("one person or a list, not both")
         if of_list is not None:
             return tuple(await self._store.members(of_list))
-        return None if author is None else (self._resolve(author).identity,)
+        return None if author is None else ((await self._resolve(author)).identity,)
 
     def _ask_for_texts(self, rows: list[Row]) -> None:
         """Boosts and quotes of what is not here yet: ask whoever is linked now, for the next look."""

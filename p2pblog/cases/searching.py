@@ -28,8 +28,8 @@ class Searching(Desk):
             None,
             asked.wanted,
             asked.unwanted,
-            tuple(self._resolve(person).identity for person in asked.people) or None,
-            tuple(self._resolve(person).identity for person in asked.not_people),
+            tuple([(await self._resolve(person)).identity for person in asked.people]) or None,
+            tuple([(await self._resolve(person)).identity for person in asked.not_people]),
             asked.since_ms,
             asked.until_ms,
         )

@@ -23,13 +23,13 @@ class Strangers(Writing):
     """Of `Node`: who is let in."""
 
     async def admit(self, address: str) -> AdmittedDocument:
-        identity = self._somebody_else(address)
+        identity = await self._somebody_else(address)
         if not await self._store.put_admitted(identity, self._wall_ms()):
             raise UserError(f"you have admitted {ADMITTED_MAX:,} people already", hint="p2pblog admitted")
         return (await self._let_in())[identity]
 
     async def unadmit(self, address: str) -> AdmittedDocument:
-        identity = self._resolve(address).identity
+        identity = (await self._resolve(address)).identity
         before = (await self._let_in()).get(identity)
         if before is None or not await self._store.drop_admitted(identity):
             raise NotFound("you have not admitted that address", hint="p2pblog admitted")
@@ -42,7 +42,7 @@ class Strangers(Writing):
 
     async def vouch(self, address: str) -> WrittenDocument:
         """Vouching twice gives the first vouch again."""
-        identity, own = self._somebody_else(address), self._author.identity_hash
+        identity, own = await self._somebody_else(address), self._author.identity_hash
         async with self._reacting:
             for earlier in await self._store.vouches(own, identity):
                 located = await self._store.locate(earlier.id)
@@ -52,7 +52,7 @@ class Strangers(Writing):
 
     async def unvouch(self, address: str) -> WrittenDocument:
         """Another device of ours may have vouched too: all of it is taken back."""
-        identity = self._resolve(address).identity
+        identity = (await self._resolve(address)).identity
         async with self._reacting:
             own = [vouched.id for vouched in await self._store.vouches(self._author.identity_hash, identity)]
             if not own:
@@ -80,8 +80,8 @@ class Strangers(Writing):
             row["vouch"] = row["vouch"] or vouched.id.hex()
         return found
 
-    def _somebody_else(self, address: str) -> IdentityHash:
-        identity = self._resolve(address).identity
+    async def _somebody_else(self, address: str) -> IdentityHash:
+        identity = (await self._resolve(address)).identity
         if identity == self._author.identity_hash:
             raise UsageError("that is your own address")
         if identity in self._quiet.blocks:

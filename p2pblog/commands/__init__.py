@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from p2pblog.errors import UserError
-from p2pblog.session import Session, json_option, this
+from p2pblog.session import Command, Session, json_option, this
 from p2pblog.terminal import Page, line
 
 
@@ -24,7 +24,7 @@ def command(name: str, example: str) -> Callable[[Callable[..., Any]], click.Com
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         epilog = "\b\nExample:\n" + "\n".join(f"  {text}" for text in example.splitlines())
-        return click.command(name, epilog=epilog)(json_option(this(function)))
+        return click.command(name, cls=Command, epilog=epilog)(json_option(this(function)))
 
     return decorate
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from p2pblog.errors import NotFound, UsageError
-from p2pblog.session import Session, json_option, this
+from p2pblog.session import Command, Session, json_option, this
 from p2pblog.sim import folder, pages, scenario, sense
 from p2pblog.sim.aims import parse_all
 from p2pblog.sim.compare import compare
@@ -38,7 +38,7 @@ def _example(text: str) -> str:
 # --- list -------------------------------------------------------------------------------------------------------------
 
 
-@click.command("list", epilog=_example("p2pblog sim list"))
+@click.command("list", cls=Command, epilog=_example("p2pblog sim list"))
 @json_option
 @this
 def list_scenarios(session: Session) -> None:
@@ -67,6 +67,7 @@ def _seeds(context: click.Context, _: click.Parameter, typed: str | None) -> ran
 
 @click.command(
     "run",
+    cls=Command,
     epilog=_example("p2pblog sim run steady --nodes 200\np2pblog sim run steady --nodes 200 --seeds 1-5 --out results"),
 )
 @click.argument("name", metavar="SCENARIO")
@@ -143,7 +144,7 @@ def _bar_label(name: str, nodes: int, seed: int, room: int) -> str:
 # --- what came of it --------------------------------------------------------------------------------------------------
 
 
-@click.command("plot", epilog=_example("p2pblog sim plot results"))
+@click.command("plot", cls=Command, epilog=_example("p2pblog sim plot results"))
 @click.argument("place", metavar="DIR")
 @json_option
 @this
@@ -155,7 +156,7 @@ def plot(session: Session, place: str) -> None:
     session.show({"pictures": paths}, lambda: pages.list_page(paths))
 
 
-@click.command("compare", epilog=_example("p2pblog sim compare results/before results/after"))
+@click.command("compare", cls=Command, epilog=_example("p2pblog sim compare results/before results/after"))
 @click.argument("before", metavar="DIR")
 @click.argument("after", metavar="DIR")
 @json_option

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from p2pblog.config import THUMB_BYTES_MAX
 from p2pblog.pages.values import ADDRESS_LETTERS, TEXT_COLUMNS_MAX, counted, fields, short_id, sized
 from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_text, fit, line, width, wrap
 
@@ -49,7 +50,7 @@ def media_page(media: MediaDocument, columns: int) -> Page:
         ("name", clean_line(media["name"])),
         ("shows", clean_line(media["alt"]) or "(no description)"),
         ("type", clean_line(media["type"])),
-        ("size", f"{sized(media['size'])} ({media['size']:,} bytes)"),
+        ("size", _size(media)),
         ("here", f"{sized(media['held'])}: {STATES.get(media['state'], clean_line(media['state']))}"),
         ("notice", short_id(media["notice"]))
         if media["notice"] is not None
@@ -60,6 +61,13 @@ def media_page(media: MediaDocument, columns: int) -> Page:
     page = [line(Piece(media["hash"], Style.ID)), *fields([(key, fit(value, columns - 9)) for key, value in rows])]
     described = wrap(told[1], min(columns, TEXT_COLUMNS_MAX) - 2)
     return [*page, *(line("  ", text) for text in described)]
+
+
+def _size(media: MediaDocument) -> str:
+    """How large it is. Of a thumbnail nobody says it before it is here, so the node answers the most that one has."""
+    size = media["size"]
+    most = "at most " if media["state"] != "here" and size == THUMB_BYTES_MAX else ""
+    return most + (sized(size) if size < 1_000 else f"{sized(size)} ({size:,} bytes)")
 
 
 def saved_page(media: MediaDocument, place: str) -> Page:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from p2pblog.pages.values import ADDRESS_LETTERS, ago, counted, name_warning, short_id, try_line, who
+from p2pblog.pages.values import ADDRESS_LETTERS, ago, counted, known_warning, short_id, try_line, who
 from p2pblog.terminal import Line, Page, Piece, Style, line, width
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def _news_line(
     if news["type"] == "reply":
         said = line(*said, " with ", Piece(short_id(news["id"]), Style.ID))
     name, petname = (None, None) if by is None else (by["name"], by["petname"])
-    like = None if by is None else by["lookalike"]
-    warning = name_warning(name, like, called.get(like or ""))
+    warning = None if by is None else known_warning(by, called.get(by["lookalike"] or ""))
     room = columns - len(f"{mark} ({'x' * ADDRESS_LETTERS})") - sum(width(piece.text) for piece in (*said, when))
     room -= 0 if warning is None else 1 + width(warning)
     return line(mark, *who(name, news["from"], petname, room, warning), *said, when)

@@ -83,6 +83,8 @@ def name_warnings(
     pairs = [(notice["author"], notice["name"]) for notice in notices]
     pairs += [(address, followed[address]["name"]) for address in quoted if address in followed]
     for address, name in dict.fromkeys(pairs):
+        if address in followed and followed[address]["petname"]:  # whom the reader has named is no other's double
+            continue
         like = followed[address]["lookalike"] if address in followed else None
         if own is not None and name is not None and address not in called:
             bearers = bearers or _bearers(follows, own)

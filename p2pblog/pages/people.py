@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from p2pblog.pages.files import file_line
 from p2pblog.pages.notices import Known, notice_lines
-from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, fields, name_warning, short_id, table, try_line, who
+from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, fields, known_warning, short_id, table, try_line, who
 from p2pblog.terminal import Page, Piece, Style, clean_line, clean_name, clean_text, line, wrap
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def profile_page(
     petname = [("petname", clean_name(profile["petname"]) or "")] if profile["petname"] else []
     rows = [*petname, ("name", clean_name(profile["name"]) or "(none)"), ("address", profile["address"])]
     page = fields(rows)
-    if warning := name_warning(profile["name"], profile["lookalike"]):
+    if warning := known_warning(profile):
         page[len(petname)] += line(" ", Piece(warning, Style.WARNING))
     bio = wrap(clean_text(profile["bio"] or ""), min(columns, TEXT_COLUMNS_MAX) - 2) if profile["bio"] else []
     page += [line("  ", text) for text in bio]
@@ -67,7 +67,7 @@ def follow_page(follow: FollowDocument, now_ms: int) -> Page:
     newest = f", the newest {ago(follow['newest'], now_ms)}" if follow["newest"] is not None else ""
     state = "searching for it" if follow["state"] == "searching" else f"{held} held{newest}"
     terms = "".join(f"; {term}" for term in _terms(follow))
-    warning = name_warning(follow["name"], follow["lookalike"])
+    warning = known_warning(follow)
     whose = who(follow["name"], follow["address"], follow["petname"], warning=warning)
     return [line(*whose, f": {state}{terms}")]
 
@@ -83,7 +83,7 @@ def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int,
     if not follows:
         return [line("You follow nobody yet."), try_line(f"{command} follow ADDRESS")]
     called = {follow["address"]: follow["petname"] or follow["name"] for follow in follows}
-    warnings = [name_warning(each["name"], each["lookalike"], called.get(each["lookalike"] or "")) for each in follows]
+    warnings = [known_warning(each, called.get(each["lookalike"] or "")) for each in follows]
     rows = [
         [
             clean_name(follow["petname"]) or "",

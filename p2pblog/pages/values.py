@@ -10,6 +10,8 @@ from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_name, f
 if TYPE_CHECKING:
     from datetime import tzinfo
 
+    from p2pblog.control.api import FollowDocument, ProfileDocument
+
 ID_DIGITS = 10
 """Digits of an id on a page: unique among a million notices at odds of 2 to 1, and short enough to type."""
 ADDRESS_LETTERS = 8
@@ -111,6 +113,11 @@ def name_warning(name: str | None, like: str | None, called: str | None = None) 
     from p2pblog.core.lookalikes import mixes_scripts
 
     return "⚠ mixed letters" if mixes_scripts(name) else None
+
+
+def known_warning(row: FollowDocument | ProfileDocument, called: str | None = None) -> str | None:
+    """The same for somebody of whom the daemon has told. None beside whom the reader has named: they know who it is."""
+    return None if row["petname"] else name_warning(row["name"], row["lookalike"], called)
 
 
 def try_line(typed: str) -> Line:

@@ -423,6 +423,14 @@ def test_wrong_words_are_2(alice: Alice, node: FakeNode, words: list[str], sente
     assert len(node.notices) == 1
 
 
+@pytest.mark.parametrize("words", [["post", "hi", "--media"], ["post", "hi", "--reply-to"], ["sim", "run", "--seed"]])
+def test_an_option_without_its_value_names_the_help_of_its_command(alice: Alice, words: list[str]) -> None:
+    told = alice.types(*words)
+    command = " ".join(word for word in words[:-1] if word != "hi")
+    assert told.exit_code == 2
+    assert told.stderr.endswith(f" {command} --help\n")
+
+
 @pytest.mark.parametrize("typed", [b"", b"\n", b"\xff\xfe\n", b"x" * 5001, b"x" * 10_000_000, "é".encode()[:1]])
 def test_a_wrong_standard_input_is_2(alice: Alice, node: FakeNode, typed: bytes) -> None:
     assert alice.types("post", "-", stdin=typed).exit_code == 2

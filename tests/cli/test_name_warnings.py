@@ -103,6 +103,17 @@ def test_a_new_follow_and_ones_own_name_are_marked() -> None:
     assert "bob ⚠ not bbbbbbbb\n" in render(people.profile_page(own, [], NOW_MS, 80, NOTHING_KNOWN), colour=False)
 
 
+def test_whom_one_has_named_oneself_carries_no_mark(alice: Alice, friend: FakeNode) -> None:
+    double: Any = a_follow(MALLORY, name="bob", petname="bob", lookalike=BOB)
+    friend.follows[MALLORY] = double
+    friend.add(MALLORY, "bob", "hello")
+    friend.news.append({"id": "e" * 64, "type": "reply", "from": MALLORY, "notice": "f" * 64, "time": 0, "read": True})
+    for words in (["timeline"], ["following"], ["notifications"]):
+        page = alice.types(*words).stdout
+        assert "bob" in page and "⚠" not in page
+    assert "⚠" not in render(people.follow_page(double, NOW_MS), colour=False)
+
+
 def test_a_live_notice_of_a_stranger_is_compared_with_oneself_and_those_followed(friend: FakeNode) -> None:
     from p2pblog.pages.notices import name_warnings
 

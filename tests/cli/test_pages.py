@@ -17,6 +17,7 @@ from p2pblog.core.value import replace
 from p2pblog.dht.records import notice_record
 from p2pblog.pages import nodes, people, values
 from p2pblog.pages import notices as pages
+from p2pblog.pages.files import media_page
 from p2pblog.terminal import Page, Style, render, width
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -130,6 +131,21 @@ def test_an_invitation_of_loopback_peers_works_here_only(peers: list[str], here_
     uri = f"p2pblog:{ALICE}" + ("?" + "&".join(f"peer={peer}" for peer in peers) if peers else "")
     page = text_of(people.invite_page({"uri": uri}))
     assert page == (["This link works on this machine only."] if here_only else [])
+
+
+@pytest.mark.parametrize(
+    ("size", "state", "said"),
+    [
+        (129, "here", "129 B"),
+        (1_500, "elsewhere", "1.5 kB (1,500 bytes)"),
+        (65_536, "here", "65.5 kB (65,536 bytes)"),
+        (65_536, "elsewhere", "at most 65.5 kB (65,536 bytes)"),
+    ],
+)
+def test_a_file_has_one_size_and_a_thumbnail_that_is_elsewhere_none_yet(size: int, state: str, said: str) -> None:
+    file: Any = {"hash": an_id(0), "name": "bees.jpg", "type": "image/jpeg", "size": size, "alt": "", "thumb": None}
+    file |= {"author": ALICE, "notice": an_id(1), "held": 0, "pieces": 0, "state": state}
+    assert f"size    {said}" in text_of(media_page(file, 80))
 
 
 def test_a_boost_says_what_it_boosts_and_the_nameless_have_letters() -> None:

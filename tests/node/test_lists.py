@@ -102,8 +102,9 @@ async def test_what_lists_refuse(autojump_clock: MockClock) -> None:
         assert unknown.value.hint == "p2pblog follow ADDRESS"
         with pytest.raises(NotFound, match="do not follow"):
             await bob.node.add_to_list("tea", [bob.address])
-        with pytest.raises(NotFound, match="not in that list"):
+        with pytest.raises(NotFound, match="not in that list") as caught:
             await bob.node.remove_from_list("tea", ["al"])
+        assert caught.value.hint == "p2pblog list show tea"
         assert await bob.node.lists() == [{"name": "tea", "members": 0}]
         for attempt in (
             bob.node.delete_list("coffee"),

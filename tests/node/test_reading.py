@@ -459,6 +459,30 @@ async def test_what_a_person_mistypes_is_told_apart(autojump_clock: MockClock) -
             await alice.follow(world.home("carol").address, petname="Bob")
         assert (await alice.follow("Bob", petname=""))["petname"] is None
         assert [row["petname"] for row in await alice.following()] == [None]
+        with pytest.raises(UsageError, match=r"^n\[0m is neither an address nor a petname of yours$"):
+            await alice.follow("\x9b1mn\x1b\x07[0m\n")
+
+
+@trio_test
+async def test_a_name_that_is_no_petname_is_told_apart(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await friends(world, "alice", "bob")
+        alice, bob = world.home("alice"), world.home("bob")
+        await bob.node.profile(name="Bob B")
+        await has_name(world, "alice", "Bob B")
+
+        with pytest.raises(UsageError, match=r"^Bob B is no petname of yours; somebody whom you follow") as caught:
+            await alice.node.unfollow("Bob B")
+        assert caught.value.hint == f"p2pblog follow {bob.address} --petname 'Bob B'"
+        with pytest.raises(UsageError, match=r"^Bob is neither an address nor a petname of yours$"):
+            await alice.node.mute("Bob")
+
+
+async def has_name(world: World, reader: str, name: str) -> None:
+    async def heard() -> bool:
+        return name in [row["name"] for row in await world.home(reader).node.following()]
+
+    await world.until(f"{reader} hears of {name}", heard)
 
 
 @trio_test
