@@ -71,7 +71,8 @@ TURNED_AWAY_S = 60.0
 """How long who had no room for us is left alone at first."""
 LOST_WITHIN_S = 10.0
 """Links lost within this time count as one crash (a guess: our model's survivors were all back in ten seconds). One
-that others dialed is a loss if it stood for as long: who comes and goes was none of those that we had."""
+that others dialed, and that shares nothing with us, is a loss if it stood for as long: who comes and goes was none of
+those that we had."""
 KNOWN_MAX = 1_024
 """Endpoints remembered: the passive view, thirty times HyParView's 30, for they cost 100 bytes each."""
 SHUNNED_MAX = 1_024
@@ -567,7 +568,7 @@ def outranks(own: NodeKey, peer: NodeKey, is_dialed: bool, was_dialed: bool, sto
 def _is_loss(session: Session, stood_s: float) -> bool:
     """Whether the end of a link that stood for so long, below 0 if we ended it for want of room, tells of a crash. Who
     had not said Hello has no place left, not even for saying so."""
-    return session.ready and stood_s >= (0 if session.dialed else LOST_WITHIN_S)
+    return session.ready and stood_s >= (0 if session.dialed or session.shared else LOST_WITHIN_S)
 
 
 def _wait_s(times: int) -> float:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 from builders import person
-from gossip_scenes import Puppet, Scene, fill, node_key
+from gossip_scenes import Puppet, Scene, fill, node_key, pongs
 
 from p2pblog.config import LINKS_ACCEPTED_MAX, LINKS_CHOSEN_MAX
 from p2pblog.core.address import Endpoint
@@ -323,6 +323,18 @@ def test_links_that_others_dialed_are_lost_once_they_have_stood(scene: Scene, st
     for name in gone:
         scene.cut("bob", name)
     assert (LinksLost() in bob.effects) == (stood_s >= LOST_WITHIN_S)
+
+
+def test_who_shares_a_feed_is_lost_however_short_the_link_was(scene: Scene) -> None:
+    carol, bob = person("carol"), scene.node("bob", "carol")
+    friends = [scene.puppet(f"friend {number}") for number in range(LINKS_ENOUGH)]
+    for friend in friends:
+        friend.answer = pongs
+        friend.greet("bob", carol)
+    scene.run(1)
+    for friend in friends:
+        scene.cut("bob", friend.name)
+    assert LinksLost() in bob.effects
 
 
 def test_turning_many_away_is_no_crash(scene: Scene) -> None:
