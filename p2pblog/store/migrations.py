@@ -15,7 +15,7 @@ from pathlib import Path
 from p2pblog.errors import StoreError
 from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.meaning import Kind, meaning_of
-from p2pblog.store.sql_index import edit_of
+from p2pblog.store.sql_index import edit_of, settle_tags
 from p2pblog.store.sql_strangers import is_stranger
 
 APPLICATION_ID = int.from_bytes(b"p2pb", "big")
@@ -359,6 +359,13 @@ CREATE INDEX poll_due_by_time ON poll_due (due, key);
 """Own polls and votes from now on: of older ones nobody can tell when they came here."""
 
 
+def _to_edited_tags(db: sqlite3.Connection) -> None:
+    """Notices that were edited come to stand under the tags of their words as they are now, and to be found by these.
+    Version 10, from which on edits count, had left them under the first ones."""
+    for author, notice in db.execute("SELECT DISTINCT author, target FROM edit").fetchall():
+        settle_tags(db, author, notice)
+
+
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
 MIGRATIONS: tuple[Step, ...] = (
@@ -377,6 +384,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _PRUNING,
     _POLL_ENDS,
     _to_groups,
+    _to_edited_tags,
 )
 """Step n brings a database of version n - 1 to version n."""
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 from builders import person
 from store_kit import LATER
 
 from p2pblog.core.logs import Batch, Located
-from p2pblog.store import OWN_IDENTITY, Follow, migrations, sql_write
+from p2pblog.store import OWN_IDENTITY, Follow, TimelineQuery, migrations, sql_read, sql_write
+
+VERSION_1 = Path(__file__).with_name("version_1.sql")
 
 
 def test_votes_and_pins_that_came_before_they_were_understood_are_entered() -> None:
@@ -40,6 +43,28 @@ def test_votes_and_pins_that_came_before_they_were_understood_are_entered() -> N
 
         again = [db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in kept]
         assert again == tables
+
+
+def test_notices_that_were_edited_before_edits_were_known_stand_under_the_tags_that_they_have_now() -> None:
+    """Version 1 kept edits as entries of no known type."""
+    alice = person("alice")
+    alice.log.note("from version 1")
+    alice.log.edit(alice.log.note("#bees and #honey"), "#honey and #wax")
+    alice.log.note("#bees")
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.executescript(VERSION_1.read_text())
+        for entry in alice.log.entries[2:]:
+            key, kind = 1 << 32 | entry.seq, 6 if b"edit" in (entry.payload or b"") else 1
+            row = (key, entry.time_ms, entry.time_ms, kind, entry.id, entry.payload)
+            db.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, NULL, ?)", row)
+            db.execute("INSERT INTO entry_id VALUES (?, ?)", (entry.id[:8], key))
+        db.execute("UPDATE span SET high = 5")
+        db.execute("PRAGMA user_version = 1")
+        migrations.migrate(db)
+
+        pages = {tag: sql_read.timeline(db, TimelineQuery(9, tag=tag)) for tag in ("bees", "honey", "wax")}
+        texts = {tag: [row.text for row in page] for tag, page in pages.items()}
+        assert texts == {"bees": ["#bees"], "honey": ["#honey and #wax"], "wax": ["#honey and #wax"]}
 
 
 def test_notices_that_came_before_groups_were_known_come_to_stand_under_theirs() -> None:
