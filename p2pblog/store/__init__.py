@@ -320,7 +320,8 @@ class Store(Protocol):
 
     async def news(self, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
         """What others said to the node's own identity, the last that came first; without what waits because it is of
-        strangers. `unread`: only what is not read. Raises NotFound for a `before` that is no news, or waits."""
+        strangers. Of likes and boosts those of own entries that are held where they say. `unread`: only what is not
+        read. Raises NotFound for a `before` that is no news, or waits."""
 
     async def end_polls(self, now_ms: int) -> int:
         """Polls that have closed by now become news; gives how many. A poll does once, if it is here and shown, if the

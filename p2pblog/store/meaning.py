@@ -7,7 +7,7 @@ what hides what never runs in a circle and does not depend on the order of arriv
 
 * Of an identity that isn't kept, a run is hidden until it is; a stray is shown, since whoever handed it in checked it.
 * A retracted entry's payload is not *missing*: nobody asks for it again.
-* A like or boost counts while it is shown, once for each identity.
+* A like or boost counts while it is shown, once for each identity. It is news while an own entry is held where it says.
 * A vouch counts while it is shown and by the node's own identity or somebody followed. Who is vouched for so, admitted,
   followed or oneself is no *stranger*; what strangers say to the node's own identity *waits*.
 * A notice is pinned while it is shown and so is a pin by its own author that names it; the newest PINS_MAX count.
@@ -86,7 +86,7 @@ class Meaning(Value):
     """`of`: the id replied to, boosted, liked, pinned, voted on or edited. `deletes`: the ids taken back, ascending.
     `tags`, `groups`: of the text. `replaces`: the edits that an edit replaces. `to`: whom it answers, mentions, quotes,
     boosts or likes; of a vouch, for whom it is. `choice`: a vote's. `files`: the hashes of a notice's or profile's
-    files and their thumbnails."""
+    files and their thumbnails. `at`: where what is boosted or liked stands, as this says."""
 
     kind: Kind
     of: EntryId | None = None
@@ -97,6 +97,7 @@ class Meaning(Value):
     choice: int = 0
     files: tuple[FileHash, ...] = ()
     groups: tuple[str, ...] = ()
+    at: Ref | None = None
 
 
 _GAP, _PROFILE, _DM, _OTHER = (Meaning(kind) for kind in (Kind.GAP, Kind.PROFILE, Kind.DM, Kind.OTHER))
@@ -121,9 +122,9 @@ def meaning_of(payload: bytes | None) -> Meaning:
             tags, groups = tags_of(edit.text), groups_of(edit.text)
             return Meaning(Kind.EDIT, edit.of.id, tags=tags, replaces=edit.replaces, groups=groups)
         case Boost(of):
-            return Meaning(Kind.BOOST, of.id, to=(of.identity,))
+            return Meaning(Kind.BOOST, of.id, to=(of.identity,), at=of)
         case Like(of):
-            return Meaning(Kind.LIKE, of.id, to=(of.identity,))
+            return Meaning(Kind.LIKE, of.id, to=(of.identity,), at=of)
         case Pin(of):
             return Meaning(Kind.PIN, of.id)
         case Vote(of, choice):

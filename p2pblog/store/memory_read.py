@@ -17,7 +17,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.media import FileHash
-from p2pblog.core.payload import Profile, files_in
+from p2pblog.core.payload import Profile, Ref, files_in
 from p2pblog.core.polls import Ballot
 from p2pblog.core.quiet import Voted
 from p2pblog.core.timelines import Row
@@ -253,7 +253,8 @@ class MemoryReading(MemoryDesk):
         return len(unread)
 
     def _news(self) -> list[News]:
-        told = [(held.seen, held) for held in self._said_to_us() if not self._waits(held)]
+        said = (held for held in self._said_to_us() if not self._waits(held))
+        told = [(held.seen, held) for held in said if held.meaning.at is None or self._is_own_at(held.meaning.at)]
         ended = ((seen, self._by_id[entry]) for entry, seen in self._polls_ended.items())
         told += [(seen, held) for seen, held in ended if self._is_shown(held)]
         found = (
@@ -329,6 +330,11 @@ class MemoryReading(MemoryDesk):
     def _is_own(self, entry: EntryId) -> bool:
         held = self._by_id.get(entry)
         return held is not None and held.log.identity == self._settings.get(OWN_IDENTITY)
+
+    def _is_own_at(self, at: Ref) -> bool:
+        """Whether an own entry is held where this says."""
+        held = self._by_id[at.id] if self._is_own(at.id) else None
+        return held is not None and (held.log.device, held.entry.seq) == (at.device, at.seq)
 
     def _ballots(self, notice: EntryId) -> Iterator[Ballot]:
         own = self._settings.get(OWN_IDENTITY)

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from p2pblog.errors import StoreError
 from p2pblog.store import OWN_IDENTITY
-from p2pblog.store.meaning import Kind, meaning_of
+from p2pblog.store.meaning import Kind, meaning_of, ref_of
 from p2pblog.store.sql_index import edit_of, settle_tags
+from p2pblog.store.sql_news import is_own
 from p2pblog.store.sql_strangers import is_stranger
 
 APPLICATION_ID = int.from_bytes(b"p2pb", "big")
@@ -366,6 +367,19 @@ def _to_edited_tags(db: sqlite3.Connection) -> None:
         settle_tags(db, author, notice)
 
 
+_REACTIONS_TOLD = """
+SELECT n.key, e.payload FROM news n JOIN entry e ON e.key = n.key WHERE e.kind IN (2, 3)
+"""
+
+
+def _to_news_of_ours(db: sqlite3.Connection) -> None:
+    """Likes and boosts are news only while an own entry is held where they say."""
+    for (own,) in db.execute("SELECT value FROM setting WHERE name = ?", (OWN_IDENTITY,)).fetchall():
+        named = ((key, ref_of(payload)) for key, payload in db.execute(_REACTIONS_TOLD).fetchall())
+        untold = [(key,) for key, at in named if at is None or not is_own(db, own, at)]
+        db.executemany("DELETE FROM news WHERE key = ?", untold)
+
+
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
 MIGRATIONS: tuple[Step, ...] = (
@@ -385,6 +399,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _POLL_ENDS,
     _to_groups,
     _to_edited_tags,
+    _to_news_of_ours,
 )
 """Step n brings a database of version n - 1 to version n."""
 

@@ -29,6 +29,9 @@ PREFIX_BYTES = 8
 ROWS_PER_STEP = 2_000
 """Rows held in memory at once where a whole log is gone through."""
 
+IDS_PER_QUESTION = 500
+"""Values in one IN (…); SQLite's own limit was 999 until 3.32."""
+
 IDS, HOME, FEED = Register(1, 16), Register(2, 16), Register(3, 20)
 """What grows without order: (first 8 bytes of an id, key) of every entry, (place, key) of the home timeline, (author,
 place, key) of each author's. These numbers and forms are in databases: a change of them is a migration."""

@@ -13,8 +13,8 @@ from typing import Any
 
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.media import FileHash
+from p2pblog.core.payload import Ref
 from p2pblog.core.value import State, Value, field
-from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.meaning import (
     IN_TIMELINES,
     PLAIN,
@@ -32,6 +32,7 @@ from p2pblog.store.sql_base import (
     FEED,
     HOME,
     IDS,
+    IDS_PER_QUESTION,
     ROWS_PER_STEP,
     SEQ_MASK,
     LogRow,
@@ -45,11 +46,9 @@ from p2pblog.store.sql_base import (
     logs_of_owner,
     place_record,
 )
-from p2pblog.store.sql_strangers import drop_vouches, enter_vouches, is_stranger, settle, settle_subjects
+from p2pblog.store.sql_news import Said, enter_news, leave_reactions, own_identity
+from p2pblog.store.sql_strangers import drop_vouches, enter_vouches, settle, settle_subjects
 from p2pblog.store.sql_words import await_words, take_out
-
-IDS_PER_QUESTION = 500
-"""Values in one IN (…); SQLite's own limit was 999 until 3.32."""
 
 
 class Item(Value):
@@ -67,6 +66,7 @@ class Item(Value):
     choice: int = 0
     files: tuple[FileHash, ...] = ()
     groups: tuple[str, ...] = ()
+    at: Ref | None = None
 
     @property
     def seq(self) -> int:
@@ -90,7 +90,7 @@ def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
 def _item(row: Sequence[Any]) -> Item:
     key, sort, identifier, kind, of, held, stray, payload = row
     meaning = PLAIN if payload is None else meaning_of(payload)
-    said = meaning.tags, meaning.to, meaning.choice, meaning.files, meaning.groups
+    said = meaning.tags, meaning.to, meaning.choice, meaning.files, meaning.groups, meaning.at
     return Item(key, sort, identifier, kind, of, held, stray, *said)
 
 
@@ -253,43 +253,12 @@ LAST_EDIT = """SELECT e.id, e.key, e.time, e.payload FROM edit d JOIN entry e ON
 
 
 def _enter_news(db: sqlite3.Connection, log: LogRow, shown: Sequence[Item]) -> None:
-    """What others say to the node's own identity, in the order in which it came."""
     addressed = [item for item in shown if item.to and item.kind in SAID]
     own = own_identity(db) if addressed else None
     if own is None or own == log.identity:
         return
-    said = [item for item in addressed if own in item.to]
-    if said:
-        waits = is_stranger(db, log.owner)
-        db.executemany(ENTER_NEWS, [(item.key, item.sort, item.kind == Kind.NOTE, waits) for item in said])
-
-
-ENTER_NEWS = "INSERT OR IGNORE INTO news (key, sort, is_notice, waits) VALUES (?, ?, ?, ?)"
-
-
-def own_identity(db: sqlite3.Connection) -> IdentityHash | None:
-    found = db.execute("SELECT value FROM setting WHERE name = ?", (OWN_IDENTITY,)).fetchone()
-    return None if found is None else IdentityHash(found[0])
-
-
-def renew_news(db: sqlite3.Connection) -> None:
-    """What is said to the node's own identity, found anew in all that is held; none of it is read."""
-    db.execute("DELETE FROM news")
-    own = own_identity(db)
-    rows = () if own is None else db.execute(NEWS_OF, (own,)).fetchall()
-    said = [row for *row, payload in rows if own in meaning_of(payload).to]
-    waits = {owner: is_stranger(db, owner) for *_, owner in said}
-    db.executemany(ENTER_NEWS, [(key, sort, kind == Kind.NOTE, waits[owner]) for key, sort, kind, owner in said])
-
-
-NEWS_OF = """
-SELECT e.key, e.sort, e.kind, l.owner, e.payload
-FROM entry e JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
-WHERE e.kind IN (1, 2, 3) AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to AND i.hash != ?1
-AND (instr(e.payload, ?1) OR instr(e.payload, X'40'))
-AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key) ORDER BY e.sort, e.key
-"""
-"""Every notice is looked at, once in a database's life; who is named stands in a reference, or behind an @."""
+    said = [Said(item.key, item.sort, item.kind, item.at, log.owner) for item in addressed if own in item.to]
+    enter_news(db, own, said)
 
 
 ENTER_DM = """INSERT OR IGNORE INTO dm SELECT ?1, ?2
@@ -438,9 +407,11 @@ def forget(db: sqlite3.Connection, log: LogRow, low: int, high: int) -> None:
     """Forget the entries in a range of keys, and what their deletes hid. Spans are the caller's."""
     lift(db, log, deletes_within(db, low, high))
     take_out(db, low, high)
-    start = low
+    start, is_own = low, log.identity == own_identity(db)
     while items := _read_range(db, start, high):
         leave(db, log, items)
+        if is_own:
+            leave_reactions(db, (item.id for item in items))
         IDS.discard(db, sorted(id_record(item.id, item.key) for item in items))
         start = items[-1].key + 1
     for table in ("entry", "signature", "gap", "deletion", "stray", "dm_aside", "news", "poll_due"):

@@ -11,7 +11,7 @@ import sqlite3
 from p2pblog.core.keys import EntryId
 from p2pblog.store.meaning import PollEnd, awaits_poll, look_at_poll
 from p2pblog.store.sql_base import LogRow
-from p2pblog.store.sql_index import own_identity
+from p2pblog.store.sql_news import own_identity
 from p2pblog.store.sql_rows import RowReader
 from p2pblog.store.stretch import Stretch
 

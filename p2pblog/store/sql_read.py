@@ -68,6 +68,7 @@ from p2pblog.store.sql_base import (
     feed_record,
     id_at,
     identity_no,
+    in_steps,
     key_of_id,
     log_of_device,
     log_of_key,
@@ -79,7 +80,7 @@ from p2pblog.store.sql_base import (
     read_place,
     read_spans,
 )
-from p2pblog.store.sql_rows import TAKEN_BACK, RowReader
+from p2pblog.store.sql_rows import KEYS_AT_ONCE, TAKEN_BACK, RowReader
 from p2pblog.store.sql_strangers import places_of_strangers
 from p2pblog.store.stretch import cut_run
 
@@ -279,10 +280,20 @@ def news(db: sqlite3.Connection, limit: int, before: EntryId | None = None, unre
         if found is None:
             raise NotFound("that is no notification")
         (below,) = found
+    limit = max(0, limit)
     rows = db.execute(UNREAD if unread else NEWS, (below,))
-    said = ((shown, bool(is_read)) for key, is_read in rows if (shown := reader.shown_if(key)) is not None)
-    came = (news_of(shown, reader.is_own, is_read, reader.shown_by_id) for shown, is_read in said)
-    return list(islice((each for each in came if each is not None), max(0, limit)))
+    return list(islice(told(reader, rows, limit), limit))
+
+
+def told(reader: RowReader, rows: Iterable[tuple[int, int]], at_once: int = KEYS_AT_ONCE) -> Iterator[News]:
+    """What rows of `news`, as (key, whether it was read), tell; nothing of a poll that is here no more."""
+    for step in in_steps(rows, max(1, min(at_once, KEYS_AT_ONCE))):
+        reader.expect(key for key, _ in step)
+        for key, is_read in step:
+            shown = reader.shown_if(key)
+            found = None if shown is None else news_of(shown, reader.is_own, bool(is_read), reader.shown_by_id)
+            if found is not None:
+                yield found
 
 
 NEWS = "SELECT key, is_read FROM news INDEXED BY news_told WHERE NOT waits AND no < ? ORDER BY no DESC"

@@ -33,7 +33,8 @@ from p2pblog.store.sql_base import (
     read_log_state,
     read_spans,
 )
-from p2pblog.store.sql_index import Item, author_of, drop_stray, forget, own_identity, read_items
+from p2pblog.store.sql_index import Item, author_of, drop_stray, forget, read_items
+from p2pblog.store.sql_news import own_identity
 from p2pblog.store.sql_read import locate, pins
 from p2pblog.store.sql_read import thread as read_thread
 from p2pblog.store.sql_write import BY_HAND, reclaim

@@ -27,7 +27,8 @@ from p2pblog.store.meaning import (
     quoted_id,
 )
 from p2pblog.store.sql_base import SEQ_MASK, in_steps, key_of_id
-from p2pblog.store.sql_index import edit_of, own_identity, version_of
+from p2pblog.store.sql_index import edit_of, version_of
+from p2pblog.store.sql_news import own_identity
 from p2pblog.store.sql_strangers import is_stranger
 
 KEYS_AT_ONCE = 64

@@ -47,17 +47,17 @@ from p2pblog.store.sql_index import (
     enter_deletes,
     forget,
     note_edited,
-    own_identity,
     read_items,
     reap,
     reap_plain,
-    renew_news,
     restand,
     set_at_home,
 )
 from p2pblog.store.sql_lists import leave_lists
+from p2pblog.store.sql_news import enter_reactions, own_identity, renew_news
 from p2pblog.store.sql_polls import await_polls
-from p2pblog.store.sql_read import news
+from p2pblog.store.sql_read import told
+from p2pblog.store.sql_rows import RowReader
 from p2pblog.store.sql_strangers import drop_admitted
 from p2pblog.store.sql_words import await_words, take_out
 from p2pblog.store.stretch import Stretch, meanings_of, payloads_beside, places, signatures_of, stretch_of
@@ -104,6 +104,7 @@ def _append_run(
         _insert(db, log, stretch, _stretch_places(db, log, spans, stretch, now_ms), now_ms, False, harvest)
         if log.identity == own:
             await_polls(db, log, stretch, now_ms)
+            enter_reactions(db, log.identity, stretch.ids)
     _write_spans(db, log, spans, fitted.spans)
     harvest.signatures += [(log.key(seq), signature) for seq, signature in signatures_of(run)]
     beside = payloads_beside(run, fitted.fresh)
@@ -225,7 +226,7 @@ def _insert_other(
 
 
 def _item_of(meaning: Meaning, key: int, sort: int, identifier: EntryId, held: bool, stray: bool) -> Item:
-    said = meaning.tags, meaning.to, meaning.choice, meaning.files, meaning.groups
+    said = meaning.tags, meaning.to, meaning.choice, meaning.files, meaning.groups, meaning.at
     return Item(key, sort, identifier, int(meaning.kind), meaning.of, held, stray, *said)
 
 
@@ -324,6 +325,8 @@ def put_stray(db: sqlite3.Connection, located: Located, now_ms: int) -> None:
     harvest = Harvest()
     _insert(db, log, stretch_of([entry]), [min(entry.time_ms, now_ms)], now_ms, True, harvest)
     harvest.bring_in(db)
+    if log.identity == own_identity(db):
+        enter_reactions(db, log.identity, [entry.id])
     if entry.signature is not None:
         db.execute("INSERT OR IGNORE INTO signature VALUES (?, ?)", (key, entry.signature))
     _make_room(db)
@@ -473,16 +476,21 @@ def drop_bookmark(db: sqlite3.Connection, notice: EntryId) -> bool:
     return db.execute("DELETE FROM bookmark WHERE id = ?", (notice,)).rowcount > 0
 
 
-NEWS_COUNTED_MAX = 10_000
-"""Of more news than that nobody wants to know how much it was."""
-
-
 def mark_news_read(db: sqlite3.Connection) -> int:
-    unread = len(news(db, NEWS_COUNTED_MAX, unread=True))
-    db.execute(MARK_READ)
-    return unread
+    """Of what others say each row tells something; of a poll only while that is here."""
+    polls = _unread_polls(db)
+    untold = len(polls) - sum(1 for _ in told(RowReader(db), polls))
+    return db.execute(MARK_READ).rowcount - untold
 
 
+def _unread_polls(db: sqlite3.Connection) -> list[tuple[int, int]]:
+    own = own_identity(db)
+    owner = None if own is None else identity_no(db, own)
+    logs = [] if owner is None else logs_of_owner(db, owner)
+    return [row for log in logs for row in db.execute(UNREAD_WITHIN, log.keys).fetchall()]
+
+
+UNREAD_WITHIN = "SELECT key, is_read FROM news WHERE key BETWEEN ? AND ? AND NOT is_read"
 MARK_READ = "UPDATE news INDEXED BY news_unread SET is_read = 1 WHERE NOT waits AND NOT is_read AND no > 0"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from builders import NOON, Log, Person, person
+from builders import NOON, Log, Person, person, ref
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -109,7 +109,7 @@ def draw_entry(data: st.DataObject, log: Log, before: list[Entry], logs: list[Lo
         case 3:
             log.boost(target)
         case 4:
-            log.like(target)
+            log.like(replace(ref(target), seq=target.seq + data.draw(st.integers(0, 1), "off by")))
         case 5:
             log.delete(target, [log.entries[data.draw(st.integers(0, len(log.entries) - 1), "replaces")]])
         case 6:

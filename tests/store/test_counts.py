@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from builders import NOON, Person, person
+from builders import NOON, Person, person, ref
 from hypothesis import given
 from hypothesis import strategies as st
 from store_kit import LATER, keep
@@ -22,7 +22,8 @@ from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.core.timelines import sort_time
-from p2pblog.store import Follow, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.core.value import replace
+from p2pblog.store import OWN_IDENTITY, Follow, TimelineQuery, migrations, sql_read, sql_write
 from p2pblog.store.register import BATCH_MIN
 from p2pblog.store.rows import HISTORY_ROWS
 from p2pblog.store.sql_base import IDS, id_record, log_of_device, read_log_state
@@ -178,6 +179,32 @@ def test_a_page_is_read_with_few_statements() -> None:
         db.set_trace_callback(ran.append)
         assert len(sql_read.timeline(db, TimelineQuery(50))) == 50
     assert len(ran) <= 8, ran
+
+
+def test_likes_of_nothing_of_ours_cost_whoever_reads_nothing() -> None:
+    """They name us as the author of what nobody has written; however many there are."""
+    counts = []
+    for lies in 3, 300:
+        alice, bob = person("alice"), person("bob")
+        note = alice.log.note("mine")
+        for number in range(lies):
+            bob.log.like(replace(ref(note), id=EntryId(number.to_bytes(32, "big"))))
+        answers = [bob.log.note("an answer", reply_to=note), bob.log.like(note)]
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+            migrations.migrate(db)
+            sql_write.put_setting(db, OWN_IDENTITY, alice.hash)
+            for someone in (alice, bob):
+                sql_write.put_identity(db, someone.identity)
+                sql_write.put_follow(db, Follow(someone.hash))
+                sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
+            ran: list[str] = []
+            db.set_trace_callback(ran.append)
+            assert {each.id for each in sql_read.news(db, 20)} == {each.id for each in answers}
+            read = len(ran)
+            assert sql_write.mark_news_read(db) == 2
+            counts.append((read, len(ran) - read))
+    assert counts[0] == counts[1]
+    assert counts[0][1] <= 8
 
 
 def test_a_whole_id_is_found_in_few_of_many_generations(writer: Person) -> None:

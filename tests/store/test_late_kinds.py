@@ -6,10 +6,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from builders import person
+from builders import person, ref
 from store_kit import LATER
 
+from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch, Located
+from p2pblog.core.value import replace
 from p2pblog.store import OWN_IDENTITY, Follow, TimelineQuery, migrations, sql_read, sql_write
 
 VERSION_1 = Path(__file__).with_name("version_1.sql")
@@ -134,3 +136,25 @@ def test_vouches_come_to_count_and_what_strangers_said_waits() -> None:
         assert [row[:-1] for row in again[2]] == [row[:-1] for row in tables[2]]
         assert [row[-1] for row in again[2]] == [1, 1, 0, 0]
         assert not db.execute("SELECT 1 FROM setting WHERE name = 'notifications read'").fetchall()
+
+
+def test_likes_of_nothing_of_ours_are_no_news_any_more() -> None:
+    alice, bob = person("alice"), person("bob")
+    note = alice.log.note("mine")
+    bob.log.like(note)
+    bob.log.like(replace(ref(note), id=EntryId(bytes(32))))
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_setting(db, OWN_IDENTITY, alice.hash)
+        for someone in (alice, bob):
+            sql_write.put_identity(db, someone.identity)
+            sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
+        stands = db.execute("SELECT * FROM news").fetchall()
+        assert len(stands) == 1
+
+        db.execute("INSERT INTO news (key) SELECT key FROM entry WHERE kind = 3 AND key != ?", stands[0][1:2])
+        before = migrations.MIGRATIONS.index(migrations._to_news_of_ours)
+        db.execute(f"PRAGMA user_version = {before}")
+        migrations.migrate(db, migrations.MIGRATIONS[: before + 1])  # this step alone
+
+        assert db.execute("SELECT * FROM news").fetchall() == stands

@@ -1,0 +1,102 @@
+"""What others say to the node's own identity: which entries have a row in `news`, and when it comes and goes.
+
+A notice that answers, mentions or quotes us has one while it is shown. A like or boost has one while an own entry is
+held, too, where it says: it can name whatever it wants, and neither a page of notifications nor whoever marks them as
+read is to walk past any number of those that tell nothing. So likes and boosts come and go with the own entry as well.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from p2pblog.core.keys import EntryId, IdentityHash
+from p2pblog.core.payload import Ref
+from p2pblog.core.value import Value
+from p2pblog.store import OWN_IDENTITY
+from p2pblog.store.meaning import Kind, meaning_of
+from p2pblog.store.sql_base import IDS_PER_QUESTION, in_steps
+from p2pblog.store.sql_strangers import is_stranger
+
+
+class Said(Value):
+    """An entry that is shown and said to us. `at`: what a like or boost names. `owner`: its author's number."""
+
+    key: int
+    sort: int
+    kind: int
+    at: Ref | None
+    owner: int
+
+
+def own_identity(db: sqlite3.Connection) -> IdentityHash | None:
+    found = db.execute("SELECT value FROM setting WHERE name = ?", (OWN_IDENTITY,)).fetchone()
+    return None if found is None else IdentityHash(found[0])
+
+
+def enter_news(db: sqlite3.Connection, own: IdentityHash, said: Sequence[Said]) -> None:
+    """What others say becomes news, in the order given; likes and boosts of nothing of ours are left aside."""
+    named = dict.fromkeys(each.at for each in said if each.kind != Kind.NOTE)
+    ours = {at for at in named if at is not None and is_own(db, own, at)}
+    told = [each for each in said if each.kind == Kind.NOTE or each.at in ours]
+    waits = {owner: is_stranger(db, owner) for owner in dict.fromkeys(each.owner for each in told)}
+    rows = [(each.key, each.sort, each.kind == Kind.NOTE, waits[each.owner]) for each in told]
+    db.executemany(ENTER_NEWS, rows)
+
+
+ENTER_NEWS = "INSERT OR IGNORE INTO news (key, sort, is_notice, waits) VALUES (?, ?, ?, ?)"
+
+
+def is_own(db: sqlite3.Connection, own: IdentityHash, at: Ref) -> bool:
+    """Whether an own entry is held where this says. To look for the id alone would take ten times as long as a like
+    takes to be stored, and there can be any number that name nothing."""
+    return db.execute(OWN_AT, (at.device, at.seq, at.id, own)).fetchone() is not None
+
+
+OWN_AT = """SELECT 1 FROM log l JOIN identity i ON i.no = l.owner JOIN entry e ON e.key = l.no << 32 | ?2
+            WHERE l.device = ?1 AND e.id = ?3 AND i.hash = ?4"""
+
+
+def enter_reactions(db: sqlite3.Connection, own: IdentityHash, ids: Sequence[EntryId]) -> None:
+    """Own entries came: likes and boosts of them that came before are news now."""
+    for asked in in_steps(ids, IDS_PER_QUESTION):
+        marks = ",".join("?" * len(asked))
+        rows = db.execute(f"{_REACTIONS} AND r.target IN ({marks})", (own, *asked)).fetchall()
+        enter_news(db, own, sorted(_to_us(own, rows), key=lambda said: (said.sort, said.key)))
+
+
+_REACTIONS = """SELECT e.key, e.sort, e.kind, r.author, e.payload FROM reaction r
+                JOIN entry e ON e.key = r.key JOIN identity i ON i.no = r.author
+                WHERE r.kind IN (2, 3) AND i.hash != ?"""
+
+
+def leave_reactions(db: sqlite3.Connection, ids: Iterable[EntryId]) -> None:
+    """Own entries are forgotten: likes and boosts of them are no news any more."""
+    db.executemany(LEAVE_REACTIONS, [(entry,) for entry in ids])
+
+
+LEAVE_REACTIONS = """DELETE FROM news WHERE key IN
+                     (SELECT r.key FROM reaction r WHERE r.target = ? AND r.kind IN (2, 3))"""
+
+
+def renew_news(db: sqlite3.Connection) -> None:
+    """What is said to the node's own identity, found anew in all that is held; none of it is read."""
+    db.execute("DELETE FROM news")
+    own = own_identity(db)
+    if own is not None:
+        enter_news(db, own, _to_us(own, db.execute(NEWS_OF, (own,)).fetchall()))
+
+
+def _to_us(own: IdentityHash, rows: Iterable[tuple[int, int, int, int, bytes]]) -> list[Said]:
+    read = ((key, sort, kind, owner, meaning_of(payload)) for key, sort, kind, owner, payload in rows)
+    return [Said(key, sort, kind, meaning.at, owner) for key, sort, kind, owner, meaning in read if own in meaning.to]
+
+
+NEWS_OF = """
+SELECT e.key, e.sort, e.kind, l.owner, e.payload
+FROM entry e JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
+WHERE e.kind IN (1, 2, 3) AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to AND i.hash != ?1
+AND (instr(e.payload, ?1) OR instr(e.payload, X'40'))
+AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key) ORDER BY e.sort, e.key
+"""
+"""Every notice is looked at, once in a database's life; who is named stands in a reference, or behind an @."""
