@@ -171,8 +171,8 @@ def _kept(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> set[int
 
 
 HELD_ON_TO = f"""SELECT 1 FROM entry e WHERE e.key = ?1 AND ({BY_HAND}
-    OR EXISTS (SELECT 1 FROM news n WHERE n.key = e.key AND e.kind = {int(Kind.NOTE)} AND NOT n.waits)
-    OR EXISTS (SELECT 1 FROM dm d WHERE d.sort = e.sort AND d.key = e.key))"""  # noqa: S608 - only a number
+    OR EXISTS (SELECT 1 FROM news n WHERE n.key = e.key AND n.is_notice AND NOT n.waits)
+    OR EXISTS (SELECT 1 FROM dm d WHERE d.sort = e.sort AND d.key = e.key))"""  # noqa: S608 - from sql_write.py
 NEWEST_PROFILE = "SELECT key FROM profile WHERE author = ? ORDER BY sort DESC, key DESC LIMIT 1"
 PINS_OF = "SELECT max(r.key) FROM reaction r WHERE r.target = ? AND r.kind = ? AND r.author = ?"
 A_VOUCH = "SELECT 1 FROM vouch WHERE subject = ? AND author = ? AND key = ?"

@@ -361,7 +361,7 @@ def _make_room(db: sqlite3.Connection) -> None:
 
 
 BY_HAND = """EXISTS (SELECT 1 FROM bookmark b WHERE b.id = e.id)
-    OR EXISTS (SELECT 1 FROM reaction r WHERE r.target = e.id AND r.author = ?2)
+    OR EXISTS (SELECT 1 FROM reaction r WHERE r.target = e.id AND r.kind IN (2, 3) AND r.author = ?2)
     OR EXISTS (SELECT 1 FROM vote v WHERE v.target = e.id AND v.author = ?2)
     OR EXISTS (SELECT 1 FROM reply r JOIN log l ON l.no = r.key >> 32 WHERE r.parent = e.id AND l.owner = ?2)"""
 """What a person holds on to by something that they did: who floods us with strays must not drive that out."""

@@ -176,6 +176,20 @@ async def test_what_a_person_holds_on_to_stays(store: Store) -> None:
 
 
 @on_both_stores
+async def test_pins_of_what_is_not_ones_own_and_polls_that_closed_hold_nothing(store: Store) -> None:
+    me, alice = person("me"), person("alice")
+    poll, note = me.log.poll("yes", "no", closes_ms=LATER + 1), alice.log.note("of alice")
+    me.log.pin(note)
+    await own(store, me)
+    for someone in (alice, me):
+        someone.notes(5)
+        await keep(store, someone)
+    assert await store.end_polls(LATER + 2) == 1
+    assert (await store.prune(alice.key, note.seq, LATER)).dropped == note.seq
+    assert (await store.prune(me.key, poll.seq, LATER)).dropped == poll.seq
+
+
+@on_both_stores
 async def test_an_author_keeps_a_name_and_what_is_pinned(store: Store) -> None:
     alice = person("alice")
     alice.log.profile("Ally")
