@@ -330,7 +330,9 @@ class Store(Protocol):
         is the poll that is news, of another's the vote."""
 
     async def mark_news_read(self) -> int:
-        """All that has come and does not wait is read from now on; gives how much of it was not."""
+        """All that has come and does not wait is read from now on; gives how much of it was not. That a number of a log
+        was read is remembered while anything of that log is known: what is there goes and comes again as read, and
+        stands where it stood. With another own identity nothing is read."""
 
     async def search(self, query: SearchQuery) -> Found:
         """Notices that are shown, strays among them, newest first; no boosts. Words come into the index behind the

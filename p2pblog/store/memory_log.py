@@ -11,7 +11,8 @@ from p2pblog.store.meaning import Meaning, Shown, Version
 
 
 class Log(State, eq=False):
-    """A log; `no` counts logs in the order in which we met them and settles ties in timelines."""
+    """A log; `no` counts logs in the order in which we met them and settles ties in timelines. `read`: the numbers that
+    were read as news, held or not, with the time since when they were news."""
 
     no: int
     device: DeviceKey
@@ -23,6 +24,7 @@ class Log(State, eq=False):
     fork: ForkProof | None = None
     floor: int = 0
     pruned: int = 0
+    read: dict[int, int] = field(default_factory=dict)
 
 
 class Held(State, eq=False):

@@ -90,7 +90,6 @@ class MemoryReading(MemoryDesk):
         self._deletes: dict[EntryId, dict[EntryId, _Held]] = {}
         self._edits: dict[EntryId, dict[EntryId, _Held]] = {}
         self._vouches: dict[IdentityHash, dict[EntryId, _Held]] = {}
-        self._read_news: set[EntryId] = set()
         self._files: dict[FileHash, dict[EntryId, _Held]] = {}
         self._strays: dict[EntryId, _Held] = {}
         self._dms: dict[EntryId, _Held] = {}
@@ -249,19 +248,30 @@ class MemoryReading(MemoryDesk):
 
     async def mark_news_read(self) -> int:
         unread = [each.id for each in self._news() if not each.is_read]
-        self._read_news.update(unread)
+        for held in (self._by_id[entry] for entry in (*unread, *self._polls_ended)):
+            held.log.read[held.entry.seq] = self._news_since(held)
         return len(unread)
 
     def _news(self) -> list[News]:
         said = (held for held in self._said_to_us() if not self._waits(held))
-        told = [(held.seen, held) for held in said if held.meaning.at is None or self._is_own_at(held.meaning.at)]
-        ended = ((seen, self._by_id[entry]) for entry, seen in self._polls_ended.items())
-        told += [(seen, held) for seen, held in ended if self._is_shown(held)]
+        told = [held for held in said if held.meaning.at is None or self._is_own_at(held.meaning.at)]
+        told += filter(self._is_shown, map(self._by_id.__getitem__, self._polls_ended))
         found = (
-            news_of(_shown(held), self._is_own, held.entry.id in self._read_news, self._shown_by_id)
-            for _, held in sorted(told, key=lambda each: (each[0], each[1].place), reverse=True)
+            news_of(_shown(held), self._is_own, held.entry.seq in held.log.read, self._shown_by_id)
+            for held in sorted(told, key=lambda held: (self._news_since(held), held.place), reverse=True)
         )
         return [each for each in found if each is not None]
+
+    def _news_since(self, held: _Held) -> int:
+        """What was read stands where it stood when it comes again."""
+        since = self._polls_ended.get(held.entry.id, held.seen)
+        return held.log.read.get(held.entry.seq, since)
+
+    async def put_setting(self, key: str, value: bytes | None) -> None:
+        if key == OWN_IDENTITY and value != self._settings.get(key):
+            for log in self._logs.values():
+                log.read.clear()
+        await super().put_setting(key, value)
 
     def _await_polls(self, identity: IdentityHash, entries: Iterable[Entry], now_ms: int) -> None:
         if identity == self._settings.get(OWN_IDENTITY):

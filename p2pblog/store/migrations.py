@@ -380,6 +380,12 @@ def _to_news_of_ours(db: sqlite3.Connection) -> None:
         db.executemany("DELETE FROM news WHERE key = ?", untold)
 
 
+_NEWS_READ_BY_KEY = """
+CREATE TABLE news_read (key INTEGER PRIMARY KEY, no INTEGER NOT NULL);
+INSERT INTO news_read SELECT key, no FROM news WHERE is_read;
+"""
+
+
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
 MIGRATIONS: tuple[Step, ...] = (
@@ -400,6 +406,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _to_groups,
     _to_edited_tags,
     _to_news_of_ours,
+    _NEWS_READ_BY_KEY,
 )
 """Step n brings a database of version n - 1 to version n."""
 

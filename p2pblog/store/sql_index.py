@@ -430,7 +430,8 @@ def drop_bare(db: sqlite3.Connection, log: LogRow) -> None:
     kept = kept_identity(db, log.identity)
     if kept is not None and log.device in kept.devices:
         return
-    db.execute(BARE_LOG, (log.no, *log.keys))
+    if db.execute(BARE_LOG, (log.no, *log.keys)).rowcount:
+        db.execute("DELETE FROM news_read WHERE key BETWEEN ? AND ?", log.keys)
     drop_nameless(db, log.owner)
 
 

@@ -3,6 +3,9 @@
 A notice that answers, mentions or quotes us has one while it is shown. A like or boost has one while an own entry is
 held, too, where it says: it can name whatever it wants, and neither a page of notifications nor whoever marks them as
 read is to walk past any number of those that tell nothing. So likes and boosts come and go with the own entry as well.
+
+A row goes whenever its entry is hidden or forgotten, though it may come again: at once where a stray becomes part of a
+run, some day where it was pruned. So what was read is in `news_read`, by its key, for as long as the log has a row.
 """
 
 from __future__ import annotations
@@ -44,7 +47,10 @@ def enter_news(db: sqlite3.Connection, own: IdentityHash, said: Sequence[Said]) 
     db.executemany(ENTER_NEWS, rows)
 
 
-ENTER_NEWS = "INSERT OR IGNORE INTO news (key, sort, is_notice, waits) VALUES (?, ?, ?, ?)"
+ENTER_NEWS = """INSERT OR IGNORE INTO news (no, key, sort, is_notice, waits, is_read)
+                VALUES ((SELECT r.no FROM news_read r WHERE r.key = ?1), ?1, ?2, ?3, ?4,
+                        EXISTS (SELECT 1 FROM news_read r WHERE r.key = ?1))"""
+"""What was read is so still, and stands where it stood. Without a number SQLite gives the next one."""
 
 
 def is_own(db: sqlite3.Connection, own: IdentityHash, at: Ref) -> bool:
@@ -79,9 +85,21 @@ LEAVE_REACTIONS = """DELETE FROM news WHERE key IN
                      (SELECT r.key FROM reaction r WHERE r.target = ? AND r.kind IN (2, 3))"""
 
 
+def mark_read(db: sqlite3.Connection) -> int:
+    """All that is told; gives how many rows."""
+    db.execute(NOTE_READ)
+    return db.execute(MARK_READ).rowcount
+
+
+_UNREAD = "WHERE NOT waits AND NOT is_read AND no > 0"
+NOTE_READ = f"INSERT OR IGNORE INTO news_read SELECT key, no FROM news INDEXED BY news_unread {_UNREAD}"  # noqa: S608
+MARK_READ = f"UPDATE news INDEXED BY news_unread SET is_read = 1 {_UNREAD}"  # noqa: S608
+
+
 def renew_news(db: sqlite3.Connection) -> None:
     """What is said to the node's own identity, found anew in all that is held; none of it is read."""
     db.execute("DELETE FROM news")
+    db.execute("DELETE FROM news_read")
     own = own_identity(db)
     if own is not None:
         enter_news(db, own, _to_us(own, db.execute(NEWS_OF, (own,)).fetchall()))

@@ -11,7 +11,7 @@ import sqlite3
 from p2pblog.core.keys import EntryId
 from p2pblog.store.meaning import PollEnd, awaits_poll, look_at_poll
 from p2pblog.store.sql_base import LogRow
-from p2pblog.store.sql_news import own_identity
+from p2pblog.store.sql_news import ENTER_NEWS, own_identity
 from p2pblog.store.sql_rows import RowReader
 from p2pblog.store.stretch import Stretch
 
@@ -36,7 +36,7 @@ def end_polls(db: sqlite3.Connection, now_ms: int) -> int:
         db.execute("DELETE FROM poll_due WHERE key = ?", (key,))
         if found is not None and not _is_told(db, found):
             ended.setdefault(found.notice, (found.closes_ms, key))
-    db.executemany("INSERT OR IGNORE INTO news (key) VALUES (?)", [(key,) for _, key in sorted(ended.values())])
+    db.executemany(ENTER_NEWS, [(key, 0, False, False) for _, key in sorted(ended.values())])
     return len(ended)
 
 

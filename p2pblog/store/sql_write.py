@@ -54,7 +54,7 @@ from p2pblog.store.sql_index import (
     set_at_home,
 )
 from p2pblog.store.sql_lists import leave_lists
-from p2pblog.store.sql_news import enter_reactions, own_identity, renew_news
+from p2pblog.store.sql_news import enter_reactions, mark_read, own_identity, renew_news
 from p2pblog.store.sql_polls import await_polls
 from p2pblog.store.sql_read import told
 from p2pblog.store.sql_rows import RowReader
@@ -480,7 +480,7 @@ def mark_news_read(db: sqlite3.Connection) -> int:
     """Of what others say each row tells something; of a poll only while that is here."""
     polls = _unread_polls(db)
     untold = len(polls) - sum(1 for _ in told(RowReader(db), polls))
-    return db.execute(MARK_READ).rowcount - untold
+    return mark_read(db) - untold
 
 
 def _unread_polls(db: sqlite3.Connection) -> list[tuple[int, int]]:
@@ -491,7 +491,6 @@ def _unread_polls(db: sqlite3.Connection) -> list[tuple[int, int]]:
 
 
 UNREAD_WITHIN = "SELECT key, is_read FROM news WHERE key BETWEEN ? AND ? AND NOT is_read"
-MARK_READ = "UPDATE news INDEXED BY news_unread SET is_read = 1 WHERE NOT waits AND NOT is_read AND no > 0"
 
 
 # --- what a person does not want --------------------------------------------------------------------------------------

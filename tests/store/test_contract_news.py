@@ -9,7 +9,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Located
 from p2pblog.core.value import replace
-from p2pblog.store import Store
+from p2pblog.store import Follow, Store
 
 
 async def told(store: Store, unread: bool = False) -> list[EntryId]:
@@ -57,3 +57,89 @@ async def test_a_like_is_news_while_what_it_names_is_here(store: Store) -> None:
     await store.drop_log(laptop.key)
     assert set(await told(store)) == {said[0].id, waits.id}
     assert await store.mark_news_read() == 2
+
+
+@on_both_stores
+async def test_what_a_stranger_said_stays_read_when_one_follows_them(store: Store) -> None:
+    """Two answers came by themselves; her log brings them again, and one that had not come."""
+    _, note = await alice_is_here(store)
+    bob, eve = person("bob"), person("eve")
+    said = [eve.log.note("one", reply_to=note), eve.log.note("two", reply_to=note)]
+    between = eve.log.note("three", reply_to=note)
+    said.append(eve.log.note("four", reply_to=note))
+    for entry in said:
+        await store.put_stray(Located(eve.hash, entry, ()), LATER)
+    await store.put_admitted(eve.hash, LATER)
+    assert await store.mark_news_read() == 3
+    await keep(store, bob)
+    his = bob.log.note("his", reply_to=note)
+    await add(store, bob.log, now_ms=LATER + 1)
+    assert await store.mark_news_read() == 1
+
+    await keep(store, eve, now_ms=LATER + 2)
+    assert await told(store, unread=True) == [between.id]
+    assert await told(store) == [between.id, his.id, *(each.id for each in reversed(said))]
+    assert await store.mark_news_read() == 1
+    await store.drop_follow(eve.hash)
+    await store.drop_log(eve.key)
+    assert await told(store) == [his.id]
+    await add(store, eve.log, now_ms=LATER + 3)  # her identity names it still
+    assert await told(store, unread=True) == []
+    assert len(await told(store)) == 5
+
+
+@on_both_stores
+async def test_likes_that_made_room_come_again_as_they_were(store: Store) -> None:
+    _, note = await alice_is_here(store)
+    bob = person("bob")
+    seen, unseen = bob.log.like(note), bob.log.like(note)
+    bob.notes(9)
+    await keep(store, bob)
+    await store.drop_log(bob.key)
+    await add(store, bob.log, 1, seen.seq)
+    assert await store.mark_news_read() == 1
+    await add(store, bob.log)
+    await store.prune(bob.key, unseen.seq, LATER)
+    assert await told(store) == []
+    await store.lift_floors()
+    await add(store, bob.log)
+    assert await told(store, unread=True) == [unseen.id]
+    assert set(await told(store)) == {seen.id, unseen.id}
+
+
+@on_both_stores
+async def test_what_was_hidden_or_named_what_was_not_here_was_read_all_the_same(store: Store) -> None:
+    """A thief's delete is taken back; our own log is left and comes again."""
+    alice, note = await alice_is_here(store)
+    bob = person("bob")
+    laptop = bob.add_device("laptop")
+    answer, like = bob.log.note("an answer", reply_to=note), bob.log.like(note)
+    await keep(store, bob)
+    assert await store.mark_news_read() == 2
+    laptop.delete(answer)
+    await add(store, laptop)
+    assert await told(store) == [like.id]
+    await store.put_identity(bob.retire(laptop.key, 1, laptop.entries[0].id))
+    assert set(await told(store)) == {answer.id, like.id}
+    await store.drop_log(alice.key)
+    assert await told(store) == [answer.id]
+    await add(store, alice.log)
+    assert set(await told(store)) == {answer.id, like.id}
+    assert await told(store, unread=True) == []
+
+
+@on_both_stores
+async def test_what_was_read_is_forgotten_with_its_log_and_with_whose_the_node_is(store: Store) -> None:
+    alice, note = await alice_is_here(store)
+    eve = person("eve")
+    like = Located(eve.hash, eve.log.like(note), ())
+    await store.put_stray(like, LATER)
+    await store.put_follow(Follow(eve.hash))
+    assert await store.mark_news_read() == 1
+    assert await store.prune_strays(0, 9) == (0, 1)  # the log had nothing else
+    await store.put_stray(like, LATER)
+    assert await told(store, unread=True) == [like.entry.id]
+    assert await store.mark_news_read() == 1
+    await own(store, eve)
+    await own(store, alice)
+    assert await told(store, unread=True) == [like.entry.id]

@@ -158,3 +158,27 @@ def test_likes_of_nothing_of_ours_are_no_news_any_more() -> None:
         migrations.migrate(db, migrations.MIGRATIONS[: before + 1])  # this step alone
 
         assert db.execute("SELECT * FROM news").fetchall() == stands
+
+
+def test_what_was_read_before_that_was_remembered_stays_read() -> None:
+    alice, bob = person("alice"), person("bob")
+    note = alice.log.note("mine")
+    like = bob.log.like(note)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_setting(db, OWN_IDENTITY, alice.hash)
+        sql_write.put_follow(db, Follow(bob.hash))
+        for someone in (alice, bob):
+            sql_write.put_identity(db, someone.identity)
+            sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
+        assert sql_write.mark_news_read(db) == 1
+
+        db.execute("DROP TABLE news_read")
+        before = migrations.MIGRATIONS.index(migrations._NEWS_READ_BY_KEY)
+        db.execute(f"PRAGMA user_version = {before}")
+        migrations.migrate(db, migrations.MIGRATIONS[: before + 1])  # this step alone
+
+        late = bob.log.note("late", reply_to=note)
+        sql_write.drop_log(db, bob.key)
+        sql_write.append(db, [Batch(bob.hash, bob.log.run())], LATER)
+        assert [(each.id, each.is_read) for each in sql_read.news(db, 9)] == [(late.id, False), (like.id, True)]
