@@ -56,6 +56,7 @@ class MemoryStore(MemoryRoom):
         for log in self._logs.values():  # in the order in which they were met, which settles ties
             new = twin._add_log(log.device, log.identity)
             new.spans, new.fork, new.floor, new.pruned = log.spans, log.fork, log.floor, log.pruned
+            new.read.update(log.read)
             for held in (*log.held.values(), *log.strays.values()):
                 twin._enter(replace(held, log=new))
         twin._strays = {identifier: twin._by_id[identifier] for identifier in self._strays}

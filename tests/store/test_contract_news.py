@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from builders import Person, person, ref
 from store_kit import LATER, add, keep, on_both_stores, own
+from trio.testing import trio_test
 
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Located
 from p2pblog.core.value import replace
 from p2pblog.store import Follow, Store
+from p2pblog.store.memory import MemoryStore
 
 
 async def told(store: Store, unread: bool = False) -> list[EntryId]:
@@ -143,3 +145,22 @@ async def test_what_was_read_is_forgotten_with_its_log_and_with_whose_the_node_i
     await own(store, eve)
     await own(store, alice)
     assert await told(store, unread=True) == [like.entry.id]
+
+
+@trio_test
+async def test_a_copy_of_the_dict_store_has_read_the_same() -> None:
+    """A node of a simulation goes on from a snapshot of its disk."""
+    store = MemoryStore()
+    _, note = await alice_is_here(store)
+    bob = person("bob")
+    first = bob.log.like(note)
+    await keep(store, bob)
+    assert await store.mark_news_read() == 1
+    twin = store.copy()
+    second = bob.log.like(note)
+    await add(twin, bob.log)
+    assert await told(twin, unread=True) == [second.id]
+    assert await twin.mark_news_read() == 1
+    assert await told(store) == [first.id]
+    await add(store, bob.log)
+    assert await told(store, unread=True) == [second.id]
