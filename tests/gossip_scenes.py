@@ -70,6 +70,13 @@ def done(work: Coroutine[Any, Any, T]) -> T:
     raise AssertionError("the dict store waited for something")
 
 
+def author(name: str, notes: int) -> Person:
+    """Somebody with so many notes."""
+    who = person(name)
+    who.notes(notes)
+    return who
+
+
 @cache
 def node_key(name: str) -> NodeKey:
     return NodeKey(key_pair(f"{name}/node").public)

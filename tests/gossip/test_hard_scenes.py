@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 from builders import NOON, Person, person
-from gossip_scenes import Scene, done, live, node_key, pongs, run_of
+from gossip_scenes import Scene, author, done, live, node_key, pongs, run_of
 
 from p2pblog.core.identity import state_device
 from p2pblog.core.logs import Batch
@@ -20,12 +20,6 @@ from p2pblog.gossip.replication import Replication
 @pytest.fixture
 def scene() -> Scene:
     return Scene()
-
-
-def author(name: str, notes: int) -> Person:
-    who = person(name)
-    who.notes(notes)
-    return who
 
 
 def gives_late(scene: Scene, name: str, who: Person, after_s: float) -> Callable[[Message], list[Message]]:

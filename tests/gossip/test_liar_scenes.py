@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from builders import Log, Person, person
-from gossip_scenes import Puppet, Scene, Table, done, live, node_key, pongs, run_of
+from builders import Log, Person
+from gossip_scenes import Puppet, Scene, Table, author, done, live, node_key, pongs, run_of
 
 from p2pblog.core.entry import Entry
 from p2pblog.gossip.membership import BACKOFF_S
@@ -31,12 +31,6 @@ from p2pblog.gossip.replication import PATIENCE_S
 @pytest.fixture
 def scene() -> Scene:
     return Scene()
-
-
-def author(name: str, notes: int) -> Person:
-    who = person(name)
-    who.notes(notes)
-    return who
 
 
 def forked(name: str, common: int, one: int, other: int) -> tuple[Person, Log]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from builders import Log, Person, key_pair, person
-from gossip_scenes import Scene, Table, claim, node_key, pongs, run_of
+from gossip_scenes import Scene, Table, author, claim, node_key, pongs, run_of
 
 from p2pblog.config import NEWEST_FIRST
 from p2pblog.core.entry import Entry
@@ -31,12 +31,6 @@ from p2pblog.gossip.replication import NEWEST_PER_PEER, PATIENCE_S, WANT_TIMEOUT
 @pytest.fixture
 def scene() -> Scene:
     return Scene()
-
-
-def author(name: str, notes: int) -> Person:
-    who = person(name)
-    who.notes(notes)
-    return who
 
 
 def without_payloads(entries: tuple[Entry, ...], *seqs: int) -> tuple[Entry, ...]:
