@@ -176,7 +176,7 @@ async def _look_up(node: Dht, record: Head, taken: Taken, times: list[float], fi
     spent = time.perf_counter() - asked
     if found == [record]:
         times.append(1000 * spent)
-        firsts.append(1000 * first[0])
+        firsts += [1000 * spent for spent in first]  # none if it came to be held here meanwhile
     else:
         taken.missed += 1
 

@@ -61,21 +61,13 @@ def hangs_on(state: LogState | None, standing: Standing | None, entries: Sequenc
     return state is not None and any(span.low <= last + 1 <= span.high + 1 for span in state.spans)
 
 
-def is_of_another(identity: IdentityHash, entries: Sequence[Entry]) -> bool:
-    """Whether entry 1 names another identity. Its device, which lets two name it, is at fault, and not who gives it."""
-    start = _start_of(entries)
-    return isinstance(start, payloads.LogStart) and start.identity != identity
-
-
-def check_start(identity: IdentityHash, entries: Sequence[Entry]) -> None:
-    """Entry 1 names the one identity that its device writes for. Raises BadChain."""
-    if entries[0].seq != 1:
-        return
-    start = _start_of(entries)
-    if not isinstance(start, payloads.LogStart) or start.identity != identity:
-        raise BadChain("a log whose first entry does not name this identity")
-
-
-def _start_of(entries: Sequence[Entry]) -> payloads.Payload | None:
+def is_of(identity: IdentityHash, entries: Sequence[Entry]) -> bool:
+    """Whether entry 1, if it is among these, names this identity. If it names another, its device is at fault, which
+    lets two name it, and not who gives it. Raises BadChain for an entry 1 that names none."""
     first = entries[0]
-    return payloads.decode(first.payload) if first.seq == 1 and first.payload is not None else None
+    if first.seq != 1:
+        return True
+    start = payloads.decode(first.payload) if first.payload is not None else None
+    if not isinstance(start, payloads.LogStart):
+        raise BadChain("a log whose first entry names no identity")
+    return start.identity == identity

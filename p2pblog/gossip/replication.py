@@ -27,7 +27,7 @@ from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.runs import check_run, encode_run, run_device
 from p2pblog.core.value import State, field, replace
 from p2pblog.errors import BadChain, BadForkProof, BadMessage, TooSlow
-from p2pblog.gossip.claims import Claim, check_claim, check_start, hangs_on, is_of_another, is_other_branch
+from p2pblog.gossip.claims import Claim, check_claim, hangs_on, is_of, is_other_branch
 from p2pblog.gossip.events import (
     ClocksDue,
     Close,
@@ -311,10 +311,9 @@ class Replication(State):
             if fetch.claim is None:  # what looked for a fork may have been asked before we began afresh
                 self._queue(session).doubted[device] = None
             return self._finish(session, fetch)
-        if is_other_branch(standing, entries) or is_of_another(identity, entries):
+        if is_other_branch(standing, entries) or not is_of(identity, entries):
             self._queue(session).doubted[device] = None
             return self._finish(session, fetch)
-        check_start(identity, entries)
         # of two answers that are being stored the one to a question about a claim needs nothing more
         self._queue(session).storing.setdefault(device, fetch)
         return [StoreRun(session.peer, Batch(identity, entries), live=False)]

@@ -35,9 +35,9 @@ from p2pblog.rendezvous.events import (
     PeersGiven,
     PublishedTo,
     PublishRecords,
-    Query,
     Reachable,
     Refused,
+    Replicas,
     Started,
     StoredOf,
     TakeRun,
@@ -198,13 +198,15 @@ class Meeting:
                 self._wake_set.set()
 
     async def _find(self, effect: FindRecords) -> None:
-        records = await self._look_up(effect.key, partial(self._hear_first, effect.query))
-        self.feed(Found(effect.query, tuple(records)))
+        query = effect.query
+        early = partial(self._hear_first, query.identity) if isinstance(query, Replicas) else None
+        records = await self._look_up(effect.key, early)
+        self.feed(Found(query, tuple(records)))
 
-    def _hear_first(self, query: Query, records: Sequence[Record]) -> None:
+    def _hear_first(self, identity: IdentityHash, records: Sequence[Record]) -> None:
         """In a task of our own: what is called from the other side of the bridge must not raise."""
         if self._nursery is not None:
-            self._nursery.start_soon(self._feed_soon, FoundFirst(query, tuple(records)))
+            self._nursery.start_soon(self._feed_soon, FoundFirst(identity, tuple(records)))
 
     async def _feed_soon(self, event: Event) -> None:
         self.feed(event)

@@ -115,9 +115,9 @@ class Found(Value):
 
 
 class FoundFirst(Value):
-    """What the first holder said to `FindRecords`, while others are asked: `Found` is still to come."""
+    """Who holds a feed, as the first holder of these records says while others are asked: `Found` is still to come."""
 
-    query: Query
+    identity: IdentityHash
     records: tuple[Record, ...]
 
 
@@ -173,7 +173,8 @@ Event = (
 
 
 class FindRecords(Value):
-    """Look up a key; whatever happens, say `Found` once, and perhaps `FoundFirst` once before."""
+    """Look up a key; whatever happens, say `Found` once, and for `Replicas` perhaps `FoundFirst` once before: anything
+    else is not for one holder to say."""
 
     query: Query
     key: DhtKey

@@ -46,8 +46,8 @@ from p2pblog.dht.records import (
     replica_key,
     sign_replica,
 )
-from p2pblog.errors import RemoteProtocolError
-from p2pblog.gossip.claims import check_start
+from p2pblog.errors import BadChain, RemoteProtocolError
+from p2pblog.gossip.claims import is_of
 from p2pblog.gossip.events import Candidates, Learned
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.sharing import Sharing
@@ -206,8 +206,8 @@ class Rendezvous:
                 return self._on_woken()
             case Found(query, records):
                 return self._on_found(query, records)
-            case FoundFirst(query, records):
-                return self._on_found_first(query, records)
+            case FoundFirst(identity, records):
+                return self._on_found_first(identity, records)
             case PublishedTo(offering, holders):
                 return self._on_published(offering, holders)
             case OwnLoaded():
@@ -506,11 +506,9 @@ class Rendezvous:
             case _:
                 assert_never(query)
 
-    def _on_found_first(self, query: Query, records: tuple[Record, ...]) -> list[Effect]:
-        """A replica is worth a dial before other holders have answered; nothing else is for one of them to say."""
-        identity = query.identity
-        is_sought = isinstance(query, Replicas) and self._searching.get(identity) is Step.REPLICAS
-        if not is_sought or identity not in self._holdings.interests:
+    def _on_found_first(self, identity: IdentityHash, records: tuple[Record, ...]) -> list[Effect]:
+        """A replica is worth a dial before other holders have answered."""
+        if self._searching.get(identity) is not Step.REPLICAS or identity not in self._holdings.interests:
             return []
         endpoints = self._endpoints(records)[:FIRST_MAX]
         return [TellGossip(Candidates(endpoints, identity))] if endpoints else []
@@ -582,7 +580,8 @@ class Rendezvous:
         if identity not in self._holdings.interests or self._holdings.owners.get(device) != identity:
             return []
         try:
-            check_start(identity, run)
+            if not is_of(identity, run):
+                return [Refused(identity, BadChain("a log whose first entry names another identity"))]
         except RemoteProtocolError as error:
             return [Refused(identity, error)]
         return [TakeRun(Batch(identity, run))] if run[-1].seq <= self._holdings.last_wanted(device) else []

@@ -31,17 +31,14 @@ def own_records(
     records: list[Record] = [] if head is None else [head]
     fresh = [entry for entry in newest if -RECORD_SKEW_MS <= now_ms - entry.time_ms < NOTICE_LIFETIME_MS]
     spoken = [None if entry.payload is None else payload.decode(entry.payload) for entry in fresh]
-    gone: set[EntryId] = set()
-    for said in spoken:
-        if isinstance(said, Delete):
-            gone |= {said.of.id, *said.replaces}
+    deletes = [said for said in spoken if isinstance(said, Delete)]
+    named = {each for said in deletes for each in (said.of.id, *said.replaces)}
+    drops = {said.of.seq for said in deletes if said.of.device == device.public}
     for entry, said in zip(fresh, spoken, strict=True):
-        if isinstance(said, Delete) and said.of.device == device.public:
-            records.append(sign_drop(device, said.of.seq, now_ms))
-        if entry.id in gone and entry.seq > 1 and not isinstance(said, Delete):
-            records.append(sign_drop(device, entry.seq, now_ms))
+        if entry.id in named and entry.seq > 1 and not isinstance(said, Delete):
+            drops.add(entry.seq)
         elif isinstance(said, Note | Boost) and entry.id not in readable:
             continue
         elif (record := notice_record(entry)) is not None:
             records.append(record)
-    return tuple(dict.fromkeys(records))
+    return (*records, *(sign_drop(device, seq, now_ms) for seq in sorted(drops)))

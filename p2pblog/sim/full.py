@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from p2pblog.core.address import Endpoint
+from p2pblog.core.keys import IdentityHash
 from p2pblog.dht.adapter import GuardedServer, open_server
 from p2pblog.dht.lookup import Parameters
 from p2pblog.dht.records import Record
@@ -29,8 +30,8 @@ from p2pblog.rendezvous.events import (
     PeersGiven,
     PublishedTo,
     PublishRecords,
-    Query,
     Refused,
+    Replicas,
     Started,
     TakeRun,
     TellGossip,
@@ -162,13 +163,14 @@ class Dealings:
         server, begun_us = self.server, self._loop.now_us
         if server is None:
             return Found(effect.query, ())
-        hear_first = partial(self._hear_first, effect.query)
-        records = await server.find(effect.key, FIND_TIMEOUT_S, hear_first)
+        query = effect.query
+        early = partial(self._hear_first, query.identity) if isinstance(query, Replicas) else None
+        records = await server.find(effect.key, FIND_TIMEOUT_S, early)
         self._node.world.meter.lookups_us.append(self._loop.now_us - begun_us)
-        return Found(effect.query, tuple(records))
+        return Found(query, tuple(records))
 
-    def _hear_first(self, query: Query, records: Sequence[Record]) -> None:
-        self._node.after_us(0, self.feed, FoundFirst(query, tuple(records)))
+    def _hear_first(self, identity: IdentityHash, records: Sequence[Record]) -> None:
+        self._node.after_us(0, self.feed, FoundFirst(identity, tuple(records)))
 
     async def _publish(self, effect: PublishRecords) -> PublishedTo:
         server = self.server

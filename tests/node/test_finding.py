@@ -200,9 +200,11 @@ async def test_who_loses_the_last_link_to_a_feed_looks_for_it_at_once(
         await trio.sleep(100)
         directory = world.home("bob").parts.meeting._directory  # type: ignore[union-attr]
         asked: list[DhtKey] = []
+        hurried = set[DhtKey]()
 
         async def find(key: DhtKey, timeout_s: float = 10.0, early: Early | None = None) -> list[Record]:
             asked.append(key)
+            hurried.update({key} if early is not None else ())
             return await type(directory).find(directory, key, timeout_s, early)  # type: ignore[arg-type]
 
         monkeypatch.setattr(directory, "find", find)
@@ -211,3 +213,6 @@ async def test_who_loses_the_last_link_to_a_feed_looks_for_it_at_once(
         await world.kill("alice")
         await trio.sleep(LINKS_SETTLE_S + 0.1)
         assert replica_key(person("alice").hash) in asked
+        await trio.sleep(30)
+        replicas = {replica_key(person(name).hash) for name in ("alice", "bob")}
+        assert hurried == replicas < set(asked)  # nothing else is for the first holder to say

@@ -345,11 +345,9 @@ def test_a_replica_is_dialed_before_the_look_up_is_over() -> None:
     desk = Desk("bob")
     asked = next(find for find in of(desk.open(), ev.FindRecords) if isinstance(find.query, ev.Replicas))
     told = crowd(bob, "third", "first", "second")
-    (first,) = of(desk.feed(ev.FoundFirst(asked.query, told)), ev.TellGossip)
+    (first,) = of(desk.feed(ev.FoundFirst(bob.hash, told)), ev.TellGossip)
     assert first.event == Candidates(tuple(record.address for record in told[:FIRST_MAX]), bob.hash)
-    assert (
-        desk.feed(ev.FoundFirst(ev.Crowd(bob.hash), told)) == desk.feed(ev.FoundFirst(ev.Heads(bob.hash), told)) == []
-    )
+    assert desk.feed(ev.FoundFirst(person("carol").hash, told)) == []  # who is not looked for
     (rest,) = of(desk.feed(ev.Found(asked.query, told)), ev.TellGossip)
     assert rest.event == Candidates(tuple(sorted(record.address for record in told)), bob.hash)
-    assert desk.feed(ev.FoundFirst(asked.query, told)) == []  # it comes after the end
+    assert desk.feed(ev.FoundFirst(bob.hash, told)) == []  # it comes after the end
