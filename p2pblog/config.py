@@ -295,6 +295,8 @@ SEARCH_WORD_CHARACTERS_MAX = 64
 """Of a longer word only the beginning is looked for: as of a tag."""
 SEARCH_BEGINNING_MIN = 2
 """Letters before a `*`: one would ask for a tenth of all words."""
+ADDRESS_LETTERS = 8
+"""Letters of an address beside a name, or instead of one: names are anybody's choice, so whose it is is always said."""
 ADDRESS_CHARACTERS = 56
 """Of a whole address: 35 bytes in base32."""
 ID_PREFIX_MIN = 6

@@ -10,6 +10,7 @@ import trio
 from p2pblog.author import Author
 from p2pblog.cases.quiet import Quiet
 from p2pblog.cases.uploads import Fetching, Uploads
+from p2pblog.config import ADDRESS_LETTERS
 from p2pblog.control.api import (
     FileDocument,
     NoticeDocument,
@@ -37,9 +38,6 @@ from p2pblog.rendezvous.driver import Meeting
 from p2pblog.room import Room
 from p2pblog.store import Follow, FollowRow, Store
 from p2pblog.terminal import clean_name
-
-ADDRESS_LETTERS = 8
-"""Letters of an address in a sentence, as on pages."""
 
 
 class Place(Value):

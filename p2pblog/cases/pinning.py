@@ -20,8 +20,9 @@ class Pinning(Writing):
             raise NotPermitted("that notice is somebody else's: only notices of your own can be pinned")
         async with self._reacting:
             pinned = await self._store.pins(own)
-            for earlier in await self._own_reactions(ref, Kind.PIN) if ref.id in pinned else ():  # newer ones may count
-                return self._written(earlier.entry, Pin.type)
+            earlier = await self._own_reactions(ref, Kind.PIN)
+            if earlier and ref.id in pinned:  # else newer pins count in its stead
+                return self._written(earlier[0].entry, Pin.type)
             if len(pinned) >= PINS_MAX:
                 raise NotPermitted(f"{PINS_MAX} notices are pinned already: unpin one first", hint="p2pblog profile")
             return self._written(await self._author.write(Pin(ref)), Pin.type)

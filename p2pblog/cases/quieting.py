@@ -7,7 +7,7 @@ from p2pblog.cases.files import Files
 from p2pblog.cases.people import People
 from p2pblog.cases.quiet import Ranking
 from p2pblog.cases.strangers import why_told
-from p2pblog.config import BLOCKS_MAX, MUTES_MAX
+from p2pblog.config import ADDRESS_LETTERS, BLOCKS_MAX, MUTES_MAX
 from p2pblog.control.api import BlockDocument, MuteDocument, NewBlockDocument, WhyDocument
 from p2pblog.control.words import check_duration, check_tag, check_words
 from p2pblog.core import address as addresses
@@ -21,8 +21,6 @@ from p2pblog.store import Block
 
 BOOSTS_WEIGHED_MAX = 100
 """Boosts of one notice that `why` looks at: a notice that as many of those one follows boost is seen by one of them."""
-LETTERS = 8
-"""Of an address, where somebody has no petname: as many as pages show."""
 
 
 class Quieting(People, Files):
@@ -199,7 +197,7 @@ class Quieting(People, Files):
         """What the person calls somebody, or the first letters of the address."""
         follow = self._follows.get(identity)
         petname = None if follow is None else follow.petname
-        return petname or addresses.spell(identity)[:LETTERS]
+        return petname or addresses.spell(identity)[:ADDRESS_LETTERS]
 
 
 def _mute_document(mute: Mute) -> MuteDocument:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from p2pblog.cases.desk import ref_to
 from p2pblog.cases.writing import Writing
 from p2pblog.config import ADMITTED_MAX
 from p2pblog.control.api import AdmittedDocument, WrittenDocument
 from p2pblog.core import address as addresses
 from p2pblog.core.keys import IdentityHash
-from p2pblog.core.payload import REPLACES_MAX, Boost, Delete, Vouch
+from p2pblog.core.logs import Located
+from p2pblog.core.payload import Boost, Vouch
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound, UsageError, UserError
 from p2pblog.store import Store
@@ -42,27 +42,24 @@ class Strangers(Writing):
 
     async def vouch(self, address: str) -> WrittenDocument:
         """Vouching twice gives the first vouch again."""
-        identity, own = await self._somebody_else(address), self._author.identity_hash
+        identity = await self._somebody_else(address)
         async with self._reacting:
-            for earlier in await self._store.vouches(own, identity):
-                located = await self._store.locate(earlier.id)
-                if located is not None:
-                    return self._written(located.entry, Vouch.type)
+            for earlier in await self._own_vouches(identity):
+                return self._written(earlier.entry, Vouch.type)
             return self._written(await self._author.write(Vouch(identity)), Vouch.type)
 
     async def unvouch(self, address: str) -> WrittenDocument:
         """Another device of ours may have vouched too: all of it is taken back."""
         identity = (await self._resolve(address)).identity
         async with self._reacting:
-            own = [vouched.id for vouched in await self._store.vouches(self._author.identity_hash, identity)]
+            own = await self._own_vouches(identity)
             if not own:
                 raise NotFound("you have not vouched for that address", hint="p2pblog admitted")
-            for at in range(0, len(own), 1 + REPLACES_MAX):
-                first, *others = own[at : at + 1 + REPLACES_MAX]
-                located = await self._store.locate(first)
-                assert located is not None, "a vouch is shown that is not held"
-                written = await self._author.write(Delete(ref_to(located), tuple(others)))
-            return self._written(written, Delete.type)
+            return await self._take_back(own)
+
+    async def _own_vouches(self, identity: IdentityHash) -> list[Located]:
+        vouched = await self._store.vouches(self._author.identity_hash, identity)
+        return await self._located([each.id for each in vouched])
 
     async def _let_in(self) -> dict[IdentityHash, AdmittedDocument]:
         """Those whom we let in, by hand or by a vouch."""

@@ -102,12 +102,18 @@ class Writing(Polling, Files):
             own = await self._own_reactions(of, kind)
             if not own:
                 raise NotFound(f"you have not {done} that notice")
-            for at in range(0, len(own), 1 + REPLACES_MAX):
-                written = await self._author.write(_delete_of(own[at : at + 1 + REPLACES_MAX]))
-            return self._written(written, Delete.type)
+            return await self._take_back(own)
+
+    async def _take_back(self, own: Sequence[Located]) -> WrittenDocument:
+        """All of these entries of ours, one at least; gives the last delete."""
+        for at in range(0, len(own), 1 + REPLACES_MAX):
+            written = await self._author.write(_delete_of(own[at : at + 1 + REPLACES_MAX]))
+        return self._written(written, Delete.type)
 
     async def _own_reactions(self, of: Ref, kind: Kind) -> list[Located]:
-        ids = await self._store.reactions(self._author.identity_hash, of.id, kind)
+        return await self._located(await self._store.reactions(self._author.identity_hash, of.id, kind))
+
+    async def _located(self, ids: Sequence[EntryId]) -> list[Located]:
         found = [await self._store.locate(each) for each in ids]
         return [located for located in found if located is not None]
 
@@ -133,8 +139,7 @@ class Writing(Polling, Files):
 
     async def _edits_of(self, located: Located) -> list[Located]:
         """Of a notice, the oldest first."""
-        found = [await self._store.locate(each.id) for each in (await self._store.versions(located.entry.id))[1:]]
-        return [edit for edit in found if edit is not None]
+        return await self._located([each.id for each in (await self._store.versions(located.entry.id))[1:]])
 
 
 def _replaced(edits: Sequence[Version]) -> tuple[EntryId, ...]:

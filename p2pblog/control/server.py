@@ -125,8 +125,8 @@ class _Connections(State):
                 await self._watch(exchange, arguments)
                 return
             asked = partial(getattr(self.api, route), **arguments)
-            while_wanted = partial(_while_wanted, asked, exchange, stream)
-            status, document = 200, await (while_wanted() if route in CONTROL_WRITES else asked())
+            is_writing = route in CONTROL_WRITES
+            status, document = 200, await (_while_wanted(asked, exchange, stream) if is_writing else asked())
         except Gone:
             raise
         except Exception as error:
@@ -143,14 +143,12 @@ class _Connections(State):
 async def _while_wanted(asked: Callable[[], Awaitable[Any]], exchange: Exchange, stream: trio.SocketStream) -> Any:
     """The answer of a use case that signs an entry. It is given up where the client goes before that has begun: the
     person will ask again. From there on `Author` carries it through. Raises Gone, or in a group what `asked` does."""
-    answers = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_until_deaf, exchange, stream, nursery.cancel_scope)
-        answers.append(await asked())
+        answer = await asked()
         nursery.cancel_scope.cancel()
-    if not answers:
-        raise Gone
-    return answers[0]
+        return answer
+    raise Gone
 
 
 async def _until_deaf(exchange: Exchange, stream: trio.SocketStream, scope: trio.CancelScope) -> None:

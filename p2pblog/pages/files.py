@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from p2pblog.config import THUMB_BYTES_MAX
-from p2pblog.pages.values import ADDRESS_LETTERS, TEXT_COLUMNS_MAX, counted, fields, short_id, sized
+from p2pblog.config import ADDRESS_LETTERS, THUMB_BYTES_MAX
+from p2pblog.pages.values import TEXT_COLUMNS_MAX, counted, fields, short_id, sized
 from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_text, fit, line, width, wrap
 
 if TYPE_CHECKING:

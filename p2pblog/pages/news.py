@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from p2pblog.pages.values import ADDRESS_LETTERS, ago, counted, known_warning, short_id, try_line, who
+from p2pblog.config import ADDRESS_LETTERS
+from p2pblog.pages.values import ago, counted, known_warning, short_id, try_line, who
 from p2pblog.terminal import Line, Page, Piece, Style, line, width
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from p2pblog.config import ADDRESS_CHARACTERS, RECORD_BYTES_MAX
+from p2pblog.config import ADDRESS_CHARACTERS, ADDRESS_LETTERS, RECORD_BYTES_MAX
 from p2pblog.pages.files import file_lines
 from p2pblog.pages.values import (
-    ADDRESS_LETTERS,
     ID_DIGITS,
     TEXT_COLUMNS_MAX,
     ago,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from p2pblog.pages.values import ADDRESS_LETTERS, TEXT_COLUMNS_MAX, ago, counted, short_id, who
+from p2pblog.config import ADDRESS_LETTERS
+from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, short_id, who
 from p2pblog.terminal import Line, Page, Piece, Style, clean_text, line, width, wrap
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from p2pblog.config import ADDRESS_LETTERS
 from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_name, fit, line, width
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 ID_DIGITS = 10
 """Digits of an id on a page: unique among a million notices at odds of 2 to 1, and short enough to type."""
-ADDRESS_LETTERS = 8
-"""Letters of an address beside a name: names are anybody's choice, so a page always says whose it is."""
 TEXT_COLUMNS_MAX = 100
 """Longer lines are hard to read."""
 NAME_COLUMNS_MIN = 8
