@@ -196,12 +196,12 @@ def test_functions_stay_short(path: Path) -> None:
             assert (node.end_lineno or 0) - node.lineno < 60, node.name
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path != Path(__file__)], ids=name_of)
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_nothing_is_left_for_later(path: Path) -> None:
-    """These words stand here alone, as what is looked for: this file is left out."""
+    """The words are spelled in halves, so that this file is looked at, too."""
     text = path.read_text(encoding="utf-8")
-    for word in ("TODO", "FIXME", "XXX", "NotImplementedError"):  # what no other file may hold is named here
-        assert word not in text
+    for first, rest in (("TO", "DO"), ("FIX", "ME"), ("XX", "X"), ("NotImplemented", "Error")):
+        assert first + rest not in text
 
 
 DATACLASSES = {

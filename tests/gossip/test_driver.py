@@ -253,6 +253,16 @@ async def test_a_slow_store_holds_up_who_sends_and_fills_no_memory(autojump_cloc
         assert all(len(bob.driver.machine.holdings.logs[who.key].spans) == 1 for who in authors)
 
 
+async def link_six(room: Room, station: Station) -> None:
+    """Link it with six others, until it has pings to wait for and dials nobody."""
+    for number in range(6):
+        other = await room.station(f"other {number}", station.name)
+        await station.driver.connect(other.transport.endpoint)
+    membership = station.driver.machine.membership
+    station.driver.feed(Candidates((Endpoint("10.7.0.1", 4000),)))
+    await until(lambda: len(membership.liveness.due) == 6 and not membership.dialing)
+
+
 @trio_test
 async def test_a_full_disk_is_tried_again_and_loses_nothing(autojump_clock: MockClock) -> None:
     async with open_room() as room:
@@ -276,12 +286,8 @@ async def test_a_stuck_disk_makes_us_take_nobody_for_dead(autojump_clock: MockCl
     """More waits for it than may, so nothing is read: no answer to a ping either."""
     async with open_room() as room:
         bob = await room.station("bob")
-        for number in range(6):
-            other = await room.station(f"other {number}", "bob")
-            await bob.driver.connect(other.transport.endpoint)
+        await link_six(room, bob)
         membership = bob.driver.machine.membership
-        bob.driver.feed(Candidates((Endpoint("10.7.0.1", 4000),)))
-        await until(lambda: len(membership.liveness.due) == 6 and not membership.dialing)
         bob.store.full = True
         history = person("carol")
         for _ in range(STORE_WAITING_BYTES_MAX // 3_000 + 1):

@@ -10,14 +10,13 @@ import pytest
 import trio
 from builders import NOON, key_pair, person
 from gossip_scenes import build_machine
-from test_driver import WilfulStore, autojump_clock, open_room, until  # noqa: F401 - a fixture
+from test_driver import WilfulStore, autojump_clock, link_six, open_room, until  # noqa: F401 - a fixture
 from trio.testing import MockClock, memory_stream_pair, trio_test
 
 from p2pblog.core.address import Endpoint
 from p2pblog.core.logs import Located
 from p2pblog.errors import Disconnected
 from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX, Driver
-from p2pblog.gossip.events import Candidates
 from p2pblog.gossip.liveness import LOST_AFTER_S
 from p2pblog.gossip.membership import LOOK_EVERY_S
 from p2pblog.gossip.messages import PROTOCOL_VERSION, Alarm, Encoder, Hello
@@ -136,12 +135,7 @@ async def test_many_short_writes_in_a_row_make_us_take_nobody_for_dead(autojump_
     """No write takes long, and yet nothing is read for longer than anybody may be silent."""
     async with open_room() as room:
         bob = await room.station("bob", store=SlowStore())
-        for number in range(6):
-            other = await room.station(f"other {number}", "bob")
-            await bob.driver.connect(other.transport.endpoint)
-        membership = bob.driver.machine.membership
-        bob.driver.feed(Candidates((Endpoint("10.7.0.1", 4000),)))
-        await until(lambda: len(membership.liveness.due) == 6 and not membership.dialing)
+        await link_six(room, bob)
         bob.store.delay_s = 0.1
         entry = person("carol").log.note("x" * 3_000)
         while bob.driver._waiting_bytes < 1.5 * STORE_WAITING_BYTES_MAX:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import trio
-from builders import NOON, Log, Person
+from builders import NOON, Log, Person, person
 
 from p2pblog.bridge import open_bridge
+from p2pblog.core.entry import Entry
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.store import OWN_IDENTITY, Follow, Store, TimelineQuery
 from p2pblog.store.memory import MemoryStore
@@ -67,6 +68,16 @@ async def add(store: Store, log: Log, first: int = 1, last: int = 2**31, now_ms:
 
 async def own(store: Store, someone: Person) -> None:
     await store.put_setting(OWN_IDENTITY, someone.hash)
+
+
+async def alice_is_here(store: Store) -> tuple[Person, Entry]:
+    """The node's own person, with a note, followed by nobody."""
+    alice = person("alice")
+    note = alice.log.note("mine")
+    await own(store, alice)
+    await keep(store, alice)
+    await store.drop_follow(alice.hash)
+    return alice, note
 
 
 async def texts(store: Store, *people: Person, limit: int = 1_000, before: Any = None) -> list[str]:

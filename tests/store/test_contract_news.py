@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from builders import Person, person, ref
-from store_kit import LATER, add, keep, on_both_stores, own
+from builders import person, ref
+from store_kit import LATER, add, alice_is_here, keep, on_both_stores, own
 from trio.testing import trio_test
 
-from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Located
 from p2pblog.core.value import replace
@@ -16,15 +15,6 @@ from p2pblog.store.memory import MemoryStore
 
 async def told(store: Store, unread: bool = False) -> list[EntryId]:
     return [each.id for each in await store.news(99, unread=unread)]
-
-
-async def alice_is_here(store: Store) -> tuple[Person, Entry]:
-    alice = person("alice")
-    note = alice.log.note("mine")
-    await own(store, alice)
-    await keep(store, alice)
-    await store.drop_follow(alice.hash)
-    return alice, note
 
 
 @on_both_stores

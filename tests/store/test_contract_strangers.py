@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from builders import NOON, Log, Person, person, ref
-from store_kit import LATER, add, keep, on_both_stores, own
+from builders import NOON, Log, person, ref
+from store_kit import LATER, add, alice_is_here, keep, on_both_stores, own
 
 from p2pblog.core.address import spell
 from p2pblog.core.entry import Entry
@@ -43,15 +43,6 @@ async def below(store: Store, notice: Entry) -> tuple[list[EntryId], list[EntryI
     """A conversation: what is in it, and what waits."""
     thread = await store.thread(notice.id)
     return [row.id for row in thread.notices], list(thread.waiting)
-
-
-async def alice_is_here(store: Store) -> tuple[Person, Entry]:
-    alice = person("alice")
-    note = alice.log.note("mine")
-    await own(store, alice)
-    await keep(store, alice)
-    await store.drop_follow(alice.hash)
-    return alice, note
 
 
 @on_both_stores
