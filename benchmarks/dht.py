@@ -30,6 +30,9 @@ NODES = 50
 """As many values are stored. Each node looks up one of them, one after the other while all live; right after the
 half was killed each of those left does so, whether or not others have ended: so none profits from what another one
 learned about the dead. The quantiles are of all turns together."""
+PAUSE_S = 0.02
+"""Before each look-up while all live: the answers that the last one did not wait for have come by then, and both
+libraries begin with nothing to do."""
 LOOKUPS_PER_S = 12
 """Of those after the kill: all 50 nodes share one thread, so more at once would measure how busy it is."""
 STOCK_BYTES = 300
@@ -144,6 +147,7 @@ async def _ours(records: Sequence[Head], turn: int) -> Taken:
         for record in records:
             await rng.choice(nodes)[0].publish([record])
         for (node, _), record in _strangers(nodes, records, rng):
+            await trio.sleep(PAUSE_S)
             await _look_up(node, record, taken, taken.healthy, taken.healthy_first)
         rng.shuffle(nodes)
         for _, stack in nodes[NODES // 2 :]:
@@ -198,6 +202,7 @@ async def _stock(turn: int) -> Taken:
     for key, value in values.items():
         await rng.choice(nodes).set(key, value)
     for node, key in _stock_strangers(nodes, list(values), rng):
+        await asyncio.sleep(PAUSE_S)
         await _stock_look_up(node, key, values[key], taken, taken.healthy)
     rng.shuffle(nodes)
     for node in nodes[NODES // 2 :]:

@@ -33,6 +33,8 @@ class Parameters(Value):
     alpha: int = 12
     k: int = 20
     seeds: int = 60  # of one's own contacts, from which a walk begins
+    lead: int = 2  # calls before all others, which go out when one of these is answered or after `lead_s`
+    lead_s: float = 0.002
     hedge: float = 1.0  # in smoothed round trips
     retries: int = 1
     width: int = 40
@@ -180,6 +182,7 @@ class Walk:
         self.parallel = parameters.alpha
         """So many calls are under way at once, those aside that are late."""
         self._own = own
+        self._lead_until: float | None = None
         self._calls = 0
         self._allowance = parameters.unproven_per_source
         self._peers: dict[Contact, Peer] = {}
@@ -198,6 +201,8 @@ class Walk:
 
     def advance(self, now: float) -> list[Ask]:
         """The calls that are due: repeats of lost ones, then new ones as far as the parallelism allows."""
+        if self._lead_until is None:
+            self._lead_until = now + self.parameters.lead_s
         asks = self._repeat_or_give_up(now)
         while True:
             asks += self._new_calls(now)
@@ -263,6 +268,7 @@ class Walk:
         hedge = self.round_trips.hedge_s(self.parameters.hedge)
         times = [peer.deadline for peer in self._awaited.values()]
         times += [peer.sent_at + hedge for peer in self._awaited.values() if peer.sent_at + hedge > now]
+        times += [self._lead_until] if self._lead_until is not None and self._leads(now) else []
         return min(times, default=None)
 
     @property
@@ -311,10 +317,17 @@ class Walk:
         hedge = self.round_trips.hedge_s(self.parameters.hedge)
         timely = sum(now - peer.sent_at < hedge for peer in self._awaited.values())
         free = (self.parameters.burst if self.is_crowded else self.parallel) - timely
+        if self._leads(now):
+            free = self.parameters.lead - timely
         free = min(free, self.parameters.calls_max - self._calls)
         if free <= 0 or self._nearest_answered():
             return []
         return [self._ask(peer, now) for peer in islice(self._next(), free)]
+
+    def _leads(self, now: float) -> bool:
+        """Whether only the first few may be under way: where a whole walk takes less than sending all of its calls, as
+        in one house, the first answer is read before the rest is sent."""
+        return self._lead_until is not None and now < self._lead_until and not self._answered_ids
 
     def _next(self) -> Iterator[Peer]:
         """Whom to ask, one after the other: each is chosen when those before it have been asked."""

@@ -97,7 +97,9 @@ def test_one_more_record_just_before_each_time_out_keeps_nobody_for_long(hostile
 
     look_up = find([at(n) for n in range(1, 21)])
     assert look_up.walk.round_trips.timeout_s == TIMEOUT_S
-    assert ends(look_up, answer) <= 0.01 + look_up.walk.parameters.rounds_max * SMOOTHED_S + TIMEOUT_S
+    parameters = look_up.walk.parameters
+    rounds_s = parameters.rounds_max * SMOOTHED_S
+    assert ends(look_up, answer) <= 0.01 + parameters.lead_s + rounds_s + TIMEOUT_S
     assert POINTERS[0] in look_up.found(NOW)
 
 

@@ -42,10 +42,14 @@ def at(number: int, port: int = 4711) -> Contact:
     return Contact(NodeId(number.to_bytes(20, "big")), Endpoint.of(f"198.51.100.{number % 250 + 1}", port))
 
 
+AT_ONCE = 0.0
+"""Seconds in which two calls go before the others: none here, so that a test can say whom it expects at once."""
+
+
 def find(seeds: list[Contact], smoothed_s: float = 0.125, **parameters: int) -> Find:
     trips = RoundTrips()
     trips.sample(smoothed_s)
-    return Find(Walk(KEY, OWN, seeds, trips, Parameters(**parameters)))  # type: ignore[arg-type]
+    return Find(Walk(KEY, OWN, seeds, trips, Parameters(**({"lead_s": AT_ONCE} | parameters))))  # type: ignore[arg-type]
 
 
 def asked(effects: list[Effect]) -> list[Contact]:
@@ -124,7 +128,7 @@ def test_ids_that_crowd_a_key_are_walked_around() -> None:
     nodes, spacing = 1_000, SPACE // 1_000
     crowd, others = [at(n) for n in range(1, 21)], [at(n * spacing) for n in range(1, 61)]
     detour = (9 * spacing).to_bytes(20, "big")
-    walk = Walk(KEY, OWN, crowd + others, RoundTrips(), Parameters(), nodes, [detour])
+    walk = Walk(KEY, OWN, crowd + others, RoundTrips(), Parameters(lead_s=AT_ONCE), nodes, [detour])
     asks = [effect for effect in Find(walk).handle(Begin(), 0.0) if isinstance(effect, Ask)]
     assert walk.is_crowded and len(asks) == 20
     assert sum(ask.contact in others for ask in asks) == 10
@@ -382,7 +386,7 @@ def test_what_did_not_fit_is_asked_for_by_saying_what_is_there() -> None:
 def publish(seeds: list[Contact], nodes: int, records: int = 1) -> Publish:
     trips = RoundTrips()
     trips.sample(0.1)
-    return Publish(Walk(KEY, OWN, seeds, trips, Parameters()), records, nodes)
+    return Publish(Walk(KEY, OWN, seeds, trips, Parameters(lead_s=AT_ONCE)), records, nodes)
 
 
 def test_a_near_node_gets_the_record_as_soon_as_it_answers() -> None:
