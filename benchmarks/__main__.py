@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from benchmarks.kit.report import Report
+from p2pblog.daemon import INTERPRETER_TURN_S
 
 
 def names() -> list[str]:
@@ -54,6 +55,7 @@ def main(chosen: tuple[str, ...], is_all: bool, as_json: bool) -> None:
             about = {"name": name, "caption": caption(name)}
             click.echo(json.dumps(about) if as_json else f"{name:14} {about['caption']}")
         return
+    sys.setswitchinterval(INTERPRETER_TURN_S)  # as a daemon's threads take turns, also where one is driven in here
     for name in wanted:
         report: Report = _module(name).measure(lambda text, of=name: click.echo(f"{of}: {text}", err=True))
         document = report.document(name)

@@ -8,7 +8,6 @@ eager peer for one log in so many on each. The star is harder than any network: 
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -86,7 +85,6 @@ class Lived:
 
 
 def measure(say: Say) -> Report:
-    sys.setswitchinterval(0.0005)  # the watcher's thread must not wait for the peers that are driven beside it
     meshed, star = _live(EAGER_LINKS, say), _live(1, say)
     waits, trips = meshed.waits_ms, meshed.trips_ms
     third = len(waits) // 3
