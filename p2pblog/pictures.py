@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from p2pblog import extras
@@ -67,11 +68,19 @@ def _written_again(picture: Image, kind: str) -> bytes:
     """
     from PIL import ImageSequence
 
-    frames = [_plain(picture)] if kind == "JPEG" else [_plain(frame) for frame in ImageSequence.Iterator(picture)]
+    frames, durations = [], []
+    for frame in [picture] if kind == "JPEG" else ImageSequence.Iterator(picture):
+        frames.append(_plain(frame))
+        durations.append(frame.info.get("duration", 100))  # a WebP tells it once the frame's pixels are there
     options: dict[str, Any] = {}
     if len(frames) > 1:
-        durations = [frame.info.get("duration", 100) for frame in ImageSequence.Iterator(picture)]
-        options = {"save_all": True, "append_images": frames[1:], "duration": durations}
+        if kind == "GIF" and _vanishes(frames):
+            frames = [frame.convert("RGBA") for frame in frames]  # else Pillow cuts away a margin of some colour
+            options["disposal"] = 2  # the ground is cleared after each frame
+        if getattr(picture, "default_image", False):  # what of an APNG is shown where nothing moves, and is no frame
+            options["default_image"] = True
+            durations = durations[1:]
+        options |= {"save_all": True, "append_images": frames[1:], "duration": durations}
         if "loop" in picture.info:  # a GIF without it is shown once
             options["loop"] = picture.info["loop"]
     if kind in ("JPEG", "WEBP"):
@@ -81,6 +90,16 @@ def _written_again(picture: Image, kind: str) -> bytes:
     out = io.BytesIO()
     frames[0].save(out, kind, **options)
     return out.getvalue()
+
+
+def _vanishes(frames: list[Image]) -> bool:
+    """Whether the ground is seen somewhere where the frame before it had a colour: frames that are painted over one
+    another would keep that colour."""
+    from PIL import ImageChops
+
+    # of a copy: to convert one gives its palette another form, of which Pillow writes wrong colours afterwards
+    grounds = (frame.copy().convert("RGBA").getchannel("A") for frame in frames)
+    return any(ImageChops.subtract(before, after).getbbox() is not None for before, after in pairwise(grounds))
 
 
 def _plain(frame: Image) -> Image:

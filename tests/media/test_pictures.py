@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms, ImageSequence, PngImagePlugin
 
 from p2pblog import extras, pictures
 from p2pblog.config import THUMB_BYTES_MAX, THUMB_PIXELS
@@ -95,13 +95,74 @@ def test_the_pixels_of_a_png_stay_as_they_are() -> None:
     assert thumb is None
 
 
-@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
-def test_a_moving_picture_still_moves(kind: str) -> None:
-    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "green", "blue")]
+def moving(kind: str, frames: list[Image.Image], **more: Any) -> bytes:
     out = io.BytesIO()
-    frames[0].save(out, kind, save_all=True, append_images=frames[1:], duration=[100, 200, 300], loop=0)
-    after = opened(pictures.cleaned(out.getvalue(), "bees")[0])
-    assert getattr(after, "n_frames", 1) == 3
+    frames[0].save(out, kind, save_all=True, append_images=frames[1:], **more)
+    return out.getvalue()
+
+
+def shown(data: bytes) -> list[tuple[Image.Image, float | None]]:
+    """The frames as they are seen, and how long each stays."""
+    seen = []
+    for frame in ImageSequence.Iterator(Image.open(io.BytesIO(data))):
+        pixels = frame.convert("RGBA")
+        seen.append((pixels, frame.info.get("duration")))
+    return seen
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_a_moving_picture_still_moves_as_fast(kind: str) -> None:
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "green", "blue")]
+    before = moving(kind, frames, duration=[40, 200, 300], loop=0)
+    assert [time for _, time in shown(pictures.cleaned(before, "bees")[0])] == [40, 200, 300]
+
+
+def a_bee(*places: int, frame: bool = False) -> Image.Image:
+    """Red squares on nothing, in a black frame or without."""
+    picture = Image.new("RGBA", (40, 40))
+    if frame:
+        picture.paste("black", (0, 0, 40, 40))
+        picture.paste((0, 0, 0, 0), (4, 4, 36, 36))
+    for at in places:
+        picture.paste("red", (at, 10, at + 6, 16))
+    return picture
+
+
+@pytest.mark.parametrize("has_frame", [False, True])
+def test_nothing_stays_behind_what_moves(has_frame: bool) -> None:
+    bees = [a_bee(6), a_bee(14, frame=has_frame), a_bee(22)]
+    after = shown(pictures.cleaned(moving("GIF", bees, duration=80, disposal=2), "bees.gif")[0])
+    assert [on_green(frame) for frame, _ in after] == [on_green(bee) for bee in bees]
+
+
+def test_what_is_drawn_bit_by_bit_keeps_its_colours() -> None:
+    bees = [a_bee(6), a_bee(6, 14), a_bee(6, 14, 22)]
+    after = shown(pictures.cleaned(moving("GIF", bees, duration=80), "bees.gif")[0])
+    assert [on_green(frame) for frame, _ in after] == [on_green(bee) for bee in bees]
+
+
+def on_green(picture: Image.Image) -> bytes:
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "green"), picture).tobytes()
+
+
+def test_a_gif_of_which_nothing_vanishes_stays_small() -> None:
+    """What optimizers make: a frame has the pixels that are others than before, and the rest is seen through."""
+    noise = Image.effect_noise((200, 200), 80).convert("RGB")
+    frames = []
+    for number in range(8):
+        frames.append(noise.copy())
+        frames[-1].paste("red", (number * 8, 10, number * 8 + 6, 16))
+    before = moving("GIF", frames, duration=80, optimize=True)
+    assert len(pictures.cleaned(before, "bees.gif")[0]) < 2 * len(before)
+
+
+def test_what_is_shown_where_nothing_moves_is_no_frame() -> None:
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("white", "red", "green", "blue")]
+    before = moving("PNG", frames, duration=[40, 200, 300], loop=0, default_image=True)
+    after = pictures.cleaned(before, "bees.png")[0]
+    assert [time for _, time in shown(after)] == [time for _, time in shown(before)] == [None, 40, 200, 300]
+    assert getattr(opened(after), "default_image", False)
+    assert opened(after).convert("RGB").getpixel((0, 0)) == (255, 255, 255)
 
 
 def _depth(more: dict[str, Any]) -> bytes:
