@@ -92,7 +92,7 @@ def write_archive(target: Path, force: bool) -> Iterator[Writer]:
     """
     if not force and os.path.lexists(target):
         raise _exists(target)
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    draft = target.with_name(f".{secrets.token_hex(8)}.part")  # short: a name that holds another may be too long
     try:
         descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode=0o600)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import tracemalloc
 import zipfile
@@ -114,6 +115,13 @@ def test_an_archive_never_replaces_a_file_unasked(alice: Person, tmp_path: Path)
         writer.add(archive.IDENTITY, alice.identity.wire)
         late.write_text("somebody was faster")
     assert late.read_text() == "somebody was faster"
+
+
+def test_the_longest_name_that_the_disk_takes(alice: Person, tmp_path: Path) -> None:
+    target = tmp_path / ("a" * (os.pathconf(tmp_path, "PC_NAME_MAX") - 4) + ".zip")
+    with write_archive(target, force=False) as writer:
+        writer.add(archive.IDENTITY, alice.identity.wire)
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
 
 
 def test_an_export_that_fails_leaves_what_was_there(alice: Person, tmp_path: Path) -> None:
