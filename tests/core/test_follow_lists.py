@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from builders import person
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pblog.core.follow_list import Listed, read_list, write_list
-from p2pblog.errors import Malformed
+from p2pblog.config import FOLLOWS_MAX
+from p2pblog.core.follow_list import COMMAS_MAX, LINES_MAX, Listed, read_list, write_list
+from p2pblog.errors import Malformed, TooLarge
 
 ALICE, BOB = person("alice").address, person("bob").address
 
@@ -56,3 +59,25 @@ def test_lists_of_other_tools(text: str, listed: list[Listed]) -> None:
 def test_what_is_no_list(data: bytes) -> None:
     with pytest.raises(Malformed):
         read_list(data)
+
+
+@pytest.mark.parametrize("part", [b"\n", b"\r", b"\r\n", b"x\n", b",", b"a,"])
+def test_parts_without_number_are_refused_before_they_are_read(part: bytes) -> None:
+    """8 MiB of free lines became a gigabyte and a half."""
+    data = part * (8 * 1024 * 1024 // len(part))
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge, match="over 40,000 lines, or 1,000,000 commas"):
+            read_list(data)
+        assert tracemalloc.get_traced_memory()[1] < 5 * len(data)
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_longest_list_is_read() -> None:
+    follows = [("x" * 50, ALICE)] * FOLLOWS_MAX
+    assert len(read_list(write_list(follows) + b"\n" * (LINES_MAX - FOLLOWS_MAX - 1))) == FOLLOWS_MAX
+    assert len(read_list((ALICE + "," * (COMMAS_MAX // FOLLOWS_MAX) + "\n").encode() * FOLLOWS_MAX)) == FOLLOWS_MAX
+    for one_more in (b"\n" * (LINES_MAX + 1), b"," * (COMMAS_MAX + 1)):
+        with pytest.raises(TooLarge):
+            read_list(one_more)
