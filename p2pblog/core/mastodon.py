@@ -191,6 +191,10 @@ def _whole(text: str) -> str:
     return kept.strip()
 
 
+_KEPT_SPACE = "\xa0"
+"""Stands for a space of preformatted text until the lines are in order: elsewhere it has become a common one."""
+
+
 class _Reader(HTMLParser):
     """HTML as Mastodon writes it, and what other servers wrote of the same kind."""
 
@@ -199,11 +203,13 @@ class _Reader(HTMLParser):
         self._out: list[str] = []
         self._links: list[tuple[str | None, int]] = []
         self._hidden = 0
+        self._as_is = 0
 
     @property
     def text(self) -> str:
         lines = "".join(self._out).split("\n")
-        return re.sub(r"\n{3,}", "\n\n", "\n".join(line.strip(" ") for line in lines)).strip()
+        whole = re.sub(r"\n{3,}", "\n\n", "\n".join(line.strip(" ").rstrip() for line in lines)).strip()
+        return whole.replace(_KEPT_SPACE, " ")
 
     def parse_starttag(self, i: int) -> int:
         """A tag that is too long is left out up to its first `>`, before its attributes become objects: the library
@@ -219,7 +225,11 @@ class _Reader(HTMLParser):
         return super().parse_starttag(i)
 
     def handle_data(self, data: str) -> None:
-        if not self._hidden:
+        if self._hidden:
+            return
+        if self._as_is:
+            self._out.append(re.sub(r"\r\n?", "\n", data).replace(" ", _KEPT_SPACE))
+        else:
             self._out.append(re.sub(r"\s+", " ", data))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -228,7 +238,10 @@ class _Reader(HTMLParser):
                 self._hidden += 1
             case "br":
                 self._out.append("\n")
-            case "p" | "blockquote" | "ul" | "ol" | "pre" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6":
+            case "pre":
+                self._as_is += 1
+                self._out.append("\n\n")
+            case "p" | "blockquote" | "ul" | "ol" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6":
                 self._out.append("\n\n")
             case "li":
                 self._out.append("\n* ")
@@ -239,7 +252,10 @@ class _Reader(HTMLParser):
         match tag:
             case "script" | "style":
                 self._hidden = max(0, self._hidden - 1)
-            case "p" | "blockquote" | "ul" | "ol" | "pre" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6":
+            case "pre":
+                self._as_is = max(0, self._as_is - 1)
+                self._out.append("\n\n")
+            case "p" | "blockquote" | "ul" | "ol" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6":
                 self._out.append("\n\n")
             case "a" if self._links:
                 self._end_link(*self._links.pop())
