@@ -364,6 +364,10 @@ def _follow_all(session: Session, listed: list[Listed], tick: Tick) -> tuple[int
 
 # --- Mastodon ---------------------------------------------------------------------------------------------------------
 
+Known = dict[tuple[int | None, str], list[str]]
+"""The notices that an import wrote before this one, newest first, by time and text: a person may say the same twice in a
+second, and parts of one post may be alike."""
+
 
 @contextmanager
 def _refused(file: Path) -> Iterator[None]:
@@ -377,21 +381,30 @@ def _import_mastodon(session: Session, file: Path) -> None:
     with _refused(file):
         posts, skipped = mastodon.read_outbox(outbox.load(file))
     own = session.ask("id")["address"]
-    imported_before = (each for each in _own_notices(session, own) if each["imported_time"] is not None)
-    known = {(each["imported_time"], _first_words(session, each)): each["id"] for each in imported_before}
+    known = _imported_before(session, own)
     imported = already = 0
     ends: dict[str, str] = {}
     with _progress("Importing") as tick:
         for number, post in enumerate(posts, 1):
             texts = [text for text in post.texts if _fits(words.check_text, text)]
-            if texts:
+            if not texts:
+                skipped += 1
+            elif post.id in ends:  # the outbox has it twice
+                already += len(texts)
+            else:
                 written, ends[post.id] = _import_post(session, replace(post, texts=tuple(texts)), known, ends)
                 imported, already = imported + written, already + len(texts) - written
-            else:
-                skipped += 1
             tick(number / len(posts))
     document = {"imported": imported, "skipped": skipped, "already": already}
     session.show(document, lambda: pages.brought_page(document))  # type: ignore[arg-type]
+
+
+def _imported_before(session: Session, own: str) -> Known:
+    known: Known = {}
+    for each in _own_notices(session, own):
+        if each["imported_time"] is not None:
+            known.setdefault((each["imported_time"], _first_words(session, each)), []).append(each["id"])
+    return known
 
 
 def _first_words(session: Session, notice: NoticeDocument) -> str:
@@ -402,22 +415,20 @@ def _first_words(session: Session, notice: NoticeDocument) -> str:
     return first["text"]
 
 
-def _import_post(
-    session: Session, post: Post, known: dict[tuple[int | None, str], str], ends: dict[str, str]
-) -> tuple[int, str]:
-    """A post and, where it is too long for one notice, the rest as answers to it. `known`: what was imported before, by
-    time and text; `ends`: the last notice of each post. Gives how many notices were written, and the id of the last."""
+def _import_post(session: Session, post: Post, known: Known, ends: dict[str, str]) -> tuple[int, str]:
+    """A post and, where it is too long for one notice, the rest as answers to it. What is `known` of it is taken out;
+    `ends`: the last notice of each post. Gives how many notices were written, and the id of the last."""
     last = ends.get(post.answers or "")
     warning = post.warning if _fits(words.check_warning, post.warning or "") else None
     written = 0
     for text in post.texts:
-        if (found := known.get((post.time_ms, text))) is not None:
-            last = found
+        if found := known.get((post.time_ms, text)):
+            last = found.pop()  # the oldest, which was the first of them to be imported too
             continue
         document = session.ask(
             "import_note", text=text, time=post.time_ms, reply_to=last, cw=warning, lang=post.language
         )
-        last = known[post.time_ms, text] = document["id"]
+        last = document["id"]
         written += 1
     assert last is not None
     return written, last

@@ -447,6 +447,30 @@ def test_posts_come_oldest_first_and_only_once(alice: Alice, node: FakeNode, tmp
     assert page[:2] == ["Imported 0 notices.", "4 were imported before."]
 
 
+def test_what_is_said_twice_comes_twice(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
+    outbox = an_outbox(
+        tmp_path / "outbox.json",
+        a_post(1, "<p>Test</p>"),
+        {**a_post(2, "<p>Test</p>"), "object": {**a_post(1, "<p>Test</p>")["object"], "id": f"{ACTOR}/statuses/2"}},
+        a_post(3, "<p>an answer</p>", inReplyTo=f"{ACTOR}/statuses/2"),
+        a_post(4, f"<p>{'x' * 12_000}</p>"),
+        a_post(4, f"<p>{'x' * 12_000}</p>"),
+    )
+    assert alice.gets("import", "--from", "mastodon", str(outbox)) == {"imported": 6, "skipped": 0, "already": 3}
+    ids = [notice["id"] for notice in node.notices]
+    assert [notice["text"][:4] for notice in node.notices] == ["Test", "Test", "an a", "xxxx", "xxxx", "xxxx"]
+    assert sum(len(notice["text"]) for notice in node.notices[3:]) == 12_000
+    assert [notice["reply_to"] for notice in node.notices] == [None, None, ids[1], None, ids[3], ids[4]]
+
+    assert alice.gets("import", "--from", "mastodon", str(outbox)) == {"imported": 0, "skipped": 0, "already": 9}
+    del node.notices[2]
+    assert alice.gets("import", "--from", "mastodon", str(outbox)) == {"imported": 1, "skipped": 0, "already": 8}
+    assert (node.notices[5]["text"], node.notices[5]["reply_to"]) == ("an answer", ids[1])
+    del node.notices[1]
+    assert alice.gets("import", "--from", "mastodon", str(outbox)) == {"imported": 1, "skipped": 0, "already": 8}
+    assert node.notices[5]["text"] == "Test"
+
+
 def test_what_was_edited_since_is_not_imported_again(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
     outbox = an_outbox(tmp_path / "outbox.json", *(a_post(number, f"<p>{number}</p>") for number in range(3)))
     assert alice.gets("import", "--from", "mastodon", str(outbox))["imported"] == 3
