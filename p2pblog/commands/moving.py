@@ -260,10 +260,10 @@ def _take_back(session: Session, opened: Archive, listed: list[Listed]) -> dict[
                 taken = session.ask("import_run", run=codec.pack(encode_run(run)).hex())
                 seen, new = seen + taken["entries"], new + taken["new"]
                 tick(seen / (opened.manifest.entries or 1))
-        followed, _already, _skipped = _follow_all(session, listed, tick)
+        followed, _already, skipped = _follow_all(session, listed, tick, anyhow=True)
     files = _take_files(session, opened)
     told = {"address": own, "entries": seen, "new": new, "followed": followed}
-    return {**told, "restored": False, "files": files}
+    return {**told, "restored": False, "files": files, "skipped": skipped}
 
 
 def _take_files(session: Session, opened: Archive) -> int:
@@ -295,7 +295,8 @@ def _restore(session: Session, opened: Archive, listed: list[Listed]) -> dict[st
     spelled = address.spell(opened.identity.hash)
     count = len({*(link.identity for link, _ in follows), *(each.identity for each in held.kept.follows)})
     told = {"address": spelled, "entries": opened.manifest.entries, "new": restored.entries, "followed": count}
-    return {**told, "restored": True, "files": restored.files}
+    skipped = [{"line": each.line, "reason": NO_ADDRESS} for each in listed if _link(each.address) is None]
+    return {**told, "restored": True, "files": restored.files, "skipped": skipped}
 
 
 def _restore_into(
@@ -314,6 +315,8 @@ def _link(text: str) -> Link | None:
 
 
 # --- follows ----------------------------------------------------------------------------------------------------------
+
+NO_ADDRESS = "that is not an address of p2pblog"
 
 
 def _import_list(session: Session, file: Path) -> None:
@@ -336,8 +339,10 @@ def _small(file: Path) -> bytes:
     return data
 
 
-def _follow_all(session: Session, listed: list[Listed], tick: Tick) -> tuple[int, int, list[dict[str, Any]]]:
-    """(followed, followed already, rows refused)."""
+def _follow_all(
+    session: Session, listed: list[Listed], tick: Tick, *, anyhow: bool = False
+) -> tuple[int, int, list[dict[str, Any]]]:
+    """(followed, followed already, rows refused). `anyhow`: without its petname where that is refused."""
     known = {each["address"] for each in session.ask("following")}
     followed = already = 0
     skipped: list[dict[str, Any]] = []
@@ -348,9 +353,8 @@ def _follow_all(session: Session, listed: list[Listed], tick: Tick) -> tuple[int
         else:
             try:
                 if link is None:
-                    raise UsageError("that is not an address of p2pblog")
-                petname = None if each.petname is None else words.check_petname(each.petname)
-                session.ask("follow", address=each.address, petname=petname)
+                    raise UsageError(NO_ADDRESS)
+                _follow(session, each, anyhow)
             except UserError as error:
                 if type(error) not in (UsageError, UserError):  # nobody answers: what is left would fail the same way
                     raise
@@ -362,11 +366,21 @@ def _follow_all(session: Session, listed: list[Listed], tick: Tick) -> tuple[int
     return followed, already, skipped
 
 
+def _follow(session: Session, row: Listed, anyhow: bool) -> None:
+    try:
+        petname = None if row.petname is None else words.check_petname(row.petname)
+        session.ask("follow", address=row.address, petname=petname)
+    except UsageError:
+        if not anyhow or row.petname is None:
+            raise
+        session.ask("follow", address=row.address, petname=None)
+
+
 # --- Mastodon ---------------------------------------------------------------------------------------------------------
 
 Known = dict[tuple[int | None, str], list[str]]
-"""The notices that an import wrote before this one, newest first, by time and text: a person may say the same twice in a
-second, and parts of one post may be alike."""
+"""The notices that an import wrote before this one, newest first, by time and text: a person may say the same twice in
+a second, and parts of one post may be alike."""
 
 
 @contextmanager

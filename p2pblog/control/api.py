@@ -381,9 +381,16 @@ class ExportDocument(TypedDict):
     missing_follows: int
 
 
+class SkippedDocument(TypedDict):
+    """A row of a list of follows that was refused."""
+
+    line: int
+    reason: str
+
+
 class ImportDocument(TypedDict):
     """What `import` did with an archive of ours. `restored`: it made this home's identity; `files`: how many came that
-    were not here."""
+    were not here; `skipped`: of its list of follows."""
 
     address: str
     entries: int
@@ -391,6 +398,7 @@ class ImportDocument(TypedDict):
     followed: int
     restored: bool
     files: int
+    skipped: list[SkippedDocument]
 
 
 class BroughtDocument(TypedDict):
@@ -399,11 +407,6 @@ class BroughtDocument(TypedDict):
     imported: int
     skipped: int
     already: int
-
-
-class SkippedDocument(TypedDict):
-    line: int
-    reason: str
 
 
 class FollowedDocument(TypedDict):

@@ -8,7 +8,7 @@ from p2pblog.pages.values import counted, sized, try_line
 from p2pblog.terminal import Page, clean_line, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import BroughtDocument, ExportDocument, FollowedDocument, ImportDocument
+    from p2pblog.control.api import BroughtDocument, ExportDocument, FollowedDocument, ImportDocument, SkippedDocument
 
 SKIPPED_SHOWN_MAX = 20
 """Rows of a list that a page names one by one; `--json` has all of them."""
@@ -37,6 +37,7 @@ def import_page(document: ImportDocument, command: str) -> Page:
         page.append(line(f"Took back {counted(document['files'], 'file')}."))
     if document["followed"]:
         page.append(line(f"Followed {counted(document['followed'], 'person', 'people')}."))
+    page += _refused_rows(document["skipped"], "follows.csv, line")
     if document["restored"]:
         page.append(line("This home is yours again, as a new device: ", document["address"]))
         page.append(try_line(f"{command} run"))
@@ -56,8 +57,11 @@ def list_page(document: FollowedDocument) -> Page:
     page = [line(f"Followed {counted(document['followed'], 'person', 'people')}.")]
     if document["already"]:
         page.append(line(f"{document['already']:,} you follow already."))
-    skipped = document["skipped"]
-    page += [line(f"Line {each['line']}: {clean_line(each['reason'])}") for each in skipped[:SKIPPED_SHOWN_MAX]]
+    return page + _refused_rows(document["skipped"], "Line")
+
+
+def _refused_rows(skipped: list[SkippedDocument], where: str) -> Page:
+    page = [line(f"{where} {each['line']}: {clean_line(each['reason'])}") for each in skipped[:SKIPPED_SHOWN_MAX]]
     if len(skipped) > SKIPPED_SHOWN_MAX:
         page.append(line(f"… and {len(skipped) - SKIPPED_SHOWN_MAX:,} more rows that were refused."))
     return page

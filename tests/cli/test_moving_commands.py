@@ -27,7 +27,7 @@ from p2pblog.core.kept import Kept, KeptFollow
 from p2pblog.core.media import Attachment, table_of
 from p2pblog.core.payload import Note, Profile
 from p2pblog.core.value import replace
-from p2pblog.errors import TimedOut, UsageError
+from p2pblog.errors import TimedOut, UsageError, UserError
 from p2pblog.restoring import Restored
 
 PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
@@ -48,13 +48,17 @@ def keys(alice: Alice, node: FakeNode) -> keyring.Keyring:
     return made
 
 
+def follow_row(address: str, petname: str | None) -> dict[str, Any]:
+    told = {"address": address, "name": None, "petname": petname, "entries": 0, "newest": None, "state": "found"}
+    return {**told, "no_boosts": False, "budget": None, "private": False, "pruned": 0, "lookalike": None}
+
+
 # --- out --------------------------------------------------------------------------------------------------------------
 
 
 def test_an_export_holds_all_that_the_node_gives(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
     node.owner.notes(6)
-    node.follows[BOB] = {"address": BOB, "name": None, "petname": "bob", "entries": 0, "newest": None, "state": "found"}
-    node.follows[BOB] |= {"no_boosts": False, "budget": None, "private": False, "pruned": 0, "lookalike": None}
+    node.follows[BOB] = follow_row(BOB, "bob")
     node.add(text="a notice\nof two lines ☼", author=node.owner.address)
 
     target = tmp_path / "alice.zip"
@@ -184,7 +188,8 @@ def test_a_person_types_a_new_passphrase_twice(
     assert asked == [{"hide_input": True, "confirmation_prompt": True, "err": True}]
     alice.home.keys.unlink()
     monkeypatch.setattr(moving, "_restore_into", lambda *_: Restored(1, 0))
-    assert alice.gets("import", str(target))["restored"] is True
+    document = alice.gets("import", str(target))
+    assert (document["restored"], document["skipped"]) == (True, [])
     assert asked[1]["confirmation_prompt"] is False
 
 
@@ -211,8 +216,8 @@ def test_ones_own_archive_goes_to_the_node(
     alice: Alice, node: FakeNode, keys: keyring.Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node.owner.notes(6)
-    node.follows[BOB] = {"address": BOB, "name": None, "petname": "bob", "entries": 0, "newest": None, "state": "found"}
-    node.follows[BOB] |= {"no_boosts": False, "budget": None, "private": False, "pruned": 0, "lookalike": None}
+    bob = person("bob").address
+    node.follows[bob] = follow_row(bob, "bob")
     target = exported(alice, tmp_path)
     node.calls.clear()
 
@@ -233,11 +238,35 @@ def test_ones_own_archive_goes_to_the_node(
         "followed": 0,
         "restored": False,
         "files": 0,
+        "skipped": [],
     }
     taken = [entry.id for run in runs for entry in archive.read_run(bytes.fromhex(run))]
     assert taken == [entry.id for entry in node.owner.log.entries]
     told = [arguments["identity"] for route, arguments in node.calls if route == "import_identity"]
     assert told == [node.owner.identity.wire.hex()]
+
+
+def test_whom_an_archive_can_not_follow_is_told(
+    alice: Alice, node: FakeNode, keys: keyring.Keyring, tmp_path: Path
+) -> None:
+    bob, carol = person("bob").address, person("carol").address
+    node.follows = {each: follow_row(each, name) for each, name in ((bob, "friend"), (carol, "carol"))}
+    node.follows["x"] = follow_row("x", None)
+    target = exported(alice, tmp_path)
+    node.address = node.owner.address
+    node.follows = {BOB: follow_row(BOB, "friend")}
+    node.faults["follow"] = UserError("you have blocked that address")
+    document = alice.gets("import", str(target))
+    reasons = ["you have blocked that address"] * 2 + ["that is not an address of p2pblog"]
+    assert (document["followed"], [each["reason"] for each in document["skipped"]]) == (0, reasons)
+    assert [each["line"] for each in document["skipped"]] == [2, 3, 4]
+    page = alice.types("import", str(target)).stdout
+    assert "follows.csv, line 2: you have blocked that address\n" in page
+
+    del node.faults["follow"]
+    document = alice.gets("import", str(target))
+    assert (document["followed"], [each["line"] for each in document["skipped"]]) == (2, [4])
+    assert [node.follows[each]["petname"] for each in (bob, carol)] == [None, "carol"]
 
 
 def has_files(node: FakeNode, *files: bytes) -> list[str]:

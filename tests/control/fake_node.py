@@ -365,6 +365,8 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
         self._called("follow", address=address, petname=petname, no_boosts=no_boosts, budget=budget, private=private)
         if len(address) != 56:
             raise UsageError("an address has 56 characters")
+        if petname and any(each["petname"] == petname for key, each in self.follows.items() if key != address):
+            raise UsageError("you call somebody else by that petname")
         row = {"address": address, "name": None, "petname": petname, "entries": 0, "newest": None, "state": "searching"}
         row |= {"no_boosts": bool(no_boosts), "budget": budget, "private": bool(private)}
         row |= {"pruned": self.pruned, "lookalike": None}

@@ -74,6 +74,7 @@ def test_a_home_is_taken_out_and_restored_as_a_new_device(people: dict[str, Pers
         "followed": 1,
         "restored": True,
         "files": 1,
+        "skipped": [],
     }
     again.start(bob.listen)
     assert again.ask("id")["name"] == "alice"
