@@ -41,7 +41,6 @@ from p2pblog.dht.lookup import (
     Event,
     Failed,
     Find,
-    Parameters,
     Publish,
     Put,
     PutAnswered,
@@ -50,6 +49,7 @@ from p2pblog.dht.lookup import (
     Walk,
     Woke,
 )
+from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.protocol import GuardedProtocol, Heard
 from p2pblog.dht.records import DhtKey, Record, Replica, decode, encode
 from p2pblog.dht.shelf import Held, Limits, newest

@@ -21,7 +21,8 @@ from p2pblog.core.value import Value
 from p2pblog.dht import Early
 from p2pblog.dht.adapter import GuardedServer
 from p2pblog.dht.contacts import Contact
-from p2pblog.dht.lookup import Answered, Effect, Event, Find, Parameters, Publish
+from p2pblog.dht.lookup import Answered, Effect, Event, Find, Publish
+from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.records import DhtKey, Head, encode, sign_head
 from p2pblog.dht.table import ProvenNode
 from p2pblog.errors import UsageError

@@ -24,7 +24,7 @@ from p2pblog.core.value import replace
 from p2pblog.dht import guard as wire
 from p2pblog.dht import table as dht_table
 from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance, node_id
-from p2pblog.dht.lookup import Parameters
+from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.protocol import BAD_REPLIES_MAX, GuardedProtocol, Heard
 from p2pblog.dht.records import encode
 from p2pblog.dht.table import GuardedTable, ProvenNode

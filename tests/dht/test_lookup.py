@@ -7,7 +7,7 @@ import random
 from itertools import count
 
 import pytest
-from dht_scenes import NOW, alice, bob
+from dht_scenes import AT_ONCE, NOW, alice, bob
 
 from p2pblog.core.address import Endpoint
 from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance, estimate_nodes
@@ -19,7 +19,6 @@ from p2pblog.dht.lookup import (
     Effect,
     Failed,
     Find,
-    Parameters,
     Publish,
     Put,
     PutAnswered,
@@ -29,6 +28,7 @@ from p2pblog.dht.lookup import (
     Walk,
     Woke,
 )
+from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.records import Record, encode
 from p2pblog.dht.shelf import record_tag
 
@@ -40,10 +40,6 @@ OLD, NEW = alice.head(counter=1), alice.head(counter=2)
 def at(number: int, port: int = 4711) -> Contact:
     """The contact at that distance from the key."""
     return Contact(NodeId(number.to_bytes(20, "big")), Endpoint.of(f"198.51.100.{number % 250 + 1}", port))
-
-
-AT_ONCE = 0.0
-"""Seconds in which two calls go before the others: none here, so that a test can say whom it expects at once."""
 
 
 def find(seeds: list[Contact], smoothed_s: float = 0.125, **parameters: int) -> Find:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from test_lookup import AT_ONCE, KEY, OWN, asked, at, wake
+from dht_scenes import AT_ONCE
+from test_lookup import KEY, OWN, asked, at, wake
 
 from p2pblog.dht.contacts import Contact
-from p2pblog.dht.lookup import Answered, Begin, Failed, Find, Parameters, Peer, Walk, Woke
+from p2pblog.dht.lookup import Answered, Begin, Failed, Find, Peer, Walk, Woke
+from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.round_trips import RoundTrips
 
 

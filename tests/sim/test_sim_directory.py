@@ -11,7 +11,7 @@ import pytest
 
 from p2pblog.core.keys import KeyPair
 from p2pblog.dht.contacts import distance, node_id
-from p2pblog.dht.lookup import Parameters
+from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.records import DhtKey, Record, decode, encode
 from p2pblog.errors import BadSignature, UsageError
 from p2pblog.sim import directory
