@@ -31,6 +31,8 @@ RETRY_S = 30.0
 """How soon a store that failed, or of which nothing more may go, is looked at again."""
 LOOK_AGAIN_S = 30.0
 """How soon it is looked again though nothing came: words are indexed behind what came, and fill the disk, too."""
+LIFT_PATIENCE_S = 2.0
+"""How long who lifts what was pruned waits for a store that is behind or takes nothing; a guess."""
 STRAYS_AT_ONCE = 64
 """Strays that are looked at in one transaction."""
 PAGES_AT_ONCE = 256
@@ -91,7 +93,7 @@ class Room:
         self._set = after
         await self._driver.blobs.limit(self.files_max)
         if before is not None and (self.store_max is None or self.store_max > before):
-            await self._driver.carry_out(LiftFloors())
+            await self._lift(LiftFloors())
             self._driver.feed(RoomChanged(False))
         self._is_due = True
         self._changed.set()
@@ -133,7 +135,7 @@ class Room:
         try:
             await self._driver.blobs.limit(self.files_max)
             if self.store_max is None and (await self._store.usage()).pruned:
-                await self._driver.carry_out(LiftFloors())
+                await self._lift(LiftFloors())
         except StoreError as error:
             log.error("files of others may take more room than was set: %s", error)
 
@@ -144,12 +146,19 @@ class Room:
     async def lift(self, identity: IdentityHash) -> None:
         """What was pruned of somebody is wanted again: they are followed anew."""
         if (await self._store.usage()).pruned:
-            await self._driver.carry_out(LiftFloors(identity))
+            await self._lift(LiftFloors(identity))
+
+    async def _lift(self, floors: LiftFloors) -> None:
+        """Who asked has an answer though the disk takes nothing now: it is carried out when it does."""
+        with trio.move_on_after(LIFT_PATIENCE_S):
+            await self._driver.carry_out(floors)
 
     async def _make_room(self) -> bool:
         """Whether the node is below its cap now."""
         files = await self._driver.blobs.used()
         if not await self._is_over(self.store_max, files):
+            if self._driver.machine.holdings.is_full:  # what was in the way went otherwise, as by a block
+                self._driver.feed(RoomChanged(False))
             return True
         self._driver.feed(RoomChanged(True))
         plan, strays_kept = await self._plan(), 0
@@ -196,7 +205,7 @@ class Room:
 
     async def _plan(self) -> Pruning:
         shares = [Share(None, Closeness.STRAY, 0, 0, 0)]
-        listed, answered = await self._listed(), await self._answered()
+        listed, answered = set(await self._store.listed()), await self._answered()
         relayed = self._driver.machine.holdings.relayed
         for bottom in await self._store.bottoms():
             whose = bottom.identity
@@ -207,10 +216,6 @@ class Room:
             stays = NEWEST_FIRST if whose in relayed else 0 if near == Closeness.STRANGER else 1
             shares.append(Share(bottom.device, near, bottom.low, bottom.high, bottom.oldest_ms, stays))
         return Pruning.of(shares)
-
-    async def _listed(self) -> set[IdentityHash]:
-        names = [row.name for row in await self._store.lists()]
-        return {identity for name in names for identity in await self._store.members(name)}
 
     async def _answered(self) -> set[IdentityHash]:
         """To whom our own devices' latest entries are said."""

@@ -210,7 +210,8 @@ class Driver:
         return self._is_stuck and self._is_behind
 
     async def carry_out(self, effect: PruneLog | LiftFloors) -> list[Event]:
-        """Have something written in its turn, and wait until it is: gives what followed from it."""
+        """Have something written in its turn, or first where the disk takes nothing more, and wait until it is: gives
+        what followed from it. Cancelled, it is written all the same."""
         asked = trio.Event()
         self._asked[id(effect)] = asked, []
         self._perform(effect)
@@ -476,15 +477,25 @@ class Driver:
             while not self._writings:
                 await self._write_signal.wait()
             try:
-                await self._write_some()
-                self._is_stuck = False
+                makes_room = await self._write_some()
+                self._is_stuck = self._is_stuck and makes_room  # what did not fit may still not fit
             except StoreError as error:
                 self._is_stuck = True
                 log.error("storing failed, trying again in %d s: %s", STORE_RETRY_S, error)
-                await trio.sleep(STORE_RETRY_S)
+                await self._wait_for_room()
 
-    async def _write_some(self) -> None:
-        """Store the next thing, or all the runs that wait in a row, and say so; what fails stays first in line."""
+    async def _wait_for_room(self) -> None:
+        """Before the next try; not for what makes room, unless it was just that which failed."""
+        failed = self._writings[0]
+        with trio.move_on_after(STORE_RETRY_S):
+            while _makes_room(failed) or not any(map(_makes_room, self._writings)):
+                await self._write_signal.wait()
+
+    async def _write_some(self) -> bool:
+        """Store the next thing, or all the runs that wait in a row, and say so; what fails stays first in line, but
+        behind what makes room for it. Gives whether this made room."""
+        if self._is_stuck:
+            self._put_first_what_makes_room()
         done, outcome = await self._keeper.write(self._writings)
         first = self._writings[0]
         self._done(done)
@@ -498,6 +509,14 @@ class Driver:
             asked, came = self._asked[id(first)]
             came += outcome
             asked.set()
+        return _makes_room(first)
+
+    def _put_first_what_makes_room(self) -> None:
+        if _makes_room(self._writings[0]) or not any(map(_makes_room, self._writings)):
+            return
+        pairs = sorted(zip(self._writings, self._weights, strict=True), key=lambda pair: not _makes_room(pair[0]))
+        self._writings = deque(writing for writing, _weight in pairs)
+        self._weights = deque(weight for _writing, weight in pairs)
 
     def _done(self, number: int) -> None:
         for _ in range(number):
@@ -505,6 +524,11 @@ class Driver:
             self._waiting_bytes -= self._weights.popleft()
         if not self._is_behind:
             self._room_signal.set()
+
+
+def _makes_room(writing: Writing) -> bool:
+    """Or is what a person waits for, and takes up none."""
+    return isinstance(writing, PruneLog | LiftFloors)
 
 
 def _some(outgoing: deque[bytes]) -> list[bytes]:

@@ -465,6 +465,9 @@ class Store(Protocol):
     async def lists(self) -> list[ListRow]:
         """By their names."""
 
+    async def listed(self) -> list[IdentityHash]:
+        """Who is in any list, each once, by their hashes."""
+
     async def put_group(self, name: str, now_ms: int) -> bool:
         """Join a group; gives whether there was room. At most GROUPS_JOINED_MAX are kept, and one that was joined
         before keeps its time."""

@@ -138,6 +138,9 @@ class MemoryDesk:
     async def lists(self) -> list[ListRow]:
         return [ListRow(name, len(members)) for name, members in sorted(self._lists.items())]
 
+    async def listed(self) -> list[IdentityHash]:
+        return sorted(set[IdentityHash]().union(*self._lists.values()))
+
     def _list(self, name: str) -> set[IdentityHash]:
         if name not in self._lists:
             raise NotFound("you have no list of that name", hint="p2pblog lists")

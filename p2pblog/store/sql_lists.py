@@ -57,6 +57,13 @@ def lists(db: sqlite3.Connection) -> list[ListRow]:
 LISTS = "SELECT l.name, (SELECT count(*) FROM member m WHERE m.list = l.no) FROM list l ORDER BY l.name"
 
 
+def listed(db: sqlite3.Connection) -> list[IdentityHash]:
+    return [IdentityHash(identity) for (identity,) in db.execute(LISTED).fetchall()]
+
+
+LISTED = "SELECT DISTINCT identity FROM member ORDER BY identity"
+
+
 def _number(db: sqlite3.Connection, name: str) -> int:
     row = db.execute("SELECT no FROM list WHERE name = ?", (name,)).fetchone()
     if row is None:

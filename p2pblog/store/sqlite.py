@@ -514,6 +514,9 @@ class SqliteStore:
     async def lists(self) -> list[ListRow]:
         return await self._read(sql_lists.lists)
 
+    async def listed(self) -> list[IdentityHash]:
+        return await self._read(sql_lists.listed)
+
     async def put_group(self, name: str, now_ms: int) -> bool:
         return await self._write(sql_groups.put_group, name, now_ms)
 

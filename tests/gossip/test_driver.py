@@ -22,7 +22,7 @@ from p2pblog.core.logs import Batch, Located, LogState
 from p2pblog.core.media import PIECE_BYTES, PieceTable
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.errors import StoreError, StoreFull, UserError
-from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX, Driver
+from p2pblog.gossip.driver import STORE_RETRY_S, STORE_WAITING_BYTES_MAX, Driver
 from p2pblog.gossip.events import (
     Candidates,
     Effect,
@@ -37,6 +37,8 @@ from p2pblog.gossip.events import (
 from p2pblog.gossip.keeper import REMEMBERED, REMEMBERED_MAX, memory_name, weight
 from p2pblog.gossip.liveness import LOST_AFTER_S
 from p2pblog.gossip.messages import Encoder, Graft, Have, Hello, Live, Message, Statements
+from p2pblog.gossip.room_events import LiftFloors, Pruned, PruneLog
+from p2pblog.store import Pruned as StorePruned
 from p2pblog.store.memory import MemoryStore
 from p2pblog.transport.memory import MemoryNetwork, MemoryTransport
 
@@ -48,6 +50,7 @@ class WilfulStore(MemoryStore):
         super().__init__()
         self.full = False
         self.unreadable = False
+        self.unwritable = False
         self.delay_s = 0.0
         self.refused = 0
         self.appends = self.batches = self.runs = 0
@@ -60,6 +63,12 @@ class WilfulStore(MemoryStore):
             self.refused += 1
             raise StoreFull("no room")
         return await super().append(batches, now_ms, durable)
+
+    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> StorePruned:
+        if self.unwritable:
+            self.refused += 1
+            raise StoreFull("no room for the journal either")
+        return await super().prune(device, up_to, now_ms)
 
     async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> list[Entry]:
         self.runs += 1
@@ -279,6 +288,50 @@ async def test_a_full_disk_is_tried_again_and_loses_nothing(autojump_clock: Mock
         bob.store.full = False
         await until(lambda: bob.high(alice.person) == 31)
         assert await bob.store.entry_count() == 32
+
+
+@trio_test
+async def test_a_full_disk_takes_first_what_makes_room(autojump_clock: MockClock) -> None:
+    """Else it would wait for ever behind what has no room."""
+    async with open_room() as room:
+        bob = await room.station("bob")
+        alice, carol = person("alice"), person("carol")
+        alice.notes(200)
+        (state,) = await MemoryStore.append(bob.store, [Batch(alice.hash, alice.log.run())], NOON)
+        bob.driver.feed(Stored(None, Batch(alice.hash, alice.log.run()), state, live=False))
+        bob.store.full = True
+        bob.driver.take_run(Batch(carol.hash, carol.log.run()))
+        weighs = bob.driver._waiting_bytes
+        await until(lambda: bob.driver._is_stuck)
+        begun, refused = trio.current_time(), bob.store.refused
+        for up_to in (64, 128):
+            with trio.fail_after(60):
+                (cut,) = await bob.driver.carry_out(PruneLog(alice.key, up_to))
+            assert isinstance(cut, Pruned) and cut.state.spans[0].low == up_to + 1
+        with trio.fail_after(60):
+            await bob.driver.carry_out(LiftFloors(alice.hash))
+        assert trio.current_time() - begun < STORE_RETRY_S
+        await until(lambda: bob.store.refused > refused)
+        assert bob.high(carol) == 0 and bob.driver._waiting_bytes == weighs
+        bob.store.full = False
+        await until(lambda: bob.high(carol) == 1)
+        assert bob.driver._waiting_bytes == 0
+
+
+@trio_test
+async def test_what_makes_room_and_fails_waits_too(autojump_clock: MockClock) -> None:
+    async with open_room() as room:
+        bob = await room.station("bob")
+        alice = person("alice")
+        await MemoryStore.append(bob.store, [Batch(alice.hash, alice.log.run())], NOON)
+        bob.store.unwritable = True
+        begun = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bob.driver.carry_out, PruneLog(alice.key, 1))
+            nursery.start_soon(bob.driver.carry_out, LiftFloors())
+            await until(lambda: bob.store.refused == 3)
+            assert trio.current_time() - begun >= 2 * STORE_RETRY_S
+            bob.store.unwritable = False
 
 
 @trio_test

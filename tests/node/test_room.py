@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
@@ -13,10 +13,12 @@ from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
 from p2pblog.config import NEWEST_FIRST
-from p2pblog.core.logs import Batch
+from p2pblog.core.keys import IdentityHash
+from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.value import replace
-from p2pblog.errors import NotFound, UsageError
+from p2pblog.errors import NotFound, StoreFull, UsageError
 from p2pblog.node import Node
+from p2pblog.store.memory import MemoryStore
 
 LARGE = "蜂" * 4_950
 """14,850 bytes: 640 of them are 10 MB, the least cap there is."""
@@ -29,12 +31,14 @@ def autojump_clock() -> MockClock:
     return MockClock(autojump_threshold=0)
 
 
-async def history(world: World, name: str, count: int = MANY, since_ms: int = NOON - 10_000_000) -> None:
-    """Somebody without a name has written so many large notices, a second apart, before the world begins."""
+async def history(
+    world: World, name: str, count: int = MANY, since_ms: int = NOON - 10_000_000, said: str = LARGE
+) -> None:
+    """Somebody without a name has written so many notices, a second apart, before the world begins."""
     someone = person(name)
     world.home(name).keyring = replace(world.home(name).keyring, name=None)
     for number in range(count):
-        someone.log.note(f"{name} {number} {LARGE}", time_ms=since_ms + 1_000 * number)
+        someone.log.note(f"{name} {number} {said}", time_ms=since_ms + 1_000 * number)
     store = world.home(name).store
     await store.put_identity(someone.identity)
     for first in range(1, count + 2, 100):
@@ -238,6 +242,117 @@ async def test_own_notices_stay_whatever_the_cap(autojump_clock: MockClock) -> N
         await trio.sleep(60)
         assert 1 <= await held_of(world, "bob", "alice") <= 2
         assert (await bob.timeline(limit=1, author=world.home("alice").address))[0]["text"] == "news"
+
+
+@trio_test
+async def test_history_is_fetched_again_once_there_is_room_by_other_means(autojump_clock: MockClock) -> None:
+    """What fills the store here may not go, until its author is blocked."""
+    async with open_world() as world:
+        to_bob = f"@{world.home('bob').address} {LARGE}"[:4_900]
+        await history(world, "alice", 760, said=to_bob)
+        await history(world, "carol", 200, said="carol's")
+        await world.start("alice")
+        await world.start("carol", "alice")
+        bob = await world.start("bob", "alice", "carol")
+        await bob.config_set("store.max", CAP)
+        await bob.follow(world.home("alice").address)
+        holdings = bob._driver.machine.holdings
+
+        async def is_full() -> bool:
+            store = (await bob.status())["store"]
+            return holdings.is_full and store["used"] > 10_000_000
+
+        await world.until("bob is full", is_full, within_s=120)
+        await trio.sleep(30)
+        assert await is_full()
+        await bob.block(world.home("alice").address)
+        assert (await bob.status())["store"]["used"] < 1_000_000
+        await bob.follow(world.home("carol").address)
+
+        async def has_carol() -> bool:
+            return await held_of(world, "bob", "carol") == 201
+
+        await world.until("bob has all of carol", has_carol, within_s=120)
+
+
+@trio_test
+async def test_people_are_followed_though_the_disk_takes_nothing_more(autojump_clock: MockClock) -> None:
+    """Nor does anything else wait for the disk that a person asks for."""
+    async with open_world() as world:
+        alice, bob = await world.start("alice"), await world.start("bob", "alice")
+        await bob.follow(world.home("alice").address)
+        for number in range(70):
+            await alice.post(f"notice {number}")
+        await world.reads("bob", "notice 69")
+        store = world.home("bob").store
+        await store.prune(person("alice").key, 64, NOON)
+        refused = Refused(store)
+        await alice.post("news")
+        await world.until("bob's disk is full", refused.once)
+        with trio.fail_after(30):
+            await bob.follow(world.home("carol").address)
+            await bob.create_list("bees")
+            await bob.config_set("store.max", CAP)
+            await bob.config_unset("store.max")
+            await bob.block(world.home("carol").address)
+        assert (await bob.status())["store"]["pruned"] > 0 and [row["name"] for row in await bob.lists()] == ["bees"]
+        refused.is_over = True
+        await world.reads("bob", "news")
+        assert (await bob.status())["store"]["pruned"] == 0
+
+
+class Refused:
+    """Counts the runs that a store has no room for, and the floors that it could not lift for that."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.count, self.is_over = 0, False
+        self._append, self._lift_floors = store.append, store.lift_floors
+        store.append, store.lift_floors = self.append, self.lift_floors  # type: ignore[method-assign]
+
+    async def append(self, batches: Sequence[Batch], now_ms: int, durable: bool = False) -> list[LogState]:
+        self._check()
+        return await self._append(batches, now_ms, durable)
+
+    async def lift_floors(self, identity: IdentityHash | None = None) -> list[LogState]:
+        self._check()
+        return await self._lift_floors(identity)
+
+    def _check(self) -> None:
+        if not self.is_over:
+            self.count += 1
+            raise StoreFull("no room")
+
+    async def once(self) -> bool:
+        return self.count > 0
+
+
+@trio_test
+async def test_a_list_may_go_while_room_is_made(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await history(world, "alice", 700)
+        await world.start("alice")
+        bob = await world.start("bob", "alice")
+        await bob.follow(world.home("alice").address)
+        for name in ("bees", "wasps"):
+            await bob.create_list(name)
+            await bob.add_to_list(name, [world.home("alice").address])
+
+        async def has_all() -> bool:
+            return await held_of(world, "bob", "alice") == 701
+
+        await world.until("bob has it all", has_all, within_s=120)
+        store = world.home("bob").store
+        members = store.members
+
+        async def members_of(name: str) -> list[IdentityHash]:
+            """A reader takes its time, and meanwhile a list is deleted."""
+            if "wasps" in store._lists:
+                await store.drop_list("wasps")
+            return await members(name)
+
+        store.members = members_of  # type: ignore[method-assign]
+        await bob.config_set("store.max", CAP)
+        await world.until("bob prunes", fits(bob), within_s=120)
 
 
 @trio_test

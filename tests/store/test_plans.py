@@ -46,8 +46,8 @@ from p2pblog.store.meaning import Kind
 
 PICTURE = Attachment(table_of(b"a picture").file, "bees.jpg", "image/jpeg", 9)
 SMALL = {
-    "list", "l", "follow", "setting", "peer", "generation", "mute", "block", "unread", "word_form", "admitted",
-    "joined",
+    "list", "l", "member", "follow", "setting", "peer", "generation", "mute", "block", "unread", "word_form",
+    "admitted", "joined",
 }  # fmt: skip
 """Tables that are read whole on purpose; they are bounded, or small unless the node has no rest."""
 MATCHED = re.compile(r"SCAN word VIRTUAL TABLE INDEX \d+:M.*")
@@ -321,6 +321,7 @@ def listing(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_lists.put_members(db, "tea", [alice.hash, bob.hash]),
         lambda: sql_lists.members(db, "tea"),
         lambda: sql_lists.lists(db),
+        lambda: sql_lists.listed(db),
         lambda: sql_read.timeline(db, TimelineQuery(9, None, tuple(sql_lists.members(db, "tea")))),
         lambda: sql_lists.drop_members(db, "tea", [alice.hash]),
         lambda: sql_write.drop_follow(db, bob.hash),
