@@ -395,7 +395,7 @@ class Parts:
         follows = {follow.identity: follow for follow in loaded.follows}
         quiet = Quiet(own.inception.identity, store, follows, wall_ms, loaded)
         identity, settings = own.inception.identity, loaded.settings
-        self.room = Room(identity, store, self.driver, follows, quiet.mute_of, settings)
+        self.room = Room(identity, store, self.driver, follows, quiet.mute_of, settings, lambda: self.node.try_dms())
         self.node = Node(self.author, store, self.driver, self.meeting, follows, place, wall_ms, quiet, self.room)
 
     @asynccontextmanager

@@ -7,7 +7,7 @@ time, so that no write waits long. While the store is over its cap, gossip asks 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import trio
 
@@ -63,13 +63,15 @@ class Room:
         follows: Mapping[IdentityHash, Follow],
         is_muted: Callable[[MuteKind, bytes], object],
         settings: Mapping[str, bytes],
+        try_dms: Callable[[], Awaitable[None]],
     ) -> None:
-        """`is_muted`: gives the mute in force, if there is one."""
+        """`is_muted`: gives the mute in force, if there is one. `try_dms`: sets aside what is for others."""
         self._own = own
         self._store = store
         self._driver = driver
         self._follows = follows
         self._is_muted = is_muted
+        self._try_dms = try_dms
         self._set = {name: _read(value) for name, value in settings.items() if name.startswith(SETTING)}
         self._changed = Signal()
         self._is_due = True
@@ -161,6 +163,7 @@ class Room:
                 self._driver.feed(RoomChanged(False))
             return True
         self._driver.feed(RoomChanged(True))
+        await self._try_dms()
         plan, strays_kept = await self._plan(), 0
         while self.store_max is not None and await self._is_over(target_of(self.store_max), files):
             due = plan.next()

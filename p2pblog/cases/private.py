@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
+
+import trio
 
 from p2pblog.cases.desk import Desk
 from p2pblog.config import DM_BOXES_MAX, DM_RECIPIENTS_MAX, TIMELINE_ROWS_MAX
@@ -11,14 +14,14 @@ from p2pblog.control.api import DmDocument, WrittenDocument
 from p2pblog.control.words import check_dm
 from p2pblog.core import payload, sealed
 from p2pblog.core.address import spell
-from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.payload import Dm
 from p2pblog.core.sealed import Message
-from p2pblog.errors import NotFound, UsageError, UserError
+from p2pblog.errors import NotFound, StoreError, UsageError, UserError
 from p2pblog.store import DmRow
 
 TRIED_AT_ONCE = 50
-"""Direct messages tried between two looks at the rest of the node: 20 ms for such as have four boxes."""
+"""Direct messages that are read from the store at once."""
 
 
 class Private(Desk):
@@ -73,17 +76,37 @@ class Private(Desk):
             below = rows[-1].id
         return found[:limit]
 
+    async def try_dms(self) -> None:
+        """Set all aside that are for others, before room is made: what is not tried stays. Raises StoreError."""
+        below: EntryId | None = None
+        while True:
+            try:
+                rows = await self._store.dms(TRIED_AT_ONCE, below)
+            except NotFound:  # the last one tried was dropped meanwhile: those below it have their turn the next time
+                return
+            await self._open(rows)
+            if len(rows) < TRIED_AT_ONCE:
+                return
+            below = rows[-1].id
+
     async def _open(self, rows: Sequence[DmRow]) -> list[DmDocument]:
-        opened = [(row, self._read(row)) for row in rows]
+        opened = [(row, await self._read(row)) for row in rows]
         if of_others := [row.id for row, message in opened if message is None]:
-            await self._store.set_dms_aside(of_others)
+            with suppress(StoreError):  # on a full disk people still read; these are tried again
+                await self._store.set_dms_aside(of_others)
         return [_document(row, message) for row, message in opened if message is not None]
 
-    def _read(self, row: DmRow) -> Message | None:
+    async def _read(self, row: DmRow) -> Message | None:
+        """After each key the rest of the node has its turn: one tries up to DM_BOXES_MAX boxes, some 2 ms."""
         dm = payload.decode(row.payload)
         assert isinstance(dm, Dm), "the index of direct messages holds something else"
         keyring = self._author.keyring
-        return sealed.read(dm, row.author, self._author.identity_hash, (keyring.device, *keyring.former))
+        for key in (keyring.device, *keyring.former):
+            message = sealed.read(dm, row.author, self._author.identity_hash, (key,))
+            await trio.lowlevel.checkpoint()
+            if message is not None:
+                return message
+        return None
 
 
 def _document(row: DmRow, message: Message) -> DmDocument:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from builders import key_pair, person
+import trio
+from builders import NOON, key_pair, person
 from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
@@ -15,9 +17,11 @@ from p2pblog.config import DM_BOXES_MAX, DM_BYTES_MAX, DM_RECIPIENTS_MAX
 from p2pblog.control.api import DmDocument
 from p2pblog.core import payload
 from p2pblog.core.keys import EntryId
+from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Dm, Unknown
 from p2pblog.core.sealed import read
-from p2pblog.errors import NotFound, NotPermitted, UsageError, UserError
+from p2pblog.core.value import replace
+from p2pblog.errors import NotFound, NotPermitted, StoreFull, UsageError, UserError
 from p2pblog.gossip.events import Learned
 from p2pblog.node import Node
 from p2pblog.store.meaning import Kind
@@ -150,6 +154,50 @@ async def test_a_list_is_paged_and_what_is_for_others_costs_once(autojump_clock:
         assert len(await alice.dms(999)) == 3 * (1 + TRIED_AT_ONCE)
         with pytest.raises(UsageError):
             await bob.dms(0)
+
+
+@trio_test
+async def test_while_many_are_tried_the_rest_of_the_node_has_its_turn(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        bob, mallory = world.home("bob"), person("mallory")
+        bob.keyring = replace(bob.keyring, former=tuple(key_pair(f"bob's former {number}") for number in range(3)))
+        for number in range(TRIED_AT_ONCE):
+            mallory.log.dm(f"{number}", person("carol"), by=mallory)
+        await bob.store.put_identity(mallory.identity)
+        await bob.store.append([Batch(mallory.hash, mallory.log.run())], NOON)
+        node, turns = await world.start("bob"), 0
+        async with trio.open_nursery() as nursery:
+
+            async def others() -> None:
+                nonlocal turns
+                while True:
+                    turns += 1
+                    await trio.lowlevel.checkpoint()
+
+            nursery.start_soon(others)
+            assert await node.dms() == []
+            nursery.cancel_scope.cancel()
+        assert turns > 3 * TRIED_AT_ONCE  # of four keys each
+
+
+@trio_test
+async def test_on_a_full_disk_people_still_read(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        bob, mallory = world.home("bob"), person("mallory")
+        mallory.log.dm("for bob", person("bob"), by=mallory)
+        mallory.log.dm("for carol", person("carol"), by=mallory)
+        await bob.store.put_identity(mallory.identity)
+        await bob.store.append([Batch(mallory.hash, mallory.log.run())], NOON)
+
+        async def full(ids: Sequence[EntryId]) -> None:
+            raise StoreFull("no room")
+
+        node, set_aside = await world.start("bob"), bob.store.set_dms_aside
+        bob.store.set_dms_aside = full  # type: ignore[method-assign]
+        assert [dm["text"] for dm in await node.dms()] == ["for bob"]
+        bob.store.set_dms_aside = set_aside  # type: ignore[method-assign]
+        assert [dm["text"] for dm in await node.dms()] == ["for bob"]
+        assert len(await bob.store.dms(9)) == 1
 
 
 async def _holds(world: World, name: str, dms: int) -> bool:

@@ -356,6 +356,30 @@ async def test_a_list_may_go_while_room_is_made(autojump_clock: MockClock) -> No
 
 
 @trio_test
+async def test_direct_messages_stay_if_they_are_for_us(autojump_clock: MockClock) -> None:
+    """Whether they are is tried before room is made, though nobody has looked at them."""
+    async with open_world() as world:
+        mallory, alice, bob_himself = (person(name) for name in ("mallory", "alice", "bob"))
+        world.home("mallory").keyring = replace(world.home("mallory").keyring, name=None)
+        mallory.log.dm("for bob", bob_himself, by=mallory)
+        for_alice = mallory.log.dm("x" * 6_900, alice, by=mallory).payload
+        assert for_alice is not None
+        for number in range(1_200):
+            mallory.log.write(for_alice, time_ms=NOON - 10_000_000 + 1_000 * number)
+        store = world.home("mallory").store
+        await store.put_identity(mallory.identity)
+        for first in range(1, 1_203, 100):
+            await store.append([Batch(mallory.hash, mallory.log.run(first, first + 99))], NOON)
+        await world.start("mallory")
+        bob = await world.start("bob", "mallory")
+        await bob.config_set("store.max", CAP)
+        await bob.follow(world.home("mallory").address)
+        await world.until("bob prunes", fits(bob), within_s=120)
+        assert await stays_the_same(world, bob)
+        assert [dm["text"] for dm in await bob.dms()] == ["for bob"]
+
+
+@trio_test
 async def test_settings_are_kept_and_checked(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         bob = await world.start("bob")
