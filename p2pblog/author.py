@@ -103,6 +103,18 @@ class Author:
             with trio.move_on_at(until):
                 await self._comparing.wait()
 
+    async def until_complete(self) -> None:
+        """As `until_compared`; and if our log went on elsewhere, what is known of it has come, or did not in time."""
+        await self.until_compared()
+        while (until := self.pen.lacks_until) > trio.current_time():
+            with trio.move_on_at(until):
+                await self._comparing.wait()
+
+    def heard_stored(self, batch: Batch) -> None:
+        """More is held."""
+        if batch.identity == self.identity_hash:
+            self._comparing.set()
+
     def proved_elsewhere(self, device: DeviceKey, seq: int, entry: EntryId) -> None:
         """Somebody proved this entry of a log: see `Pen.proved_elsewhere`."""
         step = self.pen.proved_elsewhere(device, seq, entry)

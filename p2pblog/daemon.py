@@ -441,6 +441,7 @@ class Parts:
         await self.meeting.remember([endpoint])
 
     def _on_stored(self, batch: Batch, live: bool) -> None:
+        self.author.heard_stored(batch)
         self.node.on_stored(batch, live)
 
     def _on_effect(self, effect: ClocksHeard | LinksLost | OwnLogElsewhere) -> None:

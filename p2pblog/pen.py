@@ -90,6 +90,8 @@ class Pen:
         self._sharing = sharing
         self._seed = seed
         self._awaited: set[str] = set()
+        self._proved: dict[DeviceKey, int] = {}
+        """How far the logs that were left go, by what made us leave them."""
         self._untold_name: str | None = None
 
     @property
@@ -143,7 +145,16 @@ class Pen:
         """Somebody proved this entry of a log. If it is ours and we did not write it, our log goes on elsewhere too."""
         if device != self.device_key or self.last is None or seq < self.last.seq or entry == self.last.id:
             return None
+        self._proved[device] = seq
         return self._leave()
+
+    @property
+    def lacks_until(self) -> float:
+        """How long to wait for what is proved to stand in a log that we left, and is not here; in the past once it is.
+        Nobody may have it who is linked, so no longer than for a claim."""
+        if all(self._holdings.high(device) >= seq for device, seq in self._proved.items()):
+            return -float("inf")
+        return self.compare_until + CLAIM_TIMEOUT_S
 
     def _is_claimed(self) -> bool:
         """Whether a linked peer says that our log is longer, or another; what proves it, if real, is on its way."""

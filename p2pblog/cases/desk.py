@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import trio
 
@@ -92,6 +93,14 @@ class Desk:
             seq=entry.seq,
             time=entry.time_ms,
         )
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        """For what depends on what we have written: one at a time, and once what others hold of it is here. Where the
+        home was put back that comes in after the start, and time passes."""
+        async with self._reacting:
+            await self._author.until_complete()
+            yield
 
     async def _resolve(self, text: str) -> Link:
         """An address, a link, or a petname of ours. Raises UsageError."""

@@ -18,7 +18,7 @@ class Pinning(Writing):
         ref, own = await self._notice_ref(notice), self._author.identity_hash
         if ref.identity != own:
             raise NotPermitted("that notice is somebody else's: only notices of your own can be pinned")
-        async with self._reacting:
+        async with self._in_turn():
             pinned = await self._store.pins(own)
             earlier = await self._own_reactions(ref, Kind.PIN)
             if earlier and ref.id in pinned:  # else newer pins count in its stead

@@ -25,7 +25,7 @@ class Polling(Desk):
 
     async def vote(self, notice: str, choice: int) -> WrittenDocument:
         ref = await self._notice_ref(notice)
-        async with self._reacting:
+        async with self._in_turn():
             poll = next((row.poll for row in await self._store.rows([ref.id])), None)
             if poll is None:
                 raise NotFound("that notice is no poll")

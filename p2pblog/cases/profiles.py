@@ -50,15 +50,17 @@ class Profiles(Files):
         banner: Sequence[FileArgument] | None,
     ) -> None:
         """What is not given stays as it is; so one change at a time."""
-        async with self._reacting:
+        name, bio = None if name is None else check_name(name), None if bio is None else check_bio(bio)
+        links = None if links is None else check_links(links)
+        async with self._in_turn():
             own = await self._store.whole_profile(self._author.identity_hash)
             told = own or Profile(self._author.keyring.name or "")  # which may not be told yet
             if name is not None:
-                told = replace(told, name=check_name(name))
+                told = replace(told, name=name)
             if bio is not None:
-                told = replace(told, bio=check_bio(bio))
+                told = replace(told, bio=bio)
             if links is not None:
-                told = replace(told, links=tuple(check_links(links)))
+                told = replace(told, links=tuple(links))
             if avatar is not None:
                 told = replace(told, avatar=await self._picture(avatar, "avatar"))
             if banner is not None:

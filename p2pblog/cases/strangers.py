@@ -43,7 +43,7 @@ class Strangers(Writing):
     async def vouch(self, address: str) -> WrittenDocument:
         """Vouching twice gives the first vouch again."""
         identity = await self._somebody_else(address)
-        async with self._reacting:
+        async with self._in_turn():
             for earlier in await self._own_vouches(identity):
                 return self._written(earlier.entry, Vouch.type)
             return self._written(await self._author.write(Vouch(identity)), Vouch.type)
@@ -51,7 +51,7 @@ class Strangers(Writing):
     async def unvouch(self, address: str) -> WrittenDocument:
         """Another device of ours may have vouched too: all of it is taken back."""
         identity = (await self._resolve(address)).identity
-        async with self._reacting:
+        async with self._in_turn():
             own = await self._own_vouches(identity)
             if not own:
                 raise NotFound("you have not vouched for that address", hint="p2pblog admitted")

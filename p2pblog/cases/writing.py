@@ -58,7 +58,7 @@ class Writing(Polling, Files):
         signed, of = self._as_signed(text), await self._notice_ref(notice)
         if of.identity != self._author.identity_hash:
             raise NotPermitted("that notice is somebody else's: only its author can edit it")
-        async with self._reacting:
+        async with self._in_turn():
             row = next(iter(await self._store.rows([of.id])), None)
             if row is None:
                 raise NotFound(NO_NOTICE)
@@ -91,14 +91,14 @@ class Writing(Polling, Files):
         return await self._unreact(await self._notice_ref(notice), Kind.LIKE, "liked")
 
     async def _react(self, payload: Boost | Like, kind: Kind) -> WrittenDocument:
-        async with self._reacting:
+        async with self._in_turn():
             for earlier in await self._own_reactions(payload.of, kind):
                 return self._written(earlier.entry, payload.type)
             return self._written(await self._author.write(payload), payload.type)
 
     async def _unreact(self, of: Ref, kind: Kind, done: str) -> WrittenDocument:
         """Another device of ours, or an older version, may have said it more than once: all of it is taken back."""
-        async with self._reacting:
+        async with self._in_turn():
             own = await self._own_reactions(of, kind)
             if not own:
                 raise NotFound(f"you have not {done} that notice")
@@ -126,7 +126,7 @@ class Writing(Polling, Files):
             raise NotPermitted("the first entry of a log cannot be deleted")
         if isinstance(said_in(located.entry), Delete):
             raise NotPermitted("a delete cannot be taken back")
-        async with self._reacting:
+        async with self._in_turn():
             if await self._store.is_taken_back(located.entry.id):
                 raise NotFound("that notice was deleted already")
             edits = await self._edits_of(located)

@@ -351,6 +351,21 @@ def test_a_claim_is_waited_for_longer_than_silence(desk: Desk) -> None:
     assert desk.pen.waits_until < 0
 
 
+def test_what_is_proved_of_a_log_that_was_left_is_waited_for_until_it_is_here(desk: Desk) -> None:
+    desk.alice.notes(3)
+    lost = desk.alice.log
+    desk.take_up(PEERS)
+    assert desk.pen.lacks_until < 0
+    desk.do(desk.pen.proved_elsewhere(lost.key, len(lost.entries) + 2, person("bob").log.entries[0].id))
+    assert desk.pen.lacks_until == desk.pen.compare_until + CLAIM_TIMEOUT_S
+    lost.note("lost")
+    desk.hold(lost)
+    assert desk.pen.lacks_until > 0
+    lost.note("lost, too")
+    desk.hold(lost)
+    assert desk.pen.lacks_until < 0
+
+
 def test_what_somebody_proves_beyond_our_last_entry_makes_us_leave(desk: Desk) -> None:
     desk.alice.notes(3)
     desk.take_up(PEERS)

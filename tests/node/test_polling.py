@@ -10,6 +10,7 @@ from worlds import World, open_world
 from p2pblog.control.api import PollDocument
 from p2pblog.core.payload import Vote
 from p2pblog.errors import NotFound, NotPermitted, UsageError
+from p2pblog.pen import COMPARE_TIMEOUT_S
 
 MINUTE_MS = 60_000
 
@@ -139,6 +140,25 @@ async def test_a_poll_closes_at_its_moment(autojump_clock: MockClock) -> None:
         await world.home("alice").node.post("after it")
         await world.reads("bob", "after it")
         await counts(world, "bob", poll, 1, 0)
+
+
+@trio_test
+async def test_a_vote_that_would_come_too_late_is_refused(autojump_clock: MockClock) -> None:
+    """The first entry after a start waits for others, and the poll closes meanwhile."""
+    async with open_world() as world:
+        await friends(world, "alice", "bob")
+        poll = await asked(world, "bob", closes="5min")
+        bob = world.home("bob").node
+        await bob.post("mine")
+        closes = (await poll_of(world, "bob", poll))["closes"]
+        await world.kill("bob")
+        await world.kill("alice")
+        await trio.sleep((closes - world.wall_ms()) / 1000 - COMPARE_TIMEOUT_S / 2)
+        bob = await world.start("bob", "alice")
+        assert world.wall_ms() < closes
+        with pytest.raises(NotPermitted, match="closed"):
+            await bob.vote(poll, 1)
+        assert world.wall_ms() > closes
 
 
 @trio_test

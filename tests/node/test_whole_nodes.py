@@ -222,6 +222,34 @@ async def test_a_roll_back_that_was_noticed_is_not_forgotten_by_a_restart(autoju
 
 
 @trio_test
+@pytest.mark.parametrize("changes", ["profile", "edit"])
+async def test_what_is_changed_after_a_roll_back_is_what_it_was_last(autojump_clock: MockClock, changes: str) -> None:
+    """The DHT tells of the lost entries before they have come; what does not change stays as they say."""
+    async with open_world() as world:
+        alice = await world.start("alice")
+        await world.follower("bob", "alice")
+        notice = await alice.post("one")
+        await world.reads("bob", "one")
+        await trio.sleep(30)
+        old = world.home("alice").store.copy()
+        await alice.profile(bio="bees")
+        await alice.edit(notice["id"], "two", cw="wasps")
+        await world.reads("bob", "two")
+        await trio.sleep(30)
+        await world.kill("alice")
+        world.home("alice").store = old
+
+        alice = await world.start("alice", "bob")
+        if changes == "profile":
+            told = await alice.profile(name="Alice")
+            assert (told["name"], told["bio"]) == ("Alice", "bees")
+        else:
+            await alice.edit(notice["id"], "three")
+            assert (await alice.show(notice["id"]))["cw"] == "wasps"
+            await world.reads("bob", "three")
+
+
+@trio_test
 async def test_an_old_copy_of_the_log_does_not_override_the_newer_head(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await world.start("dave")
