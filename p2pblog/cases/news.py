@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 
 from p2pblog.cases.desk import Desk
-from p2pblog.config import QUIET_ROWS_MAX
 from p2pblog.control.api import NotificationDocument, ReadDocument
 from p2pblog.core import address
 from p2pblog.core.keys import IdentityHash
@@ -27,15 +26,8 @@ class Notifying(Desk):
         with suppress(StoreError):  # on a full disk people still read
             await self.end_polls()
         below = None if before is None else await self._find(before)
-        muted, looked = self._quiet.rules(is_home=False).people, 0
-        found: list[News] = []
-        while len(found) < limit and looked < QUIET_ROWS_MAX:
-            came = await self._store.news(limit, below, unread)
-            found += [each for each in came if each.author not in muted]
-            if len(came) < limit:
-                break
-            looked, below = looked + len(came), came[-1].id
-        return [_document(each) for each in found[:limit]]
+        muted = self._quiet.rules(is_home=False).people
+        return [_document(each) for each in await self._store.news(limit, below, unread, frozenset(muted))]
 
     async def read_notifications(self) -> ReadDocument:
         await self.end_polls()

@@ -6,7 +6,7 @@ case and one crossing to the thread that holds the database; each is one transac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from p2pblog.core.entry import Entry
@@ -318,16 +318,18 @@ class Store(Protocol):
         """The words of a shown notice: as they were first, then its author's shown edits as they came, the newest
         VERSIONS_MAX; empty for anything else."""
 
-    async def news(self, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
+    async def news(
+        self, limit: int, before: EntryId | None = None, unread: bool = False, but_of: Collection[bytes] = ()
+    ) -> list[News]:
         """What others said to the node's own identity, the last that came first; without what waits because it is of
         strangers. Of likes and boosts those of own entries that are held where they say. `unread`: only what is not
-        read. Raises NotFound for a `before` that is no news, or waits."""
+        read. `but_of`: nothing from these. Raises NotFound for a `before` that is no news, or waits."""
 
     async def end_polls(self, now_ms: int) -> int:
         """Polls that have closed by now become news; gives how many. A poll does once, if it is here and shown, if the
         node's own identity made it or voted in it, and if that poll or vote, held and shown still, came by `append` no
-        later than the poll closed: so an old archive that is brought back tells of no old polls. Of one's own poll it
-        is the poll that is news, of another's the vote."""
+        later than the poll closed, though its payload may have come after: so an old archive that is brought back tells
+        of no old polls. Of one's own poll it is the poll that is news, of another's the vote."""
 
     async def mark_news_read(self) -> int:
         """All that has come and does not wait is read from now on; gives how much of it was not. That a number of a log

@@ -220,6 +220,8 @@ class MemoryStore(MemoryRoom):
     def _fill(self, held: _Held, payload: bytes) -> None:
         if self._is_missing(held):
             held.entry = with_payload(held.entry, payload)
+            if held.meaning == meaning_of(None):  # else it was here before, until its bytes were dropped
+                self._await_polls(held.log.identity, [held.entry], held.seen)
             held.meaning = meaning_of(payload)
             held.log.gaps.discard(held.entry.seq)
             self._refer(held)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from heapq import nlargest
 from itertools import islice
 
@@ -237,14 +237,17 @@ class MemoryReading(MemoryDesk):
         newest = sorted(self._shown_edits(held), key=lambda edit: (edit.log.no, edit.entry.seq))[-VERSIONS_MAX:]
         return [_version(each) for each in (held, *sorted(newest, key=lambda edit: edit.place))]
 
-    async def news(self, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
+    async def news(
+        self, limit: int, before: EntryId | None = None, unread: bool = False, but_of: Collection[bytes] = ()
+    ) -> list[News]:
         came = self._news()
         if before is not None:
             ids = [each.id for each in came]
             if before not in ids:
                 raise NotFound("that is no notification")
             came = came[ids.index(before) + 1 :]
-        return [each for each in came if not (unread and each.is_read)][: max(0, limit)]
+        wanted = [each for each in came if not (unread and each.is_read) and each.author not in but_of]
+        return wanted[: max(0, limit)]
 
     async def mark_news_read(self) -> int:
         unread = [each.id for each in self._news() if not each.is_read]

@@ -22,6 +22,12 @@ def await_polls(db: sqlite3.Connection, log: LogRow, stretch: Stretch, now_ms: i
     db.executemany("INSERT OR IGNORE INTO poll_due VALUES (?, ?, 0)", [(key, now_ms) for key in keys])
 
 
+def await_filled(db: sqlite3.Connection, log: LogRow, key: int, payload: bytes, seen_ms: int) -> None:
+    """What an own entry says has come, after the entry itself; 0: it was here before, until its bytes were dropped."""
+    if seen_ms and awaits_poll(payload) and log.identity == own_identity(db):
+        db.execute("INSERT OR IGNORE INTO poll_due VALUES (?, ?, 0)", (key, seen_ms))
+
+
 def end_polls(db: sqlite3.Connection, now_ms: int) -> int:
     reader, own = RowReader(db), own_identity(db)
     ended: dict[EntryId, tuple[int, int]] = {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
 
@@ -273,7 +273,13 @@ def versions(db: sqlite3.Connection, notice: EntryId) -> list[Version]:
     return RowReader(db).versions(notice)
 
 
-def news(db: sqlite3.Connection, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
+def news(
+    db: sqlite3.Connection,
+    limit: int,
+    before: EntryId | None = None,
+    unread: bool = False,
+    but_of: Collection[bytes] = (),
+) -> list[News]:
     reader, below = RowReader(db), LAST_PLACE[0]
     if before is not None:
         found = db.execute("SELECT no FROM news WHERE key = ? AND NOT waits", (key_of_id(db, before),)).fetchone()
@@ -281,8 +287,24 @@ def news(db: sqlite3.Connection, limit: int, before: EntryId | None = None, unre
             raise NotFound("that is no notification")
         (below,) = found
     limit = max(0, limit)
-    rows = db.execute(UNREAD if unread else NEWS, (below,))
-    return list(islice(told(reader, rows, limit), limit))
+    rows: Iterable[tuple[int, int]] = db.execute(UNREAD if unread else NEWS, (below,))
+    if but_of:
+        rows = _rows_but_of(db, rows, but_of)
+    found = (each for each in told(reader, rows, limit) if each.author not in but_of)  # of a poll its author
+    return list(islice(found, limit))
+
+
+def _rows_but_of(
+    db: sqlite3.Connection, rows: Iterable[tuple[int, int]], but_of: Collection[bytes]
+) -> Iterator[tuple[int, int]]:
+    """Any number of rows is passed over, each by the log that it is of, before anything is read of it."""
+    is_of_them: dict[int, bool] = {}
+    for key, is_read in rows:
+        no = key >> 32
+        if no not in is_of_them:
+            is_of_them[no] = log_of_key(db, key).identity in but_of
+        if not is_of_them[no]:
+            yield key, is_read
 
 
 def told(reader: RowReader, rows: Iterable[tuple[int, int]], at_once: int = KEYS_AT_ONCE) -> Iterator[News]:

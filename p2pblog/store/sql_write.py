@@ -55,7 +55,7 @@ from p2pblog.store.sql_index import (
 )
 from p2pblog.store.sql_lists import leave_lists
 from p2pblog.store.sql_news import enter_reactions, mark_read, own_identity, renew_news
-from p2pblog.store.sql_polls import await_polls
+from p2pblog.store.sql_polls import await_filled, await_polls
 from p2pblog.store.sql_read import told
 from p2pblog.store.sql_rows import RowReader
 from p2pblog.store.sql_strangers import drop_admitted
@@ -280,6 +280,7 @@ def _fill_one(db: sqlite3.Connection, log: LogRow, key: int, payload: bytes, mea
     )
     db.execute("DELETE FROM gap WHERE key = ?", (key,))
     enter(db, log, read_items(db, [key]))
+    await_filled(db, log, key, payload, seen)
     if meaning.kind == Kind.NOTE:
         await_words(db, [(key, key)])
     if meaning.deletes:

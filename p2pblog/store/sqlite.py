@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -388,8 +388,10 @@ class SqliteStore:
     async def versions(self, notice: EntryId) -> list[Version]:
         return await self._read(sql_read.versions, notice)
 
-    async def news(self, limit: int, before: EntryId | None = None, unread: bool = False) -> list[News]:
-        return await self._read(sql_read.news, limit, before, unread)
+    async def news(
+        self, limit: int, before: EntryId | None = None, unread: bool = False, but_of: Collection[bytes] = ()
+    ) -> list[News]:
+        return await self._read(sql_read.news, limit, before, unread, frozenset(but_of))
 
     async def end_polls(self, now_ms: int) -> int:
         return await self._write(sql_polls.end_polls, now_ms)

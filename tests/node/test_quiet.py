@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 import trio
-from builders import person
+from builders import NOON, person
 from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
 from p2pblog.cases import quiet
+from p2pblog.config import QUIET_ROWS_MAX, RUN_ENTRIES_MAX
 from p2pblog.control.api import WhyDocument
+from p2pblog.core.logs import Batch
 from p2pblog.dht.records import Replica, replica_key
 from p2pblog.errors import NotFound, UsageError
 from p2pblog.node import Node
@@ -115,6 +117,26 @@ async def test_who_is_muted_stands_in_no_notifications(autojump_clock: MockClock
         assert [news["from"] for news in await alice.notifications(1)] == [world.home("carol").address]
         await alice.unmute("bob")
         assert len(await alice.notifications()) == 2
+
+
+@trio_test
+async def test_however_much_somebody_muted_says_the_rest_is_told(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice, bob, carol = world.home("alice"), person("bob"), person("carol")
+        node = await world.start("alice")
+        mine = await node._notice_ref((await node.post("mine"))["id"])
+        carol.log.note("an answer", reply_to=mine)
+        for _ in range(QUIET_ROWS_MAX + 1):
+            bob.log.like(mine)
+        for someone in (carol, bob):
+            await node.follow(someone.address)
+            await alice.store.put_identity(someone.identity)
+            for first in range(1, len(someone.log.entries) + 1, RUN_ENTRIES_MAX):
+                run = someone.log.run(first, first + RUN_ENTRIES_MAX - 1)
+                await alice.store.append([Batch(someone.hash, run)], NOON)
+        await node.mute(bob.address)
+        for unread in (False, True):
+            assert [each["from"] for each in await node.notifications(1_000, unread=unread)] == [carol.address]
 
 
 @trio_test

@@ -336,9 +336,11 @@ def test_both_stores_agree_under_any_interleaving(data: st.DataObject) -> None:
 def compare_news(memory: MemoryStore, db: sqlite3.Connection) -> None:
     """The same news; in which order they came the dict store does not remember so finely."""
     for unread in False, True:
-        plain, from_sql = finish(memory.news(1_000, unread=unread)), sql_read.news(db, 1_000, unread=unread)
-        assert set(plain) == set(from_sql)
-        assert len(plain) == len(from_sql)
+        for but_of in (), (person("bob").hash,):
+            plain = finish(memory.news(1_000, unread=unread, but_of=but_of))
+            from_sql = sql_read.news(db, 1_000, unread=unread, but_of=but_of)
+            assert set(plain) == set(from_sql)
+            assert len(plain) == len(from_sql)
 
 
 def check_frozen(memory: MemoryStore, db: sqlite3.Connection, world: World) -> None:

@@ -52,6 +52,23 @@ async def test_a_like_is_news_while_what_it_names_is_here(store: Store) -> None:
 
 
 @on_both_stores
+async def test_news_but_of_some_people(store: Store) -> None:
+    _, note = await alice_is_here(store)
+    bob, eve = person("bob"), person("eve")
+    first = bob.log.note("first", reply_to=note)
+    await keep(store, bob)
+    likes = [eve.log.like(note) for _ in range(200)]
+    await keep(store, eve)
+    last = bob.log.like(note)
+    await add(store, bob.log, now_ms=LATER + 1)
+    for unread in (False, True):
+        assert [each.id for each in await store.news(9, unread=unread, but_of=[eve.hash])] == [last.id, first.id]
+        assert await store.news(9, unread=unread, but_of=[eve.hash, bob.hash]) == []
+    assert [each.id for each in await store.news(1, likes[-1].id, but_of=[eve.hash])] == [first.id]
+    assert {each.id for each in await store.news(999, but_of=[bob.hash])} == {each.id for each in likes}
+
+
+@on_both_stores
 async def test_what_a_stranger_said_stays_read_when_one_follows_them(store: Store) -> None:
     """Two answers came by themselves; her log brings them again, and one that had not come."""
     _, note = await alice_is_here(store)

@@ -11,6 +11,7 @@ from p2pblog.config import POLL_LOOK_AGAIN_MS
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch, Located
+from p2pblog.core.value import replace
 from p2pblog.store import Store
 from p2pblog.store.memory import MemoryStore
 
@@ -204,6 +205,7 @@ async def test_polls_that_one_made_or_voted_in_are_news_when_they_close(store: S
     await add(store, alice.log, now_ms=LATER)  # again
     assert await store.end_polls(LATER) == 0
     assert [each.id for each in await store.news(9, before=vote.id)] == [mine.id]
+    assert await store.news(9, but_of=[bob.hash]) == await store.news(9, before=vote.id)
 
     assert await store.mark_news_read() == 2
     assert await store.news(9, unread=True) == []
@@ -255,6 +257,49 @@ def test_what_comes_after_a_poll_has_closed_waits_for_nothing(came_ms: int, told
         assert await store.end_polls(LATER) == told
 
     trio.run(scene)
+
+
+@on_both_stores
+async def test_polls_and_votes_whose_words_come_later_are_waited_for(store: Store) -> None:
+    """As from another device, by a peer who lacks what they say. They count from when the entry came."""
+    alice, bob = person("alice"), person("bob")
+    his = bob.log.poll("a", "b", closes_ms=CLOSES)
+    mine, vote = alice.log.poll("a", "b", closes_ms=CLOSES), alice.log.vote(his, 1)
+    late = alice.log.poll("a", "b", closes_ms=CLOSES)
+    await own(store, alice)
+    await keep(store, bob, now_ms=NOON)
+    await store.put_identity(alice.identity)
+    bare = [entry if entry.seq == 1 else entry.without_payload() for entry in alice.log.run()]
+    for some, came_ms in ((bare[:-1], NOON), (bare, CLOSES + 1)):
+        signed = replace(some[-1], signature=alice.log.entries[some[-1].seq - 1].signature)
+        await store.append([Batch(alice.hash, (*some[:-1], signed))], came_ms)
+    await store.put_payloads(alice.key, [(entry.seq, entry.payload or b"") for entry in (mine, vote, late)])
+    assert await store.end_polls(CLOSES) == 0
+    assert await store.end_polls(LATER) == 2
+    assert {id for _, id, *_ in await news(store)} == {mine.id, vote.id}
+
+
+@on_both_stores
+async def test_a_poll_that_is_filled_again_is_not_told_again(store: Store) -> None:
+    """A thief's delete had it dropped."""
+    alice = person("alice")
+    thief = alice.add_device("thief")
+    mine, unseen = (alice.log.poll("a", "b", closes_ms=CLOSES + at) for at in (0, LATER))
+    await own(store, alice)
+    await keep(store, alice, now_ms=NOON)
+    assert await store.end_polls(CLOSES + 1) == 1
+    assert await store.mark_news_read() == 1
+    thief.delete(mine)
+    thief.delete(unseen)
+    await add(store, thief, now_ms=CLOSES + 2)
+    assert await store.drop_retracted(LATER) == 2
+    assert await store.end_polls(3 * LATER) == 0
+    await store.put_identity(alice.retire(thief.key, 1, thief.entries[0].id))
+    payloads = [(entry.seq, entry.payload or b"") for entry in (mine, unseen)]
+    await store.put_payloads(alice.key, payloads)
+    assert await store.end_polls(3 * LATER) == 0
+    assert [id for _, id, *_ in await news(store)] == [mine.id]
+    assert await store.news(9, unread=True) == []
 
 
 @on_both_stores

@@ -228,6 +228,7 @@ def reading(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_read.is_taken_back(db, note.id),
         lambda: sql_read.news(db, 20),
         lambda: sql_read.news(db, 20, unread=True),
+        lambda: sql_read.news(db, 20, but_of=[bob.hash]),
         lambda: sql_read.bookmarks(db, 20),
         lambda: sql_read.bookmarks(db, 20, note.id),
         lambda: sql_read.reactions(db, bob.hash, note.id, Kind.LIKE),
