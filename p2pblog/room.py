@@ -225,8 +225,14 @@ class Room:
         said: set[IdentityHash] = set()
         holdings = self._driver.machine.holdings
         for device in holdings.devices(self._own):
-            high = holdings.high(device)
-            first = max(1, high - ANSWERED_LATELY_MAX + 1)
-            for entry in await self._store.run(device, first, high, RUN_BYTES_MAX) if high else ():
-                said.update(meaning_of(entry.payload).to)
+            state = holdings.logs.get(device)
+            newest = state.spans[-1] if state is not None and state.spans else None
+            seq = 0 if newest is None else max(newest.low, newest.high - ANSWERED_LATELY_MAX + 1)
+            while newest is not None and seq <= newest.high:
+                entries = await self._store.run(device, seq, newest.high, RUN_BYTES_MAX)
+                if not entries:
+                    break
+                for entry in entries:
+                    said.update(meaning_of(entry.payload).to)
+                seq = entries[-1].seq + 1
         return said

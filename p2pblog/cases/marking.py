@@ -5,7 +5,7 @@ from __future__ import annotations
 from p2pblog.cases.desk import Desk, said_in
 from p2pblog.config import BOOKMARKS_MAX
 from p2pblog.control.api import BookmarkDocument, NoticeDocument
-from p2pblog.core.payload import Boost
+from p2pblog.core.payload import Boost, Edit
 from p2pblog.errors import NotFound, UserError
 
 
@@ -24,7 +24,7 @@ class Marking(Desk):
         """Also of a notice that its author deleted meanwhile: it would hold its place for ever."""
         located = await self._locate(notice)
         said = said_in(located.entry)
-        wanted = said.of.id if isinstance(said, Boost) else located.entry.id
+        wanted = said.of.id if isinstance(said, Boost | Edit) else located.entry.id
         if not await self._store.drop_bookmark(wanted):
             raise NotFound("that notice is not bookmarked")
         return BookmarkDocument(id=wanted.hex(), bookmarked=False)

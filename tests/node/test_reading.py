@@ -108,6 +108,10 @@ async def test_bookmarks_are_ones_own(autojump_clock: MockClock) -> None:
             await node.unbookmark(posted[2]["id"])
         assert await node.bookmarks() == []
         assert (await node.status())["entries"] == entries + 1  # the delete: bookmarks are no entries
+        mine = await node.post("four")
+        edit = await node.edit(mine["id"], "five")
+        for use_case, bookmarked in ((node.bookmark, True), (node.unbookmark, False)):
+            assert await use_case(edit["id"]) == {"id": mine["id"], "bookmarked": bookmarked}
 
 
 async def _is_alone(node: Node) -> bool:

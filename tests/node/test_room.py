@@ -380,6 +380,29 @@ async def test_direct_messages_stay_if_they_are_for_us(autojump_clock: MockClock
 
 
 @trio_test
+async def test_whom_one_answered_last_is_close_however_much_one_wrote_before(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await history(world, "bob", 200)
+        await history(world, "alice", 300, NOON - 9_000_000)
+        await history(world, "carol", 300, NOON - 2_000_000)  # newer than alice's
+        await world.start("alice")
+        await world.start("carol", "alice")
+        bob = await world.start("bob", "alice", "carol")
+        for name in ("alice", "carol"):
+            await bob.follow(world.home(name).address)
+
+        async def has_all() -> bool:
+            return [await held_of(world, "bob", name) for name in ("alice", "carol")] == [301, 301]
+
+        await world.until("bob has it all", has_all, within_s=120)
+        await bob.post(f"hello @{world.home('alice').address}")
+        await bob.config_set("store.max", CAP)
+        await world.until("bob is below his cap", fits(bob), within_s=60)
+        assert await held_of(world, "bob", "alice") == 301
+        assert await held_of(world, "bob", "carol") < 301
+
+
+@trio_test
 async def test_settings_are_kept_and_checked(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         bob = await world.start("bob")
