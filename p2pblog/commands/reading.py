@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
@@ -22,12 +23,37 @@ if TYPE_CHECKING:
 
 BOOSTED_MAX = 100
 """Boosted notices looked up for one page, a question each; of more a page shows the id alone."""
+COMPANY_KEPT_S = 1.0
+"""How long a live timeline goes by what it asked last about people: it need not ask for each of a thousand notices."""
+
+
+class _Company:
+    """Whom the reader follows, asked when this is made, and who they are themselves, asked at the first look. A page
+    stands without either, so an error only leaves it out."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._until = monotonic() + COMPANY_KEPT_S
+        self.follows = follows_of(session)
+
+    @cached_property
+    def own(self) -> IdDocument | None:
+        try:
+            found: IdDocument = self._session.ask("id")
+        except UserError:
+            return None
+        return found
+
+    def knows(self, notice: NoticeDocument) -> bool:
+        """Whether one more notice may be shown by it: it is new, and its author is followed under the name they bear
+        now. Another name may look like somebody's, and may look so only since they took it."""
+        names = {(follow["address"], follow["name"]) for follow in self.follows}
+        return monotonic() < self._until and (notice["author"], notice["name"]) in names
 
 
 def _known(session: Session, notices: Sequence[NoticeDocument], at_home: bool = False) -> pages.Known:
-    """What a page says beside its notices. The page stands without it, so an error here only leaves it out. `at_home`:
-    it is the timeline of oneself and those whom one follows."""
-    return _known_with(session, notices, follows_of(session), at_home)
+    """What a page says beside its notices. `at_home`: it is the timeline of oneself and those whom one follows."""
+    return _known_with(session, notices, _Company(session), at_home)
 
 
 def follows_of(session: Session) -> list[FollowDocument]:
@@ -38,32 +64,22 @@ def follows_of(session: Session) -> list[FollowDocument]:
     return found
 
 
-def _known_with(
-    session: Session, notices: Sequence[NoticeDocument], follows: Sequence[FollowDocument], at_home: bool
-) -> pages.Known:
+def _known_with(session: Session, notices: Sequence[NoticeDocument], company: _Company, at_home: bool) -> pages.Known:
+    follows = company.follows
     petnames = {follow["address"]: follow["petname"] for follow in follows}
     boosted = _boosted(session, notices)
     shown = [*notices, *boosted.values()]
     unfollowed = {notice["author"] for notice in shown} - petnames.keys()
     # At home the one speaker who is not followed is oneself: only for the sake of others it is asked who that is.
     is_strange = len(unfollowed) > at_home or any(each["author"] in unfollowed for each in boosted.values())
-    warnings = pages.name_warnings(shown, follows, _own(session) if is_strange else None)
+    warnings = pages.name_warnings(shown, follows, company.own if is_strange else None)
     named = {each for notice in shown for each in notice["mentions"]}
     named |= {notice["quote"]["author"] for notice in shown if notice["quote"] is not None}
-    own = _own(session) if named - petnames.keys() else None
+    own = company.own if named - petnames.keys() else None
     names = {follow["address"]: follow["name"] for follow in follows}
     pruned = {follow["address"]: follow["pruned"] for follow in follows}
     known = pages.Known(petnames, boosted, warnings, names, pruned=pruned)
     return known if own is None else replace(known, names={**names, own["address"]: own["name"]}, own=own["address"])
-
-
-@lru_cache(1)
-def _own(session: Session) -> IdDocument | None:
-    try:
-        found: IdDocument = session.ask("id")
-    except UserError:
-        return None
-    return found
 
 
 def _boosted(session: Session, notices: Sequence[NoticeDocument]) -> dict[str, NoticeDocument]:
@@ -217,21 +233,21 @@ def _follow_live(session: Session, limit: int, asked: dict[str, str | None]) -> 
             document = session.ask("timeline", limit=limit, **asked)
             shown = {notice["id"] for notice in document}
             session.show(document, lambda: _timeline_page(session, document[::-1], False, asked))
-        follows: list[FollowDocument] = []
+        company: _Company | None = None
         for notice in notices:
             if notice["id"] in shown:
                 continue
-            if not session.json and all(notice["author"] != follow["address"] for follow in follows):
-                follows = follows_of(session)  # maybe followed only now
-            _show_one(session, notice, follows)
+            if session.json:
+                session.show(notice, list)
+                continue
+            if company is None or not company.knows(notice):
+                company = _Company(session)
+            session.show(notice, partial(_live_page, session, notice, company))
 
 
-def _show_one(session: Session, notice: NoticeDocument, follows: Sequence[FollowDocument]) -> None:
-    def page() -> Page:
-        known = _known_with(session, [notice], follows, at_home=False)
-        return [line(), *pages.notice_lines(notice, now_ms(), session.columns, known)]
-
-    session.show(notice, page)
+def _live_page(session: Session, notice: NoticeDocument, company: _Company) -> Page:
+    known = _known_with(session, [notice], company, at_home=False)
+    return [line(), *pages.notice_lines(notice, now_ms(), session.columns, known)]
 
 
 @command("bookmarks", "p2pblog bookmarks -n 50")
@@ -291,8 +307,9 @@ def show(session: Session, notice: str, history: bool) -> None:
 
 
 def _versions_page(session: Session, versions: list[VersionDocument]) -> Page:
-    known = _known(session, [])
-    own = _own(session) if any("@" in version["text"] for version in versions) else None
+    company = _Company(session)
+    known = _known_with(session, [], company, at_home=False)
+    own = company.own if any("@" in version["text"] for version in versions) else None
     if own is not None:
         known = replace(known, names={own["address"]: own["name"]}, own=own["address"])
     return pages.versions_page(versions, now_ms(), session.columns, known)

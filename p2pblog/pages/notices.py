@@ -70,8 +70,8 @@ _MENTION = re.compile(rf"@([a-z2-7]{{{ADDRESS_CHARACTERS}}})(?!\w)", re.IGNORECA
 def name_warnings(
     notices: Sequence[NoticeDocument], follows: Sequence[FollowDocument], own: IdDocument | None
 ) -> dict[tuple[str, str | None], str]:
-    """What stands beside the names on a page: of those followed the daemon has said whom they look like; others are
-    compared with these and, where `own` is given, with oneself."""
+    """What stands beside the names on a page: of those followed the daemon has said whom they look like. Others are
+    compared with these and, where `own` is given, with oneself; so is a name that somebody followed has just left."""
     followed = {follow["address"]: follow for follow in follows}
     called = {follow["address"]: follow["petname"] or follow["name"] for follow in follows}
     if own is not None:
@@ -82,10 +82,12 @@ def name_warnings(
     pairs = [(notice["author"], notice["name"]) for notice in notices]
     pairs += [(address, followed[address]["name"]) for address in quoted if address in followed]
     for address, name in dict.fromkeys(pairs):
-        if address in followed and followed[address]["petname"]:  # whom the reader has named is no other's double
+        row = followed.get(address)
+        if row is not None and row["petname"]:  # whom the reader has named is no other's double
             continue
-        like = followed[address]["lookalike"] if address in followed else None
-        if own is not None and name is not None and address not in called:
+        like = row["lookalike"] if row is not None else None
+        is_compared = row["name"] != name if row is not None else own is not None and address not in called
+        if is_compared and name is not None:
             bearers = bearers or _bearers(follows, own)
             like = bearers.other(name, address)
         if warning := name_warning(name, like, called.get(like or "")):
@@ -93,10 +95,10 @@ def name_warnings(
     return found
 
 
-def _bearers(follows: Sequence[FollowDocument], own: IdDocument) -> Bearers:
+def _bearers(follows: Sequence[FollowDocument], own: IdDocument | None) -> Bearers:
     from p2pblog.core.lookalikes import Bearers  # only where strangers are on the page
 
-    pairs = [(own["address"], own["name"])]
+    pairs = [] if own is None else [(own["address"], own["name"])]
     return Bearers.of(
         [*pairs, *((each["address"], name) for each in follows for name in (each["petname"], each["name"]))]
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from fake_node import ALICE, BOB, NOW_MS, FakeNode
 from terminal_scene import Alice
 
+from p2pblog.commands import reading
 from p2pblog.pages import people
 from p2pblog.pages.notices import NOTHING_KNOWN
 from p2pblog.terminal import render
@@ -140,3 +143,47 @@ def test_a_quoted_name_of_somebody_followed_is_marked(alice: Alice, friend: Fake
     friend.add(BOB, "bob", "see", quote=quote)
 
     assert "  │ bob (mmmmmmmm) ⚠ not robert (bbbbbbbb) · aaaaaaaaaa\n" in alice.types("timeline").stdout
+
+
+def test_a_live_timeline_marks_a_name_that_was_taken_meanwhile(
+    alice: Alice, friend: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks anew for another name, and after a second in any case: the reader may have named them."""
+    clock = [0.0]
+
+    def come() -> Iterator[dict[str, Any]]:
+        friend.follows[MALLORY] = a_follow(MALLORY, name="mallory")
+        yield friend.add(MALLORY, "mallory", "first")
+        yield friend.add(MALLORY, "mallory", "asks nothing")
+        friend.follows[MALLORY] = a_follow(MALLORY, name="bob", lookalike=BOB)
+        yield friend.add(MALLORY, "bob", "second")
+        friend.follows[MALLORY] = a_follow(MALLORY, name="bob", petname="crook", lookalike=BOB)
+        clock[0] += reading.COMPANY_KEPT_S
+        yield friend.add(MALLORY, "bob", "third")
+        friend.name = "al"
+        yield friend.add("e" * 56, "al", "fourth")
+
+    monkeypatch.setattr(reading, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(reading.client, "watch", lambda *_, **__: nullcontext(come()))
+    friend.calls.clear()
+
+    page = alice.types("timeline", "-f", env={"COLUMNS": "100"}).stdout
+
+    heads = [text.partition(" ·")[0] for text in page.splitlines() if " · " in text]
+    assert heads[1:] == [
+        "mallory (mmmmmmmm)",
+        "mallory (mmmmmmmm)",
+        "bob (mmmmmmmm) ⚠ not robert (bbbbbbbb)",
+        "crook (bob, mmmmmmmm)",
+        "al (eeeeeeee) ⚠ not al (aaaaaaaa)",
+    ]
+    assert [route for route, _ in friend.calls].count("following") == 5, "one for the page, and none for the second"
+
+
+def test_a_name_that_somebody_followed_has_just_left_is_compared_here(friend: FakeNode) -> None:
+    from p2pblog.pages.notices import name_warnings
+
+    notice: Any = friend.add(MALLORY, "bob", "I was bob")
+    follows: Any = [a_follow(BOB, name="bob"), a_follow(MALLORY, name="mallory")]
+
+    assert name_warnings([notice], follows, None) == {(MALLORY, "bob"): "⚠ not bob (bbbbbbbb)"}
