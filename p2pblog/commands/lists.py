@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from p2pblog.commands import command
+from p2pblog.commands.reading import follows_of
 from p2pblog.control import words
 from p2pblog.pages import lists as pages
 from p2pblog.session import Session, json_option
@@ -65,7 +66,7 @@ def remove(session: Session, name: str, addresses: tuple[str, ...]) -> None:
 def show(session: Session, name: str) -> None:
     """Who is in a list."""
     document = session.ask("show_list", name=words.check_list_name(name))
-    session.show(document, lambda: pages.members_page(document))
+    session.show(document, lambda: pages.members_page(document, follows_of(session)))
 
 
 def _checked(addresses: tuple[str, ...]) -> list[str]:

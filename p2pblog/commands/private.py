@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 from click.core import ParameterSource
 
@@ -14,6 +16,9 @@ from p2pblog.errors import UsageError, UserError
 from p2pblog.pages import private as pages
 from p2pblog.session import Session
 from p2pblog.terminal import Page, line
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import FollowDocument
 
 
 @command("dm", 'p2pblog dm bob "Tea at five?"\nfortune | p2pblog dm bob carol -\np2pblog dm -n 50')
@@ -53,16 +58,16 @@ def _list(session: Session, limit: int, before: str | None) -> None:
     document = session.ask("dms", limit=limit, before=before)
 
     def page() -> Page:
-        own, called = _people(session) if document else (None, {})
-        return pages.dms_page(document, before is not None, own, called, now_ms(), session.columns)
+        own, follows = _people(session) if document else (None, {})
+        return pages.dms_page(document, before is not None, own, follows, now_ms(), session.columns)
 
     session.show(document, page)
 
 
-def _people(session: Session) -> tuple[str | None, pages.Called]:
-    """The reader's address, and what those whom they follow are called. The page stands without it."""
+def _people(session: Session) -> tuple[str | None, dict[str, FollowDocument]]:
+    """The reader's address, and those whom they follow, by address. The page stands without it."""
     try:
         own, follows = session.ask("id")["address"], session.ask("following")
     except UserError:
         return None, {}
-    return own, {follow["address"]: (follow["name"], follow["petname"]) for follow in follows}
+    return own, {follow["address"]: follow for follow in follows}

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from p2pblog.config import ADDRESS_LETTERS
-from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, short_id, who
+from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, followed_warning, short_id, who
 from p2pblog.terminal import Line, Page, Piece, Style, clean_text, line, width, wrap
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import DmDocument, WrittenDocument
+    from p2pblog.control.api import DmDocument, FollowDocument, WrittenDocument
 
-Called = Mapping[str, tuple[str | None, str | None]]
-"""Address -> what they call themselves, and the reader's petname for them."""
+    Follows = Mapping[str, FollowDocument]
+    """Whom the reader follows, by address."""
 
 
 def dms_page(
-    dms: Sequence[DmDocument], older: bool, own: str | None, called: Called, now_ms: int, columns: int
+    dms: Sequence[DmDocument], older: bool, own: str | None, follows: Follows, now_ms: int, columns: int
 ) -> Page:
     """In the order given, with a free line between two. `own`: the reader's address; `older`: only what lies below some
     message was asked for."""
@@ -25,29 +25,32 @@ def dms_page(
         return [line("Nothing older." if older else "You have no direct messages.")]
     page: Page = []
     for dm in dms:
-        page += [*([line()] if page else []), *_dm_lines(dm, own, called, now_ms, columns)]
+        page += [*([line()] if page else []), *_dm_lines(dm, own, follows, now_ms, columns)]
     return page
 
 
-def _dm_lines(dm: DmDocument, own: str | None, called: Called, now_ms: int, columns: int) -> Page:
+def _dm_lines(dm: DmDocument, own: str | None, follows: Follows, now_ms: int, columns: int) -> Page:
     """Who wrote it, when, and its id; to whom; its text, set in so that it can't draw the head of another."""
     dot = Piece(" · ", Style.DIM)
     tail = line(dot, Piece(ago(dm["time"], now_ms), Style.DIM), dot, Piece(short_id(dm["id"]), Style.ID))
     room = columns - len(f" ({'x' * ADDRESS_LETTERS})") - sum(width(piece.text) for piece in tail)
-    to = ", ".join("".join(piece.text for piece in _person(each, own, called, room)) for each in dm["to"])
+    to = ", ".join("".join(piece.text for piece in _person(each, own, follows, room)) for each in dm["to"])
     text_columns = min(columns - 2, TEXT_COLUMNS_MAX)
     return [
-        line(*_person(dm["from"], own, called, room), *tail),
+        line(*_person(dm["from"], own, follows, room), *tail),
         *(line("  ", Piece(part, Style.DIM)) for part in wrap(f"to {to}", text_columns)),
         *(line("  ", part) if part else line() for part in wrap(clean_text(dm["text"]).rstrip(), text_columns)),
     ]
 
 
-def _person(address: str, own: str | None, called: Called, room: int) -> Line:
+def _person(address: str, own: str | None, follows: Follows, room: int) -> Line:
     if address == own:
         return line(Piece("you", Style.NAME))
-    name, petname = called.get(address, (None, None))
-    return who(name, address, petname, room)
+    if address not in follows:
+        return who(None, address)
+    warning = followed_warning(address, follows)
+    room -= 0 if warning is None else 1 + width(warning)
+    return who(follows[address]["name"], address, follows[address]["petname"], room, warning)
 
 
 def sent_page(written: WrittenDocument, people: int) -> Page:

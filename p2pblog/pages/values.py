@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from p2pblog.config import ADDRESS_LETTERS
@@ -117,6 +117,14 @@ def name_warning(name: str | None, like: str | None, called: str | None = None) 
 def known_warning(row: FollowDocument | ProfileDocument, called: str | None = None) -> str | None:
     """The same for somebody of whom the daemon has told. None beside whom the reader has named: they know who it is."""
     return None if row["petname"] else name_warning(row["name"], row["lookalike"], called)
+
+
+def followed_warning(address: str, follows: Mapping[str, FollowDocument]) -> str | None:
+    """The same for one of those whom the reader follows, by address. None for anybody else."""
+    if address not in follows:
+        return None
+    like = follows.get(follows[address]["lookalike"] or "")
+    return known_warning(follows[address], None if like is None else like["petname"] or like["name"])
 
 
 def try_line(typed: str) -> Line:

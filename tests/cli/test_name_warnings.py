@@ -127,6 +127,20 @@ def test_a_live_notice_of_a_stranger_is_compared_with_oneself_and_those_followed
     assert name_warnings(notices, [], None) == {}
 
 
+def test_a_direct_message_and_a_list_mark_names_too(alice: Alice, friend: FakeNode) -> None:
+    friend.follows[MALLORY] = a_follow(MALLORY, name="bob", lookalike=BOB)
+    message = {"id": "e" * 64, "from": MALLORY, "to": [ALICE, MALLORY], "text": "send me money", "time": NOW_MS}
+    friend.sealed.append(message)
+    friend.listed["tea"] = [BOB, MALLORY]
+
+    messages = alice.types("dm", env={"COLUMNS": "100"}).stdout.splitlines()
+    members = alice.types("list", "show", "tea").stdout
+
+    assert messages[0].startswith("bob (mmmmmmmm) ⚠ not robert (bbbbbbbb) · ")
+    assert messages[1] == "  to you, bob (mmmmmmmm) ⚠ not robert (bbbbbbbb)"
+    assert members.count("⚠") == 1 and f"(mmmmmmmm) ⚠ not robert (bbbbbbbb)\n  {MALLORY}\n" in members
+
+
 def test_one_is_called_by_ones_own_name_in_mentions_and_quotes(alice: Alice, friend: FakeNode) -> None:
     """Others only by one's own word for them, or by letters: what they call themselves is no word to tell them by."""
     quote: Any = {"id": "a" * 64, "version": "a" * 64, "author": ALICE, "text": f"as @{ALICE} said"}

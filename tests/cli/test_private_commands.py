@@ -134,7 +134,8 @@ hostile_dm = st.fixed_dictionaries(
 @settings(max_examples=100)
 @given(hostile_dm, anything, st.integers(40, 130))
 def test_no_message_can_forge_the_head_of_another(dm: Any, name: str, columns: int) -> None:
-    page = dms_page([dm], False, ALICE, {BOB: (name, None)}, 1_760_000_000_000, columns)
+    follow: Any = {"address": BOB, "name": name, "petname": None, "lookalike": CAROL}
+    page = dms_page([dm], False, ALICE, {BOB: follow}, 1_760_000_000_000, columns)
     shown = render(page, colour=False).splitlines()
     assert not any(FORBIDDEN.search(text) for text in shown)
     assert len(shown) == len(page)
