@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 from p2pblog.pages.files import file_line
 from p2pblog.pages.notices import Known, notice_lines
 from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, fields, known_warning, short_id, table, try_line, who
-from p2pblog.terminal import Page, Piece, Style, clean_line, clean_name, clean_text, line, wrap
+from p2pblog.terminal import Page, Piece, Style, clean_line, clean_name, clean_text, line, width, wrap
 
 if TYPE_CHECKING:
     from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument, NoticeDocument, ProfileDocument
+
+
+PROFILE_FIELD_COLUMNS = len("address") + 2
+"""What stands before a value at the top of a profile."""
 
 
 def id_page(identity: IdDocument) -> Page:
@@ -42,10 +46,12 @@ def profile_page(
     profile: ProfileDocument, pinned: Sequence[NoticeDocument], now_ms: int, columns: int, known: Known
 ) -> Page:
     """Somebody's profile and what they pinned; `pinned`: of those notices the ones that could be had."""
-    petname = [("petname", clean_name(profile["petname"]) or "")] if profile["petname"] else []
-    rows = [*petname, ("name", clean_name(profile["name"]) or "(none)"), ("address", profile["address"])]
-    page = fields(rows)
-    if warning := known_warning(profile):
+    warning = known_warning(profile)
+    room = columns - PROFILE_FIELD_COLUMNS
+    petname = _named("petname", profile["petname"], room) if profile["petname"] else []
+    name = _named("name", profile["name"], room - (0 if warning is None else 1 + width(warning)))
+    page = fields([*petname, *name, ("address", profile["address"])])
+    if warning is not None:
         page[len(petname)] += line(" ", Piece(warning, Style.WARNING))
     bio = wrap(clean_text(profile["bio"] or ""), min(columns, TEXT_COLUMNS_MAX) - 2) if profile["bio"] else []
     page += [line("  ", text) for text in bio]
@@ -59,6 +65,12 @@ def profile_page(
         page += [line(), *notice_lines(notice, now_ms, columns, known)]
     had = {notice["id"] for notice in pinned}
     return [*page, *(line(Piece(short_id(each), Style.ID)) for each in profile["pinned"] if each not in had)]
+
+
+def _named(field: str, name: str | None, room: int) -> list[tuple[str, str]]:
+    """The rows of a name, however long: what wraps to the first column could be anything."""
+    first, *more = wrap(clean_name(name) or "(none)", room)
+    return [(field, first), *(("", part) for part in more)]
 
 
 def follow_page(follow: FollowDocument, now_ms: int) -> Page:

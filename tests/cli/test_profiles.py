@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fake_node import BOB, NOW_MS, FakeNode, an_id
+from fake_node import ALICE, BOB, NOW_MS, FakeNode, an_id
 from terminal_scene import Alice
 
 from p2pblog.config import LINK_CHARACTERS_MAX, LINKS_MAX
@@ -65,6 +65,28 @@ def test_a_wrong_link_is_2(alice: Alice, node: FakeNode, words: list[str], sente
     result = alice.types("profile", *words)
     assert (result.exit_code, node.calls) == (2, [])
     assert sentence in result.stderr
+
+
+@pytest.mark.parametrize("lookalike", [None, BOB])
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_long_name_is_set_in_as_a_whole(columns: int, lookalike: str | None) -> None:
+    """Its end in the first column could pass for a line of ours."""
+    name = "漢" * 35 + "xaddress  aebfk"
+    profile: Any = {"address": ALICE, "name": name, "bio": None, "lookalike": lookalike}
+    profile |= {"links": [], "avatar": None, "banner": None, "pinned": [], "petname": None}
+
+    shown = render(people.profile_page(profile, [], NOW_MS, columns, notices.NOTHING_KNOWN), colour=False).splitlines()
+
+    assert shown[-1] == f"address  {ALICE}"
+    assert all(width(text) <= columns for text in shown[:-1])
+    assert all(text.startswith(" " * 9) for text in shown[1:-1])
+    assert shown[0].endswith(" ⚠ not bbbbbbbb") == (lookalike is not None)
+    rows = [text[9:].removesuffix(" ⚠ not bbbbbbbb") for text in shown[:-1]]
+    assert "".join(rows).replace(" ", "") == name.replace(" ", "")
+
+    named = {**profile, "petname": "漢" * 50}
+    page = render(people.profile_page(named, [], NOW_MS, columns, notices.NOTHING_KNOWN), colour=False).splitlines()
+    assert all(width(text) <= columns for text in page[:-1])
 
 
 def test_somebody_elses_profile_is_shown(alice: Alice, node: FakeNode) -> None:
