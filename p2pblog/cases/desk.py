@@ -73,6 +73,9 @@ class Desk:
         self._quiet = quiet
         self._room = room
         self._started_ms = wall_ms()
+        holdings = driver.machine.holdings
+        self._held_at_start = {log.device: max(holdings.high(log.device), log.floor) for log in holdings.logs.values()}
+        """Of each log the highest number that was here when the node started: what stands above it came since."""
         self._following = trio.Lock()
         self._reacting = trio.Lock()
         self._blobs = driver.blobs

@@ -539,7 +539,8 @@ class NodeApi(Protocol):
         of_list: str | None = None,
         group: str | None = None,
     ) -> AsyncIterator[NoticeDocument]:
-        """Notices and boosts as they come to stand in the timeline, from now on.
+        """Notices and boosts as they come to stand in the timeline, from now on: also those written while the node was
+        off, but no history of somebody followed only now.
 
         It listens from its first step, before it waits for anything, so that nothing falls between a page read after
         it and the first notice that it gives. When CONTROL_WATCH_LAG_MAX notices wait for a reader that stalls, it

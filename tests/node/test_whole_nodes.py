@@ -163,6 +163,44 @@ async def test_a_node_that_was_away_catches_up(autojump_clock: MockClock) -> Non
 
 
 @trio_test
+async def test_a_live_timeline_shows_what_was_written_while_the_node_was_off(autojump_clock: MockClock) -> None:
+    """Whatever the author's clock says; and no history of somebody who is followed only now."""
+    async with open_world() as world:
+        world.home("alice").skew_ms = -86_400_000
+        alice = await world.start("alice")
+        await world.follower("bob", "alice")
+        await alice.post("held")
+        await world.reads("bob", "held")
+        await world.kill("bob")
+        await alice.post("while bob slept")
+        carol, theirs = await world.start("carol"), world.home("carol")
+        await carol.post("before bob followed")
+        await world.kill("alice")
+        await trio.sleep(60)
+
+        bob, seen = await world.start("bob"), list[str]()
+
+        async def watch() -> None:
+            async for notice in bob.watch():
+                seen.append(notice["text"])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            await trio.testing.wait_all_tasks_blocked()
+            alice = await world.start("alice", "bob")
+            await world.reads("bob", "while bob slept", "held")
+            await alice.post("now")
+            await world.reads("bob", "now")
+            await bob.follow(f"p2pblog:{theirs.address}?peer={theirs.endpoint}")
+            await world.reads("bob", "before bob followed")
+            await carol.post("and after")
+            await world.reads("bob", "and after", "before bob followed")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert seen == ["while bob slept", "now", "and after"]
+
+
+@trio_test
 async def test_people_who_follow_each_other_converge(autojump_clock: MockClock) -> None:
     names = ["alice", "bob", "carol", "dave", "erin", "frank"]
     async with open_world() as world:
