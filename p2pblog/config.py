@@ -224,7 +224,8 @@ HANDSHAKES_PER_BLOCK_MAX = 16
 CONNECTIONS_ACCEPTED_MAX = 192
 """Proven inbound connections: LINKS_ACCEPTED_MAX links, and as many visitors and peers being turned away."""
 CONNECTIONS_PER_HOST_MAX = 16
-"""Of these from one public IP address: a household or a small office behind one."""
+"""Of these from one public IPv4 address or IPv6 /48: a household or a small office behind one. Not for each /64,
+of which whoever has a /48 has 65,536; so customers of a hoster who shares one among them share these places too."""
 FRAME_TIMEOUT_S = 30.0
 """One frame (64 KiB at most) must leave or arrive in this time: 2 kB/s, slower than an old modem. Between messages a
 link may be silent for ever; the gossip driver pings."""
