@@ -47,6 +47,8 @@ logger = logging.getLogger("p2pblog.control")
 
 STATUSES = {1: 409, 2: 400, 3: 503, 4: 404, 5: 403, 6: 504}
 """Exit code -> the HTTP status that comes closest."""
+DEAF_CHECK_S = 1.0
+"""How often it is looked whether who has said all can still hear."""
 
 
 async def serve_control(
@@ -122,7 +124,7 @@ class _Connections(State):
                 route, body = await _request(exchange)
             arguments = _arguments(route, body)
             if route == "watch":
-                await self._watch(exchange, arguments)
+                await self._watch(exchange, stream, arguments)
                 return
             asked = partial(getattr(self.api, route), **arguments)
             is_writing = route in CONTROL_WRITES
@@ -133,11 +135,11 @@ class _Connections(State):
             status, document = _refusal(error, route)
         await _say(exchange, status, document)
 
-    async def _watch(self, exchange: Exchange, asked: dict[str, Any]) -> None:
+    async def _watch(self, exchange: Exchange, stream: trio.SocketStream, asked: dict[str, Any]) -> None:
         if self.watches.are_full:
             raise UserError(f"{CONTROL_WATCHES_MAX} live timelines are open already: end one first")
         with self.watches.one():
-            await _stream(exchange, self.api.watch(**asked))
+            await _stream(exchange, stream, self.api.watch(**asked))
 
 
 async def _while_wanted(asked: Callable[[], Awaitable[Any]], exchange: Exchange, stream: trio.SocketStream) -> Any:
@@ -152,12 +154,14 @@ async def _while_wanted(asked: Callable[[], Awaitable[Any]], exchange: Exchange,
 
 
 async def _until_deaf(exchange: Exchange, stream: trio.SocketStream, scope: trio.CancelScope) -> None:
-    """Cancel once nobody can read an answer. Who closes his own side only, as `nc -N` does, waits for it."""
+    """Cancel once nobody can read an answer. Who closes his own side only, as `nc -N` does, waits for it; that he goes
+    then, no event tells."""
     await exchange.until_gone()
-    try:
-        await stream.socket.send(b"")  # says nothing, and fails where nobody could hear it
-    except OSError:
-        scope.cancel()
+    with suppress(OSError):
+        while True:
+            await stream.socket.send(b"")  # says nothing, and fails where nobody could hear it
+            await trio.sleep(DEAF_CHECK_S)
+    scope.cancel()
 
 
 async def _request(exchange: Exchange) -> tuple[str, bytes]:
@@ -287,12 +291,12 @@ WATCH_LINES_MAX = 64
 """Lines of a live timeline that share a flush: some 30 kB."""
 
 
-async def _stream(exchange: Exchange, notices: AsyncIterator[NoticeDocument]) -> None:
+async def _stream(exchange: Exchange, stream: trio.SocketStream, notices: AsyncIterator[NoticeDocument]) -> None:
     """Notices as lines of JSON, until the reader goes: at once, and several in one flush where several wait."""
     outgoing, incoming = trio.open_memory_channel[Any](WATCH_LINES_MAX)
     try:
         async with incoming, trio.open_nursery() as nursery:
-            nursery.start_soon(_until_gone, exchange, nursery.cancel_scope)
+            nursery.start_soon(_until_deaf, exchange, stream, nursery.cancel_scope)
             # Headers follow the first step of the iterator, which listens then: see NodeApi.watch.
             await nursery.start(_pump, notices, outgoing)
             await exchange.begin(200, "application/x-ndjson")
@@ -331,11 +335,6 @@ def _waiting(incoming: trio.MemoryReceiveChannel[Any]) -> Iterator[Any]:
     with suppress(trio.WouldBlock, trio.EndOfChannel):
         while True:
             yield incoming.receive_nowait()
-
-
-async def _until_gone(exchange: Exchange, scope: trio.CancelScope) -> None:
-    await exchange.until_gone()
-    scope.cancel()
 
 
 # --- the socket -------------------------------------------------------------------------------------------------------

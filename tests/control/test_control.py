@@ -317,6 +317,28 @@ async def test_a_notice_is_read_at_once_by_who_watches(home: Home, served: Serve
 
 
 @trio_test
+async def test_who_closes_his_sending_side_only_goes_on_listening(
+    home: Home, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `nc -N` does. When he goes then his place is free again, though nothing comes."""
+    monkeypatch.setattr(server, "DEAF_CHECK_S", 0.01)
+    node = FakeNode()
+    async with served(home, node) as path:
+        stream = await trio.open_unix_socket(path)
+        await stream.send_all(posted("watch", b"{}"))
+        await stream.send_eof()
+        await until(lambda: node.watching == 1)
+        for text in ("first", "second"):
+            node.add(text=text)
+            heard = b""
+            while text.encode() not in heard:
+                heard += (more := await stream.receive_some())
+                assert more, "the timeline ended"
+        await stream.aclose()
+        await until(lambda: node.watching == 0)
+
+
+@trio_test
 async def test_an_error_ends_a_live_timeline_as_a_sentence(
     home: Home, served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
