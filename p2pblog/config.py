@@ -413,6 +413,8 @@ CONTROL_WRITES = {
 }
 """Routes that sign an entry, which may have to wait for others first -> the command that shows whether it was signed.
 Whoever asked and went does not want it any more: repeated, it would be there twice."""
+CONTROL_LOOKS = {"profile": {"address"}}
+"""Those of them that sign nothing where they are given no more than this: then they only show."""
 CONTROL_ANSWER_TIMEOUT_S = 30.0
 """How long the command line waits for the daemon: the first post after a start may take 5 s, a dial 5 s more."""
 

@@ -12,7 +12,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from p2pblog.config import CONTROL_ANSWER_TIMEOUT_S, CONTROL_WRITE_TIMEOUT_S, CONTROL_WRITES, Home
+from p2pblog.config import (
+    CONTROL_ANSWER_TIMEOUT_S,
+    CONTROL_LOOKS,
+    CONTROL_WRITE_TIMEOUT_S,
+    CONTROL_WRITES,
+    Home,
+)
 from p2pblog.errors import USER_ERRORS, NotRunning, TimedOut, UserError
 
 if TYPE_CHECKING:
@@ -140,8 +146,10 @@ class _Connection:
     def ask(self, route: str, arguments: dict[str, Any]) -> int:
         """Connect and ask; gives the status of the answer. Raises NotRunning, UserError, OSError or _NoAnswer."""
         self._connect()
-        self._shown_by = CONTROL_WRITES.get(route)
-        body = json.dumps({name: value for name, value in arguments.items() if value is not None}).encode()
+        given = {name: value for name, value in arguments.items() if value is not None}
+        is_look = route in CONTROL_LOOKS and given.keys() <= CONTROL_LOOKS[route]
+        self._shown_by = None if is_look else CONTROL_WRITES.get(route)
+        body = json.dumps(given).encode()
         head = f"POST /{route} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         self._socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         return self._read_head()

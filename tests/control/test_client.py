@@ -74,6 +74,17 @@ def test_whether_something_was_written_may_be_unknown(home: Home, answer: bytes 
     assert caught.value.hint == hint
 
 
+@pytest.mark.parametrize(
+    ("changes", "is_doubtful"), [({}, False), ({"address": "bob", "bio": None}, False), ({"bio": ""}, True)]
+)
+def test_a_look_at_a_profile_writes_nothing(home: Home, changes: dict[str, str | None], is_doubtful: bool) -> None:
+    daemon = answering(home.control, b"")
+    with pytest.raises(NotRunning) as caught:
+        client.call(home, "profile", **changes)
+    daemon.join()
+    assert ("it may have been written" in caught.value.sentence) == is_doubtful
+
+
 def test_nothing_was_written_by_a_daemon_that_was_not_there(home: Home) -> None:
     with pytest.raises(NotRunning) as caught:
         client.call(home, "post", text="hello")
