@@ -13,9 +13,9 @@ Rules.
   not of one that is followed in private. What comes in is announced when no more is coming, a few feeds each
   second, see pacing.py.
 * A record that nobody takes is offered again ever later, up to RETRY_MAX_MS; once the DHT is reached anew, at once.
-* A followed feed to which no link leads that answers is looked for, those never found first: its replicas, and where
-  there are none, or its statements are unknown, its heads with their newest notices. Each time in vain doubles the
-  wait.
+* A followed feed to which no link leads that answers is looked for: its replicas, and where there are none, or its
+  statements are unknown, its heads with their newest notices. Each time in vain doubles the wait. Of many a few are
+  looked for each second, see searching.py.
 * So is one whose links all lack entries that are known to exist, and one of which few links tell and none knows a way
   to the author: who relayed its first notices to us may have lost him since.
 
@@ -91,8 +91,9 @@ from p2pblog.rendezvous.offers import AGAIN_MS as AGAIN_MS
 from p2pblog.rendezvous.offers import RETRY_MAX_MS as RETRY_MAX_MS
 from p2pblog.rendezvous.offers import Offer
 from p2pblog.rendezvous.own_log import own_records
-from p2pblog.rendezvous.pacing import Filling, Lot
+from p2pblog.rendezvous.pacing import ANNOUNCED_PER_S, Filling, Lot
 from p2pblog.rendezvous.pointing import Pointing
+from p2pblog.rendezvous.searching import TICK_S, WORKERS_MAX, Searching
 
 COALESCE_S = 10.0
 """Heads are published at most this often (DESIGN: coalesced over 10 s)."""
@@ -100,25 +101,11 @@ LOOK_EVERY_S = 30.0
 """How often a waiting machine looks at the wall clock, which goes on while a laptop sleeps."""
 LINKS_SETTLE_S = 1.0
 """How soon after a link ended it is looked which feeds it leaves behind: many end together, one look does for all."""
-SEARCH_FIRST_S = 5.0
-SEARCH_MAX_S = 600.0
-"""Looking for a feed nobody had begins after 5 s and slows down to once in ten minutes."""
-SEARCH_WANTING_MAX_S = 6 * 3600.0
-"""The same for one of which all that is missing is what nobody who is linked has: it may be lost for good."""
-SEARCH_ASTRAY_MAX_S = 3600.0
-"""The same for one whose author is most likely away: 500 such feeds cost 0.14 searches a second."""
-LOST_AGAIN_S = 60.0
-"""Links lost again within this time do not hasten the searches once more: who dials us and hangs up has no say in how
-much we search (a guess: a minute has room for four searches of each feed, from 5 s doubling)."""
-WORKERS_MAX = 8
-"""Feeds looked for, and announced, at once."""
 NOTICES_MAX = 8
 """Newest notices of an offline author read from the DHT, and published of our own."""
 FIRST_MAX = 2
 """Replicas dialed of those that the first holder names: it may be a liar, whose inventions must not take the dials of
 what others name a moment later (a guess)."""
-TICK_S = 0.001
-"""What the clock behind an alarm may round away: what is due this soon is due now."""
 
 # --- what is being done -----------------------------------------------------------------------------------------------
 
@@ -128,13 +115,6 @@ class Step(Enum):
 
     REPLICAS = 1
     HEADS = 2
-
-
-class Search(State):
-    """When a feed without a link is looked for next, and how long after that."""
-
-    due: float
-    delay_s: float = SEARCH_FIRST_S
 
 
 class Reading(State):
@@ -184,12 +164,10 @@ class Rendezvous:
         self._offers: dict[IdentityHash, Offer] = {}
         self._to_announce: dict[IdentityHash, None] = {}
         self._announcing: set[IdentityHash] = set()
-        self._filling, self._lot = Filling(), Lot()
-        self._searches: dict[IdentityHash, Search] = {}
-        self._to_search: dict[IdentityHash, None] = {}
-        self._searching: dict[IdentityHash, Step] = {}
+        self._filling, self._lot = Filling(), Lot(ANNOUNCED_PER_S, ANNOUNCED_PER_S)
+        self._searching = Searching(holdings, sharing)
+        self._steps: dict[IdentityHash, Step] = {}
         self._readings: dict[IdentityHash, Reading] = {}
-        self._hastened_at = -float("inf")
 
     def handle(self, event: Event, now: float, now_ms: int) -> list[Effect]:
         """What to do about an event. `now`: seconds that never go back; `now_ms`: since 1970, by a person's clock."""
@@ -223,8 +201,11 @@ class Rendezvous:
                 return self._on_links_lost()
             case Met(contacts):
                 return self._on_met(contacts)
-            case Followed() | PeersGiven():
-                self._hasten([event.identity] if isinstance(event, Followed) else list(self._searches))
+            case Followed(identity):
+                self._searching.hasten(identity, self._now)
+                return self._look_for_feeds()
+            case PeersGiven():
+                self._searching.hasten_all(self._now)
                 return self._look_for_feeds()
             case OwnLogCompared():
                 self._is_compared = True
@@ -267,7 +248,7 @@ class Rendezvous:
         was_alone, self._contacts = not self._contacts, contacts
         if not was_alone or not contacts:
             return []
-        self._hasten(list(self._searches))
+        self._searching.hasten_seldom(self._now)
         self._own.forgive()
         self._pointing.forgive()
         for offer in self._offers.values():
@@ -432,65 +413,27 @@ class Rendezvous:
     def _on_links_lost(self) -> list[Effect]:
         """Any feed may be without a link now or in a moment: the searches begin anew."""
         self._look_by(self._now + LINKS_SETTLE_S)  # others may turn out to be gone as well
-        if self._now < self._hastened_at + LOST_AGAIN_S:
-            return []
-        self._hastened_at = self._now
-        self._hasten(list(self._searches))
-        return self._look_for_feeds()
-
-    def _hasten(self, identities: list[IdentityHash]) -> None:
-        """Look for these now, and as often as if they had just been lost."""
-        for identity in identities:
-            self._searches[identity] = Search(self._now)
+        return self._look_for_feeds() if self._searching.hasten_seldom(self._now) else []
 
     def _look_for_feeds(self) -> list[Effect]:
-        """Feeds that no link leads to, those never found first."""
-        holdings = self._holdings
-        for identity in [i for i in self._searches if i not in holdings.interests and i not in self._searching]:
-            del self._searches[identity]
+        """Feeds that no link leads to."""
+        self._searching.forget()
         if not self._is_able:
             return []
-        due = []
-        for identity in holdings.interests:
-            if identity in self._searching or not self._is_sought(identity):
-                continue
-            # who is new may be about to tell more
-            wait_s = SEARCH_FIRST_S if self._sharing.answering(identity) else 0.0
-            search = self._searches.setdefault(identity, Search(self._now + wait_s))
-            if search.delay_s > self._slowest_s(identity):  # it has become urgent
-                search = self._searches[identity] = Search(self._now + wait_s)
-            if search.due <= self._now + TICK_S:
-                due.append(identity)
-            else:
-                self._look_by(search.due)
-        due.sort(key=lambda identity: identity in holdings.identities)
-        self._to_search = dict.fromkeys(due)
+        self._searching.look(self._now)
         return self._search_next()
-
-    def _is_sought(self, identity: IdentityHash) -> bool:
-        return not self._sharing.is_served(identity) or self._sharing.is_astray(identity)
-
-    def _slowest_s(self, identity: IdentityHash) -> float:
-        if not self._sharing.cover(identity):
-            return SEARCH_MAX_S
-        return SEARCH_WANTING_MAX_S if self._sharing.is_wanting(identity) else SEARCH_ASTRAY_MAX_S
 
     def _search_next(self) -> list[Effect]:
         effects: list[Effect] = []
-        while self._to_search and len(self._searching) < WORKERS_MAX and self._is_able:
-            identity = next(iter(self._to_search))
-            del self._to_search[identity]
-            if identity in self._holdings.interests and self._is_sought(identity):
-                self._searching[identity] = Step.REPLICAS
-                effects.append(FindRecords(Replicas(identity), replica_key(identity)))
+        while self._is_able and (identity := self._searching.take(self._now)) is not None:
+            self._steps[identity] = Step.REPLICAS
+            effects.append(FindRecords(Replicas(identity), replica_key(identity)))
+        self._look_by(self._searching.next_at)
         return effects
 
     def _end_search(self, identity: IdentityHash) -> list[Effect]:
-        del self._searching[identity]
-        search = self._searches[identity]
-        search.due = self._now + search.delay_s
-        search.delay_s = min(2 * search.delay_s, self._slowest_s(identity))
-        self._look_by(search.due)
+        del self._steps[identity]
+        self._searching.end(identity, self._now)
         return self._search_next()
 
     def _on_found(self, query: Query, records: tuple[Record, ...]) -> list[Effect]:
@@ -508,7 +451,7 @@ class Rendezvous:
 
     def _on_found_first(self, identity: IdentityHash, records: tuple[Record, ...]) -> list[Effect]:
         """A replica is worth a dial before other holders have answered."""
-        if self._searching.get(identity) is not Step.REPLICAS or identity not in self._holdings.interests:
+        if self._steps.get(identity) is not Step.REPLICAS or identity not in self._holdings.interests:
             return []
         endpoints = self._endpoints(records)[:FIRST_MAX]
         return [TellGossip(Candidates(endpoints, identity))] if endpoints else []
@@ -518,16 +461,16 @@ class Rendezvous:
         return tuple(dict.fromkeys(address for address in told if isinstance(address, Endpoint)))
 
     def _on_replicas(self, identity: IdentityHash, records: tuple[Record, ...]) -> list[Effect]:
-        if self._searching.get(identity) is not Step.REPLICAS:
+        if self._steps.get(identity) is not Step.REPLICAS:
             return []
         if identity not in self._holdings.interests:
             return self._end_search(identity)
         endpoints = tuple(sorted(self._endpoints(records)))
         effects: list[Effect] = [TellGossip(Candidates(endpoints, identity))] if endpoints else []
-        is_first = self._searches[identity].delay_s <= SEARCH_FIRST_S  # later they were dialed already, in vain
-        if endpoints and is_first and identity in self._holdings.identities:
+        # later they were dialed already, in vain
+        if endpoints and self._searching.is_first(identity) and identity in self._holdings.identities:
             return effects + self._end_search(identity)
-        self._searching[identity] = Step.HEADS
+        self._steps[identity] = Step.HEADS
         return effects + self._read_heads(identity)
 
     # --- heads and notices ---
@@ -560,9 +503,10 @@ class Rendezvous:
             queries = [OneNotice(identity, head.device, seq) for seq in range(first, head.seq + 1)]
             if queries:
                 reading.awaited = len(queries)
+                self._searching.spend(len(queries))
                 return effects + [FindRecords(query, notice_key(query.device, query.seq)) for query in queries]
         del self._readings[identity]
-        return effects + (self._end_search(identity) if self._searching.get(identity) is Step.HEADS else [])
+        return effects + (self._end_search(identity) if self._steps.get(identity) is Step.HEADS else [])
 
     def _on_notice(self, identity: IdentityHash, records: tuple[Record, ...]) -> list[Effect]:
         reading = self._readings[identity]

@@ -42,15 +42,24 @@ class Filling(State):
 
 
 class Lot(State):
-    """What may still be announced of this second's ANNOUNCED_PER_S."""
+    """How much may still begin: `per_s` each second, and what was left of the seconds before, `at_once` in all."""
 
+    per_s: int
+    at_once: int
     next_at: float = -float("inf")
-    """When the next one begins."""
-    _left: int = 0
+    """When the next second's lot comes."""
+    _left: float = 0.0
 
-    def take(self, now: float) -> bool:
-        """Whether one more may be announced now."""
+    def take(self, now: float, cost: int = 1) -> bool:
+        """Whether something of this cost may begin now."""
         if self.next_at <= now:
-            self.next_at, self._left = now + 1.0, ANNOUNCED_PER_S
-        self._left -= 1
-        return self._left >= 0
+            self._left = min(self.at_once, self._left + self.per_s * (1.0 + now - self.next_at))
+            self.next_at = now + 1.0
+        if self._left < cost:
+            return False
+        self._left -= cost
+        return True
+
+    def spend(self, cost: int) -> None:
+        """So much began without asking; it is made up for before anything else begins."""
+        self._left -= cost

@@ -16,7 +16,7 @@ from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.events import Candidates, Stored
 from p2pblog.gossip.messages import Message
 from p2pblog.rendezvous.events import LinksLost
-from p2pblog.rendezvous.machine import LOST_AGAIN_S, SEARCH_FIRST_S, SEARCH_MAX_S
+from p2pblog.rendezvous.searching import LOST_AGAIN_S, SEARCH_FIRST_S, SEARCH_MAX_S
 from p2pblog.sim.byzantine import check_behaviours, draw_behaviours
 from p2pblog.sim.byzantine.node import LyingNode
 from p2pblog.sim.chance import generator

@@ -27,9 +27,9 @@ from p2pblog.rendezvous.machine import (
     LOOK_EVERY_S,
     NOTICES_MAX,
     RETRY_MAX_MS,
-    WORKERS_MAX,
 )
 from p2pblog.rendezvous.pacing import ANNOUNCED_PER_S, FILLED_S, FILLING_MAX_S
+from p2pblog.rendezvous.searching import WORKERS_MAX
 
 HOUR_MS = 3600 * 1000
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from builders import NOON, Person, person
-from rendezvous_scenes import HOME, Desk, crowd, head_of, looked_for, of
+from rendezvous_scenes import HOME, Desk, crowd, head_of, looked_for, of, replica
 
 from p2pblog.config import HEAD_LIFETIME_MS, REPLICA_LIFETIME_MS
 from p2pblog.core.address import Endpoint
 from p2pblog.core.identity import state_device
+from p2pblog.core.keys import IdentityHash
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import LogStart
 from p2pblog.core.value import replace
@@ -23,9 +24,11 @@ from p2pblog.errors import BadChain, BadSignature
 from p2pblog.gossip.events import Candidates, Learned
 from p2pblog.gossip.sharing import COVER_WANTING
 from p2pblog.rendezvous import events as ev
-from p2pblog.rendezvous.machine import (
-    LINKS_SETTLE_S,
-    LOOK_EVERY_S,
+from p2pblog.rendezvous.machine import LINKS_SETTLE_S, LOOK_EVERY_S, NOTICES_MAX
+from p2pblog.rendezvous.searching import (
+    LOOKUPS_AT_ONCE,
+    LOOKUPS_OF_SEARCH,
+    LOOKUPS_PER_S,
     LOST_AGAIN_S,
     SEARCH_ASTRAY_MAX_S,
     SEARCH_FIRST_S,
@@ -71,11 +74,96 @@ def test_feeds_never_found_are_looked_for_first_and_a_few_at_once() -> None:
 def test_what_waits_to_be_looked_for_waits_on_while_the_dht_is_out_of_reach() -> None:
     names = [f"friend {number}" for number in range(WORKERS_MAX + 3)]
     desk = Desk(*names)
-    *_, last = looked_for(desk.open())
+    last = looked_for(desk.open())[-1]
     assert desk.feed(ev.Met(0)) == []
     assert looked_for(desk.feed(ev.Found(ev.Replicas(last), crowd(person(names[0]), "one")))) == []
     assert desk.feed(ev.Found(ev.Heads(last), ())) == []
-    assert looked_for(desk.feed(ev.Met(1))) == [last]
+    assert looked_for(desk.feed(ev.Met(1))) == [person(names[WORKERS_MAX]).hash]  # who had no turn yet
+
+
+FEEDS = LOOKUPS_AT_ONCE // LOOKUPS_OF_SEARCH
+EACH_S = LOOKUPS_PER_S // LOOKUPS_OF_SEARCH
+
+
+def crowded(count: int) -> tuple[Desk, list[IdentityHash]]:
+    """A desk that follows many, of whom it knows the statements and has no link."""
+    people = [person(f"friend {number}") for number in range(count)]
+    desk = Desk(*(each.name for each in people))
+    for each in people:
+        desk.holdings.learn(each.identity)
+    return desk, [each.hash for each in people]
+
+
+def find_all(desk: Desk, effects: list[ev.Effect]) -> list[bytes]:
+    """Whose replicas are looked for, where each search gives one at once and the next one follows."""
+    found, waiting = [], looked_for(effects)
+    while waiting:
+        found.append(identity := IdentityHash(waiting.pop(0)))
+        waiting += looked_for(desk.feed(ev.Found(ev.Replicas(identity), (replica(identity, "somebody"),))))
+        if identity in desk.machine._steps:
+            waiting += looked_for(desk.feed(ev.Found(ev.Heads(identity), ())))
+    return found
+
+
+def test_who_follows_hundreds_looks_for_a_few_each_second() -> None:
+    desk, hashes = crowded(FEEDS + 2 * EACH_S + 3)
+    begun = [find_all(desk, desk.open()), *(find_all(desk, desk.sleep(1)) for _ in range(3))]
+    assert [len(found) for found in begun] == [FEEDS, EACH_S, EACH_S, 3]
+    assert [identity for found in begun for identity in found] == hashes
+
+
+def test_notices_that_are_read_count_as_well() -> None:
+    """Of authors who are away the newest ones are: with them a search takes five times as many look-ups."""
+    people = [person(f"friend {number}") for number in range(100)]
+    desk = Desk(*(each.name for each in people))
+    by_hash = {each.hash: each for each in people}
+    effects, lookups = desk.open(), list[int]()
+    for _ in range(10):
+        lookups.append(0)
+        while effects:
+            match effects.pop(0):
+                case ev.FindRecords(ev.Heads(identity) as query):
+                    known = () if identity == desk.alice.hash else (head_of(by_hash[identity]),)
+                    effects += desk.feed(ev.Found(query, known))
+                case ev.FindRecords(ev.Replicas() | ev.OneNotice() as query):
+                    effects += desk.feed(ev.Found(query, ()))
+                case _:
+                    continue
+            lookups[-1] += 1
+        effects = desk.sleep(1)
+    assert lookups[0] <= LOOKUPS_AT_ONCE + NOTICES_MAX
+    assert sum(lookups[1:]) <= 9 * LOOKUPS_PER_S + NOTICES_MAX
+
+
+def test_each_of_many_has_its_turn_although_all_begin_anew_each_minute() -> None:
+    """The DHT is lost and met again, and so are links: those who had no turn before come first."""
+    desk, hashes = crowded(12 * FEEDS)
+    found = set(find_all(desk, desk.open()))
+    for second in range(200):
+        if second % 10 == 5:
+            desk.feed(ev.Met(0))
+        again = desk.feed(ev.Met(3)) if second % 10 == 6 else desk.feed(ev.LinksLost())
+        found |= {*find_all(desk, again), *find_all(desk, desk.sleep(1))}
+    assert found == set(hashes)
+
+
+def test_meeting_somebody_again_does_not_make_the_searches_begin_anew_each_time() -> None:
+    desk, (bob,) = crowded(1)
+
+    def meet_again() -> list[ev.Effect]:
+        return desk.feed(ev.Met(0)) + desk.feed(ev.Met(3))
+
+    find_all(desk, desk.open())
+    for _ in range(5):
+        find_all(desk, desk.sleep(SEARCH_FIRST_S))
+    assert find_all(desk, meet_again()) == [bob]
+    assert find_all(desk, meet_again()) == []
+    assert find_all(desk, desk.sleep(SEARCH_FIRST_S)) == [bob]
+    assert find_all(desk, meet_again()) == []
+    desk.sleep(LOST_AGAIN_S - SEARCH_FIRST_S)
+    desk.feed(ev.Found(ev.Replicas(bob), ()))
+    desk.feed(ev.Found(ev.Heads(bob), ()))
+    assert find_all(desk, meet_again()) == [bob]
 
 
 def test_our_own_heads_are_asked_for_once_by_those_who_want_them() -> None:

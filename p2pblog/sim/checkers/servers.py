@@ -9,8 +9,8 @@ from p2pblog.dht.adapter import GuardedServer
 from p2pblog.dht.protocol import DHT_SEEN_AS_MAX
 from p2pblog.dht.records import DhtKey, decode
 from p2pblog.errors import RemoteProtocolError
-from p2pblog.rendezvous import machine
 from p2pblog.rendezvous.machine import Rendezvous
+from p2pblog.rendezvous.searching import WORKERS_MAX
 from p2pblog.sim.watch import Size
 
 
@@ -35,13 +35,14 @@ def server_sizes(server: GuardedServer) -> list[Size]:
 
 def rendezvous_sizes(dealings: Rendezvous, cared_for: int) -> list[Size]:
     """What a rendezvous machine has under way; `cared_for`: the feeds that its node follows or lends."""
+    searching = dealings._searching
     return [
-        ("feeds looked for", len(dealings._searches), cared_for),
-        ("feeds to look for", len(dealings._to_search), cared_for),
-        ("searches under way", len(dealings._searching), machine.WORKERS_MAX),
-        ("feeds read from the DHT", len(dealings._readings), machine.WORKERS_MAX + 1),  # and our own heads
+        ("feeds looked for", len(searching._searches), cared_for),
+        ("feeds to look for", len(searching._waiting), cared_for),
+        ("searches under way", len(searching._under_way), WORKERS_MAX),
+        ("feeds read from the DHT", len(dealings._readings), WORKERS_MAX + 1),  # and our own heads
         ("feeds to announce", len(dealings._to_announce), cared_for),
-        ("announcements under way", len(dealings._announcing), machine.WORKERS_MAX),
+        ("announcements under way", len(dealings._announcing), WORKERS_MAX),
     ]
 
 
