@@ -129,12 +129,13 @@ class PublishedTo(Value):
 
 
 class OwnLoaded(Value):
-    """The answer to `LoadOwn`. `readable`: those of the entries that a timeline still shows. `entries` is None where
-    the store failed."""
+    """The answer to `LoadOwn`. `readable`: those of the entries that a timeline still shows; `taken_back`: the numbers,
+    ascending, of all that was taken back. `entries` is None where the store failed."""
 
     device: DeviceKey
     entries: tuple[Entry, ...] | None
     readable: frozenset[EntryId] = frozenset()
+    taken_back: tuple[int, ...] = ()
 
 
 class Unpointed(Value):
@@ -188,11 +189,13 @@ class PublishRecords(Value):
 
 
 class LoadOwn(Value):
-    """Read entries of our own log, and which of them are readable; whatever happens, say `OwnLoaded` once."""
+    """Read entries of our own log, which of them are readable, and which entries, these and others, were taken back
+    whose own time is later than `since_ms`; whatever happens, say `OwnLoaded` once."""
 
     device: DeviceKey
     first: int
     last: int
+    since_ms: int
 
 
 class LoadUnpointed(Value):

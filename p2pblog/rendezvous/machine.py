@@ -7,7 +7,8 @@ Rules.
 
 * Before our head is published, the DHT is asked what it proves of our own log, and the log is compared with peers, so
   that an old copy of it never overrides a newer head.
-* Our head and newest notices are published when there is news, at most once in COALESCE_S, and again after AGAIN_MS.
+* Our head and newest notices are published when there is news, at most once in COALESCE_S, and again after AGAIN_MS;
+  with them drops of what was taken back, see own_log.py.
 * Then pointers lead from what they refer to to these notices: once for each, see pointing.py.
 * We announce ourselves as a replica of each followed feed that we hold, while fewer than REPLICAS_WANTED are alive;
   not of one that is followed in private. What comes in is announced when no more is coming, a few feeds each
@@ -30,10 +31,10 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import assert_never
 
-from p2pblog.config import REPLICA_LIFETIME_MS, REPLICAS_WANTED
+from p2pblog.config import NOTICE_LIFETIME_MS, REPLICA_LIFETIME_MS, REPLICAS_WANTED
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry, follow_one_another
-from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair
+from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair
 from p2pblog.core.logs import Batch
 from p2pblog.core.value import State, field
 from p2pblog.dht.records import (
@@ -90,7 +91,7 @@ from p2pblog.rendezvous.events import (
 from p2pblog.rendezvous.offers import AGAIN_MS as AGAIN_MS
 from p2pblog.rendezvous.offers import RETRY_MAX_MS as RETRY_MAX_MS
 from p2pblog.rendezvous.offers import Offer
-from p2pblog.rendezvous.own_log import own_records
+from p2pblog.rendezvous.own_log import Dropping, own_records
 from p2pblog.rendezvous.pacing import ANNOUNCED_PER_S, Filling, Lot
 from p2pblog.rendezvous.pointing import Pointing
 from p2pblog.rendezvous.searching import TICK_S, WORKERS_MAX, Searching
@@ -158,6 +159,7 @@ class Rendezvous:
         self._has_asked = self._is_answered = self._is_compared = False
         """Whether the DHT was asked for our own heads, has answered, and our log was compared."""
         self._own = Offer()
+        self._dropping = Dropping()
         self._pointing = Pointing(holdings, device)
         self._is_publishing = False
         self._publish_from = -float("inf")
@@ -286,7 +288,8 @@ class Rendezvous:
         if state is None or not state.spans:
             return self._end_publishing(is_taken=True)
         last = state.spans[-1]
-        return [LoadOwn(device, max(last.low, last.high - NOTICES_MAX + 1), last.high)]
+        first, since_ms = max(last.low, last.high - NOTICES_MAX + 1), self._now_ms - NOTICE_LIFETIME_MS
+        return [LoadOwn(device, first, last.high, since_ms)]
 
     def _on_own_loaded(self, event: OwnLoaded) -> list[Effect]:
         if event.entries is None:
@@ -295,8 +298,14 @@ class Rendezvous:
             self._own.due_ms = 0
             return self._end_publishing(is_taken=True)
         self._pointing.saw(event.device, event.entries)
-        records = self._own_records(event.device, event.entries, event.readable)
+        records = self._own_records(event.device, event.entries, event)
         return [PublishRecords(OwnLog(), records)] if records else self._end_publishing(is_taken=True)
+
+    def _on_own_published(self, holders: tuple[int, ...]) -> list[Effect]:
+        self._dropping.on_published(holders, self._now_ms)
+        if all(holders) and self._dropping.has_more:
+            self._own.due_ms = 0
+        return self._end_publishing(is_taken=all(holders))
 
     def _end_publishing(self, *, is_taken: bool) -> list[Effect]:
         self._is_publishing = False
@@ -309,14 +318,15 @@ class Rendezvous:
             return []
         return self._pointing.go_on(self._now_ms)
 
-    def _own_records(
-        self, device: DeviceKey, newest: Sequence[Entry], readable: frozenset[EntryId]
-    ) -> tuple[Record, ...]:
+    def _own_records(self, device: DeviceKey, newest: Sequence[Entry], loaded: OwnLoaded) -> tuple[Record, ...]:
+        """Drops come last."""
         state = self._holdings.logs.get(device)
         identity = self._holdings.identities.get(self._holdings.own)
         if state is None or not state.spans or identity is None or identity.statement_of(device) is None:
             return ()
-        return own_records(identity, self._device(), state.spans[-1], newest, readable, self._now_ms)
+        pair, last, gone = self._device(), state.spans[-1], loaded.taken_back
+        records = own_records(identity, pair, last, newest, loaded.readable, gone, self._now_ms)
+        return (*records, *self._dropping.due(pair, gone, self._now_ms))
 
     # --- what we hold ---
 
@@ -393,7 +403,7 @@ class Rendezvous:
     def _on_published(self, offering: Offering, holders: tuple[int, ...]) -> list[Effect]:
         match offering:
             case OwnLog():
-                return self._end_publishing(is_taken=all(holders))
+                return self._on_own_published(holders)
             case OwnReplica(identity):
                 return self._end_announcing(identity, is_taken=all(holders))
             case OwnPointers():

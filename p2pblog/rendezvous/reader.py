@@ -15,9 +15,10 @@ POINTED = "pointed"
 
 
 async def load_own(store: Store, request: LoadOwn) -> OwnLoaded:
-    """The entries asked for, and which of them a timeline still shows. Raises StoreError."""
+    """The entries asked for, which of them a timeline still shows, and what was taken back. Raises StoreError."""
     entries = await store.run(request.device, request.first, request.last, RUN_BYTES_MAX)
-    return OwnLoaded(request.device, tuple(entries), await _readable(store, entries))
+    taken_back = await store.taken_back(request.device, request.since_ms)
+    return OwnLoaded(request.device, tuple(entries), await _readable(store, entries), tuple(taken_back))
 
 
 async def load_unpointed(store: Store, request: LoadUnpointed) -> Unpointed:

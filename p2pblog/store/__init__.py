@@ -349,6 +349,10 @@ class Store(Protocol):
     async def is_taken_back(self, entry: EntryId) -> bool:
         """Whether a delete in force names an entry that is held, of whatever kind."""
 
+    async def taken_back(self, device: DeviceKey, since_ms: int) -> list[int]:
+        """The numbers, ascending, of a log's entries that deletes in force name, by whichever device: of those whose
+        payload is held still and whose own time is later than `since_ms`."""
+
     async def reactions(self, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
         """The likes, boosts or pins of a notice by one identity that count, oldest first in each log."""
 

@@ -230,6 +230,11 @@ class MemoryReading(MemoryDesk):
         held = self._by_id.get(entry)
         return held is not None and bool(self._retractions(held))
 
+    async def taken_back(self, device: DeviceKey, since_ms: int) -> list[int]:
+        named = [held for target in self._deletes if (held := self._by_id.get(target)) is not None]
+        found = [held for held in named if held.log.device == device and held.entry.payload is not None]
+        return sorted(h.entry.seq for h in found if h.entry.time_ms > since_ms and self._retractions(h))
+
     async def versions(self, notice: EntryId) -> list[Version]:
         held = self._by_id.get(notice)
         if held is None or held.meaning.kind != Kind.NOTE or not self._is_shown(held):

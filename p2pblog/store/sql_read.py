@@ -399,6 +399,17 @@ def is_taken_back(db: sqlite3.Connection, entry: EntryId) -> bool:
     return db.execute(TAKEN_BACK, (log_of_key(db, key).owner, entry)).fetchone() is not None
 
 
+def taken_back(db: sqlite3.Connection, device: DeviceKey, since_ms: int) -> list[int]:
+    log = log_of_device(db, device)
+    rows = [] if log is None else db.execute(TAKEN_BACK_SINCE, (*log.keys, since_ms)).fetchall()
+    return [key & SEQ_MASK for (key,) in rows]
+
+
+TAKEN_BACK_SINCE = """SELECT r.key FROM retracted r JOIN entry e ON e.key = r.key
+                      WHERE r.key BETWEEN ? AND ? AND e.time > ? ORDER BY r.key"""
+"""What was taken back stands in `retracted` for as long as its bytes are kept, so that these are few."""
+
+
 def references(db: sqlite3.Connection, file: FileHash) -> list[Reference]:
     reader = RowReader(db)
     keys = db.execute("SELECT key FROM attachment WHERE file = ? ORDER BY key LIMIT ?", (file, REFERENCES_MAX))

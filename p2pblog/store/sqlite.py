@@ -432,6 +432,9 @@ class SqliteStore:
     async def is_taken_back(self, entry: EntryId) -> bool:
         return await self._read(sql_read.is_taken_back, entry)
 
+    async def taken_back(self, device: DeviceKey, since_ms: int) -> list[int]:
+        return await self._read(sql_read.taken_back, device, since_ms)
+
     async def references(self, file: FileHash) -> list[Reference]:
         return await self._read(sql_read.references, file)
 

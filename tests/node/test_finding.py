@@ -12,8 +12,8 @@ from worlds import open_world
 
 from p2pblog.core.keys import DeviceKey
 from p2pblog.dht import Early, Published
-from p2pblog.dht.records import DhtKey, Head, Notice, Record, notice_key, replica_key
-from p2pblog.rendezvous.machine import LINKS_SETTLE_S, NOTICES_MAX
+from p2pblog.dht.records import DhtKey, Dropped, Head, Notice, Record, notice_key, replica_key
+from p2pblog.rendezvous.machine import COALESCE_S, LINKS_SETTLE_S, NOTICES_MAX
 
 
 @pytest.fixture
@@ -54,6 +54,33 @@ async def test_a_deleted_notice_does_not_hide_the_earlier_ones_in_the_dht(autoju
         carol = await world.follower("carol", "alice", "dave")
         await world.reads("carol", "notice 2", "notice 1", "notice 0")
         assert "notice 3" not in [row["text"] for row in await carol.timeline()]
+
+
+@trio_test
+async def test_what_was_deleted_can_not_be_read_in_the_dht_any_more(autojump_clock: MockClock) -> None:
+    """With its edit, and however many notices were written since."""
+    async with open_world() as world:
+        await world.start("dave")
+        alice = await world.start("alice", "dave")
+        note = (await alice.post("first words"))["id"]
+        await alice.edit(note, "second words")
+        await trio.sleep(COALESCE_S)
+        ids = []
+        for number in range(NOTICES_MAX + 2):
+            ids.append((await alice.post(f"notice {number}"))["id"])
+            await trio.sleep(COALESCE_S)
+        device = world.home("alice").keyring.device.public
+
+        def told() -> dict[int, type[Record]]:
+            held = [world.dht.store.get(notice_key(device, seq), world.wall_ms()) for seq in range(2, 15)]
+            return {seq: type(items[0].record) for seq, items in enumerate(held, 2) if items}
+
+        assert set(told().values()) == {Notice} and told().keys() >= {3, 4}
+        before = told().keys()
+        for each in (note, *ids):
+            await alice.delete(each)
+        await trio.sleep(3 * COALESCE_S)
+        assert [told()[seq] for seq in before] == [Notice] + [Dropped] * (len(before) - 1)  # her profile stays
 
 
 @trio_test

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import pytest
@@ -28,6 +28,7 @@ from p2pblog.rendezvous.machine import (
     NOTICES_MAX,
     RETRY_MAX_MS,
 )
+from p2pblog.rendezvous.own_log import DROPPED_AGAIN_MS, DROPS_AT_ONCE
 from p2pblog.rendezvous.pacing import ANNOUNCED_PER_S, FILLED_S, FILLING_MAX_S
 from p2pblog.rendezvous.searching import WORKERS_MAX
 
@@ -57,7 +58,7 @@ def test_nothing_is_published_before_the_log_was_compared_with_the_dht_and_with_
     answered = desk.feed(ev.Found(asked.query, (head,)))
     assert answered[0] == ev.OwnHeads((head,))
     assert not of(answered, ev.LoadOwn)  # the author hears of the heads first
-    assert of(desk.sleep(0), ev.LoadOwn) == [ev.LoadOwn(desk.alice.key, 1, 1)]
+    assert of(desk.sleep(0), ev.LoadOwn) == [ev.LoadOwn(desk.alice.key, 1, 1, desk.now_ms - NOTICE_LIFETIME_MS)]
 
 
 def test_news_are_coalesced_over_ten_seconds(desk: Desk) -> None:
@@ -93,23 +94,69 @@ def test_only_the_newest_fresh_and_readable_are_offered_and_drops_of_the_rest(de
     assert (load.first, load.last) == (4, 3 + NOTICES_MAX)
     loaded = (log.entries[1], *log.entries[load.first - 1 :])
     shown = frozenset(entry.id for entry in loaded if entry != regretted)
-    records = one(desk.feed(ev.OwnLoaded(load.device, loaded, shown)), ev.PublishRecords).records
+    gone = (regretted.seq,)
+    records = one(desk.feed(ev.OwnLoaded(load.device, loaded, shown, gone)), ev.PublishRecords).records
     offered = [record.entry.seq for record in records if isinstance(record, Notice)]
     assert offered == [*range(4, regretted.seq), kept.seq, kept.seq + 1]
     assert [record.seq for record in records if isinstance(record, Dropped)] == [regretted.seq]
 
 
-def test_what_a_delete_names_beside_is_offered_no_more(desk: Desk) -> None:
-    log = desk.alice.log
-    note = log.note("old words", time_ms=NOON)
-    edits = [log.edit(note, f"words {number}") for number in range(2)]
-    log.delete(note, edits)
+def offer_own(desk: Desk, effects: Iterable[ev.Effect], *gone: int) -> tuple[list[int], list[int]]:
+    """Of which entries notices are offered, and of which drops, where these were taken back; all are taken."""
+    load = one(list(effects), ev.LoadOwn)
+    loaded = tuple(desk.alice.log.entries[load.first - 1 : load.last])
+    shown = frozenset(entry.id for entry in loaded)
+    offered = one(desk.feed(ev.OwnLoaded(load.device, loaded, shown, gone)), ev.PublishRecords)
+    desk.feed(ev.PublishedTo(offered.offering, (8,) * len(offered.records)))
+    notices = [record.entry.seq for record in offered.records if isinstance(record, Notice)]
+    return notices, sorted(record.seq for record in offered.records if isinstance(record, Dropped))
+
+
+def news(desk: Desk) -> list[ev.Effect]:
+    """Alice writes once more, and her log is due again."""
+    desk.alice.log.note("news", time_ms=desk.now_ms)
     desk.hold(desk.alice)
+    return desk.feed(ev.StoredOf(desk.alice.hash)) + desk.sleep(COALESCE_S)
+
+
+def test_what_was_taken_back_is_dropped_however_much_was_written_since(desk: Desk) -> None:
+    desk.alice.notes(NOTICES_MAX + 6)
+    desk.hold(desk.alice)
+    begun = desk.open() + desk.sleep(0)
+    assert one(begun, ev.LoadOwn).first == 8
+    assert offer_own(desk, begun, 2, 3, 9) == ([8, *range(10, NOTICES_MAX + 8)], [2, 3, 9])
+
+
+def test_a_drop_that_was_taken_does_not_come_with_each_notice(desk: Desk) -> None:
+    assert offer_own(desk, desk.open() + desk.sleep(0), 2)[1] == [2]
+    assert offer_own(desk, news(desk), 2, 3)[1] == [3]
+    assert offer_own(desk, news(desk), 2, 3)[1] == []
+    desk.sleep(DROPPED_AGAIN_MS / 1000)
+    assert offer_own(desk, news(desk), 2, 3)[1] == [2, 3]
+    desk.now_ms -= 24 * HOUR_MS  # a clock put back believes nothing
+    assert offer_own(desk, news(desk), 2, 3)[1] == [2, 3]
+
+
+def test_many_drops_are_published_a_part_at_a_time(desk: Desk) -> None:
+    gone = tuple(range(2, 2 * DROPS_AT_ONCE + 4))
+    _, first = offer_own(desk, desk.open() + desk.sleep(0), *gone)
+    _, second = offer_own(desk, desk.sleep(COALESCE_S), *gone)
+    _, third = offer_own(desk, desk.sleep(COALESCE_S), *gone)
+    assert [len(first), len(second), len(third)] == [DROPS_AT_ONCE, DROPS_AT_ONCE, 2]
+    assert sorted(first + second + third) == list(gone)
+    assert of(desk.sleep(10 * COALESCE_S), ev.LoadOwn) == []
+
+
+def test_drops_that_nobody_takes_keep_no_others_back(desk: Desk) -> None:
+    gone = tuple(range(2, DROPS_AT_ONCE + 4))
     load = one(desk.open() + desk.sleep(0), ev.LoadOwn)
-    loaded = tuple(log.entries[load.first - 1 :])
-    records = one(desk.feed(ev.OwnLoaded(load.device, loaded, frozenset())), ev.PublishRecords).records
-    assert [r.entry.seq for r in records if isinstance(r, Notice)] == [1, log.entries[-1].seq]
-    assert sorted(r.seq for r in records if isinstance(r, Dropped)) == [each.seq for each in (note, *edits)]
+    offered = one(desk.feed(ev.OwnLoaded(load.device, (), frozenset(), gone)), ev.PublishRecords)
+    desk.feed(ev.PublishedTo(offered.offering, tuple(8 * isinstance(each, Head) for each in offered.records)))
+    refused = {record.seq for record in offered.records if isinstance(record, Dropped)}
+    _, others = offer_own(desk, desk.sleep(61), *gone)
+    assert set(gone) - refused < set(others)
+    _, rest = offer_own(desk, desk.sleep(COALESCE_S), *gone)
+    assert set(others) | set(rest) == set(gone)
 
 
 @pytest.mark.parametrize(("ahead_ms", "offered"), [(RECORD_SKEW_MS, True), (RECORD_SKEW_MS + 1, False)])
@@ -176,7 +223,8 @@ def test_a_log_that_is_left_while_it_is_read_is_not_published(desk: Desk) -> Non
     desk.holdings.learn(desk.alice.identity)
     desk.holdings.take(LogState(log.key, desk.alice.hash, (Span(1, 1, log.entries[0].id, None, log.entries[0].id),)))
     assert desk.feed(ev.OwnLoaded(load.device, tuple(desk.alice.log.entries))) == []
-    assert of(desk.sleep(COALESCE_S + 1), ev.LoadOwn) == [ev.LoadOwn(log.key, 1, 1)]
+    again = one(desk.sleep(COALESCE_S + 1), ev.LoadOwn)
+    assert (again.device, again.first, again.last) == (log.key, 1, 1)
 
 
 def test_a_laptop_that_slept_publishes_anew_soon_after_it_woke(desk: Desk) -> None:

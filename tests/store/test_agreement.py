@@ -273,6 +273,7 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         asked += [("was_pruned", (identifier.hex(),)) for identifier in ids]
         asked += [("is_taken_back", (identifier,)) for identifier in ids]
         asked += [("locate", (identifier,)) for identifier in ids]
+        asked += [("taken_back", (log.key, since)) for log in world.logs for since in (-1, NOON, NOON + 1_500)]
         asked += [("id_at", (log.key, seq)) for log in world.logs for seq in (1, 4)]
         asked += [("run", (log.key, seq, seq + 3, RUN_BYTES_MAX)) for log in world.logs for seq in (1, 3, 6)]
     return asked
