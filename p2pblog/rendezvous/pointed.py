@@ -84,7 +84,7 @@ class Pointed:
             if len(worthy) == limit:
                 break
             is_unwanted = pointer.author == holdings.own or pointer.author in holdings.blocked
-            if is_unwanted or self._vain.get(pointer, 0) > now_ms:
+            if is_unwanted or self._is_vain(pointer, now_ms):
                 continue
             if await self._store.id_at(pointer.device, pointer.seq) is None:
                 worthy.append(pointer)
@@ -96,6 +96,10 @@ class Pointed:
             self._look_up, head_key(pointer.author), notice_key(pointer.device, pointer.seq)
         )
         return pointed_in(pointer, heads, notices, self._driver.machine.holdings.own)
+
+    def _is_vain(self, pointer: Pointer, now_ms: int) -> bool:
+        """A clock that was put back must not keep it from being followed until it has caught up."""
+        return now_ms < self._vain.get(pointer, 0) <= now_ms + POINTED_AGAIN_MS
 
     def _remember_vain(self, pointer: Pointer) -> None:
         self._vain.pop(pointer, None)

@@ -164,6 +164,34 @@ async def test_lies_are_followed_once_and_the_rest_has_its_turn(
 
 
 @trio_test
+async def test_what_led_to_nothing_while_the_clock_ran_ahead_is_followed_once_it_is_put_right(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        await world.start("dave")
+        world.home("alice").skew_ms = 24 * 3600 * 1000
+        alice, target = await world.start("alice", "dave"), person("alice").hash
+        bob = person("bob")
+        await trio.sleep(30)  # her node has looked once
+        early = sign_pointer(bob.device, target, bob.hash, 2, world.wall_ms() + POINTER_LIFETIME_MS)
+        await world.home("dave").node._meeting._directory.publish([early])
+        pointed = alice._meeting._pointed
+        followed: list[Pointer] = []
+
+        async def follow(pointer: Pointer) -> None:
+            followed.append(pointer)
+
+        monkeypatch.setattr(pointed, "_follow", follow)
+        for _ in range(2):
+            assert await alice._meeting.find_pointed(target, 4) == []
+        assert followed == [early]
+        world.home("alice").skew_ms = 0
+        for _ in range(2):
+            assert await alice._meeting.find_pointed(target, 4) == []
+        assert followed == [early, early]
+
+
+@trio_test
 async def test_nobody_hears_of_who_is_blocked_and_all_is_looked_for_again_later(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await world.start("dave")
