@@ -123,7 +123,7 @@ async def _stop_on_signal(signals: AsyncIterator[int], running: trio.CancelScope
 
 
 async def _serve(home: Home, own: Keyring, listen: str | None, bootstrap: list[str], json: bool, command: str) -> None:
-    wanted = None if listen is None else await names.resolve(listen)
+    wanted = None if listen is None else await names.resolve_here(listen)
     async with open_node(home, own, wanted, bootstrap) as node, trio.open_nursery() as nursery:
         await nursery.start(serve_control, home, node)
         await _greet(node, json, command)
@@ -431,14 +431,14 @@ class Parts:
         """Meet a node that a person named; a name that the resolver does not know now is asked for again."""
         while True:
             try:
-                endpoint = await names.resolve(contact)
+                endpoints = await names.resolve(contact)
                 break
             except UserError as error:
                 log.warning("%s; trying again in %d s", error, RESOLVE_AGAIN_S)
                 await trio.sleep(RESOLVE_AGAIN_S)
-        met.add(endpoint)
-        self.driver.feed(Candidates((endpoint,)))
-        await self.meeting.remember([endpoint])
+        met.update(endpoints)
+        self.driver.feed(Candidates(endpoints))
+        await self.meeting.remember(endpoints)
 
     def _on_stored(self, batch: Batch, live: bool) -> None:
         self.author.heard_stored(batch)

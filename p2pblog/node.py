@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 
 from p2pblog import __version__, names
 from p2pblog.cases.lists import Listing
@@ -21,12 +23,14 @@ from p2pblog.cases.strangers import Strangers
 from p2pblog.cases.threads import Threads
 from p2pblog.control.api import PeerDocument, StatusDocument, StoreDocument
 from p2pblog.core import address, payload
+from p2pblog.core.address import Endpoint
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Boost, Note
 from p2pblog.core.runs import payloads_but_texts
 from p2pblog.errors import UserError
 from p2pblog.gossip.driver import Lane
 from p2pblog.gossip.events import Ask, Candidates
+from p2pblog.gossip.sharing import Session
 
 LOOK_FOR_STRAYS_BELOW = 64
 """Batches up to this size are searched for boosts of what we don't hold; history is not, it would fetch old things."""
@@ -74,18 +78,26 @@ class Node(
         return [self._peer(lane) for _peer, lane in lanes]
 
     async def add_peer(self, endpoint: str) -> PeerDocument:
-        parsed = await names.resolve(names.check_contact(endpoint))
-        known = self._driver.machine.membership.known.get(parsed)
+        found = await names.resolve(names.check_contact(endpoint))
+        known = [self._driver.machine.membership.known.get(each) for each in found]
+        nodes = {each.node for each in known if each is not None}
         for peer, standing in sorted(self._driver.lanes.items()):
-            if standing.link.endpoint == parsed or (known is not None and known.node == peer):
+            if standing.link.endpoint in found or peer in nodes:
                 return self._peer(standing)
-        session = await self._driver.connect(parsed)
-        self._driver.feed(Candidates((parsed,)))
-        await self._meeting.remember((parsed,))
+        reached, session = await self._connect(found)
+        self._driver.feed(Candidates((reached,)))
+        await self._meeting.remember((reached,))
         lane = self._driver.lanes.get(session.peer)
         if lane is None:
             raise UserError(f"{endpoint} answered and hung up")
         return self._peer(lane)
+
+    async def _connect(self, found: Sequence[Endpoint]) -> tuple[Endpoint, Session]:
+        """The first of a node's addresses that answers. Raises the last one's UserError."""
+        for each in found[:-1]:
+            with suppress(UserError):
+                return each, await self._driver.connect(each)
+        return found[-1], await self._driver.connect(found[-1])
 
     def _peer(self, lane: Lane) -> PeerDocument:
         session = self._driver.machine.sharing.sessions.get(lane.link.peer)
