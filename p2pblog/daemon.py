@@ -211,7 +211,7 @@ async def open_node(home: Home, own: Keyring, listen: Endpoint | None, bootstrap
             nursery.start_soon(_keep_dht_state, store, sockets.dht)
             nursery.start_soon(_keep_tidy, store, node)
             nursery.start_soon(_end_polls, node)
-            nursery.start_soon(_keep_reachable, sockets, parts.meeting)
+            nursery.start_soon(_keep_reachable, sockets, node, parts.meeting)
             yield node
             nursery.cancel_scope.cancel()
 
@@ -329,18 +329,33 @@ async def _bind(stack: AsyncExitStack, bridge: Bridge, node: KeyPair, listen: En
     raise UserError(f"cannot listen on {listen}: {reason}", hint) from problem
 
 
-async def _keep_reachable(sockets: Sockets, meeting: Meeting) -> None:
+async def _keep_reachable(sockets: Sockets, node: Node, meeting: Meeting) -> None:
     """Be nobody's routing entry, and announce nothing, while others see us at another public address than our own:
     then a router stands between, and only what we ask for comes through."""
     while True:
+        has_moved = await _move(sockets, node)
         seen = await sockets.dht.seen_as()
         reachable = seen is None or not seen.is_public or seen == sockets.place.listen
         if reachable != sockets.is_reachable:
             log.info("others see this node as %s: %s", seen, "reachable" if reachable else "behind a router")
+        if has_moved or reachable != sockets.is_reachable:
             sockets.is_reachable = reachable
             meeting.on_reachable(sockets.place.listen if reachable else None)
             await sockets.dht.set_client(not reachable)
         await trio.sleep(REACHABLE_EVERY_S)
+
+
+async def _move(sockets: Sockets, node: Node) -> bool:
+    """Stand where this machine is now; gives whether that is elsewhere. A machine without a network stays where it was:
+    most often it comes back there."""
+    place = _place(sockets.transport.endpoint)
+    if place == sockets.place or not place.reachable:
+        return False
+    log.info("this node is at %s now, no longer at %s", place.listen, sockets.place.listen)
+    sockets.place = place
+    node.move(place)
+    await sockets.dht.move(test_network=not place.listen.is_public)
+    return True
 
 
 class Parts:
@@ -463,7 +478,8 @@ def _place(bound: Endpoint) -> Place:
     """What we tell others of where we listen: for a wildcard, the address that this machine speaks from."""
     if bound.host not in ("0.0.0.0", "::"):  # noqa: S104
         return Place(bound, (bound,))
-    for family, far in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+    ways = [(socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")]
+    for family, far in ways[:1] if bound.host == "0.0.0.0" else ways:  # noqa: S104 - IPv4 alone
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             try:
                 probe.connect((far, 9))  # chooses a route; a datagram socket sends nothing to do so

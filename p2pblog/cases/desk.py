@@ -87,6 +87,10 @@ class Desk:
         """The groups that were joined, and when each was last looked for by trio's clock; None: it is due."""
         self._joined_changed = Signal()
 
+    def move(self, place: Place) -> None:
+        """This node listens elsewhere now: its machine has another address."""
+        self._place = place
+
     def _written(self, entry: Entry, kind: str) -> WrittenDocument:
         return WrittenDocument(
             id=entry.id.hex(),

@@ -101,7 +101,6 @@ class GuardedServer(Server):  # type: ignore[misc]
         self.parameters = parameters
         self._clock = clock
         self._rng = rng
-        self._test_network = test_network
         self._lookups = asyncio.Semaphore(DHT_LOOKUPS_MAX)
         self._tasks: dict[asyncio.Task[Any], None] = {}  # in the order of their start: a set has one by address
         self._bootstraps: dict[Endpoint, None] = {}
@@ -177,7 +176,7 @@ class GuardedServer(Server):  # type: ignore[misc]
     def _may_dial(self, record: Record) -> bool:
         if not isinstance(record, Replica) or not isinstance(record.address, Endpoint):
             return True
-        return may_call(record.address, self._test_network)
+        return may_call(record.address, self.protocol.test_network)
 
     def _verified(self, key: DhtKey, lately: dict[bytes, Record], wires: Iterable[bytes]) -> list[Record]:
         """The records that hold. Those of `lately` did before in this look-up: all holders give the same bytes."""
@@ -306,7 +305,7 @@ class GuardedServer(Server):  # type: ignore[misc]
 
     def _is_worth_hearing(self, named: Endpoint, by_public: bool) -> bool:
         """Who speaks from a public address has no business naming private ones."""
-        return may_call(named, self._test_network) and (not by_public or named.is_public)
+        return may_call(named, self.protocol.test_network) and (not by_public or named.is_public)
 
     def _send_store(self, contact: Contact, index: int, store: wire.Store, inbox: asyncio.Queue[Event]) -> None:
         def end(heard: Heard | None) -> None:
@@ -491,6 +490,10 @@ class Dht:
         """A node that can't be reached takes part as a client only: it answers nobody and is nobody's contact."""
         await self._bridge.run(self._aio_set_client, client)
 
+    async def move(self, *, test_network: bool) -> None:
+        """This node stands at another address; `test_network` as for `open_dht`. Nobody has seen it there yet."""
+        await self._bridge.run(self._aio_move, test_network)
+
     async def state(self) -> bytes:
         """What to give `open_dht` at the next start: canonical msgpack, never a pickle."""
         return await self._bridge.run(self._aio_state)
@@ -500,6 +503,9 @@ class Dht:
 
     async def _aio_set_client(self, client: bool) -> None:
         self._server.protocol.client = client
+
+    async def _aio_move(self, test_network: bool) -> None:
+        self._server.protocol.move(test_network)
 
     async def _aio_state(self) -> bytes:
         return self._server.state_bytes()

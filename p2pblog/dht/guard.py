@@ -405,7 +405,7 @@ class Guard:
         self.tokens = Tokens(secret)
         self.dropped: Counter[str] = Counter()
         self._rates = rates or Rates()
-        self._test_network = test_network
+        self.test_network = test_network
 
     def kind(self, data: bytes) -> tuple[int, bytes] | None:
         """(REQUEST or REPLY, call id), or None for what is counted and dropped."""
@@ -435,6 +435,6 @@ class Guard:
     def _owner(self, source: Endpoint) -> bytes:
         """Whose bucket: an IPv4 address or an IPv6 /48; in a test network, where many share one, address and port."""
         packed = pack_endpoint(source)
-        if self._test_network:
+        if self.test_network:
             return packed
         return packed[:4] if len(packed) == 6 else source.block

@@ -155,7 +155,7 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
         self._loop = loop
         self._clock = clock
         self._rng = rng
-        self._test_network = test_network
+        self.test_network = test_network
         self._awaited: dict[bytes, Awaited] = {}
         self._checking: set[Contact] = set()
         self._newcomers: dict[Contact, Endpoint | bytes] = {}
@@ -178,7 +178,7 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
     def _send_call(
         self, endpoint: Endpoint, expected: NodeId | None, call: wire.Call, on_end: OnEnd, repeated: bool
     ) -> bool:
-        if self.closed or len(self._awaited) >= DHT_CALLS_MAX or not may_call(endpoint, self._test_network):
+        if self.closed or len(self._awaited) >= DHT_CALLS_MAX or not may_call(endpoint, self.test_network):
             return False
         now = self._loop.time()
         call_id = self._rng.randbytes(wire.CALL_ID_BYTES)
@@ -241,7 +241,7 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
             source = Endpoint.of(str(addr[0]).partition("%")[0], addr[1])
         except Malformed:
             source = None
-        if source is None or not may_call(source, self._test_network):
+        if source is None or not may_call(source, self.test_network):
             self.guard.dropped["source"] += 1
             return
         kind = self.guard.kind(data)
@@ -324,6 +324,14 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
         """Where others say that our datagrams come from: what most address blocks say."""
         votes = Counter(self._seen_as.values())
         return min(votes, key=lambda endpoint: (-votes[endpoint], endpoint)) if votes else None
+
+    def move(self, test_network: bool) -> None:
+        """This node stands at another address, and `test_network` is what it is there. What others said of the old
+        address counts no more."""
+        self.test_network = self.guard.test_network = test_network
+        self.router.move(test_network)
+        self.storage.store.set_limits(replace(self.storage.store.limits, exempt_private=test_network))
+        self._seen_as.clear()
 
     # --- answering others ---
 

@@ -228,6 +228,12 @@ class RecordStore:
         """Records held, in all."""
         return self._size
 
+    def set_limits(self, limits: Limits) -> None:
+        """Give so much from now on. What is held stays."""
+        self.limits = limits
+        for shelf in self._shelves.values():
+            shelf.limits = limits
+
     def put(self, record: Record, source: Endpoint | None, now_ms: int) -> Outcome:
         """Hold a verified record that came from `source` (None: our own)."""
         if source is not None and not _from_where_it_says(record, source):

@@ -49,7 +49,7 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
 
     def __init__(self, protocol: HasChecks, ksize: int, node: Node, test_network: bool) -> None:
         super().__init__(protocol, ksize, node)
-        self._test_network = test_network
+        self.test_network = test_network
         self._walked_ms: dict[tuple[int, int], int] = {}
         self._listed: dict[bytes, set[NodeId]] = {}
         """By address block, whoever may be in the table: all who are, and some who have left it."""
@@ -118,7 +118,7 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
     def has_place(self, contact: Contact) -> bool:
         """Whether its address block may have this contact beside others, in the table and in the bucket."""
         endpoint = contact.endpoint
-        if not may_call(endpoint, self._test_network):
+        if not may_call(endpoint, self.test_network):
             return False
         if self.place(endpoint) is endpoint:
             return True
@@ -134,7 +134,7 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
     def place(self, endpoint: Endpoint) -> Endpoint | bytes:
         """Whom an endpoint belongs to, as far as one can tell: its address block or, where many share one in a test
         network, the endpoint itself."""
-        return endpoint if self._test_network and not endpoint.is_public else endpoint.block
+        return endpoint if self.test_network and not endpoint.is_public else endpoint.block
 
     def _list(self, node: ProvenNode) -> None:
         """Note whom a bucket is about to take; where most of those who are noted have left, all are noted anew."""
@@ -187,6 +187,14 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         self._walked_ms = {span: self._walked_ms.get(span, now_ms) for span in ranges}
         due = [span for span in ranges if now_ms - self._walked_ms[span] >= DHT_BUCKET_EVERY_MS]
         return [rng.randint(low, min(high, 2**160 - 1)).to_bytes(ID_BYTES, "big") for low, high in due]
+
+    def move(self, test_network: bool) -> None:
+        """This node stands elsewhere. Whom it must not call from there leaves the table."""
+        self.test_network = test_network
+        for node in list(chain.from_iterable(map(_all_of, self.buckets))):
+            if not may_call(node.contact.endpoint, test_network):
+                self.remove_contact(node)
+        self._count()
 
     def _count(self) -> None:
         self.size = sum(len(bucket) for bucket in self.buckets)

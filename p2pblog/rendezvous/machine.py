@@ -358,7 +358,7 @@ class Rendezvous:
                 continue
             if identity in self._filling.waiting:
                 self._look_by(self._filling.due)
-            elif offer is None or offer.is_due(self._now_ms):
+            elif offer is None or offer.is_due(self._now_ms, self._endpoint):
                 self._to_announce[identity] = None
             else:
                 self._look_by_wall(offer.due_ms)
@@ -393,6 +393,7 @@ class Rendezvous:
         if self._endpoint is None:
             self._offers[identity].due_ms = 0  # as soon as somebody reaches us again
             return self._end_announcing(identity, is_taken=True)
+        self._offers[identity].at = self._endpoint
         alive = sum(isinstance(record, Replica) for record in records)
         is_enough = identity != self._holdings.own and alive >= REPLICAS_WANTED
         if is_enough or not self._is_held(identity):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from p2pblog.core.address import Endpoint
 from p2pblog.core.value import State
 
 AGAIN_MS = 22 * 3600 * 1000
@@ -13,14 +14,18 @@ by a wrong clock of ours perhaps, they would refuse each minute for ever."""
 
 
 class Offer(State):
-    """At what wall time records are offered next, and how much later if nobody takes them then."""
+    """At what wall time records are offered next, and how much later if nobody takes them then. `at`: where we stood
+    when they were last, for records that say it."""
 
     due_ms: int = 0
     delay_ms: int = RETRY_MS
+    at: Endpoint | None = None
 
-    def is_due(self, now_ms: int) -> bool:
-        """A clock that was put back must not keep us silent until it has caught up."""
-        return self.due_ms <= now_ms or self.due_ms > now_ms + AGAIN_MS
+    def is_due(self, now_ms: int, at: Endpoint | None = None) -> bool:
+        """They are, too, once we stand elsewhere. A clock that was put back must not keep us silent until it has caught
+        up."""
+        is_elsewhere = at is not None and self.at is not None and at != self.at
+        return is_elsewhere or self.due_ms <= now_ms or self.due_ms > now_ms + AGAIN_MS
 
     def begin(self, now_ms: int) -> None:
         self.due_ms = now_ms + AGAIN_MS

@@ -480,6 +480,18 @@ async def test_a_node_of_the_open_world_calls_nobody_on_loopback() -> None:
 
 
 @trio_test
+async def test_who_moves_into_the_open_world_forgets_loopback_and_what_he_was_seen_as() -> None:
+    async with world_of(2) as world:
+        other, mover = world.nodes
+        await mover.move(test_network=False)
+        assert (mover.size, await mover.seen_as()) == (0, None)
+        assert await mover.add_contacts([other.endpoint]) == 0
+        await mover.move(test_network=True)
+        assert await mover.add_contacts([other.endpoint]) == 1
+        assert (mover.size, await mover.seen_as()) == (1, mover.endpoint)
+
+
+@trio_test
 async def test_a_cancelled_find_leaves_the_node_as_it_was() -> None:
     async with world_of(3) as world:
         await world.nodes[0].publish([alice.head()])

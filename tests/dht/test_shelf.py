@@ -127,6 +127,13 @@ def test_two_replicas_of_one_address_block_are_enough() -> None:
     assert outcomes == [Outcome.HELD, Outcome.HELD, Outcome.FULL, Outcome.FULL]
 
 
+def test_a_store_that_comes_into_a_test_network_lifts_the_limits_of_what_it_has_too() -> None:
+    shelves, home = store(), Endpoint.of("127.0.0.1", 4711)
+    assert [shelves.put(replica_from(f"node {n}", home), home, NOW) for n in range(3)][-1] is Outcome.FULL
+    shelves.set_limits(Limits(exempt_private=True))
+    assert [shelves.put(replica_from(f"node {n}", home), home, NOW) for n in range(4)] == [Outcome.HELD] * 4
+
+
 def test_a_test_network_on_one_address_is_not_limited_by_block() -> None:
     shelf = Shelf(Limits(exempt_private=True))
     home = Endpoint.of("127.0.0.1", 4711)

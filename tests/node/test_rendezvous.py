@@ -10,11 +10,13 @@ from builders import NOON, Person, person
 from rendezvous_scenes import HOME, Desk, crowd, head_of, looked_for, of, one, own_key, take_replica
 
 from p2pblog.config import NOTICE_LIFETIME_MS, RECORD_SKEW_MS, REPLICA_LIFETIME_MS, REPLICAS_WANTED
+from p2pblog.core.address import Endpoint
 from p2pblog.core.logs import LogState, Span
 from p2pblog.dht.records import (
     Dropped,
     Head,
     Notice,
+    Replica,
     replica_key,
     sign_replica,
 )
@@ -386,6 +388,23 @@ def test_who_cannot_be_reached_announces_nothing_until_he_can(desk: Desk) -> Non
     assert desk.feed(ev.Reachable(None)) == []
     assert desk.feed(ev.Found(asked.query, ())) == []
     assert desk.feed(ev.Reachable(HOME)) == [asked]
+
+
+def test_who_stands_elsewhere_announces_all_of_it_again(desk: Desk) -> None:
+    moved = Endpoint("10.0.0.99", HOME.port)
+    asked = ev.FindRecords(ev.Crowd(desk.alice.hash), replica_key(desk.alice.hash))
+
+    def announces(at: Endpoint) -> None:
+        (offered,) = of(desk.feed(ev.Found(asked.query, ())), ev.PublishRecords)
+        assert isinstance(offered.records[0], Replica) and offered.records[0].address == at
+        desk.feed(ev.PublishedTo(ev.OwnReplica(desk.alice.hash), (8,)))
+
+    assert asked in desk.open()
+    announces(HOME)
+    assert asked not in desk.feed(ev.Reachable(None)) + desk.feed(ev.Reachable(HOME))
+    assert asked in desk.feed(ev.Reachable(moved))
+    announces(moved)
+    assert asked not in desk.feed(ev.Reachable(moved)) + desk.sleep(3600)
 
 
 def test_a_replica_is_dialed_before_the_look_up_is_over() -> None:

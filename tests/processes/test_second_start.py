@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import trio
 from builders import key_pair, person
 
 from p2pblog import daemon, keyring
+from p2pblog.cases.desk import Place
 from p2pblog.config import Home
 from p2pblog.core.address import Endpoint
 from p2pblog.daemon import DHT_SETTING, HOST_SETTING, PORT_SETTING, open_node
@@ -101,6 +103,80 @@ def test_a_host_that_is_gone_keeps_no_node_from_starting_and_comes_back(
     assert bound == [instead, instead]
     told = [each.getMessage() for each in caplog.records if each.name == "p2pblog.daemon"]
     assert [each for each in told if host in each and f"listens on {instead}" in each] == told[-2:]
+
+
+def stands(monkeypatch: pytest.MonkeyPatch, host: str | None) -> list[str]:
+    """The machine has this address from now on, or none. Gives the times at which it was asked for it."""
+    asked = list[str]()
+    at = host or "127.0.0.1"
+
+    def place(bound: Endpoint) -> Place:
+        asked.append(at)
+        endpoint = Endpoint(at, bound.port)
+        return Place(endpoint, () if host is None else (endpoint,))
+
+    monkeypatch.setattr(daemon, "_place", place)
+    return asked
+
+
+async def until(held: Callable[[], bool]) -> None:
+    """A node asks itself where it stands every few milliseconds here."""
+    with trio.fail_after(20):
+        while not held():  # noqa: ASYNC110 - it signals nothing
+            await trio.sleep(0.01)
+
+
+def test_a_node_that_was_there_before_its_network_stands_where_the_machine_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a boot, on a server that has a public address of its own."""
+    home = a_home(tmp_path)
+    monkeypatch.setattr(daemon, "REACHABLE_EVERY_S", 0.01)
+
+    async def scene() -> None:
+        stands(monkeypatch, None)
+        async with open_node(home, keyring.load(home), EVERYWHERE, []) as node:
+            port, protocol = node._place.listen.port, node._meeting._directory._server.protocol  # type: ignore[attr-defined]
+            assert protocol.test_network
+            protocol._seen_as[b"block"] = Endpoint("5.9.1.2", port)
+            await until(lambda: protocol.client)
+            stands(monkeypatch, "5.9.1.2")
+            await until(lambda: node._place.listen == Endpoint("5.9.1.2", port))
+            await until(lambda: node._meeting.machine._endpoint == Endpoint("5.9.1.2", port))
+            await until(lambda: not protocol.client)
+            assert not protocol.test_network
+            assert (await node.status())["listen"] == f"5.9.1.2:{port}"
+            assert f"peer=5.9.1.2:{port}" in (await node.invite())["uri"]
+            protocol._seen_as[b"block"] = Endpoint("5.9.1.2", port)
+
+            stands(monkeypatch, "5.9.1.9")
+            await until(lambda: node._meeting.machine._endpoint == Endpoint("5.9.1.9", port))
+            assert not protocol.client
+            protocol._seen_as[b"block"] = Endpoint("5.9.1.77", port)
+            await until(lambda: protocol.client)
+
+            stands(monkeypatch, "192.168.7.7")
+            await until(lambda: protocol.test_network and not protocol.client)
+            asked = stands(monkeypatch, None)
+            await until(lambda: len(asked) > 1)
+            assert node._place.listen == Endpoint("192.168.7.7", port)
+
+    trio.run(scene)
+
+
+def test_a_node_that_listens_on_ipv4_alone_is_at_no_address_of_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Routes(socket.socket):
+        def connect(self, address: Any) -> None:
+            if self.family == socket.AF_INET:
+                raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+        def getsockname(self) -> Any:
+            return ("2001:db8::7", 9, 0, 0)
+
+    monkeypatch.setattr(daemon.socket, "socket", Routes)
+    assert daemon._place(Endpoint("0.0.0.0", 4711)) == Place(Endpoint("127.0.0.1", 4711), ())
+    at = Endpoint("2001:db8::7", 4711)
+    assert daemon._place(Endpoint("::", 4711)) == Place(at, (at,))
 
 
 def binds(monkeypatch: pytest.MonkeyPatch, gone: str | None = None) -> list[str]:
