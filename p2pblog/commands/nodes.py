@@ -9,7 +9,7 @@ import click
 from p2pblog.commands import command, now_ms, qr_lines
 from p2pblog.config import Home
 from p2pblog.control import client, words
-from p2pblog.errors import NotRunning, TimedOut, UserError
+from p2pblog.errors import UserError
 from p2pblog.pages import nodes, people
 from p2pblog.session import Session, json_option, this
 
@@ -46,7 +46,8 @@ def init(session: Session, name: str | None) -> None:
 
 
 ID_TIMEOUT_S = 5.0
-"""`id` asks the daemon, which knows a new name first, and reads the key file if it does not answer at once."""
+"""`id` asks the daemon, which knows a new name first, and reads the key file if that gives no answer at once, for
+whatever reason: it is not running, or is busy with other commands."""
 
 
 @command("id", "p2pblog id")
@@ -54,7 +55,7 @@ def show_id(session: Session) -> None:
     """Who you are: your address, as text and as a QR code."""
     try:
         document: IdDocument = client.call(session.home, "id", timeout_s=ID_TIMEOUT_S)
-    except (NotRunning, TimedOut):
+    except UserError:
         document = _id_on_disk(session.home)
     # Upper case makes a smaller code, and the case of an address has no meaning.
     session.show(document, lambda: [*people.id_page(document), *qr_lines(session, document["uri"].upper())])

@@ -140,6 +140,12 @@ def test_id_asks_a_daemon_that_runs(alice: Alice) -> None:
     assert alice.gets("id")["address"] == ALICE
 
 
+def test_id_reads_the_key_file_while_the_daemon_is_busy(alice: Alice, node: FakeNode) -> None:
+    made = alice.gets("init")
+    node.faults["id"] = UserError("the daemon is busy with other commands: try again")
+    assert alice.gets("id")["address"] == made["address"] != ALICE
+
+
 def test_no_identity_names_init(alice: Alice) -> None:
     for command in (["id"], ["post", "hello"]):
         result = alice.types(*command)
