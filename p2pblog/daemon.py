@@ -11,8 +11,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 
 import trio
@@ -55,6 +55,7 @@ HOST_SETTING = "host"
 DHT_SETTING = "dht"
 DEFAULT_LISTEN = Endpoint("0.0.0.0", 0)  # noqa: S104 - a node is there to be reached
 LOOPBACK = Endpoint("127.0.0.1", 0)
+STOPS = (signal.SIGINT, signal.SIGTERM)
 PORT_TRIES = 20
 """Free ports tried until one is free for TCP and UDP alike."""
 REACHABLE_EVERY_S = 10.0
@@ -106,20 +107,28 @@ class _Formatter(logging.Formatter):
 
 
 async def _main(home: Home, own: Keyring, listen: str | None, bootstrap: list[str], json: bool, command: str) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as outer:
-            running = trio.CancelScope()
-            outer.start_soon(_stop_on_signal, signals, running)
-            with running:
-                await _serve(home, own, listen, bootstrap, json, command)
-            outer.cancel_scope.cancel()
+    running = trio.CancelScope()
+    with _stopped_by_signals(running), running:
+        await _serve(home, own, listen, bootstrap, json, command)
 
 
-async def _stop_on_signal(signals: AsyncIterator[int], running: trio.CancelScope) -> None:
-    """Goes on taking signals while the node stops, so that a second Ctrl-C does not cut that short."""
-    async for number in signals:
+@contextmanager
+def _stopped_by_signals(running: trio.CancelScope) -> Iterator[None]:
+    """Cancel on Ctrl-C and SIGTERM. A second one does not cut short how the node stops, nor, once that is done, how the
+    process ends: they are ignored from then on. trio's own receiver would put back what was there before it."""
+    token = trio.lowlevel.current_trio_token()
+
+    def stop(number: int) -> None:
         log.info("stopping on %s", signal.Signals(number).name)
         running.cancel()
+
+    for each in STOPS:
+        signal.signal(each, lambda number, _frame: token.run_sync_soon(stop, number, idempotent=True))
+    try:
+        yield
+    finally:
+        for each in STOPS:
+            signal.signal(each, signal.SIG_IGN)
 
 
 async def _serve(home: Home, own: Keyring, listen: str | None, bootstrap: list[str], json: bool, command: str) -> None:

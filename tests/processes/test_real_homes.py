@@ -171,6 +171,32 @@ def test_a_second_ctrl_c_changes_nothing(people: dict[str, Person]) -> None:
     assert alice.stop() == 0
 
 
+ENDING = """
+import atexit, os, signal
+from p2pblog.__main__ import start
+
+def again():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(os.getpid(), number)
+
+atexit.register(again)
+start()
+"""
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_nor_does_one_that_comes_when_the_node_has_stopped(people: dict[str, Person], first: int) -> None:
+    alice = people["alice"]
+    words = alice.command("run", "--listen", "127.0.0.1:0", "--json")[3:]  # after `python -m p2pblog`
+    with subprocess.Popen([sys.executable, "-c", ENDING, *words], stdout=subprocess.PIPE) as daemon:
+        try:
+            assert daemon.stdout is not None and daemon.stdout.readline()
+            daemon.send_signal(first)
+            assert daemon.wait(60) == 0
+        finally:
+            daemon.kill()
+
+
 def test_who_reads_only_the_first_line_leaves_a_node_that_runs(people: dict[str, Person]) -> None:
     alice = people["alice"]
     command = alice.command("run", "--listen", "127.0.0.1:0")
