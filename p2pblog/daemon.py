@@ -83,7 +83,7 @@ def run(home: Home, listen: str | None, bootstrap: list[str], json: bool, comman
 
     `command` is how the person calls us, for the hints that it prints. Raises UserError.
     """
-    own = keyring.load(home)
+    keyring.load(home)  # who has none makes nothing here, and is told of it first
     for contact in bootstrap:
         names.check_contact(contact)
     if listen is not None:
@@ -91,6 +91,7 @@ def run(home: Home, listen: str | None, bootstrap: list[str], json: bool, comman
     _log_to_stderr()
     sys.setswitchinterval(INTERPRETER_TURN_S)
     with installation.sole_daemon(home):
+        own = keyring.load(home)  # the last daemon may have opened a new device while it was ending
         trio.run(_main, home, own, listen, bootstrap, json, command)
 
 
@@ -196,9 +197,7 @@ async def open_node(home: Home, own: Keyring, listen: Endpoint | None, bootstrap
         loaded = await store.load()
         own = settle(home, own, loaded)
         sockets = await _open_sockets(stack, bridge, own.node, listen, loaded)
-        kept = {PORT_SETTING: str(sockets.place.listen.port).encode(), OWN_IDENTITY: own.inception.identity}
-        if listen is not None:
-            kept[HOST_SETTING] = listen.host.encode()
+        kept = {OWN_IDENTITY: own.inception.identity, **_to_keep(listen, sockets.place.listen.port, loaded)}
         for name, value in kept.items():
             if loaded.settings.get(name) != value:
                 await store.put_setting(name, value)
@@ -306,9 +305,27 @@ def _kept_host(loaded: Loaded) -> Endpoint:
         return DEFAULT_LISTEN
 
 
+def _kept_port(loaded: Loaded) -> int:
+    """The port of the last `--listen`, or the first one taken; 0: none yet."""
+    return int(loaded.settings.get(PORT_SETTING, b"0"))
+
+
+def _to_keep(listen: Endpoint | None, port: int, loaded: Loaded) -> dict[str, bytes]:
+    """What of where the node listens holds for later starts: what it was told, or the first port that it took. A port
+    that stands in for a busy one is for this time: others know the kept one."""
+    if listen is not None:
+        return {PORT_SETTING: str(port).encode(), HOST_SETTING: listen.host.encode()}
+    kept = _kept_port(loaded)
+    if not kept:
+        return {PORT_SETTING: str(port).encode()}
+    if port != kept:
+        log.warning("port %d, on which it was to listen, is not free; it listens on port %d for this time", kept, port)
+    return {}
+
+
 async def _bind(stack: AsyncExitStack, bridge: Bridge, node: KeyPair, listen: Endpoint, loaded: Loaded) -> Sockets:
-    """TCP and UDP on one port number. Port 0 takes the one of the last run, else a free one, and keeps it."""
-    kept = int(loaded.settings.get(PORT_SETTING, b"0"))
+    """TCP and UDP on one port number. Port 0 takes the kept one, else a free one."""
+    kept = _kept_port(loaded)
     ports = [listen.port] if listen.port else ([kept] if kept else []) + [0] * PORT_TRIES
     problem: OSError | None = None
     for port in ports:

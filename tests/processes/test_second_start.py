@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 import trio
 from builders import key_pair, person
 
-from p2pblog import daemon, keyring
+from p2pblog import daemon, installation, keyring
 from p2pblog.cases.desk import Place
 from p2pblog.config import Home
 from p2pblog.core.address import Endpoint
@@ -103,6 +105,60 @@ def test_a_host_that_is_gone_keeps_no_node_from_starting_and_comes_back(
     assert bound == [instead, instead]
     told = [each.getMessage() for each in caplog.records if each.name == "p2pblog.daemon"]
     assert [each for each in told if host in each and f"listens on {instead}" in each] == told[-2:]
+
+
+def test_a_kept_port_that_is_busy_once_comes_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    home = a_home(tmp_path)
+
+    async def scene() -> None:
+        first = await listens(home, HERE)
+        with trio.socket.socket(type=trio.socket.SOCK_DGRAM) as somebody:
+            await somebody.bind((first.host, first.port))
+            assert not said(first.port)
+            instead = await listens(home, None)
+            assert instead.port != first.port
+            assert [f"port {instead.port} for this time" in each for each in said(first.port)] == [True]
+        assert await listens(home, None) == first
+
+    def said(port: int) -> list[str]:
+        told = [each.getMessage() for each in caplog.records if each.name == "p2pblog.daemon"]
+        return [each for each in told if each.startswith(f"port {port},")]
+
+    trio.run(scene)
+
+
+def test_the_first_port_that_was_taken_is_kept(tmp_path: Path) -> None:
+    home = a_home(tmp_path)
+
+    async def scene() -> None:
+        first = await listens(home, None)
+        assert (await listens(home, None)).port == first.port
+        asked = await listens(home, HERE)
+        assert asked.port == first.port  # port 0 takes the one of the last time
+
+    trio.run(scene)
+
+
+def test_keys_are_read_when_no_other_daemon_can_change_them_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = a_home(tmp_path)
+    opened = keyring.load(home).on_device(key_pair("alice/another"))
+    lock, run = installation.sole_daemon, list[object]()
+
+    @contextmanager
+    def after_another(of: Home) -> Iterator[None]:
+        """The daemon before us opens a new device, and then lets go of the lock."""
+        keyring.save(of, opened)
+        with lock(of):
+            yield
+
+    monkeypatch.setattr(installation, "sole_daemon", after_another)
+    monkeypatch.setattr(daemon, "_log_to_stderr", lambda: None)
+    monkeypatch.setattr(sys, "setswitchinterval", lambda seconds: None)
+    monkeypatch.setattr(trio, "run", lambda *given: run.append(given[2]))
+    daemon.run(home, None, [], False, "p2pblog")
+    assert run == [opened]
 
 
 def stands(monkeypatch: pytest.MonkeyPatch, host: str | None) -> list[str]:
