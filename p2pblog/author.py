@@ -156,13 +156,15 @@ class Author:
                         if was_refused:
                             raise
                         was_refused = True
-                        self._on_refused(step.entry)
+                        self.on_refused(step.entry)
                         continue
                     if step.is_asked:
                         return step.entry
         return None
 
-    def _on_refused(self, entry: Entry) -> None:
+    def on_refused(self, entry: Entry) -> None:
+        """The store refused this entry, for it holds another one of that number. If that is our log, it is left.
+        Raises UserError where the new key can't be kept."""
         step = self.pen.refused(entry)
         if step is not None:
             log.warning("another entry took our number: opening a new device log")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
+
 from p2pblog.cases.desk import Desk
 from p2pblog.config import EXPORT_PAYLOADS_BYTES_MAX, TIME_MS_MAX
 from p2pblog.control.api import (
@@ -14,14 +17,17 @@ from p2pblog.control.api import (
 )
 from p2pblog.control.words import check_language, check_text, check_warning
 from p2pblog.core import address, codec
+from p2pblog.core.forks import prove_fork
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.media import FileHash, table_of
 from p2pblog.core.payload import Note
 from p2pblog.core.runs import VerifiedRun, encode_run
-from p2pblog.errors import BadChain, NotFound, NotPermitted, RemoteProtocolError, UsageError, UserError
-from p2pblog.gossip.events import Learned, Stored
+from p2pblog.errors import BadChain, BadForkProof, NotFound, NotPermitted, RemoteProtocolError, UsageError, UserError
+from p2pblog.gossip.events import ForkProved, Learned, Stored
+
+log = logging.getLogger("p2pblog.moving")
 
 
 class Moving(Desk):
@@ -85,7 +91,8 @@ class Moving(Desk):
 
     async def import_run(self, run: str) -> TakenDocument:
         """A run of one of our own logs, as if a peer had sent it: what is held stays, a log that is disputed takes
-        nothing more. What it holds of the log that we write ourselves makes us go on with another device."""
+        nothing more. One of another history than is held makes its log disputed and is not taken. What it holds of the
+        log that we write ourselves makes us go on with another device."""
         from p2pblog.core import archive
 
         holdings = self._driver.machine.holdings
@@ -101,13 +108,22 @@ class Moving(Desk):
         batch = Batch(own, verified)
         try:
             (state,) = await self._store.append([batch], self._wall_ms(), durable=True)
-        except BadChain as error:
-            raise UserError("one of your logs goes on otherwise there than here: nothing of it was taken") from error
+        except BadChain:
+            await self._on_other_history(batch)
+            return TakenDocument(entries=len(verified), new=0)
         new = _gained(before, state, verified)
         if new:
             self._driver.feed(Stored(None, batch, state, live=False))
             self.on_stored(batch, live=False)
         return TakenDocument(entries=len(verified), new=new)
+
+    async def _on_other_history(self, batch: Batch) -> None:
+        """Two histories of one of our logs were signed. Where they show it, everybody is told."""
+        first = batch.entries[0]
+        log.warning("the log of device %s goes on otherwise in an archive than here", first.device.hex()[:10])
+        self._author.on_refused(first)
+        with suppress(BadForkProof):  # too little of ours is held to show it: a peer who has more of it may
+            self._driver.feed(ForkProved(prove_fork(await self._driver.ours_around(batch), batch.entries)))
 
     async def import_file(self, file: str, upload: str) -> FileTakenDocument:
         """An upload as a file of our own again. It is left where no notice here has it: that one was deleted."""

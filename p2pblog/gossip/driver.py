@@ -17,6 +17,7 @@ import trio
 
 from p2pblog.config import QUEUE_BYTES_MAX
 from p2pblog.core.address import Endpoint
+from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId, NodeKey
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.value import State, field
@@ -190,6 +191,10 @@ class Driver:
         while the disk takes nothing and much waits: memory shall not fill instead, and it is looked for again."""
         if not self._is_full:
             self._perform(StoreRun(None, batch, live=False))
+
+    async def ours_around(self, batch: Batch) -> tuple[Entry, ...]:
+        """See `Keeper.ours_around`."""
+        return await self._keeper.ours_around(batch)
 
     def take_stray(self, located: Located) -> None:
         """Store one entry, checked, that came by another way than a link; see take_run."""

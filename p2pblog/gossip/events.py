@@ -80,6 +80,12 @@ class Contradicted(Value):
     live: bool = False
 
 
+class ForkProved(Value):
+    """A log has two histories: what proves it was checked, and came by another way than a link."""
+
+    proof: ForkProof
+
+
 class PayloadsStored(Value):
     source: NodeKey
     state: LogState
@@ -211,6 +217,7 @@ Event = (
     | Due
     | Stored
     | Contradicted
+    | ForkProved
     | PayloadsStored
     | PayloadsUnfit
     | Unwanted

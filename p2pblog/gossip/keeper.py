@@ -133,24 +133,9 @@ class Keeper:
             source, batch = runs[0].source, runs[0].batch
             if source is None:
                 return 1, []
-            return 1, [Contradicted(source, batch, await self._ours_around(batch), runs[0].live)]
+            return 1, [Contradicted(source, batch, await self.ours_around(batch), runs[0].live)]
         pairs = zip(runs, states, strict=True)
         return len(runs), [Stored(run.source, run.batch, state, run.live) for run, state in pairs]
-
-    async def _ours_around(self, batch: Batch) -> tuple[Entry, ...]:
-        """What we hold at the numbers of a run that contradicts it, and one to either side; without payloads."""
-        first, last = batch.entries[0].seq - 1, batch.entries[-1].seq + 1
-        state = self._holdings.logs.get(batch.entries[0].device)
-        ours: list[Entry] = []
-        for span in state.spans if state is not None else ():
-            low, high = max(span.low, first), min(span.high, last)
-            while low <= high:
-                some = await self._store.run(batch.entries[0].device, low, high, RUN_BYTES_MAX)
-                if not some:
-                    break
-                ours += [entry.without_payload() for entry in some]
-                low = some[-1].seq + 1
-        return tuple(ours)
 
     def _is_unwanted(self, writing: Writing) -> bool:
         """Whether it is of somebody who was blocked while it waited."""
@@ -273,6 +258,21 @@ class Keeper:
         """What `Remember` kept of the last link with a peer."""
         name = memory_name(peer)
         return (await self._store.settings(name)).get(name)
+
+    async def ours_around(self, batch: Batch) -> tuple[Entry, ...]:
+        """What we hold at the numbers of a run that contradicts it, and one to either side; without payloads."""
+        first, last = batch.entries[0].seq - 1, batch.entries[-1].seq + 1
+        state = self._holdings.logs.get(batch.entries[0].device)
+        ours: list[Entry] = []
+        for span in state.spans if state is not None else ():
+            low, high = max(span.low, first), min(span.high, last)
+            while low <= high:
+                some = await self._store.run(batch.entries[0].device, low, high, RUN_BYTES_MAX)
+                if not some:
+                    break
+                ours += [entry.without_payload() for entry in some]
+                low = some[-1].seq + 1
+        return tuple(ours)
 
     async def load(self, request: LoadRun | LoadOne | LoadFile) -> Event:
         """What a machine wants to read for a peer."""

@@ -30,6 +30,7 @@ from p2pblog.gossip.events import (
     FetchFile,
     FileStored,
     FileUnstored,
+    ForkProved,
     GraftDue,
     HavesDue,
     HelloDue,
@@ -164,10 +165,8 @@ class Gossip(State):
                 return self.membership.on_dial_failed(event, now)
             case Stored():
                 return self._on_stored(event, now)
-            case Contradicted(source):
-                self.broadcast.drop(event.batch.entries[0].device)
-                session = self.sharing.sessions.get(source)
-                return [] if session is None else self.replication.on_contradicted(session, event)
+            case Contradicted() | ForkProved():
+                return self._on_other_history(event)
             case PayloadsStored():
                 return self._on_payloads_stored(event)
             case Unwanted(source, device):
@@ -209,6 +208,14 @@ class Gossip(State):
                 return self._on_reading(event, now)
             case _:
                 return self._on_kept_event(event, now)
+
+    def _on_other_history(self, event: Contradicted | ForkProved) -> list[Effect]:
+        """A log goes on otherwise than we hold it: a peer gave that, or it was proved by other means."""
+        if isinstance(event, ForkProved):
+            return self.replication.convict(event.proof)
+        self.broadcast.drop(event.batch.entries[0].device)
+        session = self.sharing.sessions.get(event.source)
+        return [] if session is None else self.replication.on_contradicted(session, event)
 
     def _on_reading(self, event: Arriving | HeldBack, now: float) -> list[Effect]:
         """Whose silence is none: a long message of his is on its way, or nothing was read from anybody."""

@@ -112,16 +112,48 @@ async def test_an_archive_that_knows_more_of_the_log_in_use_ends_it(autojump_clo
 
 
 @trio_test
-async def test_an_archive_of_another_history_is_refused(autojump_clock: MockClock) -> None:
+async def test_an_archive_of_another_history_makes_the_log_disputed(autojump_clock: MockClock) -> None:
+    """As if a peer had sent it: both histories are signed, so we must not add to either, and others are to know."""
     async with open_world() as world:
         alice = await world.start("alice")
-        await alice.post("this history")
+        before = (await alice.post("this history"))["device"]
+        bob = await world.follower("bob", "alice")
+        await world.reads("bob", "this history")
         other = person("alice")
         other.log.note("another history")
         other.log.note("that goes on")
-        with pytest.raises(UserError, match="goes on otherwise there"):
-            await alice.import_run(wire(*other.log.run()))
-        assert [row["text"] for row in await alice.timeline()] == ["this history"]
+        tablet = other.add_device("tablet")
+        tablet.note("from the tablet")
+
+        runs = [wire(*log.run()) for log in (other.log, tablet)]
+        assert await take_back(alice, other.identity.wire.hex(), runs) == 2
+        assert (await alice.import_run(runs[0])) == {"entries": 3, "new": 0}
+        assert (await alice.post("and on"))["device"] != before
+        await world.reads("bob", "and on")
+        await world.reads("bob", "from the tablet")
+        for name in ("alice", "bob"):
+            assert world.home(name).parts.driver.machine.holdings.is_frozen(person("alice").key)  # type: ignore[union-attr]
+        assert {row["text"] for row in await bob.timeline()} == {"this history", "from the tablet", "and on"}
+
+
+@trio_test
+async def test_another_history_that_proves_nothing_ends_the_log_in_use_too(autojump_clock: MockClock) -> None:
+    """Of ours too little is held to show where they part, and one of them goes on elsewhere for sure."""
+    async with open_world() as world:
+        before = person("alice")
+        for number in range(9):
+            before.log.note(f"notice {number}")
+        home = world.home("alice")
+        await home.store.put_identity(before.identity)
+        await home.store.append([Batch(before.hash, before.log.run(5, 10))], NOON)
+        alice = await world.start("alice")
+        other = person("alice")
+        for number in range(3):
+            other.log.note(f"another {number}")
+
+        assert (await alice.import_run(wire(*other.log.run())))["new"] == 0
+        assert (await alice.post("and on"))["device"] != before.key.hex()
+        assert not home.parts.driver.machine.holdings.is_frozen(before.key)  # type: ignore[union-attr]
 
 
 @trio_test
