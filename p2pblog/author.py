@@ -14,7 +14,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Payload
 from p2pblog.core.value import replace
-from p2pblog.errors import BadChain
+from p2pblog.errors import BadChain, UserError
 from p2pblog.gossip.driver import Driver, Signal
 from p2pblog.gossip.events import Learned, Stored
 from p2pblog.keyring import Keyring
@@ -116,11 +116,16 @@ class Author:
             self._comparing.set()
 
     def proved_elsewhere(self, device: DeviceKey, seq: int, entry: EntryId) -> None:
-        """Somebody proved this entry of a log: see `Pen.proved_elsewhere`."""
+        """Somebody proved this entry of a log: see `Pen.proved_elsewhere`. Where the new key can't be kept, whoever
+        posts next hears of that, unless it can be kept by then."""
         step = self.pen.proved_elsewhere(device, seq, entry)
-        if step is not None:
-            log.warning("our log goes on elsewhere (entry %d): this home was copied or put back", seq)
+        if step is None:
+            return
+        log.warning("our log goes on elsewhere (entry %d): this home was copied or put back", seq)
+        try:
             self._leave_log(step)
+        except UserError as error:
+            log.error("no new device log was opened yet: %s", error)
 
     def _leave_log(self, step: NewDevice) -> None:
         self._keep(self.keyring.on_device(step.device))

@@ -37,7 +37,8 @@ CLAIM_TIMEOUT_S = 5.0
 
 
 class NewDevice(Value):
-    """Our log is to be left. Keep this key on disk before it signs anything, then say `left`."""
+    """Our log is to be left. Keep this key on disk before it signs anything, then say `left`; until that is said,
+    `next` gives nothing else before anything is written."""
 
     device: KeyPair
 
@@ -92,6 +93,7 @@ class Pen:
         self._awaited: set[str] = set()
         self._proved: dict[DeviceKey, int] = {}
         """How far the logs that were left go, by what made us leave them."""
+        self._must_leave = False  # said, and not done yet: the disk may not take the key
         self._untold_name: str | None = None
 
     @property
@@ -178,7 +180,7 @@ class Pen:
         hide another one's log; without a payload nothing is written then, so that who only reads goes on.
         """
         writes = payload is not None or self.last is None or self._untold_name is not None
-        if writes and self._is_over():
+        if writes and (self._must_leave or self._is_over()):
             return self._leave()
         identity = self._holdings.identities.get(self.identity_hash, Identity(self._inception))
         if (admitted := self._admitted(identity)) is not None:
@@ -228,9 +230,10 @@ class Pen:
         return self._leave() if entry.device == self.device_key else None
 
     def _leave(self) -> NewDevice:
+        self._must_leave = True
         return NewDevice(KeyPair.from_seed(self._seed()))
 
     def left(self, step: NewDevice) -> None:
         """The new key is on disk: from here on that device writes, and nobody can know more of its log than we do."""
-        self.device, self.last = step.device, None
+        self.device, self.last, self._must_leave = step.device, None, False
         self._awaited.clear()

@@ -17,6 +17,7 @@ from p2pblog.core.keys import NodeKey
 from p2pblog.core.value import replace
 from p2pblog.daemon import Parts
 from p2pblog.dht.memory import MemoryNetwork as MemoryDht
+from p2pblog.errors import UserError
 from p2pblog.keyring import Keyring
 from p2pblog.node import Node
 from p2pblog.store import OWN_IDENTITY
@@ -35,6 +36,8 @@ class Home:
     endpoint: Endpoint
     skew_ms: int = 0
     """By how much its clock is ahead."""
+    keeps_keys: bool = True
+    """Whether its disk takes another key file."""
     stop: trio.CancelScope = field(default_factory=trio.CancelScope)
     stopped: trio.Event = field(default_factory=trio.Event)
     parts: Parts | None = None
@@ -106,6 +109,8 @@ class World:
         place = Place(home.endpoint, (home.endpoint,))
 
         def save(keyring: Keyring) -> None:
+            if not home.keeps_keys:
+                raise UserError("the key file cannot be written")
             home.keyring = keyring
 
         home.parts = Parts(

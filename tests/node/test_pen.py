@@ -381,3 +381,22 @@ def test_what_somebody_proves_beyond_our_last_entry_makes_us_leave(desk: Desk) -
     desk.do(leave)
     assert desk.pen.is_compared and desk.pen.last is None
     assert desk.pen.proved_elsewhere(desk.pen.device_key, 1, elsewhere) is None
+
+
+@pytest.mark.parametrize("was_refused", [False, True])
+def test_nothing_is_written_to_a_log_that_is_to_be_left(desk: Desk, was_refused: bool) -> None:
+    """The disk did not take the new key, so the step was not carried out."""
+    desk.take_up()
+    last = desk.disk[-1]
+    assert (
+        desk.pen.refused(last)
+        if was_refused
+        else desk.pen.proved_elsewhere(desk.alice.key, last.seq + 1, person("bob").log.entries[0].id)
+    )
+    assert desk.pen.next(None, NOON) is None  # who only reads goes on
+    for _ in range(2):
+        assert isinstance(desk.pen.next(Note("still here"), NOON), NewDevice)
+    steps = desk.write(Note("on with it"))
+    assert [type(step) for step in steps] == [NewDevice, Admit, Append, Append]
+    assert desk.disk[-1].device == desk.pen.device_key != desk.alice.key
+    assert len(desk.write(Note("and on"))) == 1

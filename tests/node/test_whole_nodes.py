@@ -15,7 +15,7 @@ from p2pblog.control.api import WrittenDocument
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.timelines import Row
 from p2pblog.dht.records import Head, head_key
-from p2pblog.errors import StoreFull
+from p2pblog.errors import StoreFull, UserError
 from p2pblog.node import Node
 
 
@@ -288,6 +288,34 @@ async def test_what_is_changed_after_a_roll_back_is_what_it_was_last(autojump_cl
 
 
 @trio_test
+@pytest.mark.parametrize("by_link", [True, False])
+async def test_a_disk_that_takes_no_new_key_keeps_who_posts_and_not_the_node(
+    autojump_clock: MockClock, by_link: bool
+) -> None:
+    """A peer's entries prove that the log goes on elsewhere, or its head in the DHT does."""
+    async with open_world() as world:
+        dave, alice = await world.start("dave"), await world.start("alice", "dave")
+        if by_link:
+            await dave.follow(world.home("alice").address)
+        await alice.post("kept")
+        home = world.home("alice")
+        old = copy.deepcopy(home.store)
+        lost = await alice.post("lost by the disk")
+        await trio.sleep(30)
+        await world.kill("alice")
+        home.store, home.keeps_keys = old, False
+        alice = await world.start("alice", "dave")
+        await trio.sleep(10)
+        assert not home.stopped.is_set()
+        with pytest.raises(UserError, match="cannot be written"):
+            await alice.post("no room for a key")
+        home.keeps_keys = True
+        after = await alice.post("room again")
+        assert after["device"] != lost["device"]
+        assert "no room for a key" not in [row["text"] for row in await alice.timeline()]
+
+
+@trio_test
 async def test_an_old_copy_of_the_log_does_not_override_the_newer_head(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await world.start("dave")
@@ -318,7 +346,7 @@ async def test_a_full_disk_while_a_log_is_opened_leaves_no_headless_log(autojump
         alice = await world.start("alice")
         await world.follower("bob", "alice")
         author = world.home("alice").node._author
-        author._on_refused(author.pen.last)
+        author.on_refused(author.pen.last)
         store = world.home("alice").store
         append, store.append = store.append, full_disk  # type: ignore[method-assign, assignment]
         with pytest.raises(StoreFull):
