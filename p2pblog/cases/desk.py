@@ -81,6 +81,8 @@ class Desk:
         self._blobs = driver.blobs
         self._uploads = Uploads()
         self._fetching: dict[FileHash, Fetching] = {}
+        self._attached: set[FileHash] = set()
+        """Files that a notice of ours is to have, until `drop_unreferred` comes upon them."""
         self._watchers: set[trio.MemorySendChannel[EntryId]] = set()
         self._watched_groups: dict[trio.MemorySendChannel[EntryId], str] = {}
         self._joined: dict[str, float | None] = {}

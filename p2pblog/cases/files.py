@@ -14,7 +14,7 @@ from p2pblog.config import FILES_PER_NOTE_MAX, NOTE_WITH_FILES_BYTES_MAX, THUMB_
 from p2pblog.control.api import FileArgument, MediaDocument, PieceDocument, UploadDocument
 from p2pblog.control.words import PICTURES, check_alt, check_id
 from p2pblog.core import address
-from p2pblog.core.media import PICTURE_TYPES, Attachment, FileHash, plain_name, sniff
+from p2pblog.core.media import PICTURE_TYPES, Attachment, FileHash, plain_name, sniff, table_of
 from p2pblog.core.value import replace
 from p2pblog.errors import NotFound, StoreError, TimedOut, UsageError, UserError
 from p2pblog.gossip.events import Ending, FetchFile, FileNews
@@ -55,10 +55,16 @@ class Files(Desk):
             raise UsageError(f"a thumbnail of over {THUMB_BYTES_MAX:,} bytes")
         attached = []
         for (name, alt), data, thumb in zip(said, whole, small, strict=True):
-            shrunk = None if thumb is None else await self._blobs.put_own(thumb)
-            file = await self._blobs.put_own(data)
+            shrunk = None if thumb is None else await self._put_own(thumb)
+            file = await self._put_own(data)
             attached.append(Attachment(file, name, sniff(data), len(data), alt, shrunk))
         return tuple(attached)
+
+    async def _put_own(self, data: bytes) -> FileHash:
+        """It is kept from `drop_unreferred` first: its notice may wait for peers, and the same file may be here from
+        one that was deleted a week ago."""
+        self._attached.add(table_of(data).file)
+        return await self._blobs.put_own(data)
 
     async def _picture(self, files: Sequence[FileArgument], what: str) -> Attachment | None:
         """The one upload as a picture that needs no description, on disk; None without any. Raises UsageError."""
@@ -77,25 +83,28 @@ class Files(Desk):
     # --- anybody's ---
 
     async def drop_unreferred(self, kept_ms: int) -> None:
-        """Drop files that no notice and no profile has any more, so many ms after that was first seen: a delete may
-        turn out to be a thief's. Raises StoreError."""
+        """Drop files that no notice and no profile has any more, so many ms after that was first seen, or after they were
+        last to have one: a delete may turn out to be a thief's. Raises StoreError."""
         now_ms, seen = self._wall_ms(), await self._store.settings(UNREFERRED)
         own = await self._blobs.own()
         here = dict.fromkeys([*own, *await self._blobs.others()])
         names = {UNREFERRED + file.hex(): file for file in await self._store.unreferred(list(here))}
+        self._attached.difference_update(file for file in here if UNREFERRED + file.hex() not in names)
         for name in seen:
             if name not in names:  # a notice has it again, or it went to make room
                 await self._store.put_setting(name, None)
         for name, file in names.items():
-            if name not in seen:
+            if name not in seen or file in self._attached:
+                self._attached.discard(file)
                 await self._store.put_setting(name, now_ms.to_bytes(8, "big"))
             elif now_ms - int.from_bytes(seen[name], "big") > kept_ms and await self._is_idle(file):
                 await (self._blobs.drop(file) if file in own else self._blobs.drop_other(file))
                 await self._store.put_setting(name, None)
 
     async def _is_idle(self, file: FileHash) -> bool:
-        """Whether still no notice has it: one may have come meanwhile, for which it is being fetched."""
-        return not await self._store.references(file) and file not in self._fetching
+        """Whether still no notice has it, or is to have it: one may have come meanwhile, for which it is being
+        fetched."""
+        return not await self._store.references(file) and file not in self._fetching and file not in self._attached
 
     async def _drop_forgotten(self) -> None:
         """Drop what is here of others' files that no notice and no profile has any more, at once. Where that fails they

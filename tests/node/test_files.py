@@ -252,6 +252,38 @@ async def test_the_week_begins_anew_for_a_file_that_went_or_has_a_notice_again(a
 
 
 @trio_test
+async def test_a_file_that_a_waiting_notice_is_to_have_is_not_dropped(autojump_clock: MockClock) -> None:
+    """It is posted again after its week, by a node that first waits for a neighbour who is away."""
+    async with open_world() as world:
+        alice, home = await world.start("alice"), world.home("alice")
+        file = await post(alice)
+        (notice,) = await alice.timeline()
+        await alice.delete(notice["id"])
+        await alice.drop_unreferred(WEEK_MS)
+        await world.kill("alice")
+        home.skew_ms += WEEK_MS + 1
+        alice = await world.start("alice", "bob")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(post, alice)
+            await world.until("the file is handed over", lambda: is_attached(world, file["hash"]))
+            for _ in range(2):
+                await alice.drop_unreferred(WEEK_MS)
+            assert not await alice.timeline()
+        assert (await alice.media(file["hash"]))["state"] == "here"
+        await alice.delete((await alice.timeline())[0]["id"])
+        home.skew_ms += WEEK_MS - 20_000  # counted from when it was posted again
+        await alice.drop_unreferred(WEEK_MS)
+        assert len(await home.blobs.own()) == 1
+        home.skew_ms += 30_000
+        await alice.drop_unreferred(WEEK_MS)
+        assert await home.blobs.own() == []
+
+
+async def is_attached(world: World, file: str) -> bool:
+    return FileHash(bytes.fromhex(file)) in world.home("alice").node._attached
+
+
+@trio_test
 async def test_what_is_being_fetched_is_not_dropped(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_world() as world:
         alice = await world.start("alice")
