@@ -18,7 +18,6 @@ from p2pblog.core.media import PICTURE_TYPES, Attachment, FileHash, plain_name, 
 from p2pblog.core.value import replace
 from p2pblog.errors import NotFound, StoreError, TimedOut, UsageError, UserError
 from p2pblog.gossip.events import Ending, FetchFile, FileNews
-from p2pblog.store import Reference
 from p2pblog.store.blobs import Held
 
 log = logging.getLogger("p2pblog.files")
@@ -83,8 +82,8 @@ class Files(Desk):
     # --- anybody's ---
 
     async def drop_unreferred(self, kept_ms: int) -> None:
-        """Drop files that no notice and no profile has any more, so many ms after that was first seen, or after they were
-        last to have one: a delete may turn out to be a thief's. Raises StoreError."""
+        """Drop files that no notice and no profile has any more, so many ms after that was first seen, or after they
+        were last to have one: a delete may turn out to be a thief's. Raises StoreError."""
         now_ms, seen = self._wall_ms(), await self._store.settings(UNREFERRED)
         own = await self._blobs.own()
         here = dict.fromkeys([*own, *await self._blobs.others()])
@@ -133,11 +132,11 @@ class Files(Desk):
             fetching = self._fetching[file] = Fetching()
             try:
                 references = await self._store.references(file)
+                size_max = await self._store.promised_size(file)
             except StoreError:
                 del self._fetching[file]
                 raise
             authors = tuple(dict.fromkeys(reference.author for reference in references))
-            size_max = max((_promised(reference, file) for reference in references), default=0)
             table, pieces = (None, frozenset[int]()) if held is None else (held.table, held.pieces)
             self._driver.feed(FetchFile(file, authors, size_max, table, pieces))
         with trio.move_on_after(NEWS_WITHIN_S):
@@ -202,11 +201,6 @@ class Files(Desk):
         if file in self._fetching:
             return "fetching"
         return "partly" if held is not None and held.pieces else "elsewhere"
-
-
-def _promised(reference: Reference, file: FileHash) -> int:
-    """The size that a notice gives a file."""
-    return reference.attachment.size if reference.attachment.file == file else THUMB_BYTES_MAX
 
 
 def _refusal(ending: Ending) -> UserError:

@@ -119,7 +119,7 @@ class Reference(Value):
 
 
 REFERENCES_MAX = 8
-"""Entries told of that refer to one file: whose feeds those are says whom to ask for it."""
+"""Authors told of who refer to one file: whose feeds those are says whom to ask for it."""
 
 
 class DmRow(Value):
@@ -380,7 +380,12 @@ class Store(Protocol):
         refers to, ascending."""
 
     async def references(self, file: FileHash) -> list[Reference]:
-        """Shown notices and profiles that refer to a file, by where they stand in the store; at most REFERENCES_MAX."""
+        """Shown notices and profiles that refer to a file, by where they stand in the store: of each author one of both
+        at most, and of REFERENCES_MAX authors."""
+
+    async def promised_size(self, file: FileHash) -> int:
+        """The largest size that shown notices and profiles promise of a file, 0 without any. Of each log the first one
+        counts: who tells the truth says the same each time."""
 
     async def unreferred(self, files: Sequence[FileHash]) -> list[FileHash]:
         """Those of these files that no shown notice or profile refers to, in their order."""

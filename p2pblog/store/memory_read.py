@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from heapq import nlargest
-from itertools import islice
+from itertools import groupby, islice
 
 from p2pblog.config import (
     PINS_MAX,
@@ -17,14 +17,13 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.media import FileHash
-from p2pblog.core.payload import Profile, Ref, files_in
+from p2pblog.core.payload import Profile, Ref
 from p2pblog.core.polls import Ballot
 from p2pblog.core.quiet import Voted
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound
 from p2pblog.store import (
     OWN_IDENTITY,
-    REFERENCES_MAX,
     DmRow,
     Follow,
     FollowRow,
@@ -69,6 +68,7 @@ from p2pblog.store.memory_log import Held as _Held
 from p2pblog.store.memory_log import Log as _Log
 from p2pblog.store.memory_log import shown as _shown
 from p2pblog.store.memory_log import version as _version
+from p2pblog.store.referring import ENTRIES_PER_LOG, Referring, largest, told_of
 
 
 class MemoryReading(MemoryDesk):
@@ -454,13 +454,18 @@ class MemoryReading(MemoryDesk):
         return [file for file in named if self._referring(file)][:2]
 
     async def references(self, file: FileHash) -> list[Reference]:
-        found = [
-            Reference(each.entry.id, each.log.identity, attachment, each.meaning.kind == Kind.PROFILE)
-            for each in self._referring(file)
-            for attachment in files_in(each.entry.payload)
-            if file in attachment.files
-        ]
-        return found[:REFERENCES_MAX]
+        return told_of(self._references(file, ENTRIES_PER_LOG))
+
+    async def promised_size(self, file: FileHash) -> int:
+        return largest(self._references(file, 1), file)
+
+    def _references(self, file: FileHash, per_log: int) -> Iterator[Reference]:
+        """Those of the first entries of each log that refer to a file."""
+        for _, held in groupby(self._referring(file), key=lambda each: each.place[1]):
+            for each in islice(held, per_log):
+                is_profile = each.meaning.kind == Kind.PROFILE
+                found = Referring(each.entry.id, each.log.identity, each.entry.payload, is_profile)
+                yield from found.references(file)
 
     async def unreferred(self, files: Sequence[FileHash]) -> list[FileHash]:
         return [file for file in files if not self._referring(file)]

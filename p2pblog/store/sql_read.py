@@ -26,13 +26,12 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Located, Span
 from p2pblog.core.media import FileHash
-from p2pblog.core.payload import Profile, files_in
+from p2pblog.core.payload import Profile
 from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.runs import VerifiedRun
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound
 from p2pblog.store import (
-    REFERENCES_MAX,
     Block,
     DmRow,
     Follow,
@@ -55,6 +54,7 @@ from p2pblog.store.meaning import (
     profile_of,
     walk_thread,
 )
+from p2pblog.store.referring import ENTRIES_PER_LOG, Referring, largest, told_of
 from p2pblog.store.spans import span_of
 from p2pblog.store.sql_base import (
     FEED,
@@ -411,15 +411,25 @@ TAKEN_BACK_SINCE = """SELECT r.key FROM retracted r JOIN entry e ON e.key = r.ke
 
 
 def references(db: sqlite3.Connection, file: FileHash) -> list[Reference]:
-    reader = RowReader(db)
-    keys = db.execute("SELECT key FROM attachment WHERE file = ? ORDER BY key LIMIT ?", (file, REFERENCES_MAX))
-    found = [reader.shown(key) for key in reader.expect(key for (key,) in keys.fetchall())]
-    return [
-        Reference(shown.id, IdentityHash(shown.author), attachment, shown.kind == Kind.PROFILE)
-        for shown in found
-        for attachment in files_in(shown.payload)
-        if file in attachment.files
-    ][:REFERENCES_MAX]
+    return told_of(_references(db, file, ENTRIES_PER_LOG))
+
+
+def promised_size(db: sqlite3.Connection, file: FileHash) -> int:
+    return largest(_references(db, file, 1), file)
+
+
+def _references(db: sqlite3.Connection, file: FileHash, per_log: int) -> Iterator[Reference]:
+    """Those of the first entries of each log that refer to a file: from one log the index is entered at the next."""
+    reader, above = RowReader(db), 0
+    while keys := [key for (key,) in db.execute(REFERRING, (file, above, per_log)).fetchall()]:
+        above = keys[0] | SEQ_MASK
+        for key in reader.expect(key for key in keys if key <= above):
+            shown = reader.shown(key)
+            found = Referring(shown.id, IdentityHash(shown.author), shown.payload, shown.kind == Kind.PROFILE)
+            yield from found.references(file)
+
+
+REFERRING = "SELECT key FROM attachment WHERE file = ? AND key > ? ORDER BY key LIMIT ?"
 
 
 def unreferred(db: sqlite3.Connection, files: Sequence[FileHash]) -> list[FileHash]:

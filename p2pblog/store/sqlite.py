@@ -438,6 +438,9 @@ class SqliteStore:
     async def references(self, file: FileHash) -> list[Reference]:
         return await self._read(sql_read.references, file)
 
+    async def promised_size(self, file: FileHash) -> int:
+        return await self._read(sql_read.promised_size, file)
+
     async def unreferred(self, files: Sequence[FileHash]) -> list[FileHash]:
         return await self._read(sql_read.unreferred, tuple(files))
 

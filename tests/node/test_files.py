@@ -20,13 +20,15 @@ from p2pblog.config import (
     THUMB_BYTES_MAX,
     UPLOADS_MAX,
 )
-from p2pblog.core.media import FileHash
+from p2pblog.core.media import Attachment, FileHash
+from p2pblog.core.payload import Note
 from p2pblog.errors import NotFound, TimedOut, UsageError
 from p2pblog.gossip.events import Effect
 from p2pblog.gossip.file_messages import WantPiece, WantTable
 from p2pblog.gossip.files import Files
 from p2pblog.gossip.sharing import Session
 from p2pblog.node import Node
+from p2pblog.store import REFERENCES_MAX
 
 PICTURE = b"\xff\xd8\xff" + b"".join(bytes([number]) * PIECE_BYTES for number in range(9))
 SMALL = b"\xff\xd8\xffsmall"
@@ -197,6 +199,24 @@ async def test_a_week_after_its_last_notice_went_a_file_goes_too(autojump_clock:
         await alice.delete(again)
         assert [await own_after(each) for each in (0, WEEK_MS - 10_000, 20_000)] == [2, 2, 1]
         assert (await alice.media(other["hash"]))["state"] == "here"
+
+
+@trio_test
+async def test_who_lies_of_a_file_keeps_nobody_from_it(autojump_clock: MockClock) -> None:
+    """Carol, whom bob follows too, says again and again that alice's picture has one byte."""
+    async with open_world() as world:
+        carol, alice = await world.start("carol"), await world.start("alice")
+        bob = await world.follower("bob", "carol", "carol", "alice")
+        await carol.post("hello")
+        await world.reads("bob", "hello")  # so that her log comes first in his store
+        await bob.follow(world.home("alice").address)
+        file = await post(alice)
+        await world.reads("bob", "Look!")
+        lied = Attachment(FileHash(bytes.fromhex(file["hash"])), "wasps.txt", "text/plain", 1)
+        for number in range(REFERENCES_MAX):
+            await world.home("carol").node._author.write(Note(f"no {number}", media=(lied,)))
+        await world.reads("bob", f"no {REFERENCES_MAX - 1}")
+        assert await fetch(bob, file["hash"]) == PICTURE
 
 
 @trio_test

@@ -16,7 +16,8 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.forks import prove_fork
 from p2pblog.core.identity import Identity
 from p2pblog.core.logs import Batch, Located
-from p2pblog.core.payload import BOX_BYTES, SEALED_OVERHEAD, Dm
+from p2pblog.core.media import Attachment, FileHash
+from p2pblog.core.payload import BOX_BYTES, SEALED_OVERHEAD, Dm, Note
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.core.search import parse
 from p2pblog.core.value import replace
@@ -42,6 +43,7 @@ from p2pblog.store.memory import MemoryStore
 ENTRIES_A_LOG = 7
 A_DM = Dm(bytes(DM_BOXES_MIN * BOX_BYTES), bytes(DM_SEALED_MIN + SEALED_OVERHEAD))
 """Whom it is for no store can tell."""
+PICTURES = [Attachment(FileHash(bytes([number] * 32)), "bees.jpg", "image/jpeg", 1) for number in range(2)]
 OF_STRANGERS = ("admitted", "vouchers", "vouches")
 TIMES = [0, NOON, NOON + 1_000, NOON + 2_000, NOON + 3_000, 2**53 - 1]
 NOWS = [NOON + 1_500, NOON + 4_000, NOON + 9_000]
@@ -85,7 +87,10 @@ def draw_world(data: st.DataObject) -> World:
 
 def draw_entry(data: st.DataObject, log: Log, before: list[Entry], logs: list[Log]) -> None:
     target = before[data.draw(st.integers(0, len(before) - 1), "about")]
-    match data.draw(st.integers(0, 16), "kind"):
+    match data.draw(st.integers(0, 17), "kind"):
+        case 17:
+            size = data.draw(st.integers(1, 2), "size")
+            log.write(Note("look", media=(replace(data.draw(st.sampled_from(PICTURES), "picture"), size=size),)))
         case 15 | 16:
             log.vouch(data.draw(st.sampled_from([entry_log.identity for entry_log in logs]), "whom for"))
         case 14:
@@ -250,6 +255,8 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         ("entry_count", ()),
         ("find_ids", ("",)),
         ("bottoms", ()),
+        *(("references", (picture.file,)) for picture in PICTURES),
+        *(("promised_size", (picture.file,)) for picture in PICTURES),
     ]
     if thorough:
         asked += [("profile", (identity,)) for identity in hashes]

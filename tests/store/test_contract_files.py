@@ -8,10 +8,12 @@ from contextlib import closing
 from builders import NOON, person
 from store_kit import LATER, add, keep, on_both_stores
 
+from p2pblog.config import THUMB_BYTES_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.media import Attachment, FileHash, table_of
 from p2pblog.core.payload import Note
+from p2pblog.core.value import replace
 from p2pblog.store import (
     REFERENCES_MAX,
     Block,
@@ -101,12 +103,44 @@ async def test_a_file_is_found_by_how_its_hash_begins(store: Store) -> None:
 
 
 @on_both_stores
-async def test_only_so_many_notices_are_told_of(store: Store) -> None:
-    alice = person("alice")
-    for _ in range(REFERENCES_MAX + 1):
-        alice.log.write(pictured(attached(1)))
+async def test_nobody_takes_the_places_of_others_who_refer_to_a_file(store: Store) -> None:
+    """Bob, whose log came first, refers to alice's picture again and again, from two devices, and lies of it."""
+    alice, bob = person("alice"), person("bob")
+    lied = replace(attached(1), name="wasps.txt", size=1)
+    phone = bob.add_device("phone")
+    for log in (bob.log, phone):
+        for _ in range(2 * REFERENCES_MAX):
+            log.write(pictured(lied))
+    hers = alice.log.write(pictured(attached(1)))
+    await keep(store, bob, alice)
+    await store.append([Batch(bob.hash, phone.run())], LATER)
+
+    his, other = await store.references(attached(1).file)
+    assert (his.author, his.attachment) == (bob.hash, lied)
+    assert other == Reference(hers.id, alice.hash, attached(1))
+    assert await store.promised_size(attached(1).file) == attached(1).size
+    assert await store.promised_size(attached(2).file) == 0
+
+
+@on_both_stores
+async def test_only_so_many_authors_are_told_of(store: Store) -> None:
+    """And all of them are heard about its size."""
+    people = [person(f"bob {number}") for number in range(REFERENCES_MAX + 1)]
+    for number, someone in enumerate(people):
+        someone.log.write(pictured(replace(attached(1), size=number + 1)))
+    await keep(store, *people)
+    told = await store.references(attached(1).file)
+    assert [found.author for found in told] == [someone.hash for someone in people[:-1]]
+    assert await store.promised_size(attached(1).file) == REFERENCES_MAX + 1
+
+
+@on_both_stores
+async def test_a_thumbnail_promises_what_a_thumbnail_may_have(store: Store) -> None:
+    alice, small = person("alice"), attached(1, thumb=True).thumb
+    assert small is not None
+    alice.log.write(pictured(attached(1, thumb=True)))
     await keep(store, alice)
-    assert len(await store.references(attached(1).file)) == REFERENCES_MAX
+    assert await store.promised_size(small) == THUMB_BYTES_MAX
 
 
 @on_both_stores

@@ -241,6 +241,7 @@ def reading(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_read.find_ids(db, note.id.hex()),
         lambda: sql_read.find_files(db, PICTURE.file.hex()[:6]),
         lambda: sql_read.references(db, PICTURE.file),
+        lambda: sql_read.promised_size(db, PICTURE.file),
         lambda: sql_read.unreferred(db, [PICTURE.file]),
         lambda: sql_read.locate(db, note.id),
         lambda: sql_read.entry_at(db, alice.key, 5),
