@@ -2,9 +2,9 @@
 
 Nothing of a file travels until a person wants it. Then its table is asked for, which its hash proves, and each piece,
 which the table proves; any peer may give any of them, in any order. Those who share a feed of an author of the file are
-asked first, the least busy one each time, in turn. A piece that somebody lacks, or does not give in time, is asked of
-the next one; who gives a wrong one loses the link. The search ends when nobody is left to be asked and links have had
-their time to come up.
+asked first, the least busy one each time, in turn; nobody else, where all its authors are followed in private. A piece
+that somebody lacks, or does not give in time, is asked of the next one; who gives a wrong one loses the link. The
+search ends when nobody is left to be asked and links have had their time to come up.
 """
 
 from __future__ import annotations
@@ -103,46 +103,90 @@ class Files(State):
         return [search.news(event.file), *self.ask(now), SetTimer(SearchDue(event.file), search.until)]
 
     def ask(self, now: float) -> list[Effect]:
-        """Ask for whatever somebody can be asked for now, and end the searches where nobody can be."""
+        """Ask for whatever somebody can be asked for now, and end the searches where nobody can be.
+
+        This follows each answer, so what holds for all pieces is looked up once: with 16 files and 48 links each answer
+        took 67 ms when every peer was looked at for every piece.
+        """
         if not self.searches:
             return []
         effects: list[Effect] = []
+        ready = self._ready()
+        free = [peer for peer in ready if len(self.questions.get(peer, ())) < FILE_QUESTIONS_MAX]
         for file, search in list(self.searches.items()):
             can_wait = bool(search.asked or search.storing) or now < search.until
-            for index in search.wanted:
-                able = self._able(file, search, index)
-                free = [peer for peer in able if len(self.questions.get(peer, ())) < FILE_QUESTIONS_MAX]
-                can_wait = can_wait or bool(able) or self._is_awaited(file, index)
-                if free:
-                    effects += self._ask_one(file, search, index, self._best(search, free), now)
-            if not can_wait and not search.asked:
-                effects += self._end(file, Ending.SILENT if search.was_silent else Ending.LACKING)
+            if free or not can_wait:
+                effects += self._ask_for(file, search, ready, free, can_wait, now)
         return effects
 
-    def _is_awaited(self, file: FileHash, index: int) -> bool:
-        """An earlier search asked for it, and its answer is still to come."""
-        asked = (questions.get((file, index)) for questions in self.questions.values())
-        return any(question is not None and not question.late for question in asked)
-
-    def _able(self, file: FileHash, search: Search, index: int) -> list[NodeKey]:
-        """Who may have it: knows files, owes no answer that is late, did not refuse this and was not asked for it."""
+    def _ready(self) -> list[NodeKey]:
+        """Who may be asked for anything: knows files, and owes no answer that is late."""
         return [
             peer
             for peer, session in sorted(self.sharing.sessions.items())
             if session.ready
             and session.version >= FILES_VERSION
-            and index not in search.refused.get(peer, ())
-            and (file, index) not in self.questions.get(peer, ())
             and not any(question.late for question in self.questions.get(peer, {}).values())
         ]
+
+    def _ask_for(
+        self, file: FileHash, search: Search, ready: list[NodeKey], free: list[NodeKey], can_wait: bool, now: float
+    ) -> list[Effect]:
+        """What one search asks of those who have room for a question; who has none after that leaves `free`."""
+        effects: list[Effect] = []
+        wanted = search.wanted
+        trusted = self._trusted(search, ready)
+        spare = self._giving(search, wanted, free if trusted is ready else [peer for peer in free if peer in trusted])
+        for index in wanted:
+            if can_wait and not spare:
+                break
+            can_wait = can_wait or self._is_possible(file, search, index, trusted)
+            able = [peer for peer in spare if self._may_have(peer, file, search, index)]
+            if able:
+                peer = self._best(search, able)
+                effects += self._ask_one(file, search, index, peer, now)
+                if len(self.questions[peer]) >= FILE_QUESTIONS_MAX:
+                    free.remove(peer)
+                    spare.remove(peer)
+        if not can_wait and not search.asked:
+            effects += self._end(file, Ending.SILENT if search.was_silent else Ending.LACKING)
+        return effects
+
+    def _trusted(self, search: Search, peers: list[NodeKey]) -> list[NodeKey]:
+        """Who may know what is looked for. Where all who refer to it are followed in private, only those who share one
+        of these feeds: to ask others would tell them of the follow."""
+        private = self.sharing.holdings.private
+        if not search.authors or not all(author in private for author in search.authors):
+            return peers
+        return [peer for peer in peers if self._shares(peer, search)]
+
+    def _shares(self, peer: NodeKey, search: Search) -> bool:
+        shared = self.sharing.sessions[peer].shared
+        return any(author in shared for author in search.authors)
+
+    def _giving(self, search: Search, wanted: list[int], peers: list[NodeKey]) -> list[NodeKey]:
+        """Without those who refused all that is wanted."""
+        missed = frozenset(wanted)
+        return [peer for peer in peers if not missed.issubset(search.refused.get(peer, ()))]
+
+    def _is_possible(self, file: FileHash, search: Search, index: int, peers: list[NodeKey]) -> bool:
+        """Somebody may have it, whether he has room for a question now or not; or an earlier search asked for it, and
+        its answer is still to come."""
+        if any(self._may_have(peer, file, search, index) for peer in peers):
+            return True
+        asked = (questions.get((file, index)) for questions in self.questions.values())
+        return any(question is not None and not question.late for question in asked)
+
+    def _may_have(self, peer: NodeKey, file: FileHash, search: Search, index: int) -> bool:
+        """Whether a peer did not refuse this and was not asked for it."""
+        return index not in search.refused.get(peer, ()) and (file, index) not in self.questions.get(peer, ())
 
     def _best(self, search: Search, free: list[NodeKey]) -> NodeKey:
         """Of those that share the feed of an author the least busy one; of several, in turn."""
 
         def order(place: int) -> tuple[bool, int, int]:
             peer = free[place]
-            shared = self.sharing.sessions[peer].shared
-            is_far = not any(author in shared for author in search.authors)
+            is_far = not self._shares(peer, search)
             return is_far, len(self.questions.get(peer, ())), (place - self.number) % len(free)
 
         return free[min(range(len(free)), key=order)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from builders import person
@@ -16,7 +17,8 @@ from p2pblog.config import (
     FILES_FETCHED_MAX,
     PIECE_BYTES,
 )
-from p2pblog.core.media import Attachment, pieces_of, table_of
+from p2pblog.core.keys import hash32
+from p2pblog.core.media import Attachment, PieceTable, pieces_of, table_of
 from p2pblog.core.payload import Note
 from p2pblog.errors import BadMessage, BadPiece, StoreFull
 from p2pblog.gossip.events import Ending, FetchFile, FileNews
@@ -137,6 +139,64 @@ def test_who_follows_the_author_is_asked_before_others(scene: Scene) -> None:
     assert scene.said(WantTable, "bob", "dave") == [WantTable(TABLE.file)]
     scene.run(0.1)
     assert asked(near)[:FILE_QUESTIONS_MAX] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("and_carol", [False, True])
+def test_who_does_not_share_a_feed_followed_in_private_hears_of_no_file_in_it(scene: Scene, and_carol: bool) -> None:
+    """Unless somebody who is followed openly has it too."""
+    bob = scene.node("bob", "alice")
+    bob.machine.holdings.set_private(person("alice").hash, True)
+    far = helper(scene, "dave", shares=False)
+    gives(far)
+    authors = [person(name).hash for name in ("alice", "carol")[: 1 + and_carol]]
+    bob.feed(FetchFile(TABLE.file, tuple(authors), len(DATA)))
+    scene.run(SEARCH_S + 1)
+    assert ended(bob) == [Ending.WHOLE if and_carol else Ending.LACKING]
+    assert bool(far.told(WantTable)) == and_carol
+    assert far.is_linked
+
+
+def test_who_shares_a_feed_followed_in_private_is_asked(scene: Scene) -> None:
+    bob = scene.node("bob", "alice")
+    bob.machine.holdings.set_private(person("alice").hash, True)
+    far, near = helper(scene, "carol", shares=False), helper(scene, "dave")
+    gives(far)
+    gives(near, but=[3])
+    wants(bob)
+    scene.run(SEARCH_S + 1)
+    assert ended(bob) == [Ending.LACKING]
+    assert len(asked(near)) == len(PIECES)
+    assert asked(far) == []
+
+
+def test_an_answer_costs_no_look_at_every_peer_for_every_piece(scene: Scene) -> None:
+    """Many large pictures are wanted, and all who might have them are busy."""
+    bob = scene.node("bob", "alice")
+    peers = [helper(scene, f"peer {number}") for number in range(12)]
+    for number in range(FILES_FETCHED_MAX):
+        pieces = tuple(hash32(b"%d %d" % (number, index), b"p2pblog tests") for index in range(128))
+        table = PieceTable(FILE_BYTES_MAX, pieces)
+        bob.feed(FetchFile(table.file, (person("alice").hash,), FILE_BYTES_MAX, table, frozenset()))
+    scene.run(0.5)
+    files = bob.machine.files
+    questions = files.questions = Counted(files.questions)
+    assert all(len(asked(peer)) == FILE_QUESTIONS_MAX for peer in peers)
+
+    first = peers[0].told(WantPiece)[0]
+    peers[0].say("bob", Piece(first.file, first.index))
+    scene.run(0.5)
+    assert len(asked(peers[0])) == FILE_QUESTIONS_MAX + 1
+    assert questions.looks < 20 * len(peers)
+
+
+class Counted(dict[Any, Any]):
+    """Counts how often something is looked up in it."""
+
+    looks = 0
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        self.looks += 1
+        return super().get(key, default)
 
 
 def test_never_more_than_a_few_questions_to_one_peer(scene: Scene) -> None:
