@@ -3,6 +3,9 @@
 The home that comes of it is another installation: it gets a node key and a device key of its own, and writes a log of
 its own. So the archive can be restored twice, or beside the old home, and no number is ever signed twice. With the keys
 of the devices before it opens the direct messages that were sealed to these.
+
+A home may have lost its key file and nothing else. What its database says is newer than the archive, then: who is
+blocked there is not followed, and who is followed there is so on the terms that stand.
 """
 
 from __future__ import annotations
@@ -20,12 +23,12 @@ from p2pblog.bridge import open_bridge
 from p2pblog.config import FOLLOWS_MAX, Home
 from p2pblog.core.address import Link
 from p2pblog.core.archive import Secrets
-from p2pblog.core.kept import Kept
+from p2pblog.core.kept import Kept, KeptFollow
 from p2pblog.core.keys import IdentityHash, KeyPair
 from p2pblog.core.logs import Batch
 from p2pblog.core.value import replace
-from p2pblog.errors import UserError
-from p2pblog.store import OWN_IDENTITY, Block, Follow, Store
+from p2pblog.errors import BadChain, UserError
+from p2pblog.store import OWN_IDENTITY, Block, Follow, Loaded, Store
 from p2pblog.store.blobs import Blobs, DiskBlobs
 from p2pblog.store.sqlite import open_sqlite
 
@@ -34,10 +37,11 @@ RUNS_PER_COMMIT = 16
 
 
 class Restored(NamedTuple):
-    """How many entries a home holds now, and how many files the archive brought."""
+    """How many entries, files and follows a home has that it had not before."""
 
     entries: int
     files: int
+    followed: int
 
 
 def restore(
@@ -61,34 +65,48 @@ async def _restore(
     async with open_bridge() as bridge:
         store = await open_sqlite(bridge, home.database)
         try:
-            if (await store.settings(OWN_IDENTITY)).get(OWN_IDENTITY, own) != own:
+            before, had = await store.load(), await store.entry_count()
+            if before.settings.get(OWN_IDENTITY, own) != own:
                 raise UserError(f"{home.folder} holds the data of another identity: choose another home")
             await store.put_setting(OWN_IDENTITY, own)
             await store.put_identity(archive.identity)
             await _store_logs(store, archive, now_ms, tick)
             files = await _store_files(store, DiskBlobs(home.media), archive, tick)
-            for link, petname in [each for each in follows if each[0].identity != own][:FOLLOWS_MAX]:
-                await store.put_follow(Follow(link.identity, petname, now_ms))
-            await _store_kept(store, secrets.kept, own, now_ms)
+            told = [Follow(link.identity, petname) for link, petname in follows]
+            followed = await _store_follows(store, before, [*told, *map(_on_terms, secrets.kept.follows)], own, now_ms)
+            await _store_kept(store, before, secrets.kept, own, now_ms)
             name, _bio = await store.profile(own)
-            held = await store.entry_count()
+            new = await store.entry_count() - had
         finally:
             with trio.CancelScope(shield=True):
                 await store.aclose()
     former = [KeyPair.from_seed(seed) for seed in (*secrets.former, secrets.device)]
     keyring.restore(home, KeyPair.from_seed(secrets.root), archive.identity.inception, name or None, former)
     installation.mark(home)
-    return Restored(held, files)
+    return Restored(new, files, followed)
 
 
-async def _store_kept(store: Store, kept: Kept, own: IdentityHash, now_ms: int) -> None:
-    """What was kept for oneself alone; it does not outgrow what a home may keep."""
+def _on_terms(kept: KeptFollow) -> Follow:
+    return Follow(kept.identity, kept.petname, 0, kept.no_boosts, kept.budget, kept.private)
+
+
+async def _store_follows(store: Store, before: Loaded, follows: list[Follow], own: IdentityHash, now_ms: int) -> int:
+    """What is said last of somebody counts. They do not outgrow what a home may keep, nor does a petname stand for two.
+    Gives how many came."""
+    known = {own, *(each.identity for each in before.follows), *(each.identity for each in before.blocks)}
+    wanted = {each.identity: each for each in follows if each.identity not in known}
+    new = list(wanted.values())[: max(0, FOLLOWS_MAX - len(before.follows))]
+    petnames = {each.petname for each in before.follows}
+    for each in new:
+        petname = None if each.petname in petnames else each.petname
+        petnames.add(petname)
+        await store.put_follow(replace(each, petname=petname, since_ms=now_ms))
+    return len(new)
+
+
+async def _store_kept(store: Store, before: Loaded, kept: Kept, own: IdentityHash, now_ms: int) -> None:
+    """What was kept for oneself alone, but for follows; it does not outgrow what a home may keep."""
     followed = {row.identity for row in await store.follow_rows()}
-    for each in kept.follows:
-        if each.identity != own and (each.identity in followed or len(followed) < FOLLOWS_MAX):
-            terms = each.no_boosts, each.budget, each.private
-            await store.put_follow(Follow(each.identity, each.petname, now_ms, *terms))
-            followed.add(each.identity)
     for name, members in kept.lists:
         if await store.put_list(name):
             await store.put_members(name, [each for each in members if each in followed])
@@ -98,7 +116,8 @@ async def _store_kept(store: Store, kept: Kept, own: IdentityHash, now_ms: int) 
     for identity in kept.blocks:
         if identity != own and identity not in followed:
             await store.put_block(Block(identity, now_ms))
-    for identity in kept.admitted:
+    blocked = {each.identity for each in before.blocks}
+    for identity in (each for each in kept.admitted if each not in blocked):
         await store.put_admitted(identity, now_ms)
     for name in kept.groups:
         await store.put_group(name, now_ms)
@@ -112,14 +131,15 @@ def _due(archive: Archive) -> int:
 
 
 async def _store_files(store: Store, blobs: Blobs, archive: Archive, tick: Tick) -> int:
-    """The files that a notice has which is shown: what was deleted needs none. Gives how many."""
-    stored = 0
+    """The files that a notice has which is shown: what was deleted needs none. Gives how many were not here."""
+    new = 0
     for number, file in enumerate(archive.files, 1):
         if await store.references(file):
+            held = await blobs.held(file)
             await blobs.put_own(archive.file(file))
-            stored += 1
+            new += held is None or not (held.own and held.is_whole)
         tick((archive.manifest.entries + number) / _due(archive))
-    return stored
+    return new
 
 
 async def _store_logs(store: Store, archive: Archive, now_ms: int, tick: Tick) -> None:
@@ -127,9 +147,19 @@ async def _store_logs(store: Store, archive: Archive, now_ms: int, tick: Tick) -
     for device in archive.devices:
         runs = (Batch(archive.identity.hash, run) for run in archive.runs(device))
         for batches in _in_groups(runs):
-            await store.append(batches, now_ms, durable=True)
+            await _store_runs(store, batches, now_ms)
             done += sum(len(batch.entries) for batch in batches)
             tick(done / due)
+
+
+async def _store_runs(store: Store, batches: list[Batch], now_ms: int) -> None:
+    """What is of another history than the database holds is left: this home writes neither of the two on."""
+    try:
+        await store.append(batches, now_ms, durable=True)
+    except BadChain:
+        if len(batches) > 1:
+            for batch in batches:
+                await _store_runs(store, [batch], now_ms)
 
 
 def _in_groups(runs: Iterator[Batch]) -> Iterator[list[Batch]]:

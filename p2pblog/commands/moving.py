@@ -293,10 +293,10 @@ def _restore(session: Session, opened: Archive, listed: list[Listed]) -> dict[st
     with _progress("Restoring") as tick:
         restored = _restore_into(session.home, opened, held, follows, tick)
     spelled = address.spell(opened.identity.hash)
-    count = len({*(link.identity for link, _ in follows), *(each.identity for each in held.kept.follows)})
-    told = {"address": spelled, "entries": opened.manifest.entries, "new": restored.entries, "followed": count}
+    told: dict[str, Any] = {"address": spelled, "entries": opened.manifest.entries, "new": restored.entries}
     skipped = [{"line": each.line, "reason": NO_ADDRESS} for each in listed if _link(each.address) is None]
-    return {**told, "restored": True, "files": restored.files, "skipped": skipped}
+    told |= {"followed": restored.followed, "restored": True, "files": restored.files}
+    return {**told, "skipped": skipped}
 
 
 def _restore_into(

@@ -187,9 +187,10 @@ def test_a_person_types_a_new_passphrase_twice(
     assert alice.types("export", "--secrets", str(target)).exit_code == 0
     assert asked == [{"hide_input": True, "confirmation_prompt": True, "err": True}]
     alice.home.keys.unlink()
-    monkeypatch.setattr(moving, "_restore_into", lambda *_: Restored(1, 0))
-    document = alice.gets("import", str(target))
-    assert (document["restored"], document["skipped"]) == (True, [])
+    monkeypatch.setattr(moving, "_restore_into", lambda *_: Restored(1, 2, 3))
+    told = alice.gets("import", str(target))
+    assert (told["restored"], told["new"], told["files"], told["followed"]) == (True, 1, 2, 3)
+    assert told["skipped"] == []
     assert asked[1]["confirmation_prompt"] is False
 
 

@@ -7,11 +7,13 @@ import stat
 from pathlib import Path
 
 import pytest
+import trio
 from builders import NOON, Person, person
 from test_archives import members_of, packed
 
 from p2pblog import installation, keyring, restoring
 from p2pblog.archives import open_archive
+from p2pblog.bridge import open_bridge
 from p2pblog.config import Home
 from p2pblog.core import archive
 from p2pblog.core.address import Link
@@ -23,6 +25,8 @@ from p2pblog.core.media import Attachment, table_of
 from p2pblog.core.payload import Note, Profile
 from p2pblog.core.quiet import Mute, MuteKind
 from p2pblog.errors import UserError
+from p2pblog.store import Block, Follow
+from p2pblog.store.sqlite import open_sqlite
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ def test_files_come_with_the_notices_that_are_shown(alice: Person, tmp_path: Pat
         opened.check(lambda share: None)
         made = restoring.restore(home, opened, Secrets(alice.root.seed, alice.device.seed), [], NOON, shares.append)
 
-    assert made == (74, 1)
+    assert made == (74, 1, 0)
     assert [path.name for path in (home.media / "own").iterdir()] == [bees.hex()]
     assert (home.media / "own" / bees.hex()).read_bytes() == pictures[bees]
     assert stat.S_IMODE((home.media / "own" / bees.hex()).stat().st_mode) == 0o600
@@ -131,8 +135,60 @@ def test_what_broke_off_can_be_done_again(alice: Person, tmp_path: Path, monkeyp
     with pytest.raises(KeyboardInterrupt), open_archive(file) as opened:
         restoring.restore(home, opened, Secrets(alice.root.seed, alice.device.seed), [], NOON, power_cut)
     assert not home.keys.exists(), "no identity without its data"
-    assert restored(alice, home, file) == 71
+    had = shares[-1] * 71
+    assert restored(alice, home, file) == 71 - had
+    assert held(home, "SELECT count(*) FROM entry") == [(71,)]
     assert home.keys.exists()
+
+
+async def change(home: Home, name: str, *args: object) -> None:
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, home.database)
+        await getattr(store, name)(*args)
+        await store.aclose()
+
+
+def test_what_a_home_that_lost_only_its_keys_says_itself_stands(alice: Person, tmp_path: Path) -> None:
+    """It is newer than the archive: since then bob was blocked, and carol is followed in private by another name."""
+    bob, carol, dave, eve = (person(name) for name in ("bob", "carol", "dave", "eve"))
+    bees = b"bees" * 40_000
+    picture = Attachment(table_of(bees).file, "bees.jpg", "image/jpeg", len(bees))
+    alice.log.write(Note("look", media=(picture,)))
+    members = members_of(alice) | {archive.file_name(picture.file): bees}
+    file, home = packed(tmp_path / "a.zip", alice, members, entries=72), Home(tmp_path / "home")
+    follows = [(Link(bob.hash), "bob"), (Link(carol.hash), "carol"), (Link(dave.hash), "bee"), (Link(eve.hash), "eve")]
+    kept = Kept(follows=(KeptFollow(eve.hash, "eve", True, "3/day"),), admitted=(bob.hash,))
+    secrets = Secrets(alice.root.seed, alice.device.seed, kept)
+
+    def again() -> restoring.Restored:
+        with open_archive(file) as opened:
+            return restoring.restore(home, opened, secrets, follows, NOON, lambda share: None)
+
+    assert again() == (72, 1, 4)
+    home.keys.unlink()
+    trio.run(change, home, "drop_follow", bob.hash)
+    trio.run(change, home, "drop_follow", dave.hash)
+    trio.run(change, home, "put_block", Block(bob.hash, NOON))
+    trio.run(change, home, "put_follow", Follow(carol.hash, "bee", NOON, private=True))
+    assert again() == (0, 0, 1)
+    rows = held(home, "SELECT identity, petname, no_boosts, budget, private FROM follow")
+    assert sorted(rows) == sorted(
+        [(carol.hash, "bee", 0, None, 1), (dave.hash, None, 0, None, 0), (eve.hash, "eve", 1, "3/day", 0)]
+    )
+    assert held(home, "SELECT identity FROM block") == [(bob.hash,)]
+    assert held(home, "SELECT identity FROM admitted") == []
+
+
+def test_a_log_that_goes_on_otherwise_there_keeps_nothing_else_out(alice: Person, tmp_path: Path) -> None:
+    home, other = Home(tmp_path / "home"), person("alice")
+    restored(alice, home, packed(tmp_path / "a.zip", alice, members_of(alice)))
+    home.keys.unlink()
+    other.log.note("another history")
+    tablet = other.add_device("tablet")
+    tablet.note("from the tablet")
+    members = members_of(other) | {archive.log_name(tablet.key): archive.frame_run(tablet.run())}
+    assert restored(other, home, packed(tmp_path / "b.zip", other, members, entries=4)) == 2
+    assert held(home, "SELECT count(*) FROM entry") == [(73,)]
 
 
 def test_only_one_at_a_time(alice: Person, tmp_path: Path) -> None:
