@@ -20,9 +20,6 @@ from p2pblog.bridge import Bridge
 from p2pblog.config import (
     DHT_BOOTSTRAPS_MAX,
     DHT_LOOKUPS_MAX,
-    DHT_NEIGHBOURS_EVERY_MS,
-    DHT_RESTORE_EVERY_MS,
-    DHT_RESTORES_PER_TURN,
     DHT_STATE_CONTACTS_MAX,
     DHT_UPKEEP_EVERY_S,
     MANY_PER_KEY_MAX,
@@ -52,7 +49,8 @@ from p2pblog.dht.lookup import (
 from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.protocol import GuardedProtocol, Heard
 from p2pblog.dht.records import DhtKey, Record, Replica, decode, encode
-from p2pblog.dht.shelf import Held, Limits, newest
+from p2pblog.dht.shelf import Limits, newest
+from p2pblog.dht.upkeep import Upkeep
 from p2pblog.errors import LocalProtocolError, RemoteProtocolError
 
 LOG = logging.getLogger(__name__)
@@ -74,8 +72,6 @@ around such a point these are others than the crowd."""
 
 VERIFIED_MAX = 2 * MANY_PER_KEY_MAX
 """Records of one look-up that are not verified twice: as many as it keeps."""
-RESTORED_AT_ONCE = 32
-"""Records of one key: all 128 that it may have, at two dozen holders each, would be 3,000 datagrams in a row."""
 
 
 class GuardedServer(Server):  # type: ignore[misc]
@@ -103,11 +99,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         self._rng = rng
         self._lookups = asyncio.Semaphore(DHT_LOOKUPS_MAX)
         self._tasks: dict[asyncio.Task[Any], None] = {}  # in the order of their start: a set has one by address
-        self._bootstraps: dict[Endpoint, None] = {}
-        self._neighbours_ms = clock()
-        self._few_wait_ms = 0
-        self._few_due_ms = 0
-        self._restored_ms: dict[bytes, int] = {}
+        self._upkeep = Upkeep(self, clock, rng)
 
     # --- opening and closing ---
 
@@ -201,7 +193,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         results = [Published(0)] * len(records)
 
         async def one(key: DhtKey, indexes: list[int]) -> None:
-            counts = await self._publish_key(key, [records[index] for index in indexes])
+            counts = await self.publish_key(key, [records[index] for index in indexes])
             for index, count in zip(indexes, counts, strict=True):
                 results[index] = Published(count)
 
@@ -210,13 +202,13 @@ class GuardedServer(Server):  # type: ignore[misc]
                 group.create_task(one(key, indexes))
         return results
 
-    async def _publish_key(self, key: DhtKey, records: list[Record]) -> list[int]:
+    async def publish_key(self, key: DhtKey, records: list[Record]) -> list[int]:
         nodes = self._estimate()
         machine = Publish(self._walk(key, nodes), len(records), nodes)
         with suppress(TimeoutError):
             async with asyncio.timeout(PUBLISH_TIMEOUT_S), self._lookups:
                 await self._drive(machine, None, [wire.Store(key, encode(record)) for record in records])
-        if self._belongs_here(key):
+        if self.belongs_here(key):
             for record in records:
                 self.protocol.hold(record)
         return [machine.holders(index) for index in range(len(records))]
@@ -231,7 +223,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         offset = self._rng.randrange(region // 4, max(region // 4 + 1, region))
         return ((int.from_bytes(key, "big") ^ offset) % SPACE).to_bytes(ID_BYTES, "big")
 
-    def _belongs_here(self, key: bytes) -> bool:
+    def belongs_here(self, key: bytes) -> bool:
         """Whether we are one of the k nearest to a key that we know of."""
         if self.protocol.client:
             return False
@@ -317,18 +309,25 @@ class GuardedServer(Server):  # type: ignore[misc]
 
     # --- contacts and upkeep ---
 
+    @property
+    def size(self) -> int:
+        """Contacts in the routing table; 0 while they all seem to be silent, as where our own line is down."""
+        return 0 if self.protocol.is_unheard else self.protocol.router.size
+
     async def add_contacts(self, endpoints: Sequence[Endpoint]) -> int:
-        for endpoint in endpoints:
-            self._bootstraps[endpoint] = None
-        while len(self._bootstraps) > DHT_BOOTSTRAPS_MAX:
-            del self._bootstraps[next(iter(self._bootstraps))]
+        """Remember these to begin from, and greet them."""
+        self._upkeep.remember(list(endpoints))
+        return await self.greet(endpoints)
+
+    async def greet(self, endpoints: Sequence[Endpoint]) -> int:
+        """Ping these and look around if one proves an id; gives how many did."""
         unique = list(dict.fromkeys(endpoints))[: 4 * DHT_BOOTSTRAPS_MAX]
         proven = sum(await asyncio.gather(*(self._ping(endpoint) for endpoint in unique)))
         if proven:
-            await self._look_around()
+            await self.look_around()
         return proven
 
-    async def _look_around(self) -> None:
+    async def look_around(self) -> None:
         """Walk to our own id, then greet who was found there: now we have their tokens, so they may take us in."""
         for _ in range(LOOKS_MAX):
             contacts = await self.find_nodes(self.protocol.id)
@@ -357,61 +356,19 @@ class GuardedServer(Server):  # type: ignore[misc]
             await self.upkeep()
 
     async def upkeep(self) -> None:
-        """What is due by the clock: expiry, a walk to our own id and into forgotten buckets, storing again."""
-        now_ms, router = self._clock(), self.protocol.router
-        self.protocol.storage.store.expire(now_ms)
-        await self._look_for_more(now_ms)
-        if now_ms - self._neighbours_ms >= DHT_NEIGHBOURS_EVERY_MS:
-            self._neighbours_ms = now_ms
-            for contact in router.nearest(self.protocol.id, self.ksize):
-                self.protocol.check_contact(contact)
-            await self._look_around()
-        for target in router.lonely_targets(now_ms, self._rng):
-            await self.find_nodes(target)
-        await self._store_again(now_ms)
-
-    async def _look_for_more(self, now_ms: int) -> None:
-        """With fewer than k contacts we may be nearly cut off, and what we publish reaches nobody: a walk of which most
-        was lost leaves a table of one or two. So we begin again, at every turn while we know nobody, else ever more
-        seldom, for there may be no more than these."""
-        router = self.protocol.router
-        if router.size >= self.ksize:
-            self._few_wait_ms = self._few_due_ms = 0
-            return
-        if router.size and now_ms < self._few_due_ms:
-            return
-        self._few_wait_ms = min(DHT_NEIGHBOURS_EVERY_MS, max(int(DHT_UPKEEP_EVERY_S * 1000), 2 * self._few_wait_ms))
-        self._few_due_ms = now_ms + self._few_wait_ms
-        if not await self.add_contacts(list(self._bootstraps)) and router.size:
-            await self._look_around()
-
-    async def _store_again(self, now_ms: int) -> None:
-        """The unchanged signed bytes of what nobody stored here for long, if the key still belongs to us. A replica
-        announces itself: from anybody else it would be refused."""
-        store = self.protocol.storage.store
-        self._restored_ms = {tag: at for tag, at in self._restored_ms.items() if now_ms - at < DHT_RESTORE_EVERY_MS}
-        due = []
-        for key in store.all_keys():
-            items = [item for item in store.get(key, now_ms) if self._is_due(item, now_ms)]
-            if items and self._belongs_here(key):
-                due.append((min(item.stored_ms for item in items), key, items))
-        for _, key, items in sorted(due, key=lambda item: item[:2])[:DHT_RESTORES_PER_TURN]:
-            self._restored_ms |= dict.fromkeys((item.tag for item in items), now_ms)
-            records = [item.record for item in items]
-            for first in range(0, len(records), RESTORED_AT_ONCE):
-                await self._publish_key(key, records[first : first + RESTORED_AT_ONCE])
-
-    def _is_due(self, item: Held, now_ms: int) -> bool:
-        """Each by itself: where somebody points at a target every few hours, what others said there is due as well."""
-        is_old = now_ms - item.stored_ms >= DHT_RESTORE_EVERY_MS
-        return is_old and item.tag not in self._restored_ms and not isinstance(item.record, Replica)
+        """What is due by the clock."""
+        await self._upkeep.turn()
 
     # --- state ---
 
     def state_bytes(self) -> bytes:
-        """msgpack [1, [contact…]]: the neighbours, to begin from at the next start."""
-        contacts = self.protocol.router.nearest(self.protocol.id, DHT_STATE_CONTACTS_MAX)
-        return codec.pack([STATE_VERSION, [contact.wire for contact in contacts]])
+        """msgpack [1, [contact…]]: neighbours, to begin from at the next start; the last ones where nobody is left."""
+        return codec.pack([STATE_VERSION, [contact.wire for contact in self._upkeep.met()]])
+
+    async def begin_from(self, saved: list[Contact]) -> None:
+        """Greet the contacts of an earlier life; they stay in the state until others have taken their places."""
+        self._upkeep.recall(saved)
+        await self.greet([contact.endpoint for contact in saved])
 
     # --- the library's own ways, which ours replace ---
 
@@ -450,8 +407,8 @@ class Dht:
 
     @property
     def size(self) -> int:
-        """Contacts in the routing table."""
-        return self._server.protocol.router.size
+        """Contacts in the routing table; 0 while they all seem to be silent."""
+        return self._server.size
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -556,7 +513,7 @@ async def open_server(
     server = GuardedServer(node, clock, rng, test_network, client, parameters, limits)
     await server.listen(listen.port, listen.host)
     server.start_upkeep()
-    saved = [contact.endpoint for contact in read_state(state)]
+    saved = read_state(state)
     if saved:
-        server._spawn(server.add_contacts(saved))
+        server._spawn(server.begin_from(saved))
     return server

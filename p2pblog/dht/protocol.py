@@ -20,6 +20,7 @@ from p2pblog.config import (
     DHT_CALL_TIMEOUT_S,
     DHT_CALLS_MAX,
     DHT_CHECKS_MAX,
+    DHT_MISSES_MAX,
     DHT_NEWCOMERS_MAX,
     DHT_PROOF_LIFETIME_S,
     DHT_REPLY_CONTACTS_MAX,
@@ -80,6 +81,8 @@ class Awaited(State):
     sent_at: float
     prove: bool
     repeated: bool
+    heard_before: int
+    """How many replies had come when it was sent."""
     timer: Any = None
     bad_replies: int = 0
 
@@ -163,6 +166,10 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
         self._tokens: OrderedDict[Endpoint, tuple[bytes, float]] = OrderedDict()
         self._proven: OrderedDict[Endpoint, tuple[NodeId, float]] = OrderedDict()
         self._seen_as: OrderedDict[bytes, Endpoint] = OrderedDict()
+        self._heard = 0
+        """Replies that counted."""
+        self._silences = 0
+        """Calls to contacts that stayed unanswered since the last of these."""
 
     def __getattr__(self, name: str) -> NoReturn:
         # The library turns every unknown name into a remote call; a typing error would go out as a datagram.
@@ -187,7 +194,7 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
         bytes_min = SMALLEST_REQUEST_BYTES if token or not isinstance(call, wire.Find) else wire.PADDED_BYTES
         if not self._send(wire.encode_request(request, bytes_min), endpoint):
             return False
-        awaited = Awaited(endpoint, expected, call, on_end, now, prove, repeated)
+        awaited = Awaited(endpoint, expected, call, on_end, now, prove, repeated, self._heard)
         awaited.timer = self._loop.call_later(DHT_CALL_TIMEOUT_S, self._timed_out, call_id)
         self._awaited[call_id] = awaited
         return True
@@ -219,8 +226,24 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
         awaited = self._awaited.pop(call_id, None)
         if awaited is not None:
             if awaited.expected is not None:
-                self.router.missed(Contact(awaited.expected, awaited.endpoint))
+                self._missed(Contact(awaited.expected, awaited.endpoint), awaited)
             awaited.on_end(None)
+
+    def _missed(self, contact: Contact, awaited: Awaited) -> None:
+        """Silence tells of a contact only where somebody else was heard meanwhile: otherwise it may be our own line
+        that is down, and a few seconds of that would empty the table."""
+        if not self.router.has(contact):
+            return
+        self._silences += 1
+        if self._heard > awaited.heard_before:
+            self.router.missed(contact)
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether so many calls to contacts in a row stayed unanswered that nobody of them seems to be there: as many
+        as would have emptied the table, or the part of it where a walk begins."""
+        size: int = min(self.router.size, self.router.ksize)
+        return 0 < size * DHT_MISSES_MAX <= self._silences
 
     def check_contact(self, contact: Contact) -> None:
         """Ping somebody who claims an id, or may be dead: who proves it enters the table, who is silent leaves it."""
@@ -299,6 +322,8 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
 
     def _on_proven_reply(self, reply: wire.Reply, contact: Contact, awaited: Awaited) -> None:
         now = self._loop.time()
+        self._heard += 1
+        self._silences = 0
         if not isinstance(awaited.call, wire.Find) or not awaited.call.have:
             # who is asked again and again for what did not fit would set the time-out of all calls
             self.round_trips.sample(now - awaited.sent_at)

@@ -145,8 +145,13 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
                 listed.setdefault(other.block, set()).add(other.contact.id)
             self._listed, self._blocks_max = listed, max(2 * len(listed), BLOCKS_LISTED_MIN)
 
+    def has(self, contact: Contact) -> bool:
+        """Whether it is in the table, at this very endpoint."""
+        known = self.get(contact.id)
+        return known is not None and known.contact == contact
+
     def missed(self, contact: Contact) -> None:
-        """A call to it stayed unanswered."""
+        """A call to it stayed unanswered, while others were heard."""
         known = self.get(contact.id)
         if known is None or known.contact != contact:
             return

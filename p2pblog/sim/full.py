@@ -68,8 +68,8 @@ class Dealings:
 
     @property
     def size(self) -> int:
-        """Contacts in the routing table."""
-        return 0 if self.server is None else self.server.protocol.router.size
+        """As dht.Directory's."""
+        return 0 if self.server is None else self.server.size
 
     def open(self, known: Sequence[Endpoint]) -> None:
         """Open the socket, begin from saved contacts and these, and start the machine."""

@@ -14,7 +14,7 @@ from test_dht_guard import MALFORMED
 from trio.testing import trio_test
 
 from p2pblog.config import DHT_NEIGHBOURS_EVERY_MS, DHT_RESTORE_EVERY_MS, MANY_PER_KEY_MAX
-from p2pblog.dht import Directory, Published, adapter, lookup, records, shelf
+from p2pblog.dht import Directory, Published, adapter, lookup, records, shelf, upkeep
 from p2pblog.dht import guard as wire
 from p2pblog.dht.adapter import Dht, read_state
 from p2pblog.dht.contacts import Contact, NodeId, node_id
@@ -442,16 +442,16 @@ async def test_a_full_key_is_stored_again_a_part_at_a_time(monkeypatch: pytest.M
         for pointer in pointers:
             assert holder._server.protocol.rpc_store(others[0].endpoint, pointer.key, encode(pointer)) == "held"
         sizes: list[int] = []
-        publish = holder._server._publish_key
+        publish = holder._server.publish_key
 
         async def counted(key: DhtKey, of: list[Record]) -> list[int]:
             sizes.append(len(of))
             return await publish(key, of)
 
-        monkeypatch.setattr(holder._server, "_publish_key", counted)
+        monkeypatch.setattr(holder._server, "publish_key", counted)
         world.clock.ms += DHT_RESTORE_EVERY_MS
         await holder.upkeep()
-        assert sizes == [adapter.RESTORED_AT_ONCE] * (MANY_PER_KEY_MAX // adapter.RESTORED_AT_ONCE)
+        assert sizes == [upkeep.RESTORED_AT_ONCE] * (MANY_PER_KEY_MAX // upkeep.RESTORED_AT_ONCE)
         assert all(len(other._server.protocol.storage.store) == MANY_PER_KEY_MAX for other in others)
 
 

@@ -16,6 +16,7 @@ from p2pblog.config import (
     DHT_CALLS_MAX,
     DHT_CHECKS_MAX,
     DHT_LOOKUPS_MAX,
+    DHT_MISSES_MAX,
     DHT_NEWCOMERS_MAX,
     POINTERS_AT_ONCE,
 )
@@ -254,16 +255,41 @@ def reply_to(data: bytes, answer: wire.Answer, name: str = "peer", you: Endpoint
     return wire.encode_reply(wire.Reply(asked.call_id, answer, b"token  1", you, proof))
 
 
-def test_a_call_nobody_answers_ends_once_and_is_a_miss() -> None:
+def test_a_call_nobody_answers_ends_once_and_is_a_miss_where_somebody_else_was_heard() -> None:
     ours, wires = protocol()
     ended: list[Heard | None] = []
     ours.router.add_contact(ProvenNode(Contact(PEER_ID, PEER)))
     assert ours.call(PEER, PEER_ID, wire.Ping(), ended.append)
+    other = Endpoint.of("127.0.0.1", 10)
+    ours.call(other, None, wire.Ping(), lambda _: None)
+    ours.datagram_received(reply_to(wires.sent[-1][0], wire.Pong(), "other", other), (other.host, other.port))
     wires.pass_time(10)
     wires.pass_time(10)
     assert ended == [None]
     known = ours.router.get(PEER_ID)
     assert known is not None and known.misses == 1
+
+
+def test_silence_of_all_is_no_miss_of_anybody() -> None:
+    """Five seconds without a network emptied the table."""
+    ours, wires = protocol()
+    ours.router.add_contact(ProvenNode(Contact(PEER_ID, PEER)))
+    for _ in range(2 * DHT_MISSES_MAX):
+        ours.call(PEER, PEER_ID, wire.Ping(), lambda _: None)
+        wires.pass_time(10)
+    assert ours.router.size == 1 and ours.is_unheard
+    ours.call(PEER, PEER_ID, wire.Ping(), lambda _: None)
+    ours.datagram_received(reply_to(wires.sent[-1][0], wire.Pong()), (PEER.host, PEER.port))
+    assert not ours.is_unheard
+
+
+def test_strangers_who_are_silent_say_nothing_of_our_contacts() -> None:
+    ours, wires = protocol()
+    ours.router.add_contact(ProvenNode(Contact(PEER_ID, PEER)))
+    for number in range(9):
+        ours.call(Endpoint.of("127.0.0.1", 20 + number), contact(number).id, wire.Ping(), lambda _: None)
+    wires.pass_time(10)
+    assert not ours.is_unheard
 
 
 def test_calls_under_way_are_bounded() -> None:

@@ -247,7 +247,7 @@ async def ours_11_stops_republishing_at_a_poison_pill() -> bool:
         assert await stored(mal, server, pill, b"x" * 1_000) != "held"
         server.protocol.hold(HEAD)
         await server.add_contacts([neighbour.endpoint])
-        await server._store_again(NOW + DAY // 2)
+        await server._upkeep.store_again(NOW + DAY // 2)
         return neighbour.protocol.storage.get(HEAD.key) != [encode(HEAD)]
 
 

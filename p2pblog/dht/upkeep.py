@@ -1,0 +1,126 @@
+"""What a DHT node does by the clock: keep its neighbours, begin again where it knows nobody, store records again.
+
+It decides what is due and has the server do it. Whom it met it remembers for as long as nobody else is there: without
+them a node whose line was down for a while would have nobody to begin again from.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from p2pblog.config import (
+    DHT_BOOTSTRAPS_MAX,
+    DHT_NEIGHBOURS_EVERY_MS,
+    DHT_RESTORE_EVERY_MS,
+    DHT_RESTORES_PER_TURN,
+    DHT_STATE_CONTACTS_MAX,
+    DHT_UPKEEP_EVERY_S,
+)
+from p2pblog.core.address import Endpoint
+from p2pblog.dht.contacts import Contact
+from p2pblog.dht.records import Replica
+from p2pblog.dht.shelf import Held
+
+if TYPE_CHECKING:
+    from p2pblog.dht.adapter import GuardedServer
+
+RESTORED_AT_ONCE = 32
+"""Records of one key: all 128 that it may have, at two dozen holders each, would be 3,000 datagrams in a row."""
+
+
+class Upkeep:
+    """The upkeep of one server. `clock` gives milliseconds since 1970."""
+
+    def __init__(self, server: GuardedServer, clock: Callable[[], int], rng: random.Random) -> None:
+        self._server = server
+        self._clock = clock
+        self._rng = rng
+        self._bootstraps: dict[Endpoint, None] = {}
+        self._met: list[Contact] = []
+        self._neighbours_ms = clock()
+        self._few_wait_ms = 0
+        self._few_due_ms = 0
+        self._restored_ms: dict[bytes, int] = {}
+
+    # --- whom to begin from ---
+
+    def remember(self, endpoints: list[Endpoint]) -> None:
+        """Begin again from these where few are known; of too many the first go."""
+        self._bootstraps |= dict.fromkeys(endpoints)
+        while len(self._bootstraps) > DHT_BOOTSTRAPS_MAX:
+            del self._bootstraps[next(iter(self._bootstraps))]
+
+    def recall(self, contacts: list[Contact]) -> None:
+        """These were met in an earlier life."""
+        self._met = contacts
+
+    def met(self) -> list[Contact]:
+        """Whom to begin from at the next start, nearest first: the contacts of the table or, where they are fewer than
+        k, those met before them too. So an empty table leaves the last ones that there were."""
+        router, ksize = self._server.protocol.router, self._server.ksize
+        contacts = router.nearest(self._server.protocol.id, DHT_STATE_CONTACTS_MAX)
+        if contacts:
+            known = {contact.id for contact in contacts}
+            before = [contact for contact in self._met if contact.id not in known]
+            self._met = contacts + before[: max(0, ksize - len(contacts))]
+        return self._met
+
+    # --- a turn ---
+
+    async def turn(self) -> None:
+        """What is due by the clock: expiry, a walk to our own id and into forgotten buckets, storing again."""
+        server, now_ms = self._server, self._clock()
+        router = server.protocol.router
+        server.protocol.storage.store.expire(now_ms)
+        await self._look_for_more(now_ms)
+        if now_ms - self._neighbours_ms >= DHT_NEIGHBOURS_EVERY_MS:
+            self._neighbours_ms = now_ms
+            for contact in router.nearest(server.protocol.id, server.ksize):
+                server.protocol.check_contact(contact)
+            await server.look_around()
+        for target in router.lonely_targets(now_ms, self._rng):
+            await server.find_nodes(target)
+        await self.store_again(now_ms)
+
+    async def _look_for_more(self, now_ms: int) -> None:
+        """With fewer than k contacts we may be nearly cut off, and what we publish reaches nobody: a walk of which most
+        was lost leaves a table of one or two. So we begin again, at every turn while nobody is there, else ever more
+        seldom, for there may be no more than these."""
+        server, size = self._server, self._server.size
+        met = self.met()
+        if size >= server.ksize:
+            self._few_wait_ms = self._few_due_ms = 0
+            return
+        if size and now_ms < self._few_due_ms:
+            return
+        self._few_wait_ms = min(DHT_NEIGHBOURS_EVERY_MS, max(int(DHT_UPKEEP_EVERY_S * 1000), 2 * self._few_wait_ms))
+        self._few_due_ms = now_ms + self._few_wait_ms
+        router = server.protocol.router
+        gone = [contact.endpoint for contact in met if not size and router.get(contact.id) is None]
+        if not await server.greet([*self._bootstraps, *gone]) and router.size:
+            await server.look_around()
+
+    # --- storing again ---
+
+    async def store_again(self, now_ms: int) -> None:
+        """The unchanged signed bytes of what nobody stored here for long, if the key still belongs to us. A replica
+        announces itself: from anybody else it would be refused."""
+        store = self._server.protocol.storage.store
+        self._restored_ms = {tag: at for tag, at in self._restored_ms.items() if now_ms - at < DHT_RESTORE_EVERY_MS}
+        due = []
+        for key in store.all_keys():
+            items = [item for item in store.get(key, now_ms) if self._is_due(item, now_ms)]
+            if items and self._server.belongs_here(key):
+                due.append((min(item.stored_ms for item in items), key, items))
+        for _, key, items in sorted(due, key=lambda item: item[:2])[:DHT_RESTORES_PER_TURN]:
+            self._restored_ms |= dict.fromkeys((item.tag for item in items), now_ms)
+            records = [item.record for item in items]
+            for first in range(0, len(records), RESTORED_AT_ONCE):
+                await self._server.publish_key(key, records[first : first + RESTORED_AT_ONCE])
+
+    def _is_due(self, item: Held, now_ms: int) -> bool:
+        """Each by itself: where somebody points at a target every few hours, what others said there is due as well."""
+        is_old = now_ms - item.stored_ms >= DHT_RESTORE_EVERY_MS
+        return is_old and item.tag not in self._restored_ms and not isinstance(item.record, Replica)

@@ -1,0 +1,105 @@
+"""What a node does by the clock, where its line is down for a while or its clock is put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+from dht_world import world_of
+from trio.testing import trio_test
+
+from p2pblog.config import DHT_MISSES_MAX, DHT_NEIGHBOURS_EVERY_MS
+from p2pblog.core.address import Endpoint
+from p2pblog.dht.adapter import Dht, GuardedServer, read_state
+from p2pblog.dht.contacts import Contact
+
+
+def server_of(node: Dht) -> GuardedServer:
+    return node._server
+
+
+@contextmanager
+def line_down(node: Dht) -> Iterator[None]:
+    """The system takes datagrams, and none gets through."""
+    protocol = server_of(node).protocol
+    real = protocol._send
+
+    def lost(data: bytes, endpoint: Endpoint) -> bool:
+        return True
+
+    protocol._send = lost  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        protocol._send = real  # type: ignore[method-assign]
+
+
+def forget(node: Dht, contact: Contact) -> None:
+    """The contact was silent while others were heard."""
+    for _ in range(DHT_MISSES_MAX):
+        server_of(node).protocol.router.missed(contact)
+
+
+async def until_all_ended(node: Dht) -> None:
+    """Every call under way has its reply, or its time is over."""
+    with trio.fail_after(10):
+        while server_of(node).protocol._awaited:
+            await node.seen_as()  # lets the other side go on
+
+
+# --- while the line is down -------------------------------------------------------------------------------------------
+
+
+@trio_test
+async def test_who_was_off_line_for_a_while_has_its_contacts_still() -> None:
+    async with world_of(5) as world:
+        node = world.nodes[0]
+        with line_down(node):
+            for _ in range(2):
+                world.clock.ms += DHT_NEIGHBOURS_EVERY_MS
+                await node.upkeep()
+                await until_all_ended(node)
+            assert node.size == 0, "nobody is there"
+            assert len(read_state(await node.state())) == 4
+        await node.upkeep()
+        assert node.size == 4
+
+
+@trio_test
+async def test_who_starts_while_the_line_is_down_keeps_what_was_saved() -> None:
+    async with world_of(4) as world:
+        state = await world.nodes[3].state()
+        for node in list(world.nodes):
+            await world.kill(node)
+        again = await world.add("node 3", state=state)
+        await again.upkeep()
+        await until_all_ended(again)
+        assert again.size == 0 and await again.state() == state
+
+
+@trio_test
+async def test_an_empty_table_begins_again_from_whom_it_had() -> None:
+    """The first node of a network was given nobody to begin from."""
+    async with world_of(4) as world:
+        first = world.nodes[0]
+        assert len(read_state(await first.state())) == 3
+        await until_all_ended(first)
+        for contact in server_of(first).protocol.router.contacts():
+            forget(first, contact)
+        assert first.size == 0
+        assert len(read_state(await first.state())) == 3
+        await first.upkeep()
+        assert first.size == 3
+
+
+@trio_test
+async def test_who_knows_few_saves_those_it_knew_before_too() -> None:
+    async with world_of(4) as world:
+        node = world.nodes[3]
+        gone = read_state(await node.state())[0]
+        await until_all_ended(node)
+        forget(node, gone)
+        assert node.size == 2
+        saved = read_state(await node.state())
+        assert len(saved) == 3 and saved[-1] == gone
