@@ -6,8 +6,9 @@ The rules, in full:
   statements on the shelf together stays: a retired device and a replaced root lose their heads.
 * Room is given per key, per signer, per address block of the sender, and in all. What is held and alive is never
   pushed out by a stranger's record of the same key; where a device's own pointers stand in the way of one that expires
-  later, its oldest gives way; when the whole store is full, the key farthest from our own id
-  goes, because others are closer to it.
+  later, its oldest gives way, and so it does where a signer has its share of the whole store: what a device says
+  today is worth more than what it said yesterday. When the whole store is full, the key farthest from our own id goes,
+  because others are closer to it.
 * A replica is taken only from the host that it names.
 """
 
@@ -36,7 +37,9 @@ from p2pblog.core.keys import digest
 from p2pblog.core.value import Value
 from p2pblog.dht.records import (
     DhtKey,
+    Dropped,
     Head,
+    Notice,
     Pointer,
     Record,
     Replica,
@@ -46,6 +49,11 @@ from p2pblog.dht.records import (
     slot,
     supersedes,
 )
+
+Slot = tuple[str, bytes, int]
+"""Which place a record has on its shelf, as `slot` says."""
+Place = tuple[DhtKey, Slot]
+"""A shelf, and the place on it."""
 
 TAG_BYTES = 8
 """A record's tag, by which a reader says what it has: one in 2^64 is a mistake, and costs one record of one reply."""
@@ -111,7 +119,7 @@ class Shelf:
     """The records of one key. Give it verified records only."""
 
     limits: Limits = field(default_factory=Limits)
-    held: dict[tuple[str, bytes, int], Held] = field(default_factory=dict)
+    held: dict[Slot, Held] = field(default_factory=dict)
 
     def put(self, record: Record, source: Endpoint | None, now_ms: int) -> Outcome:
         """Hold the record if it is the newest of its slot and there is room for it."""
@@ -160,7 +168,7 @@ class Shelf:
             return sum(signer(item.record) == record.device for item in others) < limits.pointers_per_device
         return True
 
-    def _oldest_own(self, new: Held, others: list[Held]) -> tuple[str, bytes, int] | None:
+    def _oldest_own(self, new: Held, others: list[Held]) -> Slot | None:
         """Which of the same device's pointers gives way to a newer one, so that who answers often is found by what he
         said last; None where none of them stands in its way."""
         if not isinstance(new.record, Pointer):
@@ -171,7 +179,7 @@ class Shelf:
                 return slot(oldest.record)
         return None
 
-    def _hold_in_force(self, place: tuple[str, bytes, int], new: Held) -> Outcome:
+    def _hold_in_force(self, place: Slot, new: Held) -> Outcome:
         """Hold it, let go of heads and retirements that have no force beside the others, and of the oldest too many."""
         candidates = {**self.held, place: new}
         identity = _identity_of(candidates.values())
@@ -219,7 +227,7 @@ class RecordStore:
         self._own = int.from_bytes(own_id, "big")
         self.limits = limits or Limits()
         self._shelves: dict[DhtKey, Shelf] = {}
-        self._by_signer: Counter[bytes] = Counter()
+        self._by_signer: dict[bytes, dict[Place, Held]] = {}
         self._by_sender: Counter[bytes] = Counter()
         self._far: list[tuple[int, DhtKey]] = []
         self._size = 0
@@ -240,12 +248,17 @@ class RecordStore:
             return Outcome.REFUSED
         key = record.key
         shelf = self._shelves.get(key, Shelf(self.limits))
-        if not self._may_grow(shelf, record, source, now_ms):
-            return Outcome.FULL
+        gives_way = None
+        if source is not None and slot(record) not in shelf.held:
+            gives_way = self._gives_way(record)
+            if not self._may_grow(record, source, gives_way, now_ms):
+                return Outcome.FULL
         shelf = self._shelves.get(key, shelf)  # making room may have let it go
-        before = list(shelf.held.values())
+        before = dict(shelf.held)
         outcome = shelf.put(record, source, now_ms)
         self._recount(key, shelf, before)
+        if gives_way is not None and self._held_of(signer(record)) > self.limits.per_signer:
+            self._let_go(*gives_way)
         return outcome
 
     def get(self, key: DhtKey, now_ms: int) -> list[Held]:
@@ -263,19 +276,44 @@ class RecordStore:
 
     def _expire_shelf(self, key: DhtKey, now_ms: int) -> None:
         shelf = self._shelves[key]
-        before = list(shelf.held.values())
+        before = dict(shelf.held)
         shelf.expire(now_ms)
         self._recount(key, shelf, before)
 
-    def _may_grow(self, shelf: Shelf, record: Record, source: Endpoint | None, now_ms: int) -> bool:
-        if slot(record) in shelf.held or source is None:
-            return True
+    def _may_grow(self, record: Record, source: Endpoint, gives_way: Place | None, now_ms: int) -> bool:
         block = self.limits.block_of(source)
-        if self._by_signer[signer(record)] >= self.limits.per_signer:
+        if gives_way is None and self._held_of(signer(record)) >= self.limits.per_signer:
             return False
         if block is not None and self._by_sender[block] >= self.limits.per_sender:
             return False
         return len(self) < self.limits.in_all or self._make_room(record.key, now_ms)
+
+    def _gives_way(self, record: Record) -> Place | None:
+        """Where the signer has all of its share, which of its own records goes for this one: that of the same kind
+        which expires first, if before this one. But pointers, which live longest and are the most, leave half of the
+        share to notices and drops, and a drop goes for nothing: what it took back would come again."""
+        own = self._by_signer.get(signer(record), {})
+        if len(own) < self.limits.per_signer:
+            return None
+        pointers = [place for place, item in own.items() if isinstance(item.record, Pointer)]
+        if isinstance(record, Notice | Dropped) and len(pointers) > self.limits.per_signer // 2:
+            older = pointers
+        elif isinstance(record, Dropped | Retired):
+            return None
+        else:
+            kind, until = type(record), record.expires_ms
+            older = [place for place, item in own.items() if isinstance(item.record, kind) and item.expires_ms < until]
+        return min(older, key=lambda place: (own[place].expires_ms, place), default=None)
+
+    def _held_of(self, signed_by: bytes) -> int:
+        return len(self._by_signer.get(signed_by, ()))
+
+    def _let_go(self, key: DhtKey, place: Slot) -> None:
+        shelf = self._shelves.get(key)
+        if shelf is not None and place in shelf.held:  # it may have expired just now
+            before = dict(shelf.held)
+            del shelf.held[place]
+            self._recount(key, shelf, before)
 
     def _make_room(self, key: DhtKey, now_ms: int) -> bool:
         """Let the farthest key go, if the new one is closer to us."""
@@ -284,24 +322,22 @@ class RecordStore:
             if farthest in self._shelves:
                 if distance <= self._distance(key):
                     return False
-                before = list(self._shelves[farthest].held.values())
-                self._recount(farthest, Shelf(self.limits), before)
+                self._recount(farthest, Shelf(self.limits), self._shelves[farthest].held)
                 return True
             heapq.heappop(self._far)
         return False
 
-    def _recount(self, key: DhtKey, shelf: Shelf, before: list[Held]) -> None:
+    def _recount(self, key: DhtKey, shelf: Shelf, before: dict[Slot, Held]) -> None:
+        """Keep the books: `before` is what the key's shelf had."""
         self._size += len(shelf.held) - len(before)
-        for items, sign in ((before, -1), (shelf.held.values(), 1)):
-            for item in items:
-                self._by_signer[signer(item.record)] += sign
+        for place, item in before.items():
+            if shelf.held.get(place) is not item:
+                self._strike_out(key, place, item)
+        for place, item in shelf.held.items():
+            if before.get(place) is not item:
+                self._by_signer.setdefault(signer(item.record), {})[key, place] = item
                 if item.block is not None:
-                    self._by_sender[item.block] += sign
-        for item in before:
-            if self._by_signer[signer(item.record)] <= 0:
-                del self._by_signer[signer(item.record)]
-            if item.block is not None and self._by_sender[item.block] <= 0:
-                del self._by_sender[item.block]
+                    self._by_sender[item.block] += 1
         if not shelf.held:
             self._shelves.pop(key, None)
         elif key not in self._shelves:
@@ -310,6 +346,16 @@ class RecordStore:
             if len(self._far) > 2 * len(self._shelves) + 64:
                 self._far = [(-self._distance(held), held) for held in self._shelves]
                 heapq.heapify(self._far)
+
+    def _strike_out(self, key: DhtKey, place: Slot, item: Held) -> None:
+        signed_by = signer(item.record)
+        del self._by_signer[signed_by][key, place]
+        if not self._by_signer[signed_by]:
+            del self._by_signer[signed_by]
+        if item.block is not None:
+            self._by_sender[item.block] -= 1
+            if self._by_sender[item.block] <= 0:
+                del self._by_sender[item.block]
 
     def _distance(self, key: bytes) -> int:
         return int.from_bytes(key, "big") ^ self._own

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from itertools import permutations
+from typing import Any
 
 from dht_scenes import DAY, HOME, MINUTE, NOW, Person, alice, bob, carol, key_of, must
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pblog.config import HEAD_LIFETIME_MS
+from p2pblog.core import entry as entries
 from p2pblog.core.address import Endpoint
 from p2pblog.core.identity import state_device
-from p2pblog.core.keys import EntryId, KeyPair
-from p2pblog.dht.records import Head, Pointer, Record, replica_key, sign_head, sign_pointer, sign_replica
+from p2pblog.core.keys import EntryId, IdentityHash, KeyPair
+from p2pblog.core.value import replace
+from p2pblog.dht.records import (
+    Head,
+    Notice,
+    Pointer,
+    Record,
+    notice_record,
+    replica_key,
+    sign_drop,
+    sign_head,
+    sign_pointer,
+    sign_replica,
+)
 from p2pblog.dht.shelf import Limits, Outcome, RecordStore, Shelf, newest
 
 TARGET = b"t" * 32
+TARGET_KEY = alice.pointer(TARGET).key
 
 
 def store(**limits: int) -> RecordStore:
@@ -25,6 +40,11 @@ def store(**limits: int) -> RecordStore:
 
 def from_block(number: int, host: int = 1) -> Endpoint:
     return Endpoint.of(f"198.51.{number}.{host}", 4711)
+
+
+def replica_of(number: int, expires_ms: int) -> Record:
+    """That carol's node holds the feed of somebody."""
+    return sign_replica(carol.node, IdentityHash(bytes([number]) * 32), HOME, expires_ms)
 
 
 def replica_from(name: str, endpoint: Endpoint) -> Record:
@@ -38,11 +58,13 @@ def device_head(number: int) -> Head:
     return must(sign_head(identity, device, 1, 1, EntryId(b"e" * 32), NOW + DAY))
 
 
-class Uncountable(Counter[bytes]):
+class Uncountable(dict[Any, Any]):
     """Nobody may look through all of them."""
 
-    def total(self) -> int:
+    def values(self) -> Any:
         raise AssertionError("all signers are summed up")
+
+    __iter__ = items = keys = values
 
 
 # --- heads ------------------------------------------------------------------------------------------------------------
@@ -227,6 +249,83 @@ def test_one_signer_and_one_sender_have_their_share_and_no_more() -> None:
     outcomes = [mine.put(Person(f"p {n}").head(), from_block(1, n + 1), NOW) for n in range(4)]
     assert outcomes == [Outcome.HELD] * 3 + [Outcome.FULL]
     assert mine.put(Person("p 9").head(), from_block(2), NOW) is Outcome.HELD
+
+
+def outcomes(mine: RecordStore, records: Sequence[Record]) -> list[Outcome]:
+    return [mine.put(record, from_block(number), NOW) for number, record in enumerate(records)]
+
+
+def notice_of(seq: int, time_ms: int) -> Notice:
+    """Alice's entry with that number."""
+    before = replace(alice.entry(), seq=seq - 1)
+    return must(notice_record(entries.write(alice.laptop, before, time_ms, before.payload or b"")))
+
+
+def all_held(mine: RecordStore, records: Sequence[Record]) -> list[bool]:
+    return [record in [item.record for item in mine.get(record.key, NOW)] for record in records]
+
+
+def test_of_one_signer_the_newest_pointers_and_replicas_stay() -> None:
+    """In a small network each node holds all that somebody says, and his newest answers were refused."""
+    for records in (
+        [alice.pointer(bytes([n]) * 32, 2, NOW + DAY + n) for n in range(8)],
+        [replica_of(n, NOW + DAY + n) for n in range(8)],
+    ):
+        mine = store(per_signer=4)
+        assert [mine.put(record, HOME, NOW) for record in records] == [Outcome.HELD] * 8
+        assert all_held(mine, records) == [False] * 4 + [True] * 4 and len(mine) == 4
+        assert mine.put(records[0], HOME, NOW) is Outcome.FULL
+
+
+def test_pointers_leave_half_of_a_share_to_notices_and_a_notice_goes_for_a_newer_one_only() -> None:
+    mine = store(per_signer=4)
+    pointers = [alice.pointer(bytes([n]) * 32, 2, NOW + 9 * DAY + n) for n in range(4)]
+    notices = [notice_of(seq, NOW + seq) for seq in range(2, 6)]
+    assert outcomes(mine, [*pointers, *notices]) == [Outcome.HELD] * 8
+    assert all_held(mine, pointers) == [False, False, True, True]
+    assert all_held(mine, notices) == [False, False, True, True]
+    assert mine.put(notices[0], HOME, NOW) is Outcome.FULL
+    later = alice.pointer(b"z" * 32, 9, NOW + 20 * DAY)
+    assert mine.put(later, HOME, NOW) is Outcome.HELD
+    assert all_held(mine, [*pointers, *notices, later]) == [False] * 3 + [True] + [False] * 2 + [True] * 3
+
+
+def test_a_drop_goes_for_nothing_and_no_notice_goes_for_it() -> None:
+    mine = store(per_signer=4)
+    drops = [sign_drop(alice.laptop, seq, NOW + seq) for seq in range(2, 4)]
+    notices = [notice_of(seq, NOW + seq) for seq in range(4, 6)]
+    assert outcomes(mine, [*drops, *notices]) == [Outcome.HELD] * 4
+    assert mine.put(sign_drop(alice.laptop, 6, NOW + 6), HOME, NOW) is Outcome.FULL
+    assert mine.put(notice_of(7, NOW + 7), HOME, NOW) is Outcome.HELD
+    assert mine.put(alice.pointer(TARGET), HOME, NOW) is Outcome.FULL
+    assert all_held(mine, [*drops, *notices]) == [True, True, False, True]
+    mine = store(per_signer=4)
+    pointers = [alice.pointer(bytes([n]) * 32, 2, NOW + 9 * DAY + n) for n in range(4)]
+    assert outcomes(mine, [*pointers, *drops]) == [Outcome.HELD] * 6
+    assert all_held(mine, [*pointers, *drops]) == [False, False, True, True, True, True]
+
+
+def test_nothing_gives_way_to_what_finds_no_room_and_nobody_else_does() -> None:
+    mine = store(per_signer=2, per_key=1)
+    others = bob.pointer(TARGET)
+    mine.put(others, from_block(1), NOW)
+    mine.put(bob.pointer(b"y" * 32), from_block(2), NOW)
+    own = [alice.pointer(bytes([n]) * 32, 2, NOW + DAY + n) for n in range(2)]
+    assert outcomes(mine, [*own, alice.pointer(TARGET)]) == [Outcome.HELD] * 2 + [Outcome.FULL]
+    assert all_held(mine, [*own, others]) == [True] * 3
+    assert mine.put(alice.pointer(b"x" * 32, 2), HOME, NOW) is Outcome.HELD
+    assert all_held(mine, [*own, others, bob.pointer(b"y" * 32)]) == [False, True, True, True]
+
+
+def test_who_holds_more_of_his_own_than_a_share_counts_right() -> None:
+    """What is ours has no bound; what expires while another record comes in has given way already."""
+    mine = store(per_signer=2)
+    for n in range(4):
+        mine.put(alice.pointer(TARGET, 2 + n, NOW + 1 + n), None, NOW)
+    assert mine.put(alice.pointer(TARGET, 9, NOW + DAY), HOME, NOW + 1) is Outcome.HELD
+    assert [item.record for item in mine.get(TARGET_KEY, NOW + 1)] and len(mine) == 4
+    mine.expire(NOW + DAY)
+    assert len(mine) == 0 and mine._by_signer == {} and mine._by_sender == {}
 
 
 def test_what_expired_gives_its_room_back() -> None:
