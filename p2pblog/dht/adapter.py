@@ -193,7 +193,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         results = [Published(0)] * len(records)
 
         async def one(key: DhtKey, indexes: list[int]) -> None:
-            counts = await self.publish_key(key, [records[index] for index in indexes])
+            counts = await self._publish_key(key, [records[index] for index in indexes])
             for index, count in zip(indexes, counts, strict=True):
                 results[index] = Published(count)
 
@@ -202,16 +202,21 @@ class GuardedServer(Server):  # type: ignore[misc]
                 group.create_task(one(key, indexes))
         return results
 
-    async def publish_key(self, key: DhtKey, records: list[Record]) -> list[int]:
+    async def _publish_key(self, key: DhtKey, records: list[Record]) -> list[int]:
+        machine = await self.store_at_nearest(key, records)
+        if self.belongs_here(key):
+            for record in records:
+                self.protocol.hold(record)
+        return [machine.holders(index) for index in range(len(records))]
+
+    async def store_at_nearest(self, key: DhtKey, records: list[Record]) -> Publish:
+        """Store records of one key at the nodes nearest to it; gives the machine, which knows what became of each."""
         nodes = self._estimate()
         machine = Publish(self._walk(key, nodes), len(records), nodes)
         with suppress(TimeoutError):
             async with asyncio.timeout(PUBLISH_TIMEOUT_S), self._lookups:
                 await self._drive(machine, None, [wire.Store(key, encode(record)) for record in records])
-        if self.belongs_here(key):
-            for record in records:
-                self.protocol.hold(record)
-        return [machine.holders(index) for index in range(len(records))]
+        return machine
 
     def _estimate(self) -> int:
         """How many nodes there are, judging by our own neighbourhood."""

@@ -499,6 +499,7 @@ class Publish(State):
     _holders: dict[int, set[NodeId]] = field(default_factory=dict)
     _puts: dict[tuple[Contact, int], tuple[int, float]] = field(default_factory=dict)
     _placed: dict[Contact, None] = field(default_factory=dict)
+    _judged: set[int] = field(default_factory=set)
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         if self.done:
@@ -516,6 +517,7 @@ class Publish(State):
                 self._puts = {put: state for put, state in self._puts.items() if put[0] != contact}
             case PutAnswered(contact, index, held):
                 self._puts.pop((contact, index), None)
+                self._judged.add(index)
                 if held:
                     self._holders.setdefault(index, set()).add(contact.id)
             case _:
@@ -525,6 +527,10 @@ class Publish(State):
     def holders(self, index: int) -> int:
         """How many nodes said that they hold record number `index`."""
         return len(self._holders.get(index, ()))
+
+    def is_judged(self, index: int) -> bool:
+        """Whether any node said what became of record number `index`, be it that it does not take it."""
+        return index in self._judged
 
     def _lies_near(self, contact: Contact) -> bool:
         region = self.walk.parameters.region * (2 if self.walk.is_crowded else 1)

@@ -20,7 +20,7 @@ from p2pblog.config import (
 )
 from p2pblog.core.address import Endpoint
 from p2pblog.dht.contacts import Contact
-from p2pblog.dht.records import Replica
+from p2pblog.dht.records import DhtKey, Replica
 from p2pblog.dht.shelf import Held
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 RESTORED_AT_ONCE = 32
 """Records of one key: all 128 that it may have, at two dozen holders each, would be 3,000 datagrams in a row."""
+UNHEARD_AGAIN_MS = DHT_NEIGHBOURS_EVERY_MS
+"""When it is tried again to store what nobody said anything about: our line may have been down. In the turns between
+others have theirs, or a few liars who hear stores and don't answer would keep them waiting for ever."""
 
 
 class Upkeep:
@@ -42,7 +45,8 @@ class Upkeep:
         self._neighbours_ms = clock()
         self._few_wait_ms = 0
         self._few_due_ms = 0
-        self._restored_ms: dict[bytes, int] = {}
+        self._restored: dict[bytes, tuple[int, int]] = {}
+        """By tag, when a record was last stored again, and for how long that is enough, both in ms."""
 
     # --- whom to begin from ---
 
@@ -106,21 +110,30 @@ class Upkeep:
 
     async def store_again(self, now_ms: int) -> None:
         """The unchanged signed bytes of what nobody stored here for long, if the key still belongs to us. A replica
-        announces itself: from anybody else it would be refused."""
+        announces itself: from anybody else it would be refused. While nobody is there, nothing is."""
         store = self._server.protocol.storage.store
-        self._restored_ms = {tag: at for tag, at in self._restored_ms.items() if now_ms - at < DHT_RESTORE_EVERY_MS}
+        self._restored = {tag: (at, wait) for tag, (at, wait) in self._restored.items() if now_ms - at < wait}
+        if not self._server.size:
+            return
         due = []
         for key in store.all_keys():
             items = [item for item in store.get(key, now_ms) if self._is_due(item, now_ms)]
             if items and self._server.belongs_here(key):
                 due.append((min(item.stored_ms for item in items), key, items))
         for _, key, items in sorted(due, key=lambda item: item[:2])[:DHT_RESTORES_PER_TURN]:
-            self._restored_ms |= dict.fromkeys((item.tag for item in items), now_ms)
-            records = [item.record for item in items]
-            for first in range(0, len(records), RESTORED_AT_ONCE):
-                await self._server.publish_key(key, records[first : first + RESTORED_AT_ONCE])
+            for first in range(0, len(items), RESTORED_AT_ONCE):
+                await self._store_these_again(key, items[first : first + RESTORED_AT_ONCE], now_ms)
+
+    async def _store_these_again(self, key: DhtKey, items: list[Held], now_ms: int) -> None:
+        """What is stored by now has its time here, too. What others refuse they will refuse for a while; what none of
+        them said anything about may not have reached them."""
+        machine = await self._server.store_at_nearest(key, [item.record for item in items])
+        for index, item in enumerate(items):
+            self._restored[item.tag] = now_ms, DHT_RESTORE_EVERY_MS if machine.is_judged(index) else UNHEARD_AGAIN_MS
+            if machine.holders(index):
+                self._server.protocol.hold(item.record)
 
     def _is_due(self, item: Held, now_ms: int) -> bool:
         """Each by itself: where somebody points at a target every few hours, what others said there is due as well."""
         is_old = now_ms - item.stored_ms >= DHT_RESTORE_EVERY_MS
-        return is_old and item.tag not in self._restored_ms and not isinstance(item.record, Replica)
+        return is_old and item.tag not in self._restored and not isinstance(item.record, Replica)

@@ -442,13 +442,13 @@ async def test_a_full_key_is_stored_again_a_part_at_a_time(monkeypatch: pytest.M
         for pointer in pointers:
             assert holder._server.protocol.rpc_store(others[0].endpoint, pointer.key, encode(pointer)) == "held"
         sizes: list[int] = []
-        publish = holder._server.publish_key
+        store = holder._server.store_at_nearest
 
-        async def counted(key: DhtKey, of: list[Record]) -> list[int]:
+        async def counted(key: DhtKey, of: list[Record]) -> lookup.Publish:
             sizes.append(len(of))
-            return await publish(key, of)
+            return await store(key, of)
 
-        monkeypatch.setattr(holder._server, "publish_key", counted)
+        monkeypatch.setattr(holder._server, "store_at_nearest", counted)
         world.clock.ms += DHT_RESTORE_EVERY_MS
         await holder.upkeep()
         assert sizes == [upkeep.RESTORED_AT_ONCE] * (MANY_PER_KEY_MAX // upkeep.RESTORED_AT_ONCE)

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import trio
-from dht_world import world_of
+from dht_scenes import HOME, NOW, bob
+from dht_world import World, world_of
 from trio.testing import trio_test
 
-from p2pblog.config import DHT_MISSES_MAX, DHT_NEIGHBOURS_EVERY_MS
+from p2pblog.config import DHT_MISSES_MAX, DHT_NEIGHBOURS_EVERY_MS, DHT_RESTORE_EVERY_MS
 from p2pblog.core.address import Endpoint
 from p2pblog.dht.adapter import Dht, GuardedServer, read_state
 from p2pblog.dht.contacts import Contact
+from p2pblog.dht.shelf import Limits
+from p2pblog.dht.upkeep import UNHEARD_AGAIN_MS
 
 
 def server_of(node: Dht) -> GuardedServer:
@@ -103,3 +106,56 @@ async def test_who_knows_few_saves_those_it_knew_before_too() -> None:
         assert node.size == 2
         saved = read_state(await node.state())
         assert len(saved) == 3 and saved[-1] == gone
+
+
+# --- storing again ----------------------------------------------------------------------------------------------------
+
+
+async def held_for_long(world: World) -> Dht:
+    """The world's first node has held bob's notice for so long that it is to be stored again."""
+    holder = world.nodes[0]
+    server_of(holder).protocol.storage.store.put(bob.notice(), HOME, NOW)
+    world.clock.ms += DHT_RESTORE_EVERY_MS
+    return holder
+
+
+def held_by(node: Dht) -> int:
+    return len(server_of(node).protocol.storage.store)
+
+
+@trio_test
+async def test_what_was_stored_again_while_the_line_was_down_is_stored_when_it_is_back() -> None:
+    """It counted as done for twelve hours."""
+    async with world_of(2) as world:
+        holder = await held_for_long(world)
+        with line_down(holder):
+            await world.bridge.run(server_of(holder)._upkeep.store_again, world.clock.ms)
+            await until_all_ended(holder)
+        await holder.upkeep()
+        assert held_by(world.nodes[1]) == 0, "in the turns until then others have theirs"
+        world.clock.ms += UNHEARD_AGAIN_MS
+        await holder.upkeep()
+        assert held_by(world.nodes[1]) == 1
+
+
+@trio_test
+async def test_while_nobody_is_there_nothing_is_stored_again_and_it_is_at_once_when_somebody_is() -> None:
+    async with world_of(1) as world:
+        holder = await held_for_long(world)
+        await holder.upkeep()
+        await world.add("newcomer")
+        await holder.add_contacts([world.nodes[1].endpoint])
+        await holder.upkeep()
+        assert held_by(world.nodes[1]) == 1
+
+
+@trio_test
+async def test_what_others_refuse_is_not_offered_again_at_once() -> None:
+    async with world_of(2, limits=Limits(in_all=0, exempt_private=True)) as world:
+        holder = world.nodes[0]
+        server_of(holder).protocol.hold(bob.notice())
+        world.clock.ms += DHT_RESTORE_EVERY_MS
+        for _ in range(3):
+            await holder.upkeep()
+            world.clock.ms += UNHEARD_AGAIN_MS
+        assert world.nodes[1].refused == {"full": 1}
