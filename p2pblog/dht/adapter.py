@@ -165,10 +165,10 @@ class GuardedServer(Server):  # type: ignore[misc]
         """Nobody is sent to dial an address that he must not call."""
         return [record for record in records if self._may_dial(record)]
 
-    def _may_dial(self, record: Record) -> bool:
+    def _may_dial(self, record: Record, by_public: bool = False) -> bool:
         if not isinstance(record, Replica) or not isinstance(record.address, Endpoint):
             return True
-        return may_call(record.address, self.protocol.test_network)
+        return self._is_worth_hearing(record.address, by_public)
 
     def _verified(self, key: DhtKey, lately: dict[bytes, Record], wires: Iterable[bytes]) -> list[Record]:
         """The records that hold. Those of `lately` did before in this look-up: all holders give the same bytes."""
@@ -296,12 +296,14 @@ class GuardedServer(Server):  # type: ignore[misc]
                 by_public = contact.endpoint.is_public
                 named = tuple(item for item in contacts if self._is_worth_hearing(item.endpoint, by_public))
                 records = [] if key is None else self._verified(DhtKey(key), verified, wires)
-                return Answered(contact, named, tuple(records), more)
+                told = tuple(record for record in records if self._may_dial(record, by_public))
+                return Answered(contact, named, told, more)
             case _:
                 return Failed(contact)
 
     def _is_worth_hearing(self, named: Endpoint, by_public: bool) -> bool:
-        """Who speaks from a public address has no business naming private ones."""
+        """Who speaks from a public address has no business naming private ones: they would be in our own net, where he
+        can't call himself."""
         return may_call(named, self.protocol.test_network) and (not by_public or named.is_public)
 
     def _send_store(self, contact: Contact, index: int, store: wire.Store, inbox: asyncio.Queue[Event]) -> None:

@@ -18,6 +18,7 @@ from p2pblog.dht import Directory, Published, adapter, lookup, records, shelf, u
 from p2pblog.dht import guard as wire
 from p2pblog.dht.adapter import Dht, read_state
 from p2pblog.dht.contacts import Contact, NodeId, node_id
+from p2pblog.dht.protocol import Heard
 from p2pblog.dht.records import DhtKey, Head, Record, Replica, encode, head_key, replica_key, sign_pointer, sign_replica
 from p2pblog.dht.shelf import Limits
 
@@ -272,6 +273,27 @@ async def test_a_peer_that_names_routers_and_names_sends_nobody_there() -> None:
             assert await world.nodes[0].find(alice.head().key) == []
         assert world.nodes[0].size == 1
         nursery.cancel_scope.cancel()
+
+
+@trio_test
+async def test_who_answers_from_a_public_address_sends_nobody_to_a_private_one() -> None:
+    """Behind a home router nodes of the house are called at private addresses, and a stranger's word led there too."""
+    from p2pblog.core.address import Endpoint
+
+    router = Endpoint.of("192.168.1.1", 80)
+    record = sign_replica(key_of("mallory"), alice.identity.hash, router, NOW + DAY)
+    said = wire.Found((Contact(NodeId(bytes(20)), router),), (encode(record),), False)
+    async with world_of(1) as world:
+        server = world.nodes[0]._server
+
+        def told_by(host: str) -> tuple[list[Contact], list[Record]]:
+            contact = Contact(NodeId(b"c" * 20), Endpoint.of(host, 4711))
+            event = server._answered(contact, record.key, {}, Heard(contact, said, router))
+            assert isinstance(event, lookup.Answered)
+            return list(event.contacts), list(event.records)
+
+        assert told_by("8.8.4.4") == ([], [])
+        assert told_by("192.168.1.7") == (list(said.contacts), [record])
 
 
 # --- the door ---------------------------------------------------------------------------------------------------------
