@@ -94,10 +94,10 @@ class RecordShelves(IStorage):  # type: ignore[misc]
         self.store = store
         self._clock = clock
 
-    def put(self, key: bytes, data: bytes, source: Endpoint | None) -> Outcome:
+    def put(self, key: bytes, data: bytes, source: Endpoint | None, is_neighbour: bool = False) -> Outcome:
         """Verify and hold. Raises the RemoteProtocolError that the bytes earn."""
         now_ms = self._clock()
-        return self.store.put(decode(DhtKey(key), data, now_ms), source, now_ms)
+        return self.store.put(decode(DhtKey(key), data, now_ms), source, now_ms, is_neighbour)
 
     def held(self, key: bytes) -> list[Held]:
         return self.store.get(DhtKey(key), self._clock())
@@ -402,13 +402,17 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
     def rpc_store(self, sender: Endpoint, key: bytes, record: bytes) -> str:
         """What became of a record that a proven source wants held, as the reply says it."""
         try:
-            outcome = self.storage.put(key, record, sender)
+            outcome = self.storage.put(key, record, sender, self._is_neighbour(sender, key))
         except RemoteProtocolError as error:
             self.refused[error.name] += 1
             return error.name
         if outcome is not Outcome.HELD:
             self.refused[outcome.value] += 1
         return outcome.value
+
+    def _is_neighbour(self, sender: Endpoint, key: bytes) -> bool:
+        """Whether a node that proved its id there is one of those who, as far as we know, hold what is under a key."""
+        return any(contact.endpoint == sender for contact in self.router.nearest(key, self.router.ksize))
 
     def _consider(self, contact: Contact) -> None:
         """Somebody who calls us and hears us may be a contact: if there is room, he is asked for a proof. Who claims

@@ -9,6 +9,7 @@ The rules, in full:
   later, its oldest gives way, and so it does where a signer has its share of the whole store: what a device says
   today is worth more than what it said yesterday. When the whole store is full, the key farthest from our own id goes,
   because others are closer to it.
+* Who should hold a key too may pass on more pointers than a block may say, for as long as there is room to spare.
 * A replica is taken only from the host that it names.
 """
 
@@ -91,12 +92,14 @@ class Limits(Value):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A record on a shelf, its bytes as they came, the block it came from and when."""
+    """A record on a shelf, its bytes as they came, the block it came from and when. `in_passing`: a neighbour passed it
+    on, beyond what its block may say under one key; it has a place for as long as there is one to spare."""
 
     record: Record
     wire: bytes
     block: bytes | None
     stored_ms: int
+    in_passing: bool = False
     tag: bytes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,20 +124,24 @@ class Shelf:
     limits: Limits = field(default_factory=Limits)
     held: dict[Slot, Held] = field(default_factory=dict)
 
-    def put(self, record: Record, source: Endpoint | None, now_ms: int) -> Outcome:
-        """Hold the record if it is the newest of its slot and there is room for it."""
+    def put(self, record: Record, source: Endpoint | None, now_ms: int, is_neighbour: bool = False) -> Outcome:
+        """Hold the record if it is the newest of its slot and there is room for it. `is_neighbour`: the source is one
+        of those who should hold the key, too, and may be storing again what others said."""
         self.expire(now_ms)
         place = slot(record)
         old = self.held.get(place)
         new = Held(record, encode(record), self._block(record, source), now_ms)
+        others = [item for key, item in self.held.items() if key != place]
+        if isinstance(record, Pointer) and self._is_block_full(new, others):
+            new = replace(new, in_passing=is_neighbour)
         if old is not None and old.wire == new.wire:
-            self.held[place] = replace(old, stored_ms=now_ms)
+            is_said_now = old.in_passing and not new.in_passing and not self._is_block_full(new, others)
+            self.held[place] = new if is_said_now else replace(old, stored_ms=now_ms)
             return Outcome.HELD
         if old is not None and not supersedes(old.record, record):
             return Outcome.STALE
-        others = [item for key, item in self.held.items() if key != place]
         if not self._has_room(new, others):
-            gives_way = self._oldest_own(new, others)
+            gives_way = self._oldest_own(new, others) or self._passed_on(new, others)
             if gives_way is None:
                 return Outcome.FULL
             del self.held[gives_way]
@@ -162,11 +169,33 @@ class Shelf:
             return True
         if len(others) >= limits.per_key:
             return False
-        if new.block is not None and sum(item.block == new.block for item in others) >= limits.per_key_and_block:
+        if self._is_block_full(new, others):
             return False
         if isinstance(record, Pointer):
             return sum(signer(item.record) == record.device for item in others) < limits.pointers_per_device
         return True
+
+    def _is_block_full(self, new: Held, others: list[Held]) -> bool:
+        """Whether its block has said all that it may under this key; what is held in passing is not among that."""
+        if new.block is None or new.in_passing:
+            return False
+        said = sum(item.block == new.block and not item.in_passing for item in others)
+        return said >= self.limits.per_key_and_block
+
+    def _passed_on(self, new: Held, others: list[Held]) -> Slot | None:
+        """Which pointer that is held in passing gives way: to what comes within the share of its block, and to what is
+        held in passing from a block that has passed on fewer. So whoever fills a key by this way takes nobody's place,
+        and has no more of it than each other neighbour."""
+        passed = [item for item in others if item.in_passing]
+        by_block = Counter(item.block for item in passed)
+        if not passed or not isinstance(new.record, Pointer):
+            return None
+        most = max(by_block.values())
+        if new.in_passing and by_block[new.block] + 1 >= most:
+            return None
+        crowded = [item for item in passed if by_block[item.block] == most]
+        goes = min(crowded, key=lambda item: (item.expires_ms, slot(item.record)))
+        return slot(goes.record) if self._has_room(new, [item for item in others if item is not goes]) else None
 
     def _oldest_own(self, new: Held, others: list[Held]) -> Slot | None:
         """Which of the same device's pointers gives way to a newer one, so that who answers often is found by what he
@@ -242,8 +271,9 @@ class RecordStore:
         for shelf in self._shelves.values():
             shelf.limits = limits
 
-    def put(self, record: Record, source: Endpoint | None, now_ms: int) -> Outcome:
-        """Hold a verified record that came from `source` (None: our own)."""
+    def put(self, record: Record, source: Endpoint | None, now_ms: int, is_neighbour: bool = False) -> Outcome:
+        """Hold a verified record that came from `source` (None: our own), which may be a neighbour of ours and of the
+        key."""
         if source is not None and not _from_where_it_says(record, source):
             return Outcome.REFUSED
         key = record.key
@@ -255,7 +285,7 @@ class RecordStore:
                 return Outcome.FULL
         shelf = self._shelves.get(key, shelf)  # making room may have let it go
         before = dict(shelf.held)
-        outcome = shelf.put(record, source, now_ms)
+        outcome = shelf.put(record, source, now_ms, is_neighbour)
         self._recount(key, shelf, before)
         if gives_way is not None and self._held_of(signer(record)) > self.limits.per_signer:
             self._let_go(*gives_way)

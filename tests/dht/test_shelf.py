@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -203,6 +203,69 @@ def test_who_only_claims_to_be_alice_takes_none_of_her_places() -> None:
     for seq in range(1, 9):
         shelf.put(sign_pointer(key_of("mallory"), TARGET, alice.identity.hash, seq, NOW + DAY), from_block(seq), NOW)
     assert shelf.put(alice.pointer(TARGET, 2), from_block(99), NOW) is Outcome.HELD
+
+
+# --- what neighbours pass on ------------------------------------------------------------------------------------------
+
+
+def pointer_of(number: int) -> Pointer:
+    """By a device of its own, in the order of their expiry."""
+    return sign_pointer(key_of(f"device {number}"), TARGET, alice.identity.hash, 2, NOW + DAY + number)
+
+
+def tried(shelf: Shelf, numbers: Iterable[int], block: int, is_neighbour: bool = True) -> list[Outcome]:
+    return [shelf.put(pointer_of(number), from_block(block), NOW, is_neighbour) for number in numbers]
+
+
+def numbers_on(shelf: Shelf, numbers: Iterable[int]) -> list[int]:
+    held = [item.record for item in shelf.records(NOW)]
+    return [number for number in numbers if pointer_of(number) in held]
+
+
+def test_a_neighbour_passes_on_more_pointers_than_a_block_may_say_and_a_stranger_does_not() -> None:
+    """As holders came and went, pointers were lost: those who had them could store two of them again."""
+    shelf = Shelf()
+    assert tried(shelf, range(5), block=1) == [Outcome.HELD] * 5
+    assert tried(shelf, range(5, 9), block=2, is_neighbour=False) == [Outcome.HELD] * 2 + [Outcome.FULL] * 2
+    assert tried(shelf, range(20, 22), block=1, is_neighbour=False) == [Outcome.FULL] * 2
+
+
+def test_what_is_passed_on_gives_way_to_what_its_block_may_say() -> None:
+    """A neighbour who fills the key takes no place that anybody else would have had."""
+    shelf = Shelf(Limits(per_key=6))
+    assert tried(shelf, range(9), block=1) == [Outcome.HELD] * 6 + [Outcome.FULL] * 3
+    for block in (2, 3):
+        said = range(10 * block, 10 * block + 3)
+        assert tried(shelf, said, block, is_neighbour=False) == [Outcome.HELD] * 2 + [Outcome.FULL]
+    assert numbers_on(shelf, range(40)) == [0, 1, 20, 21, 30, 31]
+    assert tried(shelf, [40], block=4, is_neighbour=False) == [Outcome.FULL]
+
+
+def test_neighbours_share_the_room_that_is_to_spare() -> None:
+    shelf = Shelf(Limits(per_key=8, per_key_and_block=0))
+    assert tried(shelf, range(8), block=1) == [Outcome.HELD] * 8
+    assert tried(shelf, range(10, 18), block=2) == [Outcome.HELD] * 4 + [Outcome.FULL] * 4
+    assert tried(shelf, range(18, 20), block=1) == [Outcome.FULL] * 2
+    assert tried(shelf, range(20, 28), block=3) == [Outcome.HELD] * 2 + [Outcome.FULL] * 6
+    assert numbers_on(shelf, range(30)) == [5, 6, 7, 11, 12, 13, 20, 21]
+
+
+def test_what_was_passed_on_from_a_block_takes_no_place_that_the_block_has() -> None:
+    shelf = Shelf()
+    tried(shelf, range(4), block=1)
+    later = NOW + DAY + 1  # the first two have expired
+    outcomes = [shelf.put(pointer_of(number), from_block(1), later) for number in (5, 6, 7)]
+    assert outcomes == [Outcome.HELD] * 2 + [Outcome.FULL]
+    assert numbers_on(shelf, range(9)) == [2, 3, 5, 6]
+
+
+def test_who_says_himself_what_was_passed_on_has_his_own_place() -> None:
+    shelf = Shelf(Limits(per_key=3))
+    tried(shelf, range(3), block=1)
+    assert tried(shelf, [2], block=2, is_neighbour=False) == [Outcome.HELD]
+    assert tried(shelf, [2], block=1) == [Outcome.HELD]
+    assert tried(shelf, [10], block=3, is_neighbour=False) == [Outcome.FULL]
+    assert numbers_on(shelf, range(30)) == [0, 1, 2]
 
 
 # --- the whole store --------------------------------------------------------------------------------------------------

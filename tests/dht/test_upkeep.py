@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import trio
-from dht_scenes import HOME, NOW, bob
-from dht_world import World, world_of
+from dht_scenes import DAY, HOME, NOW, alice, bob, key_of
+from dht_world import World, stranger, world_of
 from trio.testing import trio_test
 
 from p2pblog.config import DHT_MISSES_MAX, DHT_NEIGHBOURS_EVERY_MS, DHT_RESTORE_EVERY_MS
 from p2pblog.core.address import Endpoint
 from p2pblog.dht.adapter import Dht, GuardedServer, read_state
 from p2pblog.dht.contacts import Contact
+from p2pblog.dht.records import encode, sign_pointer
 from p2pblog.dht.shelf import Limits
 from p2pblog.dht.upkeep import UNHEARD_AGAIN_MS
 
@@ -136,6 +137,20 @@ async def test_what_was_stored_again_while_the_line_was_down_is_stored_when_it_i
         world.clock.ms += UNHEARD_AGAIN_MS
         await holder.upkeep()
         assert held_by(world.nodes[1]) == 1
+
+
+@trio_test
+async def test_pointers_of_many_are_passed_on_to_a_neighbour_and_a_stranger_may_store_two() -> None:
+    async with world_of(2, limits=Limits(exempt_private=False)) as world, stranger() as mal:
+        holder, other = world.nodes
+        pointers = [sign_pointer(key_of(f"d {n}"), b"t" * 32, alice.identity.hash, 2, NOW + DAY) for n in range(45)]
+        for number, pointer in enumerate(pointers[:40]):
+            server_of(holder).protocol.storage.store.put(pointer, Endpoint.of(f"198.51.{number}.1", 4711), NOW)
+        outcomes = [await mal.store(other, pointer.key, encode(pointer)) for pointer in pointers[40:]]
+        assert outcomes == ["held"] * 2 + ["full"] * 3
+        world.clock.ms += DHT_RESTORE_EVERY_MS
+        await holder.upkeep()
+        assert held_by(other) == 42
 
 
 @trio_test
