@@ -81,6 +81,12 @@ def may_call(endpoint: Endpoint, test_network: bool) -> bool:
     return test_network or endpoint.is_public
 
 
+def is_over(since_ms: int, now_ms: int, wait_ms: int) -> bool:
+    """Whether so long has passed by a wall clock, which may be put back: then what lies as far ahead is over, too, and
+    nothing waits for more than twice as long."""
+    return abs(now_ms - since_ms) >= wait_ms
+
+
 def estimate_nodes(own: bytes, ids: list[NodeId], sample: int = 20) -> int:
     """How many nodes there are, judging by how near the nearest ones to `own` are. At least the ids given and oneself.
 

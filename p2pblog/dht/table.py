@@ -17,7 +17,7 @@ from p2pblog.config import (
     DHT_MISSES_MAX,
 )
 from p2pblog.core.address import Endpoint
-from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, may_call
+from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, is_over, may_call
 
 BLOCKS_LISTED_MIN = 1_000
 """Address blocks that are noted before it is looked which of them are still in the table."""
@@ -190,7 +190,7 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         """An id in each bucket that saw no walk for long."""
         ranges = [tuple(bucket.range) for bucket in self.buckets]
         self._walked_ms = {span: self._walked_ms.get(span, now_ms) for span in ranges}
-        due = [span for span in ranges if now_ms - self._walked_ms[span] >= DHT_BUCKET_EVERY_MS]
+        due = [span for span in ranges if is_over(self._walked_ms[span], now_ms, DHT_BUCKET_EVERY_MS)]
         return [rng.randint(low, min(high, 2**160 - 1)).to_bytes(ID_BYTES, "big") for low, high in due]
 
     def move(self, test_network: bool) -> None:

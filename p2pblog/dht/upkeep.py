@@ -19,7 +19,7 @@ from p2pblog.config import (
     DHT_UPKEEP_EVERY_S,
 )
 from p2pblog.core.address import Endpoint
-from p2pblog.dht.contacts import Contact
+from p2pblog.dht.contacts import Contact, is_over
 from p2pblog.dht.records import DhtKey, Replica
 from p2pblog.dht.shelf import Held
 
@@ -44,7 +44,7 @@ class Upkeep:
         self._met: list[Contact] = []
         self._neighbours_ms = clock()
         self._few_wait_ms = 0
-        self._few_due_ms = 0
+        self._few_since_ms = 0
         self._restored: dict[bytes, tuple[int, int]] = {}
         """By tag, when a record was last stored again, and for how long that is enough, both in ms."""
 
@@ -79,7 +79,7 @@ class Upkeep:
         router = server.protocol.router
         server.protocol.storage.store.expire(now_ms)
         await self._look_for_more(now_ms)
-        if now_ms - self._neighbours_ms >= DHT_NEIGHBOURS_EVERY_MS:
+        if is_over(self._neighbours_ms, now_ms, DHT_NEIGHBOURS_EVERY_MS):
             self._neighbours_ms = now_ms
             for contact in router.nearest(server.protocol.id, server.ksize):
                 server.protocol.check_contact(contact)
@@ -95,12 +95,12 @@ class Upkeep:
         server, size = self._server, self._server.size
         met = self.met()
         if size >= server.ksize:
-            self._few_wait_ms = self._few_due_ms = 0
+            self._few_wait_ms = 0
             return
-        if size and now_ms < self._few_due_ms:
+        if size and not is_over(self._few_since_ms, now_ms, self._few_wait_ms):
             return
         self._few_wait_ms = min(DHT_NEIGHBOURS_EVERY_MS, max(int(DHT_UPKEEP_EVERY_S * 1000), 2 * self._few_wait_ms))
-        self._few_due_ms = now_ms + self._few_wait_ms
+        self._few_since_ms = now_ms
         router = server.protocol.router
         gone = [contact.endpoint for contact in met if not size and router.get(contact.id) is None]
         if not await server.greet([*self._bootstraps, *gone]) and router.size:
@@ -112,7 +112,9 @@ class Upkeep:
         """The unchanged signed bytes of what nobody stored here for long, if the key still belongs to us. A replica
         announces itself: from anybody else it would be refused. While nobody is there, nothing is."""
         store = self._server.protocol.storage.store
-        self._restored = {tag: (at, wait) for tag, (at, wait) in self._restored.items() if now_ms - at < wait}
+        self._restored = {
+            tag: (at, wait) for tag, (at, wait) in self._restored.items() if not is_over(at, now_ms, wait)
+        }
         if not self._server.size:
             return
         due = []
@@ -135,5 +137,5 @@ class Upkeep:
 
     def _is_due(self, item: Held, now_ms: int) -> bool:
         """Each by itself: where somebody points at a target every few hours, what others said there is due as well."""
-        is_old = now_ms - item.stored_ms >= DHT_RESTORE_EVERY_MS
+        is_old = is_over(item.stored_ms, now_ms, DHT_RESTORE_EVERY_MS)
         return is_old and item.tag not in self._restored and not isinstance(item.record, Replica)

@@ -196,6 +196,12 @@ def test_a_bucket_without_a_walk_for_an_hour_gets_one() -> None:
     assert mine.lonely_targets(NOW + DHT_BUCKET_EVERY_MS, rng) == []
 
 
+def test_where_the_clock_is_put_back_a_bucket_gets_its_walk_within_twice_the_time() -> None:
+    mine, rng = filled(), random.Random(8)
+    assert mine.lonely_targets(NOW, rng) == mine.lonely_targets(NOW - DHT_BUCKET_EVERY_MS + 1, rng) == []
+    assert len(mine.lonely_targets(NOW - DHT_BUCKET_EVERY_MS, rng)) == len(mine.buckets)
+
+
 # --- the protocol's books ---------------------------------------------------------------------------------------------
 
 

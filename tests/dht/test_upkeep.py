@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import trio
-from dht_scenes import DAY, HOME, NOW, alice, bob, key_of
+from dht_scenes import DAY, HOME, MINUTE, NOW, alice, bob, key_of
 from dht_world import World, stranger, world_of
 from trio.testing import trio_test
 
@@ -174,3 +174,55 @@ async def test_what_others_refuse_is_not_offered_again_at_once() -> None:
             await holder.upkeep()
             world.clock.ms += UNHEARD_AGAIN_MS
         assert world.nodes[1].refused == {"full": 1}
+
+
+# --- where the clock is put back --------------------------------------------------------------------------------------
+
+
+@trio_test
+async def test_where_the_clock_is_put_back_neighbours_are_looked_for_within_twice_the_time() -> None:
+    async with world_of(4) as world:
+        node, server = world.nodes[0], server_of(world.nodes[0])
+        await node.upkeep()
+        look_around, looked = server.look_around, []
+
+        async def noted() -> None:
+            looked.append(world.clock.ms)
+            await look_around()
+
+        server.look_around = noted  # type: ignore[method-assign]
+        for back_ms in (DAY, DHT_NEIGHBOURS_EVERY_MS - MINUTE):
+            world.clock.ms -= back_ms
+            looked.clear()
+            server._upkeep._few_wait_ms = 3 * DAY  # that it knows few is not why it looks
+            for _ in range(2 * DHT_NEIGHBOURS_EVERY_MS // MINUTE):
+                world.clock.ms += MINUTE
+                await node.upkeep()
+            assert len(looked) in (1, 2)
+
+
+@trio_test
+async def test_where_the_clock_is_put_back_who_knows_few_looks_for_more() -> None:
+    async with world_of(4) as world:
+        node = world.nodes[0]
+        await node.upkeep()
+        await until_all_ended(node)
+        world.clock.ms -= DAY
+        server_of(node)._upkeep._neighbours_ms = world.clock.ms  # these two are not why it looks
+        server_of(node).protocol.router._walked_ms.clear()
+        contacts = server_of(node).protocol.router.contacts()
+        for contact in contacts[1:]:
+            forget(node, contact)
+        assert node.size == 1
+        await node.upkeep()
+        assert node.size == 3
+
+
+@trio_test
+async def test_where_the_clock_is_put_back_records_are_stored_again() -> None:
+    async with world_of(2) as world:
+        holder = world.nodes[0]
+        server_of(holder).protocol.hold(bob.head())
+        world.clock.ms -= DHT_RESTORE_EVERY_MS
+        await holder.upkeep()
+        assert held_by(world.nodes[1]) == 1
