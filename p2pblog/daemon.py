@@ -357,10 +357,11 @@ async def _bind(stack: AsyncExitStack, bridge: Bridge, node: KeyPair, listen: En
 
 async def _keep_reachable(sockets: Sockets, node: Node, meeting: Meeting) -> None:
     """Be nobody's routing entry, and announce nothing, while others see us at another public address than our own:
-    then a router stands between, and only what we ask for comes through."""
+    then a router stands between, and only what we ask for comes through. Only those count who see us by the version of
+    IP that we announce."""
     while True:
         has_moved = await _move(sockets, node)
-        seen = await sockets.dht.seen_as()
+        seen = await sockets.dht.seen_as(sockets.place.listen.family)
         reachable = seen is None or not seen.is_public or seen == sockets.place.listen
         if reachable != sockets.is_reachable:
             log.info("others see this node as %s: %s", seen, "reachable" if reachable else "behind a router")

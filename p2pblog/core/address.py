@@ -68,6 +68,11 @@ class Endpoint(Value, order=True):
         return _block(self.host)
 
     @property
+    def family(self) -> int:
+        """4 or 6: by which version of IP it is called."""
+        return 6 if ":" in self.host else 4
+
+    @property
     def is_public(self) -> bool:
         return _is_public(self.host)
 

@@ -212,7 +212,7 @@ class GuardedServer(Server):  # type: ignore[misc]
     async def store_at_nearest(self, key: DhtKey, records: list[Record]) -> Publish:
         """Store records of one key at the nodes nearest to it; gives the machine, which knows what became of each."""
         nodes = self._estimate()
-        machine = Publish(self._walk(key, nodes), len(records), nodes)
+        machine = Publish(self._walk(key, nodes, _family_of(records)), len(records), nodes)
         with suppress(TimeoutError):
             async with asyncio.timeout(PUBLISH_TIMEOUT_S), self._lookups:
                 await self._drive(machine, None, [wire.Store(key, encode(record)) for record in records])
@@ -237,11 +237,15 @@ class GuardedServer(Server):  # type: ignore[misc]
 
     # --- driving a machine ---
 
-    def _walk(self, target: bytes, nodes: int) -> Walk:
-        self.protocol.router.touch(target, self._clock())
-        seeds = self.protocol.router.nearest(target, self.parameters.seeds)
+    def _walk(self, target: bytes, nodes: int, family: int | None = None) -> Walk:
+        """With a `family`, among those who are called by that version of IP."""
+        router, parameters, trips = self.protocol.router, self.parameters, self.protocol.round_trips
+        router.touch(target, self._clock())
+        seeds = router.nearest(target, parameters.seeds if family is None else max(router.size, 1))
+        if family is not None:
+            seeds = [contact for contact in seeds if contact.endpoint.family == family][: parameters.seeds]
         detours = [self._detour(target, nodes) for _ in range(DETOURS if nodes else 0)]
-        return Walk(target, self.protocol.id, seeds, self.protocol.round_trips, self.parameters, nodes, detours)
+        return Walk(target, self.protocol.id, seeds, trips, parameters, nodes, detours, family)
 
     async def _drive(
         self,
@@ -386,6 +390,14 @@ class GuardedServer(Server):  # type: ignore[misc]
     refresh_table = save_state = load_state = save_state_regularly = _closed_road
 
 
+def _family_of(records: Sequence[Record]) -> int | None:
+    """By which version of IP these have to be stored: a holder takes a replica only from the host that it names, and
+    who has both is another host by the other one. None: by any."""
+    addresses = [record.address for record in records if isinstance(record, Replica)]
+    families = {address.family for address in addresses if isinstance(address, Endpoint)}
+    return families.pop() if len(families) == 1 else None
+
+
 def _ignore(_: Heard | None) -> None:
     """Nobody waits for this one."""
 
@@ -446,9 +458,10 @@ class Dht:
         """Do what is due by the clock now; it is done regularly anyway."""
         await self._bridge.run(self._server.upkeep)
 
-    async def seen_as(self) -> Endpoint | None:
-        """Where other nodes say that our datagrams come from, or None while nobody has said so."""
-        return await self._bridge.run(self._aio_seen_as)
+    async def seen_as(self, family: int) -> Endpoint | None:
+        """Where other nodes say that our datagrams come from by that version of IP (4 or 6), or None while nobody has
+        said so."""
+        return await self._bridge.run(self._aio_seen_as, family)
 
     async def set_client(self, client: bool) -> None:
         """A node that can't be reached takes part as a client only: it answers nobody and is nobody's contact."""
@@ -462,8 +475,8 @@ class Dht:
         """What to give `open_dht` at the next start: canonical msgpack, never a pickle."""
         return await self._bridge.run(self._aio_state)
 
-    async def _aio_seen_as(self) -> Endpoint | None:
-        return self._server.protocol.seen_as()
+    async def _aio_seen_as(self, family: int) -> Endpoint | None:
+        return self._server.protocol.seen_as(family)
 
     async def _aio_set_client(self, client: bool) -> None:
         self._server.protocol.client = client

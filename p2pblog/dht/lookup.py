@@ -136,8 +136,11 @@ class Walk:
         parameters: Parameters,
         nodes: int = 0,
         detours: Sequence[bytes] = (),
+        family: int | None = None,
     ) -> None:
+        """With a `family`, 4 or 6, nobody counts who is called by the other version of IP."""
         self.target = target
+        self._family = family
         self.reach = parameters.k
         """So many of the nearest have to answer."""
         self._detours = cycle(detours or (target,))
@@ -246,6 +249,8 @@ class Walk:
 
     def _know(self, contact: Contact, source: NodeId | None) -> None:
         if contact.id == self._own or contact.id in self._answered_ids:
+            return
+        if self._family not in (None, contact.endpoint.family):
             return
         peer = self._peers.get(contact)
         if peer is None:

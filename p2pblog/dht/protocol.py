@@ -345,9 +345,10 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
         """A proven node may enter the table. It gets no keys for that: its neighbours store to it when they are due."""
         self.router.add_contact(node)
 
-    def seen_as(self) -> Endpoint | None:
-        """Where others say that our datagrams come from: what most address blocks say."""
-        votes = Counter(self._seen_as.values())
+    def seen_as(self, family: int) -> Endpoint | None:
+        """Where those whom we call by IPv4 or IPv6 say that our datagrams come from: what most address blocks say. Who
+        has both is seen at two addresses."""
+        votes = Counter(endpoint for endpoint in self._seen_as.values() if endpoint.family == family)
         return min(votes, key=lambda endpoint: (-votes[endpoint], endpoint)) if votes else None
 
     def move(self, test_network: bool) -> None:

@@ -491,7 +491,7 @@ async def test_who_was_alone_at_its_start_meets_the_others_at_the_next_turn() ->
 @trio_test
 async def test_others_tell_a_node_where_it_is_seen() -> None:
     async with world_of(2) as world:
-        assert await world.nodes[1].seen_as() == world.nodes[1].endpoint
+        assert await world.nodes[1].seen_as(4) == world.nodes[1].endpoint
 
 
 @trio_test
@@ -506,11 +506,11 @@ async def test_who_moves_into_the_open_world_forgets_loopback_and_what_he_was_se
     async with world_of(2) as world:
         other, mover = world.nodes
         await mover.move(test_network=False)
-        assert (mover.size, await mover.seen_as()) == (0, None)
+        assert (mover.size, await mover.seen_as(4)) == (0, None)
         assert await mover.add_contacts([other.endpoint]) == 0
         await mover.move(test_network=True)
         assert await mover.add_contacts([other.endpoint]) == 1
-        assert (mover.size, await mover.seen_as()) == (1, mover.endpoint)
+        assert (mover.size, await mover.seen_as(4)) == (1, mover.endpoint)
 
 
 @trio_test

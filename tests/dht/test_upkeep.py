@@ -49,7 +49,7 @@ async def until_all_ended(node: Dht) -> None:
     """Every call under way has its reply, or its time is over."""
     with trio.fail_after(10):
         while server_of(node).protocol._awaited:
-            await node.seen_as()  # lets the other side go on
+            await node.state()  # lets the other side go on
 
 
 # --- while the line is down -------------------------------------------------------------------------------------------
