@@ -92,13 +92,15 @@ class Limits(Value):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A record on a shelf, its bytes as they came, the block it came from and when. `in_passing`: a neighbour passed it
-    on, beyond what its block may say under one key; it has a place for as long as there is one to spare."""
+    """A record on a shelf, its bytes as they came, the block it came from, and when it came last and first.
+    `in_passing`: a neighbour passed it on, beyond what its block may say under one key; it has a place for as long as
+    there is one to spare."""
 
     record: Record
     wire: bytes
     block: bytes | None
     stored_ms: int
+    first_ms: int
     in_passing: bool = False
     tag: bytes = field(init=False)
 
@@ -130,7 +132,7 @@ class Shelf:
         self.expire(now_ms)
         place = slot(record)
         old = self.held.get(place)
-        new = Held(record, encode(record), self._block(record, source), now_ms)
+        new = Held(record, encode(record), self._block(record, source), now_ms, now_ms)
         others = [item for key, item in self.held.items() if key != place]
         if isinstance(record, Pointer) and self._is_block_full(new, others):
             new = replace(new, in_passing=is_neighbour)

@@ -17,10 +17,11 @@ from p2pblog.config import (
     DHT_RESTORES_PER_TURN,
     DHT_STATE_CONTACTS_MAX,
     DHT_UPKEEP_EVERY_S,
+    HEAD_LIFETIME_MS,
 )
 from p2pblog.core.address import Endpoint
 from p2pblog.dht.contacts import Contact, is_over
-from p2pblog.dht.records import DhtKey, Replica
+from p2pblog.dht.records import DhtKey, Replica, Retired
 from p2pblog.dht.shelf import Held
 
 if TYPE_CHECKING:
@@ -132,10 +133,15 @@ class Upkeep:
         machine = await self._server.store_at_nearest(key, [item.record for item in items])
         for index, item in enumerate(items):
             self._restored[item.tag] = now_ms, DHT_RESTORE_EVERY_MS if machine.is_judged(index) else UNHEARD_AGAIN_MS
-            if machine.holders(index):
+            if machine.holders(index) and not isinstance(item.record, Retired):  # our own word does not prolong it
                 self._server.protocol.hold(item.record)
 
     def _is_due(self, item: Held, now_ms: int) -> bool:
-        """Each by itself: where somebody points at a target every few hours, what others said there is due as well."""
-        is_old = is_over(item.stored_ms, now_ms, DHT_RESTORE_EVERY_MS)
-        return is_old and item.tag not in self._restored and not isinstance(item.record, Replica)
+        """Each by itself: where somebody points at a target every few hours, what others said there is due as well. A
+        retirement has no expiry, so two holders could keep it alive between them for ever; after its time it is left to
+        whoever cares for it."""
+        if isinstance(item.record, Replica) or item.tag in self._restored:
+            return False
+        if isinstance(item.record, Retired) and now_ms - item.first_ms >= HEAD_LIFETIME_MS:
+            return False
+        return is_over(item.stored_ms, now_ms, DHT_RESTORE_EVERY_MS)

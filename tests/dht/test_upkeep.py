@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import trio
-from dht_scenes import DAY, HOME, MINUTE, NOW, alice, bob, key_of
+from dht_scenes import DAY, HOME, MINUTE, NOW, alice, bob, key_of, mallory
 from dht_world import World, stranger, world_of
 from trio.testing import trio_test
 
-from p2pblog.config import DHT_MISSES_MAX, DHT_NEIGHBOURS_EVERY_MS, DHT_RESTORE_EVERY_MS
+from p2pblog.config import DHT_MISSES_MAX, DHT_NEIGHBOURS_EVERY_MS, DHT_RESTORE_EVERY_MS, HEAD_LIFETIME_MS
 from p2pblog.core.address import Endpoint
 from p2pblog.dht.adapter import Dht, GuardedServer, read_state
 from p2pblog.dht.contacts import Contact
@@ -174,6 +174,39 @@ async def test_what_others_refuse_is_not_offered_again_at_once() -> None:
             await holder.upkeep()
             world.clock.ms += UNHEARD_AGAIN_MS
         assert world.nodes[1].refused == {"full": 1}
+
+
+@trio_test
+async def test_two_holders_keep_no_retirement_alive_between_them_for_ever() -> None:
+    async with world_of(2) as world:
+        retired = mallory.retired()
+        for node in world.nodes:
+            server_of(node).protocol.storage.store.put(retired, HOME, NOW)
+
+        async def days(count: int) -> list[int]:
+            for _ in range(2 * count):
+                world.clock.ms += DHT_RESTORE_EVERY_MS
+                for node in world.nodes:
+                    await node.upkeep()
+            return [held_by(node) for node in world.nodes]
+
+        assert await days(29) == [1, 1]
+        assert await days(32) == [0, 0]
+
+
+@trio_test
+async def test_a_retirement_reaches_a_newcomer_in_its_time_and_has_no_more_of_it_for_that() -> None:
+    async with world_of(1) as world:
+        holder = world.nodes[0]
+        server_of(holder).protocol.storage.store.put(mallory.retired(), HOME, NOW)
+        await world.add("newcomer")
+        await holder.add_contacts([world.nodes[1].endpoint])
+        world.clock.ms = NOW + HEAD_LIFETIME_MS - MINUTE
+        await holder.upkeep()
+        assert held_by(world.nodes[1]) == 1
+        world.clock.ms += MINUTE
+        await holder.upkeep()
+        assert held_by(holder) == 0
 
 
 # --- where the clock is put back --------------------------------------------------------------------------------------
