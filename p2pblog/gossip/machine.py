@@ -66,6 +66,7 @@ from p2pblog.gossip.events import (
 )
 from p2pblog.gossip.file_messages import Piece, TableOf, WantPiece, WantTable
 from p2pblog.gossip.files import Files
+from p2pblog.gossip.giving import Giving
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.liveness import Liveness
 from p2pblog.gossip.membership import Membership
@@ -113,6 +114,7 @@ class Gossip(State):
     holdings: Holdings
     sharing: Sharing
     replication: Replication
+    giving: Giving
     broadcast: Broadcast
     membership: Membership
     strays: Strays
@@ -131,6 +133,7 @@ class Gossip(State):
             holdings,
             sharing,
             replication,
+            Giving(holdings, sharing),
             broadcast,
             Membership(node, holdings, sharing, Liveness(sharing, rng), rng),
             Strays(sharing),
@@ -268,6 +271,7 @@ class Gossip(State):
         self.relaying.on_link_down(peer, now)
         effects += self.broadcast.on_link_down(peer, now)
         effects += self.replication.on_link_down(peer)
+        self.giving.on_link_down(peer)
         effects += self.files.on_link_down(peer, now)
         return effects + self.membership.on_link_down(peer, session, error, now)
 
@@ -337,7 +341,7 @@ class Gossip(State):
         session = self.sharing.sessions.get(peer)
         if session is None:
             return []
-        return self.broadcast.on_loaded(session, event) if live else self.replication.on_loaded(session, event)
+        return self.broadcast.on_loaded(session, event) if live else self.giving.on_loaded(session, event)
 
     def _after_statements(self, effects: list[Effect], identity: IdentityHash) -> list[Effect]:
         """New statements may admit logs that peers have long told us of."""
@@ -384,13 +388,13 @@ class Gossip(State):
     def _on_entries(self, session: Session, message: Message, now: float) -> list[Effect]:
         match message:
             case Want():
-                return self.replication.on_want(session, message)
+                return self.giving.on_want(session, message)
             case Run():
                 return self.replication.on_run(session, message)
             case Lack():
                 return self.replication.on_lack(session, message)
             case WantPayloads():
-                return self.replication.on_want_payloads(session, message)
+                return self.giving.on_want_payloads(session, message)
             case Payloads():
                 return self.replication.on_payloads(session, message)
             case Fork():

@@ -34,7 +34,6 @@ class Queue(State):
     """Whether anything that it gave was worth storing."""
     lacks: int = 0
     """Questions that it could not answer, or not in time, whatever its clock said."""
-    asked: int = 0
 
     @property
     def under_way(self) -> int:

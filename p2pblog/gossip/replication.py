@@ -17,14 +17,13 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 
-from p2pblog.config import FORK_BODIES_MAX, NEWEST_FIRST, RUN_ENTRIES_MAX
+from p2pblog.config import FORK_BODIES_MAX, NEWEST_FIRST
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof, freezes, prove_fork
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch, LogState
-from p2pblog.core.runs import check_run, encode_run, run_device
+from p2pblog.core.runs import check_run, run_device
 from p2pblog.core.value import State, field, replace
 from p2pblog.errors import BadChain, BadForkProof, BadMessage, TooSlow
 from p2pblog.gossip.claims import Claim, check_claim, hangs_on, is_of, is_other_branch
@@ -34,8 +33,6 @@ from p2pblog.gossip.events import (
     Contradicted,
     DropLog,
     Effect,
-    Loaded,
-    LoadRun,
     PatienceDue,
     PayloadsStored,
     PayloadsUnfit,
@@ -47,10 +44,9 @@ from p2pblog.gossip.events import (
     StoreRun,
     WantDue,
 )
-from p2pblog.gossip.gaps import bare_entries, is_past_hole, mark_held, may_fill, note_lack, who_lacks
+from p2pblog.gossip.gaps import bare_entries, is_past_hole, may_fill, note_lack, who_lacks
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import (
-    PAYLOADS_MAX,
     Clock,
     Fork,
     Lack,
@@ -68,8 +64,6 @@ WANTS_PER_PEER = 8
 """Wants under way with one peer: enough to hide the round trip, few enough that newest-first stays in our hands."""
 NEWEST_PER_PEER = 32
 """The same for the newest, as many bytes as two full runs: with 8 those of 1,000 authors took 125 round trips."""
-ASKED_MAX = 64
-"""Wants of one peer that we hold at once; a peer of ours asks for 8, or 32 of the newest."""
 PATIENCE_S = 2.0
 """How long a peer that does not answer has a log to itself while somebody else has it, too (a guess: ten slow round
 trips). A slow honest peer costs one run that comes twice; both are stored, or two slow ones would ask for ever."""
@@ -448,51 +442,6 @@ class Replication(State):
         session.due_clocks[identity] = None
         return [SetTimer(ClocksDue(session.peer), self.now + CLOCKS_DELAY_S)] if is_first else []
 
-    # --- what peers ask for ---
-
-    def on_want(self, session: Session, message: Want) -> list[Effect]:
-        if message.first > message.last:
-            raise BadMessage("a want that ends before it begins")
-        if not self._is_shared(session, message.device):
-            return [Send(session.peer, Lack(message.device, message.first))]
-        last = min(message.last, message.first + RUN_ENTRIES_MAX - 1)
-        return self._load(session, message.device, message.first, last)
-
-    def on_want_payloads(self, session: Session, message: WantPayloads) -> list[Effect]:
-        seqs = message.seqs
-        if not seqs or any(below >= above for above, below in pairwise(seqs)) or seqs[0] - seqs[-1] >= PAYLOADS_MAX:
-            raise BadMessage("payloads are wanted of numbers in falling order that lie close together")
-        if not self._is_shared(session, message.device):
-            return [Send(session.peer, Payloads(message.device, ()))]
-        return self._load(session, message.device, seqs[-1], seqs[0], seqs)
-
-    def _is_shared(self, session: Session, device: DeviceKey) -> bool:
-        return self.holdings.owners.get(device) in session.shared
-
-    def _load(
-        self, session: Session, device: DeviceKey, first: int, last: int, seqs: tuple[int, ...] = ()
-    ) -> list[Effect]:
-        queue = self._queue(session)
-        if queue.asked >= ASKED_MAX:
-            raise BadMessage("more wants at once than a peer may have")
-        queue.asked += 1
-        return [LoadRun(session.peer, device, first, last, live=False, seqs=seqs)]
-
-    def on_loaded(self, session: Session, event: Loaded) -> list[Effect]:
-        request, entries = event.request, event.entries
-        device = request.device
-        queue = self._queue(session)
-        queue.asked = max(0, queue.asked - 1)
-        shared = self._is_shared(session, device)
-        if request.seqs:
-            held = {entry.seq: entry.payload for entry in entries} if shared else {}
-            given = [(seq, held.get(seq)) for seq in request.seqs]
-            return [Send(session.peer, Payloads(device, tuple((s, p) for s, p in given if p is not None)))]
-        if not shared or not entries:
-            return [Send(session.peer, Lack(device, request.first))]
-        mark_held(self.sharing, session, device, entries[0].seq, entries[-1].seq)
-        return [Send(session.peer, Run(encode_run(entries, texts=session.texts)))]
-
     # --- forks ---
 
     def on_contradicted(self, session: Session, event: Contradicted) -> list[Effect]:
@@ -592,7 +541,7 @@ class Replication(State):
     def on_fork(self, session: Session, message: Fork) -> list[Effect]:
         self.sharing.fold_heard(session, message)
         proof = ForkProof.decode(message.proof)
-        if not self._is_shared(session, proof.device):
+        if self.holdings.owners.get(proof.device) not in session.shared:
             return []
         session.memory.forks.add(proof.device)
         return self.convict(proof)

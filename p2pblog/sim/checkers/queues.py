@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from p2pblog import config
 from p2pblog.config import KNOWN_PEERS_MAX, LINKS_ACCEPTED_MAX, MESSAGE_BYTES_MAX, QUEUE_BYTES_MAX, RUN_ENTRIES_MAX
-from p2pblog.gossip import broadcast, membership, messages, relay, replication, sharing, strays
+from p2pblog.gossip import broadcast, giving, membership, messages, relay, replication, sharing, strays
 from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX
 from p2pblog.gossip.keeper import REMEMBERED_MAX
 from p2pblog.sim.checkers.servers import rendezvous_sizes, server_sizes, too_full
@@ -130,7 +130,8 @@ def _fetched(machine: Gossip) -> list[Size]:
         ("logs being fetched", len(machine.replication.fetching), logs),
         ("peers asked", len(queues), links),
         ("questions under way", _most([queue.under_way for queue in queues]), questions),
-        ("questions of a peer", _most([queue.asked for queue in queues]), replication.ASKED_MAX),
+        ("peers who ask", len(machine.giving.asked), links),
+        ("questions of a peer", _most(list(machine.giving.asked.values())), giving.ASKED_MAX),
         ("logs fresh", _most([len(queue.fresh) for queue in queues]), logs),
         ("logs old", _most([len(queue.old) for queue in queues]), logs),
         ("logs doubted", _most([len(queue.doubted) for queue in queues]), logs),
@@ -181,7 +182,7 @@ def _offered(machine: Gossip) -> list[Size]:
 
 
 def _lanes(lanes: list[Lane]) -> list[Size]:
-    asked = replication.ASKED_MAX + broadcast.LOADS_MAX + strays.LOADS_MAX
+    asked = giving.ASKED_MAX + broadcast.LOADS_MAX + strays.LOADS_MAX
     return [
         ("bytes that wait for a peer", _most([lane.queued_bytes for lane in lanes]), QUEUE_BYTES_MAX),
         ("reads that wait for a peer", _most([len(lane.loads) for lane in lanes]), asked),
