@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from p2pblog.config import CHECKPOINT_EVERY, PAYLOAD_BYTES_MAX, RUN_BYTES_MAX, RUN_ENTRIES_MAX
 from p2pblog.core.keys import DeviceKey, NodeKey
+from p2pblog.core.runs import VerifiedRun
 from p2pblog.core.value import State, field
 from p2pblog.gossip.claims import Claim
 
@@ -16,7 +18,8 @@ class Fetching(State, eq=False):
     first: int
     last: int
     asked_at: float
-    payloads: bool = False
+    seqs: tuple[int, ...] = ()
+    """Of which numbers the payloads are asked for, and nothing else; none of them asks for entries."""
     claim: Claim | None = None
 
 
@@ -33,7 +36,10 @@ class Queue(State):
     kept_word: bool = False
     """Whether anything that it gave was worth storing."""
     lacks: int = 0
-    """Questions that it could not answer, or not in time, whatever its clock said."""
+    """Questions that it could not answer, or not in time or in full, whatever its clock said."""
+    stinted: dict[DeviceKey, None] = field(default_factory=dict)
+    """Logs of which it gave some of what it was asked for and kept the rest back, until it gives all that is asked for
+    of them, or promises nothing more."""
 
     @property
     def under_way(self) -> int:
@@ -41,3 +47,18 @@ class Queue(State):
 
     def is_busy(self, device: DeviceKey) -> bool:
         return device in self.awaiting or device in self.storing
+
+    def weigh(self, device: DeviceKey, *, in_full: bool) -> None:
+        """Count an answer that gave all that was asked for of a log, or less."""
+        if in_full:
+            self.stinted.pop(device, None)
+        else:
+            self.stinted[device] = None
+            self.lacks += 1
+
+
+def ends_early(run: VerifiedRun, last: int) -> bool:
+    """Whether a run stops below the number that it was asked for, and not because more would be too much for one run:
+    such a one ends on the last signature within the limits, so less than a checkpoint's stretch below them."""
+    fits_more = len(run) + CHECKPOINT_EVERY <= RUN_ENTRIES_MAX
+    return run[-1].seq < last and fits_more and sum(run.sizes) + CHECKPOINT_EVERY * PAYLOAD_BYTES_MAX <= RUN_BYTES_MAX

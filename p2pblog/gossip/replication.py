@@ -5,7 +5,8 @@ Rules:
 * A log is wanted from one peer at a time; a peer answers at most WANTS_PER_PEER of ours at once, first NEWEST_PER_PEER.
 * First the newest 50 of every shared log, then payloads that are missing, then everything below, from the top down.
 * A run counts only when it is stored; only then is the next piece of its log asked for.
-* Who does not give what its clock promised leads to nothing of that identity until it gives some of it.
+* Who does not give what its clock promised leads to nothing of that identity until it gives some of it. Who gives less
+  of a log than it was asked for is asked for more of it after everybody else, until it has given all that was asked.
 * A run that contradicts what we hold is followed to where the two histories part; that gives a fork proof. Meanwhile
   its sender is asked for no more of that log, and others are.
 * Of a feed that we only relay, nothing but the newest 50 are fetched, and no more than RELAYED_ENTRIES_MAX in all.
@@ -57,7 +58,7 @@ from p2pblog.gossip.messages import (
     tip_of,
 )
 from p2pblog.gossip.pieces import above, history_piece, missing_payloads, newest_piece
-from p2pblog.gossip.questions import Fetching, Queue
+from p2pblog.gossip.questions import Fetching, Queue, ends_early
 from p2pblog.gossip.sharing import Session, Sharing
 
 WANTS_PER_PEER = 8
@@ -106,6 +107,8 @@ class Replication(State):
                 effects += self.sharing.say_clock(session, identity)
             for device in self.holdings.devices(identity):
                 queue.doubted.pop(device, None)
+                if device in queue.stinted and not self._claims_more(session, device):
+                    del queue.stinted[device]
                 if device in session.clocks:
                     effects += self._compare_tips(session, device, session.clocks[device])
                     queue.fresh[device] = None
@@ -133,7 +136,7 @@ class Replication(State):
         if owner is None or device in self.fetching:
             return []
         having = [session for session in self.sharing.sharing(owner) if device in session.clocks]
-        having.sort(key=self._reliability)
+        having.sort(key=lambda session: self._reliability(session, device))
         effects: list[Effect] = []
         for session in having:
             if device in self.fetching:
@@ -142,11 +145,12 @@ class Replication(State):
             effects += self._pump(session)
         return effects
 
-    def _reliability(self, session: Session) -> tuple[bool, int, int]:
-        """Who gave something useful comes before who did not, then who failed us less, then who has been linked longer.
-        A liar that comes back under a new key stands behind everybody."""
+    def _reliability(self, session: Session, device: DeviceKey) -> tuple[bool, bool, int, int]:
+        """Who gives a log in crumbs comes last: each of them is useful, and none is what was asked for. Of the others,
+        who gave something useful comes before who did not, then who failed us less, then who has been linked longer.
+        A liar that comes back under a new key stands behind all of those."""
         queue = self._queue(session)
-        return not queue.kept_word, queue.lacks, session.number
+        return device in queue.stinted, not queue.kept_word, queue.lacks, session.number
 
     def kept_word(self, peer: NodeKey) -> bool:
         """Whether a peer has given anything that was worth storing since it was linked."""
@@ -211,7 +215,7 @@ class Replication(State):
             self.fetching.pop(device, None)
             self.afresh.pop(device, None)
             for queue in self.queues.values():
-                for waiting in (queue.fresh, queue.old, queue.doubted):
+                for waiting in (queue.fresh, queue.old, queue.doubted, queue.stinted):
                     waiting.pop(device, None)
 
     def _would_guess(self, device: DeviceKey, theirs: Clock) -> bool:
@@ -231,8 +235,8 @@ class Replication(State):
         claim: Claim | None = None,
     ) -> list[Effect]:
         self._numbers += 1
-        wants_payloads = isinstance(message, WantPayloads)
-        fetch = Fetching(session.peer, device, self._numbers, first, last, self.now, wants_payloads, claim)
+        seqs = message.seqs if isinstance(message, WantPayloads) else ()
+        fetch = Fetching(session.peer, device, self._numbers, first, last, self.now, seqs, claim)
         self._queue(session).awaiting[device] = fetch
         if claim is None:
             self.fetching[device] = fetch
@@ -262,8 +266,12 @@ class Replication(State):
 
     def _has_more(self, session: Session, device: DeviceKey) -> bool:
         """Whether a peer claims something of this log that we lack, and could be asked for it."""
-        theirs, queue = session.clocks.get(device), self._queue(session)
-        if theirs is None or device in queue.doubted or queue.is_busy(device):
+        queue = self._queue(session)
+        return not (device in queue.doubted or queue.is_busy(device)) and self._claims_more(session, device)
+
+    def _claims_more(self, session: Session, device: DeviceKey) -> bool:
+        theirs = session.clocks.get(device)
+        if theirs is None:
             return False
         state, limit = self.holdings.logs.get(device), self.holdings.last_wanted(device)
         return (
@@ -288,7 +296,7 @@ class Replication(State):
     def on_run(self, session: Session, message: Run) -> list[Effect]:
         device, first = run_device(message.value)
         fetch = self._answered(session, device)
-        if fetch.payloads:
+        if fetch.seqs:
             raise BadMessage("a run where payloads were asked for")
         before = self.holdings.id_before(device, first) if message.value[2] is None and first > 1 else None
         entries = check_run(message.value, before, session.texts)
@@ -300,6 +308,8 @@ class Replication(State):
         if identity is None or not self.holdings.cares_for(identity) or self.holdings.is_frozen(device):
             return self._finish(session, fetch)
         self.sharing.on_word(session, identity, kept=True)
+        if fetch.claim is None:
+            self._queue(session).weigh(device, in_full=not ends_early(entries, fetch.last))
         standing = self.holdings.standing(device)
         if device in self.afresh and not hangs_on(self.holdings.logs.get(device), standing, entries):
             if fetch.claim is None:  # what looked for a fork may have been asked before we began afresh
@@ -330,15 +340,16 @@ class Replication(State):
     def on_payloads(self, session: Session, message: Payloads) -> list[Effect]:
         device = message.device
         fetch = self._answered(session, device)
-        if not fetch.payloads:
+        if not fetch.seqs:
             raise BadMessage("payloads that were not asked for")
         state = self.holdings.logs.get(device)
         lacking = set(state.missing) if state is not None else set()
         useful = tuple(pair for pair in message.payloads if pair[0] in lacking)
-        self._no_longer_offers(session, device, fetch, {seq for seq, _payload in message.payloads})
+        given = {seq for seq, _payload in message.payloads}
+        self._no_longer_offers(session, device, fetch, given)
         self.sharing.on_word(session, self.holdings.owners.get(device), kept=bool(message.payloads))
+        self._queue(session).weigh(device, in_full=lacking.isdisjoint({*fetch.seqs} - given))
         if not useful:
-            self._queue(session).lacks += 1
             return self._finish(session, fetch)
         self._queue(session).storing[device] = fetch
         return [StorePayloads(session.peer, device, useful)]
