@@ -271,7 +271,11 @@ class Broadcast(State):
             self.trees.pop(device, None)
 
     def on_uninterested(self, identity: IdentityHash) -> None:
-        for device in self.holdings.devices(identity):
+        self.forget(self.holdings.devices(identity))
+
+    def forget(self, devices: Iterable[DeviceKey]) -> None:
+        """These logs concern us no more."""
+        for device in devices:
             self.trees.pop(device, None)
             self.coming.pop(device, None)
 

@@ -71,12 +71,25 @@ class Holdings(State):
         """Whether we take entries from a peer: of what is relayed, nothing from who asked for it."""
         return identity not in self.relayed or not self.is_asked_by(peer, identity)
 
-    def learn(self, identity: Identity) -> None:
-        """Take an identity's new state."""
+    def learn(self, identity: Identity) -> list[DeviceKey]:
+        """Take an identity's new state. Gives the devices that it names no more and of which nothing is held: they are
+        forgotten here, for whoever states ever new ones would otherwise fill our memory with them."""
         self.identities[identity.hash] = identity
         for device in identity.devices:
             if self.owners.setdefault(device, identity.hash) == identity.hash:
                 self._by_identity.setdefault(identity.hash, {})[device] = None
+        ours = self._by_identity.get(identity.hash, {})
+        unnamed = [device for device in ours if device not in identity.devices and device not in self.logs]
+        for device in unnamed:
+            self._release(device, identity.hash)
+        return unnamed
+
+    def _release(self, device: DeviceKey, owner: IdentityHash) -> None:
+        """A device counts as this identity's no more."""
+        del self.owners[device]
+        self._by_identity.get(owner, {}).pop(device, None)
+        if not self._by_identity.get(owner):
+            self._by_identity.pop(owner, None)
 
     def take(self, state: LogState) -> None:
         """Take a log's new state. A proof that the store has still to write is kept."""
@@ -106,10 +119,7 @@ class Holdings(State):
         if owner is None or owner in self.identities or owner in self.blocked:
             return
         if not self.cares_for(owner):
-            del self.owners[device]
-            self._by_identity.get(owner, {}).pop(device, None)
-            if not self._by_identity.get(owner):
-                self._by_identity.pop(owner, None)
+            self._release(device, owner)
 
     def forget_identity(self, identity: IdentityHash) -> None:
         """Forget the statements; its logs are forgotten one by one, as the store drops them."""

@@ -310,12 +310,19 @@ class Gossip(State):
                 assert_never(timer)
 
     def _on_unwanted(self, source: NodeKey | None, device: DeviceKey) -> list[Effect]:
-        """Of somebody who is blocked: what was written while the block came goes, and its sender did no wrong."""
+        """Of somebody who is blocked: what was written while the block came goes, and its sender did no wrong. Likewise
+        what was written for others while their lease ended."""
         self.broadcast.drop(device)
         return [DropLog(device), *self.replication.on_unwanted(source, device)]
 
+    def _is_left(self, event: Stored) -> bool:
+        """Whether what a peer gave came to be held after its device, and then its identity, were forgotten."""
+        if event.source is None or event.state.device in self.holdings.owners:
+            return False
+        return not self.holdings.cares_for(event.batch.identity)
+
     def _on_stored(self, event: Stored, now: float) -> list[Effect]:
-        if event.batch.identity in self.holdings.blocked:
+        if event.batch.identity in self.holdings.blocked or self._is_left(event):
             return self._on_unwanted(event.source, event.state.device)
         if self.holdings.lacked_of(event.state.device):
             self.sharing.note(event.batch.identity)  # it may be wanting no more
@@ -344,10 +351,26 @@ class Gossip(State):
         return self.broadcast.on_loaded(session, event) if live else self.giving.on_loaded(session, event)
 
     def _after_statements(self, effects: list[Effect], identity: IdentityHash) -> list[Effect]:
-        """New statements may admit logs that peers have long told us of."""
+        """New statements may admit logs that peers have long told us of, and no longer name others."""
+        self._forget_unnamed(identity)
         for session in self.sharing.sharing(identity):
             effects += self.replication.consider(session, [identity])
         return effects
+
+    def _forget_unnamed(self, identity: IdentityHash) -> None:
+        """What clocks tell of a device stays, for its statement may yet come again; what else was said of it goes."""
+        unnamed, self.sharing.unnamed = self.sharing.unnamed, []
+        if not unnamed:
+            return
+        self.replication.forget(unnamed)
+        self.broadcast.forget(unnamed)
+        for session in self.sharing.sharing(identity):
+            heard = session.shared[identity].heard
+            told = {device for device, _clock in heard.logs} if heard is not None else set[DeviceKey]()
+            for device in unnamed:
+                session.memory.forks.discard(device)
+                if device not in told:
+                    session.clocks.pop(device, None)
 
     # --- messages ---
 

@@ -370,9 +370,11 @@ class Replication(State):
 
     def _fall_short(self, session: Session, device: DeviceKey) -> None:
         """A peer has not shown what we took it to have."""
-        self._queue(session).doubted[device] = None
+        owner = self.holdings.owners.get(device)
+        if owner is not None:  # else its device was forgotten since it was asked for
+            self._queue(session).doubted[device] = None
         self._queue(session).lacks += 1
-        self.sharing.on_word(session, self.holdings.owners.get(device), kept=False)
+        self.sharing.on_word(session, owner, kept=False)
 
     def _answered(self, session: Session, device: DeviceKey) -> Fetching:
         queue = self._queue(session)

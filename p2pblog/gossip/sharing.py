@@ -133,6 +133,8 @@ class Sharing(State):
     sharers: dict[IdentityHash, dict[NodeKey, Session]] = field(default_factory=dict)
     news: dict[IdentityHash, None] = field(default_factory=dict)
     """Feeds to whose authors the way may have changed."""
+    unnamed: list[DeviceKey] = field(default_factory=list)
+    """Devices that were forgotten, and that the other machines have not forgotten yet."""
     due_tokens: dict[IdentityHash, None] = field(default_factory=dict)
     """What we have come to care for and not said yet."""
     changes: int = 0
@@ -395,7 +397,7 @@ class Sharing(State):
         merged = news if known is None else known.merge(news.statements)
         if merged is known:
             return []
-        self.holdings.learn(merged)
+        self.unnamed += self.holdings.learn(merged)
         self.note(merged.hash)
         effects: list[Effect] = [StoreIdentity(merged)]
         for device, standing in merged.devices.items():

@@ -135,6 +135,7 @@ def _fetched(machine: Gossip) -> list[Size]:
         ("logs fresh", _most([len(queue.fresh) for queue in queues]), logs),
         ("logs old", _most([len(queue.old) for queue in queues]), logs),
         ("logs doubted", _most([len(queue.doubted) for queue in queues]), logs),
+        ("devices to be forgotten", len(machine.sharing.unnamed), 0),
         ("logs stinted", _most([len(queue.stinted) for queue in queues]), logs),
     ]
 
