@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from p2pblog.config import NEWEST_FIRST
+from p2pblog.config import NEWEST_FIRST, SEQ_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
@@ -287,6 +287,8 @@ class Broadcast(State):
         return effects + [Send(follower, Wait(device, seq)) for follower in tree.eager_to]
 
     def _change_eager(self, device: DeviceKey, tree: Tree, peer: NodeKey) -> list[Effect]:
+        if self._reached(device) == SEQ_MAX:
+            return []  # nothing can follow, so there is nothing to ask for
         left, tree.eager_from = tree.eager_from, peer
         tree.was_bare = tree.was_bare or left is None
         tree.eager_to.pop(peer, None)  # a tree has no loops of two

@@ -19,7 +19,7 @@ from p2pblog.core.identity import IDENTITY_BYTES_MAX
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, digest
 from p2pblog.core.payload import Ref
 from p2pblog.core.value import State, Value, field
-from p2pblog.errors import BadMessage, Malformed, NotCanonical
+from p2pblog.errors import BadMessage, LocalProtocolError, Malformed, NotCanonical
 from p2pblog.gossip.file_messages import FILE_READERS, Piece, TableOf, WantPiece, WantTable, file_value
 from p2pblog.gossip.names import Names
 from p2pblog.gossip.offer_messages import OFFER_READERS, Offer, offer_value
@@ -359,6 +359,8 @@ class Encoder(State):
             case Have(entries):
                 return [11, [[self._log(device), seq] for device, seq in entries]]
             case Graft(device, first):
+                if not 0 <= first <= SEQ_MAX:
+                    raise LocalProtocolError("a graft from a number that no entry has")
                 return [12, self._log(device), first]
             case Prune(device):
                 return [13, self._log(device)]

@@ -9,11 +9,16 @@ import pytest
 from builders import NOON, Person, person
 from gossip_scenes import Scene, Table, author, done, live, node_key, pongs, run_of
 
+from p2pblog.config import SEQ_MAX
+from p2pblog.core.entry import write
 from p2pblog.core.identity import state_device
 from p2pblog.core.logs import Batch
+from p2pblog.core.payload import Note, encode
+from p2pblog.core.value import replace
+from p2pblog.errors import LocalProtocolError
 from p2pblog.gossip import events as ev
-from p2pblog.gossip.broadcast import TORN_SPANS
-from p2pblog.gossip.messages import Have, Lack, Message, Ping, Pong, Want
+from p2pblog.gossip.broadcast import SWITCH_LEAD_S, TORN_SPANS
+from p2pblog.gossip.messages import Encoder, Graft, Have, Lack, Message, Ping, Pong, Prune, Want
 from p2pblog.gossip.replication import WANT_TIMEOUT_S, Replication
 
 
@@ -116,3 +121,30 @@ def test_a_message_that_names_one_log_a_thousand_times_has_it_offered_once(scene
     with mock.patch.object(Replication, "offer", autospec=True, side_effect=Replication.offer) as offered:
         bob.machine.handle(ev.Received(node_key("mallory"), far), scene.now)
     assert offered.call_count == 1
+
+
+# --- a log that has come to its last number ---
+
+
+def test_behind_the_last_number_of_a_log_nothing_is_asked_for(scene: Scene) -> None:
+    carol, bob = person("carol"), scene.node("bob", "carol")
+    ending = [replace(carol.log.entries[0], seq=SEQ_MAX - 3)]
+    for _ in range(3):
+        ending.append(write(carol.device, ending[-1], NOON, encode(Note("the end is near"))))
+    bob.keep(carol, tuple(ending[1:2]))
+    erin, frank = scene.puppet("erin"), scene.puppet("frank")
+    for puppet in (erin, frank):
+        puppet.greet("bob", carol)
+    erin.say("bob", live(ending[2:3]))
+    frank.say("bob", Have(((carol.key, SEQ_MAX),)))
+    scene.run(2 * SWITCH_LEAD_S)
+    erin.say("bob", live(ending[3:]))
+    scene.run(1)
+    assert bob.numbers(carol) == [SEQ_MAX - 2, SEQ_MAX - 1, SEQ_MAX]
+    assert frank.told(Graft) == [] and erin.told(Prune) == [] and scene.closed == []
+
+
+@pytest.mark.parametrize("first", [-1, SEQ_MAX + 1])
+def test_a_graft_that_a_peer_would_refuse_is_not_said(first: int) -> None:
+    with pytest.raises(LocalProtocolError):
+        Encoder().encode(Graft(person("carol").key, first))
