@@ -35,7 +35,7 @@ def newest_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[int
 def history_piece(
     state: LogState | None, theirs: Clock, limit: int, from_above: bool = False
 ) -> tuple[int, int] | None:
-    """(first, last) of the uppermost hole of ours that they can fill some of: at most what one run brings.
+    """(first, last) of the uppermost hole of ours up to `limit` that they fill some of: at most what one run brings.
     `from_above`: nothing but what the entry above the hole vouches for."""
     theirs = wanted(state, theirs)
     spans = state.spans if state is not None else ()
@@ -47,7 +47,7 @@ def history_piece(
             if first <= last and (last == hole[1] or not from_above):
                 return max(first, _first_of_run(last)), last
         if span is not None:
-            ceiling = span.low
+            ceiling = min(ceiling, span.low)  # spans may lie above the limit: a retirement came after them
     return None
 
 
@@ -58,13 +58,13 @@ def _first_of_run(last: int) -> int:
     return lowest + (1 - lowest) % CHECKPOINT_EVERY
 
 
-def missing_payloads(state: LogState | None, theirs: Clock) -> tuple[int, ...]:
-    """Numbers, highest first, whose payload we lack and they hold: in one stretch of theirs, and so close together that
-    all their payloads fit one answer."""
+def missing_payloads(state: LogState | None, theirs: Clock, limit: int) -> tuple[int, ...]:
+    """Numbers up to `limit`, highest first, whose payload we lack and they hold: in one stretch of theirs, and so close
+    together that all their payloads fit one answer."""
     if state is None or not state.missing:
         return ()
     absent = set(theirs.missing)
-    lacking = [seq for seq in sorted(state.missing, reverse=True) if seq not in absent]
+    lacking = [seq for seq in sorted(state.missing, reverse=True) if seq <= limit and seq not in absent]
     top = next((seq for seq in lacking if theirs.holds(seq)), None)
     span = theirs.span_of(top) if top is not None else None
     if top is None or span is None:

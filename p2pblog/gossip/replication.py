@@ -192,7 +192,7 @@ class Replication(State):
         if newest:
             piece = newest_piece(state, theirs, limit)
         else:
-            lacking = missing_payloads(state, theirs)
+            lacking = missing_payloads(state, theirs, limit)
             if lacking:
                 return self._fetch(session, device, lacking[-1], lacking[0], WantPayloads(device, lacking))
             piece = None if self.holdings.is_full else history_piece(state, theirs, limit, device in self.afresh)
@@ -277,7 +277,7 @@ class Replication(State):
         return (
             newest_piece(state, theirs, limit) is not None
             or history_piece(state, theirs, limit, device in self.afresh) is not None
-            or bool(missing_payloads(state, theirs))
+            or bool(missing_payloads(state, theirs, limit))
         )
 
     def on_want_due(self, timer: WantDue) -> list[Effect]:

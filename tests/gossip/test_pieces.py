@@ -8,8 +8,8 @@ from gossip_scenes import Scene
 
 from p2pblog.config import RUN_ENTRIES_MAX
 from p2pblog.core.logs import LogState, Span
-from p2pblog.gossip.messages import Clock, Run
-from p2pblog.gossip.pieces import history_piece
+from p2pblog.gossip.messages import Clock, Run, Want, WantPayloads
+from p2pblog.gossip.pieces import history_piece, missing_payloads
 
 
 @pytest.mark.parametrize("high", [950, 959, 960, 961, 1_024, 2_450, 5_000, 10_000])
@@ -49,3 +49,31 @@ def test_a_log_of_thousands_is_fetched_without_a_run_for_a_rest() -> None:
     assert bob.numbers(carol) == list(range(1, 2_501))
     lengths = [len(run.value[3]) for run in scene.said(Run, "alice")]
     assert lengths == [50, 960, 960, 576]
+
+
+def test_nothing_beyond_the_limit_is_asked_for_below_what_is_held_beyond_it() -> None:
+    """A retirement at 60 came when 80 to 90 were held, some of them without their payloads."""
+    carol = person("carol")
+    carol.notes(89)
+    entries = carol.log.entries
+    held = LogState(carol.key, carol.hash, (Span(80, 90, entries[79].id, entries[78].id, entries[89].id),), (50, 85))
+    theirs = Clock(((1, 90),))
+    assert history_piece(held, theirs, 60) == (1, 60)
+    assert history_piece(held, theirs, 0) is None
+    assert history_piece(held, Clock(((61, 90),)), 60) is None
+    assert missing_payloads(held, theirs, 90) == (85, 50) and missing_payloads(held, theirs, 60) == (50,)
+
+
+def test_what_lies_beyond_a_retirement_is_fetched_from_nobody() -> None:
+    scene, carol = Scene(), person("carol")
+    carol.notes(999)
+    bob = scene.node("bob", "carol")
+    bare = tuple(entry.without_payload() if entry.seq == 970 else entry for entry in carol.log.run(951, 1_000))
+    bob.keep(carol, bare)
+    bob.learn(carol.retire(carol.key, 100, carol.log.entries[99].id))
+    alice = scene.node("alice", "carol")
+    alice.keep(carol, carol.log.run())
+    scene.link("alice", "bob")
+    scene.run(10)
+    assert [(want.first, want.last) for want in scene.said(Want, "bob")] == [(1, 100)]
+    assert scene.said(WantPayloads) == [] and bob.state(carol).missing == (970,)

@@ -293,10 +293,10 @@ def test_pieces_of_a_log_that_both_hold_in_part() -> None:
     assert history_piece(state, Clock(((1, 90),)), 300) == (61, 79)
     assert history_piece(state, Clock(((1, 60),)), 300) == (1, 49)
     assert history_piece(state, Clock(((50, 60),)), 300) is None
-    assert missing_payloads(replace(state, missing=(55, 82, 85)), Clock(((1, 83),))) == (82, 55)
-    assert missing_payloads(replace(state, missing=(55, 82)), Clock(((80, 90), (1, 60)))) == (82,)
-    assert missing_payloads(replace(state, missing=(55, 82)), Clock(((1, 90),), (82,))) == (55,)
-    assert len(missing_payloads(replace(state, missing=tuple(range(1, 500))), Clock(((1, 600),)))) == PAYLOADS_MAX
+    assert missing_payloads(replace(state, missing=(55, 82, 85)), Clock(((1, 83),)), 300) == (82, 55)
+    assert missing_payloads(replace(state, missing=(55, 82)), Clock(((80, 90), (1, 60))), 300) == (82,)
+    assert missing_payloads(replace(state, missing=(55, 82)), Clock(((1, 90),), (82,)), 300) == (55,)
+    assert len(missing_payloads(replace(state, missing=tuple(range(1, 500))), Clock(((1, 600),)), 600)) == PAYLOADS_MAX
 
 
 # --- what must be refused ---
