@@ -66,6 +66,7 @@ from p2pblog.gossip.events import (
 )
 from p2pblog.gossip.file_messages import Piece, TableOf, WantPiece, WantTable
 from p2pblog.gossip.files import Files
+from p2pblog.gossip.gaps import told_logs
 from p2pblog.gossip.giving import Giving
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.liveness import Liveness
@@ -365,8 +366,7 @@ class Gossip(State):
         self.replication.forget(unnamed)
         self.broadcast.forget(unnamed)
         for session in self.sharing.sharing(identity):
-            heard = session.shared[identity].heard
-            told = {device for device, _clock in heard.logs} if heard is not None else set[DeviceKey]()
+            told = told_logs(session, identity)
             for device in unnamed:
                 session.memory.forks.discard(device)
                 if device not in told:
