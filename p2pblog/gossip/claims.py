@@ -61,26 +61,13 @@ def hangs_on(state: LogState | None, standing: Standing | None, entries: Sequenc
     return state is not None and any(span.low <= last + 1 <= span.high + 1 for span in state.spans)
 
 
-def named_by(entries: Sequence[Entry]) -> IdentityHash | None:
-    """Whom entry 1 names; None if it is not among these. Raises BadChain for an entry 1 that names nobody."""
+def is_of(identity: IdentityHash, entries: Sequence[Entry]) -> bool:
+    """Whether entry 1, if it is among these, names this identity. If it names another, its device is at fault, which
+    lets two name it, and not who gives it. Raises BadChain for an entry 1 that names none."""
     first = entries[0]
     if first.seq != 1:
-        return None
+        return True
     start = payloads.decode(first.payload) if first.payload is not None else None
     if not isinstance(start, payloads.LogStart):
         raise BadChain("a log whose first entry names no identity")
-    return start.identity
-
-
-def is_of(identity: IdentityHash, entries: Sequence[Entry]) -> bool:
-    """Whether entry 1, if it is among these, names this identity. If it names another, its device is at fault, which
-    lets two name it, and not who gives it. Raises BadChain for an entry 1 that names nobody."""
-    return named_by(entries) in (None, identity)
-
-
-def begins(state: LogState | None, entries: Sequence[Entry]) -> bool:
-    """Whether what is held of a log, if anything, goes on from these entries."""
-    if state is None or not state.spans:
-        return True
-    before = {(span.low - 1, span.low_prev) for span in state.spans}
-    return any((entry.seq, entry.id) in before for entry in entries)
+    return start.identity == identity

@@ -72,12 +72,6 @@ def _holes(clock: Clock) -> Iterator[tuple[int, int]]:
         yield 1, clock.spans[-1][0] - 1
 
 
-def told_logs(session: Session, identity: IdentityHash) -> Set[DeviceKey]:
-    """The logs in the last clock that a peer told of an identity."""
-    row = session.shared.get(identity)
-    return {device for device, _clock in row.heard.logs} if row is not None and row.heard is not None else set()
-
-
 def is_past_hole(session: Session, event: Stored) -> bool:
     """Whether what a peer gave lies above a hole of ours, and it had only announced it: its clock tells what it held
     before, so it may well hold what is in the hole."""

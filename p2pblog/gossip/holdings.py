@@ -8,9 +8,6 @@ from p2pblog.core.logs import LogState
 from p2pblog.core.value import State, Value, field, replace
 from p2pblog.gossip.messages import LOGS_PER_CLOCK_MAX, MISSING_MAX, SPANS_MAX, Clock, IdentityClock, tip_of
 
-NAMED_MAX = 1_024
-"""Logs remembered that counted as another identity's than they name: their devices let two name them, for no good."""
-
 
 class Asker(Value):
     """For whom we relay: until when, and how many relays may stand behind us."""
@@ -44,8 +41,6 @@ class Holdings(State):
     identities: dict[IdentityHash, Identity] = field(default_factory=dict)
     logs: dict[DeviceKey, LogState] = field(default_factory=dict)
     owners: dict[DeviceKey, IdentityHash] = field(default_factory=dict)
-    named: dict[DeviceKey, IdentityHash] = field(default_factory=dict)
-    """Whom entry 1 names, of logs that counted as another identity's."""
     is_full: bool = False
     """Whether the store is over its cap, so that no history is fetched."""
     _by_identity: dict[IdentityHash, dict[DeviceKey, None]] = field(default_factory=dict)
@@ -81,45 +76,13 @@ class Holdings(State):
         forgotten here, for whoever states ever new ones would otherwise fill our memory with them."""
         self.identities[identity.hash] = identity
         for device in identity.devices:
-            if device not in self.owners and self.named.get(device, identity.hash) == identity.hash:
-                self.assign(device, identity.hash)
+            if self.owners.setdefault(device, identity.hash) == identity.hash:
+                self._by_identity.setdefault(identity.hash, {})[device] = None
         ours = self._by_identity.get(identity.hash, {})
         unnamed = [device for device in ours if device not in identity.devices and device not in self.logs]
         for device in unnamed:
             self._release(device, identity.hash)
         return unnamed
-
-    def contested(self, identity: IdentityHash) -> list[DeviceKey]:
-        """The devices that an identity names and that count as another's, or nobody's, while nothing shows whose they
-        are: no entry of theirs is held, and none has named the other."""
-        known = self.identities.get(identity)
-        return [
-            device
-            for device in (known.devices if known is not None else ())
-            if self.owners.get(device) != identity
-            and device not in self.logs
-            and self.named.get(device, identity) == identity
-        ]
-
-    def assign(self, device: DeviceKey, identity: IdentityHash) -> None:
-        """A device counts as this identity's from now on."""
-        owner = self.owners.get(device)
-        if owner is not None and owner != identity:
-            self._release(device, owner)
-        self.owners[device] = identity
-        self._by_identity.setdefault(identity, {})[device] = None
-
-    def hand_over(self, device: DeviceKey, named: IdentityHash) -> None:
-        """Entry 1 of a log names another identity than its device counted as: it is that one's, and nobody's while that
-        one does not name the device as well."""
-        while len(self.named) >= NAMED_MAX:
-            del self.named[next(iter(self.named))]
-        self.named[device] = named
-        owner, known = self.owners.get(device), self.identities.get(named)
-        if owner is not None:
-            self._release(device, owner)
-        if known is not None and device in known.devices:
-            self.assign(device, named)
 
     def _release(self, device: DeviceKey, owner: IdentityHash) -> None:
         """A device counts as this identity's no more."""
@@ -134,7 +97,8 @@ class Holdings(State):
         if known is not None and known.fork is not None and state.fork is None:
             state = replace(state, fork=known.fork)
         self.logs[state.device] = state
-        self.assign(state.device, state.identity)
+        self.owners[state.device] = state.identity
+        self._by_identity.setdefault(state.identity, {})[state.device] = None
 
     def is_blocked(self, device: DeviceKey) -> bool:
         """Whether a log is of somebody who is blocked, as far as we know whose it is."""

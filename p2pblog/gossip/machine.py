@@ -66,7 +66,6 @@ from p2pblog.gossip.events import (
 )
 from p2pblog.gossip.file_messages import Piece, TableOf, WantPiece, WantTable
 from p2pblog.gossip.files import Files
-from p2pblog.gossip.gaps import told_logs
 from p2pblog.gossip.giving import Giving
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.liveness import Liveness
@@ -366,7 +365,8 @@ class Gossip(State):
         self.replication.forget(unnamed)
         self.broadcast.forget(unnamed)
         for session in self.sharing.sharing(identity):
-            told = told_logs(session, identity)
+            heard = session.shared[identity].heard
+            told = {device for device, _clock in heard.logs} if heard is not None else set[DeviceKey]()
             for device in unnamed:
                 session.memory.forks.discard(device)
                 if device not in told:

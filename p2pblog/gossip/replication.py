@@ -27,7 +27,7 @@ from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.runs import check_run, run_device
 from p2pblog.core.value import State, field, replace
 from p2pblog.errors import BadChain, BadForkProof, BadMessage, TooSlow
-from p2pblog.gossip.claims import Claim, begins, check_claim, hangs_on, is_other_branch, named_by
+from p2pblog.gossip.claims import Claim, check_claim, hangs_on, is_of, is_other_branch
 from p2pblog.gossip.events import (
     ClocksDue,
     Close,
@@ -45,7 +45,7 @@ from p2pblog.gossip.events import (
     StoreRun,
     WantDue,
 )
-from p2pblog.gossip.gaps import bare_entries, is_past_hole, may_fill, note_lack, told_logs, who_lacks
+from p2pblog.gossip.gaps import bare_entries, is_past_hole, may_fill, note_lack, who_lacks
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import (
     Clock,
@@ -103,7 +103,6 @@ class Replication(State):
         queue = self._queue(session)
         effects: list[Effect] = []
         for identity in identities:
-            self._settle_contested(session, identity)
             if may_fill(self.holdings, session, identity):
                 effects += self.sharing.say_clock(session, identity)
             for device in self.holdings.devices(identity):
@@ -316,39 +315,12 @@ class Replication(State):
             if fetch.claim is None:  # what looked for a fork may have been asked before we began afresh
                 self._queue(session).doubted[device] = None
             return self._finish(session, fetch)
-        if is_other_branch(standing, entries):
+        if is_other_branch(standing, entries) or not is_of(identity, entries):
             self._queue(session).doubted[device] = None
             return self._finish(session, fetch)
-        if named_by(entries) not in (None, identity):
-            return self._on_other_owner(session, fetch, identity, entries)
         # of two answers that are being stored the one to a question about a claim needs nothing more
         self._queue(session).storing.setdefault(device, fetch)
         return [StoreRun(session.peer, Batch(identity, entries), live=False)]
-
-    def _on_other_owner(
-        self, session: Session, fetch: Fetching, identity: IdentityHash, entries: Sequence[Entry]
-    ) -> list[Effect]:
-        """Two identities name a device, and entry 1 of its log says that it is the other's. So is what is held, if it
-        goes on from there: it is begun afresh as that one's. Once: a device that begins two logs has one of them."""
-        device, named = fetch.device, named_by(entries)
-        if named is None or device in self.holdings.named or not begins(self.holdings.logs.get(device), entries):
-            self._queue(session).doubted[device] = None
-            return self._finish(session, fetch)
-        self.forget([device])
-        self.holdings.hand_over(device, named)
-        return [DropLog(device), *self.tell_later(identity), *self._finish(session, fetch)]
-
-    def _settle_contested(self, session: Session, identity: IdentityHash) -> None:
-        """Where a device counts as that of another identity, of which nobody tells us a log of it, whoever tells of one
-        of this identity is believed."""
-        for device in self.holdings.contested(identity):
-            owner = self.holdings.owners.get(device)
-            others = self.sharing.sharing(owner) if owner is not None else []
-            if owner is not None and any(device in told_logs(other, owner) for other in others):
-                continue
-            if device in told_logs(session, identity):
-                self.forget([device])
-                self.holdings.assign(device, identity)
 
     def _stands_by(self, session: Session, claim: Claim, entries: Sequence[Entry]) -> bool:
         """Whether a peer shows what it claimed. Of a retired log it may have begun afresh since: then its claim is

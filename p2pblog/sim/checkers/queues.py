@@ -9,7 +9,6 @@ from p2pblog import config
 from p2pblog.config import KNOWN_PEERS_MAX, LINKS_ACCEPTED_MAX, MESSAGE_BYTES_MAX, QUEUE_BYTES_MAX, RUN_ENTRIES_MAX
 from p2pblog.gossip import broadcast, giving, membership, messages, relay, replication, sharing, strays
 from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX
-from p2pblog.gossip.holdings import NAMED_MAX
 from p2pblog.gossip.keeper import REMEMBERED_MAX
 from p2pblog.sim.checkers.servers import rendezvous_sizes, server_sizes, too_full
 from p2pblog.sim.watch import TICKS, Size, Watcher
@@ -136,7 +135,6 @@ def _fetched(machine: Gossip) -> list[Size]:
         ("logs fresh", _most([len(queue.fresh) for queue in queues]), logs),
         ("logs old", _most([len(queue.old) for queue in queues]), logs),
         ("logs doubted", _most([len(queue.doubted) for queue in queues]), logs),
-        ("logs that named another", len(machine.holdings.named), NAMED_MAX),
         ("devices to be forgotten", len(machine.sharing.unnamed), 0),
         ("logs stinted", _most([len(queue.stinted) for queue in queues]), logs),
     ]
