@@ -309,7 +309,8 @@ class Replication(State):
             return self._finish(session, fetch)
         self.sharing.on_word(session, identity, kept=True)
         if fetch.claim is None:
-            self._queue(session).weigh(device, in_full=not ends_early(entries, fetch.last))
+            in_full = entries[0].seq <= fetch.first and not ends_early(entries, fetch.last)
+            self._queue(session).weigh(device, in_full=in_full)
         standing = self.holdings.standing(device)
         if device in self.afresh and not hangs_on(self.holdings.logs.get(device), standing, entries):
             if fetch.claim is None:  # what looked for a fork may have been asked before we began afresh

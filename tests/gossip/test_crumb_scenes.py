@@ -39,6 +39,10 @@ def one_entry(carol: Person) -> Callable[[Message], list[Message]]:
     return lambda said: [run_of(carol.log.run(said.first, said.first))] if isinstance(said, Want) else []
 
 
+def last_entry(carol: Person) -> Callable[[Message], list[Message]]:
+    return lambda said: [run_of(carol.log.run(said.last, said.last))] if isinstance(said, Want) else []
+
+
 def generous(scene: Scene, carol: Person) -> Table:
     alice = scene.node("alice", carol.name)
     alice.keep(carol, carol.log.run())
@@ -50,10 +54,13 @@ def queue_of(bob: Table, name: str) -> Queue:
     return bob.machine.replication.queues[node_key(name)]
 
 
-def test_who_gives_a_log_entry_by_entry_has_it_to_himself_for_one_answer_only(scene: Scene) -> None:
+@pytest.mark.parametrize("crumb", [one_entry, last_entry])
+def test_who_gives_a_log_entry_by_entry_has_it_to_himself_for_one_answer_only(
+    scene: Scene, crumb: Callable[[Person], Callable[[Message], list[Message]]]
+) -> None:
     carol = author("carol", 600)
     bob = scene.node("bob", "carol")
-    mallory = sparing(scene, carol, one_entry(carol))
+    mallory = sparing(scene, carol, crumb(carol))
     scene.run(JUST_IN_TIME_S + 0.5)
     assert len(bob.numbers(carol)) == 1 and queue_of(bob, "mallory").kept_word
     generous(scene, carol)
