@@ -5,7 +5,8 @@ its own. So the archive can be restored twice, or beside the old home, and no nu
 of the devices before it opens the direct messages that were sealed to these.
 
 A home may have lost its key file and nothing else. What its database says is newer than the archive, then: who is
-blocked there is not followed, and who is followed there is so on the terms that stand.
+blocked there is not followed, who is followed there is so on the terms that stand, and what is muted there is so for as
+long. What was taken off since leaves no trace in the database: such blocks and mutes come back.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from p2pblog.config import FOLLOWS_MAX, Home
 from p2pblog.core.address import Link
 from p2pblog.core.archive import Secrets
 from p2pblog.core.kept import Kept, KeptFollow
-from p2pblog.core.keys import IdentityHash, KeyPair
-from p2pblog.core.logs import Batch
+from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair
+from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.value import replace
-from p2pblog.errors import BadChain, UserError
+from p2pblog.errors import UserError
 from p2pblog.store import OWN_IDENTITY, Block, Follow, Loaded, Store
 from p2pblog.store.blobs import Blobs, DiskBlobs
 from p2pblog.store.sqlite import open_sqlite
@@ -37,11 +38,14 @@ RUNS_PER_COMMIT = 16
 
 
 class Restored(NamedTuple):
-    """How many entries, files and follows a home has that it had not before."""
+    """How many entries, files and follows a home has that it had not before; `refused`: entries of logs that go on
+    otherwise in its database; `left`: who is not followed, and why."""
 
     entries: int
     files: int
     followed: int
+    refused: int
+    left: dict[IdentityHash, str]
 
 
 def restore(
@@ -70,10 +74,12 @@ async def _restore(
                 raise UserError(f"{home.folder} holds the data of another identity: choose another home")
             await store.put_setting(OWN_IDENTITY, own)
             await store.put_identity(archive.identity)
-            await _store_logs(store, archive, now_ms, tick)
+            refused = await _store_logs(store, before, archive, now_ms, tick)
             files = await _store_files(store, DiskBlobs(home.media), archive, tick)
             told = [Follow(link.identity, petname) for link, petname in follows]
-            followed = await _store_follows(store, before, [*told, *map(_on_terms, secrets.kept.follows)], own, now_ms)
+            followed, left = await _store_follows(
+                store, before, [*told, *map(_on_terms, secrets.kept.follows)], own, now_ms
+            )
             await _store_kept(store, before, secrets.kept, own, now_ms)
             name, _bio = await store.profile(own)
             new = await store.entry_count() - had
@@ -83,25 +89,32 @@ async def _restore(
     former = [KeyPair.from_seed(seed) for seed in (*secrets.former, secrets.device)]
     keyring.restore(home, KeyPair.from_seed(secrets.root), archive.identity.inception, name or None, former)
     installation.mark(home)
-    return Restored(new, files, followed)
+    return Restored(new, files, followed, refused, left)
 
 
 def _on_terms(kept: KeptFollow) -> Follow:
     return Follow(kept.identity, kept.petname, 0, kept.no_boosts, kept.budget, kept.private)
 
 
-async def _store_follows(store: Store, before: Loaded, follows: list[Follow], own: IdentityHash, now_ms: int) -> int:
+async def _store_follows(
+    store: Store, before: Loaded, follows: list[Follow], own: IdentityHash, now_ms: int
+) -> tuple[int, dict[IdentityHash, str]]:
     """What is said last of somebody counts. They do not outgrow what a home may keep, nor does a petname stand for two.
-    Gives how many came."""
-    known = {own, *(each.identity for each in before.follows), *(each.identity for each in before.blocks)}
-    wanted = {each.identity: each for each in follows if each.identity not in known}
-    new = list(wanted.values())[: max(0, FOLLOWS_MAX - len(before.follows))]
+    Gives how many came, and why others did not."""
+    known, blocked = {own, *(each.identity for each in before.follows)}, {each.identity for each in before.blocks}
+    told = {each.identity: each for each in follows if each.identity not in known}
+    left = {identity: "you have blocked that address" for identity in told if identity in blocked}
+    wanted = [each for identity, each in told.items() if identity not in left]
+    room = max(0, FOLLOWS_MAX - len(before.follows))
+    new = wanted[:room]
+    full = f"you follow {FOLLOWS_MAX} people already, which is as many as a node keeps up with"
+    left |= {each.identity: full for each in wanted[room:]}
     petnames = {each.petname for each in before.follows}
     for each in new:
         petname = None if each.petname in petnames else each.petname
         petnames.add(petname)
         await store.put_follow(replace(each, petname=petname, since_ms=now_ms))
-    return len(new)
+    return len(new), left
 
 
 async def _store_kept(store: Store, before: Loaded, kept: Kept, own: IdentityHash, now_ms: int) -> None:
@@ -110,8 +123,9 @@ async def _store_kept(store: Store, before: Loaded, kept: Kept, own: IdentityHas
     for name, members in kept.lists:
         if await store.put_list(name):
             await store.put_members(name, [each for each in members if each in followed])
+    muted = {(each.kind, each.what) for each in before.mutes if each.holds(now_ms)}
     for mute in kept.mutes:
-        if mute.holds(now_ms):
+        if mute.holds(now_ms) and (mute.kind, mute.what) not in muted:
             await store.put_mute(replace(mute, since_ms=now_ms), now_ms)
     for identity in kept.blocks:
         if identity != own and identity not in followed:
@@ -142,24 +156,42 @@ async def _store_files(store: Store, blobs: Blobs, archive: Archive, tick: Tick)
     return new
 
 
-async def _store_logs(store: Store, archive: Archive, now_ms: int, tick: Tick) -> None:
-    due, done = _due(archive), 0
+async def _store_logs(store: Store, before: Loaded, archive: Archive, now_ms: int, tick: Tick) -> int:
+    """A log of another history than the database holds is left whole: this home writes neither of the two on. Runs of
+    it that touch nothing that is held would be stored as if they belonged there. Gives how many entries were left."""
+    due, done, refused = _due(archive), 0, 0
+    held = {state.device: state for state in before.logs}
     for device in archive.devices:
-        runs = (Batch(archive.identity.hash, run) for run in archive.runs(device))
-        for batches in _in_groups(runs):
-            await _store_runs(store, batches, now_ms)
-            done += sum(len(batch.entries) for batch in batches)
+        is_taken = device not in held or await _agrees(store, held[device], archive, device)
+        for batches in _in_groups(Batch(archive.identity.hash, run) for run in archive.runs(device)):
+            count = sum(len(batch.entries) for batch in batches)
+            if is_taken:
+                await store.append(batches, now_ms, durable=True)
+            else:
+                refused += count
+            done += count
             tick(done / due)
+    return refused
 
 
-async def _store_runs(store: Store, batches: list[Batch], now_ms: int) -> None:
-    """What is of another history than the database holds is left: this home writes neither of the two on."""
-    try:
-        await store.append(batches, now_ms, durable=True)
-    except BadChain:
-        if len(batches) > 1:
-            for batch in batches:
-                await _store_runs(store, [batch], now_ms)
+async def _agrees(store: Store, held: LogState, archive: Archive, device: DeviceKey) -> bool:
+    """Whether nothing of a log in an archive contradicts what is held of it."""
+    if held.spans and held.identity != archive.identity.hash:
+        return False
+    for run in archive.runs(device):
+        last = run.first + len(run) - 1
+        for span in held.spans:
+            if span.high == run.first - 1:
+                agrees = run.prev == span.high_id
+            elif span.low == last + 1:
+                agrees = run.ids[-1] == span.low_prev
+            else:
+                common = min(span.high, last)  # an id vouches for all below it
+                is_apart = common < max(span.low, run.first)
+                agrees = is_apart or run.ids[common - run.first] == await store.id_at(device, common)
+            if not agrees:
+                return False
+    return True
 
 
 def _in_groups(runs: Iterator[Batch]) -> Iterator[list[Batch]]:

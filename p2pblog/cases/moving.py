@@ -87,12 +87,13 @@ class Moving(Desk):
         if merged is not known:
             await self._store.put_identity(merged)
             self._driver.feed(Learned(merged))
-        return TakenDocument(entries=0, new=0)
+        return TakenDocument(entries=0, new=0, refused=0)
 
     async def import_run(self, run: str) -> TakenDocument:
         """A run of one of our own logs, as if a peer had sent it: what is held stays, a log that is disputed takes
-        nothing more. One of another history than is held makes its log disputed and is not taken. What it holds of the
-        log that we write ourselves makes us go on with another device."""
+        nothing more. One of another history than is held is refused, and makes its log disputed where what is held and
+        this run show it; who imports leaves the rest of that log, which may touch nothing that is held. What it holds
+        of the log that we write ourselves makes us go on with another device."""
         from p2pblog.core import archive
 
         holdings = self._driver.machine.holdings
@@ -103,25 +104,29 @@ class Moving(Desk):
         except RemoteProtocolError as error:
             raise UserError(f"these entries are refused: {archive.refusal(error)}") from error
         if holdings.owners.get(verified.device) != own or holdings.is_frozen(verified.device):
-            return TakenDocument(entries=len(verified), new=0)
+            return TakenDocument(entries=len(verified), new=0, refused=len(verified))
         before = holdings.logs.get(verified.device)
         batch = Batch(own, verified)
         try:
             (state,) = await self._store.append([batch], self._wall_ms(), durable=True)
         except BadChain:
             await self._on_other_history(batch)
-            return TakenDocument(entries=len(verified), new=0)
+            return TakenDocument(entries=len(verified), new=0, refused=len(verified))
         new = _gained(before, state, verified)
         if new:
             self._driver.feed(Stored(None, batch, state, live=False))
             self.on_stored(batch, live=False)
-        return TakenDocument(entries=len(verified), new=new)
+        return TakenDocument(entries=len(verified), new=new, refused=0)
 
     async def _on_other_history(self, batch: Batch) -> None:
-        """Two histories of one of our logs were signed. Where they show it, everybody is told."""
+        """Two histories of one of our logs were signed. Where they show it, everybody is told, also where the key of
+        another device can't be kept: whoever posts next hears of that, unless it can be kept by then."""
         first = batch.entries[0]
         log.warning("the log of device %s goes on otherwise in an archive than here", first.device.hex()[:10])
-        self._author.on_refused(first)
+        try:
+            self._author.on_refused(first)
+        except UserError as error:
+            log.error("no new device log was opened yet: %s", error)
         with suppress(BadForkProof):  # too little of ours is held to show it: a peer who has more of it may
             self._driver.feed(ForkProved(prove_fork(await self._driver.ours_around(batch), batch.entries)))
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         NoticeDocument,
         ProfileDocument,
         RunDocument,
+        TakenDocument,
         VersionDocument,
     )
     from p2pblog.restoring import Restored
@@ -253,17 +254,27 @@ def _take_back(session: Session, opened: Archive, listed: list[Listed]) -> dict[
     if own != brought:
         raise NotPermitted(f"that is the archive of {brought}, and your address is {own}: each takes back its own")
     session.ask("import_identity", identity=opened.identity.wire.hex())
-    seen = new = 0
     with _progress("Importing") as tick:
-        for device in opened.devices:
-            for run in opened.runs(device):
-                taken = session.ask("import_run", run=codec.pack(encode_run(run)).hex())
-                seen, new = seen + taken["entries"], new + taken["new"]
-                tick(seen / (opened.manifest.entries or 1))
+        seen, new, refused = _take_logs(session, opened, tick)
         followed, _already, skipped = _follow_all(session, listed, tick, anyhow=True)
     files = _take_files(session, opened)
-    told = {"address": own, "entries": seen, "new": new, "followed": followed}
+    told = {"address": own, "entries": seen, "new": new, "refused": refused, "followed": followed}
     return {**told, "restored": False, "files": files, "skipped": skipped}
+
+
+def _take_logs(session: Session, opened: Archive, tick: Tick) -> tuple[int, int, int]:
+    """(entries, new ones, refused ones). Once a run is refused the rest of its log is left: what touches nothing that
+    the node holds would be stored as if it belonged there."""
+    seen = new = refused = 0
+    for device in opened.devices:
+        is_refused = False
+        for run in opened.runs(device):
+            if not is_refused:
+                taken: TakenDocument = session.ask("import_run", run=codec.pack(encode_run(run)).hex())
+                new, is_refused = new + taken["new"], taken["refused"] > 0
+            seen, refused = seen + len(run), refused + (len(run) if is_refused else 0)
+            tick(seen / (opened.manifest.entries or 1))
+    return seen, new, refused
 
 
 def _take_files(session: Session, opened: Archive) -> int:
@@ -294,7 +305,12 @@ def _restore(session: Session, opened: Archive, listed: list[Listed]) -> dict[st
         restored = _restore_into(session.home, opened, held, follows, tick)
     spelled = address.spell(opened.identity.hash)
     told: dict[str, Any] = {"address": spelled, "entries": opened.manifest.entries, "new": restored.entries}
-    skipped = [{"line": each.line, "reason": NO_ADDRESS} for each in listed if _link(each.address) is None]
+    told |= {"refused": restored.refused}
+    skipped = []
+    for each in listed:
+        link = _link(each.address)
+        why = NO_ADDRESS if link is None else restored.left.get(link.identity)
+        skipped += [] if why is None else [{"line": each.line, "reason": why}]
     told |= {"followed": restored.followed, "restored": True, "files": restored.files}
     return {**told, "skipped": skipped}
 

@@ -355,10 +355,12 @@ class RunDocument(TypedDict):
 
 
 class TakenDocument(TypedDict):
-    """How many entries were looked at, and how many of them, or of their payloads, were not held before."""
+    """How many entries were looked at, and how many of them, or of their payloads, were not held before. `refused`: how
+    many were left, for their log goes on otherwise here, or takes nothing more because it is disputed."""
 
     entries: int
     new: int
+    refused: int
 
 
 class FileTakenDocument(TypedDict):
@@ -390,11 +392,13 @@ class SkippedDocument(TypedDict):
 
 class ImportDocument(TypedDict):
     """What `import` did with an archive of ours. `restored`: it made this home's identity; `files`: how many came that
-    were not here; `skipped`: of its list of follows."""
+    were not here; `refused`: entries that were left, for their log goes on otherwise here or is disputed; `skipped`: of
+    its list of follows."""
 
     address: str
     entries: int
     new: int
+    refused: int
     followed: int
     restored: bool
     files: int

@@ -33,6 +33,9 @@ def export_page(document: ExportDocument) -> Page:
 
 def import_page(document: ImportDocument, command: str) -> Page:
     page = [line(f"Looked at {counted(document['entries'], 'entry', 'entries')}; {document['new']:,} were not here.")]
+    if document["refused"]:
+        left = counted(document["refused"], "entry", "entries")
+        page.append(line(f"Left out {left}: their log goes on otherwise here, or is disputed."))
     if document["files"]:
         page.append(line(f"Took back {counted(document['files'], 'file')}."))
     if document["followed"]:

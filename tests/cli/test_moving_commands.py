@@ -187,7 +187,7 @@ def test_a_person_types_a_new_passphrase_twice(
     assert alice.types("export", "--secrets", str(target)).exit_code == 0
     assert asked == [{"hide_input": True, "confirmation_prompt": True, "err": True}]
     alice.home.keys.unlink()
-    monkeypatch.setattr(moving, "_restore_into", lambda *_: Restored(1, 2, 3))
+    monkeypatch.setattr(moving, "_restore_into", lambda *_: Restored(1, 2, 3, 0, {}))
     told = alice.gets("import", str(target))
     assert (told["restored"], told["new"], told["files"], told["followed"]) == (True, 1, 2, 3)
     assert told["skipped"] == []
@@ -234,8 +234,9 @@ def test_ones_own_archive_goes_to_the_node(
     runs = [arguments["run"] for route, arguments in node.calls if route == "import_run"]
     assert document == {
         "address": node.address,
-        "entries": 3 * len(runs),
+        "entries": 7,
         "new": 2 * len(runs),
+        "refused": 0,
         "followed": 0,
         "restored": False,
         "files": 0,
@@ -245,6 +246,42 @@ def test_ones_own_archive_goes_to_the_node(
     assert taken == [entry.id for entry in node.owner.log.entries]
     told = [arguments["identity"] for route, arguments in node.calls if route == "import_identity"]
     assert told == [node.owner.identity.wire.hex()]
+
+
+def test_a_log_of_which_the_node_refuses_a_run_is_left(
+    alice: Alice, node: FakeNode, keys: keyring.Keyring, tmp_path: Path
+) -> None:
+    """What else there is of another history may touch nothing that the node holds, which would then take it in."""
+    node.owner.notes(6)
+    target = exported(alice, tmp_path)
+    node.address, node.refuses_runs = node.owner.address, True
+    document = alice.gets("import", str(target))
+    assert (document["entries"], document["new"], document["refused"]) == (7, 0, 7)
+    assert len([route for route, _ in node.calls if route == "import_run"]) == 1
+    page = alice.types("import", str(target)).stdout
+    assert "Left out 7 entries: their log goes on otherwise here, or is disputed.\n" in page
+    node.refuses_runs = False
+    assert "Left out" not in alice.types("import", str(target)).stdout
+
+
+def test_whom_a_restored_home_can_not_follow_is_told(
+    alice: Alice, node: FakeNode, keys: keyring.Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob, carol = person("bob"), person("carol")
+    node.follows = {each.address: follow_row(each.address, None) for each in (bob, carol)}
+    node.follows["x"] = follow_row("x", None)
+    target = tmp_path / "alice.zip"
+    assert alice.types("export", "--secrets", str(target), env=PASS).exit_code == 0
+    alice.home.keys.unlink()
+    made = Restored(1, 0, 1, 9, {carol.hash: "you have blocked that address"})
+    monkeypatch.setattr(moving, "_restore_into", lambda *_: made)
+    document = json.loads(alice.types("--json", "import", str(target), env=PASS).stdout)
+    assert list(document) == fields(api.ImportDocument)
+    assert document["refused"] == 9
+    assert document["skipped"] == [
+        {"line": 3, "reason": "you have blocked that address"},
+        {"line": 4, "reason": "that is not an address of p2pblog"},
+    ]
 
 
 def test_whom_an_archive_can_not_follow_is_told(

@@ -69,7 +69,8 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
         self.fetched = 0  # pieces of each file that are here
         self.address = ALICE
         self.owner = person("alice")
-        self.piece = 2
+        self.piece = 2  # entries in a run
+        self.refuses_runs = False
         """Whose logs are exported, and so many entries at a time."""
         self.token: trio.lowlevel.TrioToken | None = None  # where the node runs in another thread than the test
 
@@ -572,11 +573,11 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
 
     async def import_identity(self, identity: str) -> dict[str, Any]:
         self._called("import_identity", identity=identity)
-        return {"entries": 0, "new": 0}
+        return {"entries": 0, "new": 0, "refused": 0}
 
     async def import_run(self, run: str) -> dict[str, Any]:
         self._called("import_run", run=run)
-        return {"entries": 3, "new": 2}
+        return {"entries": 2, "new": 0, "refused": 2} if self.refuses_runs else {"entries": 2, "new": 2, "refused": 0}
 
     async def import_file(self, file: str, upload: str) -> dict[str, Any]:
         self._called("import_file", file=file, upload=upload)

@@ -95,7 +95,7 @@ def test_files_come_with_the_notices_that_are_shown(alice: Person, tmp_path: Pat
         opened.check(lambda share: None)
         made = restoring.restore(home, opened, Secrets(alice.root.seed, alice.device.seed), [], NOON, shares.append)
 
-    assert made == (74, 1, 0)
+    assert made == (74, 1, 0, 0, {})
     assert [path.name for path in (home.media / "own").iterdir()] == [bees.hex()]
     assert (home.media / "own" / bees.hex()).read_bytes() == pictures[bees]
     assert stat.S_IMODE((home.media / "own" / bees.hex()).stat().st_mode) == 0o600
@@ -141,6 +141,21 @@ def test_what_broke_off_can_be_done_again(alice: Person, tmp_path: Path, monkeyp
     assert home.keys.exists()
 
 
+def test_a_mute_that_stands_is_not_overruled(alice: Person, tmp_path: Path) -> None:
+    """Since the archive bob was muted for good, and the mute of bees had ended."""
+    bob = person("bob")
+    kept = Kept(mutes=(Mute(MuteKind.PERSON, bob.hash, 0, NOON + 1), Mute(MuteKind.TAG, b"bees", 0, NOON + 2)))
+    file, home = packed(tmp_path / "a.zip", alice, members_of(alice)), Home(tmp_path / "home")
+    restored(alice, home, file)
+    home.keys.unlink()
+    trio.run(change, home, "put_mute", Mute(MuteKind.PERSON, bob.hash, NOON - 9), NOON - 9)
+    trio.run(change, home, "put_mute", Mute(MuteKind.TAG, b"bees", NOON - 9, NOON - 1), NOON - 9)
+    restored(alice, home, file, kept)
+    assert sorted(held(home, "SELECT what, until FROM mute"), key=str) == sorted(
+        [(bob.hash, None), (b"bees", NOON + 2)], key=str
+    )
+
+
 async def change(home: Home, name: str, *args: object) -> None:
     async with open_bridge() as bridge:
         store = await open_sqlite(bridge, home.database)
@@ -164,13 +179,13 @@ def test_what_a_home_that_lost_only_its_keys_says_itself_stands(alice: Person, t
         with open_archive(file) as opened:
             return restoring.restore(home, opened, secrets, follows, NOON, lambda share: None)
 
-    assert again() == (72, 1, 4)
+    assert again() == (72, 1, 4, 0, {})
     home.keys.unlink()
     trio.run(change, home, "drop_follow", bob.hash)
     trio.run(change, home, "drop_follow", dave.hash)
     trio.run(change, home, "put_block", Block(bob.hash, NOON))
     trio.run(change, home, "put_follow", Follow(carol.hash, "bee", NOON, private=True))
-    assert again() == (0, 0, 1)
+    assert again() == (0, 0, 1, 0, {bob.hash: "you have blocked that address"})
     rows = held(home, "SELECT identity, petname, no_boosts, budget, private FROM follow")
     assert sorted(rows) == sorted(
         [(carol.hash, "bee", 0, None, 1), (dave.hash, None, 0, None, 0), (eve.hash, "eve", 1, "3/day", 0)]
@@ -189,6 +204,69 @@ def test_a_log_that_goes_on_otherwise_there_keeps_nothing_else_out(alice: Person
     members = members_of(other) | {archive.log_name(tablet.key): archive.frame_run(tablet.run())}
     assert restored(other, home, packed(tmp_path / "b.zip", other, members, entries=4)) == 2
     assert held(home, "SELECT count(*) FROM entry") == [(73,)]
+
+
+@pytest.mark.parametrize(
+    "cuts", [((1, 64), (65, 128), (129, 192), (193, 261)), ((1, 40), (41, 90)), ((1, 69),), ((92, 128), (129, 261))]
+)
+def test_no_run_of_another_history_is_mixed_with_what_is_held(
+    cuts: tuple[tuple[int, int], ...], tmp_path: Path
+) -> None:
+    """Of all these runs one or two touch what is held, which is 70 to 91."""
+    alice, other = person("alice"), person("alice")
+    alice.notes(90)
+    for number in range(30):
+        other.log.note(f"notice {number}")
+    for number in range(230):
+        other.log.note(f"another {number}")
+    tablet = other.add_device("tablet")
+    tablet.note("from the tablet")
+    name, home = archive.log_name(alice.key), Home(tmp_path / "home")
+    some = {name: archive.frame_run(alice.log.run(70, 91))}
+    assert restored(alice, home, packed(tmp_path / "a.zip", alice, members_of(alice) | some, entries=22)) == 22
+    home.keys.unlink()
+    logs = {
+        name: b"".join(archive.frame_run(other.log.run(first, last)) for first, last in cuts),
+        archive.log_name(tablet.key): archive.frame_run(tablet.run()),
+    }
+    entries = sum(last + 1 - first for first, last in cuts)
+    file = packed(tmp_path / "b.zip", other, members_of(other) | logs, entries=entries + 2)
+    with open_archive(file) as opened:
+        opened.check(lambda share: None)
+        secrets = Secrets(other.root.seed, other.device.seed)
+        made = restoring.restore(home, opened, secrets, [], NOON, lambda share: None)
+    assert (made.entries, made.refused) == (2, entries)
+    assert held(home, "SELECT count(*) FROM entry") == [(24,)]
+
+
+@pytest.mark.parametrize(
+    ("cuts", "count"), [(((1, 20), (70, 91)), 91), (((1, 64), (65, 91)), 91), (((30, 91),), 71), (((1, 9),), 58)]
+)
+def test_what_is_of_the_history_that_is_held_is_taken(
+    cuts: tuple[tuple[int, int], ...], count: int, tmp_path: Path
+) -> None:
+    alice = person("alice")
+    alice.notes(90)
+    name, home = archive.log_name(alice.key), Home(tmp_path / "home")
+    for file, pieces in (("a.zip", ((21, 69),)), ("b.zip", cuts)):
+        home.keys.unlink(missing_ok=True)
+        log = {name: b"".join(archive.frame_run(alice.log.run(first, last)) for first, last in pieces)}
+        entries = sum(last + 1 - first for first, last in pieces)
+        restored(alice, home, packed(tmp_path / file, alice, members_of(alice) | log, entries=entries))
+    assert held(home, "SELECT count(*) FROM entry") == [(count,)]
+
+
+def test_whom_a_full_home_does_not_follow_is_told(
+    alice: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restoring, "FOLLOWS_MAX", 2)
+    file, home = packed(tmp_path / "a.zip", alice, members_of(alice)), Home(tmp_path / "home")
+    people = [person(name).hash for name in ("bob", "carol", "dave")]
+    secrets = Secrets(alice.root.seed, alice.device.seed)
+    with open_archive(file) as opened:
+        made = restoring.restore(home, opened, secrets, [(Link(each), None) for each in people], NOON, lambda _: None)
+    full = "you follow 2 people already, which is as many as a node keeps up with"
+    assert (made.followed, made.left) == (2, {people[2]: full})
 
 
 def test_only_one_at_a_time(alice: Person, tmp_path: Path) -> None:

@@ -127,13 +127,41 @@ async def test_an_archive_of_another_history_makes_the_log_disputed(autojump_clo
 
         runs = [wire(*log.run()) for log in (other.log, tablet)]
         assert await take_back(alice, other.identity.wire.hex(), runs) == 2
-        assert (await alice.import_run(runs[0])) == {"entries": 3, "new": 0}
+        assert (await alice.import_run(runs[0])) == {"entries": 3, "new": 0, "refused": 3}
         assert (await alice.post("and on"))["device"] != before
         await world.reads("bob", "and on")
         await world.reads("bob", "from the tablet")
         for name in ("alice", "bob"):
             assert world.home(name).parts.driver.machine.holdings.is_frozen(person("alice").key)  # type: ignore[union-attr]
         assert {row["text"] for row in await bob.timeline()} == {"this history", "from the tablet", "and on"}
+
+
+@trio_test
+async def test_everybody_hears_of_another_history_whether_a_new_key_can_be_kept_or_not(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        before = (await alice.post("this history"))["device"]
+        bob = await world.follower("bob", "alice")
+        await world.reads("bob", "this history")
+        other = person("alice")
+        other.log.note("another history")
+        world.home("alice").keeps_keys = False
+
+        assert (await alice.import_run(wire(*other.log.run())))["refused"] == 2
+        holdings = world.home("bob").parts.driver.machine.holdings  # type: ignore[union-attr]
+
+        async def is_known() -> bool:
+            return holdings.is_frozen(other.key)
+
+        await world.until("bob hears of both histories", is_known)
+        with pytest.raises(UserError, match="key file cannot be written"):
+            await alice.post("not yet")
+        world.home("alice").keeps_keys = True
+        assert (await alice.post("and on"))["device"] != before
+        await world.reads("bob", "and on")
+        assert {row["text"] for row in await bob.timeline()} == {"this history", "and on"}
 
 
 @trio_test
@@ -151,7 +179,7 @@ async def test_another_history_that_proves_nothing_ends_the_log_in_use_too(autoj
         for number in range(3):
             other.log.note(f"another {number}")
 
-        assert (await alice.import_run(wire(*other.log.run())))["new"] == 0
+        assert await alice.import_run(wire(*other.log.run())) == {"entries": 4, "new": 0, "refused": 4}
         assert (await alice.post("and on"))["device"] != before.key.hex()
         assert not home.parts.driver.machine.holdings.is_frozen(before.key)  # type: ignore[union-attr]
 
@@ -247,7 +275,7 @@ async def test_a_disputed_log_takes_nothing_more(autojump_clock: MockClock, monk
         await take_back(alice, before.identity.wire.hex(), [wire(*tablet.run())])
         monkeypatch.setattr(Holdings, "is_frozen", lambda _, device: device == tablet.key)
         tablet.note("two")
-        assert await alice.import_run(wire(*tablet.run())) == {"entries": 3, "new": 0}
+        assert await alice.import_run(wire(*tablet.run())) == {"entries": 3, "new": 0, "refused": 3}
 
 
 @trio_test

@@ -71,6 +71,7 @@ def test_a_home_is_taken_out_and_restored_as_a_new_device(people: dict[str, Pers
         "address": alice.address,
         "entries": 3,
         "new": 3,
+        "refused": 0,
         "followed": 1,
         "restored": True,
         "files": 1,
