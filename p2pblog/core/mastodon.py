@@ -188,11 +188,13 @@ def _whole(text: str) -> str:
     """Without control characters and halves of surrogate pairs, which JSON can spell and no notice can."""
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     kept = "".join(letter for letter in text if letter in "\n\t" or not (ord(letter) < 32 or 127 <= ord(letter) < 160))
-    return kept.strip()
+    return kept.strip("\n").rstrip()
 
 
 _KEPT_SPACE = "\xa0"
 """Stands for a space of preformatted text until the lines are in order: elsewhere it has become a common one."""
+_KEPT_BREAK = "\u2028"
+"""Likewise for the end of a line of it."""
 
 
 class _Reader(HTMLParser):
@@ -207,9 +209,9 @@ class _Reader(HTMLParser):
 
     @property
     def text(self) -> str:
-        lines = "".join(self._out).split("\n")
-        whole = re.sub(r"\n{3,}", "\n\n", "\n".join(line.strip(" ").rstrip() for line in lines)).strip()
-        return whole.replace(_KEPT_SPACE, " ")
+        lines = map(_in_order, "".join(self._out).split("\n"))
+        whole = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
+        return whole.replace(_KEPT_SPACE, " ").replace(_KEPT_BREAK, "\n")
 
     def parse_starttag(self, i: int) -> int:
         """A tag that is too long is left out up to its first `>`, before its attributes become objects: the library
@@ -228,7 +230,7 @@ class _Reader(HTMLParser):
         if self._hidden:
             return
         if self._as_is:
-            self._out.append(re.sub(r"\r\n?", "\n", data).replace(" ", _KEPT_SPACE))
+            self._out.append(re.sub(r"\r\n?|\n", _KEPT_BREAK, data).replace(" ", _KEPT_SPACE))
         else:
             self._out.append(re.sub(r"\s+", " ", data))
 
@@ -237,7 +239,7 @@ class _Reader(HTMLParser):
             case "script" | "style":
                 self._hidden += 1
             case "br":
-                self._out.append("\n")
+                self._out.append(_KEPT_BREAK if self._as_is else "\n")
             case "pre":
                 self._as_is += 1
                 self._out.append("\n\n")
@@ -269,6 +271,11 @@ class _Reader(HTMLParser):
         self._out[begun:] = [target if words in bare or not words else f"{words} ({target})"]
 
 
+def _in_order(line: str) -> str:
+    """A line, or all of a preformatted text, without the spaces and free lines around it that show nowhere."""
+    return _KEPT_BREAK.join(each.strip(" ").rstrip() for each in line.split(_KEPT_BREAK)).strip(_KEPT_BREAK)
+
+
 def _target(attributes: dict[str, str | None]) -> str | None:
     """Where a link leads on the web. Mentions and tags are what they say: their words mean the same everywhere."""
     kinds = (attributes.get("class") or "").split()
@@ -278,12 +285,14 @@ def _target(attributes: dict[str, str | None]) -> str | None:
 
 
 def split(text: str) -> list[str]:
-    """A text in parts that each fit a notice, cut at paragraphs, lines or words where it can be; none of nothing."""
+    """A text in parts that each fit a notice, cut at paragraphs, lines or words where it can be; none of nothing. A
+    line that begins a part keeps the spaces before it."""
     parts = []
     while text:
         room = _fits(text)
         cut = room if room == len(text) else _cut(text, room)
-        part, text = text[:cut].rstrip(), text[cut:].lstrip()
+        part, rest = text[:cut].rstrip(), text[cut:]
+        text = rest.lstrip("\n") if rest.startswith("\n") else rest.lstrip()
         parts += [part] if part else []
     return parts
 

@@ -214,6 +214,11 @@ def test_when_a_post_was_written(published: Any, time_ms: int | None) -> None:
         ),
         ("<pre>a\nb<br>c</pre></pre><p>d\ne</p>", "a\nb\nc\n\nd e"),
         ("<pre>a\n b", "a\n b"),
+        ("<pre>    a\n    b</pre>", "    a\n    b"),
+        ("<pre><code>\n\tif x:\n\t\ty\n</code></pre>", "\tif x:\n\t\ty"),
+        ("<p>x</p><pre>  a \n\n \n<br>\r\n  b\n\n</pre><p>c</p>", "x\n\n  a\n\n\n\n\n  b\n\nc"),
+        ("<pre> \n </pre><p>a</p>", "a"),
+        ("<p> a\u2028b</p>", "a b"),
         ('<pre>see\n<a href="https://example.org/">this  one</a></pre>', "see\nthis  one (https://example.org/)"),
         ("<p>a&nbsp;</p><p>&nbsp; b</p>", "a\n\nb"),
         ("<!-- no --><p>yes", "yes"),
@@ -228,6 +233,12 @@ def test_html_becomes_text(content: str, said: str) -> None:
 def test_any_content_becomes_text_or_nothing(content: str) -> None:
     for part in split(text_of(content)):
         assert part.strip()
+
+
+def test_preformatted_text_keeps_its_first_spaces_to_the_end() -> None:
+    picture = {"type": "Document", "mediaType": "image/png", "name": "a bee"}
+    assert text("<pre>\n  if x:\n    y\n</pre>", attachment=[picture]) == "  if x:\n    y\n\n[image: a bee]"
+    assert text("<pre> \n </pre>", attachment=[picture]) == "[image: a bee]"
 
 
 def test_no_control_character_nor_half_a_letter_comes_along() -> None:
@@ -270,6 +281,7 @@ def test_a_long_post_is_split_where_it_pauses() -> None:
     assert split("x" * (NOTE_CHARACTERS_MAX + 1)) == ["x" * NOTE_CHARACTERS_MAX, "x"]
     assert split("a" * 4_000 + "\n\n" + "b" * 4_000) == ["a" * 4_000, "b" * 4_000]
     assert split("a" * 4_000 + "\n" + "b c " * 1_000) == ["a" * 4_000, ("b c " * 1_000).strip()]
+    assert split("a" * 4_000 + "\n\n    " + "b" * 4_000) == ["a" * 4_000, "    " + "b" * 4_000]
     assert [len(part) for part in split("word " * 3_000)] == [4_999, 4_999, 4_999]
     assert split("a\n\n" + "b" * 5_000) == ["a\n\n" + "b" * 4_997, "bbb"]  # no scrap of one letter
 
