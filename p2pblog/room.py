@@ -20,13 +20,11 @@ from p2pblog.errors import StoreError
 from p2pblog.gossip.driver import Driver, Signal
 from p2pblog.gossip.room_events import LiftFloors, Pruned, PruneLog, RoomChanged
 from p2pblog.pruning import Pruning
-from p2pblog.store import Follow, Store
+from p2pblog.store import CONFIG, Follow, Store
 from p2pblog.store.meaning import meaning_of
 
 log = logging.getLogger("p2pblog.room")
 
-SETTING = "config."
-"""Before the name of what a person has set; its value is a number of bytes, or nothing for no limit."""
 RETRY_S = 30.0
 """How soon a store that failed, or of which nothing more may go, is looked at again."""
 LOOK_AGAIN_S = 30.0
@@ -72,22 +70,22 @@ class Room:
         self._follows = follows
         self._is_muted = is_muted
         self._try_dms = try_dms
-        self._set = {name: _read(value) for name, value in settings.items() if name.startswith(SETTING)}
+        self._set = {name: _read(value) for name, value in settings.items() if name.startswith(CONFIG)}
         self._changed = Signal()
         self._is_due = True
 
     # --- settings ---
 
     def setting(self, key: str, default: int | None) -> int | None:
-        return self._set.get(SETTING + key, default)
+        return self._set.get(CONFIG + key, default)
 
     async def put_setting(self, key: str, size: int | None) -> None:
-        await self._store.put_setting(SETTING + key, b"" if size is None else str(size).encode())
-        await self._follow_setting(key, {**self._set, SETTING + key: size})
+        await self._store.put_setting(CONFIG + key, b"" if size is None else str(size).encode())
+        await self._follow_setting(key, {**self._set, CONFIG + key: size})
 
     async def drop_setting(self, key: str) -> None:
-        await self._store.put_setting(SETTING + key, None)
-        await self._follow_setting(key, {name: size for name, size in self._set.items() if name != SETTING + key})
+        await self._store.put_setting(CONFIG + key, None)
+        await self._follow_setting(key, {name: size for name, size in self._set.items() if name != CONFIG + key})
 
     async def _follow_setting(self, key: str, after: dict[str, int | None]) -> None:
         """A higher cap, or none, makes what was pruned wanted again: there is room for it."""

@@ -152,6 +152,7 @@ class Driver:
         self._weights: deque[int] = deque()  # of each of them
         self._waiting_bytes = 0
         self._is_stuck = False  # the last write failed
+        self._has_cut_failed = False  # and it was to make room
         self._write_signal = Signal()
         self._room_signal = Signal()  # so little waits for the store again that links are read
         self._nursery: trio.Nursery | None = None
@@ -484,8 +485,9 @@ class Driver:
             try:
                 makes_room = await self._write_some()
                 self._is_stuck = self._is_stuck and makes_room  # what did not fit may still not fit
+                self._has_cut_failed = False
             except StoreError as error:
-                self._is_stuck = True
+                self._is_stuck, self._has_cut_failed = True, _makes_room(self._writings[0])
                 log.error("storing failed, trying again in %d s: %s", STORE_RETRY_S, error)
                 await self._wait_for_room()
 
@@ -498,9 +500,10 @@ class Driver:
 
     async def _write_some(self) -> bool:
         """Store the next thing, or all the runs that wait in a row, and say so; what fails stays first in line, but
-        behind what makes room for it. Gives whether this made room."""
+        behind what makes room for it. That takes room in the journal itself: where there is none for it, what waits
+        may still fit, and is tried next. Gives whether this made room."""
         if self._is_stuck:
-            self._put_first_what_makes_room()
+            self._put_first(makes_room=not self._has_cut_failed)
         done, outcome = await self._keeper.write(self._writings)
         first = self._writings[0]
         self._done(done)
@@ -516,10 +519,12 @@ class Driver:
             asked.set()
         return _makes_room(first)
 
-    def _put_first_what_makes_room(self) -> None:
-        if _makes_room(self._writings[0]) or not any(map(_makes_room, self._writings)):
+    def _put_first(self, *, makes_room: bool) -> None:
+        """What makes room, or all else; in each the order stays."""
+        if not self._writings or _makes_room(self._writings[0]) == makes_room:
             return
-        pairs = sorted(zip(self._writings, self._weights, strict=True), key=lambda pair: not _makes_room(pair[0]))
+        pairs = list(zip(self._writings, self._weights, strict=True))
+        pairs.sort(key=lambda pair: _makes_room(pair[0]) != makes_room)
         self._writings = deque(writing for writing, _weight in pairs)
         self._weights = deque(weight for _writing, weight in pairs)
 

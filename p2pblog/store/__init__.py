@@ -227,6 +227,8 @@ class Pruned(Value):
     oldest_ms: int | None
 
 
+CONFIG = "config."
+"""How the settings begin that a person has set; their value is a number of bytes, or nothing for no limit."""
 OWN_IDENTITY = "identity"
 """The setting that holds the hash of the node's own identity; its notices stand in the home timeline."""
 

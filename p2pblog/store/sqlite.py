@@ -40,6 +40,7 @@ from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.timelines import Row
 from p2pblog.errors import P2pblogError, StoreError, StoreFull
 from p2pblog.store import (
+    CONFIG,
     Admitted,
     Block,
     Bottom,
@@ -72,6 +73,7 @@ from p2pblog.store import (
     sql_write,
 )
 from p2pblog.store.meaning import Kind, News, Version
+from p2pblog.store.reserve import Reserve
 from p2pblog.store.sql_transactions import Write, commit, read, translated
 
 T = TypeVar("T")
@@ -172,6 +174,7 @@ class _Aio:
 
     def __init__(self, path: Path, writer: aiosqlite.Connection, readers: Sequence[aiosqlite.Connection]) -> None:
         self._path = path
+        self._reserve = Reserve(path)
         self._writer = writer
         self._readers = tuple(readers)
         self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
@@ -192,6 +195,15 @@ class _Aio:
             return await self._write(run, durable)
         finally:
             self._rest_on()
+
+    async def make_room(self, run: Callable[[sqlite3.Connection], T]) -> T:
+        """As `write`, for what makes room: where there is none to write it, in what is kept for this."""
+        try:
+            return await self.write(run, False)
+        except StoreFull:
+            if not await _in_thread(self._writer, self._reserve.give_up):
+                raise
+        return await self.write(run, False)
 
     async def _write(self, run: Callable[[sqlite3.Connection], T], durable: bool) -> T:
         self._check_open()
@@ -227,6 +239,8 @@ class _Aio:
         while is_more:
             while (rest := self._wrote_at + SEARCH_IDLE_S - self._clock()) > 0:  # noqa: ASYNC110 - a write moves it on
                 await asyncio.sleep(rest)
+            if not self._reserve.is_kept:
+                await _in_thread(self._writer, self._reserve.keep)
             try:
                 is_more = await self._write(self._get_on_politely, False)
             except StoreError:  # full, or closed: the next write comes back to it
@@ -320,6 +334,9 @@ class SqliteStore:
     async def _write(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
         return await self._bridge.run(self._aio.write, lambda db: function(db, *args), False)
 
+    async def _make_room(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
+        return await self._bridge.run(self._aio.make_room, lambda db: function(db, *args))
+
     async def _read(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
         return await self._bridge.run(self._aio.read, lambda db: function(db, *args))
 
@@ -350,7 +367,7 @@ class SqliteStore:
         await self._write(sql_write.freeze, proof)
 
     async def drop_log(self, device: DeviceKey) -> None:
-        await self._write(sql_write.drop_log, device)
+        await self._make_room(sql_write.drop_log, device)
 
     async def drop_retracted(self, before_ms: int) -> int:
         return await self._write(sql_write.drop_retracted, before_ms)
@@ -362,10 +379,10 @@ class SqliteStore:
         return await self._read(sql_room.bottoms)
 
     async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> Pruned:
-        return await self._write(sql_room.prune, device, up_to, now_ms)
+        return await self._make_room(sql_room.prune, device, up_to, now_ms)
 
     async def prune_strays(self, passed: int, most: int) -> tuple[int, int]:
-        return await self._write(sql_room.prune_strays, passed, most)
+        return await self._make_room(sql_room.prune_strays, passed, most)
 
     async def lift_floors(self, identity: IdentityHash | None = None) -> list[LogState]:
         return await self._write(sql_room.lift_floors, identity)
@@ -374,7 +391,7 @@ class SqliteStore:
         return await self._read(sql_room.was_pruned, prefix.lower())
 
     async def give_back(self, pages: int) -> int:
-        return await self._write(sql_room.give_back, pages)
+        return await self._make_room(sql_room.give_back, pages)
 
     async def thread(self, notice: EntryId) -> Thread:
         return await self._read(sql_room.thread, notice)
@@ -475,7 +492,7 @@ class SqliteStore:
         return await self._write(sql_write.drop_mute, kind, what)
 
     async def put_block(self, block: Block) -> bool:
-        return await self._write(sql_write.put_block, block)
+        return await self._make_room(sql_write.put_block, block)
 
     async def drop_block(self, identity: IdentityHash) -> bool:
         return await self._write(sql_write.drop_block, identity)
@@ -541,7 +558,8 @@ class SqliteStore:
         await self._write(sql_write.put_peers, tuple(peers))
 
     async def put_setting(self, key: str, value: bytes | None) -> None:
-        await self._write(sql_write.put_setting, key, value)
+        put = self._make_room if key.startswith(CONFIG) else self._write  # a lower cap makes room
+        await put(sql_write.put_setting, key, value)
 
     async def settings(self, prefix: str) -> dict[str, bytes]:
         return await self._read(sql_read.settings, prefix)

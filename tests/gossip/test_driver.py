@@ -335,6 +335,32 @@ async def test_what_makes_room_and_fails_waits_too(autojump_clock: MockClock) ->
 
 
 @trio_test
+async def test_what_makes_room_and_does_not_fit_keeps_nothing_from_what_does(autojump_clock: MockClock) -> None:
+    """A cut takes more of the journal than a notice does."""
+    async with open_room() as room:
+        bob = await room.station("bob")
+        alice, carol = person("alice"), person("carol")
+        alice.notes(200)
+        (state,) = await MemoryStore.append(bob.store, [Batch(alice.hash, alice.log.run())], NOON)
+        bob.driver.feed(Stored(None, Batch(alice.hash, alice.log.run()), state, live=False))
+        bob.store.full = bob.store.unwritable = True
+        bob.driver.take_run(Batch(carol.hash, carol.log.run()))
+        await until(lambda: bob.driver._is_stuck)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bob.driver.carry_out, PruneLog(alice.key, 64))
+            refused = bob.store.refused
+            await until(lambda: bob.store.refused >= refused + 4)
+            bob.store.full = False
+            begun = trio.current_time()
+            await until(lambda: bob.high(carol) == 1)
+            assert trio.current_time() - begun <= 2 * STORE_RETRY_S
+            assert bob.driver.machine.holdings.logs[alice.key].spans[0].low == 1
+            bob.store.unwritable = False
+        assert bob.driver.machine.holdings.logs[alice.key].spans[0].low == 65
+        assert bob.driver._waiting_bytes == 0
+
+
+@trio_test
 async def test_a_stuck_disk_makes_us_take_nobody_for_dead(autojump_clock: MockClock) -> None:
     """More waits for it than may, so nothing is read: no answer to a ping either."""
     async with open_room() as room:

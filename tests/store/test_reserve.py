@@ -1,0 +1,159 @@
+"""A disk that is full to the last page: what makes room is written in the room that is kept for it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import trio
+from builders import person
+from store_kit import LATER, add
+from trio.testing import trio_test
+
+from p2pblog.bridge import open_bridge
+from p2pblog.errors import StoreFull
+from p2pblog.store import CONFIG, sql_room, sql_write
+from p2pblog.store.reserve import RESERVE_BYTES, Reserve
+from p2pblog.store.sqlite import SqliteStore, open_sqlite
+
+FULL_DISK_CHILD = """
+import sys, trio
+from pathlib import Path
+from builders import person
+from p2pblog.bridge import open_bridge
+from p2pblog.core.logs import Batch
+from p2pblog.errors import StoreFull
+from p2pblog.store.reserve import RESERVE_BYTES
+from p2pblog.store.sqlite import open_sqlite
+
+PIECE = 50
+
+async def until_full(store, alice, first):
+    while True:
+        for _ in range(PIECE):
+            alice.log.note(f"{len(alice.log.entries)} " + "words of all kinds " * 150)
+        try:
+            await store.append([Batch(alice.hash, alice.log.run(first, first + PIECE - 1))], 1)
+        except StoreFull:
+            return first
+        first += PIECE
+
+async def main():
+    alice, database = person("alice"), Path(sys.argv[1]) / "store.sqlite3"
+    reserve = database.with_name("store.sqlite3-reserve")
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, database)
+        await store.put_identity(alice.identity)
+        while not reserve.exists() or reserve.stat().st_size < RESERVE_BYTES:
+            await trio.sleep(0.01)
+        full = await until_full(store, alice, 1)
+        await store.put_setting("config.store.max", b"1000000")
+        low = 64
+        while low < full - 64:
+            await store.prune(alice.key, low, 1)
+            low += 64
+        assert not reserve.exists()
+        again = await until_full(store, alice, full)
+        assert again - full > full / 2, (full, again)
+        assert not reserve.exists()
+        await store.aclose()
+    print("went on")
+
+trio.run(main)
+"""
+
+
+def test_a_full_disk_takes_cuts_and_then_entries_again(tmp_path: Path) -> None:
+    mount = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    disk = f"mount -t tmpfs -o size=20m tmpfs {tmp_path}"
+    try:
+        able = subprocess.run([*mount, disk], capture_output=True, timeout=60).returncode == 0
+    except OSError:
+        able = False
+    if not able:
+        pytest.skip("no disk of its own can be made here")
+    child = [sys.executable, "-c", FULL_DISK_CHILD, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(
+        [*mount, f'{disk} && exec "$@"', "sh", *child], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert ran.stdout == "went on\n", ran.stderr
+
+
+# --- where it is kept, and what may use it ----------------------------------------------------------------------------
+
+
+def refused_beside(reserve: Path, write: Callable[..., Any]) -> Callable[..., Any]:
+    """A write that finds no room while the reserve takes it up."""
+
+    def refused(*args: Any) -> Any:
+        if reserve.exists():
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return write(*args)
+
+    return refused
+
+
+async def kept(store: SqliteStore) -> Path:
+    """The file, once it is there."""
+    reserve = store._aio._reserve
+    with trio.fail_after(30):
+        while not reserve.is_kept:  # noqa: ASYNC110 - the database's thread makes it
+            await trio.sleep(0.01)
+    return reserve.path
+
+
+@trio_test
+async def test_only_what_makes_room_uses_the_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = person("alice")
+    alice.notes(200)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, tmp_path / "store.sqlite3")
+        await store.put_identity(alice.identity)
+        await add(store, alice.log)
+        path = await kept(store)
+        found = path.stat()
+        assert found.st_size == RESERVE_BYTES and stat.S_IMODE(found.st_mode) == 0o600
+        for module, name in ((sql_write, "put_setting"), (sql_room, "prune")):
+            monkeypatch.setattr(module, name, refused_beside(path, getattr(module, name)))
+        with pytest.raises(StoreFull):
+            await store.put_setting("what.a.peer.was.told", b"much")
+        assert path.exists()
+        await store.put_setting(f"{CONFIG}store.max", b"1000")
+        assert not path.exists() and await store.settings(CONFIG) == {f"{CONFIG}store.max": b"1000"}
+        assert await kept(store) == path and path.exists(), "it is made again where there is room"
+        assert (await store.prune(alice.key, 64, LATER)).state.spans[0].low == 65
+        assert not path.exists()
+        await store.aclose()
+
+
+def test_a_reserve_is_made_only_where_as_much_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Disk(NamedTuple):
+        f_bavail: int
+        f_frsize: int = 4096
+
+    database = tmp_path / "store.sqlite3"
+    with closing(sqlite3.connect(":memory:")) as db:
+        reserve, pages = Reserve(database), RESERVE_BYTES // 4096
+        monkeypatch.setattr(os, "statvfs", lambda _path: Disk(2 * pages - 1))
+        reserve.keep(db)
+        assert not reserve.is_kept and not reserve.path.exists()
+        monkeypatch.setattr(os, "statvfs", lambda _path: Disk(2 * pages))
+        reserve.keep(db)
+        assert reserve.is_kept and Reserve(database).is_kept
+        assert reserve.give_up(db) and not reserve.give_up(db)
+        reserve.path.write_bytes(b"half, for the node was killed")
+        again = Reserve(database)
+        assert not again.is_kept
+        again.keep(db)
+        assert again.is_kept and reserve.path.stat().st_size == RESERVE_BYTES
