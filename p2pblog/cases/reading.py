@@ -148,14 +148,14 @@ class Reading(Grouping):
 
     def _news(self, batch: Batch) -> list[EntryId]:
         """What of a caught-up batch live timelines show: all that stands in its log above what was here when we
-        started, so what was said while this node was off. Of a log of which nothing was here, as of somebody followed
-        only now, what claims to be written since then."""
+        started, so what was said while this node was off. Of a log of which nothing was here, and of somebody who is
+        followed only since then, what claims to be written since he is followed."""
         run = batch.entries
         follow = self._follows.get(batch.identity)
-        since_ms = self._started_ms if follow is None else min(self._started_ms, follow.since_ms)
+        since_ms = self._started_ms if follow is None else follow.since_ms
         ids = run.ids if isinstance(run, VerifiedRun) else [entry.id for entry in run]  # of columns no entry is made
         held = self._held_at_start.get(run[0].device)
-        if held is not None:
+        if held is not None and (follow is None or follow.since_ms <= self._started_ms):
             return list(ids[max(0, held + 1 - run[0].seq) :])
         times = run.times if isinstance(run, VerifiedRun) else [entry.time_ms for entry in run]
         return [each for each, time_ms in zip(ids, times, strict=True) if time_ms >= since_ms]

@@ -201,6 +201,43 @@ async def test_a_live_timeline_shows_what_was_written_while_the_node_was_off(aut
 
 
 @trio_test
+async def test_a_live_timeline_shows_no_history_of_who_is_followed_while_it_runs(autojump_clock: MockClock) -> None:
+    """Neither what was written since the node started, nor what lies above what was left of a log that was followed
+    before."""
+    async with open_world() as world:
+        alice, theirs = await world.start("alice"), world.home("alice")
+        bob = await world.follower("bob", "alice")
+        await alice.post("held")
+        await world.reads("bob", "held")
+        await bob.unfollow(theirs.address)
+        await trio.sleep(2)
+        await world.kill("bob")
+        await alice.post("while bob was away")
+        bob, seen = await world.start("bob"), list[str]()
+        assert world.home("bob").parts.node._held_at_start[alice._author.device]
+        await trio.sleep(10)
+        carol, hers = await world.start("carol"), world.home("carol")
+        await carol.post("before bob followed")
+        await trio.sleep(600)
+
+        async def watch() -> None:
+            async for notice in bob.watch():
+                seen.append(notice["text"])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            await trio.testing.wait_all_tasks_blocked()
+            for home in (theirs, hers):
+                await bob.follow(f"p2pblog:{home.address}?peer={home.endpoint}")
+            await world.reads("bob", "before bob followed", "while bob was away", "held")
+            await carol.post("and after")
+            await world.reads("bob", "and after", "before bob followed", "while bob was away", "held")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert seen == ["and after"]
+
+
+@trio_test
 async def test_people_who_follow_each_other_converge(autojump_clock: MockClock) -> None:
     names = ["alice", "bob", "carol", "dave", "erin", "frank"]
     async with open_world() as world:
