@@ -117,9 +117,8 @@ class Node(
         if batch.identity != self._author.identity_hash and batch.identity not in self._follows:
             return
         self._meeting.on_stored(batch)
-        if self._watchers:
-            for entry in [entry.id for entry in batch.entries] if live else self._news(batch):
-                self._tell_watchers(entry)
+        for entry in self._news(batch, live):
+            self._tell_watchers(entry)
         if len(batch.entries) <= LOOK_FOR_STRAYS_BELOW:
             self._look_for_strays(batch)
 

@@ -10,6 +10,7 @@ import trio
 
 from p2pblog.author import Author
 from p2pblog.cases.quiet import Quiet
+from p2pblog.cases.told import Told
 from p2pblog.cases.uploads import Fetching, Uploads
 from p2pblog.config import ADDRESS_LETTERS
 from p2pblog.control.api import (
@@ -76,6 +77,7 @@ class Desk:
         holdings = driver.machine.holdings
         self._held_at_start = {log.device: max(holdings.high(log.device), log.floor) for log in holdings.logs.values()}
         """Of each log the highest number that was here when the node started: what stands above it came since."""
+        self._told = Told()
         self._following = trio.Lock()
         self._reacting = trio.Lock()
         self._blobs = driver.blobs

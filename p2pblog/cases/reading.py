@@ -146,19 +146,26 @@ class Reading(Grouping):
             chain=[after.body.hex() for after in located.chain],
         )
 
-    def _news(self, batch: Batch) -> list[EntryId]:
-        """What of a caught-up batch live timelines show: all that stands in its log above what was here when we
-        started, so what was said while this node was off. Of a log of which nothing was here, and of somebody who is
-        followed only since then, what claims to be written since he is followed."""
+    def _news(self, batch: Batch, live: bool) -> list[EntryId]:
+        """What of a batch live timelines show, each entry once however often it is stored."""
         run = batch.entries
-        follow = self._follows.get(batch.identity)
-        since_ms = self._started_ms if follow is None else follow.since_ms
+        numbers = self._told.take(run[0].device, range(run[0].seq, run[0].seq + len(run)))
+        if not self._watchers:
+            return []
         ids = run.ids if isinstance(run, VerifiedRun) else [entry.id for entry in run]  # of columns no entry is made
+        return [ids[seq - run[0].seq] for seq in (numbers if live else self._caught_up(batch, numbers))]
+
+    def _caught_up(self, batch: Batch, numbers: list[int]) -> list[int]:
+        """What of a caught-up batch is news: all that stands in its log above what was here when we started, so what
+        was said while this node was off. Of a log of which nothing was here, and of somebody who is followed only since
+        then, what claims to be written since he is followed."""
+        run, follow = batch.entries, self._follows.get(batch.identity)
         held = self._held_at_start.get(run[0].device)
         if held is not None and (follow is None or follow.since_ms <= self._started_ms):
-            return list(ids[max(0, held + 1 - run[0].seq) :])
+            return [seq for seq in numbers if seq > held]
+        since_ms = self._started_ms if follow is None else follow.since_ms
         times = run.times if isinstance(run, VerifiedRun) else [entry.time_ms for entry in run]
-        return [each for each, time_ms in zip(ids, times, strict=True) if time_ms >= since_ms]
+        return [seq for seq in numbers if times[seq - run[0].seq] >= since_ms]
 
     def _tell_watchers(self, entry: EntryId) -> None:
         for watcher in list(self._watchers):

@@ -7,16 +7,18 @@ from collections.abc import Sequence
 
 import pytest
 import trio
-from builders import person
+from builders import NOON, person
 from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
 from p2pblog.control.api import WrittenDocument
 from p2pblog.core.keys import EntryId, IdentityHash
+from p2pblog.core.logs import Batch
 from p2pblog.core.timelines import Row
 from p2pblog.dht.records import Head, head_key
 from p2pblog.errors import StoreFull, UserError
 from p2pblog.node import Node
+from p2pblog.store import Follow
 
 
 @pytest.fixture
@@ -235,6 +237,32 @@ async def test_a_live_timeline_shows_no_history_of_who_is_followed_while_it_runs
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
         assert seen == ["and after"]
+
+
+@trio_test
+async def test_a_live_timeline_shows_once_what_is_stored_again(autojump_clock: MockClock) -> None:
+    """As when the DHT and a link bring the same, or a longer run with it."""
+    async with open_world() as world:
+        alice, home = person("alice"), world.home("bob")
+        for number in range(5):
+            alice.log.note(f"{number}", time_ms=NOON + number)
+        await home.store.put_identity(alice.identity)
+        await home.store.append([Batch(alice.hash, alice.log.run(1, 2))], NOON)
+        await home.store.put_follow(Follow(alice.hash, None, NOON))
+        bob, seen = await world.start("bob"), list[str]()
+
+        async def watch() -> None:
+            async for notice in bob.watch():
+                seen.append(notice["text"])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            await trio.testing.wait_all_tasks_blocked()
+            for first, last in ((3, 4), (1, 4), (6, 6), (3, 6), (1, 6)):
+                home.parts.driver.take_run(Batch(alice.hash, alice.log.run(first, last)))
+                await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert seen == ["1", "2", "4", "3"]
 
 
 @trio_test
