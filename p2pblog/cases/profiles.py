@@ -49,9 +49,12 @@ class Profiles(Files):
         avatar: Sequence[FileArgument] | None,
         banner: Sequence[FileArgument] | None,
     ) -> None:
-        """What is not given stays as it is; so one change at a time."""
+        """What is not given stays as it is; so one change at a time. Pictures are read before the wait for that: it may
+        be long, and other uploads take the place of those that were handed over first."""
         name, bio = None if name is None else check_name(name), None if bio is None else check_bio(bio)
         links = None if links is None else check_links(links)
+        face = None if avatar is None else await self._picture(avatar, "avatar")
+        wide = None if banner is None else await self._picture(banner, "banner")
         async with self._in_turn():
             own = await self._store.whole_profile(self._author.identity_hash)
             told = own or Profile(self._author.keyring.name or "")  # which may not be told yet
@@ -62,9 +65,9 @@ class Profiles(Files):
             if links is not None:
                 told = replace(told, links=tuple(links))
             if avatar is not None:
-                told = replace(told, avatar=await self._picture(avatar, "avatar"))
+                told = replace(told, avatar=face)
             if banner is not None:
-                told = replace(told, banner=await self._picture(banner, "banner"))
+                told = replace(told, banner=wide)
             await self._author.write(told)
             self._author.rename(told.name or None)
 

@@ -6,10 +6,11 @@ import base64
 from typing import Any
 
 import pytest
-from trio.testing import MockClock, trio_test
+import trio
+from trio.testing import MockClock, trio_test, wait_all_tasks_blocked
 from worlds import fetch, open_world
 
-from p2pblog.config import PIECE_BYTES
+from p2pblog.config import PIECE_BYTES, UPLOADS_MAX
 from p2pblog.errors import NotFound, UsageError
 from p2pblog.node import Node
 
@@ -105,3 +106,26 @@ async def test_what_is_no_picture_is_refused(autojump_clock: MockClock) -> None:
         assert await alice.profile() == before
         with pytest.raises(NotFound, match="no notice or profile"):
             await bob.media("00" * 32)
+
+
+@trio_test
+async def test_a_picture_is_read_before_its_profile_waits(autojump_clock: MockClock) -> None:
+    """Other uploads take its place meanwhile; and what is no picture is refused at once."""
+    async with open_world() as world:
+        alice = await world.start("alice")
+        face, hills = await picture(alice, FACE, "me.jpg"), await picture(alice, HILLS, "hills.png")
+
+        async def change() -> None:
+            told = await alice.profile(name="Alice", avatar=face, banner=hills)
+            assert told["avatar"] is not None and told["avatar"]["size"] == len(FACE)
+            assert told["banner"] is not None and told["banner"]["size"] == len(HILLS)
+
+        async with trio.open_nursery() as nursery, alice._in_turn():
+            nursery.start_soon(change)
+            await wait_all_tasks_blocked()
+            for number in range(UPLOADS_MAX):
+                await _upload(alice, b"another %d" % number)
+            for name in ("avatar", "banner"):
+                with pytest.raises(UsageError, match=f"no {name}"):
+                    await alice.profile(**{name: await picture(alice, b"words", "words.txt")})
+        assert await fetch(alice, (await alice.profile())["avatar"]["hash"]) == FACE
