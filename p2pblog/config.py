@@ -192,7 +192,7 @@ DHT_CONTACTS_PER_BLOCK_MAX = 3
 DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX = 2
 """Contacts of one IPv4 /24 or IPv6 /48 in the routing table and in one bucket (go-libp2p-kad-dht)."""
 DHT_MISSES_MAX = 2
-"""A contact that left so many calls in a row unanswered leaves the routing table."""
+"""A contact that left so many calls in a row unanswered, while others were heard, leaves the routing table."""
 DHT_PROOF_LIFETIME_S = 600
 """A node id proven at an address is proven again after this."""
 DHT_NEIGHBOURS_EVERY_MS = 10 * 60 * 1000

@@ -230,13 +230,12 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
             awaited.on_end(None)
 
     def _missed(self, contact: Contact, awaited: Awaited) -> None:
-        """Silence tells of a contact only where somebody else was heard meanwhile: otherwise it may be our own line
-        that is down, and a few seconds of that would empty the table."""
+        """Silence counts against a contact only where somebody else was heard meanwhile: otherwise it may be our own
+        line that is down, and a few seconds of that would empty the table."""
         if not self.router.has(contact):
             return
         self._silences += 1
-        if self._heard > awaited.heard_before:
-            self.router.missed(contact)
+        self.router.missed(contact, is_own_fault=self._heard > awaited.heard_before)
 
     @property
     def is_unheard(self) -> bool:
@@ -417,8 +416,12 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
 
     def _consider(self, contact: Contact) -> None:
         """Somebody who calls us and hears us may be a contact: if there is room, he is asked for a proof. Who claims
-        another id with each call holds one of the places for that, and all such leave half to our own checks."""
-        if contact.id == self.id or self.router.get(contact.id) is not None or not self.router.has_room(contact):
+        another id with each call holds one of the places for that, and all such leave half to our own checks. A contact
+        that is silent where we know it may call from where it moved to."""
+        if contact.id == self.id:
+            return
+        is_known = self.router.get(contact.id) is not None
+        if not (self.router.may_move(contact) if is_known else self.router.has_room(contact)):
             return
         place = self.router.place(contact.endpoint)
         if place in self._newcomers.values() or len(self._newcomers) >= DHT_NEWCOMERS_MAX:

@@ -24,13 +24,15 @@ BLOCKS_LISTED_MIN = 1_000
 
 
 class ProvenNode(Node):  # type: ignore[misc]
-    """kademlia's Node for a contact that proved its id, with the calls in a row that it left unanswered."""
+    """kademlia's Node for a contact that proved its id. `is_silent`: it left the last call unanswered; `misses`: how
+    many in a row while others were heard."""
 
     def __init__(self, contact: Contact) -> None:
         super().__init__(contact.id, contact.endpoint.host, contact.endpoint.port)
         self.contact = contact
         self.block = contact.endpoint.block
         self.misses = 0
+        self.is_silent = False
 
 
 class HasChecks(Protocol):
@@ -102,13 +104,19 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         room, or anybody who passes proofs on could pull contacts to himself, one lost datagram each."""
         bucket = self.buckets[self.get_bucket_for(known)]
         if known.contact.endpoint == node.contact.endpoint:
-            known.misses = 0
+            known.misses, known.is_silent = 0, False
             node = known
-        elif not known.misses or not self.has_place(node.contact):
+        elif not self.may_move(node.contact):
             return False
         self._list(node)
         bucket.add_node(node)  # to the end: most recently heard
         return True
+
+    def may_move(self, contact: Contact) -> bool:
+        """Whether a known id that is proven at this other endpoint would be a contact there. That nobody else was heard
+        meanwhile excuses no silence here: of two nodes neither ever hears anybody else."""
+        known = self.get(contact.id)
+        return known is not None and known.contact != contact and known.is_silent and self.has_place(contact)
 
     def has_room(self, contact: Contact) -> bool:
         """Whether a newcomer with this id would be a contact, and not only wait for one to leave."""
@@ -150,10 +158,14 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         known = self.get(contact.id)
         return known is not None and known.contact == contact
 
-    def missed(self, contact: Contact) -> None:
-        """A call to it stayed unanswered, while others were heard."""
+    def missed(self, contact: Contact, is_own_fault: bool = True) -> None:
+        """A call to it stayed unanswered. It counts towards its removal only where it is its own fault, as far as we
+        can tell: others were heard meanwhile."""
         known = self.get(contact.id)
         if known is None or known.contact != contact:
+            return
+        known.is_silent = True
+        if not is_own_fault:
             return
         known.misses += 1
         if known.misses >= DHT_MISSES_MAX:

@@ -103,7 +103,7 @@ class Upkeep:
         self._few_wait_ms = min(DHT_NEIGHBOURS_EVERY_MS, max(int(DHT_UPKEEP_EVERY_S * 1000), 2 * self._few_wait_ms))
         self._few_since_ms = now_ms
         router = server.protocol.router
-        gone = [contact.endpoint for contact in met if not size and router.get(contact.id) is None]
+        gone = [contact.endpoint for contact in met if router.get(contact.id) is None]
         if not await server.greet([*self._bootstraps, *gone]) and router.size:
             await server.look_around()
 

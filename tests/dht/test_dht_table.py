@@ -289,6 +289,41 @@ def test_silence_of_all_is_no_miss_of_anybody() -> None:
     assert not ours.is_unheard
 
 
+def calls(ours: GuardedProtocol, wires: Wires, source: Endpoint) -> bool:
+    """The peer calls from there; gives whether it is asked for a proof."""
+    before = len(wires.sent)
+    call = wire.Request(bytes(16), wire.Ping(), PEER_ID, ours.guard.tokens.issue(source, wires.time()))
+    ours.datagram_received(wire.encode_request(call, 64), (source.host, source.port))
+    return len(wires.sent) == before + 2
+
+
+def test_the_only_contact_moves_where_it_fell_silent_and_not_before_though_nobody_else_is_heard() -> None:
+    """Its silence was never a miss, so it was never let go nor taken at its new address."""
+    ours, wires = protocol()
+    moved = Endpoint.of("127.0.0.1", 10)
+    ours.router.add_contact(ProvenNode(Contact(PEER_ID, PEER)))
+    assert not calls(ours, wires, moved)
+    ours.call(PEER, PEER_ID, wire.Ping(), lambda _: None)
+    wires.pass_time(10)
+    assert not calls(ours, wires, PEER)
+    assert calls(ours, wires, moved)
+    ours.datagram_received(reply_to(wires.sent[-1][0], wire.Pong(), you=moved), (moved.host, moved.port))
+    assert ours.router.contacts() == [Contact(PEER_ID, moved)]
+    assert not calls(ours, wires, PEER)
+
+
+def test_who_answers_is_not_silent_any_more() -> None:
+    ours, wires = protocol()
+    moved = Endpoint.of("127.0.0.1", 10)
+    ours.router.add_contact(ProvenNode(Contact(PEER_ID, PEER)))
+    ours.call(PEER, PEER_ID, wire.Ping(), lambda _: None)
+    wires.pass_time(10)
+    ours.call(PEER, PEER_ID, wire.Ping(), lambda _: None)
+    ours.datagram_received(reply_to(wires.sent[-1][0], wire.Pong()), (PEER.host, PEER.port))
+    assert not calls(ours, wires, moved)
+    assert not ours.router.add_contact(ProvenNode(Contact(PEER_ID, moved)))
+
+
 def test_strangers_who_are_silent_say_nothing_of_our_contacts() -> None:
     ours, wires = protocol()
     ours.router.add_contact(ProvenNode(Contact(PEER_ID, PEER)))

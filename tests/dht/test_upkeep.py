@@ -109,6 +109,44 @@ async def test_who_knows_few_saves_those_it_knew_before_too() -> None:
         assert len(saved) == 3 and saved[-1] == gone
 
 
+@trio_test
+async def test_of_two_nodes_one_that_begins_again_at_another_address_is_found_there() -> None:
+    async with world_of(2) as world:
+        stays, leaves = world.nodes
+        await until_all_ended(stays)
+        old = leaves.endpoint
+        await world.kill(leaves)
+        moved = await world.add("node 1")
+        assert moved.endpoint != old
+        with line_down(moved):  # it can't say so yet
+            await until_all_ended(moved)
+            world.clock.ms += DHT_NEIGHBOURS_EVERY_MS
+            await stays.upkeep()
+            await until_all_ended(stays)
+        assert await moved.add_contacts([stays.endpoint]) == 1
+        await until_all_ended(stays)
+        assert [contact.endpoint for contact in server_of(stays).protocol.router.contacts()] == [moved.endpoint]
+        assert stays.size == 1
+
+
+@trio_test
+async def test_who_has_one_contact_left_tries_those_it_had_before_too() -> None:
+    """The one may be cut off from all others as we were, and lead to nobody."""
+    async with world_of(4) as world:
+        node, server = world.nodes[0], server_of(world.nodes[0])
+        assert len(read_state(await node.state())) == 3
+        await until_all_ended(node)
+        for contact in server.protocol.router.contacts()[1:]:
+            forget(node, contact)
+
+        async def leads_to_nobody() -> None:
+            """The walk finds whom the node knows, and no more."""
+
+        server.look_around = leads_to_nobody  # type: ignore[method-assign]
+        await node.upkeep()
+        assert node.size == 3
+
+
 # --- storing again ----------------------------------------------------------------------------------------------------
 
 
