@@ -293,6 +293,17 @@ class RecordStore:
             self._let_go(*gives_way)
         return outcome
 
+    def touch(self, item: Held, now_ms: int) -> None:
+        """Others were given just these bytes. If we still have them, they count as stored now; whose they are and how
+        they are held stays, and what gave way meanwhile does not come back."""
+        key, place = item.record.key, slot(item.record)
+        shelf = self._shelves.get(key, Shelf(self.limits))
+        held = shelf.held.get(place)
+        if held is not None and held.wire == item.wire:
+            before = dict(shelf.held)
+            shelf.held[place] = replace(held, stored_ms=now_ms)
+            self._recount(key, shelf, before)
+
     def get(self, key: DhtKey, now_ms: int) -> list[Held]:
         """What is alive under a key."""
         shelf = self._shelves.get(key)

@@ -134,7 +134,7 @@ class Upkeep:
         for index, item in enumerate(items):
             self._restored[item.tag] = now_ms, DHT_RESTORE_EVERY_MS if machine.is_judged(index) else UNHEARD_AGAIN_MS
             if machine.holders(index) and not isinstance(item.record, Retired):  # our own word does not prolong it
-                self._server.protocol.hold(item.record)
+                self._server.protocol.storage.store.touch(item, self._clock())
 
     def _is_due(self, item: Held, now_ms: int) -> bool:
         """Each by itself: where somebody points at a target every few hours, what others said there is due as well. A

@@ -268,6 +268,39 @@ def test_who_says_himself_what_was_passed_on_has_his_own_place() -> None:
     assert numbers_on(shelf, range(30)) == [0, 1, 2]
 
 
+def test_what_was_passed_on_is_so_still_when_it_was_stored_with_others_again() -> None:
+    """Twelve hours later the holder's own upkeep gave it a place for good, and counted it for nobody."""
+    mine = store(per_key=3)
+    for number in range(3):
+        assert mine.put(pointer_of(number), from_block(1), NOW, is_neighbour=True) is Outcome.HELD
+    for item in mine.get(TARGET_KEY, NOW):
+        mine.touch(item, NOW + 5)
+    assert [(item.stored_ms, item.first_ms) for item in mine.get(TARGET_KEY, NOW)] == [(NOW + 5, NOW)] * 3
+    assert mine._by_sender == {from_block(1).block: 3}
+    assert mine.put(pointer_of(9), from_block(2), NOW) is Outcome.HELD
+
+
+def test_what_gave_way_while_it_was_stored_with_others_again_does_not_come_back() -> None:
+    mine = store(per_signer=4)
+    pointers = [alice.pointer(bytes([n]) * 32, 2, NOW + DAY + n) for n in range(8)]
+    assert outcomes(mine, pointers[:4]) == [Outcome.HELD] * 4
+    walking = [item for key in mine.all_keys() for item in mine.get(key, NOW)]
+    assert outcomes(mine, pointers[4:]) == [Outcome.HELD] * 4
+    for item in walking:
+        mine.touch(item, NOW)
+    assert all_held(mine, pointers) == [False] * 4 + [True] * 4 and len(mine) == 4
+
+
+def test_what_another_record_has_the_place_of_is_not_touched() -> None:
+    mine = store()
+    mine.put(alice.head(counter=1), HOME, NOW)
+    (old,) = mine.get(alice.head().key, NOW)
+    mine.put(alice.head(counter=2), HOME, NOW)
+    mine.touch(old, NOW + 5)
+    (new,) = mine.get(alice.head().key, NOW)
+    assert new.record == alice.head(counter=2) and new.stored_ms == NOW
+
+
 # --- the whole store --------------------------------------------------------------------------------------------------
 
 

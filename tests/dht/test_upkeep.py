@@ -192,6 +192,23 @@ async def test_pointers_of_many_are_passed_on_to_a_neighbour_and_a_stranger_may_
 
 
 @trio_test
+async def test_what_a_neighbour_passed_on_is_stored_again_and_gives_way_still() -> None:
+    async with world_of(2) as world:
+        holder, store = world.nodes[0], server_of(world.nodes[0]).protocol.storage.store
+        neighbour = Endpoint.of("8.8.8.8", 4711)  # this network's own addresses have no bounds
+        pointers = [sign_pointer(key_of(f"d {n}"), b"t" * 32, alice.identity.hash, 2, NOW + DAY) for n in range(8)]
+        for pointer in pointers:
+            store.put(pointer, neighbour, NOW, is_neighbour=True)
+        assert [item.in_passing for item in store.get(pointers[0].key, NOW)].count(True) == 6
+        world.clock.ms += DHT_RESTORE_EVERY_MS
+        await holder.upkeep()
+        held = store.get(pointers[0].key, world.clock.ms)
+        assert [item.in_passing for item in held].count(True) == 6
+        assert {item.block for item in held} == {neighbour.block}
+        assert {item.stored_ms for item in held} == {world.clock.ms}
+
+
+@trio_test
 async def test_while_nobody_is_there_nothing_is_stored_again_and_it_is_at_once_when_somebody_is() -> None:
     async with world_of(1) as world:
         holder = await held_for_long(world)
