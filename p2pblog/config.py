@@ -151,6 +151,9 @@ POINTING_TRIES_MAX = 8
 """How often pointers are offered that nobody takes: over two hours. Then those of later notices have their turn."""
 RECORDS_PER_BLOCK_MAX = 2
 """Records of one key from one IPv4 /24 or IPv6 /48."""
+POINTERS_PASSED_ON_MAX = POINTED_EACH_MAX
+"""Pointers of one key that a neighbour's address block passes on beyond those: what is false among them costs a reader
+one turn. Eight neighbours together pass on all 128 that a key may have."""
 RECORD_SKEW_MS = 10 * 60 * 1000
 """How far an author's clock may run ahead of a holder's before a record counts as living too long."""
 RECORDS_MAX = 20_000

@@ -298,12 +298,13 @@ def fit_found(
 ) -> Reply | None:
     """The reply with as many records and contacts as fit, None if not even the empty one does.
 
-    Records come in an order of this node's own (`salt`), so that several holders give different ones first.
+    Records come in an order of this node's own (`salt`), so that several holders give different ones first; those
+    that are held in passing come last, for one neighbour may have made many of them.
     """
     known = set(have)
     wanted = [item for item in held if item.tag not in known]
     if len(wanted) > 1:
-        wanted.sort(key=lambda item: digest(salt + item.tag, size=8))
+        wanted.sort(key=lambda item: (item.in_passing, digest(salt + item.tag, size=8)))
     near = list(contacts[:DHT_REPLY_CONTACTS_MAX])
     size = _found_bytes_min(len(reply.token), len(pack_endpoint(reply.you)), reply.proof is not None) + 4
     if size > bytes_max:

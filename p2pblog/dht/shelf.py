@@ -9,7 +9,7 @@ The rules, in full:
   later, its oldest gives way, and so it does where a signer has its share of the whole store: what a device says
   today is worth more than what it said yesterday. When the whole store is full, the key farthest from our own id goes,
   because others are closer to it.
-* Who should hold a key too may pass on more pointers than a block may say, for as long as there is room to spare.
+* Who should hold a key too may pass on some more pointers than a block may say, for as long as there is room to spare.
 * A replica is taken only from the host that it names.
 """
 
@@ -26,6 +26,7 @@ from p2pblog.config import (
     HEAD_LIFETIME_MS,
     HEADS_PER_KEY_MAX,
     MANY_PER_KEY_MAX,
+    POINTERS_PASSED_ON_MAX,
     POINTERS_PER_AUTHOR_MAX,
     RECORDS_MAX,
     RECORDS_PER_BLOCK_MAX,
@@ -76,6 +77,7 @@ class Limits(Value):
     heads_per_key: int = HEADS_PER_KEY_MAX
     pointers_per_device: int = POINTERS_PER_AUTHOR_MAX
     per_key_and_block: int = RECORDS_PER_BLOCK_MAX
+    passed_on_per_key_and_block: int = POINTERS_PASSED_ON_MAX
     per_signer: int = RECORDS_PER_SIGNER_MAX
     per_sender: int = RECORDS_PER_SENDER_MAX
     in_all: int = RECORDS_MAX
@@ -178,16 +180,17 @@ class Shelf:
         return True
 
     def _is_block_full(self, new: Held, others: list[Held]) -> bool:
-        """Whether its block has said all that it may under this key; what is held in passing is not among that."""
-        if new.block is None or new.in_passing:
+        """Whether its block has said all that it may under this key or, if it was passed on, has passed on so much."""
+        if new.block is None:
             return False
-        said = sum(item.block == new.block and not item.in_passing for item in others)
-        return said >= self.limits.per_key_and_block
+        alike = sum(item.block == new.block and item.in_passing == new.in_passing for item in others)
+        limits = self.limits
+        return alike >= (limits.passed_on_per_key_and_block if new.in_passing else limits.per_key_and_block)
 
     def _passed_on(self, new: Held, others: list[Held]) -> Slot | None:
         """Which pointer that is held in passing gives way: to what comes within the share of its block, and to what is
-        held in passing from a block that has passed on fewer. So whoever fills a key by this way takes nobody's place,
-        and has no more of it than each other neighbour."""
+        held in passing from a block that has passed on fewer. So whoever passes on what he made himself takes nobody's
+        place, and has no more of the key than each other neighbour."""
         passed = [item for item in others if item.in_passing]
         by_block = Counter(item.block for item in passed)
         if not passed or not isinstance(new.record, Pointer):

@@ -20,9 +20,10 @@ from p2pblog.config import (
     HEAD_LIFETIME_MS,
 )
 from p2pblog.core.address import Endpoint
+from p2pblog.core.keys import digest
 from p2pblog.dht.contacts import Contact, is_over
 from p2pblog.dht.records import DhtKey, Replica, Retired
-from p2pblog.dht.shelf import Held
+from p2pblog.dht.shelf import TAG_BYTES, Held
 
 if TYPE_CHECKING:
     from p2pblog.dht.adapter import GuardedServer
@@ -122,6 +123,7 @@ class Upkeep:
         for key in store.all_keys():
             items = [item for item in store.get(key, now_ms) if self._is_due(item, now_ms)]
             if items and self._server.belongs_here(key):
+                items.sort(key=self._turn_of)
                 due.append((min(item.stored_ms for item in items), key, items))
         for _, key, items in sorted(due, key=lambda item: item[:2])[:DHT_RESTORES_PER_TURN]:
             for first in range(0, len(items), RESTORED_AT_ONCE):
@@ -135,6 +137,10 @@ class Upkeep:
             self._restored[item.tag] = now_ms, DHT_RESTORE_EVERY_MS if machine.is_judged(index) else UNHEARD_AGAIN_MS
             if machine.holders(index) and not isinstance(item.record, Retired):  # our own word does not prolong it
                 self._server.protocol.storage.store.touch(item, self._clock())
+
+    def _turn_of(self, item: Held) -> bytes:
+        """Of pointers a newcomer takes some from each of us, so each offers them in an order of its own."""
+        return digest(self._server.protocol.id + item.tag, size=TAG_BYTES)
 
     def _is_due(self, item: Held, now_ms: int) -> bool:
         """Each by itself: where somebody points at a target every few hours, what others said there is due as well. A

@@ -15,7 +15,7 @@ from p2pblog.core.address import Endpoint
 from p2pblog.dht import guard as wire
 from p2pblog.dht.contacts import Contact, NodeId, may_call, node_id
 from p2pblog.dht.guard import Guard, Rates, Tokens
-from p2pblog.dht.records import encode, sign_replica
+from p2pblog.dht.records import encode, sign_pointer, sign_replica
 from p2pblog.dht.shelf import Limits, Shelf
 from p2pblog.errors import BadHandshake, LocalProtocolError, RemoteProtocolError
 
@@ -188,6 +188,20 @@ def test_a_full_reply_is_one_datagram_with_records_and_a_few_contacts() -> None:
     assert reply is not None and isinstance(reply.answer, wire.Found)
     assert len(wire.encode_reply(reply)) <= DATAGRAM_BYTES_MAX
     assert len(reply.answer.records) >= 6 and len(reply.answer.contacts) >= 4 and reply.answer.more
+
+
+def test_what_was_passed_on_beyond_the_share_of_its_block_comes_last() -> None:
+    """One neighbour may have made many of those, and a reader has room for so many of a key."""
+    shelf = Shelf()
+    for number in range(12):
+        pointer = sign_pointer(key_of(f"device {number}"), b"t" * 32, alice.identity.hash, 2, NOW + DAY)
+        shelf.put(pointer, HOME, NOW, is_neighbour=True)
+    held = shelf.records(NOW)
+    said = {item.wire for item in held if not item.in_passing}
+    for salt in (b"one", b"two", b"three"):
+        reply = wire.fit_found(base(), NEIGHBOURS, held, (), DATAGRAM_BYTES_MAX, salt)
+        assert reply is not None and isinstance(reply.answer, wire.Found)
+        assert reply.answer.more and set(reply.answer.records[:2]) == said
 
 
 def test_a_record_of_1000_bytes_fits_beside_the_proof() -> None:

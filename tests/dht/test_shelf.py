@@ -250,6 +250,19 @@ def test_neighbours_share_the_room_that_is_to_spare() -> None:
     assert numbers_on(shelf, range(30)) == [5, 6, 7, 11, 12, 13, 20, 21]
 
 
+def test_one_block_passes_on_sixteen_and_then_its_oldest_of_one_device_goes() -> None:
+    """Of a key at which ten people point one neighbour with one address had nearly all."""
+    shelf = Shelf()
+    for number in range(10):
+        assert tried(shelf, [number], block=number, is_neighbour=False) == [Outcome.HELD]
+    assert tried(shelf, range(100, 130), block=200) == [Outcome.HELD] * 18 + [Outcome.FULL] * 12
+    assert tried(shelf, range(200, 230), block=201) == [Outcome.HELD] * 18 + [Outcome.FULL] * 12
+    assert len(numbers_on(shelf, range(10))) == 10 and len(shelf.records(NOW)) == 46
+    newer = sign_pointer(key_of("device 110"), TARGET, alice.identity.hash, 3, NOW + 9 * DAY)
+    assert shelf.put(newer, from_block(200), NOW, is_neighbour=True) is Outcome.HELD
+    assert numbers_on(shelf, [110]) == [] and len(shelf.records(NOW)) == 46
+
+
 def test_what_was_passed_on_from_a_block_takes_no_place_that_the_block_has() -> None:
     shelf = Shelf()
     tried(shelf, range(4), block=1)

@@ -10,12 +10,18 @@ from dht_scenes import DAY, HOME, MINUTE, NOW, alice, bob, key_of, mallory
 from dht_world import World, stranger, world_of
 from trio.testing import trio_test
 
-from p2pblog.config import DHT_MISSES_MAX, DHT_NEIGHBOURS_EVERY_MS, DHT_RESTORE_EVERY_MS, HEAD_LIFETIME_MS
+from p2pblog.config import (
+    DHT_MISSES_MAX,
+    DHT_NEIGHBOURS_EVERY_MS,
+    DHT_RESTORE_EVERY_MS,
+    HEAD_LIFETIME_MS,
+    POINTERS_PASSED_ON_MAX,
+)
 from p2pblog.core.address import Endpoint
 from p2pblog.dht.adapter import Dht, GuardedServer, read_state
 from p2pblog.dht.contacts import Contact
-from p2pblog.dht.records import encode, sign_pointer
-from p2pblog.dht.shelf import Limits
+from p2pblog.dht.records import DhtKey, encode, sign_pointer
+from p2pblog.dht.shelf import Held, Limits
 from p2pblog.dht.upkeep import UNHEARD_AGAIN_MS
 
 
@@ -188,7 +194,28 @@ async def test_pointers_of_many_are_passed_on_to_a_neighbour_and_a_stranger_may_
         assert outcomes == ["held"] * 2 + ["full"] * 3
         world.clock.ms += DHT_RESTORE_EVERY_MS
         await holder.upkeep()
-        assert held_by(other) == 42
+        assert held_by(other) == 2 + POINTERS_PASSED_ON_MAX
+
+
+@trio_test
+async def test_each_holder_offers_what_it_stores_again_in_an_order_of_its_own() -> None:
+    """Where a newcomer takes some from each, all would have offered the same first, and the last be lost."""
+    async with world_of(2) as world:
+        pointers = [sign_pointer(key_of(f"d {n}"), b"t" * 32, alice.identity.hash, 2, NOW + DAY) for n in range(9)]
+        orders: list[list[bytes]] = []
+
+        async def noted(key: DhtKey, items: list[Held], now_ms: int) -> None:
+            orders.append([item.wire for item in items])
+
+        world.clock.ms += DHT_RESTORE_EVERY_MS
+        for node in world.nodes:
+            server = server_of(node)
+            for pointer in pointers:
+                server.protocol.storage.store.put(pointer, HOME, NOW)
+            server._upkeep._store_these_again = noted  # type: ignore[method-assign]
+            await node.upkeep()
+        assert [sorted(order) for order in orders] == [sorted(map(encode, pointers))] * 2
+        assert orders[0] != orders[1]
 
 
 @trio_test
