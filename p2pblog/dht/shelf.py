@@ -117,6 +117,10 @@ class Held:
         return self.record.expires_ms
 
 
+_LEAVE_HALF_TO: dict[type, tuple[type, ...]] = {Notice: (Pointer, Dropped), Dropped: (Pointer,)}
+"""Which records of a signer leave half of his share to one of this kind, in the order in which they give way."""
+
+
 def record_tag(wire: bytes) -> bytes:
     return digest(wire, size=TAG_BYTES)
 
@@ -337,16 +341,18 @@ class RecordStore:
     def _gives_way(self, record: Record) -> Place | None:
         """Where the signer has all of its share, which of its own records goes for this one: that of the same kind
         which expires first, if before this one. But pointers, which live longest and are the most, leave half of the
-        share to notices and drops, and a drop goes for nothing: what it took back would come again."""
+        share to notices and drops. A drop goes for none of its kind, for what it took back would come again; but who
+        takes back hundreds at once is to be heard still, so drops leave half to notices."""
         own = self._by_signer.get(signer(record), {})
         if len(own) < self.limits.per_signer:
             return None
-        pointers = [place for place, item in own.items() if isinstance(item.record, Pointer)]
-        if isinstance(record, Notice | Dropped) and len(pointers) > self.limits.per_signer // 2:
-            older = pointers
-        elif isinstance(record, Dropped | Retired):
-            return None
+        for crowd in _LEAVE_HALF_TO.get(type(record), ()):
+            older = [place for place, item in own.items() if isinstance(item.record, crowd)]
+            if len(older) > self.limits.per_signer // 2:
+                break
         else:
+            if isinstance(record, Dropped | Retired):
+                return None
             kind, until = type(record), record.expires_ms
             older = [place for place, item in own.items() if isinstance(item.record, kind) and item.expires_ms < until]
         return min(older, key=lambda place: (own[place].expires_ms, place), default=None)

@@ -399,7 +399,7 @@ def test_pointers_leave_half_of_a_share_to_notices_and_a_notice_goes_for_a_newer
     assert all_held(mine, [*pointers, *notices, later]) == [False] * 3 + [True] + [False] * 2 + [True] * 3
 
 
-def test_a_drop_goes_for_nothing_and_no_notice_goes_for_it() -> None:
+def test_a_drop_goes_for_no_drop_and_no_notice_goes_for_it() -> None:
     mine = store(per_signer=4)
     drops = [sign_drop(alice.laptop, seq, NOW + seq) for seq in range(2, 4)]
     notices = [notice_of(seq, NOW + seq) for seq in range(4, 6)]
@@ -412,6 +412,16 @@ def test_a_drop_goes_for_nothing_and_no_notice_goes_for_it() -> None:
     pointers = [alice.pointer(bytes([n]) * 32, 2, NOW + 9 * DAY + n) for n in range(4)]
     assert outcomes(mine, [*pointers, *drops]) == [Outcome.HELD] * 6
     assert all_held(mine, [*pointers, *drops]) == [False, False, True, True, True, True]
+
+
+def test_drops_leave_half_of_a_share_to_notices() -> None:
+    """Whoever took back some hundred notices was not heard for two days."""
+    mine = store(per_signer=4)
+    drops = [sign_drop(alice.laptop, seq, NOW + seq) for seq in range(2, 7)]
+    said = [notice_of(seq, NOW + seq) for seq in (7, 8, 9)]
+    assert outcomes(mine, [*drops, *said]) == [Outcome.HELD] * 4 + [Outcome.FULL] + [Outcome.HELD] * 3
+    assert all_held(mine, drops) == [False, False, True, True, False]
+    assert all_held(mine, said) == [False, True, True] and len(mine) == 4
 
 
 def test_nothing_gives_way_to_what_finds_no_room_and_nobody_else_does() -> None:
