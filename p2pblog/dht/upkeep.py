@@ -145,7 +145,7 @@ class Upkeep:
     def _is_due(self, item: Held, now_ms: int) -> bool:
         """Each by itself: where somebody points at a target every few hours, what others said there is due as well. A
         retirement has no expiry, so two holders could keep it alive between them for ever; after its time it is left to
-        whoever cares for it."""
+        whoever cares for it, and to holders who came later."""
         if isinstance(item.record, Replica) or item.tag in self._restored:
             return False
         if isinstance(item.record, Retired) and now_ms - item.first_ms >= HEAD_LIFETIME_MS:

@@ -259,7 +259,7 @@ async def test_what_others_refuse_is_not_offered_again_at_once() -> None:
 
 
 @trio_test
-async def test_two_holders_keep_no_retirement_alive_between_them_for_ever() -> None:
+async def test_two_holders_who_stay_keep_no_retirement_alive_between_them_for_ever() -> None:
     async with world_of(2) as world:
         retired = mallory.retired()
         for node in world.nodes:
@@ -277,7 +277,7 @@ async def test_two_holders_keep_no_retirement_alive_between_them_for_ever() -> N
 
 
 @trio_test
-async def test_a_retirement_reaches_a_newcomer_in_its_time_and_has_no_more_of_it_for_that() -> None:
+async def test_a_retirement_reaches_a_newcomer_in_its_time_and_who_passed_it_on_has_it_no_longer_for_that() -> None:
     async with world_of(1) as world:
         holder = world.nodes[0]
         server_of(holder).protocol.storage.store.put(mallory.retired(), HOME, NOW)
@@ -289,6 +289,7 @@ async def test_a_retirement_reaches_a_newcomer_in_its_time_and_has_no_more_of_it
         world.clock.ms += MINUTE
         await holder.upkeep()
         assert held_by(holder) == 0
+        assert held_by(world.nodes[1]) == 1, "it can't know how old it is"
 
 
 # --- where the clock is put back --------------------------------------------------------------------------------------
