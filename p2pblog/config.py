@@ -210,7 +210,7 @@ DHT_RESTORES_PER_TURN = 20
 DHT_UPKEEP_EVERY_S = 30.0
 """How often it is looked whether upkeep is due."""
 DHT_BOOTSTRAPS_MAX = 64
-"""Endpoints that we were told of and try again while we know nobody."""
+"""Endpoints that we were told of and try again while we know few."""
 DHT_STATE_CONTACTS_MAX = 200
 """Contacts that are saved for the next start."""
 

@@ -1,6 +1,6 @@
 """What a DHT node does by the clock: keep its neighbours, begin again where it knows nobody, store records again.
 
-It decides what is due and has the server do it. Whom it met it remembers for as long as nobody else is there: without
+It decides what is due and has the server do it. Whom it met it remembers for as long as few others are there: without
 them a node whose line was down for a while would have nobody to begin again from.
 """
 
