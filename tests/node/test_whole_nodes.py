@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
@@ -24,6 +25,23 @@ from p2pblog.store import Follow
 @pytest.fixture
 def autojump_clock() -> MockClock:
     return MockClock(autojump_threshold=0)
+
+
+@asynccontextmanager
+async def watched(node: Node) -> AsyncIterator[list[str]]:
+    """The texts that a live timeline shows while the block runs, and until all is quiet after it."""
+    seen: list[str] = []
+
+    async def watch() -> None:
+        async for notice in node.watch():
+            seen.append(notice["text"])  # noqa: PERF401 - a list of all would never be whole
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await trio.testing.wait_all_tasks_blocked()
+        yield seen
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
 
 
 @trio_test
@@ -180,15 +198,8 @@ async def test_a_live_timeline_shows_what_was_written_while_the_node_was_off(aut
         await world.kill("alice")
         await trio.sleep(60)
 
-        bob, seen = await world.start("bob"), list[str]()
-
-        async def watch() -> None:
-            async for notice in bob.watch():
-                seen.append(notice["text"])
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch)
-            await trio.testing.wait_all_tasks_blocked()
+        bob = await world.start("bob")
+        async with watched(bob) as seen:
             alice = await world.start("alice", "bob")
             await world.reads("bob", "while bob slept", "held")
             await alice.post("now")
@@ -197,8 +208,6 @@ async def test_a_live_timeline_shows_what_was_written_while_the_node_was_off(aut
             await world.reads("bob", "before bob followed")
             await carol.post("and after")
             await world.reads("bob", "and after", "before bob followed")
-            await trio.testing.wait_all_tasks_blocked()
-            nursery.cancel_scope.cancel()
         assert seen == ["while bob slept", "now", "and after"]
 
 
@@ -215,27 +224,18 @@ async def test_a_live_timeline_shows_no_history_of_who_is_followed_while_it_runs
         await trio.sleep(2)
         await world.kill("bob")
         await alice.post("while bob was away")
-        bob, seen = await world.start("bob"), list[str]()
+        bob = await world.start("bob")
         assert world.home("bob").parts.node._held_at_start[alice._author.device]
         await trio.sleep(10)
         carol, hers = await world.start("carol"), world.home("carol")
         await carol.post("before bob followed")
         await trio.sleep(600)
-
-        async def watch() -> None:
-            async for notice in bob.watch():
-                seen.append(notice["text"])
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch)
-            await trio.testing.wait_all_tasks_blocked()
+        async with watched(bob) as seen:
             for home in (theirs, hers):
                 await bob.follow(f"p2pblog:{home.address}?peer={home.endpoint}")
             await world.reads("bob", "before bob followed", "while bob was away", "held")
             await carol.post("and after")
             await world.reads("bob", "and after", "before bob followed", "while bob was away", "held")
-            await trio.testing.wait_all_tasks_blocked()
-            nursery.cancel_scope.cancel()
         assert seen == ["and after"]
 
 
@@ -249,19 +249,11 @@ async def test_a_live_timeline_shows_once_what_is_stored_again(autojump_clock: M
         await home.store.put_identity(alice.identity)
         await home.store.append([Batch(alice.hash, alice.log.run(1, 2))], NOON)
         await home.store.put_follow(Follow(alice.hash, None, NOON))
-        bob, seen = await world.start("bob"), list[str]()
-
-        async def watch() -> None:
-            async for notice in bob.watch():
-                seen.append(notice["text"])
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch)
-            await trio.testing.wait_all_tasks_blocked()
+        bob = await world.start("bob")
+        async with watched(bob) as seen:
             for first, last in ((3, 4), (1, 4), (6, 6), (3, 6), (1, 6)):
                 home.parts.driver.take_run(Batch(alice.hash, alice.log.run(first, last)))
                 await trio.testing.wait_all_tasks_blocked()
-            nursery.cancel_scope.cancel()
         assert seen == ["1", "2", "4", "3"]
 
 
