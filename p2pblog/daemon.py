@@ -44,6 +44,7 @@ from p2pblog.rendezvous.machine import Rendezvous
 from p2pblog.room import Room
 from p2pblog.store import OWN_IDENTITY, Loaded, Store
 from p2pblog.store.blobs import Blobs, DiskBlobs
+from p2pblog.store.reserve import give_for_a_start
 from p2pblog.store.sqlite import open_sqlite
 from p2pblog.transport import Transport
 from p2pblog.transport.tcp import TcpTransport, open_tcp
@@ -90,6 +91,7 @@ def run(home: Home, listen: str | None, bootstrap: list[str], json: bool, comman
         names.check(listen)
     _log_to_stderr()
     sys.setswitchinterval(INTERPRETER_TURN_S)
+    give_for_a_start(home.database)
     with installation.sole_daemon(home):
         own = keyring.load(home)  # the last daemon may have opened a new device while it was ending
         trio.run(_main, home, own, listen, bootstrap, json, command)

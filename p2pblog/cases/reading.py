@@ -161,9 +161,11 @@ class Reading(Grouping):
         then, what claims to be written since he is followed."""
         run, follow = batch.entries, self._follows.get(batch.identity)
         held = self._held_at_start.get(run[0].device)
-        if held is not None and (follow is None or follow.since_ms <= self._started_ms):
+        # a time that lies ahead is of a clock that was put back since
+        is_told = follow is not None and follow.since_ms <= self._wall_ms()
+        since_ms = follow.since_ms if follow is not None and is_told else self._started_ms
+        if held is not None and since_ms <= self._started_ms:
             return [seq for seq in numbers if seq > held]
-        since_ms = self._started_ms if follow is None else follow.since_ms
         times = run.times if isinstance(run, VerifiedRun) else [entry.time_ms for entry in run]
         return [seq for seq in numbers if times[seq - run[0].seq] >= since_ms]
 

@@ -196,14 +196,21 @@ class _Aio:
         finally:
             self._rest_on()
 
-    async def make_room(self, run: Callable[[sqlite3.Connection], T]) -> T:
-        """As `write`, for what makes room: where there is none to write it, in what is kept for this."""
+    async def make_room(self, run: Callable[[sqlite3.Connection], T], leads_to_room: bool) -> T:
+        """As `write`, for what makes room: where there is none to write it, in what is kept for this, all of it or some
+        for what only leads to room."""
+        reserve, given = self._reserve, self._reserve.given
         try:
             return await self.write(run, False)
         except StoreFull:
-            if not await _in_thread(self._writer, self._reserve.give_up):
+            had_room = await _in_thread(self._writer, reserve.give_some if leads_to_room else reserve.give_all)
+            if not had_room and reserve.given == given:  # else another write had it given back meanwhile
                 raise
-        return await self.write(run, False)
+        try:
+            return await self.write(run, False)
+        except StoreFull:
+            reserve.was_in_vain(self._clock())
+            raise
 
     async def _write(self, run: Callable[[sqlite3.Connection], T], durable: bool) -> T:
         self._check_open()
@@ -239,14 +246,14 @@ class _Aio:
         while is_more:
             while (rest := self._wrote_at + SEARCH_IDLE_S - self._clock()) > 0:  # noqa: ASYNC110 - a write moves it on
                 await asyncio.sleep(rest)
-            if not self._reserve.is_kept:
-                await _in_thread(self._writer, self._reserve.keep)
             try:
                 is_more = await self._write(self._get_on_politely, False)
             except StoreError:  # full, or closed: the next write comes back to it
                 return
             if self._is_reading():
                 await asyncio.sleep(SEARCH_GIVE_WAY_S)
+        if self._reserve.is_due(self._clock()):  # in a thread of its own: 8 MiB would hold the next write up
+            await asyncio.get_running_loop().run_in_executor(None, self._reserve.keep, self._clock())
 
     def _get_on_politely(self, db: sqlite3.Connection) -> bool:
         return sql_resting.get_on(db, SEARCH_SLICE, self._is_reading)
@@ -335,7 +342,10 @@ class SqliteStore:
         return await self._bridge.run(self._aio.write, lambda db: function(db, *args), False)
 
     async def _make_room(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
-        return await self._bridge.run(self._aio.make_room, lambda db: function(db, *args))
+        return await self._bridge.run(self._aio.make_room, lambda db: function(db, *args), False)
+
+    async def _lead_to_room(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
+        return await self._bridge.run(self._aio.make_room, lambda db: function(db, *args), True)
 
     async def _read(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
         return await self._bridge.run(self._aio.read, lambda db: function(db, *args))
@@ -492,7 +502,7 @@ class SqliteStore:
         return await self._write(sql_write.drop_mute, kind, what)
 
     async def put_block(self, block: Block) -> bool:
-        return await self._make_room(sql_write.put_block, block)
+        return await self._lead_to_room(sql_write.put_block, block)
 
     async def drop_block(self, identity: IdentityHash) -> bool:
         return await self._write(sql_write.drop_block, identity)
@@ -558,7 +568,7 @@ class SqliteStore:
         await self._write(sql_write.put_peers, tuple(peers))
 
     async def put_setting(self, key: str, value: bytes | None) -> None:
-        put = self._make_room if key.startswith(CONFIG) else self._write  # a lower cap makes room
+        put = self._lead_to_room if key.startswith(CONFIG) else self._write  # a lower cap does
         await put(sql_write.put_setting, key, value)
 
     async def settings(self, prefix: str) -> dict[str, bytes]:

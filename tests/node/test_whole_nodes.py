@@ -239,16 +239,18 @@ async def test_a_live_timeline_shows_no_history_of_who_is_followed_while_it_runs
         assert seen == ["and after"]
 
 
+@pytest.mark.parametrize("ahead_ms", [0, 5 * 365 * 86_400_000])
 @trio_test
-async def test_a_live_timeline_shows_once_what_is_stored_again(autojump_clock: MockClock) -> None:
-    """As when the DHT and a link bring the same, or a longer run with it."""
+async def test_a_live_timeline_shows_once_what_is_stored_again(autojump_clock: MockClock, ahead_ms: int) -> None:
+    """As when the DHT and a link bring the same, or a longer run with it; also of somebody who was followed while the
+    clock ran ahead."""
     async with open_world() as world:
         alice, home = person("alice"), world.home("bob")
         for number in range(5):
             alice.log.note(f"{number}", time_ms=NOON + number)
         await home.store.put_identity(alice.identity)
         await home.store.append([Batch(alice.hash, alice.log.run(1, 2))], NOON)
-        await home.store.put_follow(Follow(alice.hash, None, NOON))
+        await home.store.put_follow(Follow(alice.hash, None, NOON + ahead_ms))
         bob = await world.start("bob")
         async with watched(bob) as seen:
             for first, last in ((3, 4), (1, 4), (6, 6), (3, 6), (1, 6)):
