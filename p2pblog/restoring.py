@@ -22,6 +22,7 @@ from p2pblog import installation, keyring
 from p2pblog.archives import Archive, Tick
 from p2pblog.bridge import open_bridge
 from p2pblog.config import FOLLOWS_MAX, Home
+from p2pblog.control.words import BLOCKED, FOLLOWS_FULL
 from p2pblog.core.address import Link
 from p2pblog.core.archive import Secrets
 from p2pblog.core.kept import Kept, KeptFollow
@@ -103,12 +104,11 @@ async def _store_follows(
     Gives how many came, and why others did not."""
     known, blocked = {own, *(each.identity for each in before.follows)}, {each.identity for each in before.blocks}
     told = {each.identity: each for each in follows if each.identity not in known}
-    left = {identity: "you have blocked that address" for identity in told if identity in blocked}
+    left = {identity: BLOCKED for identity in told if identity in blocked}
     wanted = [each for identity, each in told.items() if identity not in left]
     room = max(0, FOLLOWS_MAX - len(before.follows))
     new = wanted[:room]
-    full = f"you follow {FOLLOWS_MAX} people already, which is as many as a node keeps up with"
-    left |= {each.identity: full for each in wanted[room:]}
+    left |= {each.identity: FOLLOWS_FULL.format(FOLLOWS_MAX) for each in wanted[room:]}
     petnames = {each.petname for each in before.follows}
     for each in new:
         petname = None if each.petname in petnames else each.petname

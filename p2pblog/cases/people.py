@@ -5,7 +5,7 @@ from __future__ import annotations
 from p2pblog.cases.desk import Desk
 from p2pblog.config import FOLLOWS_MAX
 from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument
-from p2pblog.control.words import check_budget, check_petname
+from p2pblog.control.words import BLOCKED, FOLLOWS_FULL, check_budget, check_petname
 from p2pblog.core import address
 from p2pblog.core.address import Link
 from p2pblog.core.keys import IdentityHash
@@ -57,9 +57,9 @@ class People(Desk):
         if link.identity == self._author.identity_hash:
             raise UsageError("that is your own address: your notices are in your timeline anyway")
         if link.identity in self._quiet.blocks:
-            raise UserError("you have blocked that address", hint="p2pblog unblock ADDRESS")
+            raise UserError(BLOCKED, hint="p2pblog unblock ADDRESS")
         if link.identity not in self._follows and len(self._follows) >= FOLLOWS_MAX:
-            raise UserError(f"you follow {FOLLOWS_MAX} people already, which is as many as a node keeps up with")
+            raise UserError(FOLLOWS_FULL.format(FOLLOWS_MAX))
         is_new = link.identity not in self._follows
         await self._store.put_follow(follow)
         self._follows[link.identity] = follow

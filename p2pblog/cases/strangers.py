@@ -7,6 +7,7 @@ from collections.abc import Callable
 from p2pblog.cases.writing import Writing
 from p2pblog.config import ADMITTED_MAX
 from p2pblog.control.api import AdmittedDocument, WrittenDocument
+from p2pblog.control.words import BLOCKED
 from p2pblog.core import address as addresses
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.logs import Located
@@ -82,7 +83,7 @@ class Strangers(Writing):
         if identity == self._author.identity_hash:
             raise UsageError("that is your own address")
         if identity in self._quiet.blocks:
-            raise UserError("you have blocked that address", hint="p2pblog unblock ADDRESS")
+            raise UserError(BLOCKED, hint="p2pblog unblock ADDRESS")
         return identity
 
 

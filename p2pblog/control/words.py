@@ -35,6 +35,8 @@ from p2pblog.config import (
 from p2pblog.errors import UsageError
 from p2pblog.terminal import clean_name
 
+BLOCKED = "you have blocked that address"
+FOLLOWS_FULL = "you follow {} people already, which is as many as a node keeps up with"
 ID_DIGITS = 64
 PICTURES = "it has to be a JPEG, PNG, GIF or WebP picture"
 UNITS_MS = {"m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}

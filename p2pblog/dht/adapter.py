@@ -149,10 +149,9 @@ class GuardedServer(Server):  # type: ignore[misc]
         for repair in machine.repairs(found):
             store = wire.Store(key, encode(repair.record))
             self.protocol.call(repair.contact.endpoint, repair.contact.id, store, _ignore)
-        local = self._verified(key, {}, [item.wire for item in self.protocol.storage.held(key)])
-        if local:
-            found = newest([*found, *local], self._clock())
-        return self._usable(found)
+        held = self._verified(key, {}, [item.wire for item in self.protocol.storage.held(key)])
+        local = [record for record in held if self._may_dial(record)]
+        return newest([*found, *local], self._clock()) if local else found
 
     async def find_nodes(self, target: bytes) -> list[Contact]:
         """The contacts nearest to a target that answered."""
@@ -161,11 +160,8 @@ class GuardedServer(Server):  # type: ignore[misc]
             await self._drive(machine, None)
         return machine.walk.closest()
 
-    def _usable(self, records: Iterable[Record]) -> list[Record]:
-        """Nobody is sent to dial an address that he must not call."""
-        return [record for record in records if self._may_dial(record)]
-
     def _may_dial(self, record: Record, by_public: bool = False) -> bool:
+        """Nobody is sent to dial an address that he must not call."""
         if not isinstance(record, Replica) or not isinstance(record.address, Endpoint):
             return True
         return self._is_worth_hearing(record.address, by_public)
@@ -261,8 +257,8 @@ class GuardedServer(Server):  # type: ignore[misc]
         wake_at: float | None = None
         while True:
             event = await self._next_event(inbox, wake_at)
-            if early is not None and isinstance(event, Answered) and (first := self._usable(event.records)):
-                early(first)
+            if early is not None and isinstance(event, Answered) and event.records:
+                early(list(event.records))
                 early = None
             for effect in machine.handle(event, self._loop.time()):
                 match effect:

@@ -290,15 +290,20 @@ async def test_a_full_disk_is_tried_again_and_loses_nothing(autojump_clock: Mock
         assert await bob.store.entry_count() == 32
 
 
+async def hold(bob: Station, alice: Person) -> None:
+    """Bob holds a log of alice's that is long enough for cuts."""
+    alice.notes(200)
+    batch = Batch(alice.hash, alice.log.run())
+    (state,) = await MemoryStore.append(bob.store, [batch], NOON)
+    bob.driver.feed(Stored(None, batch, state, live=False))
+
+
 @trio_test
 async def test_a_full_disk_takes_first_what_makes_room(autojump_clock: MockClock) -> None:
     """Else it would wait for ever behind what has no room."""
     async with open_room() as room:
-        bob = await room.station("bob")
-        alice, carol = person("alice"), person("carol")
-        alice.notes(200)
-        (state,) = await MemoryStore.append(bob.store, [Batch(alice.hash, alice.log.run())], NOON)
-        bob.driver.feed(Stored(None, Batch(alice.hash, alice.log.run()), state, live=False))
+        bob, alice, carol = await room.station("bob"), person("alice"), person("carol")
+        await hold(bob, alice)
         bob.store.full = True
         bob.driver.take_run(Batch(carol.hash, carol.log.run()))
         weighs = bob.driver._waiting_bytes
@@ -338,11 +343,8 @@ async def test_what_makes_room_and_fails_waits_too(autojump_clock: MockClock) ->
 async def test_what_makes_room_and_does_not_fit_keeps_nothing_from_what_does(autojump_clock: MockClock) -> None:
     """A cut takes more of the journal than a notice does."""
     async with open_room() as room:
-        bob = await room.station("bob")
-        alice, carol = person("alice"), person("carol")
-        alice.notes(200)
-        (state,) = await MemoryStore.append(bob.store, [Batch(alice.hash, alice.log.run())], NOON)
-        bob.driver.feed(Stored(None, Batch(alice.hash, alice.log.run()), state, live=False))
+        bob, alice, carol = await room.station("bob"), person("alice"), person("carol")
+        await hold(bob, alice)
         bob.store.full = bob.store.unwritable = True
         bob.driver.take_run(Batch(carol.hash, carol.log.run()))
         await until(lambda: bob.driver._is_stuck)
