@@ -443,9 +443,9 @@ THREAD_FETCH_AT_ONCE = 8
 """How many of those are looked for at a time: two look-ups each, of the 32 that the whole node may have running."""
 POLL_LOOK_AGAIN_MS = 3_600_000
 """After what time it is looked again whether a poll that one voted in is here, so as to learn when it closes."""
-POLLS_ENDED_EVERY_S = 300.0
-"""How often a node looks for polls that closed while nobody reads notifications, which stand in the order in which the
-node noticed what they tell of."""
+NEWS_GATHERED_EVERY_S = 300.0
+"""How often a node looks for polls that closed, and opens direct messages that came, while nobody reads notifications:
+these stand in the order in which the node noticed what they tell of."""
 WRITES_PER_COMMIT_MAX = 64
 """Waiting writes that share one transaction: a sync costs more than all of them."""
 SEARCH_SLICE = 250

@@ -22,7 +22,7 @@ from p2pblog.author import Author
 from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.cases.desk import Place
 from p2pblog.cases.quiet import Quiet
-from p2pblog.config import POLLS_ENDED_EVERY_S, Home
+from p2pblog.config import NEWS_GATHERED_EVERY_S, Home
 from p2pblog.control.server import serve_control
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair, NodeKey
@@ -220,7 +220,7 @@ async def open_node(home: Home, own: Keyring, listen: Endpoint | None, bootstrap
             installation.mark_written(home)
             nursery.start_soon(_keep_dht_state, store, sockets.dht)
             nursery.start_soon(_keep_tidy, store, node)
-            nursery.start_soon(_end_polls, node)
+            nursery.start_soon(_gather_news, node)
             nursery.start_soon(_keep_reachable, sockets, node, parts.meeting)
             yield node
             nursery.cancel_scope.cancel()
@@ -255,14 +255,14 @@ async def _keep_tidy(store: Store, node: Node) -> None:
         await trio.sleep(TIDY_EVERY_S)
 
 
-async def _end_polls(node: Node) -> None:
-    """Polls that close become news about when they do."""
+async def _gather_news(node: Node) -> None:
+    """Polls that close and direct messages that come become news about when they do, not when somebody asks."""
     while True:
         try:
-            await node.end_polls()
+            await node.gather_news()
         except StoreError as error:
-            log.error("it was not looked which polls have closed: %s", error)
-        await trio.sleep(POLLS_ENDED_EVERY_S)
+            log.error("it was not looked which polls have closed and which direct messages came: %s", error)
+        await trio.sleep(NEWS_GATHERED_EVERY_S)
 
 
 def settle(home: Home, own: Keyring, loaded: Loaded) -> Keyring:

@@ -13,7 +13,6 @@ from p2pblog.cases.moving import Moving
 from p2pblog.cases.news import Notifying
 from p2pblog.cases.people import People
 from p2pblog.cases.pinning import Pinning
-from p2pblog.cases.private import Private
 from p2pblog.cases.profiles import Profiles
 from p2pblog.cases.quieting import Quieting
 from p2pblog.cases.reading import Reading
@@ -40,7 +39,7 @@ class Node(
     Pinning,
     Marking,
     Profiles,
-    Private,
+    Notifying,
     Strangers,
     Quieting,
     People,
@@ -48,7 +47,6 @@ class Node(
     Reading,
     Threads,
     Searching,
-    Notifying,
     Settings,
     Moving,
 ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from p2pblog.cases.desk import Desk
+from p2pblog.cases.private import Private
 from p2pblog.control.api import NotificationDocument, ReadDocument
 from p2pblog.core import address
 from p2pblog.core.keys import IdentityHash
@@ -12,25 +12,26 @@ from p2pblog.errors import StoreError
 from p2pblog.store import News
 
 
-class Notifying(Desk):
+class Notifying(Private):
     """Of `Node`: what is said to us."""
 
-    async def end_polls(self) -> None:
-        """Polls that have closed meanwhile become news."""
+    async def gather_news(self) -> None:
+        """Polls that have closed meanwhile, and direct messages that came, become news. Raises StoreError."""
         await self._store.end_polls(self._wall_ms())
+        await self.tell_dms()
 
     async def notifications(
         self, limit: int = 20, before: str | None = None, unread: bool = False
     ) -> list[NotificationDocument]:
         """Without those by people who are muted; a page is full all the same, as a timeline's is."""
         with suppress(StoreError):  # on a full disk people still read
-            await self.end_polls()
+            await self.gather_news()
         below = None if before is None else await self._find(before)
         muted = self._quiet.rules(is_home=False).people
         return [_document(each) for each in await self._store.news(limit, below, unread, frozenset(muted))]
 
     async def read_notifications(self) -> ReadDocument:
-        await self.end_polls()
+        await self.gather_news()
         return ReadDocument(read=await self._store.mark_news_read())
 
 

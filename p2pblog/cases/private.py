@@ -89,11 +89,18 @@ class Private(Desk):
                 return
             below = rows[-1].id
 
+    async def tell_dms(self) -> None:
+        """Those that came for us become news, each once. Raises StoreError."""
+        while rows := await self._store.dms(TRIED_AT_ONCE, untold=True):
+            is_ours = {row.id: await self._read(row) is not None for row in rows}
+            for_us, for_others = ([id for id, ours in is_ours.items() if ours == wanted] for wanted in (True, False))
+            await self._store.settle_dms(for_us, for_others, self._wall_ms())
+
     async def _open(self, rows: Sequence[DmRow]) -> list[DmDocument]:
         opened = [(row, await self._read(row)) for row in rows]
         if of_others := [row.id for row, message in opened if message is None]:
             with suppress(StoreError):  # on a full disk people still read; these are tried again
-                await self._store.set_dms_aside(of_others)
+                await self._store.settle_dms((), of_others, self._wall_ms())
         return [_document(row, message) for row, message in opened if message is not None]
 
     async def _read(self, row: DmRow) -> Message | None:

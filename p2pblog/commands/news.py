@@ -24,8 +24,8 @@ from p2pblog.session import Session, json_option, this
 @this
 @click.pass_context
 def notifications(context: click.Context, session: Session, limit: int, before: str | None, unread: bool) -> None:
-    """What others said to you, and which polls closed. That is answers, mentions, boosts and likes, and the polls that
-    you made or voted in; the last that came first."""
+    """What others said to you, and which polls closed. That is answers, mentions, boosts, likes and direct messages,
+    and the polls that you made or voted in; the last that came first."""
     if context.invoked_subcommand is not None:
         if before is not None or unread:
             raise UsageError("`notifications read` marks all that has come", "p2pblog notifications read")

@@ -18,6 +18,7 @@ DID = {
     "boost": "boosted your notice",
     "like": "liked your notice",
     "poll": "asked, and you voted:",
+    "dm": "sent you a direct message,",
 }
 
 

@@ -362,12 +362,15 @@ class Store(Protocol):
         """The notices that an identity has pinned, each once, the one pinned last first: at most PINS_MAX of those that
         are its own and shown; only its newest PINS_READ_MAX pins are looked at."""
 
-    async def dms(self, limit: int, before: EntryId | None = None) -> list[DmRow]:
+    async def dms(self, limit: int, before: EntryId | None = None, untold: bool = False) -> list[DmRow]:
         """The direct messages in all logs that are held, as they are shown, newest first, but for those set aside;
-        `before`: only those below this entry. Raises NotFound for an unknown `before`."""
+        `before`: only those below this entry. `untold`: by others, and never settled. Raises NotFound for an unknown
+        `before`."""
 
-    async def set_dms_aside(self, ids: Sequence[EntryId]) -> None:
-        """These are not for us: `dms` gives them no more, so that each is tried once."""
+    async def settle_dms(self, for_us: Sequence[EntryId], for_others: Sequence[EntryId], now_ms: int) -> None:
+        """What whoever has the keys found out: those that are for us, shown, and by others are news from now on; those
+        that are for others are set aside, and `dms` gives them no more, so that each is tried once. Forgotten with the
+        entry itself, and, that they are news, with another own identity."""
 
     async def find_ids(self, prefix: str) -> list[EntryId]:
         """At most two ids that begin with these hex digits."""

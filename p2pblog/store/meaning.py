@@ -348,11 +348,13 @@ class NewsType(Enum):
     BOOST = "boost"
     LIKE = "like"
     POLL = "poll"
+    DM = "dm"
 
 
 class News(Value):
     """A shown entry of somebody else's that is said to us. `notice`: ours that it answers, boosts or likes; of a
-    mention the notice that mentions us. `is_read`: it had come when all was last marked as read.
+    mention the notice that mentions us, of a direct message itself. `is_read`: it had come when all was last marked as
+    read.
 
     Of a poll that closed `id` is our own entry, the poll itself or our vote; `author` has made the poll, which is
     `notice`, and `time_ms` is when it closed."""
@@ -381,7 +383,8 @@ def news_of(
     if reacts is not None and not is_about_ours:
         return None
     about = shown.of if is_about_ours and shown.of is not None else shown.id
-    kind = reacts or (NewsType.REPLY if is_about_ours else NewsType.MENTION)
+    said = NewsType.DM if shown.kind == Kind.DM else NewsType.REPLY if is_about_ours else NewsType.MENTION
+    kind = reacts or said
     return News(shown.id, kind, shown.author, about, shown.time_ms, is_read)
 
 

@@ -29,7 +29,8 @@ class Log(State, eq=False):
 
 class Held(State, eq=False):
     """An entry held. `chain` is what vouches for a stray; None for an entry of a run. `aside`: a direct message that is
-    for others. `kept_ms`: since when it is a stray that stayed as what was around it went."""
+    for others; `told_ms`: since when one that is for us is news. `kept_ms`: since when it is a stray that stayed as
+    what was around it went."""
 
     log: Log
     entry: Entry
@@ -38,6 +39,7 @@ class Held(State, eq=False):
     meaning: Meaning
     chain: tuple[Entry, ...] | None = None
     aside: bool = False
+    told_ms: int | None = None
     kept_ms: int | None = None
 
     @property

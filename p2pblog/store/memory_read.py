@@ -264,6 +264,8 @@ class MemoryReading(MemoryDesk):
         said = (held for held in self._said_to_us() if not self._waits(held))
         told = [held for held in said if held.meaning.at is None or self._is_own_at(held.meaning.at)]
         told += filter(self._is_shown, map(self._by_id.__getitem__, self._polls_ended))
+        letters = (held for held in self._dms.values() if held.told_ms is not None and self._is_shown(held))
+        told += (held for held in letters if not self._is_stranger(held.log.identity))
         found = (
             news_of(_shown(held), self._is_own, held.entry.seq in held.log.read, self._shown_by_id)
             for held in sorted(told, key=lambda held: (self._news_since(held), held.place), reverse=True)
@@ -272,13 +274,15 @@ class MemoryReading(MemoryDesk):
 
     def _news_since(self, held: _Held) -> int:
         """What was read stands where it stood when it comes again."""
-        since = self._polls_ended.get(held.entry.id, held.seen)
+        since = self._polls_ended.get(held.entry.id, held.seen if held.told_ms is None else held.told_ms)
         return held.log.read.get(held.entry.seq, since)
 
     async def put_setting(self, key: str, value: bytes | None) -> None:
         if key == OWN_IDENTITY and value != self._settings.get(key):
             for log in self._logs.values():
                 log.read.clear()
+            for held in self._dms.values():
+                held.told_ms = None
         await super().put_setting(key, value)
 
     def _await_polls(self, identity: IdentityHash, entries: Iterable[Entry], now_ms: int) -> None:
@@ -431,19 +435,23 @@ class MemoryReading(MemoryDesk):
             vouched = [held for held in vouched if self._waits(held) == (which == Which.WAITING)]
         return [held.entry.id for held in sorted(vouched, key=lambda held: held.place)[:most]]
 
-    async def dms(self, limit: int, before: EntryId | None = None) -> list[DmRow]:
-        place = self._place_of(before)
+    async def dms(self, limit: int, before: EntryId | None = None, untold: bool = False) -> list[DmRow]:
+        place, own = self._place_of(before), self._settings.get(OWN_IDENTITY)
         below = (held for held in self._dms.values() if place is None or held.place < place)
         shown = (held for held in below if not held.aside and self._is_shown(held))
+        if untold:
+            shown = (held for held in shown if held.told_ms is None and held.log.identity != own)
         found = nlargest(max(0, min(limit, TIMELINE_ROWS_MAX)), shown, key=lambda held: held.place)
         return [
             DmRow(held.entry.id, held.log.identity, held.entry.time_ms, held.entry.payload or b"") for held in found
         ]
 
-    async def set_dms_aside(self, ids: Sequence[EntryId]) -> None:
-        for identifier in ids:
-            if identifier in self._dms:
-                self._dms[identifier].aside = True
+    async def settle_dms(self, for_us: Sequence[EntryId], for_others: Sequence[EntryId], now_ms: int) -> None:
+        for held in (self._dms[each] for each in for_others if each in self._dms):
+            held.aside, held.told_ms = True, None
+        for row in await self.dms(len(self._dms), untold=True):
+            if row.id in for_us:
+                self._dms[row.id].told_ms = now_ms
 
     async def find_ids(self, prefix: str) -> list[EntryId]:
         wanted = prefix.lower()

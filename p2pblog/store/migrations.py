@@ -385,6 +385,13 @@ CREATE TABLE news_read (key INTEGER PRIMARY KEY, no INTEGER NOT NULL);
 INSERT INTO news_read SELECT key, no FROM news WHERE is_read;
 """
 
+_DMS_TOLD = """
+CREATE TABLE dm_told (key INTEGER PRIMARY KEY, no INTEGER NOT NULL);
+INSERT OR IGNORE INTO news_read
+    SELECT d.key, row_number() OVER (ORDER BY d.sort, d.key) - 1 - (SELECT count(*) FROM dm) FROM dm d;
+"""
+"""Direct messages become news. Those that are here already will stand below all others, and are read."""
+
 
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
@@ -407,6 +414,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _to_edited_tags,
     _to_news_of_ours,
     _NEWS_READ_BY_KEY,
+    _DMS_TOLD,
 )
 """Step n brings a database of version n - 1 to version n."""
 

@@ -19,6 +19,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import LogState, Span
 from p2pblog.core.runs import VerifiedRun
 from p2pblog.core.value import Value
+from p2pblog.errors import NotFound
 from p2pblog.store.register import Register
 
 T = TypeVar("T")
@@ -99,6 +100,15 @@ def key_of_id(db: sqlite3.Connection, entry: EntryId) -> int | None:
         if db.execute("SELECT 1 FROM entry WHERE key = ? AND id = ?", (key, entry)).fetchone():
             return key
     return None
+
+
+def place_of(db: sqlite3.Connection, entry: EntryId) -> tuple[int, int]:
+    """(sort, key) of an entry held. Raises NotFound."""
+    key = key_of_id(db, entry)
+    if key is None:
+        raise NotFound(f"there is no notice {entry.hex()} here")
+    (sort,) = db.execute("SELECT sort FROM entry WHERE key = ?", (key,)).fetchone()
+    return sort, key
 
 
 def feed_of(db: sqlite3.Connection, author: int, before: tuple[int, int] = LAST_PLACE) -> Iterator[tuple[int, int]]:

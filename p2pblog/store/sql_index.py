@@ -46,6 +46,7 @@ from p2pblog.store.sql_base import (
     logs_of_owner,
     place_record,
 )
+from p2pblog.store.sql_dms import enter_dms
 from p2pblog.store.sql_news import Said, enter_news, leave_reactions, own_identity
 from p2pblog.store.sql_strangers import drop_vouches, enter_vouches, settle, settle_subjects
 from p2pblog.store.sql_words import await_words, take_out
@@ -176,7 +177,7 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     db.executemany("INSERT OR IGNORE INTO profile VALUES (?, ?, ?)", profiles)
     pins = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PIN]
     db.executemany("INSERT OR IGNORE INTO pin VALUES (?, ?, ?)", pins)
-    db.executemany(ENTER_DM, [(item.sort, item.key) for item in shown if item.kind == Kind.DM])
+    enter_dms(db, log, [(item.sort, item.key) for item in shown if item.kind == Kind.DM])
     reactions = sorted((item.of, item.kind, log.owner, item.key) for item in shown if item.kind in REACTIONS)
     db.executemany("INSERT OR IGNORE INTO reaction VALUES (?, ?, ?, ?)", reactions)
     votes = sorted((item.of, log.owner, item.key, item.choice) for item in shown if item.kind == Kind.VOTE)
@@ -259,11 +260,6 @@ def _enter_news(db: sqlite3.Connection, log: LogRow, shown: Sequence[Item]) -> N
         return
     said = [Said(item.key, item.sort, item.kind, item.at, log.owner) for item in addressed if own in item.to]
     enter_news(db, own, said)
-
-
-ENTER_DM = """INSERT OR IGNORE INTO dm SELECT ?1, ?2
-              WHERE NOT EXISTS (SELECT 1 FROM dm_aside WHERE dm_aside.key = ?2)
-              AND NOT EXISTS (SELECT 1 FROM stray s WHERE s.key = ?2 AND NOT s.kept)"""
 
 
 def _enter_gaps(db: sqlite3.Connection, items: Sequence[Item], retracted: dict[EntryId, int]) -> None:
@@ -414,7 +410,7 @@ def forget(db: sqlite3.Connection, log: LogRow, low: int, high: int) -> None:
             leave_reactions(db, (item.id for item in items))
         IDS.discard(db, sorted(id_record(item.id, item.key) for item in items))
         start = items[-1].key + 1
-    for table in ("entry", "signature", "gap", "deletion", "stray", "dm_aside", "news", "poll_due"):
+    for table in ("entry", "signature", "gap", "deletion", "stray", "dm_aside", "dm_told", "news", "poll_due"):
         db.execute(f"DELETE FROM {table} WHERE key BETWEEN ? AND ?", (low, high))  # noqa: S608 - names from above
 
 

@@ -100,6 +100,7 @@ def renew_news(db: sqlite3.Connection) -> None:
     """What is said to the node's own identity, found anew in all that is held; none of it is read."""
     db.execute("DELETE FROM news")
     db.execute("DELETE FROM news_read")
+    db.execute("DELETE FROM dm_told")
     own = own_identity(db)
     if own is not None:
         enter_news(db, own, _to_us(own, db.execute(NEWS_OF, (own,)).fetchall()))

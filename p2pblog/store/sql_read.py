@@ -33,7 +33,6 @@ from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound
 from p2pblog.store import (
     Block,
-    DmRow,
     Follow,
     FollowRow,
     KnownPeer,
@@ -73,6 +72,7 @@ from p2pblog.store.sql_base import (
     log_of_device,
     log_of_key,
     logs_of_owner,
+    place_of,
     place_record,
     read_entries,
     read_feed,
@@ -204,14 +204,6 @@ TAGGED = "SELECT sort, key FROM tag WHERE tag = ? AND (sort, key) < (?, ?) ORDER
 STANDS_UNDER = "SELECT 1 FROM tag WHERE tag = ? AND sort = ? AND key = ?"
 
 
-def place_of(db: sqlite3.Connection, entry: EntryId) -> tuple[int, int]:
-    key = key_of_id(db, entry)
-    if key is None:
-        raise NotFound(f"there is no notice {entry.hex()} here")
-    (sort,) = db.execute("SELECT sort FROM entry WHERE key = ?", (key,)).fetchone()
-    return sort, key
-
-
 def rows_at(db: sqlite3.Connection, keys: Iterable[int], limit: int) -> list[Row]:
     """The first notices and boosts at these keys that may be shown, at most `limit`."""
     return RowReader(db).rows_within(keys, limit)
@@ -341,16 +333,6 @@ def pins(db: sqlite3.Connection, identity: IdentityHash) -> list[EntryId]:
 
 PINS = """SELECT e."of" FROM identity i JOIN pin p ON p.author = i.no JOIN entry e ON e.key = p.key
           WHERE i.hash = ? ORDER BY p.sort DESC, p.key DESC LIMIT ?"""
-
-
-def dms(db: sqlite3.Connection, limit: int, before: EntryId | None = None) -> list[DmRow]:
-    place = LAST_PLACE if before is None else place_of(db, before)
-    return [DmRow(*row) for row in db.execute(DMS, (*place, max(0, min(limit, TIMELINE_ROWS_MAX)))).fetchall()]
-
-
-DMS = """SELECT e.id, i.hash, e.time, e.payload FROM dm d JOIN entry e ON e.key = d.key
-         JOIN log l ON l.no = d.key >> 32 JOIN identity i ON i.no = l.owner
-         WHERE (d.sort, d.key) < (?, ?) ORDER BY d.sort DESC, d.key DESC LIMIT ?"""
 
 
 def find_ids(db: sqlite3.Connection, prefix: str) -> list[EntryId]:

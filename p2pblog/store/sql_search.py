@@ -10,8 +10,8 @@ from p2pblog.config import TIMELINE_ROWS_MAX
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.search import Phrase, log_word
 from p2pblog.store import Found, SearchQuery
-from p2pblog.store.sql_base import LAST_PLACE, identity_no, logs_of_owner
-from p2pblog.store.sql_read import place_of, rows_at
+from p2pblog.store.sql_base import LAST_PLACE, identity_no, logs_of_owner, place_of
+from p2pblog.store.sql_read import rows_at
 from p2pblog.store.sql_words import SAME_MOMENT_BITS, count_unread, end_of_moment, moment
 
 

@@ -27,7 +27,6 @@ from p2pblog.store.sql_base import (
     identity_no,
     in_steps,
     kept_identity,
-    key_of_id,
     log_of_device,
     log_of_key,
     logs_of_owner,
@@ -442,22 +441,6 @@ def drop_log(db: sqlite3.Connection, device: DeviceKey) -> None:
     db.execute("DELETE FROM span WHERE log = ?", (log.no,))
     db.execute("UPDATE log SET fork = NULL, floor = 0, pruned = 0 WHERE no = ?", (log.no,))
     drop_bare(db, reclaim(db, log, log.identity, holds_run=False))
-
-
-# --- direct messages --------------------------------------------------------------------------------------------------
-
-
-def set_dms_aside(db: sqlite3.Connection, ids: Sequence[EntryId]) -> None:
-    for entry in ids:
-        key = key_of_id(db, entry)
-        found = None if key is None else db.execute(PLACE_OF_DM, (key, int(Kind.DM))).fetchone()
-        if found is not None:
-            db.execute("DELETE FROM dm WHERE sort = ? AND key = ?", (found[0], key))
-            db.execute("INSERT OR IGNORE INTO dm_aside VALUES (?)", (key,))
-
-
-PLACE_OF_DM = """SELECT e.sort FROM entry e WHERE e.key = ? AND e.kind = ?
-                 AND NOT EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key AND NOT s.kept)"""
 
 
 # --- bookmarks --------------------------------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ from p2pblog.store import (
     Usage,
     Vouched,
     migrations,
+    sql_dms,
     sql_groups,
     sql_indexer,
     sql_lists,
@@ -438,11 +439,11 @@ class SqliteStore:
     async def pins(self, identity: IdentityHash) -> list[EntryId]:
         return await self._read(sql_read.pins, identity)
 
-    async def dms(self, limit: int, before: EntryId | None = None) -> list[DmRow]:
-        return await self._read(sql_read.dms, limit, before)
+    async def dms(self, limit: int, before: EntryId | None = None, untold: bool = False) -> list[DmRow]:
+        return await self._read(sql_dms.dms, limit, before, untold)
 
-    async def set_dms_aside(self, ids: Sequence[EntryId]) -> None:
-        await self._write(sql_write.set_dms_aside, tuple(ids))
+    async def settle_dms(self, for_us: Sequence[EntryId], for_others: Sequence[EntryId], now_ms: int) -> None:
+        await self._write(sql_dms.settle_dms, tuple(for_us), tuple(for_others), now_ms)
 
     async def find_ids(self, prefix: str) -> list[EntryId]:
         return await self._read(sql_read.find_ids, prefix)

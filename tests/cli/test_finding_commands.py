@@ -100,6 +100,19 @@ def test_a_poll_that_closed_reads_by_whose_it_is() -> None:
     ]
 
 
+def test_a_direct_message_is_told() -> None:
+    bob = "bob" * 18 + "ab"
+    told: list[api.NotificationDocument] = [
+        {"id": "aa" * 32, "type": "dm", "from": bob, "notice": "aa" * 32, "time": 0, "read": False},
+        {"id": "bb" * 32, "type": "dm", "from": bob, "notice": "bb" * 32, "time": 0, "read": False},
+    ]
+    page = notifications_page(told, [a_follow(bob, petname="bob")], 120_000, 80, False, False)
+    assert render(page, colour=False).splitlines() == [
+        "* bob (bobbobbo) sent you a direct message, aaaaaaaaaa · 2 min ago",
+        "* bob (bobbobbo) sent you a direct message, bbbbbbbbbb · 2 min ago",
+    ]
+
+
 def test_a_notification_names_who_is_followed_within_its_line() -> None:
     bob, mallory, stranger = "bob" * 18 + "ab", "mal" * 18 + "ab", "str" * 18 + "ab"
     follows = [

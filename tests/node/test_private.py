@@ -104,6 +104,39 @@ async def test_recipients_read_it_and_who_holds_the_log_does_not(autojump_clock:
 
 
 @trio_test
+async def test_whom_it_is_for_is_told_of_it_once(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await circle(world, "alice", "bob", "mallory")
+        written = await world.home("alice").node.dm(["bob"], "tea at five?")
+        await until_read(world, "bob", "tea at five?")
+        bob, mallory = world.home("bob").node, world.home("mallory")
+        for is_read in False, True:
+            news = await bob.notifications()
+            assert news == [
+                {
+                    "id": written["id"],
+                    "type": "dm",
+                    "from": world.home("alice").address,
+                    "notice": written["id"],
+                    "time": written["time"],
+                    "read": is_read,
+                }
+            ]
+            assert await bob.notifications(unread=True) == ([] if is_read else news)
+            assert await bob.read_notifications() == {"read": 0 if is_read else 1}
+
+        async def is_with_mallory() -> bool:
+            return bool(await mallory.store.locate(EntryId(bytes.fromhex(written["id"]))))
+
+        await world.until("mallory holds it", is_with_mallory)
+        assert await mallory.node.notifications() == await world.home("alice").node.notifications() == []
+        assert await mallory.store.dms(9) == []  # and does not try it again
+        await world.home("alice").node.delete(written["id"])
+        await until_read(world, "bob")
+        assert await bob.notifications() == []
+
+
+@trio_test
 async def test_it_stands_in_no_timeline_and_nobody_can_answer_or_mark_it(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await circle(world, "alice", "bob")
@@ -189,13 +222,13 @@ async def test_on_a_full_disk_people_still_read(autojump_clock: MockClock) -> No
         await bob.store.put_identity(mallory.identity)
         await bob.store.append([Batch(mallory.hash, mallory.log.run())], NOON)
 
-        async def full(ids: Sequence[EntryId]) -> None:
+        async def full(for_us: Sequence[EntryId], for_others: Sequence[EntryId], now_ms: int) -> None:
             raise StoreFull("no room")
 
-        node, set_aside = await world.start("bob"), bob.store.set_dms_aside
-        bob.store.set_dms_aside = full  # type: ignore[method-assign]
+        node, settle = await world.start("bob"), bob.store.settle_dms
+        bob.store.settle_dms = full  # type: ignore[method-assign]
         assert [dm["text"] for dm in await node.dms()] == ["for bob"]
-        bob.store.set_dms_aside = set_aside  # type: ignore[method-assign]
+        bob.store.settle_dms = settle  # type: ignore[method-assign]
         assert [dm["text"] for dm in await node.dms()] == ["for bob"]
         assert len(await bob.store.dms(9)) == 1
 

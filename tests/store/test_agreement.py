@@ -29,6 +29,7 @@ from p2pblog.store import (
     SearchQuery,
     TimelineQuery,
     migrations,
+    sql_dms,
     sql_indexer,
     sql_polls,
     sql_read,
@@ -148,7 +149,8 @@ def draw_step(data: st.DataObject, world: World) -> Step:
         case 21:
             return "drop_admitted", (someone.hash,)
         case 18:
-            return "set_dms_aside", ([entry.id for entry in log.entries[first - 1 :]],)
+            ids = [entry.id for entry in log.entries[first - 1 :]]
+            return "settle_dms", (ids, [], now) if data.draw(st.booleans(), "for us") else ([], ids, now)
         case 0 | 1 | 2 | 3 | 4:
             last = data.draw(st.integers(first, len(log.entries)), "last")
             gaps = data.draw(st.sets(st.integers(first, last), max_size=3), "gaps")
@@ -225,7 +227,12 @@ def answer(ask: Callable[[], Any]) -> Any:
 def change(db: sqlite3.Connection, name: str, args: tuple[Any, ...]) -> Any:
     db.execute("BEGIN")
     try:
-        others = {"end_polls": sql_polls, "put_admitted": sql_strangers, "drop_admitted": sql_strangers}
+        others = {
+            "end_polls": sql_polls,
+            "settle_dms": sql_dms,
+            "put_admitted": sql_strangers,
+            "drop_admitted": sql_strangers,
+        }
         place = others.get(name, sql_write if hasattr(sql_write, name) else sql_room)
         result = getattr(place, name)(db, *args)
         db.execute("COMMIT")
@@ -251,6 +258,7 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         ("admitted", ()),
         ("bookmarks", (9,)),
         ("dms", (9,)),
+        ("dms", (9, None, True)),
         ("follow_rows", ()),
         ("entry_count", ()),
         ("find_ids", ("",)),
@@ -304,7 +312,7 @@ def compare(memory: MemoryStore, db: sqlite3.Connection, world: World, thorough:
         plain = answer(lambda: finish(getattr(memory, name)(*args)))  # noqa: B023 - asked at once
         asked = "entry_at" if name == "id_at" else name  # there that is the name of a look-up by key
         own = sql_room if hasattr(sql_room, asked) and name not in OF_STRANGERS else sql_read
-        where = sql_strangers if name in OF_STRANGERS else own
+        where = sql_strangers if name in OF_STRANGERS else sql_dms if name == "dms" else own
         from_sql = answer(lambda: getattr(where, asked)(db, *args))  # noqa: B023
         assert from_sql == plain, f"{name}{args}"
     if not is_indexed:

@@ -146,7 +146,7 @@ async def test_what_a_person_holds_on_to_stays(store: Store) -> None:
     bob.log.like(alice.log.entries[12])
     await keep(store, me, bob)
     await store.put_bookmark(wanted["bookmarked"].id, LATER)
-    await store.set_dms_aside([dm_for_bob.id])
+    await store.settle_dms([], [dm_for_bob.id], LATER)
     news = await store.news(9)
 
     done = await store.prune(alice.key, last.seq - 1, LATER)

@@ -12,7 +12,7 @@ from store_kit import LATER
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.value import replace
-from p2pblog.store import OWN_IDENTITY, Follow, TimelineQuery, migrations, sql_read, sql_write
+from p2pblog.store import OWN_IDENTITY, Follow, TimelineQuery, migrations, sql_dms, sql_read, sql_write
 
 VERSION_1 = Path(__file__).with_name("version_1.sql")
 
@@ -182,3 +182,87 @@ def test_what_was_read_before_that_was_remembered_stays_read() -> None:
         sql_write.drop_log(db, bob.key)
         sql_write.append(db, [Batch(bob.hash, bob.log.run())], LATER)
         assert [(each.id, each.is_read) for each in sql_read.news(db, 9)] == [(late.id, False), (like.id, True)]
+
+
+def test_notices_of_version_2_come_to_stand_under_their_tags() -> None:
+    alice, bob = person("alice"), person("bob")
+    tagged = [alice.log.note("#bees"), alice.log.note("#Bees and #honey"), alice.log.note("none")]
+    alice.log.note("#bees", reply_to=tagged[2])
+    alice.log.delete(tagged[0])
+    alice.log.boost(bob.log.note("#bees, a stray"))
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_identity(db, alice.identity)
+        sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER)
+        sql_write.put_stray(db, Located(bob.hash, bob.log.entries[-1], ()), LATER)
+        stands = db.execute("SELECT * FROM tag ORDER BY tag, sort, key").fetchall()
+        assert [tag for tag, _sort, _key in stands] == ["bees", "bees", "honey"]
+
+        for later in (
+            "tag",
+            "bookmark",
+            "edit",
+            "news",
+            "attachment",
+            "dm",
+            "dm_aside",
+            "dm_told",
+            "vouch",
+            "admitted",
+        ):
+            db.execute(f"DROP TABLE {later}")
+        db.execute("PRAGMA user_version = 2")
+        migrations.migrate(db, migrations.MIGRATIONS[:3])  # this step alone
+
+        assert db.execute("SELECT * FROM tag ORDER BY tag, sort, key").fetchall() == stands
+
+
+def test_direct_messages_of_version_18_are_news_that_was_read() -> None:
+    """Who brings a home up to date is not told of years of them; what comes from then on is new."""
+    alice, bob = person("alice"), person("bob")
+    old = [bob.log.dm(f"old {number}", alice, by=bob) for number in range(3)]
+    note = bob.log.note("yes", reply_to=alice.log.entries[0])
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_setting(db, OWN_IDENTITY, alice.hash)
+        sql_write.put_follow(db, Follow(bob.hash))
+        for someone in (alice, bob):
+            sql_write.put_identity(db, someone.identity)
+            sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
+        db.execute("DROP TABLE dm_told")
+        db.execute("PRAGMA user_version = 18")
+        migrations.migrate(db)
+
+        new = bob.log.dm("new", alice, by=bob)
+        sql_write.append(db, [Batch(bob.hash, bob.log.run(new.seq))], LATER)
+        sql_dms.settle_dms(db, [new.id, *(each.id for each in old)], [], LATER)
+        found = [(each.id, each.is_read) for each in sql_read.news(db, 9)]
+        assert found == [(new.id, False), (note.id, False), *((each.id, True) for each in reversed(old))]
+        assert [each.id for each in sql_read.news(db, 9, before=old[1].id)] == [old[0].id]
+
+
+def test_direct_messages_of_version_3_come_to_be_listed() -> None:
+    """As a node kept them that did not know the type."""
+    alice, bob = person("alice"), person("bob")
+    for number in range(3):
+        alice.log.dm(f"psst {number}", bob, by=alice)
+    alice.log.write(b"\xa4typ\xa4type\xa2dm no map")
+    alice.log.note("\xa4type\xa2dm")
+    alice.log.delete(alice.log.entries[2])
+    stray = bob.log.dm("a stray", alice, by=bob)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_identity(db, alice.identity)
+        sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER)
+        sql_write.put_stray(db, Located(bob.hash, stray, ()), LATER)
+        kinds, listed = db.execute("SELECT key, kind FROM entry").fetchall(), sql_dms.dms(db, 9)
+        assert [row.id for row in listed] == [alice.log.entries[3].id, alice.log.entries[1].id]
+
+        for later in ("dm", "dm_aside", "dm_told"):
+            db.execute(f"DROP TABLE {later}")
+        db.execute("UPDATE entry SET kind = 6 WHERE kind = 7")
+        db.execute("PRAGMA user_version = 3")
+        migrations.migrate(db, migrations.MIGRATIONS[:4])  # this step alone
+
+        assert db.execute("SELECT key, kind FROM entry").fetchall() == kinds
+        assert sql_dms.dms(db, 9) == listed

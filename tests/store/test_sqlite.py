@@ -20,9 +20,13 @@ from store_kit import LATER, add, keep, open_kind, texts
 from trio.testing import trio_test
 
 from p2pblog.bridge import open_bridge
-from p2pblog.core.logs import Batch, Located
+from p2pblog.core.logs import Batch
 from p2pblog.errors import BadChain, StoreError, StoreFull
-from p2pblog.store import TimelineQuery, migrations, sql_read, sql_transactions, sql_write
+from p2pblog.store import (
+    TimelineQuery,
+    migrations,
+    sql_transactions,
+)
 from p2pblog.store.sqlite import SqliteStore, open_sqlite
 
 VERSION_1 = Path(__file__).with_name("version_1.sql")
@@ -209,55 +213,6 @@ def test_a_new_database_and_a_migrated_one_have_one_schema() -> None:
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as new:
             migrations.migrate(new)
             assert schema(old) == schema(new)
-
-
-def test_notices_of_version_2_come_to_stand_under_their_tags() -> None:
-    alice, bob = person("alice"), person("bob")
-    tagged = [alice.log.note("#bees"), alice.log.note("#Bees and #honey"), alice.log.note("none")]
-    alice.log.note("#bees", reply_to=tagged[2])
-    alice.log.delete(tagged[0])
-    alice.log.boost(bob.log.note("#bees, a stray"))
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        migrations.migrate(db)
-        sql_write.put_identity(db, alice.identity)
-        sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER)
-        sql_write.put_stray(db, Located(bob.hash, bob.log.entries[-1], ()), LATER)
-        stands = db.execute("SELECT * FROM tag ORDER BY tag, sort, key").fetchall()
-        assert [tag for tag, _sort, _key in stands] == ["bees", "bees", "honey"]
-
-        for later in ("tag", "bookmark", "edit", "news", "attachment", "dm", "dm_aside", "vouch", "admitted"):
-            db.execute(f"DROP TABLE {later}")
-        db.execute("PRAGMA user_version = 2")
-        migrations.migrate(db, migrations.MIGRATIONS[:3])  # this step alone
-
-        assert db.execute("SELECT * FROM tag ORDER BY tag, sort, key").fetchall() == stands
-
-
-def test_direct_messages_of_version_3_come_to_be_listed() -> None:
-    """As a node kept them that did not know the type."""
-    alice, bob = person("alice"), person("bob")
-    for number in range(3):
-        alice.log.dm(f"psst {number}", bob, by=alice)
-    alice.log.write(b"\xa4typ\xa4type\xa2dm no map")
-    alice.log.note("\xa4type\xa2dm")
-    alice.log.delete(alice.log.entries[2])
-    stray = bob.log.dm("a stray", alice, by=bob)
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        migrations.migrate(db)
-        sql_write.put_identity(db, alice.identity)
-        sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER)
-        sql_write.put_stray(db, Located(bob.hash, stray, ()), LATER)
-        kinds, listed = db.execute("SELECT key, kind FROM entry").fetchall(), sql_read.dms(db, 9)
-        assert [row.id for row in listed] == [alice.log.entries[3].id, alice.log.entries[1].id]
-
-        for later in ("dm", "dm_aside"):
-            db.execute(f"DROP TABLE {later}")
-        db.execute("UPDATE entry SET kind = 6 WHERE kind = 7")
-        db.execute("PRAGMA user_version = 3")
-        migrations.migrate(db, migrations.MIGRATIONS[:4])  # this step alone
-
-        assert db.execute("SELECT key, kind FROM entry").fetchall() == kinds
-        assert sql_read.dms(db, 9) == listed
 
 
 def test_a_step_that_fails_leaves_the_version_before_it() -> None:
