@@ -71,6 +71,7 @@ def post(
         session.tell(
             [line("It is too long for the DHT: while you are offline, only nodes that follow you pass it on.")]
         )
+    _tell_of_nobodies(session, text)
 
 
 @command("edit", 'p2pblog edit 5feceb66ff "Hello, everybody!"')
@@ -85,6 +86,7 @@ def edit(session: Session, notice: str, text: str, cw: str | None, lang: str | N
     lang = lang if not lang else words.check_language(lang)
     document = session.ask("edit", notice=typed, text=text, cw=cw, lang=lang)
     session.show(document, lambda: pages.written_page(document, typed))
+    _tell_of_nobodies(session, text)
 
 
 @command("quote", 'p2pblog quote 5feceb66ff "What she says"')
@@ -99,6 +101,19 @@ def quote(session: Session, notice: str, text: str, cw: str | None, lang: str | 
     lang = None if lang is None else words.check_language(lang)
     document = session.ask("quote", notice=typed, text=text, cw=cw, lang=lang)
     session.show(document, lambda: pages.written_page(document, typed))
+    _tell_of_nobodies(session, text)
+
+
+def _tell_of_nobodies(session: Session, text: str) -> None:
+    """Whom a text seems to mention and does not, because nobody has that petname."""
+    if session.json or "@" not in text:
+        return
+    from p2pblog.commands.reading import follows_of  # only a text with such a sign pays for these
+    from p2pblog.core.mentions import unnamed
+
+    nobodies = unnamed(text, {follow["petname"] for follow in follows_of(session) if follow["petname"]})
+    if nobodies:
+        session.tell(pages.nobodies_page(nobodies, f"{session.command} follow ADDRESS --petname {nobodies[0]}"))
 
 
 def _attached(

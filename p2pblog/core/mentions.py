@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from p2pblog.config import MENTIONS_MAX
 from p2pblog.core import address
@@ -40,21 +40,36 @@ def with_addresses(text: str, named: Callable[[str], IdentityHash | None]) -> st
     bob; a petname may have `-` and `.` in it. What nobody is called stays as it was typed, and so does an account
     elsewhere, `@bob@example.org`."""
     out, done = [], 0
-    for start in _signs(text):
+    for start, word in _words(text):
         if start < done:
             continue
-        word = _petname(text, start + 1)
-        if text.startswith("@", start + 1 + len(word)):
-            continue
-        for end in range(len(word), 0, -1):
-            if end < len(word) and _is_of_word(word[end]):
-                continue
+        for end in _ends(word):
             identity = named(word[:end])
             if identity is not None:
-                out += [text[done : start + 1], address.spell(identity)]
-                done = start + 1 + end
+                out += [text[done:start], address.spell(identity)]
+                done = start + end
                 break
     return "".join([*out, text[done:]])
+
+
+def unnamed(text: str, petnames: Collection[str]) -> tuple[str, ...]:
+    """What was typed as if it were a petname, `@dave`, and is none of these: each once, as it was typed, without dots
+    and hyphens at its end. Not what is an address."""
+    addressed = {start + 1 for start, _, _ in _mentions(text)}
+    typed = (word for start, word in _words(text) if start not in addressed)
+    nobodies = (word for word in typed if not any(word[:end] in petnames for end in _ends(word)))
+    return tuple(dict.fromkeys(word.rstrip("-.") for word in nobodies))
+
+
+def _words(text: str) -> list[tuple[int, str]]:
+    """(where it begins, the word) behind each sign that may stand before a petname."""
+    found = ((at + 1, _petname(text, at + 1)) for at in _signs(text))
+    return [(at, word) for at, word in found if word.strip("-.") and not text.startswith("@", at + len(word))]
+
+
+def _ends(word: str) -> list[int]:
+    """Where the petname in a word may end, the last first."""
+    return [end for end in range(len(word), 0, -1) if end == len(word) or not _is_of_word(word[end])]
 
 
 def _mentions(text: str) -> list[tuple[int, int, IdentityHash]]:

@@ -44,6 +44,7 @@ POLL_OVERHEAD = 36
 """What a poll adds beside its options: three names, a time and two lengths."""
 OPTION_OVERHEAD = 3
 """What an option adds beside its own bytes: a length."""
+NOBODIES_SHOWN = 5
 REPLY_OVERHEAD = 117
 """What naming the answered notice adds: three hashes, a number and a name."""
 
@@ -316,6 +317,14 @@ def written_page(written: WrittenDocument, about: str | None = None, undone: str
         return [line(f"{done}: ", entry, " (quotes ", Piece(short_id(about), Style.ID), ")")]
     way_back = ")" if written["type"] in ("delete", "edit") else f"; un{written['type']} takes it back)"
     return [line(f"{done} ", Piece(short_id(about), Style.ID), " (entry ", entry, way_back)]
+
+
+def nobodies_page(nobodies: Sequence[str], command: str) -> Page:
+    """Whom a text seems to mention and does not. `command`: what gives somebody a petname."""
+    signs = ", ".join(f"@{clean_line(name)}" for name in nobodies[:NOBODIES_SHOWN])
+    more = ", …" if len(nobodies) > NOBODIES_SHOWN else ""
+    said = "mentions nobody: it is no petname" if len(nobodies) == 1 else "mention nobody: they are no petnames"
+    return [line(f"{signs}{more} {said} of yours."), try_line(command)]
 
 
 def versions_page(versions: Sequence[VersionDocument], now_ms: int, columns: int, known: Known = NOTHING_KNOWN) -> Page:

@@ -134,3 +134,20 @@ def test_a_notification_names_who_is_followed_within_its_line() -> None:
         f"* (strstrst) {said}",
     ]
     assert narrow == [f"* a petname of… (bobbobbo) {said}", *wide[1:]]  # no warning gives way
+
+
+def test_a_mention_of_nobody_is_told_after_it_was_written(alice: Alice, node: FakeNode) -> None:
+    alice.gets("follow", BOB, "--petname", "bob")
+    one = "@dave mentions nobody: it is no petname of yours."
+    quoted = alice.gets("post", "@bob and you")["id"]
+    for words in ("post", "hi @bob and @dave"), ("edit", quoted, "hi @dave"), ("quote", quoted, "see, @dave"):
+        said, hint = alice.types(*words).stderr.splitlines()
+        assert said == one
+        assert hint.endswith(" follow ADDRESS --petname dave")
+        assert alice.types(*words, "--json").stderr == ""
+    many = alice.types("post", " ".join(f"@d{number}" for number in range(7))).stderr
+    assert many.startswith("@d0, @d1, @d2, @d3, @d4, … mention nobody: they are no petnames of yours.\n")
+    assert alice.types("post", "hello @bob").stderr == ""
+    node.calls.clear()
+    alice.types("post", "no such sign")
+    assert [name for name, _ in node.calls] == ["post"]

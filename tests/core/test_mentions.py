@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from p2pblog.config import MENTIONS_MAX
 from p2pblog.core.address import spell
 from p2pblog.core.keys import IdentityHash
-from p2pblog.core.mentions import mentions_of, with_addresses
+from p2pblog.core.mentions import mentions_of, unnamed, with_addresses
 
 ALICE, BOB = person("alice").hash, person("bob").hash
 A, B = spell(ALICE), spell(BOB)
@@ -68,3 +68,23 @@ def test_what_became_an_address_is_a_mention_and_nothing_else_changes(typed: str
     assert signed.replace(B, "bob").replace(A, "bob-2") == typed
     assert set(mentions_of(signed)) == {each for each in (ALICE, BOB) if spell(each) in signed}
     assert with_addresses(signed, NAMES.get) == signed
+
+
+@pytest.mark.parametrize(
+    ("typed", "nobodies"),
+    [
+        ("hello @bob, @Bob and @dave: @dave's", ("Bob", "dave")),
+        ("@dr.bee. and @dr.who. and @Ünal and @ünal-", ("dr.who", "ünal")),
+        (f"@{A} and @{B}. but @{A[:-1]}", (A[:-1],)),  # a mistyped address
+        ("mail@dave.org, @dave@example.org, @@dave, @ and @-. and /@dave", ()),
+        ("none", ()),
+    ],
+)
+def test_what_looks_like_a_mention_and_is_none(typed: str, nobodies: tuple[str, ...]) -> None:
+    assert unnamed(typed, NAMES) == nobodies
+
+
+@given(st.text(alphabet="@bo.-_é2 d"))
+def test_what_is_nobodys_stays_as_it_was_typed(text: str) -> None:
+    signed = with_addresses(text, NAMES.get)
+    assert all(f"@{name}" in signed for name in unnamed(text, NAMES))
