@@ -70,6 +70,8 @@ MEASURED: tuple[tuple[str, Callable[[Scenario], bool], tuple[str, ...]], ...] = 
     ),
 )  # fmt: skip
 """What is measured: which scenarios have it, in a word and to be asked, and the paths into their documents."""
+OF_PAIRS = ("missed", "last_hop")
+"""Counts that are 0 where nobody could have had anything."""
 NEAREST = 3
 """Paths that are offered for one that is none."""
 
@@ -94,8 +96,9 @@ class Aim(Value):
         return f"{self.sign} {self.bound:g}"
 
     def judge(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """The aim beside what was measured. `met` is None where nothing was."""
-        value = figure_at(document, self.figure)
+        """The aim beside what was measured. `met` is None where nothing was: that of no pair of a notice and a follower
+        one is missed, says nothing."""
+        value = None if self.figure in OF_PAIRS and not document.get("pairs") else figure_at(document, self.figure)
         met = None if value is None else _COMPARES[self.sign](value, self.bound)
         return {"figure": self.figure, "aim": self.text, "value": value, "met": met}
 

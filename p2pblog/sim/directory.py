@@ -97,6 +97,8 @@ class DhtOutcome:
     holders: list[int] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     bytes_sent: int = 0
+    online_us: int = 0
+    """How long nodes were there, all together."""
     datagrams: int = 0
     virtual_s: float = 0.0
     trace_hash: str = ""
@@ -446,6 +448,7 @@ class World:
                 outcome.violations.append(f"node {number} holds {said}")
         outcome.virtual_s = self.loop.now
         outcome.bytes_sent = sum(self.network.bytes_sent.values())
+        outcome.online_us = self.network.sockets_us
         outcome.datagrams = self.network.datagrams
         outcome.trace_hash = self.network.trace.hexdigest()
         for server in self.servers:

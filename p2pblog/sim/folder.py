@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from p2pblog.errors import NotFound, UserError
+from p2pblog.errors import NotFound, UsageError, UserError
 from p2pblog.sim.run import Outcome
 
 RESULT = "result.json"
@@ -27,8 +27,12 @@ RUNS_MAX = 10_000
 
 def begin(name: str) -> Path:
     """A folder to write to, made at once: a long run must not end with a refusal. What lies in it stays until the run
-    is over. Raises UserError."""
+    is over. Raises UserError, too for a folder that has files of our names and no run: they are somebody else's."""
+    if not name:
+        raise UsageError("--out is the name of a folder, and this one is empty")
     place = Path(name)
+    if not _holds_run(place):
+        _refuse_foreign(place)
     try:
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):
@@ -46,28 +50,57 @@ def clear(place: Path) -> None:
         seeds = [
             path
             for path in (place.iterdir() if place.is_dir() else ())
-            if re.fullmatch(f"{SEED_FOLDER}[0-9]+", path.name) and not path.is_symlink() and (path / RESULT).is_file()
+            if re.fullmatch(f"{SEED_FOLDER}[0-9]+", path.name) and not path.is_symlink() and _holds_run(path)
         ]
         for path in seeds:
-            _clear_run(path, drawn=True)
+            _clear_run(path)
             if not any(path.iterdir()):
                 path.rmdir()
-        _clear_run(place, drawn=bool(seeds) or (place / RESULT).is_file())
+        if _holds_run(place):
+            _clear_run(place)
+        elif seeds:
+            _clear_pictures(place)
     except OSError as error:
         raise UserError(f"can't write to {place}: {error.strerror}") from error
 
 
-def _clear_run(place: Path, drawn: bool) -> None:
-    """`drawn`: a run lay here or below, so a picture that has the name of one of ours is ours."""
-    pictures = [place / f"{picture}.png" for picture in PICTURES if drawn]
-    for left in [*pictures, place / RESULT, *(place / f"{table}.csv" for table in TABLES)]:
+def _holds_run(place: Path) -> bool:
+    """Whether what has the names of our files here is ours."""
+    try:
+        Result(place)
+    except UserError:
+        return False
+    return True
+
+
+def _refuse_foreign(place: Path) -> None:
+    """Raises UserError for what has one of our names and is not known to be ours."""
+    foreign = [path.name for path in _files_of_run(place) if path.exists()]
+    if foreign:
+        files = " and ".join(foreign)
+        raise UserError(f"there is {files} in {place}, which no run has written: choose another folder")
+
+
+def _files_of_run(place: Path) -> list[Path]:
+    return [place / RESULT, *(place / f"{table}.csv" for table in TABLES)]
+
+
+def _clear_run(place: Path) -> None:
+    _clear_pictures(place)
+    for left in _files_of_run(place):
         left.unlink(missing_ok=True)
+
+
+def _clear_pictures(place: Path) -> None:
+    for picture in PICTURES:
+        (place / f"{picture}.png").unlink(missing_ok=True)
 
 
 def write(place: Path, outcome: Outcome) -> None:
     """Keep a run in place of what lay there, lest a picture shows one run's tables under another's name. The result
     comes last: where it is, all is. Raises UserError."""
     clear(place)
+    _refuse_foreign(place)
     try:
         place.mkdir(parents=True, exist_ok=True)
         for name, table in outcome.tables.items():

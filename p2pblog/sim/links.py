@@ -14,12 +14,18 @@ from p2pblog.gossip.messages import Decoder, Encoder
 from p2pblog.sim.loop import micros
 from p2pblog.sim.network import Network
 from p2pblog.transport.framing import wire_bytes
+from p2pblog.transport.handshake import MESSAGE_SIZES
 
 if TYPE_CHECKING:
     from p2pblog.sim.node import SimNode
 
 TCP_BYTES = 40
 """IPv4 and TCP headers around what is sent at once."""
+_FIRST, _SECOND, _THIRD = (2 + size for size in MESSAGE_SIZES)
+DIALER_BYTES = TCP_BYTES + _FIRST + _THIRD
+LISTENER_BYTES = 2 * TCP_BYTES + _SECOND
+"""What either end sends until a connection stands, beside the dialer's first packet: docs/protocol/transport.md. Its
+third message goes along with what it says first."""
 
 
 class Lane:
@@ -90,7 +96,9 @@ class Lane:
             self.node.serve(self)
 
     def heal(self, network: Network) -> None:
-        """The partition is over: TCP sends again what was not acknowledged."""
+        """A partition is over: TCP sends again what was not acknowledged."""
+        if network.is_cut(self.node.number, self.other.node.number):
+            return
         held, self.held = self.held, []
         for size in held:
             self._carry(network, size)
@@ -103,6 +111,7 @@ class Lane:
         if not self.dialed:
             self.lingers_us = network.loop.now_us + micros(LINGER_S)
         there = self.other.node.number
+        network.count(self.node.number, TCP_BYTES)
         end_us = max(self.last_us, network.loop.now_us + network.rtt_us(self.node.number, there) // 2)
         network.loop.at(end_us, network.pass_down, there, TCP_BYTES, self.other.reset)
 

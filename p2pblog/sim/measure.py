@@ -85,10 +85,11 @@ class Meter:
             return []
         try:
             device, first = run_device(message.value)
-            numbers = range(first, first + len(codec.as_list(message.value[3])))
+            carried = codec.as_list(message.value[4])
         except RemoteProtocolError:
             return []  # what a liar says of no notice
-        return [self.notices[device, seq] for seq in numbers if (device, seq) in self.notices]
+        whole = (seq for seq, payload in enumerate(carried, first) if not isinstance(payload, list))  # else a gap
+        return [self.notices[device, seq] for seq in whole if (device, seq) in self.notices]
 
     def on_stored(self, notice: Notice, node: int, source: int | None, now_us: int, online_since_us: int) -> None:
         """A follower holds a notice for the first time."""
@@ -108,8 +109,8 @@ class Meter:
     def trace_hash(self) -> str:
         return self._trace.hexdigest()
 
-    def figures(self) -> dict[str, float]:
-        """The ratios that the notices give."""
+    def figures(self) -> dict[str, float | None]:
+        """The ratios that the notices give; None where there is nothing that they could be of."""
         notices = list(self.notices.values())
         cold = [notice for notice in notices if notice.is_first]
         firsts = sum(notice.firsts for notice in notices)
@@ -118,13 +119,13 @@ class Meter:
         return {
             "rmr": _excess(notices),
             "rmr_cold": _excess(cold),
-            "relay_share": round(sum(notice.relayed for notice in notices) / max(1, firsts), 4),
-            "lazy_bytes_ratio": round(lazy / max(1, payload), 4),
+            "relay_share": round(sum(notice.relayed for notice in notices) / firsts, 4) if firsts else None,
+            "lazy_bytes_ratio": round(lazy / payload, 4) if payload else None,
             "last_hop": max((max(notice.hops.values()) for notice in notices), default=0),
         }
 
 
-def _excess(notices: Sequence[Notice]) -> float:
+def _excess(notices: Sequence[Notice]) -> float | None:
     """Copies for each first delivery, less the one that was needed (Plumtree's relative message redundancy)."""
     firsts = sum(notice.firsts for notice in notices)
-    return round(sum(notice.copies for notice in notices) / firsts - 1, 4) if firsts else 0.0
+    return round(sum(notice.copies for notice in notices) / firsts - 1, 4) if firsts else None

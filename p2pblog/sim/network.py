@@ -9,7 +9,7 @@ other: up in the order in which they were sent, down in the order in which they 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -59,21 +59,23 @@ class Weather(Table):
 
 
 class Network:
-    """Numbered places and what passes between them. `side` splits it: only nodes of one side hear each other."""
+    """Numbered places and what passes between them. `split` parts it: only nodes of one side hear each other."""
 
     def __init__(self, loop: VirtualLoop, seed: int, weather: Weather) -> None:
         self.loop = loop
         self.weather = weather
         self.sides: dict[int, int] = {}
-        """Node -> the side of the partition it is on; empty while there is none."""
+        """Node -> on which side of each partition it is, a bit for each; without those that are on no other side."""
         self.healed_us: int | None = None
         """When the last partition was over."""
+        self._partitions = 0
         self.behind_router: set[int] = set()
         self.bytes_sent: dict[int, int] = {}
         self.datagrams = 0
         self._seed = seed
         self._chance = generator(seed, "network")
         self._sockets: dict[Endpoint, Socket] = {}
+        self._closed_us = 0
         self._up_free: dict[int, int] = {}
         self._down_free: dict[int, int] = {}
         self.rtt_us = lru_cache(PAIRS_MAX)(self._draw_rtt_us)
@@ -96,6 +98,19 @@ class Network:
         fastest, slowest = weather.rtt_ms
         return fastest * 1_000 + int(draw(self._seed, low, high) * (slowest - fastest) * 1_000)
 
+    def split(self, others: Iterable[int]) -> int:
+        """Part these from all others; gives the partition, which `heal` ends. There can be several at once."""
+        partition = 1 << self._partitions
+        self._partitions += 1
+        for node in others:
+            self.sides[node] = self.sides.get(node, 0) | partition
+        return partition
+
+    def heal(self, partition: int) -> None:
+        left = {node: side & ~partition for node, side in self.sides.items()}
+        self.sides = {node: side for node, side in left.items() if side}
+        self.healed_us = self.loop.now_us
+
     def is_cut(self, one: int, other: int) -> bool:
         return bool(self.sides) and self.sides.get(one, 0) != self.sides.get(other, 0)
 
@@ -108,13 +123,17 @@ class Network:
     def way_end_us(self, sender: int, receiver: int, size: int) -> int:
         """When a packet that is sent now comes to the receiver's down link, nothing lost."""
         weather, now = self.weather, self.loop.now_us
-        self.bytes_sent[sender] = self.bytes_sent.get(sender, 0) + size
+        self.count(sender, size)
         free = self._up_free.get(sender, 0)
         sent = (free if free > now else now) + size * 8_000 // weather.up_kbit_s
         self._up_free[sender] = sent
         way = self.rtt_us(sender, receiver) // 2
         way += int(way * weather.jitter * self._chance.random())
         return sent + way
+
+    def count(self, sender: int, size: int) -> None:
+        """So many bytes were sent. What makes and ends connections is counted alone: it holds up nothing."""
+        self.bytes_sent[sender] = self.bytes_sent.get(sender, 0) + size
 
     def pass_down(self, receiver: int, size: int, do: Callable[..., object], *args: Any) -> None:
         """What has come to the receiver's down link passes it after what came before, and then `do` is called. That is
@@ -157,6 +176,12 @@ class Network:
     def close_socket(self, socket: Socket) -> None:
         if self._sockets.get(socket.endpoint) is socket:
             del self._sockets[socket.endpoint]
+            self._closed_us += self.loop.now_us - socket.opened_us
+
+    @property
+    def sockets_us(self) -> int:
+        """How long sockets were open so far, all together."""
+        return self._closed_us + sum(self.loop.now_us - socket.opened_us for socket in self._sockets.values())
 
     def send_datagram(self, socket: Socket, data: bytes, to: Endpoint) -> None:
         weather, chance = self.weather, self._chance
@@ -189,6 +214,7 @@ class Socket:
         self.protocol = protocol
         self.endpoint = endpoint
         self.node = network.node_at(endpoint)
+        self.opened_us = network.loop.now_us
         self._network = network
         self._closed = False
         self._called: OrderedDict[Endpoint, int] = OrderedDict()

@@ -48,7 +48,7 @@ from p2pblog.rendezvous.events import LinksChanged, StoredOf
 from p2pblog.sim.chance import generator
 from p2pblog.sim.desk import Desk
 from p2pblog.sim.full import Dealings
-from p2pblog.sim.links import Lane
+from p2pblog.sim.links import DIALER_BYTES, LISTENER_BYTES, TCP_BYTES, Lane
 from p2pblog.sim.loop import done, micros
 from p2pblog.sim.network import PORT
 from p2pblog.sim.people import Person
@@ -298,6 +298,8 @@ class SimNode:
     def _dial(self, endpoint: Endpoint, timeout_us: int) -> None:
         loop, network = self.network.loop, self.network
         target = self.world.nodes[network.node_at(endpoint)] if self.world.has(endpoint) else None
+        if target is not self:
+            network.count(self.number, TCP_BYTES)
         if target is None or not target.is_up or not network.may_dial(self.number, target.number):
             self._at(loop.now_us + timeout_us, self.feed, DialFailed(endpoint))
             return
@@ -319,6 +321,8 @@ class SimNode:
         if not self._admits(target.person.node_key, dialed=True):
             self.feed(DialFailed(endpoint, linked=target.person.node_key))
             return
+        self.network.count(self.number, DIALER_BYTES)
+        self.network.count(target.number, LISTENER_BYTES)
         binding = hash32(f"{self.world.seed} {self.world.next_link()}".encode(), b"p2pblog sim")
         ours = Lane(self, endpoint, True, binding, loop.now)
         theirs = Lane(target, Endpoint(self.endpoint.host, EPHEMERAL_PORT), False, binding, 0.0)

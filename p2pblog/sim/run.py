@@ -135,7 +135,7 @@ def _gossip(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
     online_us = world.online_us + sum(world.loop.now_us - node.booted_us for node in world.nodes if node.is_up)
     figures = meter.figures()
     if not meter.notices:
-        figures = dict.fromkeys(figures, None) | {"last_hop": 0}  # type: ignore[assignment]
+        figures = dict.fromkeys(figures, None) | {"last_hop": 0}
     document = _document(
         scenario,
         nodes,
@@ -249,7 +249,7 @@ def _dht(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
         nodes,
         seed,
         virtual_s=came.virtual_s,
-        bytes_per_node_s=round(came.bytes_sent / nodes / max(1.0, came.virtual_s), 1),
+        bytes_per_node_s=round(came.bytes_sent * SECOND_US / max(SECOND_US, came.online_us), 1),
         dht=came.json if came.lookup_ms else came.json | NO_LOOKUPS,
         violations=came.violations[:VIOLATIONS_MAX],
         trace_hash=came.trace_hash,

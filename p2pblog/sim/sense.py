@@ -8,6 +8,7 @@ from p2pblog.errors import UsageError
 from p2pblog.sim.byzantine import check_behaviours
 from p2pblog.sim.churn import read_trace, times_of_pauses, times_of_sessions
 from p2pblog.sim.faults import FAULTS, faults_of
+from p2pblog.sim.faults.fault import SETTLED_S
 from p2pblog.sim.scenario import Churn, Scenario
 
 
@@ -49,6 +50,20 @@ def _times(scenario: Scenario) -> Iterator[str]:
         yield f"start.within_s is {start.within_s:,.10g}, beyond duration_s, {duration_s:,.10g}: all is over before"
     if start.newcomers and start.newcomers_s >= end_s:
         yield f"start.newcomers_s is {start.newcomers_s:,.10g}, and the run ends at {end_s:,.10g} s: nobody comes"
+    latest_s = end_s - SETTLED_S
+    late = []
+    if start.within_s > 1:  # as nearly all have it, also runs that are over soon
+        late.append(("start.within_s", start.within_s))
+    if start.newcomers:
+        late.append(("start.newcomers_s", start.newcomers_s))
+    if scenario.churn is not None:
+        late.append(("churn.until_s, until when nodes come and go,", scenario.churn.until_s or duration_s))
+    for what, at_s in late:
+        if at_s > latest_s:
+            yield (
+                f"{what} is {at_s:,.10g}: who comes then has no time to catch up; it has to be {SETTLED_S} s before "
+                f"the end of settle_s, which is {max(0.0, latest_s):,.10g} s here"
+            )
 
 
 def _faults(scenario: Scenario, nodes: int) -> Iterator[str]:

@@ -20,7 +20,7 @@ from p2pblog.rendezvous.searching import LOST_AGAIN_S, SEARCH_FIRST_S, SEARCH_MA
 from p2pblog.sim.byzantine import check_behaviours, draw_behaviours
 from p2pblog.sim.byzantine.node import LyingNode
 from p2pblog.sim.chance import generator
-from p2pblog.sim.churn import plan_churn
+from p2pblog.sim.churn import plan_churn, read_trace
 from p2pblog.sim.faults import faults_of
 from p2pblog.sim.faults.fault import Fault
 from p2pblog.sim.graph import follows_of, writing_times
@@ -222,8 +222,9 @@ class World:
     def introduce(self, number: int) -> None:
         """A node hears of some others, as it would have remembered or found them, and of who holds its feeds."""
         node, start = self.nodes[number], self.scenario.start
-        if not node.is_up:
+        if not node.is_up or number in self._introduced:
             return
+        self._introduced.add(number)
         chance = generator(self.seed, "introduced", number, node.booted_us)
         others = min(start.known, len(self.nodes) - 1)
         known = [other for other in chance.sample(range(len(self.nodes)), others + 1) if other != number][:others]
@@ -300,18 +301,16 @@ class World:
             if node.meeting is None:
                 node.after_us(LOOK_UP_US, self.seek, number)
         else:
-            self._introduced.add(number)
             self.introduce(number)
 
-    def split(self, others: Iterable[int]) -> None:
-        """These hear nobody but each other from now on."""
-        self.heal()
-        self.network.sides = dict.fromkeys(others, 1)
+    def split(self, others: Iterable[int]) -> int:
+        """These and the others don't hear each other from now on, beside what parts them already; gives what `heal`
+        wants to know."""
+        return self.network.split(others)
 
-    def heal(self) -> None:
-        """Everybody hears everybody again; what waited on connections that still stand goes on."""
-        self.network.sides = {}
-        self.network.healed_us = self.loop.now_us
+    def heal(self, partition: int) -> None:
+        """That partition is over; what waited on connections that still stand goes on, unless another cuts them."""
+        self.network.heal(partition)
         for node in self.nodes:
             for _peer, lane in sorted(node.lanes.items()):
                 lane.heal(self.network)
@@ -326,13 +325,13 @@ class World:
             asleep.add(newcomer)
             self.loop.at(int(scenario.start.newcomers_s * SECOND_US), self.wake, newcomer, Disk.INTACT)
         begun_us = int(scenario.start.within_s * SECOND_US)
+        at_once = {} if scenario.churn is None or not scenario.churn.trace else read_trace(scenario.churn.trace)
         for node in self.nodes:
             at_us = int(begun_us * chance.random())
-            if node.number not in asleep:
-                self.loop.at(at_us, node.boot)
+            if node.number not in asleep:  # a trace says to the moment when somebody is there
+                self.loop.at(0 if node.number in at_once else at_us, node.boot)
         for node in self.nodes:
             if node.number not in asleep:
-                self._introduced.add(node.number)
                 self.loop.at(begun_us, self.introduce, node.number)
         for number, fault in enumerate(self.faults):
             fault.plan(self, generator(self.seed, "fault", number))

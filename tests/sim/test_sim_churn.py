@@ -11,7 +11,7 @@ from sim_scenes import churning, ran, small
 from p2pblog.errors import UsageError
 from p2pblog.sim.churn import PRESETS, draw_end, read_trace, times_of
 from p2pblog.sim.loop import SECOND_US
-from p2pblog.sim.scenario import Churn
+from p2pblog.sim.scenario import Churn, Start
 from p2pblog.sim.sessions import Disk, End
 from p2pblog.sim.world import World
 
@@ -81,6 +81,18 @@ def test_a_trace_says_who_is_there_when(tmp_path: Path) -> None:
     assert seen == {2: [0, 1, 5], 3.5: [0, 1, 5, 6], 9: [0, 1], 13: [0, 1, 5]}
 
 
+def test_a_session_of_a_trace_may_end_before_all_others_have_begun(tmp_path: Path) -> None:
+    """Who was away when the others were told of each other hears of them when coming back."""
+    path = tmp_path / "trace.csv"
+    path.write_text("node,start_s,end_s\n5,0,0.5\n6,0,0.5\n6,4,99\n", encoding="utf-8")
+    world = World(small(churn=Churn(trace=str(path), steady=2), start=Start(within_s=3.0)), 20, 1)
+    world.begin()
+    for second, up in (0.4, [5, 6]), (0.6, []), (3.9, []), (5.0, [6]):
+        world.loop.run_until(int(second * SECOND_US))
+        assert [node.number for node in world.nodes if node.is_up and node.number > 1] == up
+    assert world.nodes[6].machine.membership.known
+
+
 def test_disks_of_a_trace_are_lost_and_put_back_too(tmp_path: Path) -> None:
     path = tmp_path / "trace.csv"
     rows = [f"{node},0,10\n{node},14,60\n" for node in range(2, 20)]
@@ -134,7 +146,7 @@ def test_a_trace_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
 def test_sessions_without_a_length_or_a_shape_are_a_sentence(
     name: str, scale_s: float, shape: str, median_s: float, sigma: str
 ) -> None:
-    with pytest.raises(UsageError, match=f"sessions of {name} need a (scale|median|positive)"):
+    with pytest.raises(UsageError, match=f"sessions of {name} need a (scale|median|shape|sigma)"):
         times_of(name, scale_s, shape, median_s, sigma)
 
 

@@ -118,6 +118,18 @@ def test_a_partition_lets_nothing_through_until_it_heals() -> None:
     assert world.violations == []
 
 
+def test_a_partition_heals_what_it_has_cut_and_no_other() -> None:
+    world = begun(World(small(), 20, 2), 5)
+    one, other = world.split([1, 2]), world.split([2, 3])
+    cut = {pair for pair in ((0, 1), (0, 2), (0, 3), (1, 2), (2, 3), (1, 3)) if world.network.is_cut(*pair)}
+    assert cut == {(0, 1), (0, 2), (0, 3), (1, 2), (2, 3), (1, 3)}
+    world.heal(one)
+    assert [world.network.is_cut(0, node) for node in (1, 2, 3)] == [False, True, True]
+    assert not world.network.is_cut(2, 3)
+    world.heal(other)
+    assert world.network.sides == {}
+
+
 def test_what_a_partition_held_up_arrives_in_the_order_it_was_sent() -> None:
     """Some of it was on its way when the partition began, some was sent meanwhile, some arrives after it healed."""
     world = begun(World(small(), 20, 2), 5)
@@ -128,9 +140,9 @@ def test_what_a_partition_held_up_arrives_in_the_order_it_was_sent() -> None:
     for number, wait_us in enumerate((way_us // 2, way_us // 4, way_us, way_us // 8, 0)):
         lane.send(world.network, bytes([number]))
         if number == 1:
-            world.split([1])
+            partition = world.split([1])
         if number == 3:
-            world.heal()
+            world.heal(partition)
         world.loop.run_until(world.loop.now_us + wait_us)
     world.loop.run_until(lane.last_us + 1_000)
     assert [data for data in read if len(data) == 1] == [bytes([number]) for number in range(5)]

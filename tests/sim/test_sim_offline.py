@@ -53,7 +53,7 @@ def left(*faults: dict[str, Any]) -> Scenario:
         {"kind": "leave", "at_s": 40.0, "first": 1},
         *faults,
         duration_s=50.0,
-        settle_s=10.0,
+        settle_s=15.0,
         follows=Follows(),
         posts=Posts(1, 60, 8.0, 0.5),
         start=Start(newcomers=4, newcomers_s=50.0),

@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from p2pblog.cli import main
+from p2pblog.errors import UsageError, UserError
 from p2pblog.sim import folder, pictures, scenario
 from p2pblog.sim.run import Outcome, Table, run
 
@@ -381,6 +382,22 @@ def test_what_is_not_of_a_run_stays_in_a_folder_that_is_used_again(tmp_path: Pat
     ]  # fmt: skip
     assert len(left) == 5 + 5 + 3
     assert (tmp_path / "top" / "seed-4" / "result.json").is_file()
+
+
+@pytest.mark.parametrize("name", ["nodes.csv", "result.json"])
+def test_a_file_with_one_of_our_names_and_no_run_is_somebody_elses(name: str, tmp_path: Path) -> None:
+    """As the trace of sessions that lies beside a scenario."""
+    (tmp_path / "seed-1").mkdir()
+    for place in tmp_path, tmp_path / "seed-1":
+        (place / name).write_text('{"my": 1}')
+        with pytest.raises(UserError, match=f"there is {name} in .*, which no run has written: choose another folder"):
+            folder.begin(str(place))
+        with pytest.raises(UserError, match="choose another folder"):
+            keep(place)
+        folder.clear(tmp_path)
+        assert (place / name).read_text() == '{"my": 1}'
+    with pytest.raises(UsageError, match="this one is empty"):
+        folder.begin("")
 
 
 def test_a_picture_in_a_folder_without_a_run_is_somebody_elses(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class Partition(Fault):
-    """`share` of all nodes, node 0 never among them, are on the other side for `heal_after_s`."""
+    """`share` of all nodes, node 0 never among them, are on the other side for `heal_after_s`. Of several at once
+    each heals what it has cut itself."""
 
     share: Ratio = 0.5
     heal_after_s: Seconds = 30.0
@@ -25,8 +26,8 @@ class Partition(Fault):
 
     def plan(self, world: World, rng: Random) -> None:
         world.loop.at(self.at_us, self._strike, world, rng)
-        world.loop.at(self.at_us + int(self.heal_after_s * SECOND_US), world.heal)
 
     def _strike(self, world: World, rng: Random) -> None:
         able = range(1, len(world.nodes))
-        world.split(rng.sample(able, round(self.share * len(able))))
+        partition = world.split(rng.sample(able, round(self.share * len(able))))
+        world.loop.at(self.at_us + int(self.heal_after_s * SECOND_US), world.heal, partition)
