@@ -87,7 +87,7 @@ def prepared(path: str, keep_metadata: bool, picture: str | None = None) -> tupl
         data, thumb = pictures.cleaned(data, shown, KEEP if picture is None else None)
     elif not keep_metadata and may_tell_places(data):
         sentence = f"{shown} may tell where and with what it was made, and that can't be taken out"
-        raise UsageError(f"{sentence}: make it a JPEG or PNG", KEEP)
+        raise UsageError(f"{sentence}: of a picture make a JPEG or PNG", KEEP)
     if len(data) > FILE_BYTES_MAX:
         raise UsageError(f"{shown} has over {FILE_BYTES_MAX:,} bytes without its metadata")
     return name, data, thumb

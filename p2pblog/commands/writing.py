@@ -38,7 +38,7 @@ UNDONE = {"unboost": "boost", "unlike": "like", "unpin": "pin"}
 @click.option("--closes", metavar="TIME", help="How long the poll is open, as 90min, 24h or 7d; else 24h.")
 @click.option("--media", "paths", metavar="FILE", multiple=True, help="A picture or another file, up to 4 times.")
 @click.option("--alt", "alts", metavar="TEXT", multiple=True, help="What is to be seen in it; one for each --media.")
-@click.option("--keep-metadata", is_flag=True, help="Post pictures as they are, with the place where they were taken.")
+@click.option("--keep-metadata", is_flag=True, help="Post files as they are, with the place where they were made.")
 def post(
     session: Session,
     text: str,

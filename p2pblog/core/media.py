@@ -191,10 +191,9 @@ def sniff(data: bytes) -> str:
 
 
 def may_tell_places(data: bytes) -> bool:
-    """Whether a file that is none of our pictures may say where and with what it was taken: TIFF (raw photographs too),
-    ISO media (HEIC, AVIF, MP4), or anything with EXIF or XMP inside."""
-    framed = data[:4] in (b"II*\0", b"MM\0*") or data[4:8] == b"ftyp"
-    return framed or any(mark in data for mark in _PLACES)
+    """Whether a file may say where and with what it was taken: any of a type that is not known, and anything with EXIF
+    or XMP inside. What a PDF holds packed is not looked into."""
+    return sniff(data) == UNKNOWN_TYPE or any(mark in data for mark in _PLACES)
 
 
 def distinct_files(attachments: Iterable[Attachment]) -> tuple[FileHash, ...]:

@@ -86,7 +86,7 @@ def test_files_and_descriptions_go_together_in_their_order(alice: Alice, node: F
 
 def test_a_large_file_goes_over_in_requests_that_the_socket_takes(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
     data = os.urandom(FILE_BYTES_MAX)
-    assert alice.gets("post", "all", "--media", written(tmp_path, data), "--alt", "noise")["type"] == "note"
+    assert alice.gets("post", "all", "--keep-metadata", "--media", written(tmp_path, data))["type"] == "note"
     assert list(node.files.values()) == [data]
 
 
@@ -97,7 +97,8 @@ def test_a_large_file_goes_over_in_requests_that_the_socket_takes(alice: Alice, 
         (b"", "empty.txt", "is empty"),
         (bytes(FILE_BYTES_MAX + 1), "large.bin", "8,388,608 bytes"),
         (b"\xff\xd8\xff and no picture", "broken.jpg", "broken picture"),
-        (b"\0\0\0\x18ftypheic", "photo.heic", "make it a JPEG"),
+        (b"\0\0\0\x18ftypheic", "photo.heic", "make a JPEG or PNG"),
+        (b"\0\0\0\x24moov\0\0\0\x1cudta\0\0\0\x14\xa9xyz+48.1+011.5/", "film.mov", "may tell where"),
     ],
 )
 def test_what_cannot_be_posted_is_said_before_anything_is(

@@ -224,8 +224,17 @@ def test_a_type_is_what_the_bytes_say(data: bytes, kind: str) -> None:
 @pytest.mark.parametrize(
     ("data", "may"),
     [
-        (b"II*\0....", True),
+        (b"II*\0....", True),  # TIFF
+        (b"II+\0....", True),  # BigTIFF
+        (b"IIRO\x08\0\0\0", True),  # a raw photograph by Olympus
         (b"\0\0\0\x18ftypheic", True),
+        (b"\0\0\0\x08moov\0\0\0\x10udta\xa9xyz", True),  # QuickTime of old, which begins as it likes
+        (b"\0\0\0\x08wide\0\0\0\x08mdat", True),
+        (b"\x1aE\xdf\xa3\x93B\x82\x88matroska", True),
+        (b"RIFF\0\0\0\0AVI LIST", True),
+        (b"ID3\x03\0\0\0\0\0\x20GEOB", True),
+        (b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x10brobExif", True),
+        (b"of no known kind\xff", True),
         (b"%PDF-1.7 <x:xmpmeta>", True),
         (b"...Exif\0\0MM", True),
         (b"%PDF-1.7", False),
