@@ -124,6 +124,6 @@ class Node(
         holdings = self._driver.machine.holdings
         for said in map(payload.decode, payloads_but_texts(batch.entries)):
             if isinstance(said, Boost) and said.of.identity not in holdings.interests:
-                self._driver.feed(Ask(said.of))
+                self._driver.feed(Ask(said.of, batch.identity))
             if isinstance(said, Note) and said.quote is not None and said.quote.of.identity not in holdings.interests:
-                self._driver.feed(Ask(said.quote.version or said.quote.of))
+                self._driver.feed(Ask(said.quote.version or said.quote.of, batch.identity))

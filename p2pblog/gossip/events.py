@@ -163,9 +163,11 @@ class Candidates(Value):
 
 
 class Ask(Value):
-    """Fetch one entry that something we hold refers to, from whoever is linked."""
+    """Fetch one entry that something we hold refers to, from whoever is linked. `by`: who refers to it, where that may
+    be somebody followed in private."""
 
     ref: Ref
+    by: IdentityHash | None = None
 
 
 class FetchFile(Value):

@@ -203,8 +203,8 @@ class Gossip(State):
                 return self._after_statements(self.sharing.learn(identity), identity.hash)
             case Candidates(endpoints, identity):
                 return self.membership.on_candidates(endpoints, identity, now)
-            case Ask(ref):
-                return self.strays.ask(ref, now)
+            case Ask(ref, by):
+                return self.strays.ask(ref, by, now)
             case Pruned() | RoomChanged():
                 return self._on_room(event)
             case Arriving() | HeldBack():

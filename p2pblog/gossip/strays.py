@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from p2pblog.core.entry import check_chain, check_signed, decode_body, with_payload
 from p2pblog.core.identity import Identity
-from p2pblog.core.keys import EntryId, NodeKey
+from p2pblog.core.keys import EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import Located
 from p2pblog.core.payload import Ref
 from p2pblog.core.timelines import is_shown
@@ -43,11 +43,11 @@ class Strays(State):
     asked: dict[EntryId, Question] = field(default_factory=dict)
     tried: dict[EntryId, dict[NodeKey, None]] = field(default_factory=dict)
 
-    def ask(self, ref: Ref, now: float) -> list[Effect]:
-        """Ask up to three peers, others each time; nobody for what a blocked author wrote."""
+    def ask(self, ref: Ref, by: IdentityHash | None, now: float) -> list[Effect]:
+        """Ask up to three peers, others each time; nobody for what a blocked author wrote. `by`: who refers to it."""
         if ref.identity in self.sharing.holdings.blocked:
             return []
-        asked, chosen = self.asked.get(ref.id), self._choose(ref)
+        asked, chosen = self.asked.get(ref.id), self._choose(ref, by)
         if not chosen or (asked is not None and now < asked.at + ASK_AGAIN_S):
             return []
         self.asked.pop(ref.id, None)
@@ -57,14 +57,16 @@ class Strays(State):
         self._remember(ref.id, chosen)
         return [Send(peer, Fetch(ref)) for peer in chosen]
 
-    def _choose(self, ref: Ref) -> list[NodeKey]:
+    def _choose(self, ref: Ref, by: IdentityHash | None) -> list[NodeKey]:
         """Those who were not asked for it yet, and of these who share its author's feed, first: else the same three,
-        who may have nothing or say nothing, would be asked each time."""
+        who may have nothing or say nothing, would be asked each time. Where somebody followed in private refers to it,
+        only those who share his feed: to ask others would tell them of the follow."""
+        is_private = by in self.sharing.holdings.private
         turns = {peer: turn for turn, peer in enumerate(self.tried.get(ref.id, ()), 1)}
         ready = sorted(
             (turns.get(peer, 0), ref.identity not in session.shared, peer)
             for peer, session in self.sharing.sessions.items()
-            if session.ready
+            if session.ready and (not is_private or by in session.shared)
         )
         return [peer for *_rank, peer in ready[:ASKED_PEERS_MAX]]
 

@@ -69,6 +69,22 @@ def test_who_never_answers_keeps_nobody_else_from_being_asked(scene: Scene, caro
     assert bob.machine.strays.asked == bob.machine.strays.tried == {}
 
 
+@pytest.mark.parametrize("is_private", [False, True])
+def test_only_who_shares_a_feed_followed_in_private_hears_what_it_refers_to(
+    scene: Scene, carol: Person, is_private: bool
+) -> None:
+    alice = person("alice")
+    bob = scene.node("bob", "alice")
+    bob.machine.holdings.set_private(alice.hash, is_private)
+    scene.puppet("far").greet("bob")
+    scene.puppet("near").greet("bob", alice)
+    wanted = ref(carol.log.note("tea?"))
+    bob.feed(ev.Ask(wanted, alice.hash))
+    scene.run(0.5)
+    asked = {to for _, _, to, said, _ in scene.sent if isinstance(said, Fetch)}
+    assert asked == ({"near"} if is_private else {"near", "far"})
+
+
 def test_of_few_entries_it_is_remembered_who_was_asked(scene: Scene, carol: Person) -> None:
     bob = scene.node("bob")
     neighbours(scene, bob, 1)

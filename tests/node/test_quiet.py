@@ -11,9 +11,14 @@ from worlds import World, open_world
 from p2pblog.cases import quiet
 from p2pblog.config import QUIET_ROWS_MAX, RUN_ENTRIES_MAX
 from p2pblog.control.api import WhyDocument
+from p2pblog.core.keys import NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.dht.records import Replica, replica_key
 from p2pblog.errors import NotFound, UsageError
+from p2pblog.gossip.events import Effect
+from p2pblog.gossip.messages import Fetch
+from p2pblog.gossip.sharing import Session
+from p2pblog.gossip.strays import Strays
 from p2pblog.node import Node
 
 
@@ -368,3 +373,32 @@ async def test_a_private_follow_announces_nothing(autojump_clock: MockClock) -> 
             return bobs in await announced()
 
         await world.until("bob announces himself", has_bob, within_s=120)
+
+
+@trio_test
+async def test_what_somebody_followed_in_private_boosts_is_asked_of_who_shares_the_feed(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it comes and when somebody looks at it: dave, who follows nobody of them, would learn of the follow."""
+    asked: list[tuple[Strays, NodeKey]] = []
+    answer = Strays.on_fetch
+
+    def heard(strays: Strays, session: Session, message: Fetch) -> list[Effect]:
+        asked.append((strays, session.peer))
+        return answer(strays, session, message)
+
+    monkeypatch.setattr(Strays, "on_fetch", heard)
+    async with open_world() as world:
+        bob = await world.start("bob")
+        carol, dave = await world.start("carol", "bob"), await world.start("dave", "bob")
+        alice = await world.start("alice", "dave")
+        await bob.follow(world.home("carol").address)
+        await alice.follow(world.home("bob").address, private=True)
+        said = await carol.post("carol says")
+        await world.reads("bob", "carol says")
+        await trio.sleep(30)
+        await bob.boost(said["id"])
+        await world.reads("alice", "carol says")
+        alices = world.home("alice").keyring.node.public
+        assert (bob._driver.machine.strays, alices) in asked
+        assert (dave._driver.machine.strays, alices) not in asked
