@@ -124,7 +124,7 @@ class Quieting(People, Files):
                 is_seen = is_seen or is_seen_so
                 reasons += [reason for reason in told if reason not in reasons]
         is_followed = rows[0].author in self._follows
-        reasons += await why_told(rows[0], self._author.identity_hash, is_followed, self._store, self._call)
+        reasons += await why_told(rows[0], rules, is_followed, self._store, self._call)
         return WhyDocument(id=entry.hex(), shown=is_seen, reasons=reasons)
 
     async def _why_unreadable(self, entry: EntryId) -> str:

@@ -12,6 +12,7 @@ from p2pblog.core import address as addresses
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.logs import Located
 from p2pblog.core.payload import Boost, Vouch
+from p2pblog.core.quiet import Rules, hidden_by
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound, UsageError, UserError
 from p2pblog.store import Store
@@ -88,20 +89,21 @@ class Strangers(Writing):
 
 
 async def why_told(
-    row: Row, own: IdentityHash, is_followed: bool, store: Store, call: Callable[[IdentityHash], str]
+    row: Row, rules: Rules, is_followed: bool, store: Store, call: Callable[[IdentityHash], str]
 ) -> list[str]:
-    """Why what somebody says to us is told us, or waits; nothing where it is not said to us, or by somebody followed.
-    `call`: what a person calls somebody."""
-    author = IdentityHash(row.author)
+    """Why what somebody says to us is told us, or waits; nothing where it is not said to us, or by somebody followed,
+    or by somebody whose mute keeps it from us. `call`: what a person calls somebody."""
+    author, own = IdentityHash(row.author), rules.own
     quoted = None if row.quote is None else row.quote.of.identity
-    if author == own or is_followed or own not in (row.of_author, quoted, *row.mentions):
+    if author == own or is_followed or own not in (row.of_author, quoted, *row.mentions) or author in rules.people:
         return []
     called = call(author)
     if any(each.identity == author for each in await store.admitted()):
         return [f"you admitted {called}, so you are told what they say to you"]
     by = await store.vouchers(author)
     if not by:
-        where = "" if row.type == Boost.type else ": see p2pblog timeline --strangers"
+        is_listed = row.type != Boost.type and not hidden_by(row, rules)
+        where = ": see p2pblog timeline --strangers" if is_listed else ""
         return [f"{called} is a stranger to you, so what they say to you waits{where}"]
     others = [call(each) for each in by if each != own][:VOUCHERS_TOLD_MAX]
     whose = "you" if own in by else f"{' and '.join(others)}, whom you follow,"

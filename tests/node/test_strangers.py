@@ -48,6 +48,11 @@ async def is_told(node: Node, notice: str) -> bool:
     return notice in [row["id"] for row in await node.notifications(unread=True)]
 
 
+async def why_told(node: Node, notice: str) -> list[str]:
+    """The reasons for which what is said to one is told, or waits."""
+    return [reason for reason in (await node.why(notice))["reasons"] if "what they say to you" in reason]
+
+
 async def in_thread(node: Node, notice: str) -> tuple[list[str], int]:
     found = await node.thread(notice)
     return [row["text"] for row in found["notices"]], found["strangers"]
@@ -146,11 +151,13 @@ async def test_what_is_muted_or_blocked_is_in_neither_place(
         await alice.mute(word="hello")
         assert not await waits(alice, answer["id"])
         assert await in_thread(alice, mine["id"]) == (["mine"], 0)
+        waiting = f"{eve[:8]} is a stranger to you, so what they say to you waits"
+        assert await why_told(alice, answer["id"]) == [waiting]  # and no list shows it
         await alice.unmute(word="hello")
         await alice.mute(eve)
-        assert await alice.timeline(strangers=True) == []
+        assert await alice.timeline(strangers=True) == await why_told(alice, answer["id"]) == []
         await alice.admit(eve)
-        assert await alice.notifications() == []
+        assert await alice.notifications() == await why_told(alice, answer["id"]) == []
         await alice.unmute(eve)
         assert await is_told(alice, answer["id"])
         await alice.block(eve)
