@@ -324,8 +324,8 @@ class Store(Protocol):
         self, limit: int, before: EntryId | None = None, unread: bool = False, but_of: Collection[bytes] = ()
     ) -> list[News]:
         """What others said to the node's own identity, the last that came first; without what waits because it is of
-        strangers. Of likes and boosts those of own entries that are held where they say. `unread`: only what is not
-        read. `but_of`: nothing from these. Raises NotFound for a `before` that is no news, or waits."""
+        strangers. Of likes and boosts those of own notices and boosts that are shown where they say. `unread`: only
+        what is not read. `but_of`: nothing from these. Raises NotFound for a `before` that is no news, or waits."""
 
     async def end_polls(self, now_ms: int) -> int:
         """Polls that have closed by now become news; gives how many. A poll does once, if it is here and shown, if the

@@ -7,7 +7,8 @@ what hides what never runs in a circle and does not depend on the order of arriv
 
 * Of an identity that isn't kept, a run is hidden until it is; a stray is shown, since whoever handed it in checked it.
 * A retracted entry's payload is not *missing*: nobody asks for it again.
-* A like or boost counts while it is shown, once for each identity. It is news while an own entry is held where it says.
+* A like or boost counts while it is shown, once for each identity. It is news while an own notice or boost is shown
+  where it says.
 * A vouch counts while it is shown and by the node's own identity or somebody followed. Who is vouched for so, admitted,
   followed or oneself is no *stranger*; what strangers say to the node's own identity *waits*.
 * A notice is pinned while it is shown and so is a pin by its own author that names it; the newest PINS_MAX count.

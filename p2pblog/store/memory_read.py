@@ -354,9 +354,10 @@ class MemoryReading(MemoryDesk):
         return held is not None and held.log.identity == self._settings.get(OWN_IDENTITY)
 
     def _is_own_at(self, at: Ref) -> bool:
-        """Whether an own entry is held where this says."""
+        """Whether an own notice or boost is shown where this says."""
         held = self._by_id[at.id] if self._is_own(at.id) else None
-        return held is not None and (held.log.device, held.entry.seq) == (at.device, at.seq)
+        is_there = held is not None and (held.log.device, held.entry.seq) == (at.device, at.seq)
+        return held is not None and is_there and held.meaning.kind in IN_TIMELINES and self._is_shown(held)
 
     def _ballots(self, notice: EntryId) -> Iterator[Ballot]:
         own = self._settings.get(OWN_IDENTITY)

@@ -47,7 +47,7 @@ from p2pblog.store.sql_base import (
     place_record,
 )
 from p2pblog.store.sql_dms import enter_dms
-from p2pblog.store.sql_news import Said, enter_news, leave_reactions, own_identity
+from p2pblog.store.sql_news import Said, enter_news, enter_reactions, leave_reactions, own_identity
 from p2pblog.store.sql_strangers import drop_vouches, enter_vouches, settle, settle_subjects
 from p2pblog.store.sql_words import await_words, take_out
 
@@ -135,6 +135,8 @@ def enter(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     harvest = Harvest()
     reap(db, log, items, harvest)
     harvest.bring_in(db)
+    if log.identity == own_identity(db):
+        enter_reactions(db, log.identity, [item.id for item in items if item.kind in IN_TIMELINES])
 
 
 def reap_plain(
@@ -277,7 +279,9 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     FEED.discard(db, sorted(feed_record(log.owner, item.sort, item.key) for item in listed))
     files = [(file, item.key) for item in items for file in item.files]
     db.executemany("DELETE FROM attachment WHERE file = ? AND key = ?", files)
-    if log.identity != own_identity(db):  # that a poll has closed stays told while its own entry is held
+    if log.identity == own_identity(db):  # that a poll has closed stays told while its own entry is held
+        leave_reactions(db, (item.id for item in items if item.kind in IN_TIMELINES))
+    else:
         db.executemany("DELETE FROM news WHERE key = ?", keys)
     edits = [(log.owner, item.of, item.key) for item in items if item.kind == Kind.EDIT and item.of is not None]
     db.executemany("DELETE FROM edit WHERE author = ? AND target = ? AND key = ?", edits)
@@ -403,11 +407,9 @@ def forget(db: sqlite3.Connection, log: LogRow, low: int, high: int) -> None:
     """Forget the entries in a range of keys, and what their deletes hid. Spans are the caller's."""
     lift(db, log, deletes_within(db, low, high))
     take_out(db, low, high)
-    start, is_own = low, log.identity == own_identity(db)
+    start = low
     while items := _read_range(db, start, high):
         leave(db, log, items)
-        if is_own:
-            leave_reactions(db, (item.id for item in items))
         IDS.discard(db, sorted(id_record(item.id, item.key) for item in items))
         start = items[-1].key + 1
     for table in ("entry", "signature", "gap", "deletion", "stray", "dm_aside", "dm_told", "news", "poll_due"):

@@ -1,8 +1,9 @@
 """What others say to the node's own identity: which entries have a row in `news`, and when it comes and goes.
 
-A notice that answers, mentions or quotes us has one while it is shown. A like or boost has one while an own entry is
-held, too, where it says: it can name whatever it wants, and neither a page of notifications nor whoever marks them as
-read is to walk past any number of those that tell nothing. So likes and boosts come and go with the own entry as well.
+A notice that answers, mentions or quotes us has one while it is shown. A like or boost has one while an own notice
+or boost is shown, too, where it says: it can name whatever it wants, and neither a page of notifications nor whoever
+marks them as read is to walk past any number of those that tell nothing. So likes and boosts come and go with that as
+well.
 
 A row goes whenever its entry is hidden or forgotten, though it may come again: at once where a stray becomes part of a
 run, some day where it was pruned. So what was read is in `news_read`, by its key, for as long as the log has a row.
@@ -54,17 +55,18 @@ ENTER_NEWS = """INSERT OR IGNORE INTO news (no, key, sort, is_notice, waits, is_
 
 
 def is_own(db: sqlite3.Connection, own: IdentityHash, at: Ref) -> bool:
-    """Whether an own entry is held where this says. To look for the id alone would take ten times as long as a like
-    takes to be stored, and there can be any number that name nothing."""
+    """Whether an own notice or boost is shown where this says. To look for the id alone would take ten times as long as
+    a like takes to be stored, and there can be any number that name nothing."""
     return db.execute(OWN_AT, (at.device, at.seq, at.id, own)).fetchone() is not None
 
 
 OWN_AT = """SELECT 1 FROM log l JOIN identity i ON i.no = l.owner JOIN entry e ON e.key = l.no << 32 | ?2
-            WHERE l.device = ?1 AND e.id = ?3 AND i.hash = ?4"""
+            WHERE l.device = ?1 AND e.id = ?3 AND i.hash = ?4 AND e.kind IN (1, 2) AND e.payload IS NOT NULL
+            AND ?2 <= l.shown_to AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)"""
 
 
 def enter_reactions(db: sqlite3.Connection, own: IdentityHash, ids: Sequence[EntryId]) -> None:
-    """Own entries came: likes and boosts of them that came before are news now."""
+    """Own entries came, or may show again: likes and boosts that came before of those that are shown are news now."""
     for asked in in_steps(ids, IDS_PER_QUESTION):
         marks = ",".join("?" * len(asked))
         rows = db.execute(f"{_REACTIONS} AND r.target IN ({marks})", (own, *asked)).fetchall()
@@ -77,7 +79,7 @@ _REACTIONS = """SELECT e.key, e.sort, e.kind, r.author, e.payload FROM reaction 
 
 
 def leave_reactions(db: sqlite3.Connection, ids: Iterable[EntryId]) -> None:
-    """Own entries are forgotten: likes and boosts of them are no news any more."""
+    """Own entries are hidden or forgotten: likes and boosts of them are no news any more."""
     db.executemany(LEAVE_REACTIONS, [(entry,) for entry in ids])
 
 

@@ -18,7 +18,7 @@ async def told(store: Store, unread: bool = False) -> list[EntryId]:
 
 
 @on_both_stores
-async def test_a_like_is_news_while_what_it_names_is_here(store: Store) -> None:
+async def test_a_like_is_news_while_what_it_names_is_shown(store: Store) -> None:
     """As where a home was brought back and its own log comes last."""
     alice, bob, eve = person("alice"), person("bob"), person("eve")
     laptop = alice.add_device("laptop")
@@ -41,14 +41,39 @@ async def test_a_like_is_news_while_what_it_names_is_here(store: Store) -> None:
     await add(store, laptop)
     assert set(await told(store)) == {each.id for each in said}
     assert [row.likes for row in await store.rows([note.id])] == [2]  # eve's counts, and bob's as one
-    alice.log.delete(note)
-    await add(store, alice.log)
-    assert set(await told(store)) == {each.id for each in said}
     await store.put_admitted(eve.hash, LATER)
     assert set(await told(store)) == {*(each.id for each in said), waits.id}
     await store.drop_log(laptop.key)
     assert set(await told(store)) == {said[0].id, waits.id}
     assert await store.mark_news_read() == 2
+
+
+@on_both_stores
+async def test_a_like_of_what_was_deleted_is_no_news(store: Store) -> None:
+    """Unless the delete was a thief's, and is taken back."""
+    alice, note = await alice_is_here(store)
+    laptop = alice.add_device("laptop")
+    bob = person("bob")
+    like, answer = bob.log.like(note), bob.log.note("an answer", reply_to=note)
+    bob.log.like(alice.log.like(answer))
+    boost = bob.log.boost(alice.log.boost(answer))
+    await add(store, alice.log)
+    await keep(store, bob)
+    assert set(await told(store)) == {like.id, answer.id, boost.id}  # nothing of the like, which nobody can read
+    laptop.delete(note)
+    await add(store, laptop)
+    await store.put_identity(alice.identity)
+    assert set(await told(store)) == {answer.id, boost.id}
+    late = bob.log.boost(note)
+    await add(store, bob.log)
+    assert set(await told(store)) == {answer.id, boost.id}
+    await store.put_identity(alice.retire(laptop.key, 0, None))
+    assert set(await told(store)) == {like.id, answer.id, boost.id, late.id}
+    assert await store.mark_news_read() == 4
+    alice.log.delete(note)
+    await add(store, alice.log)
+    assert await store.drop_retracted(2 * LATER) == 1
+    assert set(await told(store)) == {answer.id, boost.id}
 
 
 @on_both_stores
