@@ -16,6 +16,7 @@ from p2pblog.core.quiet import Rules, hidden_by
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound, UsageError, UserError
 from p2pblog.store import Store
+from p2pblog.store.meaning import meaning_of
 
 VOUCHERS_TOLD_MAX = 3
 """Of those who vouch for somebody, so many are named: one is enough."""
@@ -94,8 +95,7 @@ async def why_told(
     """Why what somebody says to us is told us, or waits; nothing where it is not said to us, or by somebody followed,
     or by somebody whose mute keeps it from us. `call`: what a person calls somebody."""
     author, own = IdentityHash(row.author), rules.own
-    quoted = None if row.quote is None else row.quote.of.identity
-    if author == own or is_followed or own not in (row.of_author, quoted, *row.mentions) or author in rules.people:
+    if author == own or is_followed or author in rules.people or not await _is_said_to(own, row, store):
         return []
     called = call(author)
     if any(each.identity == author for each in await store.admitted()):
@@ -108,3 +108,11 @@ async def why_told(
     others = [call(each) for each in by if each != own][:VOUCHERS_TOLD_MAX]
     whose = "you" if own in by else f"{' and '.join(others)}, whom you follow,"
     return [f"{whose} vouched for {called}, so you are told what they say to you"]
+
+
+async def _is_said_to(own: bytes, row: Row, store: Store) -> bool:
+    """Whether the node's own person is told of it, or would be if it came from somebody known: what a notice said first
+    counts, and of boosts those of what is shown."""
+    located = await store.locate(row.id)
+    is_there = row.type != Boost.type or row.boosted is None
+    return is_there and located is not None and own in meaning_of(located.entry.payload).to

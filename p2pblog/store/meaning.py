@@ -86,8 +86,9 @@ STAND_FOR = (*REACTIONS, Kind.VOTE, Kind.EDIT)
 class Meaning(Value):
     """`of`: the id replied to, boosted, liked, pinned, voted on or edited. `deletes`: the ids taken back, ascending.
     `tags`, `groups`: of the text. `replaces`: the edits that an edit replaces. `to`: whom it answers, mentions, quotes,
-    boosts or likes; of a vouch, for whom it is. `choice`: a vote's. `files`: the hashes of a notice's or profile's
-    files and their thumbnails. `at`: where what is boosted or liked stands, as this says."""
+    boosts or likes; of a vouch, for whom it is; nobody of an edit, so that what a notice said first decides who is told
+    of it. `choice`: a vote's. `files`: the hashes of a notice's or profile's files and their thumbnails. `at`: where
+    what is boosted or liked stands, as this says."""
 
     kind: Kind
     of: EntryId | None = None

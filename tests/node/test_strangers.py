@@ -180,6 +180,30 @@ async def test_what_is_muted_or_blocked_is_in_neither_place(
 
 
 @trio_test
+async def test_why_agrees_with_the_news_about_what_was_edited(autojump_clock: MockClock) -> None:
+    """What a notice said first counts, for both."""
+    async with open_world() as world:
+        alice = await world.start("alice")
+        eve = await world.follower("eve", "alice")
+        await alice.follow(world.home("eve").address)
+        named = f"@{world.home('alice').address}"
+        to_nobody, to_alice = await eve.post("hello"), await eve.post(f"psst {named}")
+        await eve.edit(to_nobody["id"], f"hello {named}")
+        await eve.edit(to_alice["id"], "nothing")
+        await world.reads("alice", "nothing")
+        assert (await alice.show(to_nobody["id"]))["mentions"] == [world.home("alice").address]
+        assert [news["id"] for news in await alice.notifications()] == [to_alice["id"]]
+
+        eves = world.home("eve").address
+        await alice.unfollow(eves)
+        await alice.admit(eves)
+        assert await why_told(alice, to_nobody["id"]) == []
+        assert await why_told(alice, to_alice["id"]) == [
+            f"you admitted {eves[:8]}, so you are told what they say to you"
+        ]
+
+
+@trio_test
 async def test_a_node_that_does_not_know_vouches_carries_them_on(autojump_clock: MockClock) -> None:
     """Olga's is of an earlier version; alice has bob's log from her."""
     async with open_world() as world:

@@ -6,6 +6,7 @@ from builders import person, ref
 from store_kit import LATER, add, alice_is_here, keep, on_both_stores, own
 from trio.testing import trio_test
 
+from p2pblog.core import address
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Located
 from p2pblog.core.value import replace
@@ -74,6 +75,18 @@ async def test_a_like_of_what_was_deleted_is_no_news(store: Store) -> None:
     await add(store, alice.log)
     assert await store.drop_retracted(2 * LATER) == 1
     assert set(await told(store)) == {answer.id, boost.id}
+
+
+@on_both_stores
+async def test_what_a_notice_said_first_decides_who_is_told(store: Store) -> None:
+    alice, _ = await alice_is_here(store)
+    bob = person("bob")
+    to_nobody, to_alice = bob.log.note("hello"), bob.log.note(f"psst @{address.spell(alice.hash)}")
+    bob.log.edit(to_nobody, f"hello @{address.spell(alice.hash)}")
+    bob.log.edit(to_alice, "nothing")
+    await keep(store, bob)
+    assert [row.mentions for row in await store.rows([to_nobody.id, to_alice.id])] == [(alice.hash,), ()]
+    assert await told(store) == [to_alice.id]
 
 
 @on_both_stores
