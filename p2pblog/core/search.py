@@ -24,7 +24,7 @@ from p2pblog.core.tags import as_tag
 from p2pblog.core.value import State, Value, field
 from p2pblog.errors import UsageError
 
-FORM = f"1, Unicode {unicodedata.unidata_version}"
+FORM = f"2, Unicode {unicodedata.unidata_version}"
 """Of what `words_of` and `store.meaning.found_words` give: an index made under another one is made anew."""
 
 # --- the words of a text ----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from p2pblog.config import SEARCH_CATCH_UP_MAX
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch, Located
+from p2pblog.core.media import Attachment, FileHash
 from p2pblog.core.payload import Edit, Note
 from p2pblog.core.search import parse
 from p2pblog.errors import NotFound
@@ -97,6 +98,26 @@ async def test_tags_media_warnings_people_and_times(store: Store) -> None:
     assert await within(until_ms=NOON + 10) == []
     assert await within(since_ms=2**53) == []
     assert await found(store, "bees", authors=(bob.hash,)) == ["the end", "bees are here"]
+
+
+@on_both_stores
+async def test_options_of_polls_and_what_pictures_show_are_found(store: Store) -> None:
+    bob = person("bob")
+    poll = bob.log.poll("honey", "bees wax")
+    bob.log.write(Note("look", media=(Attachment(FileHash(bytes(32)), "a.jpg", "image/jpeg", 9, "A wasp"),)))
+    await keep(store, bob)
+    for asked in ("honey", '"bees wax"', "one wax"):
+        assert await found(store, asked) == ["which one?"]
+    assert await found(store, "wasp has:media") == await found(store, '"a wasp"') == ["look"]
+    for asked in ('"honey bees"', '"one honey"', '"look a"', "jpg"):  # no phrase goes from one to the next
+        assert await found(store, asked) == []
+    bob.log.edit(poll, "which?")
+    await add(store, bob.log)
+    assert await found(store, "honey") == ["which?"]
+    bob.log.delete(poll)
+    await add(store, bob.log)
+    await store.drop_retracted(2 * LATER)
+    assert await found(store, "honey") == []
 
 
 @on_both_stores
