@@ -28,18 +28,22 @@ class Notifying(Private):
             await self.gather_news()
         below = None if before is None else await self._find(before)
         muted = self._quiet.rules(is_home=False).people
-        return [_document(each) for each in await self._store.news(limit, below, unread, frozenset(muted))]
+        found = await self._store.news(limit, below, unread, frozenset(muted))
+        authors = dict.fromkeys(IdentityHash(each.author) for each in found)
+        names = {author: (await self._store.profile(author))[0] for author in authors}
+        return [_document(each, names[IdentityHash(each.author)]) for each in found]
 
     async def read_notifications(self) -> ReadDocument:
         await self.gather_news()
         return ReadDocument(read=await self._store.mark_news_read())
 
 
-def _document(news: News) -> NotificationDocument:
+def _document(news: News, name: str | None) -> NotificationDocument:
     return {
         "id": news.id.hex(),
         "type": news.type.value,
         "from": address.spell(IdentityHash(news.author)),
+        "name": name or None,
         "notice": news.notice.hex(),
         "time": news.time_ms,
         "read": news.is_read,

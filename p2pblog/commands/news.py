@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from p2pblog.commands import now_ms
-from p2pblog.commands.reading import follows_of, rows_option
+from p2pblog.commands.reading import follows_of, own_of, rows_option
 from p2pblog.control import words
 from p2pblog.errors import UsageError, UserError
 from p2pblog.pages import news as pages
 from p2pblog.session import Session, json_option, this
+from p2pblog.terminal import Page
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import NotificationDocument
 
 
 @click.group(
@@ -32,13 +39,16 @@ def notifications(context: click.Context, session: Session, limit: int, before: 
         return
     before = None if before is None else words.check_id(before)
     document = session.ask("notifications", limit=limit, before=before, unread=unread)
-    follows = [] if session.json else follows_of(session)
-    session.show(
-        document,
-        lambda: pages.notifications_page(document, follows, now_ms(), session.columns, unread, before is not None),
-    )
+    session.show(document, lambda: _page(session, document, unread, before is not None))
     if not session.json and before is None and _do_strangers_wait(session):
         session.tell(pages.strangers_page(f"{session.command} timeline --strangers"))
+
+
+def _page(session: Session, document: Sequence[NotificationDocument], unread: bool, older: bool) -> Page:
+    follows = follows_of(session)
+    is_strange = {each["from"] for each in document} - {follow["address"] for follow in follows}
+    own = own_of(session) if is_strange else None
+    return pages.notifications_page(document, follows, now_ms(), session.columns, unread, older, own)
 
 
 def _do_strangers_wait(session: Session) -> bool:

@@ -38,11 +38,7 @@ class _Company:
 
     @cached_property
     def own(self) -> IdDocument | None:
-        try:
-            found: IdDocument = self._session.ask("id")
-        except UserError:
-            return None
-        return found
+        return own_of(self._session)
 
     def knows(self, notice: NoticeDocument) -> bool:
         """Whether one more notice may be shown by it: it is new, and its author is followed under the name they bear
@@ -61,6 +57,15 @@ def follows_of(session: Session) -> list[FollowDocument]:
         found: list[FollowDocument] = session.ask("following")
     except UserError:
         return []
+    return found
+
+
+def own_of(session: Session) -> IdDocument | None:
+    """Who the reader is; None where that can't be asked."""
+    try:
+        found: IdDocument = session.ask("id")
+    except UserError:
+        return None
     return found
 
 

@@ -245,10 +245,12 @@ class VersionDocument(TypedDict):
 
 
 NotificationDocument = TypedDict(
-    "NotificationDocument", {"id": str, "type": str, "from": str, "notice": str, "time": int, "read": bool}
+    "NotificationDocument",
+    {"id": str, "type": str, "from": str, "name": str | None, "notice": str, "time": int, "read": bool},
 )
-"""`type` is "reply", "mention", "boost", "like" or "poll"; `notice` is yours that it is about, or the one that mentions
-you, or the poll that closed: then `id` is your poll or your vote, and `from` whose poll it is."""
+"""`type` is "reply", "mention", "boost", "like", "poll" or "dm"; `name` is what they call themselves; `notice` is yours
+that it is about, or the one that mentions you, or the message, or the poll that closed: then `id` is your poll or your
+vote, and `from` whose poll it is."""
 
 
 class ReadDocument(TypedDict):

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from p2pblog.config import ADDRESS_LETTERS
-from p2pblog.pages.values import ago, counted, known_warning, short_id, try_line, who
+from p2pblog.pages.notices import warnings_beside
+from p2pblog.pages.values import ago, counted, short_id, try_line, who
 from p2pblog.terminal import Line, Page, Piece, Style, line, width
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, NotificationDocument
+    from p2pblog.control.api import FollowDocument, IdDocument, NotificationDocument
 
 DID = {
     "reply": "answered your",
@@ -29,21 +30,22 @@ def notifications_page(
     columns: int,
     unread: bool,
     older: bool,
+    own: IdDocument | None = None,
 ) -> Page:
     """The last that came first, a line each; what is not read has a mark. `follows`: whom the reader follows. `unread`,
-    `older`: what was asked for."""
+    `older`: what was asked for. `own`: who the reader is, where others than these are on the page."""
     if not news:
         nothing = "Nothing new." if unread else "Nobody has said anything to you yet."
         return [line("Nothing older." if older else nothing)]
-    people = {follow["address"]: follow for follow in follows}
-    called = {follow["address"]: follow["petname"] or follow["name"] for follow in follows}
-    return [_news_line(each, people.get(each["from"]), called, now_ms, columns) for each in news]
+    petnames = {follow["address"]: follow["petname"] for follow in follows}
+    warnings = warnings_beside([(each["from"], each["name"]) for each in news], follows, own)
+    return [_news_line(each, petnames.get(each["from"]), warnings, now_ms, columns) for each in news]
 
 
 def _news_line(
     news: NotificationDocument,
-    by: FollowDocument | None,
-    called: Mapping[str, str | None],
+    petname: str | None,
+    warnings: Mapping[tuple[str, str | None], str],
     now_ms: int,
     columns: int,
 ) -> Line:
@@ -57,8 +59,8 @@ def _news_line(
         said = line(*said, Piece(" has closed", Style.DIM))
     if news["type"] == "reply":
         said = line(*said, " with ", Piece(short_id(news["id"]), Style.ID))
-    name, petname = (None, None) if by is None else (by["name"], by["petname"])
-    warning = None if by is None else known_warning(by, called.get(by["lookalike"] or ""))
+    name = news["name"]
+    warning = warnings.get((news["from"], name))
     room = columns - len(f"{mark} ({'x' * ADDRESS_LETTERS})") - sum(width(piece.text) for piece in (*said, when))
     room -= 0 if warning is None else 1 + width(warning)
     return line(mark, *who(name, news["from"], petname, room, warning), *said, when)

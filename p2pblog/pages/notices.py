@@ -71,17 +71,26 @@ _MENTION = re.compile(rf"@([a-z2-7]{{{ADDRESS_CHARACTERS}}})(?!\w)", re.IGNORECA
 def name_warnings(
     notices: Sequence[NoticeDocument], follows: Sequence[FollowDocument], own: IdDocument | None
 ) -> dict[tuple[str, str | None], str]:
-    """What stands beside the names on a page: of those followed the daemon has said whom they look like. Others are
-    compared with these and, where `own` is given, with oneself; so is a name that somebody followed has just left."""
+    """What stands beside the names on a page of notices."""
+    followed = {follow["address"]: follow["name"] for follow in follows}
+    quoted = [notice["quote"]["author"] for notice in notices if notice["quote"] is not None]
+    pairs = [(notice["author"], notice["name"]) for notice in notices]
+    pairs += [(address, followed[address]) for address in quoted if address in followed]
+    return warnings_beside(pairs, follows, own)
+
+
+def warnings_beside(
+    pairs: Sequence[tuple[str, str | None]], follows: Sequence[FollowDocument], own: IdDocument | None
+) -> dict[tuple[str, str | None], str]:
+    """What stands beside people, each as (address, name): of those followed the daemon has said whom they look like.
+    Others are compared with these and, where `own` is given, with oneself; so is a name that somebody followed has just
+    left."""
     followed = {follow["address"]: follow for follow in follows}
     called = {follow["address"]: follow["petname"] or follow["name"] for follow in follows}
     if own is not None:
         called[own["address"]] = own["name"]
     bearers: Bearers | None = None
     found = {}
-    quoted = [notice["quote"]["author"] for notice in notices if notice["quote"] is not None]
-    pairs = [(notice["author"], notice["name"]) for notice in notices]
-    pairs += [(address, followed[address]["name"]) for address in quoted if address in followed]
     for address, name in dict.fromkeys(pairs):
         row = followed.get(address)
         if row is not None and row["petname"]:  # whom the reader has named is no other's double

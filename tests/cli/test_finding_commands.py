@@ -90,8 +90,8 @@ def a_follow(address: str, **more: Any) -> Any:
 def test_a_poll_that_closed_reads_by_whose_it_is() -> None:
     bob = "bob" * 18 + "ab"
     ends: list[api.NotificationDocument] = [
-        {"id": "aa" * 32, "type": "poll", "from": bob, "notice": "aa" * 32, "time": 0, "read": False},
-        {"id": "bb" * 32, "type": "poll", "from": bob, "notice": "cc" * 32, "time": 0, "read": True},
+        {"id": "aa" * 32, "type": "poll", "from": bob, "name": None, "notice": "aa" * 32, "time": 0, "read": False},
+        {"id": "bb" * 32, "type": "poll", "from": bob, "name": None, "notice": "cc" * 32, "time": 0, "read": True},
     ]
     page = notifications_page(ends, [a_follow(bob, petname="bob")], 120_000, 80, False, False)
     assert render(page, colour=False).splitlines() == [
@@ -103,14 +103,17 @@ def test_a_poll_that_closed_reads_by_whose_it_is() -> None:
 def test_a_direct_message_is_told() -> None:
     bob = "bob" * 18 + "ab"
     told: list[api.NotificationDocument] = [
-        {"id": "aa" * 32, "type": "dm", "from": bob, "notice": "aa" * 32, "time": 0, "read": False},
-        {"id": "bb" * 32, "type": "dm", "from": bob, "notice": "bb" * 32, "time": 0, "read": False},
+        {"id": "aa" * 32, "type": "dm", "from": bob, "name": None, "notice": "aa" * 32, "time": 0, "read": False},
+        {"id": "bb" * 32, "type": "dm", "from": bob, "name": None, "notice": "bb" * 32, "time": 0, "read": False},
     ]
     page = notifications_page(told, [a_follow(bob, petname="bob")], 120_000, 80, False, False)
     assert render(page, colour=False).splitlines() == [
         "* bob (bobbobbo) sent you a direct message, aaaaaaaaaa · 2 min ago",
         "* bob (bobbobbo) sent you a direct message, bbbbbbbbbb · 2 min ago",
     ]
+
+
+A_REPLY: Any = {"id": "aa" * 32, "type": "reply", "notice": "bb" * 32, "time": 0, "read": False}
 
 
 def test_a_notification_names_who_is_followed_within_its_line() -> None:
@@ -120,8 +123,8 @@ def test_a_notification_names_who_is_followed_within_its_line() -> None:
         a_follow(mallory, name="Robert", lookalike=bob),
     ]
     news: list[api.NotificationDocument] = [
-        {"id": "aa" * 32, "type": "reply", "from": who, "notice": "bb" * 32, "time": 0, "read": False}
-        for who in (bob, mallory, stranger)
+        {**A_REPLY, "from": who, "name": name}
+        for who, name in ((bob, follows[0]["name"]), (mallory, "Robert"), (stranger, None))
     ]
     narrow, wide = (
         render(notifications_page(news, follows, 120_000, columns, False, False), colour=False).splitlines()
@@ -151,3 +154,17 @@ def test_a_mention_of_nobody_is_told_after_it_was_written(alice: Alice, node: Fa
     node.calls.clear()
     alice.types("post", "no such sign")
     assert [name for name, _ in node.calls] == ["post"]
+
+
+def test_a_stranger_is_named_and_compared_with_those_one_knows(alice: Alice, node: FakeNode) -> None:
+    eve, mallory = "e" * 56, "m" * 56
+    alice.gets("follow", BOB, "--petname", "bob")
+    for who, name in ((eve, "eve"), (mallory, "B0b")):
+        news = {"id": "aa" * 32, "type": "dm", "from": who, "name": name, "notice": "aa" * 32, "time": 0, "read": False}
+        node.news.append(news)
+    told = alice.types("notifications").stdout.splitlines()
+    assert [line.partition(" sent you")[0] for line in told] == [
+        "* eve (eeeeeeee)",
+        f"* B0b (mmmmmmmm) ⚠ not bob ({BOB[:8]})",
+    ]
+    assert [list(row) for row in alice.gets("notifications")] == [fields(api.NotificationDocument)] * 2

@@ -110,7 +110,9 @@ def test_whom_one_has_named_oneself_carries_no_mark(alice: Alice, friend: FakeNo
     double: Any = a_follow(MALLORY, name="bob", petname="bob", lookalike=BOB)
     friend.follows[MALLORY] = double
     friend.add(MALLORY, "bob", "hello")
-    friend.news.append({"id": "e" * 64, "type": "reply", "from": MALLORY, "notice": "f" * 64, "time": 0, "read": True})
+    friend.news.append(
+        {"id": "e" * 64, "type": "reply", "from": MALLORY, "name": "bob", "notice": "f" * 64, "time": 0, "read": True}
+    )
     for words in (["timeline"], ["following"], ["notifications"]):
         page = alice.types(*words).stdout
         assert "bob" in page and "⚠" not in page

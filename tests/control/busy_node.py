@@ -8,7 +8,16 @@ from fake_node import FakeNode
 async def busy_node() -> tuple[FakeNode, str]:
     """The node, and the hash of a file that one of its notices has."""
     node = FakeNode()
-    node.news.append({"id": "5" * 64, "type": "like", "from": "b" * 56, "notice": "6" * 64, "time": 1, "read": False})
+    news = {
+        "id": "5" * 64,
+        "type": "like",
+        "from": "b" * 56,
+        "name": None,
+        "notice": "6" * 64,
+        "time": 1,
+        "read": False,
+    }
+    node.news.append(news)
     file = node.file(b"hello", {"name": "hello.txt", "alt": ""})
     node.bookmarked.append(node.add(media=[file]))
     await node.follow("c" * 56, "carol")

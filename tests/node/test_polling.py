@@ -206,6 +206,7 @@ async def test_who_asked_and_who_voted_hear_that_it_closed(autojump_clock: MockC
                 "id": entry,
                 "type": "poll",
                 "from": address,
+                "name": "alice",
                 "notice": poll,
                 "time": (await poll_of(world, name, poll))["closes"],
                 "read": False,

@@ -117,6 +117,7 @@ async def test_whom_it_is_for_is_told_of_it_once(autojump_clock: MockClock) -> N
                     "id": written["id"],
                     "type": "dm",
                     "from": world.home("alice").address,
+                    "name": "alice",
                     "notice": written["id"],
                     "time": written["time"],
                     "read": is_read,
