@@ -17,7 +17,7 @@ from functools import partial
 
 import trio
 
-from p2pblog import __version__, installation, keyring, names, terminal
+from p2pblog import __version__, descriptors, installation, keyring, names, terminal
 from p2pblog.author import Author
 from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.cases.desk import Place
@@ -90,6 +90,7 @@ def run(home: Home, listen: str | None, bootstrap: list[str], json: bool, comman
     if listen is not None:
         names.check(listen)
     _log_to_stderr()
+    descriptors.make_room()
     sys.setswitchinterval(INTERPRETER_TURN_S)
     give_for_a_start(home.database)
     with installation.sole_daemon(home):
@@ -504,18 +505,21 @@ class Parts:
 
 
 def _place(bound: Endpoint) -> Place:
-    """What we tell others of where we listen: for a wildcard, the address that this machine speaks from."""
+    """What we tell others of where we listen: for a wildcard, the address that this machine speaks from. It is
+    reachable nowhere while there is no network, and while there is no descriptor left to look."""
     if bound.host not in ("0.0.0.0", "::"):  # noqa: S104
         return Place(bound, (bound,))
     ways = [(socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")]
     for family, far in ways[:1] if bound.host == "0.0.0.0" else ways:  # noqa: S104 - IPv4 alone
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
                 probe.connect((far, 9))  # chooses a route; a datagram socket sends nothing to do so
                 spoken_from = Endpoint.of(probe.getsockname()[0], bound.port)
-            except (OSError, Malformed):
-                continue
-            return Place(spoken_from, (spoken_from,))
+        except (OSError, Malformed) as error:
+            if isinstance(error, OSError) and error.errno in descriptors.RUN_OUT:
+                break  # it says nothing of this route, so the next must not stand in for it
+            continue
+        return Place(spoken_from, (spoken_from,))
     return Place(Endpoint("127.0.0.1", bound.port), ())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 import trio
 from builders import key_pair, person
 
-from p2pblog import daemon, installation, keyring
+from p2pblog import daemon, descriptors, installation, keyring
 from p2pblog.cases.desk import Place
 from p2pblog.config import Home
 from p2pblog.core.address import Endpoint
@@ -155,6 +156,7 @@ def test_keys_are_read_when_no_other_daemon_can_change_them_any_more(
 
     monkeypatch.setattr(installation, "sole_daemon", after_another)
     monkeypatch.setattr(daemon, "_log_to_stderr", lambda: None)
+    monkeypatch.setattr(descriptors, "make_room", lambda: None)
     monkeypatch.setattr(sys, "setswitchinterval", lambda seconds: None)
     monkeypatch.setattr(trio, "run", lambda *given: run.append(given[2]))
     daemon.run(home, None, [], False, "p2pblog")
@@ -233,6 +235,42 @@ def test_a_node_that_listens_on_ipv4_alone_is_at_no_address_of_ipv6(monkeypatch:
     assert daemon._place(Endpoint("0.0.0.0", 4711)) == Place(Endpoint("127.0.0.1", 4711), ())
     at = Endpoint("2001:db8::7", 4711)
     assert daemon._place(Endpoint("::", 4711)) == Place(at, (at,))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_who_has_no_descriptor_left_to_look_stands_nowhere_else(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """Each socket of the kind that is looked with fails once; the next would be had again."""
+    left = [socket.AF_INET]
+
+    def sockets(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+        if family in left:
+            left.remove(family)
+            raise OSError(errno.EMFILE, "Too many open files")
+        raise AssertionError("the other version of IP must not stand in")
+
+    monkeypatch.setattr(daemon.socket, "socket", sockets)
+    assert daemon._place(Endpoint(host, 4711)).reachable == ()
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "then", "is_said"),
+    [
+        (256, 4096, descriptors.WANTED, False),
+        (256, resource.RLIM_INFINITY, descriptors.WANTED, False),
+        (128, 300, 300, True),
+        (4096, 4096, 4096, False),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, resource.RLIM_INFINITY, False),
+    ],
+)
+def test_a_node_takes_as_many_descriptors_as_its_limits_add_up_to(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, soft: int, hard: int, then: int, is_said: bool
+) -> None:
+    limits = [(soft, hard)]
+    monkeypatch.setattr(resource, "getrlimit", lambda what: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda what, wanted: limits.append(wanted))
+    descriptors.make_room()
+    assert limits[-1] == (then, hard)
+    assert bool(caplog.records) == is_said
 
 
 def binds(monkeypatch: pytest.MonkeyPatch, gone: str | None = None) -> list[str]:
