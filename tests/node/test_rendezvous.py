@@ -189,6 +189,22 @@ def test_what_nobody_takes_is_offered_ever_later(desk: Desk) -> None:
     assert of(desk.sleep(61), ev.LoadOwn)  # a minute once more, as after any success
 
 
+@pytest.mark.parametrize("hours", [2, 8])
+def test_what_nobody_took_while_our_clock_ran_ahead_is_offered_once_it_is_put_right(hours: int) -> None:
+    """All holders refused it for its times; the clock would not have caught up before the end of the day."""
+    desk = Desk("bob")
+    desk.hold(person("bob"))
+    desk.now_ms += hours * HOUR_MS
+    desk.in_vain(desk.open())
+    for _ in range(180):
+        desk.in_vain(desk.sleep(1))
+    desk.now_ms -= hours * HOUR_MS
+    again = desk.sleep(300)
+    assert of(again, ev.LoadOwn)
+    for identity in (desk.alice.hash, person("bob").hash):
+        assert ev.FindRecords(ev.Crowd(identity), replica_key(identity)) in again
+
+
 def test_what_was_in_vain_while_we_were_cut_off_is_tried_on_meeting_somebody() -> None:
     bob = person("bob")
     desk = Desk("bob")
