@@ -17,7 +17,7 @@ from functools import partial
 
 import trio
 
-from p2pblog import __version__, descriptors, installation, keyring, names, terminal
+from p2pblog import __version__, descriptors, installation, keyring, logbook, names, terminal
 from p2pblog.author import Author
 from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.cases.desk import Place
@@ -89,25 +89,13 @@ def run(home: Home, listen: str | None, bootstrap: list[str], json: bool, comman
         names.check_contact(contact)
     if listen is not None:
         names.check(listen)
-    _log_to_stderr()
+    logbook.begin()
     descriptors.make_room()
     sys.setswitchinterval(INTERPRETER_TURN_S)
     give_for_a_start(home.database)
     with installation.sole_daemon(home):
         own = keyring.load(home)  # the last daemon may have opened a new device while it was ending
         trio.run(_main, home, own, listen, bootstrap, json, command)
-
-
-def _log_to_stderr() -> None:
-    """One line an event; what peers said in it can't reach the terminal raw."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-
-
-class _Formatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return terminal.clean_text(super().format(record))
 
 
 async def _main(home: Home, own: Keyring, listen: str | None, bootstrap: list[str], json: bool, command: str) -> None:

@@ -33,8 +33,8 @@ LAYERS: list[tuple[str, set[str]]] = [
     (
         "adapters",
         {
-            "archives", "bridge", "descriptors", "dht.*", "gossip.driver", "gossip.keeper", "names", "outbox",
-            "rendezvous.reader", "store.*", "transport.*",
+            "archives", "bridge", "descriptors", "dht.*", "gossip.driver", "gossip.keeper", "logbook", "names",
+            "outbox", "rendezvous.reader", "store.*", "transport.*",
         },
     ),
     (

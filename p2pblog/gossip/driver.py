@@ -63,6 +63,7 @@ from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.membership import DIAL_TIMEOUT_S, has_room, outranks
 from p2pblog.gossip.memory import Resume
 from p2pblog.gossip.messages import Bye, Decoder, Encoder, Found
+from p2pblog.gossip.passing import TELL_EVERY_S, Passing, is_passing
 from p2pblog.gossip.room_events import HeldBack, LiftFloors, PruneLog
 from p2pblog.gossip.sharing import Session
 from p2pblog.store import Store
@@ -156,6 +157,7 @@ class Driver:
         self._write_signal = Signal()
         self._room_signal = Signal()  # so little waits for the store again that links are read
         self._nursery: trio.Nursery | None = None
+        self._passing = Passing()
         self._asked: dict[int, tuple[trio.Event, list[Event]]] = {}
         """Who waits for what, by the object's own number, to be written."""
 
@@ -381,13 +383,26 @@ class Driver:
         finally:
             del self.lanes[link.peer]
             if lane.error is not None:
-                log.info(
-                    "link to %s at %s ended: %s: %s", link.peer.hex()[:10], link.endpoint, lane.error.name, lane.error
-                )
+                self._tell_end(lane, lane.error)
             self.feed(LinkDown(link.peer, lane.error))
             self.answers_changed.set()
             lane.done.set()
             self.links_changed.set()
+
+    def _tell_end(self, lane: Lane, error: RemoteProtocolError) -> None:
+        """One by one at INFO, but for those of strangers: how often they come nothing limits."""
+        link = lane.link
+        passing = is_passing(link.dialed, trio.current_time() - lane.since)
+        level = logging.DEBUG if passing else logging.INFO
+        log.log(level, "link to %s at %s ended: %s: %s", link.peer.hex()[:10], link.endpoint, error.name, error)
+        if passing and self._passing.add(error.name) and self._nursery is not None:
+            self._nursery.start_soon(self._tell_of_strangers)
+
+    async def _tell_of_strangers(self) -> None:
+        try:
+            await trio.sleep(TELL_EVERY_S)
+        finally:
+            log.info("%s", self._passing.tell())
 
     async def _recall(self, peer: NodeKey) -> bytes | None:
         try:

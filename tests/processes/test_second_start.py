@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import resource
 import socket
 import sys
@@ -15,7 +16,7 @@ import pytest
 import trio
 from builders import key_pair, person
 
-from p2pblog import daemon, descriptors, installation, keyring
+from p2pblog import daemon, descriptors, installation, keyring, logbook
 from p2pblog.cases.desk import Place
 from p2pblog.config import Home
 from p2pblog.core.address import Endpoint
@@ -155,7 +156,7 @@ def test_keys_are_read_when_no_other_daemon_can_change_them_any_more(
             yield
 
     monkeypatch.setattr(installation, "sole_daemon", after_another)
-    monkeypatch.setattr(daemon, "_log_to_stderr", lambda: None)
+    monkeypatch.setattr(logbook, "begin", lambda: None)
     monkeypatch.setattr(descriptors, "make_room", lambda: None)
     monkeypatch.setattr(sys, "setswitchinterval", lambda seconds: None)
     monkeypatch.setattr(trio, "run", lambda *given: run.append(given[2]))
@@ -271,6 +272,16 @@ def test_a_node_takes_as_many_descriptors_as_its_limits_add_up_to(
     descriptors.make_room()
     assert limits[-1] == (then, hard)
     assert bool(caplog.records) == is_said
+
+
+def test_that_nobody_more_can_be_accepted_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    logger = logging.getLogger("test.accepting")
+    logger.addFilter(logbook.Seldom(lambda: now))
+    for _ in range(1_000):
+        logger.error("accept returned EMFILE", exc_info=OSError(errno.EMFILE, "Too many open files"))
+        now += 0.1
+    assert [(each.getMessage(), each.exc_info) for each in caplog.records] == [("accept returned EMFILE", None)] * 2
 
 
 def binds(monkeypatch: pytest.MonkeyPatch, gone: str | None = None) -> list[str]:
