@@ -191,7 +191,7 @@ class DiskBlobs:
     """
 
     def __init__(self, folder: Path, bytes_max: int | None = FILES_KEPT_BYTES_MAX) -> None:
-        """`folder` may be missing. Files on disk are found at the first use."""
+        """`folder` may be missing, but not what it lies in. Files on disk are found at the first use."""
         self._folder = folder
         self._bytes_max = bytes_max
         self._known: dict[FileHash, _Known] = {}
@@ -333,9 +333,14 @@ class DiskBlobs:
             os.close(folder)
 
     def _make(self, folder: Path) -> None:
-        for each in (self._folder, folder):
-            with suppress(FileExistsError):
-                each.mkdir(mode=0o700, parents=True)
+        """Never what holds the folder: where that was moved away, nobody would read a new one in its old place."""
+        try:
+            for each in (self._folder, folder):
+                with suppress(FileExistsError):
+                    each.mkdir(mode=0o700)
+        except FileNotFoundError as error:
+            gone = self._folder.parent
+            raise StoreError(f"{gone} is gone: if the home was moved, start the node where it is now") from error
 
     def _begin(self, table: PieceTable) -> Held:
         known = self._look(table.file)

@@ -374,3 +374,22 @@ def test_a_table_is_not_trusted_for_lying_on_our_disk(tmp_path: Path) -> None:
         assert held.pieces == frozenset()
 
     trio.run(scene)
+
+
+def test_a_home_that_was_moved_away_is_not_made_again(tmp_path: Path) -> None:
+    """A picture that was put there was lost at the next start, where the home is now."""
+    home = tmp_path / "home"
+
+    async def scene() -> None:
+        home.mkdir()
+        blobs = DiskBlobs(home / "media")
+        await blobs.put_own(a_file(1))
+        home.rename(tmp_path / "moved")
+        with pytest.raises(StoreError, match="the home was moved"):
+            await blobs.put_own(a_file(2))
+        with pytest.raises(StoreError, match="the home was moved"):
+            await fetch(blobs, a_file(3))
+        assert not home.exists()
+        assert await DiskBlobs(tmp_path / "moved" / "media").own() == [table_of(a_file(1)).file]
+
+    trio.run(scene)
