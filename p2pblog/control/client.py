@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ GONE = {errno.ENOENT, errno.ECONNREFUSED, errno.ENOTSOCK, errno.ENOTDIR}
 """What connecting says where no daemon listens: no socket, one left by kill -9, or something else under its name."""
 HEAD_BYTES_MAX = 64 * 1024
 """Status line and headers of an answer: what the standard library allows for one line."""
+CONNECT_AGAIN_S = 0.03
+"""How soon a daemon with which too many commands wait is tried again: it takes them in milliseconds."""
 STILL_THERE_TIMEOUT_S = 1.0
 """How long a daemon has to say that it is there; it answers in milliseconds."""
 ANSWER_BYTES_MAX = 128 * 1024 * 1024
@@ -217,14 +220,19 @@ class _Connection:
         if path.parent != self.home.folder:
             _check_own(path.parent)
         self._socket.settimeout(self._timeout_s)
-        try:
-            self._socket.connect(os.fspath(path))
-        except BlockingIOError as error:  # the queue of those that wait to be accepted is full
-            raise TimeoutError from error
-        except OSError as error:
-            if error.errno in GONE:
-                raise not_running(self.home) from error
-            raise
+        give_up_at = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                self._socket.connect(os.fspath(path))
+                return
+            except BlockingIOError as error:  # at once, whatever the timeout, where too many wait to be accepted
+                if time.monotonic() >= give_up_at:
+                    raise TimeoutError from error
+                time.sleep(CONNECT_AGAIN_S)
+            except OSError as error:
+                if error.errno in GONE:
+                    raise not_running(self.home) from error
+                raise
 
 
 def _size(digits: bytes) -> int:

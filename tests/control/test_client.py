@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -95,6 +96,63 @@ def test_an_error_without_a_number_is_told_in_its_own_words(home: Home, monkeypa
     monkeypatch.setattr(Home, "control", home.folder / ("x" * 200))
     with pytest.raises(UserError, match="cannot be reached: AF_UNIX path too long"):
         client.call(home, "id")
+
+
+class Crowd:
+    """So many commands wait to be accepted that no more have room, and a clock that goes on by waiting."""
+
+    def __init__(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening.bind(os.fspath(home.control))
+        self.listening.listen(0)
+        self.waiting: list[socket.socket] = []
+        self.answerer: threading.Thread | None = None
+        self.now, self.gone_at = 0.0, float("inf")
+        with pytest.raises(BlockingIOError):
+            while True:
+                self.waiting.append(socket.socket(socket.AF_UNIX))
+                self.waiting[-1].setblocking(False)
+                self.waiting[-1].connect(os.fspath(home.control))
+        monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.now < self.gone_at or self.answerer is not None:
+            return
+        for _ in self.waiting[:-1]:
+            self.listening.accept()[0].close()
+        self.answerer = threading.Thread(target=self.answer)
+        self.answerer.start()
+
+    def answer(self) -> None:
+        with self.listening.accept()[0] as connection:
+            connection.recv(65536)
+            connection.sendall(ok(b"{}"))
+
+    def leave(self) -> None:
+        if self.answerer is not None:
+            self.answerer.join()
+        for each in [self.listening, *self.waiting]:
+            each.close()
+
+
+def test_who_finds_others_waiting_waits_as_well(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = Crowd(home, monkeypatch)
+    crowd.gone_at = 20.0
+    assert client.call(home, "post", text="hello") == {}
+    assert crowd.now == pytest.approx(20.0, abs=0.1)
+    crowd.leave()
+
+
+def test_a_daemon_that_takes_nobody_is_given_up_when_the_time_is_over(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = Crowd(home, monkeypatch)
+    with pytest.raises(TimedOut) as caught:
+        client.call(home, "post", text="hello")
+    assert caught.value.sentence == "the daemon did not answer within 30 seconds"
+    assert crowd.now == pytest.approx(30.0, abs=0.1)
+    crowd.leave()
 
 
 def test_room_is_made_for_an_answer_within_the_limit_only() -> None:
