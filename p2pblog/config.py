@@ -517,24 +517,41 @@ class Home:
 
     @property
     def control(self) -> Path:
-        """The control socket; for a home deeper than a socket path can name, one in the runtime folder stands in."""
-        inside = self.folder / "control.sock"
-        if len(os.fsencode(inside)) <= SOCKET_PATH_BYTES_MAX:
-            return inside
+        """The control socket, where a command finds it: in the home, or where the link there leads. One that was copied
+        along with another home leads to a socket of another name, and not to ours."""
+        made, link = self.new_control(), self.control_link
+        try:
+            led = link.readlink() if made != link else made
+        except OSError:  # no daemon was here, or this disk has no links
+            return made
+        return led if led.name == made.name else made
+
+    def new_control(self) -> Path:
+        """Where a daemon makes it: for a home deeper than a socket path can name, one in a runtime folder stands in."""
+        if _fits_socket(self.control_link):
+            return self.control_link
         import hashlib
 
         tag = hashlib.blake2b(os.fsencode(self.folder), digest_size=8).hexdigest()
-        return runtime_folder() / f"{tag}.sock"
+        folders = runtime_folders()
+        return next(filter(_fits_socket, (folder / f"{tag}.sock" for folder in folders)), folders[-1] / f"{tag}.sock")
+
+    @property
+    def control_link(self) -> Path:
+        """The socket, or a link to the one that stands in for it: who asks may have another environment."""
+        return self.folder / "control.sock"
 
 
-def runtime_folder() -> Path:
-    """A short folder of this user's own for sockets; whoever listens makes it with 0700."""
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    if not base:
-        import tempfile
+def _fits_socket(path: Path) -> bool:
+    return len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX
 
-        base = tempfile.gettempdir()
-    return Path(base) / f"p2pblog-{os.getuid()}"
+
+def runtime_folders() -> list[Path]:
+    """Short folders of this user's own for sockets, the best one first; whoever listens makes it with 0700."""
+    import tempfile
+
+    bases = [os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"]  # noqa: S108 - with 0700, and checked
+    return [Path(base) / f"p2pblog-{os.getuid()}" for base in bases if base.startswith("/")]
 
 
 def find_home(folder: str | None) -> Home:

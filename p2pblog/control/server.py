@@ -58,7 +58,7 @@ async def serve_control(
 
     Reports the socket's path as started, once commands are answered. Raises UserError if the socket can't be had.
     """
-    path = home.control
+    path = home.new_control()
     listener = _listen(home, path)
     mark = _inode(path)
     connections = _Connections(api)
@@ -343,8 +343,9 @@ def _waiting(incoming: trio.MemoryReceiveChannel[Any]) -> Iterator[Any]:
 def _listen(home: Home, path: Path) -> trio.SocketListener:
     """A listening socket (0600) in a folder that only we can enter (0700), in place of one left by a crash."""
     make_private(home.folder)
-    if path.parent != home.folder:
+    if path != home.control_link:
         _make_own(path.parent)
+        _lead(home.control_link, path)
     _clear(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -355,6 +356,16 @@ def _listen(home: Home, path: Path) -> trio.SocketListener:
         listening.close()
         raise UserError(f"the control socket {path} cannot be made: {reason(error)}") from error
     return trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+
+
+def _lead(link: Path, path: Path) -> None:
+    """Have a link in the home lead to the socket elsewhere, in place of what an earlier daemon left. It stays when we
+    end: it then leads nowhere, as no socket does. On a disk without links the environment alone says where it is."""
+    if os.path.lexists(link) and not (link.is_symlink() or link.is_socket()):
+        raise UserError(f"{link} is in the way of the control socket: take it away")
+    with suppress(OSError):
+        link.unlink(missing_ok=True)
+        link.symlink_to(path)
 
 
 def _make_own(folder: Path) -> None:

@@ -6,8 +6,10 @@ import inspect
 import json
 import logging
 import os
+import shutil
 import socket
 import stat
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -500,11 +502,39 @@ async def test_too_deep_a_home_works(deep: Home, served: Served) -> None:
     with pytest.raises(NotRunning):
         await ask(deep, "id")
     async with served(deep, FakeNode()) as path:
-        assert path.parent == config.runtime_folder()
+        assert path.parent == config.runtime_folders()[0]
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert (await ask(deep, "id"))["address"] == ALICE
     assert not path.exists()
+
+
+@trio_test
+async def test_who_asks_may_have_another_runtime_folder(
+    deep: Home, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from cron, or by `su`; but a copy of the home, with the link in it, leads to no daemon of another home."""
+    async with served(deep, FakeNode()):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep.folder))
+        assert (await ask(deep, "id"))["address"] == ALICE
+        copy = Home(deep.folder.with_name("copy"))
+        shutil.copytree(deep.folder, copy.folder, symlinks=True)
+        with pytest.raises(NotRunning):
+            await ask(copy, "id")
+    with pytest.raises(NotRunning):
+        await ask(deep, "id")
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    async with served(deep, FakeNode()):  # what the other daemon left is in nobody's way
+        assert (await ask(deep, "id"))["address"] == ALICE
+
+
+def test_a_runtime_folder_too_deep_for_a_socket_is_passed_over(deep: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep.folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(deep.folder))
+    assert deep.control.parent == Path(f"/tmp/p2pblog-{os.getuid()}")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "run")  # not absolute, so not to be heeded (XDG base directory specification)
+    monkeypatch.setattr(tempfile, "tempdir", "/var/tmp")
+    assert deep.control.parent == Path(f"/var/tmp/p2pblog-{os.getuid()}")
 
 
 def names_in(folder: Path) -> list[str]:
@@ -514,7 +544,7 @@ def names_in(folder: Path) -> list[str]:
 @trio_test
 async def test_a_runtime_folder_that_is_a_link_is_refused(deep: Home, tmp_path: Path) -> None:
     """In a shared /tmp somebody else may have put it there, to listen in."""
-    config.runtime_folder().symlink_to(tmp_path)
+    config.runtime_folders()[0].symlink_to(tmp_path)
 
     with pytest.raises(UserError, match="belongs to somebody else"):
         await server.serve_control(deep, FakeNode())
