@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from p2pblog.config import FORMER_DEVICES_MAX, KEY_FILE_BYTES_MAX, Home
+from p2pblog.config import FORMER_DEVICES_MAX, KEY_FILE_BYTES_MAX, NAME_CHARACTERS_MAX, Home
 from p2pblog.core import keys
 from p2pblog.core.identity import Identity, Inception
 from p2pblog.core.keys import KeyPair
@@ -168,6 +168,10 @@ def _from_document(document: dict[str, Any]) -> Keyring:
     name = document["name"]
     if not (name is None or isinstance(name, str)):
         raise TypeError("a name that is not text")
+    if name is not None:
+        name.encode()  # a ValueError, where half of a pair of surrogates stands alone
+        if len(name) > NAME_CHARACTERS_MAX:
+            raise ValueError("a name that no profile can have")
     return Keyring(
         root=_seed(document["root"]),
         inception=Inception.decode(bytes.fromhex(document["inception"])),

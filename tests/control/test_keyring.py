@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from p2pblog import keyring
-from p2pblog.config import FORMER_DEVICES_MAX, Home
+from p2pblog.config import FORMER_DEVICES_MAX, NAME_CHARACTERS_MAX, Home
 from p2pblog.core import keys
 from p2pblog.core.identity import Identity
 from p2pblog.core.value import replace
@@ -172,6 +172,8 @@ def test_a_pipe_in_its_place_does_not_hang(alice: Home) -> None:
         lambda text: text.replace('"version": 1', '"version": 0'),
         lambda text: text.replace('"node"', '"nodes"'),
         lambda text: text.replace('"name": null', '"name": 7'),
+        lambda text: _changed(text, "name", "half of a pair: \ud83d"),
+        lambda text: _changed(text, "name", "a" * (NAME_CHARACTERS_MAX + 1)),
         lambda text: _changed(text, "root", "00" * 32),
         lambda text: _changed(text, "device", "00" * 31),
         lambda text: _changed(text, "device", "zz" * 32),
