@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
+import trio
+
 from p2pblog import __version__, names
 from p2pblog.cases.lists import Listing
 from p2pblog.cases.marking import Marking
@@ -65,7 +67,7 @@ class Node(
             dht_nodes=self._meeting.dht_nodes,
             follows=len(self._follows),
             entries=await self._store.entry_count(),
-            uptime_s=max(0, self._wall_ms() - self._started_ms) // 1000,
+            uptime_s=int(trio.current_time() - self._started),  # whatever becomes of the wall clock
             version=__version__,
             store=StoreDocument(used=full.used, max=self._room.store_max, pruned=full.pruned),
             pending=[address.spell(identity) for identity in self._follows if self._is_searching(identity)],

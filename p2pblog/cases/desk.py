@@ -74,6 +74,7 @@ class Desk:
         self._quiet = quiet
         self._room = room
         self._started_ms = wall_ms()
+        self._started = trio.current_time()
         holdings = driver.machine.holdings
         self._held_at_start = {log.device: max(holdings.high(log.device), log.floor) for log in holdings.logs.values()}
         """Of each log the highest number that was here when the node started: what stands above it came since."""

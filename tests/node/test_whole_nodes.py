@@ -432,3 +432,13 @@ async def test_two_posts_at_once_take_two_numbers(autojump_clock: MockClock) -> 
             for _ in range(20):
                 nursery.start_soon(post)
         assert sorted(seen) == list(range(min(seen), min(seen) + 20))
+
+
+@pytest.mark.parametrize("hours", [-8, 8])
+@trio_test
+async def test_how_long_a_node_runs_is_so_whatever_becomes_of_its_clock(autojump_clock: MockClock, hours: int) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        await trio.sleep(100.0)
+        world.home("alice").skew_ms = hours * 3600 * 1000
+        assert (await alice.status())["uptime_s"] == 100
