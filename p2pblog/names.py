@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 from itertools import chain, zip_longest
@@ -53,8 +54,10 @@ async def resolve(text: str) -> tuple[Endpoint, ...]:
 
 async def resolve_here(text: str) -> Endpoint:
     """Where to listen: the first that is an address of this machine, IPv4 before IPv6, which many nodes can't call; if
-    none is, the first of all. Raises as `resolve` does."""
+    none is, the first of all. Raises as `resolve` does, and UsageError for what is no machine's own address."""
     endpoints = sorted(await resolve(text), key=lambda endpoint: ":" in endpoint.host)
+    if not_ours := [endpoint.host for endpoint in endpoints if _is_for_many(endpoint)]:
+        raise UsageError(f"{not_ours[0]} is an address for many machines at once, on which no node can listen")
     return next(filter(_is_here, endpoints), endpoints[0])
 
 
@@ -69,6 +72,11 @@ def _by_turns(hosts: list[str], port: int) -> tuple[Endpoint, ...]:
         families.setdefault(":" in endpoint.host, {})[endpoint] = None
     turns = chain.from_iterable(zip_longest(*families.values()))
     return tuple(endpoint for endpoint in turns if endpoint is not None)[:ADDRESSES_MAX]
+
+
+def _is_for_many(endpoint: Endpoint) -> bool:
+    """Multicast and broadcast: a socket can be bound there, and nobody can call it."""
+    return ipaddress.ip_address(endpoint.host).is_multicast or endpoint.host == "255.255.255.255"
 
 
 def _is_here(endpoint: Endpoint) -> bool:

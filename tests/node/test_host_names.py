@@ -64,6 +64,14 @@ async def test_a_node_listens_where_it_is_and_on_ipv4_if_it_can() -> None:
     assert await names.resolve_here("away.example:1") == Endpoint(AWAY, 1)  # cannot be had, and is named as that
 
 
+@pytest.mark.parametrize("text", ["255.255.255.255:0", "224.0.0.1:4711", "[ff02::1]:0", "many.example:0"])
+@trio_test
+async def test_no_node_listens_on_an_address_for_many_machines(text: str) -> None:
+    Resolver(many_example=["239.1.2.3"])
+    with pytest.raises(UsageError, match="for many machines"):
+        await names.resolve_here(text)
+
+
 @pytest.mark.parametrize("text", ["alice.example:0", "alice.example:00", "127.0.0.1:00000", "[::1]:0"])
 def test_nobody_is_called_at_port_0_however_it_is_spelled(text: str) -> None:
     with pytest.raises(UsageError, match="names no port"):
