@@ -450,17 +450,23 @@ class Parts:
 
     async def _meet_named(self, bootstrap: Sequence[str]) -> None:
         """Meet nodes that a person named, and say it once if they leave us alone."""
-        met: set[Endpoint] = set()
+        met: dict[str, tuple[Endpoint, ...]] = {}
         async with trio.open_nursery() as nursery:
             for contact in bootstrap:
                 nursery.start_soon(self._meet, contact, met)
             await trio.sleep(BOOTSTRAP_PATIENCE_S)
-            machine = self.driver.machine
-            known = (machine.membership.known.get(endpoint) for endpoint in met)
-            if not machine.sharing.sessions and not any(each is not None and each.node is not None for each in known):
-                log.warning("no node answered at %s: this node is linked with no other yet", ", ".join(bootstrap))
+            membership = self.driver.machine.membership
+            if self.driver.machine.sharing.sessions:
+                return
+            own = [contact for contact in bootstrap if any(each in membership.own for each in met.get(contact, ()))]
+            others = [contact for contact in bootstrap if contact not in own]
+            known = (membership.known.get(endpoint) for contact in others for endpoint in met.get(contact, ()))
+            if not others:
+                log.warning("%s is this node itself: name another one to begin with", ", ".join(own))
+            elif not any(each is not None and each.node is not None for each in known):
+                log.warning("no node answered at %s: this node is linked with no other yet", ", ".join(others))
 
-    async def _meet(self, contact: str, met: set[Endpoint]) -> None:
+    async def _meet(self, contact: str, met: dict[str, tuple[Endpoint, ...]]) -> None:
         """Meet a node that a person named; a name that the resolver does not know now is asked for again."""
         while True:
             try:
@@ -469,7 +475,7 @@ class Parts:
             except UserError as error:
                 log.warning("%s; trying again in %d s", error, RESOLVE_AGAIN_S)
                 await trio.sleep(RESOLVE_AGAIN_S)
-        met.update(endpoints)
+        met[contact] = endpoints
         self.driver.feed(Candidates(endpoints))
         await self.meeting.remember(endpoints)
 

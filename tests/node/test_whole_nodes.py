@@ -72,6 +72,23 @@ async def test_it_is_said_once_where_nobody_answers_to_begin_with(
     assert told == ([] if answers else [said])
 
 
+@pytest.mark.parametrize("beside", [(), ("alice",)])
+@trio_test
+async def test_a_node_that_is_named_itself_to_begin_with_is_told_so(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, beside: tuple[str, ...]
+) -> None:
+    """As where all seeds are started by one line; alice is off."""
+    async with open_world() as world:
+        await world.start("bob", "bob", *beside)
+        await trio.sleep(300)
+        alice, bob = world.home("alice").endpoint, world.home("bob").endpoint
+    told = [each.getMessage() for each in caplog.records if each.name == "p2pblog.daemon"]
+    if beside:
+        assert told == [f"no node answered at {alice}: this node is linked with no other yet"]
+    else:
+        assert told == [f"{bob} is this node itself: name another one to begin with"]
+
+
 @trio_test
 async def test_a_newcomer_reads_a_dead_author_from_another_follower(autojump_clock: MockClock) -> None:
     async with open_world() as world:
