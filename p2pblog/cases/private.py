@@ -54,10 +54,12 @@ class Private(Desk):
         return {device for device, standing in devices.items() if not standing.retired}
 
     def _reachable_devices(self, identity: IdentityHash) -> set[DeviceKey]:
+        address = spell(identity)
+        if identity in self._quiet.blocks:
+            raise UserError(f"you have blocked {address}", f"p2pblog unblock {address}")
         devices = self._active_devices(identity)
         if devices:
             return devices
-        address = spell(identity)
         if identity in self._follows:
             raise NotFound(f"nothing of {address} is here yet: wait until their feed is found", "p2pblog following")
         raise NotFound(f"nothing of {address} is here yet: follow them first", f"p2pblog follow {address}")

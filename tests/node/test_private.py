@@ -365,6 +365,10 @@ async def test_somebody_of_whom_nothing_is_here_is_told_apart(autojump_clock: Mo
             await alice.dm([address], "hello?")
         with pytest.raises(UsageError):
             await alice.dm(["nobody"], "hello?")
+        await alice.block(address)
+        with pytest.raises(UserError, match=f"you have blocked {address}") as refused:  # who can't be followed either
+            await alice.dm([address], "hello?")
+        assert refused.value.hint == f"p2pblog unblock {address}"
         assert await alice.dms() == []
 
 
