@@ -64,7 +64,8 @@ REACHABLE_EVERY_S = 10.0
 BOOTSTRAP_PATIENCE_S = 15.0
 """After what time of silence it is told that none of the nodes to begin with answers: a dial may take ten seconds."""
 RESOLVE_AGAIN_S = 30.0
-"""How soon a name is looked up again: a laptop that wakes has no resolver for some seconds."""
+"""How soon a name is looked up again: a laptop that wakes has no resolver for some seconds, and the names of machines
+that move hold for a minute."""
 TIDY_EVERY_S = 24 * 3600.0
 RETRACTED_KEPT_MS = 7 * 24 * 3600 * 1000
 """How long deleted bytes are kept: a week, in case the deleting device turns out to be retired below its delete."""
@@ -467,17 +468,26 @@ class Parts:
                 log.warning("no node answered at %s: this node is linked with no other yet", ", ".join(others))
 
     async def _meet(self, contact: str, met: dict[str, tuple[Endpoint, ...]]) -> None:
-        """Meet a node that a person named; a name that the resolver does not know now is asked for again."""
+        """Meet a node that a person named. A name is looked up again while the resolver does not know it, and whenever
+        we are linked with nobody: behind dynamic DNS it leads elsewhere after a while."""
+        is_unknown = False
         while True:
             try:
                 endpoints = await names.resolve(contact)
-                break
+                is_unknown = False
+                if set(endpoints) != set(met.get(contact, ())):
+                    met[contact] = endpoints
+                    self.driver.feed(Candidates(endpoints))
+                    await self.meeting.remember(endpoints)
             except UserError as error:
-                log.warning("%s; trying again in %d s", error, RESOLVE_AGAIN_S)
-                await trio.sleep(RESOLVE_AGAIN_S)
-        met[contact] = endpoints
-        self.driver.feed(Candidates(endpoints))
-        await self.meeting.remember(endpoints)
+                if not is_unknown:
+                    log.warning("%s; trying again every %d s", error, RESOLVE_AGAIN_S)
+                is_unknown = True
+            if _known(contact) is not None:  # it is no name
+                return
+            await trio.sleep(RESOLVE_AGAIN_S)
+            while self.driver.machine.sharing.sessions:
+                await self.driver.links_changed.wait()
 
     def _on_stored(self, batch: Batch, live: bool) -> None:
         self.author.heard_stored(batch)

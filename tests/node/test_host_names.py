@@ -21,9 +21,11 @@ class Resolver(trio.abc.HostnameResolver):
 
     def __init__(self, **hosts: list[str]) -> None:
         self.hosts = {name.replace("_", "."): addresses for name, addresses in hosts.items()}
+        self.asked = 0
         trio.socket.set_custom_hostname_resolver(self)
 
     async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):  # type: ignore[no-untyped-def,override]
+        self.asked += 1
         if host.decode() not in self.hosts:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [(None, None, 0, "", (address, port)) for address in self.hosts[host.decode()]]
@@ -105,9 +107,41 @@ async def test_a_node_to_begin_with_is_met_at_the_address_that_answers(autojump_
         Resolver(alice_example=[SIX_AWAY, alice.host])
         parts = world.home("bob").parts
         assert parts is not None
-        await parts._meet_named([f"alice.example:{alice.port}"])
 
         async def are_linked() -> bool:
             return str(alice) in [peer["endpoint"] for peer in await bob.peers()]
 
-        await world.until("bob is linked with alice", are_linked)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(parts._meet_named, [f"alice.example:{alice.port}"])
+            await world.until("bob is linked with alice", are_linked)
+            nursery.cancel_scope.cancel()
+
+
+@trio_test
+async def test_a_node_to_begin_with_that_moves_is_met_where_it_is_now(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody answers where its name led at first, as behind dynamic DNS; for a while there is no resolver either."""
+    async with open_world() as world:
+        await world.start("alice")
+        bob = await world.start("bob")
+        alice, parts = world.home("alice").endpoint, world.home("bob").parts
+        resolver = Resolver(seed_example=[AWAY])
+        assert parts is not None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(parts._meet_named, [f"seed.example:{alice.port}"])
+            await trio.sleep(60)
+            assert await bob.peers() == []
+            del resolver.hosts["seed.example"]
+            await trio.sleep(300)
+            resolver.hosts["seed.example"] = [alice.host]
+            await trio.sleep(60)
+            assert [peer["endpoint"] for peer in await bob.peers()] == [str(alice)]
+            resolver.asked = 0
+            await trio.sleep(3600)
+            assert resolver.asked == 0  # it is linked
+            await world.kill("alice")
+            await trio.sleep(300)
+            assert resolver.asked > 1
+            nursery.cancel_scope.cancel()
+    assert len([said for said in caplog.messages if "seed.example is not known" in said]) == 1
