@@ -463,6 +463,23 @@ def test_no_body_surprises_a_statement(fields: list[object], kind: str) -> None:
         return
 
 
+def test_rivals_in_one_wire_form_are_refused_before_any_signature() -> None:
+    """Each statement would be tried under the root of each rival: 32 of both are 1,000 signatures to check."""
+    signer = key_pair("next root")
+    bare = Identity.begin(key_pair("root"), signer.public)
+    policy = Policy.of_one(signer.public)
+    roots = [key_pair(f"rival {number}") for number in range(32)]
+    rivals = [state_rotate([signer], bare.hash, 1, policy, root.public, policy) for root in roots]
+    devices = [state_device(roots[-1], key_pair(f"device {n}"), bare.hash, 1, n) for n in range(32)]
+    values = [s.value for s in sorted([*rivals, *devices], key=lambda s: s.id)]
+    checked: list[bytes] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identity, "verify", lambda key, *rest: checked.append(key))
+        with pytest.raises(BadStatement):
+            Identity.decode(codec.pack([bare.inception.wire, values]))
+    assert checked == []
+
+
 def test_one_forged_statement_spoils_the_whole_set() -> None:
     told: Sequence[Statement] = about_devices(ROOTS[0], 0)[:3]
     forged = state_device(key_pair("mallory"), DEVICES[2], BARE.hash, 0, 7)

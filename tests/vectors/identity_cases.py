@@ -291,6 +291,8 @@ def _wrong_identities(one: Identity, two: Identity, retired: Identity, restated:
     superseded = state_device(ROOT, PHONE, ALICE.hash, 0, 5).value
     old = sorted([*(s.value for s in restated.statements), DEVICE.value], key=lambda v: read_statement(raw(v)).id)
     forged = replace(DEVICE, signatures=(flip(DEVICE.signatures[0], 1),))
+    rival = replace(ROTATE, body=replace(ROTATE.body, root=ROOT_2.public))
+    rivals = sorted([ROTATE, rival], key=lambda s: s.id)
 
     def with_root(text: str) -> bytes:
         return raw([raw([bytes.fromhex(text), ALICE.inception.policy_hash]), []])
@@ -334,6 +336,7 @@ def _wrong_identities(one: Identity, two: Identity, retired: Identity, restated:
                 [inception, [state_device(ROOT_1, PHONE, ALICE.hash, 1, 0).value]]
             ),
             "another inception under these statements": raw([BOB.inception.wire, [DEVICE.value]]),
+            "two rotations of one epoch, one of them forged": raw([inception, [s.value for s in rivals]]),
         },
     }
     cases = [
