@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
-_JOINERS = dict.fromkeys(map(ord, "\u200c\u200d"))
-"""Zero-width joiners, which stand inside words of Persian and of Indian languages (UAX #31, 2.3)."""
+from p2pblog.core.letters import caseless, is_of_word
+
 _ASCII_WORD = re.compile("[a-z0-9_]+")
 
 
@@ -17,18 +16,12 @@ def plain_words(text: str) -> str:
     compatibility forms and composition make no difference (Unicode, 3.13, D146), and joiners are left out. So `don't`
     is two words, and a language that is written without blanks has whole sentences for words.
     """
-    if text.isascii():
-        return " ".join(_ASCII_WORD.findall(text.lower()))
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", text).casefold())
-    normal = unicodedata.normalize("NFKC", folded.casefold()).translate(_JOINERS)
-    return " ".join("".join(each if _is_of_word(each) else " " for each in normal).split())
+    normal = caseless(text)
+    if normal.isascii():
+        return " ".join(_ASCII_WORD.findall(normal))
+    return " ".join("".join(each if is_of_word(each) else " " for each in normal).split())
 
 
 def has_words(words: str, wanted: str) -> bool:
     """Whether these words stand in a row among those; both as `plain_words` gives them."""
     return f" {wanted} " in f" {words} "
-
-
-def _is_of_word(character: str) -> bool:
-    category = unicodedata.category(character)
-    return category[0] in "LMN" or category == "Pc"

@@ -8,14 +8,12 @@ from collections.abc import Callable
 from functools import cache
 
 from p2pblog.config import TAG_CHARACTERS_MAX, TAGS_MAX
+from p2pblog.core.letters import JOINERS, caseless, is_of_word
 
 _BEFORE = "/&#"
 """Before a `#` these make it part of an address, of a character reference or of a row of signs."""
-_JOINERS = "\u200c\u200d"
-"""Zero-width joiners, which stand inside words of Persian and of Indian languages (UAX #31, 2.3)."""
 _LETTERS = re.compile(r"[\w\u200c\u200d]*")
 """What a pattern knows of a word: its letters and numbers, `_`, and joiners."""
-_WITHOUT_JOINERS = dict.fromkeys(map(ord, _JOINERS))
 _UNFOLDING = (
     (0xBC, 0xBE), (0x140, 0x140), (0x37A, 0x37A), (0x2150, 0x215F), (0x2189, 0x2189), (0x2474, 0x249B),
     (0x3220, 0x3229), (0xFC5E, 0xFC63), (0xFDFA, 0xFDFB), (0xFE70, 0xFE7E), (0x1F100, 0x1F10A),
@@ -29,11 +27,9 @@ def tags_of(text: str) -> tuple[str, ...]:
 
     A tag is a `#` that follows neither a word nor one of `/&#`, and then letters, marks, digits, connecting
     punctuation such as `_`, and joiners between them; not digits alone, nor over TAG_CHARACTERS_MAX characters when
-    normal. (What counts as a word is that of UTS #18, annex C, `\\w`.)
+    normal. (What counts as a word is that of `letters.is_of_word`.)
     """
-    return words_behind(
-        "#", text, lambda before: before in _BEFORE or _is_of_word(before), TAGS_MAX, TAG_CHARACTERS_MAX
-    )
+    return words_behind("#", text, lambda before: before in _BEFORE or is_of_word(before), TAGS_MAX, TAG_CHARACTERS_MAX)
 
 
 def words_behind(
@@ -83,26 +79,17 @@ def word_at(text: str, start: int, characters_max: int) -> str:
     end, most = start, min(start + characters_max + 1, len(text))
     while (match := _LETTERS.match(text, end, most)) is not None:
         end = match.end()
-        if end == most or not _is_of_word(text[end]):  # a mark, or a connector
+        if end == most or not is_of_word(text[end]):  # a mark, or a connector
             break
         end += 1
-    return text[start:end].rstrip(_JOINERS)
-
-
-def _is_of_word(character: str) -> bool:
-    category = unicodedata.category(character)
-    return category[0] in "LMN" or category == "Pc"
+    return text[start:end].rstrip(JOINERS)
 
 
 def normal_word(word: str, characters_max: int) -> str | None:
-    """Caseless and composed (Unicode, 3.13, D146: compatibility caseless matching), without joiners; None for what is
-    empty, longer than that before or then, or has neither a letter nor a mark nor a number but decimal digits."""
+    """As `letters.caseless` gives it; None for what is empty, longer than that before or then, or has neither a letter
+    nor a mark nor a number but decimal digits."""
     if not word or len(word) > characters_max:
         return None
-    if word.isascii():
-        normal = word.lower()
-    else:
-        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", word).casefold())
-        normal = unicodedata.normalize("NFKC", folded.casefold()).translate(_WITHOUT_JOINERS)
+    normal = caseless(word)
     is_word = any(unicodedata.category(each) not in ("Nd", "Pc") for each in normal)
     return normal if is_word and len(normal) <= characters_max else None

@@ -65,6 +65,7 @@ def word(text: str, until_ms: int | None = None) -> Mute:
         ("Cafe\u0301 CAF\u00c9", "caf\u00e9 caf\u00e9"),
         ("ﬁne Ⅷ", "fine viii"),
         ("ab\u200ccd", "abcd"),
+        ("cafe\u200d\u0301 か\u200d\u3099く", "caf\u00e9 がく"),
         ("हिन्दी!", "हिन्दी"),
         ("#Bees,bees", "bees bees"),
     ],

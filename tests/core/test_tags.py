@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pblog.config import TAG_CHARACTERS_MAX, TAGS_MAX
-from p2pblog.core.tags import _is_of_word, _unfolded, as_tag, normal_word, tags_of, word_at
+from p2pblog.core.letters import is_of_word
+from p2pblog.core.tags import _unfolded, as_tag, normal_word, tags_of, word_at
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,7 @@ from p2pblog.core.tags import _is_of_word, _unfolded, as_tag, normal_word, tags_
         ("#café #cafe\u0301 #CAFÉ", ("café",)),
         ("#हिन्दी #蜜蜂 #пчёлы", ("हिन्दी", "蜜蜂", "пчёлы")),
         ("#می\u200cخواهم #میخواهم", ("میخواهم",)),  # with and without a joiner
+        ("#cafe\u200d\u0301 #cafe\u0301 #ca\u200cf\u00e9", ("caf\u00e9",)),  # a joiner before a mark
         ("#bees\u200d", ("bees",)),
         ("#\u200dbees", ("bees",)),
         ("#🐝", ()),
@@ -82,13 +84,13 @@ def test_the_same_signs_elsewhere_are_not(typed: str) -> None:
 
 def test_all_letters_that_become_signs_are_known() -> None:
     known = {character for _normal, character in _unfolded()}
-    words = (chr(at) for at in range(sys.maxunicode + 1) if _is_of_word(chr(at)))
+    words = (chr(at) for at in range(sys.maxunicode + 1) if is_of_word(chr(at)))
     normal = {word: normal_word(word, 20) or "" for word in words if not word.isascii()}
-    signs = {word for word, made in normal.items() if not all(map(_is_of_word, made))}
+    signs = {word for word, made in normal.items() if not all(map(is_of_word, made))}
     assert signs <= known | {"\u013f"}, "a large l with a dot becomes what the small one does"
 
 
-@given(st.text(st.sampled_from("aß1_½\u0140\u2474\ufdfa"), min_size=1, max_size=9))
+@given(st.text(st.sampled_from("aeß1_½\u0140\u2474\ufdfaか\u200c\u200d\u0301\u0308\u3099"), min_size=1, max_size=9))
 def test_every_normal_word_is_its_own(word: str) -> None:
     normal = normal_word(word, TAG_CHARACTERS_MAX)
     assert normal is None or as_tag(normal) == as_tag(word) == normal
@@ -107,7 +109,7 @@ def test_every_tag_found_is_one_and_is_normal(text: str) -> None:
 
 def test_the_pattern_knows_no_other_words() -> None:
     """What `\\w` matches is a subset of what counts; the rest, marks and connectors, is asked one by one."""
-    ours = [chr(at) for at in range(sys.maxunicode + 1) if _is_of_word(chr(at))]
+    ours = [chr(at) for at in range(sys.maxunicode + 1) if is_of_word(chr(at))]
     theirs = [chr(at) for at in range(sys.maxunicode + 1) if re.match(r"\w", chr(at))]
     assert set(theirs) < set(ours)
     assert len("".join(ours)) > len(theirs) + 2_000
@@ -116,7 +118,7 @@ def test_the_pattern_knows_no_other_words() -> None:
 @given(st.text(st.sampled_from("aZ9_٣ßé\u0301\u0903‿⁀\u200c\u200d-# 蜜"), max_size=40), st.integers(1, 12))
 def test_a_word_ends_where_one_by_one_says(text: str, most: int) -> None:
     end = 0
-    while end < len(text) and end <= most and (_is_of_word(text[end]) or text[end] in "\u200c\u200d"):
+    while end < len(text) and end <= most and (is_of_word(text[end]) or text[end] in "\u200c\u200d"):
         end += 1
     assert word_at(text, 0, most) == text[:end].rstrip("\u200c\u200d")
 

@@ -23,6 +23,7 @@ TEXTS = {
     "composed and decomposed": "!café !cafe\u0301",
     "other scripts": "!हिन्दी !蜜蜂 !пчёлы",
     "a joiner within": "!می\u200cخواهم !میخواهم",
+    "a joiner between a letter and its mark": "!caf\u00e9 !cafe\u200d\u0301 !\u30ab\u200c\u3099",
     "four groups": "!a !b !c !d",
     "five groups, of which four count": "!a !b !c !d !e",
     "64 characters": "!" + "x" * 64,
