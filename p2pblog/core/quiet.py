@@ -15,7 +15,7 @@ from enum import Enum, IntEnum
 
 from p2pblog.config import BUDGET_COUNT_MAX
 from p2pblog.core.keys import EntryId
-from p2pblog.core.plain_words import has_words, plain_words
+from p2pblog.core.plain_words import has_words, words_to_search
 from p2pblog.core.timelines import Row
 from p2pblog.core.value import Value, field
 
@@ -140,7 +140,7 @@ def hidden_by(row: Row, rules: Rules) -> tuple[Reason, ...]:
     mutes = [rules.people[whom] for whom in people if whom in rules.people]
     mutes += [rules.tags[tag] for tag in row.tags if tag in rules.tags]
     if rules.words:
-        said = plain_words("\n".join(_shown_words(row)))
+        said = words_to_search("\n".join(_shown_words(row)))
         mutes += [mute for word, mute in rules.words.items() if has_words(said, word)]
     reasons += [Reason(Why.MUTED, mute=mute) for mute in mutes]
     if row.type == "boost" and rules.terms.get(row.author, NO_TERMS).no_boosts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from builders import NOON, person
 
@@ -9,7 +11,7 @@ from p2pblog.config import BUDGET_COUNT_MAX
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.media import Attachment, FileHash
 from p2pblog.core.payload import Quote, Ref
-from p2pblog.core.plain_words import has_words, plain_words
+from p2pblog.core.plain_words import has_words, plain_words, words_to_search
 from p2pblog.core.polls import Tally
 from p2pblog.core.quiet import (
     DAY_MS,
@@ -30,6 +32,7 @@ from p2pblog.core.quiet import (
 )
 from p2pblog.core.timelines import Row
 from p2pblog.core.value import replace
+from p2pblog.terminal import clean_text
 
 ALICE, BOB, CAROL = (person(name).hash for name in ("alice", "bob", "carol"))
 
@@ -73,6 +76,24 @@ def word(text: str, until_ms: int | None = None) -> Mute:
 def test_words_are_alike_however_they_are_written(text: str, words: str) -> None:
     assert plain_words(text) == words
     assert plain_words(words) == words
+
+
+@pytest.mark.parametrize("unseen", list("\xad\u034f\u061c\u180e\u200b\u200c\u200e\u202e\u2060\ufe0f\ufeff\U000e0020\0"))
+def test_nobody_hides_a_muted_word_behind_what_is_not_seen(unseen: str) -> None:
+    assert plain_words(f"the spoi{unseen}ler ends") == "the spoiler ends"
+
+
+def test_pages_and_mutes_leave_out_the_same() -> None:
+    for character in map(chr, range(sys.maxunicode + 1)):
+        if clean_text(f"a{character}b") == "ab":
+            assert plain_words(f"a{character}b") == "ab", hex(ord(character))
+    assert plain_words("spoi\x1b[1mler") == "spoiler"
+
+
+def test_spaces_of_no_width_part_words_and_hide_within_them() -> None:
+    said = words_to_search("the spoi\u200bler of ភាសា\u200bខ្មែរ")
+    assert has_words(said, "spoiler") and has_words(said, "ខ្មែរ") and has_words(said, "of ភាសាខ្មែរ")
+    assert not has_words(said, "ភាសាខ្មែរ the")
 
 
 def test_a_word_is_whole_and_words_stand_in_a_row() -> None:
