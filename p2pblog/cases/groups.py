@@ -17,7 +17,7 @@ from p2pblog.config import (
     GROUPS_JOINED_MAX,
 )
 from p2pblog.control.api import GroupDocument
-from p2pblog.control.words import check_group
+from p2pblog.control.words import check_group, check_joined
 from p2pblog.core.groups import group_id
 from p2pblog.core.keys import EntryId
 from p2pblog.errors import NotFound, StoreError, UserError
@@ -46,7 +46,7 @@ class Grouping(Desk):
 
     async def leave_group(self, name: str) -> GroupDocument:
         """What was said to it and is here stays until there is no more room for strays."""
-        name = check_group(name)
+        name = check_joined(name)
         async with self._following:
             row = await self._store.group(name)
             if row is None:

@@ -37,7 +37,7 @@ def join(session: Session, name: str) -> None:
 @name_argument
 def leave(session: Session, name: str) -> None:
     """Look for it no longer; what is here stays."""
-    document = session.ask("leave_group", name=words.check_group(name))
+    document = session.ask("leave_group", name=words.check_joined(name))
     session.show(document, lambda: pages.group_page("Left", document))
 
 

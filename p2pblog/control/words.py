@@ -147,6 +147,14 @@ def check_group(text: str) -> str:
     return group
 
 
+def check_joined(text: str) -> str:
+    """A group to leave, with or without its !, also one whose letters only a later Unicode knows: it came with an
+    archive. Raises UsageError for what is no UTF-8."""
+    from p2pblog.core.groups import as_group  # few commands need it
+
+    return as_group(check_utf8(text, "the group")) or text.strip().removeprefix("!")
+
+
 def check_poll(options: Sequence[str], text: str) -> list[str]:
     """The options of a poll, each without space around it, one line, unlike the others; `text` is that of its notice.
     Raises UsageError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from p2pblog.config import (
@@ -29,6 +30,8 @@ NAME_BYTES_MAX = 4 * PETNAME_CHARACTERS_MAX
 """Of a petname and of a list's name, which has as many characters, in UTF-8."""
 MUTED_BYTES_MAX = 4 * MUTED_WORDS_CHARACTERS_MAX
 GROUP_BYTES_MAX = 4 * GROUP_CHARACTERS_MAX
+_NO_NAME = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
+"""White space and control characters. A blank may be in a name: some letters become one and another in normal form."""
 
 
 class KeptFollow(Value):
@@ -114,10 +117,12 @@ def _list(value: Any) -> tuple[str, tuple[IdentityHash, ...]]:
 
 
 def _group(value: Any) -> str:
+    """In normal form, if it is a word to the Unicode of this Python. It may be one only to a later Unicode, which the
+    home knew that wrote the archive: then its shape has to do, and all else can be restored."""
     name = codec.as_text(value, GROUP_BYTES_MAX)
-    if whole_word(name, GROUP_CHARACTERS_MAX) != name:
+    if not 1 <= len(name) <= GROUP_CHARACTERS_MAX or _NO_NAME.search(name):
         raise Malformed("a group that has no such name")
-    return name
+    return whole_word(name, GROUP_CHARACTERS_MAX) or name
 
 
 def _mute(value: Any) -> Mute:

@@ -69,9 +69,12 @@ def test_no_more_is_kept_than_a_home_keeps(name: str, row: Any, most: int) -> No
     ("name", "row"),
     [
         ("bookmarks", bytes(31)),
-        ("groups", "!birds"),
-        ("groups", "Birds"),
-        ("groups", "no birds"),
+        ("groups", ""),
+        ("groups", "x" * 65),
+        ("groups", "bi\trds"),
+        ("groups", "birds\u2028"),
+        ("groups", "birds\x9b"),
+        ("groups", b"birds"),
         ("follows", [bytes(32), None, 0, "3/year", 1]),
         ("follows", [bytes(32), "x" * 201, 0, None, 1]),
         ("follows", [bytes(32), None, 2, None, 1]),
@@ -86,3 +89,8 @@ def test_no_more_is_kept_than_a_home_keeps(name: str, row: Any, most: int) -> No
 def test_what_could_not_be_kept_is_refused(name: str, row: Any) -> None:
     with pytest.raises(RemoteProtocolError):
         Kept.from_value({name: [row]})
+
+
+def test_a_group_of_a_later_unicode_is_kept_and_others_are_normal() -> None:
+    names = ["\U0003fffd\u5b57", "Birds", "cafe\u200d\u0301"]  # the first is not assigned yet
+    assert Kept.from_value({"groups": names}).groups == (names[0], "birds", "caf\u00e9")

@@ -242,6 +242,9 @@ async def test_joining_and_leaving(autojump_clock: MockClock) -> None:
         assert await alice.leave_group("birds") == {"name": "birds", "since": since, "notices": 1, "authors": 1}
         with pytest.raises(NotFound, match="not joined"):
             await alice.leave_group("birds")
+        later = "\U0003fffd\u5b57"  # not assigned yet, so no word: it came with an archive of a later Unicode
+        await world.home("alice").store.put_group(later, 0)
+        assert (await alice.leave_group(f"!{later}"))["name"] == later and await alice.groups() == []
         for wrong in ("", "two words", "7", "x" * (GROUP_CHARACTERS_MAX + 1)):
             with pytest.raises(UsageError):
                 await alice.join_group(wrong)
