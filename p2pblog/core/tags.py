@@ -14,6 +14,7 @@ _BEFORE = "/&#"
 """Before a `#` these make it part of an address, of a character reference or of a row of signs."""
 _LETTERS = re.compile(r"[\w\u200c\u200d]*")
 """What a pattern knows of a word: its letters and numbers, `_`, and joiners."""
+_ROW_OF_JOINERS = re.compile("[\u200c\u200d]*")
 _UNFOLDING = (
     (0xBC, 0xBE), (0x140, 0x140), (0x37A, 0x37A), (0x2150, 0x215F), (0x2189, 0x2189), (0x2474, 0x249B),
     (0x3220, 0x3229), (0xFC5E, 0xFC63), (0xFDFA, 0xFDFB), (0xFE70, 0xFE7E), (0x1F100, 0x1F10A),
@@ -75,13 +76,19 @@ def _unfolded() -> list[tuple[str, str]]:
 
 
 def word_at(text: str, start: int, characters_max: int) -> str:
-    """The longest word that begins here; no more of it than so many characters, and one."""
+    """The longest word that begins here; of one that is longer than so many characters, more than those."""
+    if text[start : start + 1] in JOINERS:  # also where nothing is left: joiners stand between letters
+        return ""
     end, most = start, min(start + characters_max + 1, len(text))
     while (match := _LETTERS.match(text, end, most)) is not None:
         end = match.end()
         if end == most or not is_of_word(text[end]):  # a mark, or a connector
             break
         end += 1
+    behind = _ROW_OF_JOINERS.match(text, end)
+    assert behind is not None
+    if behind.end() < len(text) and is_of_word(text[behind.end()]):
+        return text[start:end]  # joiners at its end are within the word, which goes on
     return text[start:end].rstrip(JOINERS)
 
 

@@ -29,7 +29,7 @@ from p2pblog.core.tags import word_at
         ("!Straße !STRASSE !ﬁne !fine", ("strasse", "fine")),
         ("!café !cafe\u0301 !CAFÉ", ("café",)),
         ("!می\u200cخواهم !میخواهم", ("میخواهم",)),
-        ("!\u200dbirds !birds\u200d", ("birds",)),
+        ("!\u200dwax !birds\u200d", ("birds",)),
         ("！birds !🐝", ()),
         ("#birds !birds", ("birds",)),
     ],
