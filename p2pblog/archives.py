@@ -34,6 +34,8 @@ PIECE_BYTES = 256 * 1024
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error, ValueError, OverflowError)
 """What the standard library says of a ZIP file that is cut, damaged or made to deceive; RuntimeError of encryption and
 of methods that it does not know."""
+SAID_CHARACTERS_MAX = 200
+"""Of what the library says of a damaged file: names of 64 KiB stand in it, with four characters for some bytes."""
 Tick = Callable[[float], None]
 """Is told which share of the work is done."""
 
@@ -134,7 +136,7 @@ def translated(file: Path) -> Iterator[None]:
     try:
         yield
     except DAMAGED as error:
-        raise Malformed(f"no ZIP file, or a damaged one: {error}") from error
+        raise Malformed(f"no ZIP file, or a damaged one: {str(error)[:SAID_CHARACTERS_MAX]}") from error
     except OSError as error:
         raise UserError(f"{file} cannot be read: {reason(error)}") from error
 

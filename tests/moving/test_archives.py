@@ -221,6 +221,22 @@ def test_a_name_that_only_zip_tools_disagree_about(alice: Person, tmp_path: Path
     assert "has no place" in refused(file)
 
 
+def test_a_name_of_64_kib_does_not_flood_the_terminal(alice: Person, tmp_path: Path) -> None:
+    """The list says manifest.json; the member itself, which is the last, another and endless name."""
+    file = packed(tmp_path / "named.zip", alice, members_of(alice))
+    with zipfile.ZipFile(file) as opened:
+        head, listed = opened.getinfo(archive.MANIFEST).header_offset, opened.start_dir
+    data, more = file.read_bytes(), 60_000
+    named = (len(archive.MANIFEST) + more).to_bytes(2, "little")
+    end = data.rindex(b"PK\x05\x06")
+    file.write_bytes(
+        data[: head + 26] + named + data[head + 28 : head + 30] + b"\x01" * more + data[head + 30 : end + 16]
+        + (listed + more).to_bytes(4, "little") + data[end + 20 :]
+    )  # fmt: skip
+    said = refused(file)
+    assert "damaged" in said and len(said) < 500
+
+
 def test_a_bomb_is_refused_before_it_is_unpacked(alice: Person, tmp_path: Path) -> None:
     bomb = {**members_of(alice), archive.IDENTITY: bytes(50 * 1024 * 1024)}
     assert f"at most {IDENTITY_BYTES_MAX:,} are allowed" in refused(packed(tmp_path / "a.zip", alice, bomb, b"{}"))
