@@ -45,11 +45,10 @@ def unpack(data: bytes, bytes_max: int, depth_max: int = MSGPACK_DEPTH_MAX, item
     """
     if len(data) > bytes_max:
         raise TooLarge(f"{len(data)} bytes where at most {bytes_max} are allowed")
-    if len(data) > SMALL_BYTES_MAX or items_max < SMALL_BYTES_MAX:
-        if len(data) <= items_max and _is_whole(data):
-            with suppress(RemoteProtocolError):
-                return _canonical(data, depth_max)
-        _scan(data, depth_max, items_max)  # which names the first fault, or counts
+    if len(data) <= items_max and (len(data) <= SMALL_BYTES_MAX or _is_whole(data)):
+        with suppress(RemoteProtocolError):
+            return _canonical(data, depth_max)
+    _scan(data, depth_max, items_max)  # which names the first fault in the order of the bytes, or counts
     return _canonical(data, depth_max)
 
 

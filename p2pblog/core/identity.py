@@ -374,10 +374,11 @@ class Identity(Value, dict=True):
 
         Raises Malformed, NotCanonical, TooLarge, BadKey, BadStatement or BadSignature.
         """
-        inception_bytes, statements = _unpacked(data)
+        inception_bytes, listed = _unpacked(data)
         inception = Inception.decode(inception_bytes)
         if expected is not None and inception.identity != expected:
             raise BadStatement("the inception of another identity")
+        statements = _statements(listed)
         _check_no_rivals(statements)
         identity = cls(inception).merge(statements)
         if len(identity.statements) != len(statements):
@@ -391,17 +392,21 @@ class Identity(Value, dict=True):
         """From our own store, which holds the wire form of what was checked when it came: its form and its inception
         alone. To check all signatures again took a fifth of a start. Raises Malformed, NotCanonical, TooLarge or
         BadStatement."""
-        inception_bytes, statements = _unpacked(data)
-        identity = cls(Inception.restore(inception_bytes), tuple(statements))
+        inception_bytes, listed = _unpacked(data)
+        identity = cls(Inception.restore(inception_bytes), tuple(_statements(listed)))
         if identity.hash != expected:
             raise BadStatement("the inception of another identity")
         return identity
 
 
-def _unpacked(data: bytes) -> tuple[bytes, list[Statement]]:
-    inception, values = codec.as_list(codec.unpack(data, bytes_max=IDENTITY_BYTES_MAX), length=2)
-    statements = [Statement.from_value(item) for item in codec.as_list(values, length_max=STATEMENTS_MAX)]
-    return codec.as_bytes(inception), statements
+def _unpacked(data: bytes) -> tuple[bytes, Any]:
+    """The inception, and what should be statements: who reads checks them one after the other."""
+    inception, listed = codec.as_list(codec.unpack(data, bytes_max=IDENTITY_BYTES_MAX), length=2)
+    return codec.as_bytes(inception), listed
+
+
+def _statements(listed: Any) -> list[Statement]:
+    return [Statement.from_value(item) for item in codec.as_list(listed, length_max=STATEMENTS_MAX)]
 
 
 # --- which statements have force --------------------------------------------------------------------------------------

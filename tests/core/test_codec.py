@@ -118,6 +118,19 @@ def test_levels_are_bounded(head: bytes, levels: int, allowed: bool) -> None:
                 codec.unpack(data, bytes_max=10**6)
 
 
+@pytest.mark.parametrize("filling", [b"\xc0", b"\xc5\x03\x00" + bytes(768)], ids=["small", "large"])
+def test_of_two_faults_the_first_in_the_bytes_names_them(filling: bytes) -> None:
+    deep, no_value, disordered = b"\x91" * 9 + b"\x90", b"\xc1", b"\x82\xa1b\xc0\xa1a\xc0"
+    for faults, error in (
+        ([deep, no_value], TooLarge),
+        ([no_value, deep], Malformed),
+        ([disordered, deep], TooLarge),  # all of msgpack comes before the canonical form
+        ([disordered, no_value], Malformed),
+    ):
+        with pytest.raises(error):
+            codec.unpack(b"\x93" + filling + b"".join(faults), bytes_max=2_000)
+
+
 def test_bytes_are_bounded() -> None:
     data = codec.pack(b"x" * 98)
     assert codec.unpack(data, bytes_max=100) == b"x" * 98

@@ -291,8 +291,7 @@ def _wrong_identities(one: Identity, two: Identity, retired: Identity, restated:
     superseded = state_device(ROOT, PHONE, ALICE.hash, 0, 5).value
     old = sorted([*(s.value for s in restated.statements), DEVICE.value], key=lambda v: read_statement(raw(v)).id)
     forged = replace(DEVICE, signatures=(flip(DEVICE.signatures[0], 1),))
-    rival = replace(ROTATE, body=replace(ROTATE.body, root=ROOT_2.public))
-    rivals = sorted([ROTATE, rival], key=lambda s: s.id)
+    rivals = sorted([ROTATE, replace(ROTATE, body=replace(ROTATE.body, root=ROOT_2.public))], key=lambda s: s.id)
 
     def with_root(text: str) -> bytes:
         return raw([raw([bytes.fromhex(text), ALICE.inception.policy_hash]), []])
@@ -345,4 +344,16 @@ def _wrong_identities(one: Identity, two: Identity, retired: Identity, restated:
         for name, data in named.items()
     ]
     asked = {"identity": BOB.hash, "wires": [retired.wire]}
-    return [*cases, reject("bad-statement", "another identity than the one that was asked for", asked)]
+    other = reject("bad-statement", "another identity than the one that was asked for", asked)
+    return [*cases, other, *_of_two_faults()]
+
+
+def _of_two_faults() -> list[Case]:
+    """The first of them, from left to right, gives the name."""
+    weak = raw([bytes.fromhex(WEAK_KEYS["no point at all"]), ALICE.inception.policy_hash])
+    given = {"identity": None, "wires": [raw([weak, [5]])]}
+    asked = {"identity": BOB.hash, "wires": [raw([ALICE.inception.wire, [5]])]}
+    return [
+        reject("bad-key", "a weak root, and no statement", given),
+        reject("bad-statement", "another identity than was asked for, and no statement", asked),
+    ]
