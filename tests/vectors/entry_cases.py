@@ -208,6 +208,7 @@ def payloads() -> list[Case]:
         "a note with too long a content warning": raw(
             {"cw": "w" * (WARNING_CHARACTERS_MAX + 1), "text": "x", "type": "note"}
         ),
+        "an empty language, which is none": raw({"lang": "", "text": "x", "type": "note"}),
         "a note in what is no language": raw({"lang": "en_GB", "text": "x", "type": "note"}),
         **later_words(ref),
         "a note that was imported": encode(Note("Long ago", imported_ms=1_551_529_800_000)),
