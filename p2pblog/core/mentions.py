@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Collection
 
 from p2pblog.config import MENTIONS_MAX
 from p2pblog.core import address
 from p2pblog.core.keys import IdentityHash
+from p2pblog.core.letters import is_of_word
 from p2pblog.errors import BadAddress, Malformed
 
 _BEFORE = "/@."
@@ -20,8 +20,8 @@ _IN_ADDRESS = re.compile(r"[a-z2-7]+", re.IGNORECASE | re.ASCII)
 def mentions_of(text: str) -> tuple[IdentityHash, ...]:
     """Whom a text mentions, in the order in which they come first, each once; at most MENTIONS_MAX.
 
-    A mention is an `@` that follows neither a word nor one of `/@.`, and then a whole valid address with no letter,
-    digit or `_` behind it. Capitals have no meaning in an address.
+    A mention is an `@` that follows neither a word nor one of `/@.`, and then a whole valid address with no word behind
+    it (`letters.is_of_word`). Capitals have no meaning in an address.
     """
     if "@" not in text:  # as in nearly all
         return ()
@@ -69,7 +69,7 @@ def _words(text: str) -> list[tuple[int, str]]:
 
 def _ends(word: str) -> list[int]:
     """Where the petname in a word may end, the last first."""
-    return [end for end in range(len(word), 0, -1) if end == len(word) or not _is_of_word(word[end])]
+    return [end for end in range(len(word), 0, -1) if end == len(word) or not is_of_word(word[end])]
 
 
 def _mentions(text: str) -> list[tuple[int, int, IdentityHash]]:
@@ -78,7 +78,7 @@ def _mentions(text: str) -> list[tuple[int, int, IdentityHash]]:
     for start in _signs(text):
         spelled = _IN_ADDRESS.match(text, start + 1, start + 1 + address.ADDRESS_CHARACTERS)
         end = start + 1 if spelled is None else spelled.end()
-        if end - start <= address.ADDRESS_CHARACTERS or (end < len(text) and _is_of_word(text[end])):
+        if end - start <= address.ADDRESS_CHARACTERS or (end < len(text) and is_of_word(text[end])):
             continue
         try:
             found.append((start, end, address.read(text[start + 1 : end])))
@@ -89,18 +89,12 @@ def _mentions(text: str) -> list[tuple[int, int, IdentityHash]]:
 
 def _signs(text: str) -> list[int]:
     signs = (sign.start() for sign in _SIGN.finditer(text))
-    return [at for at in signs if not at or not (text[at - 1] in _BEFORE or _is_of_word(text[at - 1]))]
+    return [at for at in signs if not at or not (text[at - 1] in _BEFORE or is_of_word(text[at - 1]))]
 
 
 def _petname(text: str, start: int) -> str:
     """The longest word that begins here, dots and hyphens within; no longer than a petname may be."""
     end = start
-    while (
-        end < len(text) and end - start < address.ADDRESS_CHARACTERS and (_is_of_word(text[end]) or text[end] in "-.")
-    ):
+    while end < len(text) and end - start < address.ADDRESS_CHARACTERS and (is_of_word(text[end]) or text[end] in "-."):
         end += 1
     return text[start:end]
-
-
-def _is_of_word(character: str) -> bool:
-    return character == "_" or unicodedata.category(character)[0] in "LMN"

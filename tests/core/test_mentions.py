@@ -25,7 +25,8 @@ NAMES = {"bob": BOB, "bob-2": ALICE, "Ünal": ALICE, "dr.bee": BOB}
         (f"@{A.upper()}, and @{B}: and @{A} again", (ALICE, BOB)),
         (f"(@{B})", (BOB,)),
         (f"x@{A} and /@{A} and @@{A} and .@{A}", ()),  # mail, a link, a row of signs
-        (f"@{A}x @{A}_ @{A}é", ()),  # more of a word behind it
+        (f"@{A}x @{A}_ @{A}é @{A}\u203f @{A}\u0301", ()),  # more of a word behind it
+        (f"x\u203f@{A} x\uff3f@{A}", ()),  # connecting punctuation is of a word on both sides
         (f"@{A[:-1]}", ()),
         (f"@{'b' if A[0] == 'a' else 'a'}{A[1:]}", ()),  # the checksum is wrong
         (f"@p2pblog:{A}", ()),
@@ -53,6 +54,7 @@ def test_so_many_people_are_mentioned_and_no_more() -> None:
         ("@dr.bee.", f"@{B}."),
         ("@Ünal", f"@{A}"),
         ("@bobby @Bob mail@bob @@bob", "@bobby @Bob mail@bob @@bob"),
+        ("@bob\u203f x\u203f@bob @bob", f"@bob\u203f x\u203f@bob @{B}"),
         (f"@{A} @bob", f"@{A} @{B}"),
         ("@bob@example.org and @bob", f"@bob@example.org and @{B}"),
         ("@", "@"),
