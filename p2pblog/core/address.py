@@ -51,7 +51,7 @@ class Endpoint(Value, order=True):
     def parse(cls, text: str) -> Endpoint:
         """From `192.0.2.1:4711` or `[2001:db8::1]:4711`. Raises Malformed; names are not looked up here."""
         match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})", text, flags=re.ASCII)
-        if match is None:
+        if match is None or (match[1] is not None and ":" not in match[1]):
             raise Malformed("an endpoint is written HOST:PORT, with an IP address as HOST")
         return cls.of(match[1] or match[2], int(match[3]))
 
@@ -138,7 +138,14 @@ def read_link(text: str) -> Link:
     if bare[:8].lower() == "p2pblog:":
         bare = bare[8:]
     try:
-        peers = parse_qs(query, max_num_fields=32).get("peer", []) if query else []
+        fields = parse_qs(query, keep_blank_values=True, max_num_fields=32) if query else {}
     except ValueError as error:
         raise Malformed("a link with too many parameters") from error
-    return Link(read(bare), tuple(Endpoint.parse(peer) for peer in peers[:LINK_PEERS_MAX]))
+    return Link(read(bare), tuple(_callable(peer) for peer in fields.get("peer", [])[:LINK_PEERS_MAX]))
+
+
+def _callable(peer: str) -> Endpoint:
+    endpoint = Endpoint.parse(peer)
+    if not endpoint.port:
+        raise Malformed("nobody is called at port 0")
+    return endpoint

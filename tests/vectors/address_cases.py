@@ -31,6 +31,9 @@ def addresses() -> list[Case]:
             "two peers, and a parameter that we don't know": (
                 f"p2pblog:{alice}?peer=192.0.2.1:4711&via=3&peer=198.51.100.7:80"
             ),
+            "a percent-coded name": f"p2pblog:{alice}?%70eer=192.0.2.1:4711",
+            "a port with zeros before it": f"p2pblog:{alice}?peer=192.0.2.1:00080",
+            "empty parameters, and unknown ones without a value": f"p2pblog:{alice}?&via&=&to=&peer=192.0.2.1:4711",
             "a bare address with a peer": f"{alice}?peer=192.0.2.1:4711",
             "nine peers, of which eight count": f"p2pblog:{alice}?"
             + "&".join(f"peer=192.0.2.{n}:4711" for n in range(1, 10)),
@@ -74,6 +77,13 @@ def _wrong_peers(alice: str) -> list[Case]:
     peers = {
         "a peer by host name": "example.org:4711",
         "a peer without a port": "192.0.2.1",
+        "a peer that is empty": "",
+        "an empty peer beside another": "192.0.2.1:4711&peer=",
+        "a bare peer beside another": "192.0.2.1:4711&peer",
+        "port 0": "192.0.2.1:0",
+        "an IPv4 peer in brackets": "[192.0.2.1]:4711",
+        "a port of six digits": "192.0.2.1:004711",
+        "a fragment": "192.0.2.1:4711#x",
         "a port over 65535": "192.0.2.1:65536",
         "an IPv6 peer without brackets": "2001:db8::1:4711",
         "an IPv6 peer with a scope": "[fe80::1%25eth0]:4711",
