@@ -7,8 +7,8 @@ The rules that a reader holds to:
 * A log is a row of runs as they travel between peers (docs/protocol/runs.md), ascending. Each names the entry before
   its first, so the log may have holes.
 * A file of a notice is named by its hash, which its bytes have, and a note in one of the logs has it.
-* Every log is of a device that the identity states, begins with an entry that names the identity, and where the device
-  is retired it holds the entry that the retirement names, or ends below it.
+* Every run is of a device that the identity states, entry 1 names the identity, and of a device that is retired the
+  entry at the number that the retirement names is the one that it names. Neither needs to be there.
 """
 
 from __future__ import annotations

@@ -101,6 +101,12 @@ def test_a_log_with_holes_is_whole_for_what_it_is(alice: Person, tmp_path: Path)
         assert [(run.first, len(run)) for run in opened.runs(alice.key)] == [(5, 5), (20, 51)]
 
 
+def test_a_log_without_entries_says_nothing(alice: Person, tmp_path: Path) -> None:
+    members = {**members_of(alice), archive.log_name(person("bob").key): b""}
+    with open_archive(packed(tmp_path / "a.zip", alice, members)) as opened:
+        opened.check(lambda share: None)
+
+
 def test_an_archive_never_replaces_a_file_unasked(alice: Person, tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_text("mine")
