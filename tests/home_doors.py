@@ -183,6 +183,7 @@ def _typed() -> dict[str, Door]:
         "language typed": typed(words.check_language, "zh-Hant-TW"),
         "tag typed": typed(words.check_tag, "#rain"),
         "group typed": typed(words.check_group, "!rain"),
+        "joined group typed": typed(words.check_joined, "!rain"),
         "id typed": typed(words.check_id, "0123abcdef" * 6 + "0123"),
         "HOST:PORT typed": typed(names.check, str(HERE), str(SIX), "example.org:4711"),
         "HOST:PORT of a node": typed(names.check_contact, str(HERE), str(SIX), "example.org:0"),
