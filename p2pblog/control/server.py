@@ -145,6 +145,10 @@ class _Connections(State):
 async def _while_wanted(asked: Callable[[], Awaitable[Any]], exchange: Exchange, stream: trio.SocketStream) -> Any:
     """The answer of a use case that signs an entry. It is given up where the client goes before that has begun: the
     person will ask again. From there on `Author` carries it through. Raises Gone, or in a group what `asked` does."""
+    # A client may be gone before the node gets to its request, as after a stop of the whole process; what watches for
+    # that below would learn it only after `asked` has begun.
+    if not await _is_heard(stream):
+        raise Gone
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_until_deaf, exchange, stream, nursery.cancel_scope)
         answer = await asked()
@@ -157,11 +161,20 @@ async def _until_deaf(exchange: Exchange, stream: trio.SocketStream, scope: trio
     """Cancel once nobody can read an answer. Who closes his own side only, as `nc -N` does, waits for it; that he goes
     then, no event tells."""
     await exchange.until_gone()
-    with suppress(OSError):
-        while True:
-            await stream.socket.send(b"")  # says nothing, and fails where nobody could hear it
-            await trio.sleep(DEAF_CHECK_S)
-    scope.cancel()
+    while True:
+        if not await _is_heard(stream):
+            scope.cancel()
+            return
+        await trio.sleep(DEAF_CHECK_S)
+
+
+async def _is_heard(stream: trio.SocketStream) -> bool:
+    """Whether anybody can read what would be said."""
+    try:
+        await stream.socket.send(b"")  # says nothing, and fails where nobody could hear it
+    except OSError:
+        return False
+    return True
 
 
 async def _request(exchange: Exchange) -> tuple[str, bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -81,6 +83,19 @@ async def test_what_is_not_written_yet_is_not_wanted_any_more_when_its_client_go
         await ask(home, "post", text="hello")  # as a person does then
     assert [notice["text"] for notice in node.notices] == ["hello"]
     assert caplog.text == ""
+
+
+@trio_test
+async def test_what_its_client_left_before_the_node_got_to_it_is_not_wanted(home: Home, served: Served) -> None:
+    """The node was stopped meanwhile: the request and the end of it wait on the socket together."""
+    node = FakeNode()
+    async with served(home, node) as path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:  # no turn for the node before it is closed
+            client.connect(os.fspath(path))
+            client.sendall(posted("post", b'{"text": "hello"}'))
+        assert (await ask(home, "id"))["address"] == ALICE
+    assert [route for route, _ in node.calls] == ["id"]
+    assert node.notices == []
 
 
 @trio_test
