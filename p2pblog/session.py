@@ -14,7 +14,7 @@ import click
 
 from p2pblog.config import Home, find_home
 from p2pblog.control import client
-from p2pblog.errors import UsageError
+from p2pblog.errors import UsageError, UserError
 from p2pblog.terminal import Page, Piece, Style, columns, hush, line, write
 
 INTERRUPTED = 130
@@ -27,6 +27,7 @@ class Session:
     def __init__(self) -> None:
         self.json = False
         self.folder: str | None = None
+        self._is_answered = False
 
     @property
     def home(self) -> Home:
@@ -62,16 +63,26 @@ class Session:
 
     def ask(self, route: str, **arguments: Any) -> Any:
         """The daemon's answer. Raises UserError."""
-        return client.call(self.home, route, **arguments)
+        answer = client.call(self.home, route, **arguments)
+        self._is_answered = True
+        return answer
 
     def show(self, document: Any, page: Callable[[], Page]) -> None:
-        """The one document or the page; nobody listening any more is no error."""
+        """The one document or the page; nobody listening any more is no error. Raises UserError where the node has
+        answered and the output takes no answer: a person would repeat what is done. Else OSError."""
         if sys.stdout is None:  # it was closed before we began
             return
         try:
             self.deliver(document, page)
         except BrokenPipeError:
             raise click.exceptions.Exit(0) from None
+        except OSError as error:
+            if not self._is_answered:
+                raise
+            from p2pblog.disk import reason
+
+            sentence = f"the node did what you asked, but its answer cannot be printed: {reason(error)}"
+            raise UserError(sentence) from error
 
     def deliver(self, document: Any, page: Callable[[], Page]) -> None:
         """The same, where somebody has to get it. Raises OSError."""

@@ -92,15 +92,19 @@ def test_help_that_nobody_reads_to_its_end_is_no_error(alice: Alice, words: list
     assert (process.returncode, process.stderr) == (0, b"")
 
 
-@pytest.mark.usefixtures("node")
-def test_a_file_below_the_output_that_takes_no_more_is_1(alice: Alice, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [["post", "hello"], ["post", "hello", "--json"]])
+def test_what_was_done_is_not_said_to_have_failed_where_the_output_takes_no_answer(
+    alice: Alice, node: FakeNode, tmp_path: Path, words: list[str]
+) -> None:
     """A limit on the size of files, as on every system: the write itself fails, as it does on a full disk."""
     limited = 'ulimit -f 0; exec "$@"'
     with (tmp_path / "output").open("wb") as full:
-        argv = ["sh", "-c", limited, "sh", *alice.argv("status")]
+        argv = ["sh", "-c", limited, "sh", *alice.argv(*words)]
         done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, timeout=30, check=False)
     assert done.returncode == 1
-    assert done.stderr == f"p2pblog: the system says: {os.strerror(errno.EFBIG)}.\n".encode()
+    sentence = "the node did what you asked, but its answer cannot be printed"
+    assert done.stderr == f"p2pblog: {sentence}: {os.strerror(errno.EFBIG)}.\n".encode()
+    assert [notice["text"] for notice in node.notices] == ["hello"]
 
 
 @pytest.mark.parametrize("words", [["init"], ["init", "--json"]])
