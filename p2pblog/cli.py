@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from p2pblog import __version__
+from p2pblog.commands import offers
 from p2pblog.session import Commands, Session, json_option, this
 
 FILES: dict[str, tuple[str, ...]] = {
@@ -60,7 +61,11 @@ class Lazy(Commands):
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--home", "folder", metavar="DIR", help="The folder of keys and notices; else P2PBLOG_HOME, else the platform's."
+    "--home",
+    "folder",
+    metavar="DIR",
+    shell_complete=offers("folder"),
+    help="The folder of keys and notices; else P2PBLOG_HOME, else the platform's.",
 )
 @json_option
 @click.version_option(__version__, message="p2pblog %(version)s")

@@ -1,4 +1,4 @@
-"""What a shell offers when Tab is pressed: petnames, addresses and ids, as the daemon knows them; and the scripts.
+"""What a shell offers when Tab is pressed: names, addresses and ids, as the daemon knows them; and the scripts.
 
 Whatever goes wrong, nothing is offered and nothing is said: an answer between two keys must not scroll the terminal.
 """
@@ -91,6 +91,23 @@ def admitted(context: click.Context, typed: str) -> list[CompletionItem]:
     return [_item(each["address"]) for each in found if each["address"].startswith(typed)]
 
 
+def file(_: click.Context, typed: str) -> list[CompletionItem]:
+    """Its names are the shell's own to offer."""
+    return [CompletionItem(typed, type="file")]
+
+
+def folder(_: click.Context, typed: str) -> list[CompletionItem]:
+    """The same."""
+    return [CompletionItem(typed, type="dir")]
+
+
+def scenarios(context: click.Context, typed: str) -> list[CompletionItem]:
+    """Those of the list, else a file of one's own."""
+    from p2pblog.sim import scenario
+
+    return [CompletionItem(name) for name in scenario.names() if name.startswith(typed)] or file(context, typed)
+
+
 OFFERS: dict[str, Callable[[click.Context, str], list[CompletionItem]]] = {
     "people": people,
     "notices": notices,
@@ -99,6 +116,9 @@ OFFERS: dict[str, Callable[[click.Context, str], list[CompletionItem]]] = {
     "strangers": strangers,
     "anybody": anybody,
     "admitted": admitted,
+    "file": file,
+    "folder": folder,
+    "scenarios": scenarios,
 }
 
 
@@ -147,7 +167,7 @@ def _ask(context: click.Context, route: str, **arguments: Any) -> Any:
 @command("completion", 'eval "$(p2pblog completion bash)"')
 @click.argument("shell", metavar="bash|zsh|fish")
 def completion(session: Session, shell: str) -> None:
-    """Print the script by which a shell completes what you type. It knows commands, petnames and ids.
+    """Print the script by which a shell completes what you type. It knows commands, petnames, ids and files.
 
     \b
     bash  add to ~/.bashrc:  eval "$(p2pblog completion bash)"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from p2pblog.commands import command
+from p2pblog.commands import command, offers
 from p2pblog.config import FILE_BYTES_MAX, FILES_PER_NOTE_MAX, PIECE_BYTES
 from p2pblog.control import words
 from p2pblog.disk import open_file, put_in_place, reason
@@ -129,7 +129,7 @@ def hand_over(session: Session, data: bytes, moved: Callable[[int], None]) -> st
 
 @command("media", "p2pblog media 5feceb66ff\np2pblog media 5feceb66ff --save bees.jpg")
 @click.argument("file", metavar="HASH")
-@click.option("--save", "place", metavar="FILE", help="Fetch it from whoever has it, and save it there.")
+@click.option("--save", "place", metavar="FILE", shell_complete=offers("file"), help="Fetch it, and save it there.")
 def media(session: Session, file: str, place: str | None) -> None:
     """A file of a notice or a profile. What it is and how much of it is here; with --save, the file itself."""
     wanted = words.check_id(file)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from p2pblog.commands import address_argument, alone_lines, command, now_ms, qr_lines
+from p2pblog.commands import address_argument, alone_lines, command, now_ms, offers, qr_lines
 from p2pblog.control import words
 from p2pblog.errors import UserError
 from p2pblog.pages import notices, people
@@ -32,8 +32,18 @@ if TYPE_CHECKING:
     multiple=True,
     help='Where you are found elsewhere, up to 8 times; "" for nowhere.',
 )
-@click.option("--avatar", metavar="FILE", help='A picture that stands for you, without its metadata; "" for none.')
-@click.option("--banner", metavar="FILE", help='A wide picture for the top of your page; "" for none.')
+@click.option(
+    "--avatar",
+    metavar="FILE",
+    shell_complete=offers("file"),
+    help='A picture that stands for you, without its metadata; "" for none.',
+)
+@click.option(
+    "--banner",
+    metavar="FILE",
+    shell_complete=offers("file"),
+    help='A wide picture for the top of your page; "" for none.',
+)
 def profile(
     session: Session,
     address: str | None,

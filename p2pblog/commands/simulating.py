@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from p2pblog.commands import offers
 from p2pblog.errors import NotFound, UsageError
 from p2pblog.session import Command, Session, json_option, this
 from p2pblog.sim import folder, pages, scenario, sense
@@ -70,11 +71,11 @@ def _seeds(context: click.Context, _: click.Parameter, typed: str | None) -> ran
     cls=Command,
     epilog=_example("p2pblog sim run steady --nodes 200\np2pblog sim run steady --nodes 200 --seeds 1-5 --out results"),
 )
-@click.argument("name", metavar="SCENARIO")
+@click.argument("name", metavar="SCENARIO", shell_complete=offers("scenarios"))
 @click.option("--nodes", metavar="N", type=int, help=f"How many nodes, at least {scenario.NODES_MIN}.")
 @click.option("--seed", metavar="S", type=int, help="What all chance of the run comes from.")
 @click.option("--seeds", metavar="A-B", callback=_seeds, help="Several runs, one for each seed.")
-@click.option("--out", metavar="DIR", help="Keep the result there, and what pictures are made of.")
+@click.option("--out", metavar="DIR", shell_complete=offers("folder"), help="Keep the result there.")
 @json_option
 @this
 def run_scenario(
@@ -145,7 +146,7 @@ def _bar_label(name: str, nodes: int, seed: int, room: int) -> str:
 
 
 @click.command("plot", cls=Command, epilog=_example("p2pblog sim plot results"))
-@click.argument("place", metavar="DIR")
+@click.argument("place", metavar="DIR", shell_complete=offers("folder"))
 @json_option
 @this
 def plot(session: Session, place: str) -> None:
@@ -157,8 +158,8 @@ def plot(session: Session, place: str) -> None:
 
 
 @click.command("compare", cls=Command, epilog=_example("p2pblog sim compare results/before results/after"))
-@click.argument("before", metavar="DIR")
-@click.argument("after", metavar="DIR")
+@click.argument("before", metavar="DIR", shell_complete=offers("folder"))
+@click.argument("after", metavar="DIR", shell_complete=offers("folder"))
 @json_option
 @this
 def compare_results(session: Session, before: str, after: str) -> None:

@@ -36,7 +36,14 @@ UNDONE = {"unboost": "boost", "unlike": "like", "unpin": "pin"}
 @click.option("--lang", metavar="TAG", help="The language of the text, as en or pt-BR.")
 @click.option("--poll", metavar="OPTION", multiple=True, help="Something to choose from; give it 2 to 10 times.")
 @click.option("--closes", metavar="TIME", help="How long the poll is open, as 90min, 24h or 7d; else 24h.")
-@click.option("--media", "paths", metavar="FILE", multiple=True, help="A picture or another file, up to 4 times.")
+@click.option(
+    "--media",
+    "paths",
+    metavar="FILE",
+    multiple=True,
+    shell_complete=offers("file"),
+    help="A picture or another file, up to 4 times.",
+)
 @click.option("--alt", "alts", metavar="TEXT", multiple=True, help="What is to be seen in it; one for each --media.")
 @click.option("--keep-metadata", is_flag=True, help="Post files as they are, with the place where they were made.")
 def post(

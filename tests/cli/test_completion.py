@@ -7,12 +7,15 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from fake_node import BOB, FakeNode, an_id
 from terminal_scene import Alice
 
+from p2pblog.cli import main
 from p2pblog.commands.completing import NOTICES_MAX, SHELLS, is_plain
 from p2pblog.errors import UserError
 
@@ -103,6 +106,43 @@ def test_an_error_of_the_daemon_is_nothing_too(alice: Alice, node: FakeNode) -> 
     node.faults |= {"following": UserError("no"), "timeline": ZeroDivisionError()}
 
     assert tab(alice, "unfollow", "") == tab(alice, "show", "") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["post", "hi", "--media"], ["media", "5feceb66", "--save"], ["export"], ["import"], ["profile", "--avatar"],
+     ["profile", "--banner"], ["sim", "run"]],
+)  # fmt: skip
+def test_the_shell_is_left_to_complete_a_file(alice: Alice, words: list[str]) -> None:
+    assert tab(alice, *words, "pic") == ["file,pic"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--home"], ["sim", "plot"], ["sim", "compare"], ["sim", "compare", "a"], ["sim", "run", "x", "--out"]]
+)
+def test_the_shell_is_left_to_complete_a_folder(alice: Alice, words: list[str]) -> None:
+    assert tab(alice, *words, "res") == ["dir,res"]
+
+
+def places_without_offers(group: click.Group, *path: str) -> Iterator[str]:
+    """Every parameter of every command that takes a file or a folder, and offers none."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        assert found is not None
+        for each in found.params:
+            if each.metavar in ("FILE", "DIR") and each._custom_shell_complete is None:
+                yield " ".join((*path, name, each.name or ""))
+        if isinstance(found, click.Group):
+            yield from places_without_offers(found, *path, name)
+
+
+def test_no_file_and_no_folder_is_forgotten() -> None:
+    assert list(places_without_offers(main)) == []
+
+
+def test_scenarios_are_offered(alice: Alice) -> None:
+    assert tab(alice, "sim", "run", "stead") == ["plain,steady"]
 
 
 def test_commands_are_offered(alice: Alice) -> None:
