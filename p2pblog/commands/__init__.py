@@ -40,6 +40,11 @@ def offers(what: str) -> Callable[[click.Context, click.Parameter, str], Any]:
     return complete
 
 
+def one_of(*words: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """The same for what takes one of these words."""
+    return lambda context, parameter, typed: [word for word in words if word.startswith(typed)]
+
+
 address_argument = click.argument("address", shell_complete=offers("people"))
 notice_argument = click.argument("notice", metavar="ID", shell_complete=offers("notices"))
 

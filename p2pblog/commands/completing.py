@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete
 
-from p2pblog.commands import command
+from p2pblog.commands import command, one_of
 from p2pblog.config import find_home
 from p2pblog.control import client
 from p2pblog.errors import UsageError, UserError
@@ -21,7 +21,19 @@ from p2pblog.session import Session
 from p2pblog.terminal import clean_line, clean_name, fit, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import AdmittedDocument, FollowDocument, GroupDocument, NoticeDocument
+    from p2pblog.control.api import (
+        AdmittedDocument,
+        BlockDocument,
+        DmDocument,
+        FollowDocument,
+        GroupDocument,
+        ListDocument,
+        ListMembersDocument,
+        MuteDocument,
+        NoticeDocument,
+        NotificationDocument,
+        ProfileDocument,
+    )
 
 SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 TIMEOUT_S = 1.0
@@ -45,16 +57,24 @@ def people(context: click.Context, typed: str) -> list[CompletionItem]:
     A shell reads some characters as orders of its own, and what it is given to complete a word is put there as it is:
     who has no petname, or one that is not plain, is offered by address from the beginning.
     """
+    return _followed(context, typed)
+
+
+def _followed(context: click.Context, typed: str, whom: Collection[str] | None = None) -> list[CompletionItem]:
+    """`whom`: only these; those of them who are not followed by address."""
     follows: list[FollowDocument] = _ask(context, "following") or []
     found = []
     for follow in follows:
+        if whom is not None and follow["address"] not in whom:
+            continue
         petname, address = follow["petname"], follow["address"]
         plain = petname if petname is not None and is_plain(petname) and _sayable(petname) == petname else None
         if plain is not None and plain.startswith(typed):
             found.append(_item(plain, follow["name"], address))
         elif address.startswith(typed) and (typed or plain is None):
             found.append(_item(address, petname or follow["name"]))
-    return found
+    others = [] if whom is None else sorted(set(whom) - {follow["address"] for follow in follows})
+    return [*found, *(_item(each) for each in others if each.startswith(typed))]
 
 
 def notices(context: click.Context, typed: str) -> list[CompletionItem]:
@@ -65,6 +85,43 @@ def notices(context: click.Context, typed: str) -> list[CompletionItem]:
 def bookmarks(context: click.Context, typed: str) -> list[CompletionItem]:
     """The same of the last bookmarks."""
     return _ids(_ask(context, "bookmarks", limit=NOTICES_MAX), typed)
+
+
+def direct_messages(context: click.Context, typed: str) -> list[CompletionItem]:
+    """The newest ones by id, each with its text."""
+    found: list[DmDocument] = _ask(context, "dms", limit=NOTICES_MAX) or []
+    return [_id_item(each["id"], typed, each["text"]) for each in found if each["id"].startswith(typed)]
+
+
+def notifications(context: click.Context, typed: str) -> list[CompletionItem]:
+    """The newest ones by id, each with what happened."""
+    found: list[NotificationDocument] = _ask(context, "notifications", limit=NOTICES_MAX) or []
+    return [_id_item(each["id"], typed, each["type"]) for each in found if each["id"].startswith(typed)]
+
+
+def pins(context: click.Context, typed: str) -> list[CompletionItem]:
+    """What one has pinned, by id."""
+    own: ProfileDocument | None = _ask(context, "profile")
+    return [_id_item(each, typed) for each in (own["pinned"] if own else ()) if each.startswith(typed)]
+
+
+def files(context: click.Context, typed: str) -> list[CompletionItem]:
+    """The files of the newest notices, by hash, each with its name."""
+    found: list[NoticeDocument] = _ask(context, "timeline", limit=NOTICES_MAX) or []
+    media = {file["hash"]: file for notice in found for file in notice["media"]}
+    return [_id_item(each, typed, file["name"], file["alt"]) for each, file in media.items() if each.startswith(typed)]
+
+
+def lists(context: click.Context, typed: str) -> list[CompletionItem]:
+    """One's lists, by name."""
+    found: list[ListDocument] = _ask(context, "lists") or []
+    return [_item(each["name"]) for each in found if each["name"].startswith(typed) and is_plain(each["name"])]
+
+
+def members(context: click.Context, typed: str) -> list[CompletionItem]:
+    """Those in the list that stands before."""
+    shown: ListMembersDocument | None = _ask(context, "show_list", name=context.params.get("name"))
+    return _followed(context, typed, {each["address"] for each in shown["members"]}) if shown else []
 
 
 def groups(context: click.Context, typed: str) -> list[CompletionItem]:
@@ -108,14 +165,42 @@ def scenarios(context: click.Context, typed: str) -> list[CompletionItem]:
     return [CompletionItem(name) for name in scenario.names() if name.startswith(typed)] or file(context, typed)
 
 
+def muted(context: click.Context, typed: str) -> list[CompletionItem]:
+    """Those whom one has muted."""
+    found: list[MuteDocument] = _ask(context, "muted") or []
+    return _followed(context, typed, {each["what"] for each in found if each["kind"] == "person"})
+
+
+def blocked(context: click.Context, typed: str) -> list[CompletionItem]:
+    """Those whom one has blocked, by address: nobody is blocked and followed."""
+    found: list[BlockDocument] = _ask(context, "blocked") or []
+    return [_item(each["address"]) for each in found if each["address"].startswith(typed)]
+
+
+def settings(_: click.Context, typed: str) -> list[CompletionItem]:
+    """The keys of all settings."""
+    from p2pblog.control.settings import SETTINGS
+
+    return [_item(key, setting.caption) for key, setting in SETTINGS.items() if key.startswith(typed)]
+
+
 OFFERS: dict[str, Callable[[click.Context, str], list[CompletionItem]]] = {
     "people": people,
     "notices": notices,
     "bookmarks": bookmarks,
+    "direct messages": direct_messages,
+    "notifications": notifications,
+    "pins": pins,
+    "files": files,
+    "lists": lists,
+    "members": members,
     "groups": groups,
     "strangers": strangers,
     "anybody": anybody,
     "admitted": admitted,
+    "muted": muted,
+    "blocked": blocked,
+    "settings": settings,
     "file": file,
     "folder": folder,
     "scenarios": scenarios,
@@ -137,8 +222,12 @@ def _ids(found: list[NoticeDocument] | None, typed: str) -> list[CompletionItem]
     for notice in found or []:
         if notice["id"].startswith(typed):
             said = f"CW: {notice['cw']}" if notice["cw"] else notice["text"]
-            items.append(_item(notice["id"][: max(ID_DIGITS, len(typed))], notice["name"], said))
+            items.append(_id_item(notice["id"], typed, notice["name"], said))
     return items
+
+
+def _id_item(identifier: str, typed: str, *said: str | None) -> CompletionItem:
+    return _item(identifier[: max(ID_DIGITS, len(typed))], *said)
 
 
 def _item(word: str, *said: str | None) -> CompletionItem:
@@ -165,7 +254,7 @@ def _ask(context: click.Context, route: str, **arguments: Any) -> Any:
 
 
 @command("completion", 'eval "$(p2pblog completion bash)"')
-@click.argument("shell", metavar="bash|zsh|fish")
+@click.argument("shell", metavar="bash|zsh|fish", shell_complete=one_of("bash", "zsh", "fish"))
 def completion(session: Session, shell: str) -> None:
     """Print the script by which a shell completes what you type. It knows commands, petnames, ids and files.
 

@@ -128,7 +128,7 @@ def hand_over(session: Session, data: bytes, moved: Callable[[int], None]) -> st
 
 
 @command("media", "p2pblog media 5feceb66ff\np2pblog media 5feceb66ff --save bees.jpg")
-@click.argument("file", metavar="HASH")
+@click.argument("file", metavar="HASH", shell_complete=offers("files"))
 @click.option("--save", "place", metavar="FILE", shell_complete=offers("file"), help="Fetch it, and save it there.")
 def media(session: Session, file: str, place: str | None) -> None:
     """A file of a notice or a profile. What it is and how much of it is here; with --save, the file itself."""

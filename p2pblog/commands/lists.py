@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
-from p2pblog.commands import command
+from p2pblog.commands import command, offers
 from p2pblog.commands.reading import follows_of
 from p2pblog.control import words
 from p2pblog.pages import lists as pages
 from p2pblog.session import Session, json_option
+
+_name = click.argument("name", shell_complete=offers("lists"))
 
 
 @command("lists", "p2pblog lists")
@@ -36,7 +38,7 @@ def create(session: Session, name: str) -> None:
 
 
 @command("delete", "p2pblog list delete beekeepers")
-@click.argument("name")
+@_name
 def delete(session: Session, name: str) -> None:
     """Give a list up; you follow its members as before."""
     document = session.ask("delete_list", name=words.check_list_name(name))
@@ -44,8 +46,8 @@ def delete(session: Session, name: str) -> None:
 
 
 @command("add", "p2pblog list add beekeepers bob p2pblog:ADDRESS")
-@click.argument("name")
-@click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
+@_name
+@click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True, shell_complete=offers("people"))
 def add(session: Session, name: str, addresses: tuple[str, ...]) -> None:
     """Put people whom you follow into a list."""
     document = session.ask("add_to_list", name=words.check_list_name(name), addresses=_checked(addresses))
@@ -53,8 +55,8 @@ def add(session: Session, name: str, addresses: tuple[str, ...]) -> None:
 
 
 @command("remove", "p2pblog list remove beekeepers bob")
-@click.argument("name")
-@click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
+@_name
+@click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True, shell_complete=offers("members"))
 def remove(session: Session, name: str, addresses: tuple[str, ...]) -> None:
     """Take people out of a list."""
     document = session.ask("remove_from_list", name=words.check_list_name(name), addresses=_checked(addresses))
@@ -62,7 +64,7 @@ def remove(session: Session, name: str, addresses: tuple[str, ...]) -> None:
 
 
 @command("show", "p2pblog list show beekeepers")
-@click.argument("name")
+@_name
 def show(session: Session, name: str) -> None:
     """Who is in a list."""
     document = session.ask("show_list", name=words.check_list_name(name))

@@ -14,7 +14,7 @@ import click
 
 from p2pblog import keyring, outbox
 from p2pblog.archives import Archive, Tick, Writer, open_archive, write_archive
-from p2pblog.commands import command, now_ms, offers
+from p2pblog.commands import command, now_ms, offers, one_of
 from p2pblog.commands.files import content, hand_over
 from p2pblog.commands.kept import as_typed, kept_of, petname_of
 from p2pblog.config import TIMELINE_ROWS_MAX, Home
@@ -224,7 +224,13 @@ def _own_notices(session: Session, own: str) -> Iterator[NoticeDocument]:
     "p2pblog import alice.zip\np2pblog import --from mastodon archive.zip\np2pblog import --from csv follows.csv",
 )
 @click.argument("file", metavar="FILE", shell_complete=offers("file"))
-@click.option("--from", "kind", metavar="KIND", help="What FILE is: mastodon, or csv for a list of follows.")
+@click.option(
+    "--from",
+    "kind",
+    metavar="KIND",
+    shell_complete=one_of("mastodon", "csv"),
+    help="What FILE is: mastodon, or csv for a list of follows.",
+)
 def import_(session: Session, file: str, kind: str | None) -> None:
     """Take an archive back, or bring posts or follows here. An archive is one of your own; what comes from elsewhere
     comes with --from."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from p2pblog.commands import now_ms
-from p2pblog.commands.reading import follows_of, own_of, rows_option
+from p2pblog.commands import now_ms, offers
+from p2pblog.commands.reading import follows_of, rows_option
 from p2pblog.control import words
 from p2pblog.errors import UsageError, UserError
 from p2pblog.pages import news as pages
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     epilog="\b\nExample:\n  p2pblog notifications --unread\n  p2pblog notifications read",
 )
 @rows_option
-@click.option("--before", metavar="ID", help="Only what came before this one.")
+@click.option("--before", metavar="ID", shell_complete=offers("notifications"), help="Only what came before this one.")
 @click.option("--unread", is_flag=True, help="Only what is not marked as read.")
 @json_option
 @this

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "profile",
     'p2pblog profile --name alice --bio "Bees and bicycles" --link https://example.org/alice\np2pblog profile bob',
 )
-@click.argument("address", required=False)
+@click.argument("address", required=False, shell_complete=offers("anybody"))
 @click.option("--name", metavar="N", help="How you want to be called.")
 @click.option("--bio", metavar="T", help="A few words about yourself; an empty text takes them away.")
 @click.option(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from p2pblog.commands import command
+from p2pblog.commands import command, notice_argument
 from p2pblog.control import words
 from p2pblog.pages import polls as pages
 from p2pblog.session import Session
 
 
 @command("vote", "p2pblog vote 5feceb66ff 2")
-@click.argument("notice", metavar="ID")
+@notice_argument
 @click.argument("choice", metavar="N")
 def vote(session: Session, notice: str, choice: str) -> None:
     """Choose in a poll: N is the number of the option, from 1. Others see what you chose."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from p2pblog.commands import command, now_ms
+from p2pblog.commands import command, now_ms, offers
 from p2pblog.commands.reading import rows_option
 from p2pblog.commands.writing import from_stdin
 from p2pblog.config import DM_BYTES_MAX, DM_RECIPIENTS_MAX
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 
 @command("dm", 'p2pblog dm bob "Tea at five?"\nfortune | p2pblog dm bob carol -\np2pblog dm -n 50')
-@click.argument("typed", nargs=-1, metavar="[ADDRESS]... [TEXT]")
+@click.argument("typed", nargs=-1, metavar="[ADDRESS]... [TEXT]", shell_complete=offers("people"))
 @rows_option
-@click.option("--before", metavar="ID", help="Only what was written before this one.")
+@click.option(
+    "--before", metavar="ID", shell_complete=offers("direct messages"), help="Only what was written before this one."
+)
 @click.pass_context
 def dm(context: click.Context, session: Session, typed: tuple[str, ...], limit: int, before: str | None) -> None:
     """Write a direct message, or list those that you have. Without words it lists those that you wrote or got, newest

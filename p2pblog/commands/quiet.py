@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from p2pblog.commands import command, now_ms
+from p2pblog.commands import command, notice_argument, now_ms, offers
 from p2pblog.control import words
 from p2pblog.errors import UsageError
 from p2pblog.pages import quiet as pages
@@ -25,7 +25,7 @@ def _meant(address: str | None, tag: str | None, word: str | None, command: str)
 
 
 @command("mute", "p2pblog mute bob --for 7d\np2pblog mute --tag bees\np2pblog mute --word spoiler")
-@click.argument("address", required=False)
+@click.argument("address", required=False, shell_complete=offers("anybody"))
 @_tag_option
 @_word_option
 @click.option("--for", "lasting", metavar="TIME", help="How long, as 30m, 12h or 7d; without it for good.")
@@ -39,7 +39,7 @@ def mute(session: Session, address: str | None, tag: str | None, word: str | Non
 
 
 @command("unmute", "p2pblog unmute bob\np2pblog unmute --word spoiler")
-@click.argument("address", required=False)
+@click.argument("address", required=False, shell_complete=offers("muted"))
 @_tag_option
 @_word_option
 def unmute(session: Session, address: str | None, tag: str | None, word: str | None) -> None:
@@ -56,7 +56,7 @@ def muted(session: Session) -> None:
 
 
 @command("block", "p2pblog block bob")
-@click.argument("address")
+@click.argument("address", shell_complete=offers("anybody"))
 def block(session: Session, address: str) -> None:
     """See somebody no more, and keep nothing of theirs. Your node passes on nothing of it either, and what it held
     goes."""
@@ -65,7 +65,7 @@ def block(session: Session, address: str) -> None:
 
 
 @command("unblock", "p2pblog unblock ADDRESS")
-@click.argument("address")
+@click.argument("address", shell_complete=offers("blocked"))
 def unblock(session: Session, address: str) -> None:
     """Take a block back; follow them to get their notices again."""
     document = session.ask("unblock", address=words.check_utf8(address, "the address"))
@@ -80,7 +80,7 @@ def blocked(session: Session) -> None:
 
 
 @command("why", "p2pblog why 5feceb66ff")
-@click.argument("notice", metavar="ID")
+@notice_argument
 def why(session: Session, notice: str) -> None:
     """Why a notice stands in your timeline, or does not."""
     document = session.ask("why", notice=words.check_id(notice))

@@ -133,7 +133,13 @@ p2pblog timeline --group birds"""
 @click.option("--before", metavar="ID", shell_complete=offers("notices"), help="Only what stands below this one.")
 @click.option("--author", metavar="ADDRESS", shell_complete=offers("people"), help="Only notices of this one person.")
 @click.option("--tag", metavar="T", help="Only notices with this tag, of everybody whose notices are here.")
-@click.option("--list", "of_list", metavar="NAME", help="Only notices of the members of this list.")
+@click.option(
+    "--list",
+    "of_list",
+    metavar="NAME",
+    shell_complete=offers("lists"),
+    help="Only notices of the members of this list.",
+)
 @click.option(
     "--group",
     metavar="NAME",
@@ -271,7 +277,7 @@ def bookmarks(session: Session, limit: int, before: str | None) -> None:
 @command("search", "p2pblog search 'bee* \"in the wild\" from:bob #honey since:7d'\np2pblog search -- bees -wasps")
 @click.argument("query", metavar="QUERY...", nargs=-1, required=True)
 @rows_option
-@click.option("--before", metavar="ID", help="Only what stands below this one.")
+@click.option("--before", metavar="ID", shell_complete=offers("notices"), help="Only what stands below this one.")
 def search(session: Session, query: tuple[str, ...], limit: int, before: str | None) -> None:
     """Notices that your node holds with all of these, newest first.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from p2pblog.commands import command
+from p2pblog.commands import command, offers
 from p2pblog.control import settings
 from p2pblog.pages import settings as pages
 from p2pblog.session import Session, json_option, this
+
+_key = click.argument("key", shell_complete=offers("settings"))
 
 
 @click.group(
@@ -36,7 +38,7 @@ def list_all(session: Session) -> None:
 
 
 @command("get", "p2pblog config get store.max")
-@click.argument("key")
+@_key
 def get(session: Session, key: str) -> None:
     """What a setting is now."""
     document = session.ask("config_get", key=settings.check_key(key))
@@ -44,7 +46,7 @@ def get(session: Session, key: str) -> None:
 
 
 @command("set", "p2pblog config set store.max 2GB\np2pblog config set store.max none")
-@click.argument("key")
+@_key
 @click.argument("value")
 def put(session: Session, key: str, value: str) -> None:
     """Set it; it holds at once, and after the next start."""
@@ -55,7 +57,7 @@ def put(session: Session, key: str, value: str) -> None:
 
 
 @command("unset", "p2pblog config unset store.max")
-@click.argument("key")
+@_key
 def unset(session: Session, key: str) -> None:
     """Take it back to what it is if you do nothing."""
     document = session.ask("config_unset", key=settings.check_key(key))

@@ -82,7 +82,7 @@ def post(
 
 
 @command("edit", 'p2pblog edit 5feceb66ff "Hello, everybody!"')
-@click.argument("notice", metavar="ID")
+@notice_argument
 @click.argument("text")
 @click.option("--cw", metavar="TEXT", help="Another content warning; an empty one takes it away.")
 @click.option("--lang", metavar="TAG", help="Another language; an empty one takes it away.")
@@ -97,7 +97,7 @@ def edit(session: Session, notice: str, text: str, cw: str | None, lang: str | N
 
 
 @command("quote", 'p2pblog quote 5feceb66ff "What she says"')
-@click.argument("notice", metavar="ID")
+@notice_argument
 @click.argument("text")
 @click.option("--cw", metavar="TEXT", help="A content warning: what readers see before they ask for the text.")
 @click.option("--lang", metavar="TAG", help="The language of the text, as en or pt-BR.")
@@ -196,14 +196,14 @@ def unlike(session: Session, notice: str) -> None:
 
 
 @command("pin", "p2pblog pin 5feceb66ff")
-@click.argument("notice", metavar="ID")
+@notice_argument
 def pin(session: Session, notice: str) -> None:
     """Show a notice of your own beside your profile. Everybody sees it there; at most 5 at a time."""
     _write_about(session, "pin", notice)
 
 
 @command("unpin", "p2pblog unpin 5feceb66ff")
-@click.argument("notice", metavar="ID")
+@click.argument("notice", metavar="ID", shell_complete=offers("pins"))
 def unpin(session: Session, notice: str) -> None:
     """Pin a notice no longer."""
     _write_about(session, "unpin", notice)

@@ -48,7 +48,11 @@ def friends(alice: Alice, node: FakeNode) -> FakeNode:
     return node
 
 
-@pytest.mark.parametrize("words", [["follow"], ["unfollow"], ["timeline", "--author"]])
+@pytest.mark.parametrize(
+    "words",
+    [["follow"], ["unfollow"], ["timeline", "--author"], ["dm"], ["dm", "bob"], ["mute"], ["block"], ["profile"],
+     ["list", "add", "tea"], ["list", "add", "tea", "bob"]],
+)  # fmt: skip
 def test_an_address_is_completed_by_petname_or_address(alice: Alice, friends: FakeNode, words: list[str]) -> None:
     assert tab(alice, *words, "") == ["plain,bob", f"plain,{CAROL}", f"plain,{DAVE}"]
     assert tab(alice, *words, "bo") == ["plain,bob"]
@@ -57,12 +61,20 @@ def test_an_address_is_completed_by_petname_or_address(alice: Alice, friends: Fa
     assert tab(alice, *words, "'$(re") == []
 
 
+MORE_NOTICES = (
+    ["post", "hi", "--reply-to"],
+    *([each] for each in ("edit", "quote", "vote", "pin", "why")),
+    ["timeline", "--before"],
+    ["search", "bees", "--before"],
+)
+
+
 def test_the_last_ids_are_offered_with_their_texts(alice: Alice, node: FakeNode) -> None:
     for number in range(NOTICES_MAX + 5):
         node.add(BOB, "bob", f"notice {number}")
     ids = [an_id(number)[:10] for number in range(NOTICES_MAX + 4, 4, -1)]
 
-    for words in (["show"], ["like"], ["thread"], ["entry"], ["delete"], ["post", "hi", "--reply-to"]):
+    for words in (["show"], ["like"], ["thread"], ["entry"], ["delete"], *MORE_NOTICES):
         assert tab(alice, *words, "") == [f"plain,{each}" for each in ids]
     assert node.calls[-1] == (
         "timeline",
@@ -78,6 +90,44 @@ def test_bookmarks_are_offered_where_they_are_meant(alice: Alice, node: FakeNode
     node.bookmarked.append(node.add(text="two"))
 
     assert tab(alice, "unbookmark", "") == tab(alice, "bookmarks", "--before", "") == [f"plain,{an_id(1)[:10]}"]
+
+
+def test_what_can_be_undone_is_offered(alice: Alice, friends: FakeNode) -> None:
+    alice.types("pin", friends.add(text="one")["id"])
+    for words in (["mute", "bob"], ["mute", "e" * 56], ["mute", "--word", "spoiler"], ["block", CAROL]):
+        assert alice.types(*words).exit_code == 0
+
+    assert tab(alice, "unpin", "") == [f"plain,{an_id(0)[:10]}"]
+    assert tab(alice, "unmute", "") == ["plain,bob", f"plain,{'e' * 56}"]
+    assert tab(alice, "unblock", "") == [f"plain,{CAROL}"]
+
+
+def test_lists_and_who_is_in_one_are_offered(alice: Alice, friends: FakeNode) -> None:
+    for words in (["create", "tea"], ["create", "my friends"], ["add", "tea", "bob"]):
+        assert alice.types("list", *words).exit_code == 0
+
+    for words in (["list", "add"], ["list", "remove"], ["list", "show"], ["list", "delete"], ["timeline", "--list"]):
+        assert tab(alice, *words, "") == ["plain,tea"]
+    assert tab(alice, "list", "remove", "tea", "") == ["plain,bob"]
+    assert tab(alice, "list", "remove", "no", "") == []
+
+
+def test_direct_messages_notifications_and_files_are_offered(alice: Alice, node: FakeNode) -> None:
+    node.news.append({"id": "5" * 64, "type": "like", "from": BOB, "notice": "6" * 64, "time": 1, "read": False})
+    file = node.file(b"hello", {"name": "hello.txt", "alt": "a word"})
+    node.add(media=[file])
+    sent = alice.gets("dm", BOB, "Tea at five?")["id"][:10]
+
+    assert tab(alice, "dm", "--before", "", shell="zsh") == ["plain", sent, "Tea at five?"]
+    assert tab(alice, "notifications", "--before", "", shell="zsh") == ["plain", "5" * 10, "like"]
+    assert tab(alice, "media", "", shell="zsh") == ["plain", file["hash"][:10], "hello.txt: a word"]
+
+
+def test_words_that_are_always_the_same_are_offered_without_a_daemon(alice: Alice) -> None:
+    for words in ("get", "set", "unset"):
+        assert tab(alice, "config", words, "") == ["plain,files.max", "plain,store.max"]
+    assert tab(alice, "import", "--from", "") == ["plain,mastodon", "plain,csv"]
+    assert tab(alice, "completion", "z") == ["plain,zsh"]
 
 
 def test_what_others_wrote_can_neither_draw_nor_add_words(alice: Alice, node: FakeNode) -> None:
