@@ -217,19 +217,32 @@ def wrap(text: str, columns: int) -> list[str]:
 def _wrap_paragraph(paragraph: str, columns: int) -> list[str]:
     if width(paragraph) <= columns:
         return [paragraph]
-    lines, current = [], ""
+    lines: list[str] = []
+    current, used = "", 0
     for word in re.split(r"(?<=\S)(?= )", paragraph):  # a word brings the spaces before it along
-        if width(current) + width(word) <= columns:
-            current += word
+        wide = width(word)
+        if used + wide <= columns:
+            current, used = current + word, used + wide
             continue
         if current:
             lines.append(current)
             word = word.lstrip(" ")
-        while width(word) > columns:
-            head, word = _cut(word, columns)
-            lines.append(head)
-        current = word
+        *full, current = _pieces(word, columns)
+        lines += full
+        used = width(current)
     return [*lines, current] if current else lines
+
+
+def _pieces(word: str, columns: int) -> list[str]:
+    """A word in as few pieces as fit. It is walked once: there are scripts without blanks, and texts of one word."""
+    pieces, start, used = [], 0, 0
+    for position, character in enumerate(word):
+        wide = _character_width(character)
+        if used + wide > columns:
+            pieces.append(word[start:position])
+            start, used = position, 0
+        used += wide
+    return [*pieces, word[start:]]
 
 
 def _cut(text: str, columns: int) -> tuple[str, str]:

@@ -162,6 +162,21 @@ def test_wrapping_breaks_at_spaces_and_keeps_indents() -> None:
     assert wrap("", 10) == [""]
 
 
+def test_a_text_of_one_word_costs_what_its_length_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are scripts without blanks: a page of long texts took half a minute."""
+    measured: list[str] = []
+    whole = terminal._character_width
+
+    def counted(character: str) -> int:
+        measured.append(character)
+        return whole(character)
+
+    monkeypatch.setattr(terminal, "_character_width", counted)
+
+    assert wrap("漢" * 5000, 40) == ["漢" * 20] * 250
+    assert len(measured) <= 4 * 5000
+
+
 hostile_poll = st.builds(
     a_poll,
     *[st.tuples(anything, st.integers(0, 10**4)) for _ in range(4)],
