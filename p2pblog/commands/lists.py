@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from p2pblog.commands import command, offers
-from p2pblog.commands.reading import follows_of
+from p2pblog.commands.reading import Company
 from p2pblog.control import words
 from p2pblog.pages import lists as pages
 from p2pblog.session import Session, json_option
+from p2pblog.terminal import Page
 
 _name = click.argument("name", shell_complete=offers("lists"))
 
@@ -68,7 +69,12 @@ def remove(session: Session, name: str, addresses: tuple[str, ...]) -> None:
 def show(session: Session, name: str) -> None:
     """Who is in a list."""
     document = session.ask("show_list", name=words.check_list_name(name))
-    session.show(document, lambda: pages.members_page(document, follows_of(session)))
+
+    def page() -> Page:
+        company = Company(session)
+        return pages.members_page(document, company.people, company.own_address)
+
+    session.show(document, page)
 
 
 def _checked(addresses: tuple[str, ...]) -> list[str]:

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from p2pblog.commands import now_ms, offers
-from p2pblog.commands.reading import follows_of, rows_option
+from p2pblog.commands.reading import Company, rows_option
 from p2pblog.control import words
 from p2pblog.errors import UsageError, UserError
 from p2pblog.pages import news as pages
 from p2pblog.session import Session, json_option, this
 from p2pblog.terminal import Page
-
-if TYPE_CHECKING:
-    from p2pblog.control.api import NotificationDocument
 
 
 @click.group(
@@ -39,7 +36,14 @@ def notifications(context: click.Context, session: Session, limit: int, before: 
         return
     before = None if before is None else words.check_id(before)
     document = session.ask("notifications", limit=limit, before=before, unread=unread)
-    session.show(document, lambda: _page(session, document, unread, before is not None))
+    is_older = before is not None
+
+    def page() -> Page:
+        company = Company(session)
+        people, own = company.people, company.own_address
+        return pages.notifications_page(document, people, own, now_ms(), session.columns, unread, is_older)
+
+    session.show(document, page)
     if not session.json and before is None and _do_strangers_wait(session):
         session.tell(pages.strangers_page(f"{session.command} timeline --strangers"))
 

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from p2pblog.commands import address_argument, alone_lines, command, now_ms, offers, qr_lines
+from p2pblog.commands.reading import Company
 from p2pblog.control import words
 from p2pblog.errors import UserError
 from p2pblog.pages import notices, people
+from p2pblog.pages.values import known_warning
 from p2pblog.session import Session
 from p2pblog.terminal import Page, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import IdDocument, NoticeDocument, ProfileDocument
+    from p2pblog.control.api import FollowDocument, NoticeDocument, ProfileDocument
 
 
 @command(
@@ -77,12 +79,13 @@ def _profile_page(session: Session, profile: ProfileDocument) -> Page:
     for notice in profile["pinned"]:
         with suppress(UserError):  # taken back meanwhile
             pinned.append(session.ask("show", notice=notice))
-    names, own = {profile["address"]: profile["name"]}, None
-    if any(notice["mentions"] or notice["quote"] for notice in pinned):
-        with suppress(UserError):
-            document: IdDocument = session.ask("id")
-            names, own = {**names, document["address"]: document["name"]}, document["address"]
-    known = notices.Known({profile["address"]: profile["petname"]}, names=names, own=own)
+    company = Company(session)
+    own, whose = company.own, (profile["address"], profile["name"])
+    names = dict([whose] if own is None else [whose, (own["address"], own["name"])])
+    warning = known_warning(profile, company.people, company.own_address)
+    warnings = {} if warning is None else {whose: warning}
+    petnames = {profile["address"]: profile["petname"]}
+    known = notices.Known(petnames, warnings=warnings, names=names, own=company.own_address)
     return people.profile_page(profile, pinned, now_ms(), session.columns, known)
 
 
@@ -110,9 +113,7 @@ def follow(
         "follow", address=address, petname=petname, no_boosts=no_boosts, budget=budget, private=private
     )
     invited = "?" in address  # and its peers are just being called
-    session.show(
-        document, lambda: [*people.follow_page(document, now_ms()), *([] if invited else alone_lines(session))]
-    )
+    session.show(document, lambda: [*_follow_page(session, document), *([] if invited else alone_lines(session))])
 
 
 @command("unfollow", "p2pblog unfollow bob")
@@ -120,14 +121,24 @@ def follow(
 def unfollow(session: Session, address: str) -> None:
     """Follow somebody no longer."""
     document = session.ask("unfollow", address=words.check_utf8(address, "the address"))
-    session.show(document, lambda: [line("You no longer follow:"), *people.follow_page(document, now_ms())])
+    session.show(document, lambda: [line("You no longer follow:"), *_follow_page(session, document)])
+
+
+def _follow_page(session: Session, follow: FollowDocument) -> Page:
+    company = Company(session)
+    return people.follow_page(follow, now_ms(), known_warning(follow, company.people, company.own_address))
 
 
 @command("following", "p2pblog following")
 def following(session: Session) -> None:
     """Whom you follow, and what is held of them."""
     document = session.ask("following")
-    session.show(document, lambda: people.following_page(document, now_ms(), session.columns, session.command))
+
+    def page() -> Page:
+        own = Company(session).own_address
+        return people.following_page(document, own, now_ms(), session.columns, session.command)
+
+    session.show(document, page)
 
 
 @command("invite", "p2pblog invite")

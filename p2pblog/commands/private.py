@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 from click.core import ParameterSource
 
 from p2pblog.commands import command, now_ms, offers
-from p2pblog.commands.reading import rows_option
+from p2pblog.commands.reading import Company, rows_option
 from p2pblog.commands.writing import from_stdin
 from p2pblog.config import DM_BYTES_MAX, DM_RECIPIENTS_MAX
 from p2pblog.control import words
-from p2pblog.errors import UsageError, UserError
+from p2pblog.errors import UsageError
 from p2pblog.pages import private as pages
 from p2pblog.session import Session
 from p2pblog.terminal import Page, line
-
-if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument
 
 
 @command("dm", 'p2pblog dm bob "Tea at five?"\nfortune | p2pblog dm bob carol -\np2pblog dm -n 50')
@@ -60,16 +55,8 @@ def _list(session: Session, limit: int, before: str | None) -> None:
     document = session.ask("dms", limit=limit, before=before)
 
     def page() -> Page:
-        own, follows = _people(session) if document else (None, {})
-        return pages.dms_page(document, before is not None, own, follows, now_ms(), session.columns)
+        company = Company(session)
+        own = company.own_address
+        return pages.dms_page(document, before is not None, own, company.people, now_ms(), session.columns)
 
     session.show(document, page)
-
-
-def _people(session: Session) -> tuple[str | None, dict[str, FollowDocument]]:
-    """The reader's address, and those whom they follow, by address. The page stands without it."""
-    try:
-        own, follows = session.ask("id")["address"], session.ask("following")
-    except UserError:
-        return None, {}
-    return own, {follow["address"]: follow for follow in follows}

@@ -27,7 +27,7 @@ COMPANY_KEPT_S = 1.0
 """How long a live timeline goes by what it asked last about people: it need not ask for each of a thousand notices."""
 
 
-class _Company:
+class Company:
     """Whom the reader follows, asked when this is made, and who they are themselves, asked at the first look. A page
     stands without either, so an error only leaves it out."""
 
@@ -40,6 +40,15 @@ class _Company:
     def own(self) -> IdDocument | None:
         return own_of(self._session)
 
+    @property
+    def own_address(self) -> str | None:
+        return None if self.own is None else self.own["address"]
+
+    @property
+    def people(self) -> dict[str, FollowDocument]:
+        """Those whom they follow, by address."""
+        return {follow["address"]: follow for follow in self.follows}
+
     def knows(self, notice: NoticeDocument) -> bool:
         """Whether one more notice may be shown by it: it is new, and its author is followed under the name they bear
         now. Another name may look like somebody's, and may look so only since they took it."""
@@ -49,7 +58,7 @@ class _Company:
 
 def _known(session: Session, notices: Sequence[NoticeDocument], at_home: bool = False) -> pages.Known:
     """What a page says beside its notices. `at_home`: it is the timeline of oneself and those whom one follows."""
-    return _known_with(session, notices, _Company(session), at_home)
+    return _known_with(session, notices, Company(session), at_home)
 
 
 def follows_of(session: Session) -> list[FollowDocument]:
@@ -60,24 +69,17 @@ def follows_of(session: Session) -> list[FollowDocument]:
     return found
 
 
-def own_of(session: Session) -> IdDocument | None:
-    """Who the reader is; None where that can't be asked."""
-    try:
-        found: IdDocument = session.ask("id")
-    except UserError:
-        return None
-    return found
-
-
-def _known_with(session: Session, notices: Sequence[NoticeDocument], company: _Company, at_home: bool) -> pages.Known:
+def _known_with(session: Session, notices: Sequence[NoticeDocument], company: Company, at_home: bool) -> pages.Known:
     follows = company.follows
     petnames = {follow["address"]: follow["petname"] for follow in follows}
     boosted = _boosted(session, notices)
     shown = [*notices, *boosted.values()]
     unfollowed = {notice["author"] for notice in shown} - petnames.keys()
-    # At home the one speaker who is not followed is oneself: only for the sake of others it is asked who that is.
+    # At home the one speaker who is not followed is oneself: only for the sake of others it is asked who that is, and
+    # of somebody followed who has one's own name.
     is_strange = len(unfollowed) > at_home or any(each["author"] in unfollowed for each in boosted.values())
-    warnings = pages.name_warnings(shown, follows, company.own if is_strange else None)
+    is_double = any(each["lookalike"] is not None and each["lookalike"] not in petnames for each in follows)
+    warnings = pages.name_warnings(shown, follows, company.own if is_strange or is_double else None)
     named = {each for notice in shown for each in notice["mentions"]}
     named |= {notice["quote"]["author"] for notice in shown if notice["quote"] is not None}
     own = company.own if named - petnames.keys() else None
@@ -244,7 +246,7 @@ def _follow_live(session: Session, limit: int, asked: dict[str, str | None]) -> 
             document = session.ask("timeline", limit=limit, **asked)
             shown = {notice["id"] for notice in document}
             session.show(document, lambda: _timeline_page(session, document[::-1], False, asked))
-        company: _Company | None = None
+        company: Company | None = None
         for notice in notices:
             if notice["id"] in shown:
                 continue
@@ -252,11 +254,11 @@ def _follow_live(session: Session, limit: int, asked: dict[str, str | None]) -> 
                 session.show(notice, list)
                 continue
             if company is None or not company.knows(notice):
-                company = _Company(session)
+                company = Company(session)
             session.show(notice, partial(_live_page, session, notice, company))
 
 
-def _live_page(session: Session, notice: NoticeDocument, company: _Company) -> Page:
+def _live_page(session: Session, notice: NoticeDocument, company: Company) -> Page:
     known = _known_with(session, [notice], company, at_home=False)
     return [line(), *pages.notice_lines(notice, now_ms(), session.columns, known)]
 
@@ -318,7 +320,7 @@ def show(session: Session, notice: str, history: bool) -> None:
 
 
 def _versions_page(session: Session, versions: list[VersionDocument]) -> Page:
-    company = _Company(session)
+    company = Company(session)
     known = _known_with(session, [], company, at_home=False)
     own = company.own if any("@" in version["text"] for version in versions) else None
     if own is not None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from p2pblog.pages.values import counted, followed_warning, table, try_line, who
+from p2pblog.pages.values import Follows, counted, followed_warning, table, try_line, who
 from p2pblog.terminal import Page, Piece, Style, clean_line, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, ListDocument, ListMembersDocument
+    from p2pblog.control.api import ListDocument, ListMembersDocument
 
 
 def lists_page(lists: Sequence[ListDocument], columns: int, command: str) -> Page:
@@ -25,14 +25,13 @@ def list_page(done: str, changed: ListDocument) -> Page:
     return [line(f"{done}: {clean_line(changed['name'])}, {counted(changed['members'], 'member')}")]
 
 
-def members_page(shown: ListMembersDocument, follows: Sequence[FollowDocument]) -> Page:
-    """Each with the whole address below, which is what one copies. `follows`: whom the reader follows."""
+def members_page(shown: ListMembersDocument, follows: Follows, own: str | None) -> Page:
+    """Each with the whole address below, which is what one copies. `own`: the reader's address."""
     if not shown["members"]:
         return [line("Nobody is in it yet.")]
-    followed = {follow["address"]: follow for follow in follows}
     page: Page = []
     for member in shown["members"]:
-        warning = followed_warning(member["address"], followed)
+        warning = followed_warning(member["address"], follows, own)
         page += [line(*who(member["name"], member["address"], member["petname"], warning=warning))]
         page += [line("  ", Piece(member["address"], Style.DIM))]
     return page

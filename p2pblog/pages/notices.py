@@ -100,7 +100,7 @@ def warnings_beside(
         if is_compared and name is not None:
             bearers = bearers or _bearers(follows, own)
             like = bearers.other(name, address)
-        if warning := name_warning(name, like, called.get(like or "")):
+        if warning := name_warning(name, like, called.get(like or ""), None if own is None else own["address"]):
             found[address, name] = warning
     return found
 

@@ -46,7 +46,7 @@ def profile_page(
     profile: ProfileDocument, pinned: Sequence[NoticeDocument], now_ms: int, columns: int, known: Known
 ) -> Page:
     """Somebody's profile and what they pinned; `pinned`: of those notices the ones that could be had."""
-    warning = known_warning(profile)
+    warning = known.warnings.get((profile["address"], profile["name"]))
     room = columns - PROFILE_FIELD_COLUMNS
     petname = _named("petname", profile["petname"], room) if profile["petname"] else []
     name = _named("name", profile["name"], room - (0 if warning is None else 1 + width(warning)))
@@ -73,13 +73,12 @@ def _named(field: str, name: str | None, room: int) -> list[tuple[str, str]]:
     return [(field, first), *(("", part) for part in more)]
 
 
-def follow_page(follow: FollowDocument, now_ms: int) -> Page:
-    """One follow, in a sentence."""
+def follow_page(follow: FollowDocument, now_ms: int, warning: str | None) -> Page:
+    """One follow, in a sentence. `warning`: what stands beside the name."""
     held = counted(follow["entries"], "entry", "entries")
     newest = f", the newest {ago(follow['newest'], now_ms)}" if follow["newest"] is not None else ""
     state = "searching for it" if follow["state"] == "searching" else f"{held} held{newest}"
     terms = "".join(f"; {term}" for term in _terms(follow))
-    warning = known_warning(follow)
     whose = who(follow["name"], follow["address"], follow["petname"], warning=warning)
     return [line(*whose, f": {state}{terms}")]
 
@@ -90,12 +89,12 @@ def _terms(follow: FollowDocument) -> list[str]:
     return [*(["no boosts"] if follow["no_boosts"] else []), *budget, *(["private"] if follow["private"] else [])]
 
 
-def following_page(follows: Sequence[FollowDocument], now_ms: int, columns: int, command: str) -> Page:
-    """`command` is how this program is called here."""
+def following_page(follows: Sequence[FollowDocument], own: str | None, now_ms: int, columns: int, command: str) -> Page:
+    """`own`: the reader's address; `command` is how this program is called here."""
     if not follows:
         return [line("You follow nobody yet."), try_line(f"{command} follow ADDRESS")]
-    called = {follow["address"]: follow["petname"] or follow["name"] for follow in follows}
-    warnings = [known_warning(each, called.get(each["lookalike"] or "")) for each in follows]
+    followed = {follow["address"]: follow for follow in follows}
+    warnings = [known_warning(each, followed, own) for each in follows]
     rows = [
         [
             clean_name(follow["petname"]) or "",

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from p2pblog.config import ADDRESS_LETTERS
-from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, followed_warning, short_id, who
+from p2pblog.pages.values import TEXT_COLUMNS_MAX, Follows, ago, counted, followed_warning, short_id, who
 from p2pblog.terminal import Line, Page, Piece, Style, clean_text, line, width, wrap
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import DmDocument, FollowDocument, WrittenDocument
-
-    Follows = Mapping[str, FollowDocument]
-    """Whom the reader follows, by address."""
+    from p2pblog.control.api import DmDocument, WrittenDocument
 
 
 def dms_page(
@@ -48,7 +45,7 @@ def _person(address: str, own: str | None, follows: Follows, room: int) -> Line:
         return line(Piece("you", Style.NAME))
     if address not in follows:
         return who(None, address)
-    warning = followed_warning(address, follows)
+    warning = followed_warning(address, follows, own)
     room -= 0 if warning is None else 1 + width(warning)
     return who(follows[address]["name"], address, follows[address]["petname"], room, warning)
 

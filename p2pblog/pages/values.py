@@ -101,10 +101,13 @@ def who(
     return line(Piece(fit(first, max(NAME_COLUMNS_MIN, room)), Style.NAME), " ", Piece(beside, Style.DIM), *warned)
 
 
-def name_warning(name: str | None, like: str | None, called: str | None = None) -> str | None:
+def name_warning(name: str | None, like: str | None, called: str | None = None, own: str | None = None) -> str | None:
     """What stands beside a name that looks like that of the address `like`, whom the reader knows as `called`; or that
-    has letters of several alphabets in one word, and looks like a word of one of them. None beside any other name."""
+    has letters of several alphabets in one word, and looks like a word of one of them. None beside any other name.
+    `own`: the reader's address."""
     if like is not None:
+        if like == own:
+            return "⚠ not you"
         letters, shown = like[:ADDRESS_LETTERS], clean_name(called)
         return f"⚠ not {letters}" if shown is None else f"⚠ not {fit(shown, WARNED_COLUMNS_MAX)} ({letters})"
     if name is None or name.isascii():
@@ -114,17 +117,22 @@ def name_warning(name: str | None, like: str | None, called: str | None = None) 
     return "⚠ mixed letters" if mixes_scripts(name) else None
 
 
-def known_warning(row: FollowDocument | ProfileDocument, called: str | None = None) -> str | None:
-    """The same for somebody of whom the daemon has told. None beside whom the reader has named: they know who it is."""
-    return None if row["petname"] else name_warning(row["name"], row["lookalike"], called)
+Follows = Mapping[str, "FollowDocument"]
+"""Whom the reader follows, by address."""
 
 
-def followed_warning(address: str, follows: Mapping[str, FollowDocument]) -> str | None:
-    """The same for one of those whom the reader follows, by address. None for anybody else."""
-    if address not in follows:
+def known_warning(row: FollowDocument | ProfileDocument, follows: Follows, own: str | None) -> str | None:
+    """The same for somebody of whom the daemon has told. None beside whom the reader has named, and beside themselves:
+    they know who it is. `own`: the reader's address."""
+    if row["petname"] or row["address"] == own:
         return None
-    like = follows.get(follows[address]["lookalike"] or "")
-    return known_warning(follows[address], None if like is None else like["petname"] or like["name"])
+    like = follows.get(row["lookalike"] or "")
+    return name_warning(row["name"], row["lookalike"], None if like is None else like["petname"] or like["name"], own)
+
+
+def followed_warning(address: str, follows: Follows, own: str | None) -> str | None:
+    """The same for one of those whom the reader follows. None for anybody else."""
+    return known_warning(follows[address], follows, own) if address in follows else None
 
 
 def try_line(typed: str) -> Line:

@@ -12,7 +12,6 @@ from terminal_scene import Alice
 
 from p2pblog.commands import reading
 from p2pblog.pages import people
-from p2pblog.pages.notices import NOTHING_KNOWN
 from p2pblog.terminal import render
 
 MALLORY = "m" * 56
@@ -41,7 +40,7 @@ def friend(alice: Alice, node: FakeNode) -> FakeNode:
         ("B0B", "⚠ not robert (bbbbbbbb)"),
         (FALSE_BOB, "⚠ not robert (bbbbbbbb)"),
         ("Robert", "⚠ not robert (bbbbbbbb)"),
-        ("a\u200blice", "⚠ not alice (aaaaaaaa)"),
+        ("a\u200blice", "⚠ not you"),
         ("m\u0430llory", "⚠ mixed letters"),
         ("mallory", None),
         (None, None),
@@ -90,20 +89,36 @@ def test_the_list_of_those_whom_one_follows_marks_them(columns: int) -> None:
         a_follow("c" * 56, name="alice", lookalike=ALICE),
         a_follow("d" * 56, name="d\u0430d"),
     ]
-    page = render(people.following_page(rows, NOW_MS, columns, "p2pblog"), colour=False)
+    page = render(people.following_page(rows, ALICE, NOW_MS, columns, "p2pblog"), colour=False)
 
     assert page.count("⚠") == 3
-    for warning in ("found ⚠ not robert (bbbbbbbb)\n", "found ⚠ not aaaaaaaa\n", "found ⚠ mixed letters\n"):
+    for warning in ("found ⚠ not robert (bbbbbbbb)\n", "found ⚠ not you\n", "found ⚠ mixed letters\n"):
         assert warning in page
 
 
-def test_a_new_follow_and_ones_own_name_are_marked() -> None:
-    follow = render(people.follow_page(a_follow(MALLORY, name="bob", lookalike=BOB), NOW_MS), colour=False)
-    own: Any = {"address": ALICE, "name": "bob", "bio": None, "lookalike": BOB}
-    own |= {"links": [], "avatar": None, "banner": None, "pinned": [], "petname": None}
+@pytest.mark.parametrize(
+    ("name", "like", "warning"), [("bob", BOB, "⚠ not robert (bbbbbbbb)"), ("alice", ALICE, "⚠ not you")]
+)
+def test_each_page_says_who_somebody_is_not(alice: Alice, friend: FakeNode, name: str, like: str, warning: str) -> None:
+    friend.follows[MALLORY] = a_follow(MALLORY, name=name, lookalike=like)
+    friend.news.append({"id": "e" * 64, "type": "like", "from": MALLORY, "notice": "f" * 64, "time": 0, "read": True})
+    friend.listed["tea"] = [MALLORY]
+    friend.sealed.append({"id": "d" * 64, "from": MALLORY, "to": [ALICE], "text": "hello", "time": NOW_MS})
+    friend.add(MALLORY, name, "hello")
 
-    assert follow == "bob (mmmmmmmm) ⚠ not bbbbbbbb: 1 entry held\n"
-    assert "bob ⚠ not bbbbbbbb\n" in render(people.profile_page(own, [], NOW_MS, 80, NOTHING_KNOWN), colour=False)
+    for words in (
+        ["timeline"], ["following"], ["notifications"], ["list", "show", "tea"], ["dm"], ["profile", MALLORY],
+        ["unfollow", MALLORY],
+    ):  # fmt: skip
+        assert warning in alice.types(*words, env={"COLUMNS": "120"}).stdout, words
+
+
+def test_ones_own_profile_carries_no_mark(alice: Alice, friend: FakeNode) -> None:
+    friend.name = "bob"
+    friend.own_lookalike = BOB
+
+    assert alice.gets("profile")["lookalike"] == BOB
+    assert "⚠" not in alice.types("profile").stdout
 
 
 def test_whom_one_has_named_oneself_carries_no_mark(alice: Alice, friend: FakeNode) -> None:
@@ -116,7 +131,7 @@ def test_whom_one_has_named_oneself_carries_no_mark(alice: Alice, friend: FakeNo
     for words in (["timeline"], ["following"], ["notifications"]):
         page = alice.types(*words).stdout
         assert "bob" in page and "⚠" not in page
-    assert "⚠" not in render(people.follow_page(double, NOW_MS), colour=False)
+    assert "⚠" not in alice.types("unfollow", MALLORY).stdout
 
 
 def test_a_live_notice_of_a_stranger_is_compared_with_oneself_and_those_followed(friend: FakeNode) -> None:
@@ -125,7 +140,7 @@ def test_a_live_notice_of_a_stranger_is_compared_with_oneself_and_those_followed
     own: Any = {"address": ALICE, "name": "alice", "device": "", "node": "", "uri": ""}
     notices: Any = [friend.add(author, name) for author, name in ((ALICE, "alice"), (BOB, "bob"), (MALLORY, "Alice"))]
 
-    assert name_warnings(notices, list(friend.follows.values()), own) == {(MALLORY, "Alice"): "⚠ not alice (aaaaaaaa)"}
+    assert name_warnings(notices, list(friend.follows.values()), own) == {(MALLORY, "Alice"): "⚠ not you"}
     assert name_warnings(notices, [], None) == {}
 
 
@@ -191,7 +206,7 @@ def test_a_live_timeline_marks_a_name_that_was_taken_meanwhile(
         "mallory (mmmmmmmm)",
         "bob (mmmmmmmm) ⚠ not robert (bbbbbbbb)",
         "crook (bob, mmmmmmmm)",
-        "al (eeeeeeee) ⚠ not al (aaaaaaaa)",
+        "al (eeeeeeee) ⚠ not you",
     ]
     assert [route for route, _ in friend.calls].count("following") == 5, "one for the page, and none for the second"
 

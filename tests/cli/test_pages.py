@@ -228,7 +228,7 @@ def a_follow(address: str, **more: Any) -> Any:
 @pytest.mark.parametrize("columns", [80, 120])
 def test_following_is_aligned_and_shows_whole_addresses(columns: int) -> None:
     bob = a_follow(BOB, name="日本語", petname="bob", entries=1234, newest=NOW_MS, state="found")
-    page = text_of(people.following_page([bob, a_follow(ALICE)], NOW_MS, columns, "p2pblog"))
+    page = text_of(people.following_page([bob, a_follow(ALICE)], None, NOW_MS, columns, "p2pblog"))
 
     assert all(width(text) <= columns for text in page)
     assert any(BOB in text for text in page)

@@ -67,20 +67,21 @@ def test_a_wrong_link_is_2(alice: Alice, node: FakeNode, words: list[str], sente
     assert sentence in result.stderr
 
 
-@pytest.mark.parametrize("lookalike", [None, BOB])
+@pytest.mark.parametrize("warning", [None, "⚠ not bbbbbbbb"])
 @pytest.mark.parametrize("columns", [40, 80])
-def test_a_long_name_is_set_in_as_a_whole(columns: int, lookalike: str | None) -> None:
+def test_a_long_name_is_set_in_as_a_whole(columns: int, warning: str | None) -> None:
     """Its end in the first column could pass for a line of ours."""
     name = "漢" * 35 + "xaddress  aebfk"
-    profile: Any = {"address": ALICE, "name": name, "bio": None, "lookalike": lookalike}
+    profile: Any = {"address": ALICE, "name": name, "bio": None, "lookalike": None}
     profile |= {"links": [], "avatar": None, "banner": None, "pinned": [], "petname": None}
+    known = notices.Known(warnings={} if warning is None else {(ALICE, name): warning})
 
-    shown = render(people.profile_page(profile, [], NOW_MS, columns, notices.NOTHING_KNOWN), colour=False).splitlines()
+    shown = render(people.profile_page(profile, [], NOW_MS, columns, known), colour=False).splitlines()
 
     assert shown[-1] == f"address  {ALICE}"
     assert all(width(text) <= columns for text in shown[:-1])
     assert all(text.startswith(" " * 9) for text in shown[1:-1])
-    assert shown[0].endswith(" ⚠ not bbbbbbbb") == (lookalike is not None)
+    assert shown[0].endswith(" ⚠ not bbbbbbbb") == (warning is not None)
     rows = [text[9:].removesuffix(" ⚠ not bbbbbbbb") for text in shown[:-1]]
     assert "".join(rows).replace(" ", "") == name.replace(" ", "")
 

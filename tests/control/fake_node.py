@@ -56,6 +56,7 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
         self.watching = 0
         self.news: list[dict[str, Any]] = []
         self.pinned: list[str] = []
+        self.own_lookalike: str | None = None
         self.sealed: list[dict[str, Any]] = []
         self.bookmarked: list[dict[str, Any]] = []
         self.mutes: dict[tuple[str, str], dict[str, Any]] = {}
@@ -345,7 +346,7 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
                 raise NotFound("nothing of theirs is here")
             empty = {"bio": None, "links": [], "avatar": None, "banner": None, "pinned": []}
             told = {"address": row["address"], "name": row["name"], **empty}
-            return {**told, "petname": row["petname"], "lookalike": None}
+            return {**told, "petname": row["petname"], "lookalike": row["lookalike"]}
         self.links = self.links if links is None else links
         self.name = self.name if name is None else name
         self.bio = self.bio if bio is None else bio
@@ -353,7 +354,7 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
             if files is not None:
                 self.pictures[what] = self.file(self.uploads.pop(files[0]["upload"]), files[0]) if files else None
         told = {"address": ALICE, "name": self.name, "bio": self.bio, "links": self.links, **self.pictures}
-        return {**told, "pinned": list(self.pinned), "petname": None, "lookalike": None}
+        return {**told, "pinned": list(self.pinned), "petname": None, "lookalike": self.own_lookalike}
 
     async def follow(
         self,
