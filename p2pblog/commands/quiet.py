@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from p2pblog.commands import command, notice_argument, now_ms, offers
+from p2pblog.commands.reading import Company
 from p2pblog.control import words
 from p2pblog.errors import UsageError
 from p2pblog.pages import quiet as pages
+from p2pblog.pages.values import NOBODY, People
 from p2pblog.session import Session
+from p2pblog.terminal import Page
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import MuteDocument
 
 _tag_option = click.option("--tag", metavar="T", help="Notices with this tag.")
 _word_option = click.option("--word", metavar="W", help="Notices with this word, or these words in a row.")
@@ -35,7 +43,7 @@ def mute(session: Session, address: str | None, tag: str | None, word: str | Non
     if lasting is not None:
         words.check_duration(lasting)
     document = session.ask("mute", **meant, lasting=lasting)
-    session.show(document, lambda: pages.mute_page(document, True, now_ms()))
+    session.show(document, lambda: _mute_page(session, document, begins=True))
 
 
 @command("unmute", "p2pblog unmute bob\np2pblog unmute --word spoiler")
@@ -45,14 +53,25 @@ def mute(session: Session, address: str | None, tag: str | None, word: str | Non
 def unmute(session: Session, address: str | None, tag: str | None, word: str | None) -> None:
     """Take a mute back."""
     document = session.ask("unmute", **_meant(address, tag, word, "unmute"))
-    session.show(document, lambda: pages.mute_page(document, False, now_ms()))
+    session.show(document, lambda: _mute_page(session, document, begins=False))
+
+
+def _mute_page(session: Session, mute: MuteDocument, begins: bool) -> Page:
+    return pages.mute_page(mute, begins, _muted_people(session, [mute]), now_ms(), session.columns)
+
+
+def _muted_people(session: Session, mutes: list[MuteDocument]) -> People:
+    addresses = [mute["what"] for mute in mutes if mute["kind"] == "person"]
+    return Company(session).among(addresses) if addresses else NOBODY
 
 
 @command("muted", "p2pblog muted")
 def muted(session: Session) -> None:
     """Whom and what you have muted."""
     document = session.ask("muted")
-    session.show(document, lambda: pages.muted_page(document, now_ms(), session.columns))
+    session.show(
+        document, lambda: pages.muted_page(document, _muted_people(session, document), now_ms(), session.columns)
+    )
 
 
 @command("block", "p2pblog block bob")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from time import monotonic
@@ -15,14 +16,24 @@ from p2pblog.config import TIMELINE_ROWS_MAX
 from p2pblog.control import client, words
 from p2pblog.errors import UsageError, UserError
 from p2pblog.pages import notices as pages
+from p2pblog.pages.values import People
 from p2pblog.session import Session
 from p2pblog.terminal import Page, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, GroupDocument, IdDocument, NoticeDocument, VersionDocument
+    from p2pblog.control.api import (
+        FollowDocument,
+        GroupDocument,
+        IdDocument,
+        NoticeDocument,
+        ProfileDocument,
+        VersionDocument,
+    )
 
 BOOSTED_MAX = 100
 """Boosted notices looked up for one page, a question each; of more a page shows the id alone."""
+NAMED_MAX = 100
+"""The same of the names of people who are not followed."""
 COMPANY_KEPT_S = 1.0
 """How long a live timeline goes by what it asked last about people: it need not ask for each of a thousand notices."""
 
@@ -43,6 +54,14 @@ class Company:
     @property
     def own_address(self) -> str | None:
         return None if self.own is None else self.own["address"]
+
+    def among(self, addresses: Iterable[str]) -> People:
+        """What is known of these people. Of those who are not followed the node is asked, one by one."""
+        others: dict[str, ProfileDocument] = {}
+        for address in [each for each in addresses if each not in self.people][:NAMED_MAX]:
+            with suppress(UserError):  # nothing of theirs is here
+                others[address] = self._session.ask("profile", address=address)
+        return People(self.people, others, self.own_address)
 
     @property
     def people(self) -> dict[str, FollowDocument]:

@@ -8,7 +8,7 @@ from p2pblog.commands import command, now_ms, offers
 from p2pblog.control import words
 from p2pblog.pages import strangers as pages
 from p2pblog.session import Session
-from p2pblog.terminal import clean_line
+from p2pblog.terminal import Page, clean_line
 
 _stranger = click.argument("address", shell_complete=offers("strangers"))
 _anybody = click.argument("address", shell_complete=offers("anybody"))
@@ -34,11 +34,15 @@ def unadmit(session: Session, address: str) -> None:
 @command("admitted", "p2pblog admitted")
 def admitted(session: Session) -> None:
     """Whom you let in: admitted, or vouched for."""
-    from p2pblog.commands.reading import follows_of
-
     document = session.ask("admitted")
-    petnames = {} if session.json else {each["address"]: each["petname"] for each in follows_of(session)}
-    session.show(document, lambda: pages.admitted_page(document, petnames, now_ms()))
+
+    def page() -> Page:
+        from p2pblog.commands.reading import Company
+
+        people = Company(session).among(each["address"] for each in document)
+        return pages.admitted_page(document, people, now_ms(), session.columns)
+
+    session.show(document, page)
 
 
 @command("vouch", "p2pblog vouch ADDRESS")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from p2pblog.pages.values import Follows, counted, followed_warning, table, try_line, who
-from p2pblog.terminal import Page, Piece, Style, clean_line, line
+from p2pblog.pages.values import Follows, address_line, counted, followed_warning, table, try_line, who
+from p2pblog.terminal import Page, clean_line, line
 
 if TYPE_CHECKING:
     from p2pblog.control.api import ListDocument, ListMembersDocument
@@ -33,5 +33,5 @@ def members_page(shown: ListMembersDocument, follows: Follows, own: str | None) 
     for member in shown["members"]:
         warning = followed_warning(member["address"], follows, own)
         page += [line(*who(member["name"], member["address"], member["petname"], warning=warning))]
-        page += [line("  ", Piece(member["address"], Style.DIM))]
+        page += [address_line(member["address"])]
     return page

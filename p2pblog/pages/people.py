@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 
 from p2pblog.pages.files import file_line
 from p2pblog.pages.notices import Known, notice_lines
-from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, counted, fields, known_warning, short_id, table, try_line, who
+from p2pblog.pages.values import (
+    TEXT_COLUMNS_MAX,
+    address_line,
+    ago,
+    counted,
+    fields,
+    known_warning,
+    short_id,
+    table,
+    try_line,
+    who,
+)
 from p2pblog.terminal import Page, Piece, Style, clean_line, clean_name, clean_text, line, width, wrap
 
 if TYPE_CHECKING:
@@ -109,9 +120,8 @@ def following_page(follows: Sequence[FollowDocument], own: str | None, now_ms: i
     header = ["PETNAME", "NAME", "ADDRESS", "ENTRIES", "NEWEST", "STATE"]
     if columns >= 120:
         return table(header, rows, columns, shrink=(0, 1), right={3})
-    # A whole address is what one copies: where it does not fit beside the rest it has a line of its own.
     listed = table([*header[:2], *header[3:]], [[*row[:2], *row[3:]] for row in rows], columns, (0, 1), right={2})
-    below = [line("  ", Piece(row[2], Style.DIM)) for row in rows]
+    below = [address_line(row[2]) for row in rows]
     return [listed[0], *(text for pair in zip(listed[1:], below, strict=True) for text in pair)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from p2pblog.pages.values import TEXT_COLUMNS_MAX, ago, short_id, table
+from p2pblog.pages.values import TEXT_COLUMNS_MAX, People, address_line, ago, short_id, table, who
 from p2pblog.terminal import Page, Piece, Style, clean_line, line, wrap
 
 if TYPE_CHECKING:
@@ -14,24 +14,34 @@ if TYPE_CHECKING:
 MINUTE_MS = 60_000
 
 
-def mute_page(mute: MuteDocument, begins: bool, now_ms: int) -> Page:
+def mute_page(mute: MuteDocument, begins: bool, people: People, now_ms: int, columns: int) -> Page:
     """One mute that begins, or was taken back, in a sentence."""
-    what = clean_line(mute["what"])
-    named = {"person": what, "tag": f"#{what}", "word": f'the word "{what}"'}.get(mute["kind"], what)
-    if not begins:
-        return [line(f"No longer muted: {named}")]
-    end = "" if mute["until"] is None else f", for {_left(mute['until'], now_ms)}"
-    return [line(f"Muted: {named}{end}")]
+    what, is_person = clean_line(mute["what"]), mute["kind"] == "person"
+    named = line({"tag": f"#{what}", "word": f'the word "{what}"'}.get(mute["kind"], what))
+    done = "Muted: " if begins else "No longer muted: "
+    end = "" if mute["until"] is None or not begins else f", for {_left(mute['until'], now_ms)}"
+    if is_person:
+        named = people.who(mute["what"], columns - len(done) - len(end))
+    return [line(done, *named, end), *([address_line(what)] if is_person else [])]
 
 
-def muted_page(mutes: Sequence[MuteDocument], now_ms: int, columns: int) -> Page:
+def muted_page(mutes: Sequence[MuteDocument], people: People, now_ms: int, columns: int) -> Page:
     if not mutes:
         return [line("You have muted nobody and nothing.")]
-    rows = [
-        [mute["kind"], clean_line(mute["what"]), "" if mute["until"] is None else _left(mute["until"], now_ms)]
-        for mute in mutes
-    ]
-    return table(["KIND", "WHAT", "LEFT"], rows, columns, shrink=(1,), right=set())
+    left = ["" if mute["until"] is None else _left(mute["until"], now_ms) for mute in mutes]
+    room = columns - len("person  ") - 2 - max(len("LEFT"), *map(len, left))
+    rows = [[mute["kind"], _muted(mute, people, room), until] for mute, until in zip(mutes, left, strict=True)]
+    head, *listed = table(["KIND", "WHAT", "LEFT"], rows, columns, shrink=(1,), right=set())
+    page = [head]
+    for mute, row in zip(mutes, listed, strict=True):
+        page += [row, *([address_line(mute["what"])] if mute["kind"] == "person" else [])]
+    return page
+
+
+def _muted(mute: MuteDocument, people: People, columns: int) -> str:
+    if mute["kind"] == "person":
+        return "".join(piece.text for piece in people.who(mute["what"], columns))
+    return clean_line(mute["what"])
 
 
 def _left(until_ms: int, now_ms: int) -> str:
@@ -54,7 +64,11 @@ def unblock_page(block: BlockDocument) -> Page:
 def blocked_page(blocks: Sequence[BlockDocument], now_ms: int) -> Page:
     if not blocks:
         return [line("You have blocked nobody.")]
-    return [line(block["address"], "  ", Piece(ago(block["since"], now_ms), Style.DIM)) for block in blocks]
+    page: Page = []
+    for block in blocks:  # nothing of theirs is held, so nobody knows what they are called
+        when = Piece(f"  {ago(block['since'], now_ms)}", Style.DIM)
+        page += [line(*who(None, block["address"]), when), address_line(block["address"])]
+    return page
 
 
 def why_page(why: WhyDocument, columns: int) -> Page:

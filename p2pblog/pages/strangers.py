@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from p2pblog.pages.notices import NOTHING_KNOWN, Known, timeline_page
-from p2pblog.pages.values import ago, short_id, who
-from p2pblog.terminal import Page, Piece, Style, line
+from p2pblog.pages.values import People, address_line, ago, short_id, who
+from p2pblog.terminal import Page, Piece, Style, line, width
 
 if TYPE_CHECKING:
     from p2pblog.control.api import AdmittedDocument, NoticeDocument, WrittenDocument
@@ -45,7 +45,7 @@ def unadmit_page(admitted: AdmittedDocument) -> Page:
     return [line("No longer admitted: ", admitted["address"]), *still]
 
 
-def admitted_page(rows: Sequence[AdmittedDocument], petnames: Mapping[str, str | None], now_ms: int) -> Page:
+def admitted_page(rows: Sequence[AdmittedDocument], people: People, now_ms: int, columns: int) -> Page:
     """Whom one let in, and how."""
     if not rows:
         return [line("You have let nobody in.")]
@@ -53,11 +53,7 @@ def admitted_page(rows: Sequence[AdmittedDocument], petnames: Mapping[str, str |
     for row in rows:
         how = [*(["admitted"] if row["admitted"] else []), *(["vouched for"] if row["vouch"] else [])]
         told = Piece(f"  {' and '.join(how)}, {ago(row['since'], now_ms)}", Style.DIM)
-        petname = petnames.get(row["address"])
-        if petname is None:
-            page.append(line(row["address"], told))
-        else:
-            page.append(line(row["address"], "  ", *who(None, row["address"], petname), told))
+        page += [line(*people.who(row["address"], columns - width(told.text)), told), address_line(row["address"])]
     return page
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from p2pblog.config import ADDRESS_LETTERS
 from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_name, fit, line, width
@@ -133,6 +133,32 @@ def known_warning(row: FollowDocument | ProfileDocument, follows: Follows, own: 
 def followed_warning(address: str, follows: Follows, own: str | None) -> str | None:
     """The same for one of those whom the reader follows. None for anybody else."""
     return known_warning(follows[address], follows, own) if address in follows else None
+
+
+class People(NamedTuple):
+    """Whom the reader knows: those whom they follow, and others of whom the daemon told, by address; and their own
+    address, where it is known."""
+
+    follows: Follows
+    others: Mapping[str, ProfileDocument]
+    own: str | None
+
+    def who(self, address: str, columns: int) -> Line:
+        """Whose address it is, in at most `columns` where a short name fits; the letters alone of who is not known."""
+        row = self.follows.get(address) or self.others.get(address)
+        if row is None:
+            return who(None, address)
+        warning = known_warning(row, self.follows, self.own)
+        room = columns - len(f" ({'x' * ADDRESS_LETTERS})") - (0 if warning is None else 1 + width(warning))
+        return who(row["name"], address, row["petname"], room, warning)
+
+
+NOBODY = People({}, {}, None)
+
+
+def address_line(address: str) -> Line:
+    """A whole address, which is what one copies: on a line of its own, below whose it is."""
+    return line("  ", Piece(address, Style.DIM))
 
 
 def try_line(typed: str) -> Line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,10 @@ from p2pblog.config import MUTE_MS_MAX, MUTED_WORDS_CHARACTERS_MAX
 from p2pblog.control.words import check_duration, check_words
 from p2pblog.errors import UsageError
 from p2pblog.pages import quiet as pages
+from p2pblog.pages.values import NOBODY
+from p2pblog.terminal import width
+
+CAROL = "c" * 56
 
 DAY_MS = 24 * 3_600_000
 
@@ -39,11 +44,11 @@ def test_what_is_meant_reaches_the_node_in_its_one_spelling(alice: Alice, node: 
 def test_pages_say_what_was_done_and_what_stands(alice: Alice, node: FakeNode) -> None:
     assert alice.types("muted").stdout == "You have muted nobody and nothing.\n"
     assert alice.types("blocked").stdout == "You have blocked nobody.\n"
-    assert alice.types("mute", BOB).stdout == f"Muted: {BOB}\n"
+    assert alice.types("mute", BOB).stdout == f"Muted: (bbbbbbbb)\n  {BOB}\n"
     assert alice.types("mute", "--word", "a spoiler").stdout == 'Muted: the word "a spoiler"\n'
     assert alice.types("mute", "--tag", "bees").stdout == "Muted: #bees\n"
     rows = [text.split() for text in alice.types("muted").stdout.splitlines()]
-    assert rows == [["KIND", "WHAT"], ["person", BOB], ["word", "a", "spoiler"], ["tag", "bees"]]
+    assert rows == [["KIND", "WHAT"], ["person", "(bbbbbbbb)"], [BOB], ["word", "a", "spoiler"], ["tag", "bees"]]
     assert alice.types("unmute", "--tag", "bees").stdout == "No longer muted: #bees\n"
 
     alice.gets("follow", BOB)
@@ -51,7 +56,8 @@ def test_pages_say_what_was_done_and_what_stands(alice: Alice, node: FakeNode) -
         f"Blocked: {BOB}\nNothing of theirs is kept here or passed on. You no longer follow them.\n"
     )
     assert alice.types("block", BOB).stdout.endswith("passed on.\n")
-    assert alice.types("blocked").stdout.startswith(BOB)
+    head, whole = alice.types("blocked").stdout.splitlines()
+    assert head.startswith("(bbbbbbbb)  ") and whole == f"  {BOB}"
     assert alice.types("unblock", BOB).stdout == f"No longer blocked: {BOB}\n"
 
     notice = node.add(muted=True)
@@ -59,6 +65,27 @@ def test_pages_say_what_was_done_and_what_stands(alice: Alice, node: FakeNode) -
         f"{notice['id'][:10]} does not show in your timeline:\n  you wrote it\n"
     )
     assert "muted" in alice.types("show", notice["id"]).stdout
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_whoever_is_muted_is_named_and_can_be_copied_however_narrow_the_terminal(
+    alice: Alice, node: FakeNode, columns: int
+) -> None:
+    for address, petname, name in ((BOB, "bob", "Bobby"), (CAROL, None, "Carolina von und zu Hohenstauffen")):
+        alice.types("follow", address, *(("--petname", petname) if petname else ()))
+        node.follows[address]["name"] = name
+    env = {"COLUMNS": str(columns)}
+
+    told = alice.types("mute", CAROL, "--for", "1m", env=env).stdout.splitlines()
+    assert told[0].startswith("Muted: Carolin") and told[0].endswith(" (cccccccc), for 1 min")
+    assert told[1] == f"  {CAROL}"
+    alice.types("mute", BOB)
+    shown = alice.types("muted", env=env).stdout.splitlines()
+    assert re.match(r"person  Carolin.* \(cccccccc\) +1 min$", shown[1])
+    assert re.match(r"person  bob \((Bobby, )?bbbbbbbb\)$", shown[3])
+    assert [shown[2], shown[4]] == [f"  {CAROL}", f"  {BOB}"]
+    assert all(width(text) <= columns for text in (told[0], *shown[::2][:1], *shown[1::2]))
+    assert alice.types("unmute", BOB).stdout.startswith("No longer muted: bob (Bobby, bbbbbbbb)\n")
 
 
 def test_a_follow_tells_its_terms(alice: Alice, node: FakeNode) -> None:
@@ -147,5 +174,5 @@ def test_a_word_has_a_length() -> None:
 def test_what_is_left_of_a_mute_is_told_roughly(ms: int, said: str) -> None:
     mute: Any = {"kind": "tag", "what": "bees\x1b[2J", "until": NOW_MS + ms}
     (text,) = ("".join(piece.text if hasattr(piece, "text") else piece for piece in each)
-               for each in pages.mute_page(mute, True, NOW_MS))  # fmt: skip
+               for each in pages.mute_page(mute, True, NOBODY, NOW_MS, 80))  # fmt: skip
     assert text.endswith(f", for {said}") and "\x1b" not in text
