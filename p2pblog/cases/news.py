@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from p2pblog.cases.private import Private
+from p2pblog.config import TIMELINE_ROWS_MAX
 from p2pblog.control.api import NotificationDocument, ReadDocument
 from p2pblog.core import address
 from p2pblog.core.keys import IdentityHash
@@ -34,8 +35,18 @@ class Notifying(Private):
         return [_document(each, names[IdentityHash(each.author)]) for each in found]
 
     async def read_notifications(self) -> ReadDocument:
+        """All is marked, and what people who are muted said is not counted: nobody was told of it."""
         await self.gather_news()
-        return ReadDocument(read=await self._store.mark_news_read())
+        muted = frozenset(self._quiet.rules(is_home=False).people)
+        told = await self._unread_but_of(muted) if muted else None
+        marked = await self._store.mark_news_read()
+        return ReadDocument(read=marked if told is None else told)
+
+    async def _unread_but_of(self, people: frozenset[bytes]) -> int:
+        count, below = 0, None
+        while page := await self._store.news(TIMELINE_ROWS_MAX, below, True, people):
+            count, below = count + len(page), page[-1].id
+        return count
 
 
 def _document(news: News, name: str | None) -> NotificationDocument:

@@ -120,8 +120,9 @@ async def test_who_is_muted_stands_in_no_notifications(autojump_clock: MockClock
         await world.until("alice is told of carol's like", is_told)
         await world.until("bob's came too", lambda: has_likes(alice, mine["id"], 2))
         assert [news["from"] for news in await alice.notifications(1)] == [world.home("carol").address]
+        assert (await alice.read_notifications())["read"] == 1
         await alice.unmute("bob")
-        assert len(await alice.notifications()) == 2
+        assert [news["read"] for news in await alice.notifications()] == [True, True]
 
 
 @trio_test
