@@ -140,7 +140,7 @@ def notice_lines(
         warned = [
             line(inner, Piece(text, Style.BOLD)) for text in wrap(f"CW: {clean_line(notice['cw'])}", text_columns)
         ]
-        hidden = fit(f"(text hidden; p2pblog show {short_id(notice['boost_of'] or notice['id'])})", text_columns)
+        hidden = fit(f"(text hidden; show {short_id(notice['boost_of'] or notice['id'])})", text_columns)
         body = [*warned, *(body if is_asked_for else [line(inner, Piece(hidden, Style.DIM))])]
     if notice["type"] == "boost" and not notice["text"]:
         body = [line(inner, Piece(fit("(not here: deleted, or not fetched yet)", text_columns), Style.DIM))]

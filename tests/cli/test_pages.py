@@ -293,7 +293,7 @@ def test_a_text_behind_a_content_warning_is_shown_to_who_asks_for_it() -> None:
     notice = a_notice(0, "She dies.", cw="the \x1b[31mend\nof it", time=NOW_MS - HOUR)
     page = text_of(pages.notice_lines(notice, NOW_MS, 80))
     assert "She dies" not in "".join(page)
-    assert page[1:] == ["  CW: the end of it", f"  (text hidden; p2pblog show {an_id(0)[:10]})"]
+    assert page[1:] == ["  CW: the end of it", f"  (text hidden; show {an_id(0)[:10]})"]
     asked = text_of(pages.notice_lines(notice, NOW_MS, 80, is_asked_for=True))
     assert asked[1:] == ["  CW: the end of it", "  She dies."]
 
