@@ -12,7 +12,7 @@ from p2pblog.core.address import spell
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.payload import Profile
 from p2pblog.core.value import replace
-from p2pblog.errors import NotFound, UsageError
+from p2pblog.errors import NotFound, NotPermitted
 from p2pblog.store import TimelineQuery
 
 
@@ -33,7 +33,7 @@ class Profiles(Files):
         whose = own if address is None else (await self._resolve(address)).identity
         if any(change is not None for change in (name, bio, links, avatar, banner)):
             if whose != own:
-                raise UsageError("that profile is somebody else's: only your own can be changed")
+                raise NotPermitted("that profile is somebody else's: only your own can be changed")
             await self._change(name, bio, links, avatar, banner)
             self._forget_uploads([*(avatar or ()), *(banner or ())])
         elif whose != own and not await self._is_held(whose):

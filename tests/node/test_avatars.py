@@ -11,7 +11,7 @@ from trio.testing import MockClock, trio_test, wait_all_tasks_blocked
 from worlds import fetch, open_world
 
 from p2pblog.config import PIECE_BYTES, UPLOADS_MAX
-from p2pblog.errors import NotFound, UsageError
+from p2pblog.errors import NotFound, NotPermitted, UsageError
 from p2pblog.node import Node
 
 FACE = b"\xff\xd8\xff" + b"a" * PIECE_BYTES + b"face"
@@ -101,7 +101,7 @@ async def test_what_is_no_picture_is_refused(autojump_clock: MockClock) -> None:
             await alice.profile(banner=[*await picture(alice, FACE, "1"), *await picture(alice, HILLS, "2")])
         with pytest.raises(UsageError, match="not here any more"):
             await alice.profile(avatar=[{"upload": "0" * 32}])
-        with pytest.raises(UsageError, match="somebody else's"):
+        with pytest.raises(NotPermitted, match="somebody else's"):
             await alice.profile(address=world.home("bob").address, avatar=[])
         assert await alice.profile() == before
         with pytest.raises(NotFound, match="no notice or profile"):

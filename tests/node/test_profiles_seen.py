@@ -8,7 +8,7 @@ from trio.testing import MockClock, trio_test
 from worlds import Home, open_world
 
 from p2pblog.core.logs import Batch
-from p2pblog.errors import NotFound, UsageError
+from p2pblog.errors import NotFound, NotPermitted, UsageError
 from p2pblog.node import Node
 
 
@@ -113,7 +113,7 @@ async def test_somebody_elses_profile_is_not_changed(autojump_clock: MockClock) 
     async with open_world() as world:
         alice = await world.start("alice")
         for change in ({"name": "x"}, {"bio": "x"}, {"links": []}):
-            with pytest.raises(UsageError, match="somebody else's"):
+            with pytest.raises(NotPermitted, match="somebody else's"):
                 await alice.profile(address=person("bob").address, **change)  # type: ignore[arg-type]
         with pytest.raises(UsageError):
             await alice.profile(links=["javascript:alert(1)"])
