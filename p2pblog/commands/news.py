@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -12,8 +11,12 @@ from p2pblog.commands.reading import Company, rows_option
 from p2pblog.control import words
 from p2pblog.errors import UsageError, UserError
 from p2pblog.pages import news as pages
+from p2pblog.pages.values import short_id
 from p2pblog.session import Session, json_option, this
 from p2pblog.terminal import Page
+
+if TYPE_CHECKING:
+    from p2pblog.control.api import NotificationDocument
 
 
 @click.group(
@@ -41,18 +44,20 @@ def notifications(context: click.Context, session: Session, limit: int, before: 
     def page() -> Page:
         company = Company(session)
         people, own = company.people, company.own_address
-        return pages.notifications_page(document, people, own, now_ms(), session.columns, unread, is_older)
+        further = _further(session, document, limit, unread)
+        return pages.notifications_page(document, people, own, now_ms(), session.columns, unread, is_older, further)
 
     session.show(document, page)
     if not session.json and before is None and _do_strangers_wait(session):
         session.tell(pages.strangers_page(f"{session.command} timeline --strangers"))
 
 
-def _page(session: Session, document: Sequence[NotificationDocument], unread: bool, older: bool) -> Page:
-    follows = follows_of(session)
-    is_strange = {each["from"] for each in document} - {follow["address"] for follow in follows}
-    own = own_of(session) if is_strange else None
-    return pages.notifications_page(document, follows, now_ms(), session.columns, unread, older, own)
+def _further(session: Session, news: list[NotificationDocument], limit: int, unread: bool) -> str | None:
+    """What shows the page below a full one: its lines show the ids of notices, and not what has to be typed."""
+    if len(news) < limit:
+        return None
+    options = f"{' --unread' if unread else ''} -n {limit} --before {short_id(news[-1]['id'])}"
+    return f"{session.command} notifications{options}"
 
 
 def _do_strangers_wait(session: Session) -> bool:

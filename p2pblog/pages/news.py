@@ -30,14 +30,15 @@ def notifications_page(
     columns: int,
     unread: bool,
     older: bool,
-    own: IdDocument | None = None,
+    further: str | None = None,
 ) -> Page:
     """The last that came first, a line each; what is not read has a mark. `own`: the reader's address. `unread`,
-    `older`: what was asked for."""
+    `older`: what was asked for. `further`: what shows the page below this one; None where there is none."""
     if not news:
         nothing = "Nothing new." if unread else "Nobody has said anything to you yet."
         return [line("Nothing older." if older else nothing)]
-    return [_news_line(each, follows, own, now_ms, columns) for each in news]
+    page = [_news_line(each, follows, own, now_ms, columns) for each in news]
+    return page if further is None else [*page, line(Piece("Older: ", Style.DIM), further)]
 
 
 def _news_line(news: NotificationDocument, follows: Follows, own: str | None, now_ms: int, columns: int) -> Line:

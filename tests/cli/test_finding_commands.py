@@ -100,6 +100,16 @@ def test_a_poll_that_closed_reads_by_whose_it_is() -> None:
     ]
 
 
+def test_a_full_page_says_what_shows_the_one_below(alice: Alice, node: FakeNode) -> None:
+    """Of a like its line shows the notice alone."""
+    for digit in "123":
+        node.news.append({"id": digit * 64, "type": "like", "from": BOB, "notice": "5" * 64, "time": 1, "read": False})
+
+    assert "Older" not in alice.types("notifications", "-n", "4").stdout
+    *_, below = alice.types("notifications", "-n", "2", "--unread").stdout.splitlines()
+    assert below.startswith("Older: ") and below.endswith(" notifications --unread -n 2 --before 2222222222")
+
+
 def test_a_direct_message_is_told() -> None:
     bob = "bob" * 18 + "ab"
     told: list[api.NotificationDocument] = [
