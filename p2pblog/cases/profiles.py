@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from p2pblog.cases.desk import file_document
 from p2pblog.cases.files import Files
 from p2pblog.control.api import FileArgument, ProfileDocument
-from p2pblog.control.words import check_bio, check_links, check_name
+from p2pblog.control.words import BLOCKED, check_bio, check_links, check_name
 from p2pblog.core.address import spell
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.payload import Profile
 from p2pblog.core.value import replace
 from p2pblog.errors import NotFound, NotPermitted
-from p2pblog.store import TimelineQuery
+from p2pblog.store import SearchQuery, TimelineQuery
 
 
 class Profiles(Files):
@@ -37,9 +37,18 @@ class Profiles(Files):
             await self._change(name, bio, links, avatar, banner)
             self._forget_uploads([*(avatar or ()), *(banner or ())])
         elif whose != own and not await self._is_held(whose):
-            helps = "p2pblog following" if whose in self._follows else f"p2pblog follow {spell(whose)}"
-            raise NotFound("nothing of theirs is here", hint=helps)
+            raise await self._why_not_held(whose)
         return await self._profile_document(whose)
+
+    async def _why_not_held(self, whose: IdentityHash) -> NotFound:
+        """Nothing of theirs came but single notices, if those; or it may not."""
+        if whose in self._quiet.blocks:
+            return NotFound(f"{BLOCKED}, so nothing of theirs is here", hint=f"p2pblog unblock {spell(whose)}")
+        helps = "p2pblog following" if whose in self._follows else f"p2pblog follow {spell(whose)}"
+        if (await self._store.search(SearchQuery(1, authors=(whose,)))).rows:
+            sentence = "only single notices of theirs are here, and no profile"
+            return NotFound(sentence, hint=f"p2pblog search from:{spell(whose)}\n{helps}")
+        return NotFound("nothing of theirs is here", hint=helps)
 
     async def _change(
         self,

@@ -42,6 +42,8 @@ def notifications(context: click.Context, session: Session, limit: int, before: 
     is_older = before is not None
 
     def page() -> Page:
+        if not document and not unread and not is_older and _is_anybody_muted(session):
+            return pages.silence_page(session.command)
         company = Company(session)
         people, own = company.people, company.own_address
         further = _further(session, document, limit, unread)
@@ -58,6 +60,14 @@ def _further(session: Session, news: list[NotificationDocument], limit: int, unr
         return None
     options = f"{' --unread' if unread else ''} -n {limit} --before {short_id(news[-1]['id'])}"
     return f"{session.command} notifications{options}"
+
+
+def _is_anybody_muted(session: Session) -> bool:
+    """The page stands without it."""
+    try:
+        return any(mute["kind"] == "person" for mute in session.ask("muted"))
+    except UserError:
+        return False
 
 
 def _do_strangers_wait(session: Session) -> bool:

@@ -241,13 +241,25 @@ def _timeline_page(
         under = None if asked["tag"] is None else f"#{asked['tag']}"
         under = under if asked["group"] is None else f"!{asked['group']}"
         alone = [] if older or any(asked.values()) else alone_lines(session)
-        return [*header, *pages.empty_timeline_page(older, of_some, under, session.command), *alone]
+        search = None if under or older or asked["author"] is None else _search_for(session, asked["author"])
+        return [*header, *pages.empty_timeline_page(older, of_some, under, session.command, search), *alone]
     known = _known(session, notices, at_home=not any(asked.values()))
     page = [*header, *pages.timeline_page(notices, now_ms(), session.columns, known)]
     if not is_end or asked["tag"] is not None or asked["group"] is not None:
         return page
     whose = {notice["author"] for notice in notices} if of_some else known.pruned.keys()
     return [*page, *pages.end_page(sum(known.pruned.get(address, 0) for address in whose))]
+
+
+def _search_for(session: Session, author: str) -> str | None:
+    """The command that finds single notices of somebody, which stand in no timeline; None where none are here."""
+    import shlex
+
+    query = f"from:{author}"
+    with suppress(UserError):
+        if session.ask("search", query=query, limit=1)["notices"]:
+            return f"{session.command} search {shlex.quote(query)}"
+    return None
 
 
 def _group_header(session: Session, name: str) -> Page:

@@ -41,6 +41,11 @@ def notifications_page(
     return page if further is None else [*page, line(Piece("Older: ", Style.DIM), further)]
 
 
+def silence_page(command: str) -> Page:
+    """Nothing is told, and people are muted, who may have said something. `command` is how this program is called."""
+    return [line("Nobody has said anything to you but, perhaps, people whom you muted."), try_line(f"{command} muted")]
+
+
 def _news_line(news: NotificationDocument, follows: Follows, own: str | None, now_ms: int, columns: int) -> Line:
     mark = "  " if news["read"] else "* "
     about = Piece(short_id(news["notice"]), Style.ID)

@@ -226,13 +226,15 @@ def timeline_page(notices: Sequence[NoticeDocument], now_ms: int, columns: int, 
     return page
 
 
-def empty_timeline_page(older: bool, of_one: bool, under: str | None, command: str) -> Page:
+def empty_timeline_page(older: bool, of_one: bool, under: str | None, command: str, search: str | None = None) -> Page:
     """Why nothing stands here: what was asked for lay below a notice (`older`), had a tag or group (`under`, with its
-    sign), or was one person's."""
+    sign), or was one person's. `search`: what finds single notices of theirs, where some are here."""
     if older:
         return [line("Nothing older.")]
     if under is not None:
         return [line(f"Nothing with {clean_line(under)} is here yet.")]
+    if search is not None:
+        return [line("Only single notices of theirs are here."), try_line(search)]
     if of_one:
         return [line("Nothing of theirs is here yet.")]
     return [line("Nothing here yet. Post something, or follow somebody."), try_line(f"{command} follow ADDRESS")]

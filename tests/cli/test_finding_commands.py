@@ -110,6 +110,24 @@ def test_a_full_page_says_what_shows_the_one_below(alice: Alice, node: FakeNode)
     assert below.startswith("Older: ") and below.endswith(" notifications --unread -n 2 --before 2222222222")
 
 
+def test_silence_is_not_said_where_somebody_is_muted(alice: Alice, node: FakeNode) -> None:
+    assert alice.types("notifications").stdout == "Nobody has said anything to you yet.\n"
+    alice.types("mute", "--word", "bees")
+    assert alice.types("notifications").stdout == "Nobody has said anything to you yet.\n"
+    alice.types("mute", BOB)
+    said, hint = alice.types("notifications").stdout.splitlines()
+    assert said.endswith("perhaps, people whom you muted.") and hint.endswith(" muted")
+    assert alice.types("notifications", "--unread").stdout == "Nothing new.\n"
+
+
+def test_single_notices_of_one_person_are_told_of(alice: Alice, node: FakeNode) -> None:
+    assert alice.types("timeline", "--author", BOB).stdout == "Nothing of theirs is here yet.\n"
+    node.add("c" * 56, None, f"what the node finds for from:{BOB}")
+    said, hint = alice.types("timeline", "--author", BOB).stdout.splitlines()
+    assert said == "Only single notices of theirs are here."
+    assert hint.endswith(f" search from:{BOB}")
+
+
 def test_a_direct_message_is_told() -> None:
     bob = "bob" * 18 + "ab"
     told: list[api.NotificationDocument] = [

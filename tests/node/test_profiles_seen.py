@@ -7,7 +7,7 @@ from builders import person
 from trio.testing import MockClock, trio_test
 from worlds import Home, open_world
 
-from p2pblog.core.logs import Batch
+from p2pblog.core.logs import Batch, Located
 from p2pblog.errors import NotFound, NotPermitted, UsageError
 from p2pblog.node import Node
 
@@ -91,6 +91,23 @@ async def test_a_follower_sees_name_bio_links_and_pins(autojump_clock: MockClock
         await bob.unfollow("al")
         assert await bob.profile(address=address) == own  # it is held still
         assert await alice.profile(address=address) == own
+
+
+@trio_test
+async def test_it_is_said_why_there_is_no_profile(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice, bob = await world.start("alice"), person("bob")
+        await world.home("alice").store.put_stray(Located(bob.hash, bob.log.note("hello"), ()), 0)
+
+        with pytest.raises(NotFound, match="only single notices of theirs are here") as refused:
+            await alice.profile(address=bob.address)
+        assert refused.value.hint == f"p2pblog search from:{bob.address}\np2pblog follow {bob.address}"
+        assert [each["text"] for each in (await alice.search(f"from:{bob.address}"))["notices"]] == ["hello"]
+
+        await alice.block(bob.address)
+        with pytest.raises(NotFound, match="you have blocked that address") as refused:
+            await alice.profile(address=bob.address)
+        assert refused.value.hint == f"p2pblog unblock {bob.address}"
 
 
 @trio_test
