@@ -66,7 +66,10 @@ def _passphrase(is_new: bool) -> str:
     if typed is None:
         if not _is_at_terminal():
             raise UsageError(f"a passphrase is needed: type it on a terminal, or set {PASSPHRASE}")
-        typed = click.prompt("Passphrase of the secret keys", hide_input=True, confirmation_prompt=is_new, err=True)
+        typed = click.prompt("Passphrase of the secret keys", hide_input=True, err=True)
+        is_confirmed = not is_new or click.prompt("The same again", hide_input=True, err=True) == typed
+        if not is_confirmed:
+            raise UsageError("the two passphrases are not the same")
     words.check_utf8(typed, "the passphrase")
     if is_new and len(typed) < PASSPHRASE_CHARACTERS_MIN:
         raise UsageError(f"the passphrase has {len(typed)} characters: take {PASSPHRASE_CHARACTERS_MIN} or more")
@@ -78,6 +81,8 @@ def _passphrase(is_new: bool) -> str:
 def _file(typed: str) -> Path:
     if not Path(typed).name or "\0" in typed:
         raise UsageError("that is no name of a file")
+    if typed == "-":
+        raise UsageError("an archive is a file: give the name of one instead of -")
     return Path(typed)
 
 
@@ -246,12 +251,29 @@ def import_(session: Session, file: str, kind: str | None) -> None:
 
 def _import_archive(session: Session, file: Path) -> None:
     is_new = not os.path.lexists(session.home.keys)
-    with open_archive(file) as opened:
+    with _hinted(file), open_archive(file) as opened:
         with _progress("Checking") as tick:
             opened.check(tick)
         listed = follow_list.read_list(opened.follows())
         document = _restore(session, opened, listed) if is_new else _take_back(session, opened, listed)
     session.show(document, lambda: pages.import_page(document, session.command))  # type: ignore[arg-type]
+
+
+FOREIGN = {".csv": "csv", ".json": "mastodon", ".gz": "mastodon", ".tgz": "mastodon"}
+"""End of a file's name -> what it may be, where it is no archive of one's own."""
+
+
+@contextmanager
+def _hinted(file: Path) -> Iterator[None]:
+    """What is no archive may be something to be brought with --from."""
+    import shlex
+
+    try:
+        yield
+    except UserError as error:
+        if error.hint is None and (kind := FOREIGN.get(file.suffix.lower())):
+            error.hint = f"p2pblog import --from {kind} {shlex.quote(str(file))}"
+        raise
 
 
 def _take_back(session: Session, opened: Archive, listed: list[Listed]) -> dict[str, Any]:

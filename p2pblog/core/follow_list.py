@@ -60,8 +60,10 @@ def read_list(data: bytes) -> list[Listed]:
             return [_guess(number, row) for number, row in chain(filter(None, [first]), rows)]
         at, beside = names.index("address"), names.index("petname") if "petname" in names else None
         return [Listed(number, _field(row, at) or "", _field(row, beside)) for number, row in rows]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise Malformed(f"no CSV in UTF-8: {error}") from error
+    except UnicodeDecodeError as error:
+        raise Malformed("it is not UTF-8") from error
+    except csv.Error as error:
+        raise Malformed(f"no CSV: {error}") from error
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:

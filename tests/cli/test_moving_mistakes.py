@@ -1,0 +1,59 @@
+"""What a person mistypes when data is taken out or brought in, and what they are told."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from fake_node import FakeNode
+from terminal_scene import Alice
+
+from p2pblog.commands import moving
+from p2pblog.errors import UsageError
+
+
+def test_two_different_passphrases_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = iter(["correct horse", "correct house"])
+    monkeypatch.delenv(moving.PASSPHRASE, raising=False)
+    monkeypatch.setattr(click, "prompt", lambda *_, **__: next(typed))
+    monkeypatch.setattr(moving, "_is_at_terminal", lambda: True)
+
+    with pytest.raises(UsageError, match="the two passphrases are not the same"):
+        moving._passphrase(is_new=True)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("outbox.json", "mastodon"), ("F.CSV", "csv"), ("a b.tar.gz", "mastodon")])
+def test_what_is_no_archive_may_come_with_from(
+    alice: Alice, node: FakeNode, tmp_path: Path, name: str, kind: str
+) -> None:
+    file = tmp_path / name
+    file.write_text("{}")
+
+    result = alice.types("import", str(file))
+
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[1].endswith(f" import --from {kind} {shlex.quote(str(file))}")
+    file.rename(tmp_path / "else")
+    assert "Try" not in alice.types("import", str(tmp_path / "else")).stderr
+
+
+def test_a_picture_is_no_list(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_bytes(b"\x89PNG\r\n\x1a\n")
+
+    result = alice.types("import", "--from", "csv", str(tmp_path / "f.csv"))
+
+    assert result.exit_code == 1
+    assert "it is not UTF-8 (malformed)" in result.stderr and "codec" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["export", "import"])
+def test_an_archive_is_no_stream(
+    alice: Alice, node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = alice.types(command, "-")
+    assert result.exit_code == 2
+    assert "an archive is a file" in result.stderr
+    assert list(tmp_path.iterdir()) == []
