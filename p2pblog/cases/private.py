@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import trio
 
-from p2pblog.cases.desk import Desk
+from p2pblog.cases.desk import Desk, said_in
 from p2pblog.config import DM_BOXES_MAX, DM_RECIPIENTS_MAX, TIMELINE_ROWS_MAX
 from p2pblog.control.api import DmDocument, WrittenDocument
 from p2pblog.control.words import check_dm
@@ -68,7 +68,7 @@ class Private(Desk):
         """Those that are for others are set aside on the way, so the next list does not try them again."""
         if not 1 <= limit <= TIMELINE_ROWS_MAX:
             raise UsageError(f"a list has 1 to {TIMELINE_ROWS_MAX:,} lines")
-        below = None if before is None else await self._find(before)
+        below = None if before is None else await self._dm_of(before)
         found: list[DmDocument] = []
         while len(found) < limit:
             rows = await self._store.dms(TRIED_AT_ONCE, below)
@@ -77,6 +77,13 @@ class Private(Desk):
                 break
             below = rows[-1].id
         return found[:limit]
+
+    async def _dm_of(self, prefix: str) -> EntryId:
+        """The direct message of this id. Raises NotFound, also for what is none, or UsageError."""
+        entry = (await self._locate(prefix)).entry
+        if not isinstance(said_in(entry), Dm):
+            raise NotFound("that is no direct message")
+        return entry.id
 
     async def try_dms(self) -> None:
         """Set all aside that are for others, before room is made: what is not tried stays. Raises StoreError."""

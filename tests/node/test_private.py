@@ -83,7 +83,10 @@ async def test_recipients_read_it_and_who_holds_the_log_does_not(autojump_clock:
         written = await alice.dm(["bob", world.home("carol").address, "bob"], "tea at five?")
         assert list(written) == ["id", "type", "author", "device", "seq", "time"]
         assert written["type"] == "dm"
-        await alice.post("a notice")
+        notice = (await alice.post("a notice"))["id"]
+        assert await alice.dms(before=written["id"]) == []
+        with pytest.raises(NotFound, match="no direct message"):
+            await alice.dms(before=notice)
         expected = {
             "id": written["id"],
             "from": world.home("alice").address,
