@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -209,6 +210,8 @@ def timeline(
         document = session.ask("timeline", limit=limit, before=before, fetch=fetch, **asked)
         is_end = len(document) < limit
         session.show(document, lambda: _timeline_page(session, document, before is not None, asked, is_end))
+        return
+    if sys.stdout is None:  # it was closed before we began, and nobody will ever read
         return
     try:
         _follow_live(session, limit, asked)

@@ -83,6 +83,13 @@ def test_a_reader_that_goes_is_no_error(alice: Alice, node: FakeNode) -> None:
         assert (process.returncode, process.stderr) == (0, b"")
 
 
+@pytest.mark.usefixtures("node")
+def test_a_live_timeline_without_an_output_ends(alice: Alice) -> None:
+    argv = ["sh", "-c", 'exec "$@" >&-', "sh", *alice.argv("timeline", "-f")]
+    done = subprocess.run(argv, capture_output=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["post", "--help"]])
 def test_help_that_nobody_reads_to_its_end_is_no_error(alice: Alice, words: list[str]) -> None:
     reader, writer = os.pipe()
