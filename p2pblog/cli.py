@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
 
 from p2pblog import __version__
 from p2pblog.commands import offers
+from p2pblog.errors import UsageError
 from p2pblog.session import Commands, Session, json_option, this
 
 FILES: dict[str, tuple[str, ...]] = {
@@ -57,6 +59,21 @@ class Lazy(Commands):
                 found = vars(import_module(f"p2pblog.commands.{file}")).values()
                 return next(each for each in found if isinstance(each, click.Command) and each.name == cmd_name)
         return None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Raises UsageError for a word that is nearly a command; click looks among those that are imported."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if not near:
+                raise
+            session = ctx.find_object(Session)
+            assert session is not None
+            session.folder = ctx.params["folder"]  # the command that would do so does not run
+            raise UsageError(f"no such command {args[0]!r}", f"p2pblog {near[0]}") from None
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

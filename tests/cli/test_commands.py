@@ -369,6 +369,14 @@ def test_a_question_keeps_its_mark(alice: Alice) -> None:
     assert result.stderr.splitlines()[0].startswith("p2pblog: no such command 'pots'")
 
 
+def test_a_word_that_is_nearly_a_command_is_told_which(alice: Alice) -> None:
+    result = alice.types("timelin", "-n", "5")
+    assert (result.exit_code, result.stdout) == (2, "")
+    helps = f"{Session().command} --home {alice.home.folder} timeline"
+    assert result.stderr == f"p2pblog: no such command 'timelin'.\nTry: {helps}\n"
+    assert alice.types("xyzzy").stderr.endswith(" --help\n")
+
+
 # --- exit codes -------------------------------------------------------------------------------------------------------
 
 
