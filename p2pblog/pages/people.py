@@ -50,6 +50,11 @@ def init_page(address: str, name: str | None, home: str, words: Sequence[str], c
         line("  ", Piece(f"{command} export FILE --secrets", Style.BOLD)),
         line(),
         line("Start your node: ", Piece(f"{command} run", Style.BOLD)),
+        *(
+            []
+            if name
+            else [line("While it runs, name yourself: ", Piece(f"{command} profile --name NICK", Style.BOLD))]
+        ),
     ]
 
 

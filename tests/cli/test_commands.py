@@ -369,6 +369,12 @@ def test_a_question_keeps_its_mark(alice: Alice) -> None:
     assert result.stderr.splitlines()[0].startswith("p2pblog: no such command 'pots'")
 
 
+@pytest.mark.parametrize(("words", "is_told"), [([], True), (["--name", "alice"], False)])
+def test_who_begins_without_a_name_is_told_how_to_take_one(alice: Alice, words: list[str], is_told: bool) -> None:
+    page = alice.types("init", *words).stdout
+    assert (f"--home {alice.home.folder} profile --name NICK" in page) == is_told
+
+
 def test_a_word_that_is_nearly_a_command_is_told_which(alice: Alice) -> None:
     result = alice.types("timelin", "-n", "5")
     assert (result.exit_code, result.stdout) == (2, "")
