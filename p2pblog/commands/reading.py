@@ -50,7 +50,11 @@ class Company:
 
     @cached_property
     def own(self) -> IdDocument | None:
-        return own_of(self._session)
+        try:
+            found: IdDocument = self._session.ask("id")
+        except UserError:
+            return None
+        return found
 
     @property
     def own_address(self) -> str | None:

@@ -93,7 +93,7 @@ def test_a_poll_that_closed_reads_by_whose_it_is() -> None:
         {"id": "aa" * 32, "type": "poll", "from": bob, "name": None, "notice": "aa" * 32, "time": 0, "read": False},
         {"id": "bb" * 32, "type": "poll", "from": bob, "name": None, "notice": "cc" * 32, "time": 0, "read": True},
     ]
-    page = notifications_page(ends, {bob: a_follow(bob, petname="bob")}, None, 120_000, 80, False, False)
+    page = notifications_page(ends, [a_follow(bob, petname="bob")], None, 120_000, 80, False, False)
     assert render(page, colour=False).splitlines() == [
         "* Your poll aaaaaaaaaa has closed · 2 min ago",
         "  bob (bobbobbo) asked, and you voted: cccccccccc has closed · 2 min ago",
@@ -103,7 +103,9 @@ def test_a_poll_that_closed_reads_by_whose_it_is() -> None:
 def test_a_full_page_says_what_shows_the_one_below(alice: Alice, node: FakeNode) -> None:
     """Of a like its line shows the notice alone."""
     for digit in "123":
-        node.news.append({"id": digit * 64, "type": "like", "from": BOB, "notice": "5" * 64, "time": 1, "read": False})
+        node.news.append(
+            {"id": digit * 64, "type": "like", "from": BOB, "name": "bob", "notice": "5" * 64, "time": 1, "read": False}
+        )
 
     assert "Older" not in alice.types("notifications", "-n", "4").stdout
     *_, below = alice.types("notifications", "-n", "2", "--unread").stdout.splitlines()
@@ -134,7 +136,7 @@ def test_a_direct_message_is_told() -> None:
         {"id": "aa" * 32, "type": "dm", "from": bob, "name": None, "notice": "aa" * 32, "time": 0, "read": False},
         {"id": "bb" * 32, "type": "dm", "from": bob, "name": None, "notice": "bb" * 32, "time": 0, "read": False},
     ]
-    page = notifications_page(told, {bob: a_follow(bob, petname="bob")}, None, 120_000, 80, False, False)
+    page = notifications_page(told, [a_follow(bob, petname="bob")], None, 120_000, 80, False, False)
     assert render(page, colour=False).splitlines() == [
         "* bob (bobbobbo) sent you a direct message, aaaaaaaaaa · 2 min ago",
         "* bob (bobbobbo) sent you a direct message, bbbbbbbbbb · 2 min ago",
@@ -150,13 +152,12 @@ def test_a_notification_names_who_is_followed_within_its_line() -> None:
         a_follow(bob, name="Robert von und zu Hohenstauffen-Wittelsbach", petname="a petname of some length"),
         a_follow(mallory, name="Robert", lookalike=bob),
     ]
-    people = {each["address"]: each for each in follows}
     news: list[api.NotificationDocument] = [
         {**A_REPLY, "from": who, "name": name}
         for who, name in ((bob, follows[0]["name"]), (mallory, "Robert"), (stranger, None))
     ]
     narrow, wide = (
-        render(notifications_page(news, people, None, 120_000, columns, False, False), colour=False).splitlines()
+        render(notifications_page(news, follows, None, 120_000, columns, False, False), colour=False).splitlines()
         for columns in (80, 120)
     )
     said = "answered your bbbbbbbbbb with aaaaaaaaaa · 2 min ago"

@@ -101,7 +101,8 @@ def test_the_list_of_those_whom_one_follows_marks_them(columns: int) -> None:
 )
 def test_each_page_says_who_somebody_is_not(alice: Alice, friend: FakeNode, name: str, like: str, warning: str) -> None:
     friend.follows[MALLORY] = a_follow(MALLORY, name=name, lookalike=like)
-    friend.news.append({"id": "e" * 64, "type": "like", "from": MALLORY, "notice": "f" * 64, "time": 0, "read": True})
+    said = {"id": "e" * 64, "type": "like", "from": MALLORY, "name": name, "notice": "f" * 64, "time": 0, "read": True}
+    friend.news.append(said)
     friend.listed["tea"] = [MALLORY]
     friend.sealed.append({"id": "d" * 64, "from": MALLORY, "to": [ALICE], "text": "hello", "time": NOW_MS})
     friend.add(MALLORY, name, "hello")
