@@ -22,8 +22,8 @@ Rules.
   they search themselves.
 * Who has no room says nothing, which shows by when others would be asked. He is left alone for a while, and asking him
   was no try.
-* A lease is short at first; renewed while the relay reaches the feed it is long, and renewed again at its half. Two
-  relays are renewed for each feed.
+* A lease is short at first; renewed while the relay tells of a way to the author, or its links of entries, it is long,
+  and renewed again at its half. Two relays are renewed for each feed.
 * What the person has blocked is relayed for nobody. For what is followed in private nobody is asked: that names it.
 * The lease ends when nobody renews it, or its askers forget the identity: what was stored for it goes.
 """
@@ -38,7 +38,7 @@ from p2pblog.core.value import State, field
 from p2pblog.gossip.broadcast import Broadcast
 from p2pblog.gossip.events import DropLog, Effect, RelayDue, RememberRelayed, Send, SetTimer, StoreIdentity
 from p2pblog.gossip.holdings import Asker, Holdings, Lease
-from p2pblog.gossip.messages import HOPS_MAX, Relay
+from p2pblog.gossip.messages import HOPS_MAX, NO_WAY, Relay
 from p2pblog.gossip.replication import Replication
 from p2pblog.gossip.sharing import Session, Sharing, tells
 
@@ -47,7 +47,7 @@ RELAYS_MAX = 100
 RELAYS_PER_PEER_MAX = 25
 """Of these for one neighbour, so that four of them are needed to fill us."""
 RELAY_LEASE_S = 600.0
-"""A lease with a relay that reaches the feed; renewed every 5 minutes, 40 bytes each time."""
+"""A lease with a relay that leads to the feed; renewed every 5 minutes, 40 bytes each time."""
 RELAY_TRIAL_S = 30.0
 """A lease until then, and what is left of one whose asker's link ends: time for three relays to ask on. (With
 60 s, what leads nowhere took up nearly all of the 100 places where 70% of 500 nodes can't be dialed.)"""
@@ -177,13 +177,14 @@ class Relaying(State):
         is_new = not self.holdings.cares_for(identity)
         allowed = self._hops(identity)
         lease = self.holdings.leases.setdefault(identity, Lease())
-        is_known = session.peer in lease.askers
-        lease.askers[session.peer] = Asker(now + RELAY_TRIAL_S, message.hops_left)
-        self._leases_due = min(self._leases_due, now + RELAY_TRIAL_S)
-        if not is_known:
+        known = lease.askers.get(session.peer)
+        if known is None:
+            until = now + RELAY_TRIAL_S
             self.sharing.touch(identity)
-        if is_known and self._givers(identity):
-            lease.askers[session.peer] = Asker(now + RELAY_LEASE_S, message.hops_left)
+        else:
+            until = now + (RELAY_LEASE_S if self._leads_to(session, identity) else RELAY_TRIAL_S)
+        lease.askers[session.peer] = Asker(until, message.hops_left)
+        self._leases_due = min(self._leases_due, now + RELAY_TRIAL_S)
         if is_new:
             return self._take(identity, now)
         if self._hops(identity) > allowed:
@@ -191,6 +192,11 @@ class Relaying(State):
             if identity in self.quests:
                 self.quests[identity].next_at = min(self.quests[identity].next_at, now + PASS_AFTER_S)
         return self.sharing.answer(session, identity)
+
+    def _leads_to(self, asker: Session, identity: IdentityHash) -> bool:
+        """Whether who asks for a feed again takes us to lead there, and the lease to be long. He goes by the way that
+        we told him, which comes before the entries; it never leads over himself, nor are they his."""
+        return asker.near_told.get(identity, NO_WAY) != NO_WAY or bool(self._givers(identity))
 
     def _take(self, identity: IdentityHash, now: float) -> list[Effect]:
         self.holdings.relayed[identity] = True
