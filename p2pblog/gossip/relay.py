@@ -23,7 +23,7 @@ Rules.
 * Who has no room says nothing, which shows by when others would be asked. He is left alone for a while, and asking him
   was no try.
 * A lease is short at first; renewed while the relay tells of a way to the author, or its links of entries, it is long,
-  and renewed again at its half. Two relays are renewed for each feed.
+  and renewed again at its half. Asking again never makes it shorter. Two relays are renewed for each feed.
 * What the person has blocked is relayed for nobody. For what is followed in private nobody is asked: that names it.
 * The lease ends when nobody renews it, or its askers forget the identity: what was stored for it goes.
 """
@@ -182,7 +182,7 @@ class Relaying(State):
             until = now + RELAY_TRIAL_S
             self.sharing.touch(identity)
         else:
-            until = now + (RELAY_LEASE_S if self._leads_to(session, identity) else RELAY_TRIAL_S)
+            until = max(known.until, now + (RELAY_LEASE_S if self._leads_to(session, identity) else RELAY_TRIAL_S))
         lease.askers[session.peer] = Asker(until, message.hops_left)
         self._leases_due = min(self._leases_due, now + RELAY_TRIAL_S)
         if is_new:

@@ -89,3 +89,20 @@ def test_a_way_beyond_the_farthest_is_none(scene: Scene, x: Table) -> None:
 
     assert bob.told(Near) == []
     assert left_s(x) <= RELAY_TRIAL_S
+
+
+def test_a_renewal_that_comes_when_the_way_is_lost_leaves_what_was_left(scene: Scene, x: Table) -> None:
+    """The way may be back at once, and who asked takes the lease to be long."""
+    bob = asker(scene)
+    leads_there(scene, hops=1)
+    bob.say("x", Relay(ALICE.hash, 0))
+    scene.run(RELAY_LEASE_S / 2)
+    scene.cut("y", "x")
+    scene.run(2 * NEAR_DELAY_S)
+    before_s, at = left_s(x), scene.now
+
+    bob.say("x", Relay(ALICE.hash, 0))
+
+    assert left_s(x) == pytest.approx(before_s - (scene.now - at))
+    scene.run(RELAY_TRIAL_S + 2)
+    assert x.machine.holdings.is_borrowed(ALICE.hash)
