@@ -12,6 +12,7 @@ from typing import assert_never
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.value import State
 from p2pblog.errors import BadMessage, RemoteProtocolError
+from p2pblog.gossip.borrowed import Borrowed
 from p2pblog.gossip.broadcast import Broadcast
 from p2pblog.gossip.events import (
     Arriving,
@@ -127,7 +128,7 @@ class Gossip(State):
     def build(cls, node: NodeKey, holdings: Holdings, rng: random.Random, port: int) -> Gossip:
         """`port`: where we can be reached at the address we dial from, 0 for nowhere."""
         sharing = Sharing(node, holdings, port)
-        replication = Replication(holdings, sharing)
+        replication = Replication(holdings, sharing, Borrowed(holdings))
         broadcast = Broadcast(holdings, sharing, replication)
         return cls(
             holdings,

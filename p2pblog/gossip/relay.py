@@ -294,11 +294,10 @@ class Relaying(State):
     # --- what the store says ---
 
     def on_stored(self, identity: IdentityHash) -> list[Effect]:
-        """A relayed feed that has grown too big begins afresh with the newest of its longest log."""
-        if not self.holdings.is_borrowed(identity) or not self.replication.is_overfull(identity):
+        """A relayed feed that has grown too big begins afresh with the newest of its longest logs."""
+        if not self.holdings.is_borrowed(identity):
             return []
-        held = [device for device in self.holdings.devices(identity) if device in self.holdings.logs]
-        return [DropLog(max(held, key=self.holdings.entries))]
+        return [DropLog(device) for device in self.replication.borrowed.make_room(identity)]
 
     # --- time ---
 

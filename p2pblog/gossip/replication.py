@@ -9,7 +9,7 @@ Rules:
   of a log than it was asked for is asked for more of it after everybody else, until it has given all that was asked.
 * A run that contradicts what we hold is followed to where the two histories part; that gives a fork proof. Meanwhile
   its sender is asked for no more of that log, and others are.
-* Of a feed that we only relay, nothing but the newest 50 are fetched, and no more than RELAYED_ENTRIES_MAX in all.
+* Of a feed that we only relay, nothing but the newest of each log are fetched, as far as there is room (borrowed.py).
 * What was pruned to save room, up to a log's floor, is not asked for again; nor any history while the store is full.
 * Of a retired log the entry that the retirement names comes first, so that we never build on a wrong branch. Where we
   hold that entry, we are right; where we don't and somebody contradicts us, we begin afresh.
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from p2pblog.config import FORK_BODIES_MAX, NEWEST_FIRST
+from p2pblog.config import FORK_BODIES_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof, freezes, prove_fork
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
@@ -27,6 +27,7 @@ from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.runs import check_run, run_device
 from p2pblog.core.value import State, field, replace
 from p2pblog.errors import BadChain, BadForkProof, BadMessage, TooSlow
+from p2pblog.gossip.borrowed import Borrowed
 from p2pblog.gossip.claims import Claim, check_claim, hangs_on, is_of, is_other_branch
 from p2pblog.gossip.events import (
     ClocksDue,
@@ -70,8 +71,6 @@ PATIENCE_S = 2.0
 trips). A slow honest peer costs one run that comes twice; both are stored, or two slow ones would ask for ever."""
 WANT_TIMEOUT_S = 20.0
 """A full run of 2 MiB over a link of 1 Mbit/s takes 17 s."""
-RELAYED_ENTRIES_MAX = 512
-"""Entries held of one relayed feed, the newest of ten devices: 150 kB as people write, 8 MiB at worst."""
 CLOCKS_DELAY_S = 1.0
 """Changes of what we hold are told together (a guess; live entries are announced on their own, at once)."""
 
@@ -81,6 +80,7 @@ class Replication(State):
 
     holdings: Holdings
     sharing: Sharing
+    borrowed: Borrowed
     fetching: dict[DeviceKey, Fetching] = field(default_factory=dict)
     queues: dict[NodeKey, Queue] = field(default_factory=dict)
     now: float = 0.0
@@ -186,9 +186,9 @@ class Replication(State):
         if not self.holdings.takes(session.peer, owner):
             return None
         if owner in self.holdings.relayed:
-            if self.is_full(owner):
+            if self._under_way(owner) > self.borrowed.room(owner):
                 return None
-            theirs = above(theirs, max(theirs.high, self.holdings.high(device)) - NEWEST_FIRST)
+            theirs = above(theirs, max(theirs.high, self.holdings.high(device)) - self.borrowed.share(owner))
         if newest:
             piece = newest_piece(state, theirs, limit)
         else:
@@ -200,20 +200,17 @@ class Replication(State):
             return None
         return self._fetch(session, device, *piece, Want(device, *piece))
 
-    def is_full(self, identity: IdentityHash) -> bool:
-        return self._held_of(identity) >= RELAYED_ENTRIES_MAX
-
-    def is_overfull(self, identity: IdentityHash) -> bool:
-        return self._held_of(identity) > RELAYED_ENTRIES_MAX
-
-    def _held_of(self, identity: IdentityHash) -> int:
-        return sum(self.holdings.entries(device) for device in self.holdings.devices(identity))
+    def _under_way(self, identity: IdentityHash) -> int:
+        """How many of an identity's entries are asked for, or being stored."""
+        fetches = (self.fetching.get(device) for device in self.holdings.devices(identity))
+        return sum(fetch.last - fetch.first + 1 for fetch in fetches if fetch is not None and not fetch.seqs)
 
     def forget(self, devices: Iterable[DeviceKey]) -> None:
         """These logs concern us no more."""
         for device in devices:
             self.fetching.pop(device, None)
             self.afresh.pop(device, None)
+            self.borrowed.forget(device)
             for queue in self.queues.values():
                 for waiting in (queue.fresh, queue.old, queue.doubted, queue.stinted):
                     waiting.pop(device, None)
@@ -532,11 +529,17 @@ class Replication(State):
         return self._finish_storing(source, device)
 
     def on_dropped(self, device: DeviceKey) -> list[Effect]:
-        """A log is empty again, so nobody contradicts it; and who takes us to hold it would not announce it to us."""
+        """A log is empty again, so nobody contradicts it; and who takes us to hold it would not announce it to us. Of a
+        feed that is only relayed, there may be room for the other logs, too."""
         for queue in self.queues.values():
             queue.doubted.pop(device, None)
+        self.borrowed.forget(device)
         owner = self.holdings.owners.get(device)
-        return self.offer(device) + ([] if owner is None else self.tell_later(owner, again=True))
+        if owner is None:
+            return []
+        devices = self.holdings.devices(owner) if owner in self.holdings.relayed else [device]
+        effects = [effect for each in devices for effect in self.offer(each)]
+        return effects + self.tell_later(owner, again=True)
 
     def convict(self, proof: ForkProof) -> list[Effect]:
         """Freeze a log for good reason and tell everybody who shares it."""

@@ -10,6 +10,7 @@ from gossip_scenes import Puppet, Scene, Table, done, node_key, pongs
 
 from p2pblog.core.keys import IdentityHash
 from p2pblog.gossip import relay
+from p2pblog.gossip.borrowed import RELAYED_ENTRIES_MAX
 from p2pblog.gossip.events import DropLog
 from p2pblog.gossip.messages import HOPS_MAX, Forget, Relay, Tokens, WantPayloads
 from p2pblog.gossip.relay import (
@@ -27,7 +28,6 @@ from p2pblog.gossip.relay import (
     SETTLED_LINKS,
     WIDE_ROUNDS,
 )
-from p2pblog.gossip.replication import RELAYED_ENTRIES_MAX
 
 
 def line(scene: Scene, *names: str) -> list[Table]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from p2pblog import config
 from p2pblog.config import KNOWN_PEERS_MAX, LINKS_ACCEPTED_MAX, MESSAGE_BYTES_MAX, QUEUE_BYTES_MAX, RUN_ENTRIES_MAX
 from p2pblog.gossip import broadcast, giving, membership, messages, relay, replication, sharing, strays
+from p2pblog.gossip.borrowed import RELAYED_ENTRIES_MAX
 from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX
 from p2pblog.gossip.keeper import REMEMBERED_MAX
 from p2pblog.sim.checkers.servers import rendezvous_sizes, server_sizes, too_full
@@ -167,7 +168,7 @@ def _relayed(machine: Gossip) -> list[Size]:
         ("relayed identities", len(holdings.relayed), relay.RELAYS_MAX),
         ("quests", len(machine.relaying.quests), len(holdings.cared_for)),
         ("peers heeded", len(machine.relaying.heeded), links),
-        ("entries of a borrowed feed", _most(held), replication.RELAYED_ENTRIES_MAX + RUN_ENTRIES_MAX),
+        ("entries of a borrowed feed", _most(held), RELAYED_ENTRIES_MAX + RUN_ENTRIES_MAX),
     ]
 
 

@@ -1,0 +1,70 @@
+"""How much is held of a feed that we only relay: what is fetched of each log, and which logs make way.
+
+Rules:
+
+* Of each log the newest NEWEST_FIRST are fetched, of many logs fewer each: together half of the room at most.
+* Nothing is asked for while more than RELAYED_ENTRIES_MAX are held or on their way.
+* Beyond that the longest logs are dropped and begin afresh, each only once it holds twice what is fetched of it. So no
+  more is fetched again than has come live, and nothing for ever.
+"""
+
+from __future__ import annotations
+
+from p2pblog.config import NEWEST_FIRST, SEQ_MAX
+from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.core.value import State, field
+from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.messages import LOGS_PER_CLOCK_MAX
+
+RELAYED_ENTRIES_MAX = 512
+"""Entries held of one relayed feed, the newest 25 of ten devices and as many again: 150 kB as people write, 8 MiB at
+worst."""
+
+
+class Borrowed(State):
+    """`dropping`: logs that have grown too big, until the store has dropped them."""
+
+    holdings: Holdings
+    dropping: dict[DeviceKey, None] = field(default_factory=dict)
+
+    def share(self, identity: IdentityHash) -> int:
+        """How many of the newest entries of each of its logs are fetched: 4 at least, for no clock tells of more than
+        LOGS_PER_CLOCK_MAX logs."""
+        logs = min(max(1, len(self.holdings.devices(identity))), LOGS_PER_CLOCK_MAX)
+        return min(NEWEST_FIRST, RELAYED_ENTRIES_MAX // (2 * logs))
+
+    def room(self, identity: IdentityHash) -> int:
+        """How many more entries may be held; below 0, how many there are too many."""
+        return RELAYED_ENTRIES_MAX - sum(map(self._held, self.holdings.devices(identity)))
+
+    def make_room(self, identity: IdentityHash) -> list[DeviceKey]:
+        """The logs that the store is to drop, the longest first: as many as bring what is held to the bound, none of
+        them twice, and none of which too little would be gained."""
+        room = self.room(identity)
+        if room >= 0:
+            return []
+        share = self.share(identity)
+        dropped: list[DeviceKey] = []
+        for device in sorted(self.holdings.devices(identity), key=self._held, reverse=True):
+            if room < 0 and self._is_outgrown(device, share):
+                room += self._held(device)
+                dropped.append(device)
+        self.dropping |= dict.fromkeys(dropped)
+        return dropped
+
+    def forget(self, device: DeviceKey) -> None:
+        """It was dropped, or concerns us no more."""
+        self.dropping.pop(device, None)
+
+    def _is_outgrown(self, device: DeviceKey, share: int) -> bool:
+        """Whether at most half of what is held of a log would be fetched again. What a run brought beyond the entry
+        that a retirement names does not count, for it would be brought again."""
+        state, standing = self.holdings.logs.get(device), self.holdings.standing(device)
+        if state is None or device in self.dropping:
+            return False
+        last = SEQ_MAX if standing is None else standing.seq
+        return sum(max(0, min(span.high, last) - span.low + 1) for span in state.spans) >= 2 * share
+
+    def _held(self, device: DeviceKey) -> int:
+        """How many entries are held of a log, and to stay."""
+        return 0 if device in self.dropping else self.holdings.entries(device)
