@@ -188,7 +188,8 @@ class Replication(State):
         if owner in self.holdings.relayed:
             if self._under_way(owner) > self.borrowed.room(owner):
                 return None
-            theirs = above(theirs, max(theirs.high, self.holdings.high(device)) - self.borrowed.share(owner))
+            newest_seq = min(limit, max(theirs.high, self.holdings.high(device)))
+            theirs = above(theirs, newest_seq - self.borrowed.share(owner))
         if newest:
             piece = newest_piece(state, theirs, limit)
         else:

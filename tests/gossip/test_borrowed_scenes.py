@@ -108,6 +108,21 @@ def test_no_more_is_asked_for_at_once_than_there_is_room_for() -> None:
     assert all("away 14" in bob.texts(log) for log in logs)  # what was not asked for at first came later
 
 
+def test_of_a_retired_log_the_newest_up_to_its_end_are_relayed() -> None:
+    scene = Scene()
+    carol = person("carol")
+    carol.notes(3 * NEWEST_FIRST)
+    end = 2 * NEWEST_FIRST - 10
+    scene.node("carol").keep(carol, carol.log.run())
+    x, bob = scene.node("x"), scene.node("bob")
+    scene.link("x", "carol")
+    scene.link("bob", "x")
+    scene.parties["carol"].learn(carol.retire(carol.key, end, carol.log.entries[end - 1].id))
+    bob.follow("carol")
+    scene.run(60)
+    assert end in x.numbers(carol)
+
+
 # --- what makes room ---
 
 
