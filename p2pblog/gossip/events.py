@@ -398,6 +398,12 @@ class DropLog(Value):
     device: DeviceKey
 
 
+class LeaveLog(Value):
+    """Forget a log that was held for others, all but what a person holds on to, and say `Dropped`."""
+
+    device: DeviceKey
+
+
 class DropIfOther(Value):
     """A retirement names the branch: if we hold another entry at this number, forget the log and say `Dropped`."""
 
@@ -528,6 +534,7 @@ Effect = (
     | StoreFork
     | StoreStray
     | DropLog
+    | LeaveLog
     | DropIfOther
     | PruneLog
     | LiftFloors

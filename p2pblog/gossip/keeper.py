@@ -25,6 +25,7 @@ from p2pblog.gossip.events import (
     FileStored,
     FileUnstored,
     KeepOffer,
+    LeaveLog,
     Loaded,
     LoadedFile,
     LoadedOne,
@@ -74,6 +75,7 @@ Writing = (
     | StoreFork
     | StoreStray
     | DropLog
+    | LeaveLog
     | DropIfOther
     | PruneLog
     | LiftFloors
@@ -166,6 +168,9 @@ class Keeper:
                 await self._store.put_stray(located, self._wall_ms())
             case DropLog(device):
                 await self._store.drop_log(device)
+                return [Dropped(device)]
+            case LeaveLog(device):
+                await self._store.leave_log(device, self._wall_ms())
                 return [Dropped(device)]
             case DropIfOther(device, seq, entry):
                 held = await self._store.run(device, seq, seq, RUN_BYTES_MAX)

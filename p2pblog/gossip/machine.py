@@ -37,6 +37,7 @@ from p2pblog.gossip.events import (
     HelloDue,
     Interested,
     Learned,
+    LeaveLog,
     LinkDown,
     LinkUp,
     Loaded,
@@ -311,10 +312,14 @@ class Gossip(State):
                 assert_never(timer)
 
     def _on_unwanted(self, source: NodeKey | None, device: DeviceKey) -> list[Effect]:
-        """Of somebody who is blocked: what was written while the block came goes, and its sender did no wrong. Likewise
-        what was written for others while their lease ended."""
+        """Of somebody who is blocked: what was written while the block came goes, and its sender did no wrong."""
         self.broadcast.drop(device)
         return [DropLog(device), *self.replication.on_unwanted(source, device)]
+
+    def _on_left(self, source: NodeKey | None, device: DeviceKey) -> list[Effect]:
+        """Likewise what was written for others while their lease ended."""
+        self.broadcast.drop(device)
+        return [LeaveLog(device), *self.replication.on_unwanted(source, device)]
 
     def _is_left(self, event: Stored) -> bool:
         """Whether what a peer gave came to be held after its device, and then its identity, were forgotten."""
@@ -323,8 +328,10 @@ class Gossip(State):
         return not self.holdings.cares_for(event.batch.identity)
 
     def _on_stored(self, event: Stored, now: float) -> list[Effect]:
-        if event.batch.identity in self.holdings.blocked or self._is_left(event):
+        if event.batch.identity in self.holdings.blocked:
             return self._on_unwanted(event.source, event.state.device)
+        if self._is_left(event):
+            return self._on_left(event.source, event.state.device)
         if self.holdings.lacked_of(event.state.device):
             self.sharing.note(event.batch.identity)  # it may be wanting no more
         self.holdings.take(event.state)
@@ -482,5 +489,5 @@ class Gossip(State):
             if isinstance(effect, StoreIdentity):
                 effects = self._after_statements(effects, effect.identity.hash)
                 if self.holdings.is_borrowed(effect.identity.hash):
-                    effects.remove(effect)  # so that the store hides its logs and nothing of it stays
+                    effects.remove(effect)  # so that its logs stand in no timeline and nothing of it stays
         return effects

@@ -2,7 +2,7 @@
 
 Theory. Links alone lead only 44 to 76% of followers to each author they follow (our model). Relaying is a temporary
 interest: who relays an identity shares it with those of its links that follow it, so sharing, replication and the live
-tree do all the rest. It differs in that only the newest of each log is fetched, that nothing of it is shown,
+tree do all the rest. It differs in that only the newest of each log is fetched, that nothing of it is listed,
 announced or kept, and that it ends.
 
 Rules.
@@ -25,7 +25,8 @@ Rules.
 * A lease is short at first; renewed while the relay tells of a way to the author, or its links of entries, it is long,
   and renewed again at its half. Asking again never makes it shorter. Two relays are renewed for each feed.
 * What the person has blocked is relayed for nobody. For what is followed in private nobody is asked: that names it.
-* The lease ends when nobody renews it, or its askers forget the identity: what was stored for it goes.
+* The lease ends when nobody renews it, or its askers forget the identity: what was stored for it goes, all but what the
+  person holds on to, or was here before.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ import random
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.value import State, field
 from p2pblog.gossip.broadcast import Broadcast
-from p2pblog.gossip.events import DropLog, Effect, RelayDue, RememberRelayed, Send, SetTimer, StoreIdentity
+from p2pblog.gossip.events import DropLog, Effect, LeaveLog, RelayDue, RememberRelayed, Send, SetTimer, StoreIdentity
 from p2pblog.gossip.holdings import Asker, Holdings, Lease
 from p2pblog.gossip.messages import HOPS_MAX, NO_WAY, Relay
 from p2pblog.gossip.replication import Replication
@@ -297,7 +298,7 @@ class Relaying(State):
         """A relayed feed that has grown too big begins afresh with the newest of its longest logs."""
         if not self.holdings.is_borrowed(identity):
             return []
-        return [DropLog(device) for device in self.replication.borrowed.make_room(identity)]
+        return [LeaveLog(device) for device in self.replication.borrowed.make_room(identity)]
 
     # --- time ---
 
@@ -328,7 +329,7 @@ class Relaying(State):
         return effects + self._leave(left)
 
     def _leave(self, identities: list[IdentityHash]) -> list[Effect]:
-        """Relay no more. The logs go, unless the person has followed them once."""
+        """Relay no more. The logs go, unless the person has followed them once; of those who are blocked altogether."""
         if not identities:
             return []
         for identity in identities:
@@ -341,7 +342,8 @@ class Relaying(State):
             if is_borrowed:
                 self.replication.forget(devices)
                 self.holdings.forget_identity(identity)
-                effects += [DropLog(device) for device in devices]
+                go = DropLog if identity in self.holdings.blocked else LeaveLog
+                effects += [go(device) for device in devices]
         return [*effects, self._remember()]
 
     def _remember(self) -> Effect:

@@ -244,7 +244,7 @@ class Store(Protocol):
 
     async def put_identity(self, identity: Identity) -> None:
         """Replace what is kept of this identity; what its devices' standings hide or show follows at once. Until it
-        is put, runs of its logs are stored and hidden."""
+        is put, runs of its logs are shown as strays are: they are in no timeline but those of groups."""
 
     async def put_identities(self, identities: Sequence[Identity]) -> None:
         """As `put_identity`, of each in turn, all or none."""
@@ -271,7 +271,13 @@ class Store(Protocol):
         """Mark a log disputed, with the first proof that came; a log that we hold or that an identity kept names."""
 
     async def drop_log(self, device: DeviceKey) -> None:
-        """Forget a log altogether (its first entry names another identity, or nobody follows it)."""
+        """Forget a log altogether (its first entry names another identity, or it is of somebody who is blocked)."""
+
+    async def leave_log(self, device: DeviceKey, now_ms: int) -> None:
+        """Forget the runs of a log that was held for others. What was a stray before they came is one again, and what a
+        person holds on to becomes one, as when it is pruned; of a stranger whose identity is not kept only what is
+        bookmarked, or what our identity answered, liked, boosted or voted on, with its edits and deletes: anybody can
+        have us hold anything for a while. Whatever is left, that something went is not remembered."""
 
     async def drop_retracted(self, before_ms: int) -> int:
         """Drop the payload bytes of what we first saw deleted before that time; gives how many."""

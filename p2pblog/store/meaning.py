@@ -5,7 +5,8 @@ number (`core.timelines.is_shown`), and it is not retracted. It is *retracted* i
 identity, and is itself vouched for. A delete can't be retracted, nor can entry 1, which names the log's identity; so
 what hides what never runs in a circle and does not depend on the order of arrival.
 
-* Of an identity that isn't kept, a run is hidden until it is; a stray is shown, since whoever handed it in checked it.
+* Of an identity that isn't kept, all is shown, since whoever handed it in checked it; but until the identity is kept, a
+  run of it stands nowhere where a stray does not: in no timeline but those of groups, and no direct message is listed.
 * A retracted entry's payload is not *missing*: nobody asks for it again.
 * A like or boost counts while it is shown, once for each identity. It is news while an own notice or boost is shown
   where it says.
@@ -169,10 +170,10 @@ def is_retractable(kind: int, seq: int) -> bool:
     return kind != Kind.DELETE and seq != 1
 
 
-def vouched_to(identity: Identity | None, device: DeviceKey, holds_run: bool) -> int:
+def vouched_to(identity: Identity | None, device: DeviceKey) -> int:
     """The last number of a log that may be shown; 0 for none. `identity`: what is kept of the log's owner."""
     if identity is None:
-        return 0 if holds_run else SEQ_MAX
+        return SEQ_MAX
     standing = identity.devices.get(device)
     last = 0 if standing is None else standing.seq
     assert last == 0 or (is_shown(standing, last) and (last == SEQ_MAX or not is_shown(standing, last + 1)))

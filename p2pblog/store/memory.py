@@ -35,6 +35,7 @@ from p2pblog.store.meaning import (
 )
 from p2pblog.store.memory_log import Held as _Held
 from p2pblog.store.memory_log import Log as _Log
+from p2pblog.store.memory_log import Stray as _Stray
 from p2pblog.store.memory_room import MemoryRoom
 from p2pblog.store.spans import Fit, above_floor, check_newest, fit, neighbours, span_of
 from p2pblog.store.stretch import cut_run
@@ -149,6 +150,7 @@ class MemoryStore(MemoryRoom):
             self._forget(list(log.strays.values()))
             self._move(log, batch.identity)
         before, log.spans = log.spans, fitted.spans
+        lent = self._to_be_lent(log, fitted)
         for stretch in fitted.fresh:
             self._forget([log.strays[entry.seq] for entry in stretch if entry.seq in log.strays])
             below, above = neighbours(before, stretch[0].seq, stretch[-1].seq)
@@ -167,21 +169,38 @@ class MemoryStore(MemoryRoom):
                 held.entry = replace(held.entry, signature=entry.signature)
             if entry.payload is not None:
                 self._fill(held, entry.payload)
+        for stray in lent:
+            self._lend(log.held[stray.entry.seq], stray)
+
+    def _to_be_lent(self, log: _Log, fitted: Fit) -> list[_Held]:
+        """The strays that are part of a run of somebody whose identity is not kept; none that it contradicts."""
+        if log.identity in self._identities:
+            return []
+        coming = (entry for stretch in fitted.fresh for entry in stretch)
+        found = ((log.strays.get(entry.seq), entry.id) for entry in coming)
+        return [stray for stray, identifier in found if stray is not None and stray.entry.id == identifier]
+
+    def _lend(self, held: _Held, stray: _Held) -> None:
+        held.lent = stray.stray
+        if stray.entry.signature is not None and held.entry.signature is None:
+            held.entry = replace(held.entry, signature=stray.entry.signature)
+        if stray.entry.payload is not None:
+            self._fill(held, stray.entry.payload)
 
     def _enter(self, held: _Held) -> None:
-        shelf = held.log.held if held.chain is None else held.log.strays
+        shelf = held.log.held if held.stray is None else held.log.strays
         shelf[held.entry.seq] = held
         self._by_id[held.entry.id] = held
-        if held.entry.payload is None and held.chain is None:
+        if held.entry.payload is None and held.stray is None:
             held.log.gaps.add(held.entry.seq)
         self._refer(held)
 
     def _refer(self, held: _Held) -> None:
         """Enter what its payload says."""
         kind, identifier = held.meaning.kind, held.entry.id
-        if kind in IN_TIMELINES and held.chain is None:
+        if kind in IN_TIMELINES and held.stray is None:
             self._listed.setdefault(held.log.identity, {})[identifier] = held
-        if kind == Kind.DM and (held.chain is None or held.kept_ms is not None):
+        if kind == Kind.DM and (held.stray is None or held.stray.kept):
             self._dms[identifier] = held
         if kind == Kind.PROFILE:
             self._profiles.setdefault(held.log.identity, {})[identifier] = held
@@ -233,7 +252,7 @@ class MemoryStore(MemoryRoom):
             retractions = self._retractions(held)
             if retractions and min(delete.seen for delete in retractions) < before_ms:
                 held.entry = held.entry.without_payload()
-                if held.chain is None:
+                if held.stray is None:
                     held.log.gaps.add(held.entry.seq)
                 dropped += 1
         return dropped
@@ -257,23 +276,24 @@ class MemoryStore(MemoryRoom):
                 return
             self._forget([stray])
         chain = () if entry.signature is not None else tuple(after.without_payload() for after in located.chain)
-        held = _Held(log, entry, min(entry.time_ms, now_ms), now_ms, meaning_of(entry.payload), chain)
+        what = _Stray(chain, now_ms)
+        held = _Held(log, entry, min(entry.time_ms, now_ms), now_ms, meaning_of(entry.payload), what)
         self._enter(held)
         self._strays[entry.id] = held
         if len(self._strays) > STRAYS_MAX:
-            others = [old for old in self._by_age() if old.kept_ms is None]
+            others = [(old, each) for old in self._by_age() if (each := old.stray) is not None and not each.kept]
             over = others[: max(0, len(others) - STRAYS_MAX)]
-            for old in over:
+            for old, stays in over:
                 if old.meaning.kind == Kind.NOTE and self._is_held_by_hand(old):
-                    old.kept_ms = old.seen
-            self._drop_strays([old for old in over if old.kept_ms is None])
+                    old.stray = replace(stays, kept=True)
+            self._drop_strays([old for old, stays in over if old.stray is stays])
 
     def _log_for_stray(self, located: Located) -> _Log | None:
         log = self._logs.get(located.entry.device)
         if log is None:
             return self._add_log(located.entry.device, located.identity)
         if log.identity != located.identity:
-            if log.spans or vouched_to(self._identities.get(log.identity), log.device, holds_run=False):
+            if log.spans or vouched_to(self._identities.get(log.identity), log.device):
                 return None
             self._forget(list(log.strays.values()))
             self._move(log, located.identity)
@@ -300,6 +320,9 @@ class MemoryStore(MemoryRoom):
 
     async def put_identity(self, identity: Identity) -> None:
         self._identities[identity.hash] = identity
+        for known in self._logs_of.get(identity.hash, {}).values():
+            for held in known.held.values():
+                held.lent = None
         for device in identity.devices:
             log = self._logs.get(device)
             if log is None:
@@ -319,6 +342,14 @@ class MemoryStore(MemoryRoom):
         log = self._logs.get(device)
         if log is not None:
             self._forget([*log.held.values(), *log.strays.values()])
+            log.spans, log.fork, log.floor, log.pruned = (), None, 0, 0
+            self._drop_bare(log)
+
+    async def leave_log(self, device: DeviceKey, now_ms: int) -> None:
+        log = self._logs.get(device)
+        if log is not None:
+            is_of_stranger = log.identity not in self._identities and self._is_stranger(log.identity)
+            self._drop_most(log, [log.held[seq] for seq in sorted(log.held)], now_ms, is_of_stranger)
             log.spans, log.fork, log.floor, log.pruned = (), None, 0, 0
             self._drop_bare(log)
 
@@ -347,14 +378,8 @@ class MemoryStore(MemoryRoom):
         held = self._by_id.get(entry)
         if held is None:
             return None
-        if held.chain is not None:
-            return Located(held.log.identity, held.entry, held.chain)
-        chain: list[Entry] = []
-        last = held.entry
-        while last.signature is None:
-            last = held.log.held[last.seq + 1].entry
-            chain.append(last.without_payload())
-        return Located(held.log.identity, held.entry, tuple(chain))
+        chain = self._chain_of(held) if held.stray is None else held.stray.chain
+        return Located(held.log.identity, held.entry, chain)
 
     async def id_at(self, device: DeviceKey, seq: int) -> EntryId | None:
         log = self._logs.get(device)

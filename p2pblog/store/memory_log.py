@@ -6,7 +6,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.logs import Span
-from p2pblog.core.value import State, field
+from p2pblog.core.value import State, Value, field
 from p2pblog.store.meaning import Meaning, Shown, Version
 
 
@@ -27,20 +27,27 @@ class Log(State, eq=False):
     read: dict[int, int] = field(default_factory=dict)
 
 
+class Stray(Value):
+    """What vouches for a stray; since when it is one; and whether it stayed as what was around it went."""
+
+    chain: tuple[Entry, ...]
+    since_ms: int
+    kept: bool = False
+
+
 class Held(State, eq=False):
-    """An entry held. `chain` is what vouches for a stray; None for an entry of a run. `aside`: a direct message that is
-    for others; `told_ms`: since when one that is for us is news. `kept_ms`: since when it is a stray that stayed as
-    what was around it went."""
+    """An entry held. `stray`: None for an entry of a run. `lent`: as which stray it will stay when the run goes that it
+    is part of. `aside`: a direct message that is for others; `told_ms`: since when one that is for us is news."""
 
     log: Log
     entry: Entry
     sort: int
     seen: int
     meaning: Meaning
-    chain: tuple[Entry, ...] | None = None
+    stray: Stray | None = None
+    lent: Stray | None = None
     aside: bool = False
     told_ms: int | None = None
-    kept_ms: int | None = None
 
     @property
     def place(self) -> tuple[int, int, int]:

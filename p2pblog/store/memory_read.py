@@ -98,7 +98,11 @@ class MemoryReading(MemoryDesk):
 
     def _is_vouched(self, held: _Held) -> bool:
         log = held.log
-        return held.entry.seq <= vouched_to(self._identities.get(log.identity), log.device, bool(log.spans))
+        return held.entry.seq <= vouched_to(self._identities.get(log.identity), log.device)
+
+    def _is_listed(self, held: _Held) -> bool:
+        """Whether it stands in timelines, if it is shown: no stray does, and nothing of whose identity is not kept."""
+        return held.stray is None and held.log.identity in self._identities
 
     def _retractions(self, held: _Held) -> list[_Held]:
         """The deletes in force that name it."""
@@ -115,7 +119,7 @@ class MemoryReading(MemoryDesk):
         return held.entry.payload is not None and self._is_vouched(held) and not self._retractions(held)
 
     def _is_missing(self, held: _Held) -> bool:
-        return held.entry.payload is None and held.chain is None and not self._retractions(held)
+        return held.entry.payload is None and held.stray is None and not self._retractions(held)
 
     # --- what a person asks for ---
 
@@ -128,7 +132,7 @@ class MemoryReading(MemoryDesk):
         else:
             listed = self._in_group(query) if query.group is not None else self._in_timelines(query)
             if query.tag is not None:
-                listed = (held for held in listed if held.chain is None and query.tag in self._said(held).tags)
+                listed = (held for held in listed if self._is_listed(held) and query.tag in self._said(held).tags)
         shown = (held for held in listed if (before is None or held.place < before) and self._is_shown(held))
         limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
         return [self._row(held) for held in nlargest(limit, shown, key=lambda held: held.place)]
@@ -137,7 +141,10 @@ class MemoryReading(MemoryDesk):
         whose: Iterable[IdentityHash] = query.identities or ()
         if query.identities is None:
             whose = self._at_home() if query.tag is None else self._listed
-        return (held for identity in dict.fromkeys(whose) for held in self._listed.get(identity, {}).values())
+        return (held for identity in dict.fromkeys(whose) for held in self._listed_of(identity))
+
+    def _listed_of(self, identity: IdentityHash) -> Iterable[_Held]:
+        return self._listed.get(identity, {}).values() if identity in self._identities else ()
 
     def _in_group(self, query: TimelineQuery) -> Iterable[_Held]:
         said = (held for held in self._by_id.values() if query.group in self._said(held).groups)
@@ -264,7 +271,7 @@ class MemoryReading(MemoryDesk):
         said = (held for held in self._said_to_us() if not self._waits(held))
         told = [held for held in said if held.meaning.at is None or self._is_own_at(held.meaning.at)]
         told += filter(self._is_shown, map(self._by_id.__getitem__, self._polls_ended))
-        letters = (held for held in self._dms.values() if held.told_ms is not None and self._is_shown(held))
+        letters = (held for held in self._dms.values() if held.told_ms is not None and self._is_letter(held))
         told += (held for held in letters if not self._is_stranger(held.log.identity))
         found = (
             news_of(_shown(held), self._is_own, held.entry.seq in held.log.read, self._shown_by_id)
@@ -439,13 +446,17 @@ class MemoryReading(MemoryDesk):
     async def dms(self, limit: int, before: EntryId | None = None, untold: bool = False) -> list[DmRow]:
         place, own = self._place_of(before), self._settings.get(OWN_IDENTITY)
         below = (held for held in self._dms.values() if place is None or held.place < place)
-        shown = (held for held in below if not held.aside and self._is_shown(held))
+        shown = (held for held in below if not held.aside and self._is_letter(held))
         if untold:
             shown = (held for held in shown if held.told_ms is None and held.log.identity != own)
         found = nlargest(max(0, min(limit, TIMELINE_ROWS_MAX)), shown, key=lambda held: held.place)
         return [
             DmRow(held.entry.id, held.log.identity, held.entry.time_ms, held.entry.payload or b"") for held in found
         ]
+
+    def _is_letter(self, held: _Held) -> bool:
+        """Whether a direct message is listed if it is not set aside."""
+        return held.log.identity in self._identities and self._is_shown(held)
 
     async def settle_dms(self, for_us: Sequence[EntryId], for_others: Sequence[EntryId], now_ms: int) -> None:
         for held in (self._dms[each] for each in for_others if each in self._dms):
@@ -488,8 +499,7 @@ class MemoryReading(MemoryDesk):
     # --- what the desk refers to ---
 
     async def window(self, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Voted]:
-        listed = self._listed.get(identity, {}).values()
-        shown = [held for held in listed if from_ms <= held.sort < to_ms and self._is_shown(held)]
+        shown = [held for held in self._listed_of(identity) if from_ms <= held.sort < to_ms and self._is_shown(held)]
         first = sorted(shown, key=lambda held: held.place)[: max(0, limit)]
         return [Voted(row, self._praise(row)) for row in map(self._row, first)]
 
@@ -521,7 +531,7 @@ class MemoryReading(MemoryDesk):
 
     def _follow_row(self, follow: Follow) -> FollowRow:
         entries = sum(len(log.held) for log in self._logs_of.get(follow.identity, {}).values())
-        shown = (held for held in self._listed.get(follow.identity, {}).values() if self._is_shown(held))
+        shown = (held for held in self._listed_of(follow.identity) if self._is_shown(held))
         newest = max(shown, key=lambda held: held.place, default=None)
         return FollowRow(
             follow.identity,

@@ -11,7 +11,7 @@ from p2pblog.core.value import replace
 from p2pblog.errors import BadChain
 from p2pblog.store import OWN_IDENTITY, Bottom, Pruned, Thread, Usage
 from p2pblog.store.meaning import REACTIONS, Kind, ref_of
-from p2pblog.store.memory_log import Held, Log
+from p2pblog.store.memory_log import Held, Log, Stray
 from p2pblog.store.memory_read import MemoryReading
 
 ENTRY_BYTES = 500
@@ -24,8 +24,8 @@ class MemoryRoom(MemoryReading):
     def _forget(self, gone: Iterable[Held]) -> None:
         for held in gone:
             identifier, meaning, log = held.entry.id, held.meaning, held.log
-            (log.held if held.chain is None else log.strays).pop(held.entry.seq)
-            if held.chain is None:
+            (log.held if held.stray is None else log.strays).pop(held.entry.seq)
+            if held.stray is None:
                 log.gaps.discard(held.entry.seq)
             self._by_id.pop(identifier)
             self._strays.pop(identifier, None)
@@ -81,17 +81,23 @@ class MemoryRoom(MemoryReading):
         if log is None:
             raise BadChain("room is to be made in a log that is not held")
         items = [log.held[seq] for seq in sorted(log.held) if seq <= up_to]
-        kept = self._kept(log, items)
         before = log.held[up_to].entry.id if up_to in log.held else None
-        chains = [(held, self._chain_of(held)) for held in items if held.entry.id in kept]
-        for held, chain in chains:
-            self._make_stray(held, chain, now_ms)
-        self._forget([held for held in items if held.entry.id not in kept])
+        gone = self._drop_most(log, items, now_ms)
         self._cut_spans(log, up_to, before)
         log.floor = max(log.floor, up_to) if log.spans else 0
-        log.pruned += len(items) - len(kept)
+        log.pruned += gone
         left = log.held[log.spans[0].low].sort if log.spans else None
-        return Pruned(self._state(log), len(items) - len(kept), left)
+        return Pruned(self._state(log), gone, left)
+
+    def _drop_most(self, log: Log, items: Sequence[Held], now_ms: int, only_by_hand: bool = False) -> int:
+        """Forget these entries of runs, all but what stays as strays; gives how many went."""
+        kept = self._kept(log, items, only_by_hand)
+        staying = [held for held in items if held.entry.id in kept]
+        strays = [held.lent or Stray(self._chain_of(held), now_ms, True) for held in staying]
+        for held, stray in zip(staying, strays, strict=True):
+            self._make_stray(held, stray)
+        self._forget([held for held in items if held.entry.id not in kept])
+        return len(items) - len(kept)
 
     def _cut_spans(self, log: Log, up_to: int, before: EntryId | None) -> None:
         left = [span for span in log.spans if span.high > up_to]
@@ -107,28 +113,48 @@ class MemoryRoom(MemoryReading):
             chain.append(last.without_payload())
         return tuple(chain)
 
-    def _make_stray(self, held: Held, chain: tuple[Entry, ...], now_ms: int) -> None:
+    def _make_stray(self, held: Held, stray: Stray) -> None:
         log, entry = held.log, held.entry
         del log.held[entry.seq]
+        log.gaps.discard(entry.seq)
         self._listed.get(log.identity, {}).pop(entry.id, None)
-        held.chain, held.kept_ms = chain, now_ms
+        if not stray.kept:
+            self._dms.pop(entry.id, None)
+        held.stray, held.lent = stray, None
         log.strays[entry.seq] = held
         self._strays[entry.id] = held
 
     # --- what stays ---
 
-    def _kept(self, log: Log, items: Sequence[Held]) -> set[EntryId]:
-        """What a person holds on to, and what belongs to it."""
+    def _kept(self, log: Log, items: Sequence[Held], only_by_hand: bool = False) -> set[EntryId]:
+        """What a person holds on to, what is lent, and what belongs to it."""
         held = [each for each in items if each.entry.payload is not None]
-        kept = {each.entry.id for each in held if self._is_held_on_to(each)}
-        pinned = set(self._pins_of(log.identity))
-        profile = self._newest_profile(log.identity)
-        kept |= {each.entry.id for each in held if each.entry.id in pinned or each is profile}
-        kept |= {each.entry.id for each in held if self._is_last_pin(each, pinned)}
+        kept = {each.entry.id for each in items if each.lent is not None}
+        if only_by_hand:
+            notes = (each for each in held if each.meaning.kind == Kind.NOTE)
+            kept |= {each.entry.id for each in notes if self._is_held_by_hand(each)}
+        else:
+            kept |= {each.entry.id for each in held if self._is_held_on_to(each)}
+            kept |= self._kept_of_author(log, held)
         going = {each.entry.id for each in items} - kept
         kept |= {each.entry.id for each in held if self._is_last_edit(each, going)}
-        going -= kept
-        return kept | {each.entry.id for each in held if self._hides(each, going)}
+        return kept | self._kept_deletes(held, going - kept)
+
+    def _kept_of_author(self, log: Log, held: Sequence[Held]) -> set[EntryId]:
+        pinned = set(self._pins_of(log.identity))
+        profile = self._newest_profile(log.identity)
+        kept = {each.entry.id for each in held if each.entry.id in pinned or each is profile}
+        return kept | {each.entry.id for each in held if self._is_last_pin(each, pinned)}
+
+    def _kept_deletes(self, held: Sequence[Held], going: set[EntryId]) -> set[EntryId]:
+        """The first delete of each entry that stays, unless a lent one names it."""
+        kept, hidden = set[EntryId](), set[EntryId]()
+        for each in sorted(held, key=lambda each: each.lent is None):
+            hides = self._hidden_by(each) - going - hidden
+            if hides:
+                kept.add(each.entry.id)
+                hidden |= hides
+        return kept
 
     def _is_held_by_hand(self, held: Held) -> bool:
         """By something that the person did."""
@@ -155,7 +181,7 @@ class MemoryRoom(MemoryReading):
             self._is_held_by_hand(held)
             or (kind == Kind.NOTE and self._is_news(held))
             or self._is_vouch(held)
-            or (kind == Kind.DM and not held.aside and self._is_shown(held))
+            or (kind == Kind.DM and not held.aside and held.entry.id in self._dms and self._is_letter(held))
         )
 
     def _is_vouch(self, held: Held) -> bool:
@@ -179,11 +205,9 @@ class MemoryRoom(MemoryReading):
         edits = [each for each in self._shown_edits(found) if each.log is held.log]
         return max(edits, key=lambda each: each.entry.seq, default=None) is held
 
-    def _hides(self, held: Held, going: set[EntryId]) -> bool:
+    def _hidden_by(self, held: Held) -> set[EntryId]:
         named = (self._by_id.get(target) for target in held.meaning.deletes)
-        return any(
-            each.entry.id not in going and each.log.identity == held.log.identity for each in named if each is not None
-        )
+        return {each.entry.id for each in named if each is not None and each.log.identity == held.log.identity}
 
     # --- strays, and what is known of what went ---
 
@@ -229,8 +253,8 @@ class MemoryRoom(MemoryReading):
         return 0
 
 
-def _age(stray: Held) -> tuple[int, int, int]:
-    return stray.seen if stray.kept_ms is None else stray.kept_ms, stray.log.no, stray.entry.seq
+def _age(held: Held) -> tuple[int, int, int]:
+    return 0 if held.stray is None else held.stray.since_ms, held.log.no, held.entry.seq
 
 
 def _names(held: Held, prefix: str) -> bool:

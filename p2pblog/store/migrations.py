@@ -392,6 +392,12 @@ INSERT OR IGNORE INTO news_read
 """
 """Direct messages become news. Those that are here already will stand below all others, and are read."""
 
+_LENT = """
+CREATE TABLE lent (key INTEGER PRIMARY KEY, prev BLOB, seen INTEGER NOT NULL, chain BLOB NOT NULL,
+                   kept INTEGER NOT NULL);
+"""
+"""Strays of somebody whose feed is held for others become strays again."""
+
 
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
@@ -415,6 +421,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _to_news_of_ours,
     _NEWS_READ_BY_KEY,
     _DMS_TOLD,
+    _LENT,
 )
 """Step n brings a database of version n - 1 to version n."""
 

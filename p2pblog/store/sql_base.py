@@ -50,13 +50,15 @@ LAST_PLACE = (2**63 - 1, 2**63 - 1)
 
 
 class LogRow(Value):
-    """A log as the database numbers it. `shown_to`: the last number that its owner's identity vouches for."""
+    """A log as the database numbers it. `shown_to`: the last number that its owner's identity vouches for. `is_kept`:
+    whether that identity is kept; otherwise what is held of the log is shown as strays are."""
 
     no: int
     device: DeviceKey
     owner: int
     identity: IdentityHash
     shown_to: int
+    is_kept: bool
 
     def key(self, seq: int) -> int:
         return self.no << 32 | seq
@@ -67,7 +69,8 @@ class LogRow(Value):
         return self.no << 32, self.no << 32 | SEQ_MASK
 
 
-_LOG = "SELECT l.no, l.device, l.owner, i.hash, l.shown_to FROM log l JOIN identity i ON i.no = l.owner"
+_LOG = """SELECT l.no, l.device, l.owner, i.hash, l.shown_to, i.wire IS NOT NULL
+          FROM log l JOIN identity i ON i.no = l.owner"""
 
 
 def log_of_device(db: sqlite3.Connection, device: DeviceKey) -> LogRow | None:

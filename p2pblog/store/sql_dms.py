@@ -36,8 +36,9 @@ UNTOLD = """SELECT e.id, i.hash, e.time, e.payload FROM dm d JOIN entry e ON e.k
 
 
 def enter_dms(db: sqlite3.Connection, log: LogRow, places: Sequence[tuple[int, int]]) -> None:
-    """Those that are shown from now on, as (sort, key)."""
-    if not places:
+    """Those that are shown from now on, as (sort, key). Of whose identity is not kept none is listed: anybody can have
+    us hold his log for others."""
+    if not places or not log.is_kept:
         return
     waits = is_stranger(db, log.owner)
     db.executemany(ENTER_DM, places)

@@ -144,6 +144,8 @@ def reap_plain(
 ) -> None:
     """As `reap`, for consecutive entries that are PLAIN notices and held, `but` for those at these positions;
     nothing of their author is retracted. `at_home`: whether they stand in the home timeline."""
+    if not log.is_kept:
+        return
     shown = max(0, min(len(keys), log.key(log.shown_to) + 1 - keys[0]))
     places = list(map(place_record, sorts[:shown], keys))
     if but:
@@ -164,8 +166,9 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     replies = sorted((item.of, item.sort, item.key) for item in vouched if item.kind == Kind.NOTE and item.of)
     db.executemany("INSERT OR IGNORE INTO reply VALUES (?, ?, ?)", replies)
     shown = [item for item in vouched if item.held and item.id not in retracted]
-    listed = [item for item in shown if item.kind in IN_TIMELINES and not item.stray]
-    under = [(word, item) for item in shown if item.kind == Kind.NOTE for word in _words(item, item.tags, item.groups)]
+    listed = [item for item in shown if item.kind in IN_TIMELINES and _is_listed(log, item)]
+    notes = [item for item in shown if item.kind == Kind.NOTE]
+    under = [(word, item) for item in notes for word in _words(log, item, item.tags, item.groups)]
     tagged = sorted((word, item.sort, item.key) for word, item in under)
     db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", tagged)
     _reap_edits(db, log, items, shown, harvest)
@@ -191,9 +194,14 @@ def _vouches(items: Sequence[Item]) -> list[tuple[IdentityHash, int]]:
     return [(subject, item.key) for item in items if item.kind == Kind.VOUCH for subject in item.to]
 
 
-def _words(item: Item, tags: Sequence[str], groups: Sequence[str]) -> list[str]:
-    """Under what a shown notice with these tags and groups stands: of a stray only the groups count."""
-    return [*(() if item.stray else tags), *map(group_word, groups)]
+def _is_listed(log: LogRow, item: Item) -> bool:
+    """Whether it stands in timelines, if it is shown: no stray does, and nothing of whose identity is not kept."""
+    return log.is_kept and not item.stray
+
+
+def _words(log: LogRow, item: Item, tags: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """Under what a shown notice with these tags and groups stands: of what is not listed only the groups count."""
+    return [*(tags if _is_listed(log, item) else ()), *map(group_word, groups)]
 
 
 def _reap_edits(
@@ -234,7 +242,7 @@ def settle_tags(db: sqlite3.Connection, author: int, notice: EntryId) -> None:
         return
     edit = edit_of(db, author, notice)
     said = item if edit is None else meaning_of(edit.payload)
-    words = sorted(_words(item, said.tags, said.groups))
+    words = sorted(_words(log, item, said.tags, said.groups))
     db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", [(word, item.sort, item.key) for word in words])
 
 
@@ -387,11 +395,12 @@ def deletes_within(db: sqlite3.Connection, low: int, high: int) -> list[tuple[in
 
 
 def restand(db: sqlite3.Connection, before: LogRow, after: LogRow) -> None:
-    """The identity vouches for another part of a log, or another identity does: what this hides or shows follows."""
-    if before.owner == after.owner and before.shown_to == after.shown_to:
+    """The identity vouches for another part of a log, or is kept from now on, or another one vouches: what this hides
+    or shows follows."""
+    if (before.owner, before.shown_to, before.is_kept) == (after.owner, after.shown_to, after.is_kept):
         return
     db.execute("UPDATE log SET owner = ?, shown_to = ? WHERE no = ?", (after.owner, after.shown_to, after.no))
-    whole = before.owner != after.owner
+    whole = before.owner != after.owner or before.is_kept != after.is_kept
     low = after.key(1 if whole else min(before.shown_to, after.shown_to) + 1)
     high = after.key(SEQ_MASK if whole else max(before.shown_to, after.shown_to))
     deletes = deletes_within(db, low, high)
@@ -412,7 +421,7 @@ def forget(db: sqlite3.Connection, log: LogRow, low: int, high: int) -> None:
         leave(db, log, items)
         IDS.discard(db, sorted(id_record(item.id, item.key) for item in items))
         start = items[-1].key + 1
-    for table in ("entry", "signature", "gap", "deletion", "stray", "dm_aside", "dm_told", "news", "poll_due"):
+    for table in ("entry", "signature", "gap", "deletion", "stray", "lent", "dm_aside", "dm_told", "news", "poll_due"):
         db.execute(f"DELETE FROM {table} WHERE key BETWEEN ? AND ?", (low, high))  # noqa: S608 - names from above
 
 

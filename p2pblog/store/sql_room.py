@@ -6,7 +6,7 @@ Which log gives up what is decided outside (core/room.py); here is what stays of
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby
 
@@ -33,11 +33,13 @@ from p2pblog.store.sql_base import (
     read_log_state,
     read_spans,
 )
-from p2pblog.store.sql_index import Item, author_of, drop_stray, forget, read_items
+from p2pblog.store.sql_index import Item, author_of, drop_bare, drop_stray, forget, read_items
+from p2pblog.store.sql_lent import lent_within, take_back
 from p2pblog.store.sql_news import own_identity
 from p2pblog.store.sql_read import locate, pins
 from p2pblog.store.sql_read import thread as read_thread
-from p2pblog.store.sql_write import BY_HAND, reclaim
+from p2pblog.store.sql_strangers import is_stranger
+from p2pblog.store.sql_write import BY_HAND, HELD_BY_HAND, reclaim
 
 FREE_PART = 4
 
@@ -93,16 +95,38 @@ def prune(db: sqlite3.Connection, device: DeviceKey, up_to: int, now_ms: int) ->
     pieces = [(span.low, min(span.high, up_to)) for span in spans if span.low <= up_to]
     before = None if span_of(spans, up_to) is None else id_at(db, log.key(up_to))
     items = [item for low, high in pieces for item in read_items(db, range(log.key(low), log.key(high) + 1))]
-    kept = _kept(db, log, items)
-    _make_strays(db, log, [item for item in items if item.key in kept], now_ms)
-    for is_kept, same in groupby(items, lambda item: item.key in kept):
-        for low, high in () if is_kept else _stretches([item.key for item in same]):
-            forget(db, log, low, high)
-    gone = len(items) - len(kept)
+    gone = _drop_most(db, log, items, now_ms)
     _raise_floor(db, log, up_to, before, gone)
     state = read_log_state(db, log)
     left = None if not state.spans else _place(db, log, state.spans[0].low)
     return Pruned(state, gone, left)
+
+
+def leave_log(db: sqlite3.Connection, device: DeviceKey, now_ms: int) -> None:
+    log = log_of_device(db, device)
+    if log is None:
+        return
+    log = reclaim(db, log, log.identity)  # until strays were lent, all of it was hidden
+    is_of_stranger = not log.is_kept and is_stranger(db, log.owner)
+    keys = (key for span in read_spans(db, log.no) for key in range(log.key(span.low), log.key(span.high) + 1))
+    _drop_most(db, log, read_items(db, list(keys)), now_ms, is_of_stranger)
+    db.execute("DELETE FROM span WHERE log = ?", (log.no,))
+    db.execute("UPDATE log SET fork = NULL, floor = 0, pruned = 0 WHERE no = ?", (log.no,))
+    drop_bare(db, log)
+
+
+def _drop_most(
+    db: sqlite3.Connection, log: LogRow, items: Sequence[Item], now_ms: int, only_by_hand: bool = False
+) -> int:
+    """Forget these entries of runs, all but what stays as strays; gives how many went. Spans are the caller's."""
+    lent = lent_within(db, items[0].key, items[-1].key) if items else []
+    kept = _kept(db, log, items, lent, only_by_hand)
+    _make_strays(db, log, [item for item in items if item.key in kept.difference(lent)], now_ms)
+    take_back(db, log, lent)
+    for is_kept, same in groupby(items, lambda item: item.key in kept):
+        for low, high in () if is_kept else _stretches([item.key for item in same]):
+            forget(db, log, low, high)
+    return len(items) - len(kept)
 
 
 def _stretches(keys: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -129,8 +153,6 @@ def _raise_floor(db: sqlite3.Connection, log: LogRow, up_to: int, before: EntryI
         "UPDATE log SET floor = CASE WHEN ?1 THEN max(floor, ?2) ELSE 0 END, pruned = pruned + ?3 WHERE no = ?4",
         (left, up_to, gone, log.no),
     )
-    if not left:
-        reclaim(db, log, log.identity, holds_run=False)
 
 
 def _make_strays(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], now_ms: int) -> None:
@@ -152,22 +174,51 @@ def _make_strays(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], now
 # --- what stays -------------------------------------------------------------------------------------------------------
 
 
-def _kept(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> set[int]:
-    """The keys of those entries that a person holds on to, and of what belongs to them."""
-    held = [item for item in items if item.held]
-    own, author = own_identity(db), log.identity
-    me = None if own is None else identity_no(db, own)
-    kept = {item.key for item in held if db.execute(HELD_ON_TO, (item.key, me)).fetchone()}
+def _kept(
+    db: sqlite3.Connection,
+    log: LogRow,
+    items: Sequence[Item],
+    lent: Collection[int] = (),
+    only_by_hand: bool = False,
+) -> set[int]:
+    """The keys of those entries that a person holds on to, of what is lent, and of what belongs to them."""
+    held, me = [item for item in items if item.held], _me(db)
+    asked = HELD_BY_HAND if only_by_hand else HELD_ON_TO
+    kept = {item.key for item in held if db.execute(asked, (item.key, me)).fetchone()}
+    kept |= {*lent} if only_by_hand else {*lent, *_kept_of_author(db, log, held)}
+    going = {item.key for item in items} - kept
+    kept |= {item.key for item in held if item.kind == Kind.EDIT and _is_in_force(db, log, item, going)}
+    return kept | _kept_deletes(db, log, held, lent, going - kept)
+
+
+def _me(db: sqlite3.Connection) -> int | None:
+    own = own_identity(db)
+    return None if own is None else identity_no(db, own)
+
+
+def _kept_of_author(db: sqlite3.Connection, log: LogRow, held: Sequence[Item]) -> set[int]:
+    """What tells of the author: the newest profile, pins, and the vouches that count."""
     newest = db.execute(NEWEST_PROFILE, (log.owner,)).fetchone()
-    pinned = set(pins(db, author))
-    kept |= {item.key for item in held if item.id in pinned or (newest is not None and item.key == newest[0])}
+    pinned = set(pins(db, log.identity))
+    kept = {item.key for item in held if item.id in pinned or (newest is not None and item.key == newest[0])}
     kept |= {item.key for item in held if item.kind == Kind.PIN and _is_counted(db, log, item, pinned)}
     if author_of(db, log.owner).at_home:
         kept |= {item.key for item in held if item.kind == Kind.VOUCH and _is_shown_vouch(db, log, item)}
-    going = {item.key for item in items} - kept
-    kept |= {item.key for item in held if item.kind == Kind.EDIT and _is_in_force(db, log, item, going)}
-    going -= kept
-    return kept | {item.key for item in held if item.kind == Kind.DELETE and _hides(db, log, item, going)}
+    return kept
+
+
+def _kept_deletes(
+    db: sqlite3.Connection, log: LogRow, held: Sequence[Item], lent: Collection[int], going: set[int]
+) -> set[int]:
+    """The first delete of each entry that stays, unless a lent one names it: without it, that would show again. There
+    can be any number of them."""
+    kept, hidden = set[int](), set[int]()
+    for item in sorted(held, key=lambda item: item.key not in lent):
+        hides = _hidden_by(db, log, item) - going - hidden if item.kind == Kind.DELETE else set[int]()
+        if hides:
+            kept.add(item.key)
+            hidden |= hides
+    return kept
 
 
 HELD_ON_TO = f"""SELECT 1 FROM entry e WHERE e.key = ?1 AND ({BY_HAND}
@@ -200,11 +251,11 @@ def _is_in_force(db: sqlite3.Connection, log: LogRow, item: Item, going: set[int
     return bool(last == item.key)
 
 
-def _hides(db: sqlite3.Connection, log: LogRow, item: Item, going: set[int]) -> bool:
-    """Whether a delete names something of its author that stays: without it, that would show again."""
+def _hidden_by(db: sqlite3.Connection, log: LogRow, item: Item) -> set[int]:
+    """The keys of what a delete names of its author."""
     (payload,) = db.execute("SELECT payload FROM entry WHERE key = ?", (item.key,)).fetchone()
     found = (key_of_id(db, target) for target in meaning_of(payload).deletes)
-    return any(key not in going and log_of_key(db, key).owner == log.owner for key in found if key is not None)
+    return {key for key in found if key is not None and log_of_key(db, key).owner == log.owner}
 
 
 # --- strays -----------------------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ from p2pblog.store.sql_index import (
     restand,
     set_at_home,
 )
+from p2pblog.store.sql_lent import Lent, lend, strays_within
 from p2pblog.store.sql_lists import leave_lists
 from p2pblog.store.sql_news import enter_reactions, mark_read, own_identity, renew_news
 from p2pblog.store.sql_polls import await_filled, await_polls
@@ -88,7 +89,7 @@ def _append_run(
     if not batch.entries:
         raise LocalProtocolError("an empty run to be stored")
     device = batch.entries[0].device
-    log = log_of_device(db, device) or _add_log(db, device, batch.identity, holds_run=True)
+    log = log_of_device(db, device) or _add_log(db, device, batch.identity)
     spans, marks = read_spans(db, log.no), read_marks(db, log)
     _fork, floor = marks
     run = above_floor(batch.entries, floor)
@@ -97,16 +98,19 @@ def _append_run(
     log = _claim_for_run(db, log, batch.identity, spans, harvest)
     check_newest(spans, batch)
     fitted = fit(spans, run, lambda seq: id_at(db, log.key(seq)))
+    lent: list[Lent] = []
     for fresh in fitted.fresh:
         stretch = stretch_of(fresh)
-        _forget_strays(db, log, stretch, harvest)
+        lent += _forget_strays(db, log, stretch, harvest)
         _insert(db, log, stretch, _stretch_places(db, log, spans, stretch, now_ms), now_ms, False, harvest)
         if log.identity == own:
             await_polls(db, log, stretch, now_ms)
             enter_reactions(db, log.identity, stretch.ids)
     _write_spans(db, log, spans, fitted.spans)
     harvest.signatures += [(log.key(seq), signature) for seq, signature in signatures_of(run)]
-    beside = payloads_beside(run, fitted.fresh)
+    harvest.signatures += [(stray.key, stray.signature) for stray in lent if stray.signature is not None]
+    held = [(stray.seq, stray.payload) for stray in lent if stray.payload is not None]
+    beside = sorted([*payloads_beside(run, fitted.fresh), *held])
     if beside and db.execute(HAS_GAPS, (log.key(beside[0][0]), log.key(beside[-1][0]))).fetchone():
         harvest.bring_in(db)
         _fill(db, log, beside)
@@ -116,28 +120,31 @@ def _append_run(
 HAS_GAPS = "SELECT 1 FROM gap INDEXED BY gap_wanted WHERE wanted AND key BETWEEN ? AND ? LIMIT 1"
 
 
-def _forget_strays(db: sqlite3.Connection, log: LogRow, stretch: Stretch, harvest: Harvest) -> None:
-    """Strays that are now of the log make room for it."""
+def _forget_strays(db: sqlite3.Connection, log: LogRow, stretch: Stretch, harvest: Harvest) -> list[Lent]:
+    """Strays that are now of the log make room for it; gives those that are only lent to it."""
     keys = log.key(stretch.first), log.key(stretch.last)
-    if db.execute("SELECT 1 FROM stray WHERE key BETWEEN ? AND ? LIMIT 1", keys).fetchone():
-        harvest.bring_in(db)
-        forget(db, log, *keys)
+    if not db.execute("SELECT 1 FROM stray WHERE key BETWEEN ? AND ? LIMIT 1", keys).fetchone():
+        return []
+    lent = strays_within(db, log, stretch)
+    harvest.bring_in(db)
+    forget(db, log, *keys)
+    lend(db, lent)
+    return lent
 
 
 def _claim_for_run(
     db: sqlite3.Connection, log: LogRow, identity: IdentityHash, spans: Sequence[Span], harvest: Harvest
 ) -> LogRow:
-    """The log as its first run finds it: a stray may have named another owner, and a run stands under other rules."""
+    """The log as its first run finds it: a stray may have named another owner."""
     if spans:
         if log.identity != identity:
             raise BadChain("a run under another identity than the log that is held")
         return log
-    if log.identity == identity and log.shown_to == vouched_to(kept_identity(db, identity), log.device, True):
-        return log  # nothing of it has to be shown or hidden, so what is harvested of others can wait for more
+    if log.identity == identity:
+        return log
     harvest.bring_in(db)
-    if log.identity != identity:
-        forget(db, log, *log.keys)
-    return reclaim(db, log, identity, holds_run=True)
+    forget(db, log, *log.keys)
+    return reclaim(db, log, identity)
 
 
 def _stretch_places(
@@ -336,13 +343,13 @@ def _log_for_stray(db: sqlite3.Connection, located: Located) -> LogRow | None:
     """The log that a stray belongs to; None if that log is known as another identity's."""
     log = log_of_device(db, located.entry.device)
     if log is None:
-        return _add_log(db, located.entry.device, located.identity, holds_run=False)
+        return _add_log(db, located.entry.device, located.identity)
     if log.identity == located.identity:
         return log
     if log.shown_to or read_spans(db, log.no):
         return None
     forget(db, log, *log.keys)
-    return reclaim(db, log, located.identity, holds_run=False)
+    return reclaim(db, log, located.identity)
 
 
 def _make_room(db: sqlite3.Connection) -> None:
@@ -380,8 +387,8 @@ def _owner_no(db: sqlite3.Connection, identity: IdentityHash) -> int:
     return cursor.lastrowid
 
 
-def _add_log(db: sqlite3.Connection, device: DeviceKey, identity: IdentityHash, holds_run: bool) -> LogRow:
-    shown_to = vouched_to(kept_identity(db, identity), device, holds_run)
+def _add_log(db: sqlite3.Connection, device: DeviceKey, identity: IdentityHash) -> LogRow:
+    shown_to = vouched_to(kept_identity(db, identity), device)
     db.execute(
         "INSERT INTO log (device, owner, shown_to) VALUES (?, ?, ?)", (device, _owner_no(db, identity), shown_to)
     )
@@ -390,10 +397,11 @@ def _add_log(db: sqlite3.Connection, device: DeviceKey, identity: IdentityHash, 
     return log
 
 
-def reclaim(db: sqlite3.Connection, log: LogRow, identity: IdentityHash, holds_run: bool) -> LogRow:
+def reclaim(db: sqlite3.Connection, log: LogRow, identity: IdentityHash) -> LogRow:
     """The log under this identity, with what it vouches for now."""
-    shown_to = vouched_to(kept_identity(db, identity), log.device, holds_run)
-    after = replace(log, owner=_owner_no(db, identity), identity=identity, shown_to=shown_to)
+    kept = kept_identity(db, identity)
+    owner, shown_to = _owner_no(db, identity), vouched_to(kept, log.device)
+    after = replace(log, owner=owner, identity=identity, shown_to=shown_to, is_kept=kept is not None)
     restand(db, log, after)
     if after.owner != log.owner:
         drop_nameless(db, log.owner)
@@ -406,27 +414,27 @@ def put_identities(db: sqlite3.Connection, identities: Sequence[Identity]) -> No
 
 
 def put_identity(db: sqlite3.Connection, identity: Identity) -> None:
-    owner = _owner_no(db, identity.hash)
+    owner, was_kept = _owner_no(db, identity.hash), kept_identity(db, identity.hash) is not None
     db.execute("UPDATE identity SET wire = ? WHERE no = ?", (identity.wire, owner))
     for device in identity.devices:
         _claim_for_identity(db, identity, device)
     for log in logs_of_owner(db, owner):
-        holds_run = bool(read_spans(db, log.no))
-        restand(db, log, replace(log, shown_to=vouched_to(identity, log.device, holds_run)))
+        db.execute("DELETE FROM lent WHERE key BETWEEN ? AND ?", log.keys)
+        restand(db, replace(log, is_kept=was_kept), replace(log, shown_to=vouched_to(identity, log.device)))
 
 
 def _claim_for_identity(db: sqlite3.Connection, identity: Identity, device: DeviceKey) -> None:
     """Number the log of a device that the identity names. Another owner keeps it who holds a run or names it too."""
     log = log_of_device(db, device)
     if log is None:
-        _add_log(db, device, identity.hash, holds_run=False)
+        _add_log(db, device, identity.hash)
         return
     if log.identity == identity.hash or read_spans(db, log.no):
         return
     rival = kept_identity(db, log.identity)
     if rival is None or device not in rival.devices:
         forget(db, log, *log.keys)
-        reclaim(db, log, identity.hash, holds_run=False)
+        reclaim(db, log, identity.hash)
 
 
 def freeze(db: sqlite3.Connection, proof: ForkProof) -> None:
@@ -440,7 +448,7 @@ def drop_log(db: sqlite3.Connection, device: DeviceKey) -> None:
     forget(db, log, *log.keys)
     db.execute("DELETE FROM span WHERE log = ?", (log.no,))
     db.execute("UPDATE log SET fork = NULL, floor = 0, pruned = 0 WHERE no = ?", (log.no,))
-    drop_bare(db, reclaim(db, log, log.identity, holds_run=False))
+    drop_bare(db, log)
 
 
 # --- bookmarks --------------------------------------------------------------------------------------------------------

@@ -380,6 +380,9 @@ class SqliteStore:
     async def drop_log(self, device: DeviceKey) -> None:
         await self._make_room(sql_write.drop_log, device)
 
+    async def leave_log(self, device: DeviceKey, now_ms: int) -> None:
+        await self._make_room(sql_room.leave_log, device, now_ms)
+
     async def drop_retracted(self, before_ms: int) -> int:
         return await self._write(sql_write.drop_retracted, before_ms)
 

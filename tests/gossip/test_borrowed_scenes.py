@@ -10,7 +10,7 @@ from p2pblog.config import NEWEST_FIRST
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Batch, LogState, Span
 from p2pblog.gossip.borrowed import RELAYED_ENTRIES_MAX, Borrowed
-from p2pblog.gossip.events import DropLog, Stored
+from p2pblog.gossip.events import LeaveLog, Stored
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import Run, Want
 
@@ -62,7 +62,7 @@ def test_of_many_logs_a_relay_holds_fewer_entries_each_and_comes_to_rest(devices
     since = scene.now
     scene.run(60)
     assert scene.count(Run, since=since) == 0
-    assert not any(isinstance(effect, DropLog) for effect in x.effects)
+    assert not any(isinstance(effect, LeaveLog) for effect in x.effects)
 
 
 def log_end(log: Log, share: int) -> list[int]:

@@ -103,3 +103,83 @@ async def test_a_relay_that_was_killed_keeps_nothing_and_another_start_relays_ag
         await world.reads("bob", "after", "before", within_s=120)
         await y.follow(world.home("alice").address)
         await world.reads("y", "after", "before", within_s=30)
+
+
+async def start_star(world: World, *names: str) -> None:
+    """Each of these is linked with alice; carol reaches nobody but her."""
+    for name in ("alice", *names):
+        await world.start(name)
+    for name in names:
+        if name != "carol":
+            world.net.cut(world.home(name).endpoint, world.home("carol").endpoint)
+        meet(world, name, "alice")
+    await trio.sleep(3)
+
+
+@trio_test
+async def test_what_a_node_holds_of_somebody_stays_while_it_relays_him_and_after(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await start_star(world, "dave", "carol")
+        alice, dave, carol = (world.home(name).node for name in ("alice", "dave", "carol"))
+        await dave.follow(world.home("alice").address)
+        await alice.admit(world.home("dave").address)
+        asked = await alice.post("who knows bees?")
+        await world.reads("dave", "who knows bees?")
+        answer = (await dave.post("I do !bees", reply_to=asked["id"]))["id"]
+
+        async def is_told() -> bool:
+            return bool(await alice.notifications())
+
+        await world.until("alice is told", is_told, within_s=900)
+        await alice.bookmark(answer)
+
+        async def seen() -> list[list[str]]:
+            thread = await alice.thread(asked["id"])
+            group = await alice.timeline(group="bees")
+            news = await alice.notifications()
+            rows = [await alice.bookmarks(), group, thread["notices"], [await alice.show(answer)]]
+            return [[each["id"] for each in news], *([row["text"] for row in page] for page in rows)]
+
+        before = await seen()
+        assert before[1] == before[2] == before[4] == ["I do !bees"]
+        await carol.follow(world.home("dave").address)
+        await world.reads("carol", "I do !bees")
+        assert RELAYED in await world.home("alice").store.settings(RELAYED)
+        assert await seen() == before
+        assert await alice.timeline(author=world.home("dave").address) == []
+        await carol.unfollow(world.home("dave").address)
+        await trio.sleep(700)
+        assert RELAYED not in await world.home("alice").store.settings(RELAYED)
+        assert await seen() == before
+
+
+@trio_test
+async def test_what_others_say_of_somebody_reads_as_ever_while_he_is_relayed(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await start_star(world, "dave", "carol", "bob")
+        alice, bob, carol, dave = (world.home(name).node for name in ("alice", "bob", "carol", "dave"))
+        await bob.follow(world.home("dave").address)
+        await alice.follow(world.home("bob").address)
+        await carol.follow(world.home("dave").address)
+        words = (await dave.post("words of dave"))["id"]
+        await world.reads("bob", "words of dave")
+        await world.reads("carol", "words of dave")
+        assert RELAYED in await world.home("alice").store.settings(RELAYED)
+        await bob.boost(words)
+        await bob.quote(words, "look at this")
+        await bob.post("I disagree", reply_to=words)
+        await world.reads("alice", "I disagree", "look at this", "words of dave")
+
+        rows = await alice.timeline()
+        assert [row["quote"] and row["quote"]["text"] for row in rows if row["text"] == "look at this"] == [
+            "words of dave"
+        ]
+        thread = await alice.thread(words, fetch=True)
+        assert [row["text"] for row in thread["notices"]] == ["words of dave", "I disagree"]
+        assert [row["text"] for row in (await alice.search("words"))["notices"]] == ["words of dave"]
+        assert (await alice.why(words))["shown"]
+        await alice.like(words)
+        await alice.bookmark(words)
+        await carol.unfollow(world.home("dave").address)
+        await trio.sleep(700)
+        assert [row["text"] for row in await alice.bookmarks()] == ["words of dave"]

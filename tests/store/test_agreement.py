@@ -169,7 +169,7 @@ def draw_step(data: st.DataObject, world: World) -> Step:
         case 10:
             return "put_setting", (OWN_IDENTITY, someone.hash)
         case 11:
-            return "drop_log", (log.key,)
+            return data.draw(st.sampled_from([("drop_log", (log.key,)), ("leave_log", (log.key, now))]), "how")
         case 12:
             return "drop_retracted", (now,)
         case 13:
@@ -206,6 +206,18 @@ def draw_return(data: st.DataObject, world: World) -> list[Step]:
     gone: list[Step] = [("prune", (log.key, up_to, NOWS[1])), ("lift_floors", (None,))]
     again = ("append", ([Batch(log.identity, log.run())], NOWS[1]))
     return [*(gone if up_to else [("drop_log", (log.key,))]), again]
+
+
+def draw_relay(data: st.DataObject, world: World) -> list[Step]:
+    """A log is held for others for a while, of which there are strays here."""
+    log = world.logs[data.draw(st.integers(0, len(world.logs) - 1), "log")]
+    last = data.draw(st.integers(1, len(log.entries)), "last")
+    bare = data.draw(st.sets(st.integers(1, last), max_size=2), "without payload")
+    run = tuple(entry.without_payload() if entry.seq in bare else entry for entry in log.run(1, last))
+    strays = [log.entries[at] for at in sorted(data.draw(st.sets(st.integers(0, last - 1), max_size=4), "strays"))]
+    steps: list[Step] = [("put_stray", (Located(log.identity, stray, ()), NOWS[0])) for stray in strays]
+    steps += [("append", ([Batch(log.identity, run)], NOWS[1])), draw_step(data, world), draw_step(data, world)]
+    return [*steps, ("leave_log", (log.key, NOWS[2]))]
 
 
 def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -334,8 +346,13 @@ def test_both_stores_agree_under_any_interleaving(data: st.DataObject) -> None:
         migrations.migrate(db)
         steps: list[Step] = [("put_setting", (OWN_IDENTITY, world.people[0].hash)), *draw_news(data, world)]
         for _ in range(data.draw(st.integers(1, 25), "steps")):
-            returns = data.draw(st.integers(0, 9), "returns") == 9
-            steps += draw_return(data, world) if returns else [draw_step(data, world)]
+            match data.draw(st.integers(0, 9), "how"):
+                case 9:
+                    steps += draw_return(data, world)
+                case 8:
+                    steps += draw_relay(data, world)
+                case _:
+                    steps.append(draw_step(data, world))
         for name, args in steps:
             plain = answer(lambda: finish(getattr(memory, name)(*args)))  # noqa: B023 - asked at once
             from_sql = answer(lambda: change(db, name, args))  # noqa: B023

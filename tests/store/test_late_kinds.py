@@ -231,7 +231,7 @@ def test_direct_messages_of_version_18_are_news_that_was_read() -> None:
             sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
         db.execute("DROP TABLE dm_told")
         db.execute("PRAGMA user_version = 18")
-        migrations.migrate(db)
+        migrations.migrate(db, migrations.MIGRATIONS[:19])  # this step alone
 
         new = bob.log.dm("new", alice, by=bob)
         sql_write.append(db, [Batch(bob.hash, bob.log.run(new.seq))], LATER)

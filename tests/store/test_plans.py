@@ -391,6 +391,7 @@ def making_room(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
     sql_write.append(db, [Batch(bob.hash, bob.log.run())], LATER)
     sql_indexer.read_some(db, 1_000)
     prefix = alice.log.entries[2].id.hex()[:8]
+    dave = person("dave")
     return [
         lambda: sql_room.prune(db, alice.key, 64, LATER),
         lambda: sql_room.prune(db, bob.key, bob.log.entries[-1].seq - 1, LATER),
@@ -404,6 +405,9 @@ def making_room(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_room.thread(db, bob.log.entries[3].id),
         lambda: sql_room.lift_floors(db, alice.hash),
         lambda: sql_room.lift_floors(db, None),
+        lambda: sql_write.put_stray(db, Located(dave.hash, dave.log.entries[0], ()), LATER),
+        lambda: sql_write.append(db, [Batch(dave.hash, dave.log.run())], LATER),
+        lambda: sql_room.leave_log(db, dave.key, LATER),
     ]
 
 

@@ -1,0 +1,226 @@
+"""What every store must answer about a log that is held for others: how it is shown, and what stays when it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from builders import NOON, Log, Person, person
+from store_kit import LATER, add, alice_is_here, keep, on_both_stores, texts
+
+from p2pblog.core.entry import Entry
+from p2pblog.core.keys import EntryId
+from p2pblog.core.logs import Batch, Located
+from p2pblog.core.payload import Profile
+from p2pblog.core.search import parse
+from p2pblog.core.value import replace
+from p2pblog.store import Follow, SearchQuery, Store, TimelineQuery
+from p2pblog.store.meaning import Kind
+
+
+async def put(store: Store, log: Log, *entries: Entry) -> None:
+    for entry in entries:
+        await store.put_stray(Located(log.identity, entry, ()), LATER)
+
+
+async def relay(store: Store, someone: Person) -> None:
+    """Hold a log for others for a while."""
+    await add(store, someone.log)
+    await store.leave_log(someone.key, LATER)
+
+
+async def here(store: Store, entries: Sequence[Entry]) -> list[EntryId]:
+    return [entry.id for entry in entries if await store.locate(entry.id) is not None]
+
+
+async def spans(store: Store, someone: Person) -> list[tuple[int, int]]:
+    logs = [log for log in (await store.load()).logs if log.device == someone.key]
+    return [(span.low, span.high) for log in logs for span in log.spans]
+
+
+@on_both_stores
+async def test_what_was_a_stray_is_shown_all_the_while_and_stays(store: Store) -> None:
+    """With all that is read of it: a bookmark, what is news, its conversation, its group, a boost of it, a search."""
+    _alice, note = await alice_is_here(store)
+    bob, dave = person("bob"), person("dave")
+    answer = dave.log.note("I do !bees", reply_to=note)
+    dave.notes(3)
+    bob.log.boost(answer)
+    bob.log.quote(answer, "look")
+    await keep(store, bob)
+    await put(store, dave.log, answer)
+    await store.put_admitted(dave.hash, LATER)
+    await store.put_bookmark(answer.id, LATER)
+
+    async def seen() -> tuple[object, ...]:
+        home = await store.timeline(TimelineQuery(9))
+        thread, found = await store.thread(note.id), await store.search(SearchQuery(9, None, parse("do", NOON).wanted))
+        return (
+            [(row.id, row.text, row.quoted_text) for row in home],
+            [row.text for row in await store.bookmarks(9)],
+            [each.id for each in await store.news(9)],
+            ([row.text for row in thread.notices], thread.missing),
+            [row.text for row in await store.timeline(TimelineQuery(9, group="bees"))],
+            [row.text for row in found.rows],
+            await store.locate(answer.id) is not None,
+        )
+
+    before = await seen()
+    assert before[1] == before[4] == before[5] == ["I do !bees"]
+    await add(store, dave.log)
+    assert await seen() == before
+    await store.leave_log(dave.key, LATER)
+    assert await seen() == before
+    assert await here(store, dave.log.entries) == [answer.id]
+    assert await spans(store, dave) == []
+
+
+@on_both_stores
+async def test_a_log_held_for_others_stands_in_no_timeline_but_those_of_groups(store: Store) -> None:
+    await alice_is_here(store)
+    dave = person("dave")
+    said = [dave.log.note("#bees"), dave.log.note("!birds")]
+    await add(store, dave.log)
+    assert await texts(store, dave) == []
+    assert await store.timeline(TimelineQuery(9, tag="bees")) == []
+    assert [row.text for row in await store.timeline(TimelineQuery(9, group="birds"))] == ["!birds"]
+    assert [row.text for row in await store.rows([entry.id for entry in said])] == ["#bees", "!birds"]
+    await store.put_follow(Follow(dave.hash, None, NOON))
+    assert "#bees" not in await texts(store)
+    await store.put_identity(dave.identity)
+    assert await texts(store, dave) == ["!birds", "#bees"]
+    assert [row.text for row in await store.timeline(TimelineQuery(9, tag="bees"))] == ["#bees"]
+
+
+@on_both_stores
+async def test_what_a_stranger_has_us_hold_stays_only_where_somebody_here_did_something_with_it(store: Store) -> None:
+    """Else whoever asks us to relay ever new people would fill our disk."""
+    alice, note = await alice_is_here(store)
+    dave = person("dave")
+    dave.log.write(Profile("Dave"))
+    liked, other = dave.log.note("liked"), dave.log.note("other", reply_to=note)
+    dave.log.pin(other)
+    dave.log.dm("psst", alice, by=dave)
+    first, last = dave.log.edit(liked, "liked, first"), dave.log.edit(liked, "liked, as it stands")
+    await add(store, dave.log)
+    alice.log.like(liked)
+    await add(store, alice.log)
+    await store.leave_log(dave.key, LATER)
+    assert await here(store, dave.log.entries) == [liked.id, last.id]
+    assert [row.text for row in await store.rows([liked.id])] == ["liked, as it stands"]
+    assert await store.locate(first.id) is None
+    assert (await store.usage()).pruned == 0
+
+    eve = person("eve")
+    eve.log.write(Profile("Eve"))
+    eve.log.note("nothing of ours")
+    await relay(store, eve)
+    assert await here(store, eve.log.entries) == [] and eve.hash not in {
+        log.identity for log in (await store.load()).logs
+    }
+
+
+@on_both_stores
+async def test_of_whom_is_no_stranger_all_stays_that_would_stay_of_a_log_that_is_pruned(store: Store) -> None:
+    _alice, note = await alice_is_here(store)
+    dave = person("dave")
+    dave.log.write(Profile("Dave"))
+    answer, other = dave.log.note("an answer", reply_to=note), dave.log.note("other")
+    await store.put_admitted(dave.hash, LATER)
+    await relay(store, dave)
+    stays = [dave.log.entries[1], answer]
+    assert await here(store, dave.log.entries) == [each.id for each in stays]
+    assert await store.locate(other.id) is None
+    assert [row.name for row in await store.rows([answer.id])] == ["Dave"]
+
+
+@on_both_stores
+async def test_any_number_of_deletes_of_one_notice_leave_one(store: Store) -> None:
+    alice, _ = await alice_is_here(store)
+    dave = person("dave")
+    liked = dave.log.note("liked")
+    await put(store, dave.log, liked)
+    alice.log.like(liked)
+    await add(store, alice.log)
+    deletes = [dave.log.delete(liked) for _ in range(5)]
+    await relay(store, dave)
+    assert await here(store, dave.log.entries) == [liked.id, deletes[0].id]
+    assert await store.rows([liked.id]) == []
+
+
+@on_both_stores
+async def test_a_run_without_payloads_takes_nothing_from_what_is_here(store: Store) -> None:
+    await alice_is_here(store)
+    dave = person("dave")
+    words = dave.log.note("words of dave")
+    dave.notes(2)
+    await put(store, dave.log, words)
+    located = await store.locate(words.id)
+    bare = tuple(replace(entry.without_payload(), signature=None) for entry in dave.log.run()[:-1])
+    await store.append([Batch(dave.hash, (*bare, dave.log.entries[-1]))], LATER)
+    assert [row.text for row in await store.rows([words.id])] == ["words of dave"]
+    await store.leave_log(dave.key, LATER)
+    assert await store.locate(words.id) == located
+    assert [row.text for row in await store.rows([words.id])] == ["words of dave"]
+
+
+@on_both_stores
+async def test_what_is_followed_meanwhile_is_lent_no_more(store: Store) -> None:
+    await alice_is_here(store)
+    dave = person("dave")
+    notes = [dave.log.note("first"), dave.log.note("second")]
+    await put(store, dave.log, notes[0])
+    await add(store, dave.log)
+    await store.put_identity(dave.identity)
+    await store.put_follow(Follow(dave.hash, None, NOON))
+    assert await texts(store, dave) == ["second", "first"]
+    await store.prune(dave.key, 2, LATER)
+    assert await store.locate(notes[0].id) is None
+
+
+@on_both_stores
+async def test_a_log_held_for_others_may_be_pruned_too(store: Store) -> None:
+    await alice_is_here(store)
+    dave = person("dave")
+    notes = [dave.log.note(f"{number}") for number in range(4)]
+    await put(store, dave.log, notes[0], notes[3])
+    await add(store, dave.log)
+    done = await store.prune(dave.key, 3, LATER)
+    assert done.dropped == 2 and await spans(store, dave) == [(4, 5)]
+    assert await here(store, notes) == [notes[0].id, notes[2].id, notes[3].id]
+    await store.leave_log(dave.key, LATER)
+    assert await here(store, notes) == [notes[0].id, notes[3].id]
+    assert await store.prune_strays(0, 9) == (0, 2)
+
+
+@on_both_stores
+async def test_no_direct_message_is_listed_of_a_log_that_is_held_for_others(store: Store) -> None:
+    """Anybody can have us hold his log for a while; what was listed before, of whom we followed once, still is."""
+    alice, _ = await alice_is_here(store)
+    dave, eve = person("dave"), person("eve")
+    letters = [dave.log.dm(f"psst {number}", alice, by=dave) for number in range(2)]
+    await put(store, dave.log, letters[0])
+    for _ in range(2):
+        await add(store, dave.log)
+        assert await store.dms(9) == []
+        await store.leave_log(dave.key, LATER)
+        assert await here(store, letters) == [letters[0].id]
+
+    letter = eve.log.dm("psst", alice, by=eve)
+    await keep(store, eve)
+    await store.prune(eve.key, 2, LATER)
+    assert [row.id for row in await store.dms(9)] == [letter.id]
+    await relay(store, eve)
+    assert [row.id for row in await store.dms(9)] == [letter.id]
+
+
+@on_both_stores
+async def test_a_like_in_a_log_held_for_others_counts_while_it_is_there(store: Store) -> None:
+    _alice, note = await alice_is_here(store)
+    dave = person("dave")
+    dave.log.like(note)
+    await add(store, dave.log)
+    assert [row.likes for row in await store.rows([note.id])] == [1]
+    assert len(await store.reactions(dave.hash, note.id, Kind.LIKE)) == 1
+    await store.leave_log(dave.key, LATER)
+    assert [row.likes for row in await store.rows([note.id])] == [0]
+    await store.leave_log(dave.key, LATER)  # of what is not held nothing goes
