@@ -6,6 +6,8 @@ from p2pblog.core.value import State
 
 SLOWEST_FADES = 1 / 1_024
 """By how much the slowest round trip is forgotten with each answer."""
+SAMPLE_MAX = 2
+"""In ceilings: what an answer counts at most. No call waits so long, but a reply may lie there while we sleep."""
 LATE = 1.15
 """In slowest round trips: how long an answer may take."""
 
@@ -21,6 +23,7 @@ class RoundTrips(State):
     """The slowest lately, no longer than the ceiling."""
 
     def sample(self, seconds: float) -> None:
+        seconds = min(seconds, SAMPLE_MAX * self.ceiling_s)
         self.slowest_s = max(min(seconds, self.ceiling_s), self.slowest_s * (1 - SLOWEST_FADES))
         if self.smoothed_s is None:
             self.smoothed_s, self.deviation_s = seconds, seconds / 2
