@@ -41,6 +41,7 @@ from p2pblog.dht.lookup import (
     Publish,
     Put,
     PutAnswered,
+    PutFailed,
     Repair,
     Wake,
     Walk,
@@ -312,7 +313,7 @@ class GuardedServer(Server):  # type: ignore[misc]
                 inbox.put_nowait(PutAnswered(contact, index, heard.answer == wire.Stored("held")))
 
         if not self.protocol.call(contact.endpoint, contact.id, store, end):
-            inbox.put_nowait(PutAnswered(contact, index, False))
+            inbox.put_nowait(PutFailed(contact, index))
 
     # --- contacts and upkeep ---
 

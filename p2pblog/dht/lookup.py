@@ -57,11 +57,18 @@ class PutAnswered(Value):
     held: bool
 
 
+class PutFailed(Value):
+    """The store of record number `index` could not be sent, so nobody says anything about it."""
+
+    contact: Contact
+    index: int
+
+
 class Woke(Value):
     """The time of the last Wake has come."""
 
 
-Event = Begin | Answered | Failed | PutAnswered | Woke
+Event = Begin | Answered | Failed | PutAnswered | PutFailed | Woke
 
 
 class Ask(Value):
@@ -374,7 +381,7 @@ class Find(State):
             return []
         effects: list[Effect] = []
         match event:
-            case Begin() | Woke() | PutAnswered():
+            case Begin() | Woke() | PutAnswered() | PutFailed():
                 pass
             case Answered(contact, contacts, records, more):
                 self.walk.answered(contact, contacts)
@@ -525,6 +532,8 @@ class Publish(State):
                 self._judged.add(index)
                 if held:
                     self._holders.setdefault(index, set()).add(contact.id)
+            case PutFailed(contact, index):
+                self._puts.pop((contact, index), None)
             case _:
                 assert_never(event)
         return effects + self._go_on(now)
