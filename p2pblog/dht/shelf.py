@@ -7,8 +7,8 @@ The rules, in full:
 * Room is given per key, per signer, per address block of the sender, and in all. What is held and alive is never
   pushed out by a stranger's record of the same key; where a device's own pointers stand in the way of one that expires
   later, its oldest gives way, and so it does where a signer has its share of the whole store: what a device says
-  today is worth more than what it said yesterday. When the whole store is full, the key farthest from our own id goes,
-  because others are closer to it.
+  today is worth more than what it said yesterday. When the whole store is full, one record of the key farthest from
+  our own id goes, because others are closer to it; but only once the new one has its place.
 * Who should hold a key too may pass on some more pointers than a block may say, for as long as there is room to spare.
 * A replica is taken only from the host that it names.
 """
@@ -287,17 +287,18 @@ class RecordStore:
             return Outcome.REFUSED
         key = record.key
         shelf = self._shelves.get(key, Shelf(self.limits))
-        gives_way = None
+        gives_way, size_max = None, max(self.limits.in_all, len(self))
         if source is not None and slot(record) not in shelf.held:
             gives_way = self._gives_way(record)
-            if not self._may_grow(record, source, gives_way, now_ms):
+            if not self._may_grow(record, source, gives_way):
                 return Outcome.FULL
-        shelf = self._shelves.get(key, shelf)  # making room may have let it go
         before = dict(shelf.held)
         outcome = shelf.put(record, source, now_ms, is_neighbour)
         self._recount(key, shelf, before)
         if gives_way is not None and self._held_of(signer(record)) > self.limits.per_signer:
             self._let_go(*gives_way)
+        if source is not None and len(self) > size_max:
+            self._let_one_of_the_farthest_go()
         return outcome
 
     def touch(self, item: Held, now_ms: int) -> None:
@@ -330,13 +331,15 @@ class RecordStore:
         shelf.expire(now_ms)
         self._recount(key, shelf, before)
 
-    def _may_grow(self, record: Record, source: Endpoint, gives_way: Place | None, now_ms: int) -> bool:
+    def _may_grow(self, record: Record, source: Endpoint, gives_way: Place | None) -> bool:
         block = self.limits.block_of(source)
         if gives_way is None and self._held_of(signer(record)) >= self.limits.per_signer:
             return False
         if block is not None and self._by_sender[block] >= self.limits.per_sender:
             return False
-        return len(self) < self.limits.in_all or self._make_room(record.key, now_ms)
+        farthest = self._farthest()
+        is_nearer = farthest is not None and self._distance(record.key) < self._distance(farthest)
+        return is_nearer or len(self) < self.limits.in_all
 
     def _gives_way(self, record: Record) -> Place | None:
         """Where the signer has all of its share, which of its own records goes for this one: that of the same kind
@@ -367,17 +370,22 @@ class RecordStore:
             del shelf.held[place]
             self._recount(key, shelf, before)
 
-    def _make_room(self, key: DhtKey, now_ms: int) -> bool:
-        """Let the farthest key go, if the new one is closer to us."""
+    def _farthest(self) -> DhtKey | None:
+        """The key farthest from our own id of those that we hold."""
         while self._far:
-            distance, farthest = -self._far[0][0], self._far[0][1]
+            farthest = self._far[0][1]
             if farthest in self._shelves:
-                if distance <= self._distance(key):
-                    return False
-                self._recount(farthest, Shelf(self.limits), self._shelves[farthest].held)
-                return True
+                return farthest
             heapq.heappop(self._far)
-        return False
+        return None
+
+    def _let_one_of_the_farthest_go(self) -> None:
+        """Of the farthest key what was passed on goes first, then what expires first."""
+        farthest = self._farthest()
+        assert farthest is not None, "a store that grew holds something"
+        held = self._shelves[farthest].held
+        goes = min(held, key=lambda place: (not held[place].in_passing, held[place].expires_ms, place))
+        self._let_go(farthest, goes)
 
     def _recount(self, key: DhtKey, shelf: Shelf, before: dict[Slot, Held]) -> None:
         """Keep the books: `before` is what the key's shelf had."""

@@ -334,6 +334,21 @@ def test_a_full_store_lets_the_farthest_key_go_for_a_nearer_one_only() -> None:
     assert len(mine) == 10 and not mine.get(people[10].key, NOW) and mine.get(people[0].key, NOW)
 
 
+def test_a_full_store_lets_nothing_go_for_what_it_refuses_and_one_record_for_what_it_holds() -> None:
+    """All of a far key went for a third pointer of a block, of which a key has two."""
+    mine = store(in_all=6)
+    near, *_, far = sorted((bytes([n]) * 32 for n in range(40)), key=lambda target: alice.pointer(target).key)
+    for number in range(4):
+        pointer = sign_pointer(key_of(f"device {number}"), far, alice.identity.hash, 2, NOW + DAY + number)
+        assert mine.put(pointer, from_block(number), NOW) is Outcome.HELD
+    by = [sign_pointer(key_of(f"other {n}"), near, alice.identity.hash, 2, NOW + DAY) for n in range(4)]
+    assert [mine.put(pointer, from_block(9), NOW) for pointer in by[:3]] == [Outcome.HELD] * 2 + [Outcome.FULL]
+    assert len(mine) == 6
+    assert mine.put(by[3], from_block(10), NOW) is Outcome.HELD
+    remaining = sorted(item.expires_ms for item in mine.get(alice.pointer(far).key, NOW))
+    assert remaining == [NOW + DAY + number for number in (1, 2, 3)] and len(mine) == 6
+
+
 def test_how_many_records_a_store_holds_is_kept_and_not_counted_with_each_new_one() -> None:
     """With 20,000 signers that took longer than all the rest of a put."""
     mine = store(in_all=4)
