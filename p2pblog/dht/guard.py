@@ -4,7 +4,8 @@ The rules, in full:
 
 * A datagram is `network tag 4 | 0 or 1 | call id 16 | body`, at most 1,400 bytes; the body is canonical msgpack.
 * A reply counts only if its call id is one that we await from that very address.
-* A request spends from the bucket of its address. What breaks a rule is counted by the rule's name and forgotten.
+* A request spends from the bucket of its address: one that shows a valid token from another bucket than all others,
+  which whoever forges the address may have sent. What breaks a rule is counted by the rule's name and forgotten.
 * A source is proven when it shows the token that we sent to its address. Until then a reply is at most three times its
   request (RFC 9000, section 8.1), so askers pad; a store from an unproven source is refused.
 * A node id is BLAKE2b-160 of a node key, proven by a signature over the call id, the asker's id and its address.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -43,6 +44,8 @@ CALL_ID_BYTES, TOKEN_BYTES = 16, 8
 HEADER_BYTES = len(NETWORK_TAG) + 1 + CALL_ID_BYTES
 REQUEST, REPLY = 0, 1
 PING, FIND, STORE, REFUSAL = 1, 2, 3, 0
+_BEFORE_ID, _BEFORE_TOKEN = codec.pack(bytes(ID_BYTES))[:-ID_BYTES], codec.pack(bytes(TOKEN_BYTES))[:-TOKEN_BYTES]
+"""How msgpack begins a node id, and a token."""
 PADDED_BYTES = -(-DATAGRAM_BYTES_MAX // DHT_REPLY_FACTOR)
 """What a request is padded to when its asker has no token yet: a third of a full reply, rounded up."""
 CONTACTS_BESIDE_RECORDS = 4
@@ -189,6 +192,17 @@ def peek(data: bytes) -> tuple[int, bytes]:
     if data[4] not in (REQUEST, REPLY):
         raise Malformed("neither a request nor a reply")
     return data[4], data[5:HEADER_BYTES]
+
+
+def shown_token(data: bytes) -> bytes | None:
+    """The token that a datagram shows if it is a request, without reading the rest: its sender's id and the flag before
+    it have only these lengths. None for whatever else it is."""
+    at = (
+        HEADER_BYTES
+        + (len(_BEFORE_ID) + ID_BYTES if data[HEADER_BYTES + 1 : HEADER_BYTES + 3] == _BEFORE_ID else 1)
+        + 2
+    )
+    return data[at + 2 : at + 2 + TOKEN_BYTES] if data[at : at + 2] == _BEFORE_TOKEN else None
 
 
 def decode_request(data: bytes) -> Request:
@@ -402,10 +416,10 @@ class Rates(State):
 class Guard:
     """The door: `admit_request` and `admit_reply` give what may be acted on, and count the rest in `dropped`."""
 
-    def __init__(self, secret: bytes, test_network: bool, rates: Rates | None = None) -> None:
+    def __init__(self, secret: bytes, test_network: bool, rates: Callable[[], Rates] = Rates) -> None:
         self.tokens = Tokens(secret)
         self.dropped: Counter[str] = Counter()
-        self._rates = rates or Rates()
+        self._proven, self._unproven = rates(), rates()
         self.test_network = test_network
 
     def kind(self, data: bytes) -> tuple[int, bytes] | None:
@@ -417,7 +431,10 @@ class Guard:
             return None
 
     def admit_request(self, data: bytes, source: Endpoint, now: float) -> Request | None:
-        if not self._rates.allow(self._owner(source), now):
+        """The token is looked at before anything else is read: so garbage costs next to nothing, and who forges an
+        address leaves its owner what he may ask."""
+        is_proven = self.tokens.is_valid(shown_token(data), source, now)
+        if not (self._proven if is_proven else self._unproven).allow(self._owner(source), now):
             self.dropped["rate"] += 1
             return None
         try:

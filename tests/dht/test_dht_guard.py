@@ -288,12 +288,36 @@ def test_the_rates_of_many_sources_take_bounded_room() -> None:
 
 
 def test_many_requests_of_one_address_are_dropped_as_too_many_whatever_the_port() -> None:
-    guard = Guard(b"s" * 32, test_network=False, rates=Rates(per_s=1, burst=3))
+    guard = Guard(b"s" * 32, test_network=False, rates=lambda: Rates(per_s=1, burst=3))
     data = wire.encode_request(REQUESTS[0])
     admitted = [guard.admit_request(data, Endpoint.of(HOME.host, port), 0.0) for port in range(1, 6)]
     assert [request is not None for request in admitted] == [True] * 3 + [False] * 2
     assert guard.dropped["rate"] == 2
     assert guard.admit_request(data, Endpoint.of("198.51.100.8", 1), 0.0)
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda item: type(item.call).__name__)
+def test_the_token_that_a_request_shows_is_seen_without_reading_it(request_: wire.Request) -> None:
+    assert wire.shown_token(wire.encode_request(request_, 100)) == request_.token
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=60))
+def test_garbage_shows_a_token_of_eight_bytes_at_most(noise: bytes) -> None:
+    for data in (noise, wire.encode_request(REQUESTS[1])[: len(noise)]):
+        token = wire.shown_token(data)
+        assert token is None or len(token) <= wire.TOKEN_BYTES
+
+
+def test_who_forges_an_address_leaves_its_owner_what_he_may_ask() -> None:
+    """60 datagrams of 22 bytes a second in somebody's name were enough, and nobody answered him or took his records."""
+    guard = Guard(b"s" * 32, test_network=False, rates=lambda: Rates(per_s=1, burst=3))
+    own = wire.encode_request(wire.Request(CALL, wire.Ping(), ALICE, guard.tokens.issue(HOME, 0.0)))
+    forged = [wire.encode_request(REQUESTS[1]), wire.encode_request(REQUESTS[0]), wire.NETWORK_TAG + bytes(18)]
+    for number in range(30):
+        guard.admit_request(forged[number % 3], HOME, 0.0)
+    assert guard.dropped["rate"] == 27
+    assert [guard.admit_request(own, HOME, 0.0) is not None for _ in range(4)] == [True] * 3 + [False]
 
 
 def test_a_replica_of_carol_is_smaller_than_a_seventh_of_a_reply() -> None:

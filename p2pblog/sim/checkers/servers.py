@@ -28,7 +28,8 @@ def server_sizes(server: GuardedServer) -> list[Size]:
         ("contacts met before", len(server._upkeep._met), config.DHT_STATE_CONTACTS_MAX),
         ("records of the DHT", len(store), store.limits.in_all),
         ("records from one address block", max(store._by_sender.values(), default=0), store.limits.per_sender),
-        ("sources whose rate is known", len(protocol.guard._rates._levels), config.DHT_RATE_SOURCES_MAX),
+        ("proven sources whose rate is known", len(protocol.guard._proven._levels), config.DHT_RATE_SOURCES_MAX),
+        ("other sources whose rate is known", len(protocol.guard._unproven._levels), config.DHT_RATE_SOURCES_MAX),
         *(("contacts in a bucket", len(b.nodes), b.ksize) for b in buckets),
         *(("contacts kept for a bucket", len(b.replacement_nodes), b.max_replacement_nodes) for b in buckets),
     ]
