@@ -213,6 +213,8 @@ DHT_BOOTSTRAPS_MAX = 64
 """Endpoints that we were told of and try again while we know few."""
 DHT_STATE_CONTACTS_MAX = 200
 """Contacts that are saved for the next start."""
+DHT_GONE_CONTACTS_MAX = 20
+"""Of those, some that left the routing table: one is tried every ten minutes, so each every three hours or so."""
 
 # --- links and gossip -----------------------------------------------------------------------------------------------
 MESSAGE_BYTES_MAX = 2 * 1024 * 1024 + 256 * 1024

@@ -154,9 +154,9 @@ class GuardedServer(Server):  # type: ignore[misc]
         local = [record for record in held if self._may_dial(record)]
         return newest([*found, *local], self._clock()) if local else found
 
-    async def find_nodes(self, target: bytes) -> list[Contact]:
-        """The contacts nearest to a target that answered."""
-        machine = Find(self._walk(target, 0), wants_records=False)
+    async def find_nodes(self, target: bytes, seeds: list[Contact] | None = None) -> list[Contact]:
+        """The contacts nearest to a target that answered, of those to whom `seeds` or our own contacts lead."""
+        machine = Find(self._walk(target, 0, seeds=seeds), wants_records=False)
         async with self._lookups:
             await self._drive(machine, None)
         return machine.walk.closest()
@@ -234,11 +234,13 @@ class GuardedServer(Server):  # type: ignore[misc]
 
     # --- driving a machine ---
 
-    def _walk(self, target: bytes, nodes: int, family: int | None = None) -> Walk:
-        """With a `family`, among those who are called by that version of IP."""
+    def _walk(self, target: bytes, nodes: int, family: int | None = None, seeds: list[Contact] | None = None) -> Walk:
+        """From our own contacts unless `seeds` are given; with a `family`, among those who are called by that version
+        of IP."""
         router, parameters, trips = self.protocol.router, self.parameters, self.protocol.round_trips
         router.touch(target, self._clock())
-        seeds = router.nearest(target, parameters.seeds if family is None else max(router.size, 1))
+        if seeds is None:
+            seeds = router.nearest(target, parameters.seeds if family is None else max(router.size, 1))
         if family is not None:
             seeds = [contact for contact in seeds if contact.endpoint.family == family][: parameters.seeds]
         detours = [self._detour(target, nodes) for _ in range(DETOURS if nodes else 0)]
@@ -329,34 +331,48 @@ class GuardedServer(Server):  # type: ignore[misc]
 
     async def greet(self, endpoints: Sequence[Endpoint]) -> int:
         """Ping these and look around if one proves an id; gives how many did."""
-        unique = list(dict.fromkeys(endpoints))[: 4 * DHT_BOOTSTRAPS_MAX]
-        proven = sum(await asyncio.gather(*(self._ping(endpoint) for endpoint in unique)))
+        proven = await self._ping_all(endpoints)
         if proven:
             await self.look_around()
-        return proven
+        return len(proven)
+
+    async def look_beyond(self, endpoints: Sequence[Endpoint]) -> None:
+        """Ping these, and look around from each that proves an id, as if we knew nobody else: what it knows may be a
+        part of the network from which ours was split, and our own contacts lead nowhere but to each other."""
+        for contact in await self._ping_all(endpoints):
+            self._greet_found(await self.find_nodes(self.protocol.id, [contact]))
 
     async def look_around(self) -> None:
         """Walk to our own id, then greet who was found there: now we have their tokens, so they may take us in."""
         for _ in range(LOOKS_MAX):
             contacts = await self.find_nodes(self.protocol.id)
-            for contact in contacts:
-                self.protocol.call(contact.endpoint, contact.id, wire.Ping(), _ignore)
+            self._greet_found(contacts)
             if contacts:
                 return
 
-    async def _ping(self, endpoint: Endpoint) -> bool:
-        proven: asyncio.Future[bool] = self._loop.create_future()
+    def _greet_found(self, contacts: list[Contact]) -> None:
+        for contact in contacts:
+            self.protocol.call(contact.endpoint, contact.id, wire.Ping(), _ignore)
+
+    async def _ping_all(self, endpoints: Sequence[Endpoint]) -> list[Contact]:
+        """Who proved an id at one of these endpoints."""
+        unique = list(dict.fromkeys(endpoints))[: 4 * DHT_BOOTSTRAPS_MAX]
+        answers = await asyncio.gather(*(self._ping(endpoint) for endpoint in unique))
+        return [contact for contact in answers if contact is not None]
+
+    async def _ping(self, endpoint: Endpoint) -> Contact | None:
+        proven: asyncio.Future[Contact] = self._loop.create_future()
 
         def end(heard: Heard | None) -> None:
             if heard is not None and not proven.done():
-                proven.set_result(True)
+                proven.set_result(heard.contact)
 
         for _ in range(PING_TRIES):
             self.protocol.call(endpoint, None, wire.Ping(), end)
             await asyncio.wait([proven], timeout=PING_EVERY_S)
             if proven.done():
-                return True
-        return False
+                return proven.result()
+        return None
 
     async def _keep_up(self) -> None:
         while True:

@@ -1,7 +1,8 @@
 """What a DHT node does by the clock: keep its neighbours, begin again where it knows nobody, store records again.
 
-It decides what is due and has the server do it. Whom it met it remembers for as long as few others are there: without
-them a node whose line was down for a while would have nobody to begin again from.
+It decides what is due and has the server do it. Of those who left the table it remembers some: without them a node
+whose line was down for a while would have nobody to begin again from, and two parts of a network that was split for a
+quarter of an hour would never hear of each other again, as each has contacts enough.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from p2pblog.config import (
     DHT_BOOTSTRAPS_MAX,
+    DHT_GONE_CONTACTS_MAX,
     DHT_NEIGHBOURS_EVERY_MS,
     DHT_RESTORE_EVERY_MS,
     DHT_RESTORES_PER_TURN,
@@ -59,19 +61,24 @@ class Upkeep:
             del self._bootstraps[next(iter(self._bootstraps))]
 
     def recall(self, contacts: list[Contact]) -> None:
-        """These were met in an earlier life."""
+        """These were met in an earlier life; who of them does not answer counts as one who left the table."""
         self._met = contacts
 
     def met(self) -> list[Contact]:
-        """Whom to begin from at the next start, nearest first: the contacts of the table or, where they are fewer than
-        k, those met before them too. So an empty table leaves the last ones that there were."""
-        router, ksize = self._server.protocol.router, self._server.ksize
-        contacts = router.nearest(self._server.protocol.id, DHT_STATE_CONTACTS_MAX)
-        if contacts:
-            known = {contact.id for contact in contacts}
-            before = [contact for contact in self._met if contact.id not in known]
-            self._met = contacts + before[: max(0, ksize - len(contacts))]
+        """Whom to begin from at the next start: the contacts of the table, nearest first, then some of those who left
+        it, drawn by lot where they are many: after a split most are of the other part. An empty table leaves the last
+        ones that there were."""
+        router = self._server.protocol.router
+        if router.size:
+            gone = self._gone()
+            if len(gone) > DHT_GONE_CONTACTS_MAX:
+                gone = self._rng.sample(gone, DHT_GONE_CONTACTS_MAX)
+            self._met = router.nearest(self._server.protocol.id, DHT_STATE_CONTACTS_MAX - len(gone)) + gone
         return self._met
+
+    def _gone(self) -> list[Contact]:
+        """Those we met who are not in the table."""
+        return [contact for contact in self._met if self._server.protocol.router.get(contact.id) is None]
 
     # --- a turn ---
 
@@ -86,6 +93,7 @@ class Upkeep:
             for contact in router.nearest(server.protocol.id, server.ksize):
                 server.protocol.check_contact(contact)
             await server.look_around()
+            await self._look_beyond()
         for target in router.lonely_targets(now_ms, self._rng):
             await server.find_nodes(target)
         await self.store_again(now_ms)
@@ -95,7 +103,7 @@ class Upkeep:
         was lost leaves a table of one or two. So we begin again, at every turn while nobody is there, else ever more
         seldom, for there may be no more than these."""
         server, size = self._server, self._server.size
-        met = self.met()
+        self.met()
         if size >= server.ksize:
             self._few_wait_ms = 0
             return
@@ -103,10 +111,17 @@ class Upkeep:
             return
         self._few_wait_ms = min(DHT_NEIGHBOURS_EVERY_MS, max(int(DHT_UPKEEP_EVERY_S * 1000), 2 * self._few_wait_ms))
         self._few_since_ms = now_ms
-        router = server.protocol.router
-        gone = [contact.endpoint for contact in met if router.get(contact.id) is None]
-        if not await server.greet([*self._bootstraps, *gone]) and router.size:
+        gone = [contact.endpoint for contact in self._gone()]
+        if not await server.greet([*self._bootstraps, *gone]) and server.protocol.router.size:
             await server.look_around()
+
+    async def _look_beyond(self) -> None:
+        """Try somebody from whom we began, and somebody who left the table. All who were there when the network was
+        split do so, two calls each, and the first who is heard again has them meet."""
+        here = {contact.endpoint for contact in self._server.protocol.router.contacts()}
+        begun = [endpoint for endpoint in self._bootstraps if endpoint not in here]
+        gone = [contact.endpoint for contact in self._gone()]
+        await self._server.look_beyond([self._rng.choice(some) for some in (begun, gone) if some])
 
     # --- storing again ---
 

@@ -37,3 +37,26 @@ def test_three_nodes_who_are_all_there_is_look_for_more_ever_more_seldom() -> No
     world.close()
     assert sizes == [2, 2, 2]
     assert datagrams < 1_000, "a walk each half minute makes thousands"
+
+
+def test_the_halves_of_a_network_that_was_split_meet_again() -> None:
+    """A quarter of an hour after the split nobody knew anybody of the other half, nor needed anybody: each had contacts
+    enough. So there were two networks for good."""
+    world = joined(1, 44, Weather())
+    with replaced(world.loop.time, generator(1, "library")):
+        sides = {number: number % 2 for number in range(44)}
+        for world.network.sides, minutes in ((sides, 25), ({}, 25)):
+            before = knowing_the_other_half(world)
+            world.loop.run_until(world.loop.now_us + minutes * 60 * SECOND_US)
+    after = knowing_the_other_half(world)
+    world.close()
+    assert (before, after) == (0, 44)
+
+
+def knowing_the_other_half(world: World) -> int:
+    """How many nodes have a contact with another parity."""
+    known = [server.protocol.router.contacts() for server in world.servers]
+    places = {server.endpoint: number for number, server in enumerate(world.servers)}
+    return sum(
+        any(places[contact.endpoint] % 2 != number % 2 for contact in contacts) for number, contacts in enumerate(known)
+    )
