@@ -383,6 +383,10 @@ class GuardedServer(Server):  # type: ignore[misc]
         """What is due by the clock."""
         await self._upkeep.turn()
 
+    async def let_others_go_on(self) -> None:
+        """In the middle of long work: datagrams that came meanwhile are answered."""
+        await asyncio.sleep(0)
+
     # --- state ---
 
     def state_bytes(self) -> bytes:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 RESTORED_AT_ONCE = 32
 """Records of one key: all 128 that it may have, at two dozen holders each, would be 3,000 datagrams in a row."""
+KEYS_AT_ONCE = 64
+"""Keys that are looked at before the loop's other work has its turn: some 10 ms of the two seconds of a full store."""
+NOT_OURS_MS = DHT_NEIGHBOURS_EVERY_MS
+"""How long a key that belongs to others is not looked at: the neighbours by whom we know it are found so often."""
 UNHEARD_AGAIN_MS = DHT_NEIGHBOURS_EVERY_MS
 """When it is tried again to store what nobody said anything about: our line may have been down. In the turns between
 others have theirs, or a few liars who hear stores and don't answer would keep them waiting for ever."""
@@ -51,6 +55,8 @@ class Upkeep:
         self._few_since_ms = 0
         self._restored: dict[bytes, tuple[int, int]] = {}
         """By tag, when a record was last stored again, and for how long that is enough, both in ms."""
+        self._not_ours: dict[DhtKey, int] = {}
+        """Keys with records that were due, but belong to others, and when that was seen."""
 
     # --- whom to begin from ---
 
@@ -128,21 +134,34 @@ class Upkeep:
     async def store_again(self, now_ms: int) -> None:
         """The unchanged signed bytes of what nobody stored here for long, if the key still belongs to us. A replica
         announces itself: from anybody else it would be refused. While nobody is there, nothing is."""
-        store = self._server.protocol.storage.store
         self._restored = {
             tag: (at, wait) for tag, (at, wait) in self._restored.items() if not is_over(at, now_ms, wait)
         }
         if not self._server.size:
             return
-        due = []
-        for key in store.all_keys():
-            items = [item for item in store.get(key, now_ms) if self._is_due(item, now_ms)]
-            if items and self._server.belongs_here(key):
-                items.sort(key=self._turn_of)
-                due.append((min(item.stored_ms for item in items), key, items))
+        due = await self._due_here(now_ms)
         for _, key, items in sorted(due, key=lambda item: item[:2])[:DHT_RESTORES_PER_TURN]:
             for first in range(0, len(items), RESTORED_AT_ONCE):
                 await self._store_these_again(key, items[first : first + RESTORED_AT_ONCE], now_ms)
+
+    async def _due_here(self, now_ms: int) -> list[tuple[int, DhtKey, list[Held]]]:
+        """Since when a key that belongs to us has records that are due, the key, and these in our own order. In slices:
+        somebody may have filled the store with keys that belong to others."""
+        store, due, before = self._server.protocol.storage.store, [], self._not_ours
+        self._not_ours = {}
+        for number, key in enumerate(store.all_keys(), 1):
+            if number % KEYS_AT_ONCE == 0:
+                await self._server.let_others_go_on()
+            seen_ms = before.get(key)
+            if seen_ms is not None and not is_over(seen_ms, now_ms, NOT_OURS_MS):
+                self._not_ours[key] = seen_ms
+                continue
+            items = [item for item in store.get(key, now_ms) if self._is_due(item, now_ms)]
+            if items and self._server.belongs_here(key):
+                due.append((min(item.stored_ms for item in items), key, sorted(items, key=self._turn_of)))
+            elif items:
+                self._not_ours[key] = now_ms
+        return due
 
     async def _store_these_again(self, key: DhtKey, items: list[Held], now_ms: int) -> None:
         """What is stored by now has its time here, too. What others refuse they will refuse for a while; what none of

@@ -22,7 +22,7 @@ from p2pblog.dht.adapter import Dht, GuardedServer, read_state
 from p2pblog.dht.contacts import Contact
 from p2pblog.dht.records import DhtKey, encode, sign_pointer
 from p2pblog.dht.shelf import Held, Limits
-from p2pblog.dht.upkeep import UNHEARD_AGAIN_MS
+from p2pblog.dht.upkeep import KEYS_AT_ONCE, NOT_OURS_MS, UNHEARD_AGAIN_MS
 
 
 def server_of(node: Dht) -> GuardedServer:
@@ -244,6 +244,35 @@ async def test_while_nobody_is_there_nothing_is_stored_again_and_it_is_at_once_w
         await holder.add_contacts([world.nodes[1].endpoint])
         await holder.upkeep()
         assert held_by(world.nodes[1]) == 1
+
+
+@trio_test
+async def test_a_full_store_is_looked_through_in_slices_and_what_belongs_to_others_not_again_at_once() -> None:
+    """Somebody filled it with keys that belong to others: each half minute nobody was answered for two seconds."""
+    async with world_of(2) as world:
+        holder, server = world.nodes[0], server_of(world.nodes[0])
+        for number in range(3 * KEYS_AT_ONCE):
+            pointer = alice.pointer(number.to_bytes(32, "big"))
+            server.protocol.storage.store.put(pointer, None, NOW)
+        looked_at: list[int] = [0]
+
+        def is_not_ours(_: bytes) -> bool:
+            looked_at[-1] += 1
+            return False
+
+        async def noted() -> None:
+            looked_at.append(0)
+
+        server.belongs_here, server.let_others_go_on = is_not_ours, noted  # type: ignore[assignment, method-assign]
+        world.clock.ms += DHT_RESTORE_EVERY_MS
+        await holder.upkeep()
+        assert sum(looked_at) == 3 * KEYS_AT_ONCE and max(looked_at) <= KEYS_AT_ONCE
+        world.clock.ms += NOT_OURS_MS - 1
+        await holder.upkeep()
+        assert sum(looked_at) == 3 * KEYS_AT_ONCE
+        world.clock.ms += 1
+        await holder.upkeep()
+        assert sum(looked_at) == 6 * KEYS_AT_ONCE
 
 
 @trio_test
