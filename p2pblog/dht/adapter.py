@@ -29,7 +29,8 @@ from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
 from p2pblog.dht import Early, Published
 from p2pblog.dht import guard as wire
-from p2pblog.dht.contacts import ID_BYTES, SPACE, Contact, distance, estimate_nodes, may_call
+from p2pblog.dht.clock_check import ClockCheck
+from p2pblog.dht.contacts import ID_BYTES, SPACE, Contact, NodeId, distance, estimate_nodes, may_call
 from p2pblog.dht.lookup import (
     Answered,
     Ask,
@@ -50,9 +51,9 @@ from p2pblog.dht.lookup import (
 from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.protocol import GuardedProtocol, Heard
 from p2pblog.dht.records import DhtKey, Record, Replica, decode, encode
-from p2pblog.dht.shelf import Limits, newest
+from p2pblog.dht.shelf import Limits, Outcome, newest
 from p2pblog.dht.upkeep import Upkeep
-from p2pblog.errors import LocalProtocolError, RemoteProtocolError
+from p2pblog.errors import Expired, LocalProtocolError, RemoteProtocolError
 
 LOG = logging.getLogger(__name__)
 
@@ -71,6 +72,8 @@ DETOUR_REGION = 40
 around such a point these are others than the crowd."""
 
 
+TIME_JUDGED = {Expired.name, *(outcome.value for outcome in Outcome)}
+"""What is said of a record by who has looked at its time."""
 VERIFIED_MAX = 2 * MANY_PER_KEY_MAX
 """Records of one look-up that are not verified twice: as many as it keeps."""
 
@@ -101,6 +104,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         self._lookups = asyncio.Semaphore(DHT_LOOKUPS_MAX)
         self._tasks: dict[asyncio.Task[Any], None] = {}  # in the order of their start: a set has one by address
         self._upkeep = Upkeep(self, clock, rng)
+        self.clock_check = ClockCheck()
 
     # --- opening and closing ---
 
@@ -298,7 +302,10 @@ class GuardedServer(Server):  # type: ignore[misc]
             case wire.Found(contacts, wires, more):
                 by_public = contact.endpoint.is_public
                 named = tuple(item for item in contacts if self._is_worth_hearing(item.endpoint, by_public))
+                untimely = self.protocol.refused[Expired.name]
                 records = [] if key is None else self._verified(DhtKey(key), verified, wires)
+                if key is not None and wires:
+                    self._check_clock(contact.id, self.protocol.refused[Expired.name] > untimely)
                 told = tuple(record for record in records if self._may_dial(record, by_public))
                 return Answered(contact, named, told, more)
             case _:
@@ -312,10 +319,21 @@ class GuardedServer(Server):  # type: ignore[misc]
     def _send_store(self, contact: Contact, index: int, store: wire.Store, inbox: asyncio.Queue[Event]) -> None:
         def end(heard: Heard | None) -> None:
             if heard is not None:
-                inbox.put_nowait(PutAnswered(contact, index, heard.answer == wire.Stored("held")))
+                outcome = heard.answer.outcome if isinstance(heard.answer, wire.Stored) else ""
+                if outcome in TIME_JUDGED:
+                    self._check_clock(contact.id, outcome == Expired.name)
+                inbox.put_nowait(PutAnswered(contact, index, outcome == Outcome.HELD.value))
 
         if not self.protocol.call(contact.endpoint, contact.id, store, end):
             inbox.put_nowait(PutFailed(contact, index))
+
+    def _check_clock(self, node: NodeId, contradicts: bool) -> None:
+        if self.clock_check.hear(node, contradicts, self._loop.time()):
+            LOG.warning(
+                "this computer's clock seems to be wrong: %d nodes of the DHT have another time; until it is set, your "
+                "notices reach nobody by the DHT, or those of others are not found there",
+                self.clock_check.nodes_against(self._loop.time()),
+            )
 
     # --- contacts and upkeep ---
 
@@ -455,6 +473,12 @@ class Dht:
     def refused(self) -> dict[str, int]:
         """Records that were refused, by the name of what was wrong."""
         return dict(self._server.protocol.refused)
+
+    @property
+    def untimely(self) -> int:
+        """Records refused because of their time that were ours, or that others gave us: where they are many, our clock
+        is wrong."""
+        return self._server.clock_check.contradictions
 
     async def publish(self, records: Sequence[Record]) -> list[Published]:
         """Store each at the nodes closest to its key; gives how many others said that they hold it now."""

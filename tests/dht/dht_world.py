@@ -45,9 +45,9 @@ class World:
     async def add(self, name: str, **options: Any) -> Dht:
         stack = AsyncExitStack()
         key = key_of(name)
-        settings: dict[str, Any] = {"test_network": True, **options}
+        settings: dict[str, Any] = {"clock": self.clock, "test_network": True, **options}
         node = await stack.enter_async_context(
-            open_dht(self.bridge, key, LOOPBACK, clock=self.clock, rng=random.Random(name), **settings)
+            open_dht(self.bridge, key, LOOPBACK, rng=random.Random(name), **settings)
         )
         self.nodes.append(node)
         self.keys.append(key)

@@ -1,0 +1,63 @@
+"""A clock that is wrong: others refuse what it dates, or tell of what is not to be yet, and somebody is told."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from dht_scenes import DAY, MINUTE, NOW, Person, alice
+from dht_world import Clock, world_of
+from trio.testing import trio_test
+
+from p2pblog.config import HEAD_LIFETIME_MS
+from p2pblog.dht.clock_check import CONTRADICTED_S, NODES_HEARD, ClockCheck
+from p2pblog.dht.contacts import NodeId
+
+
+def node(number: int) -> NodeId:
+    return NodeId(number.to_bytes(20, "big"))
+
+
+def test_most_of_the_nodes_heard_last_have_to_contradict() -> None:
+    check = ClockCheck()
+    for number in range(NODES_HEARD):
+        assert not check.hear(node(number), False, 0.0)
+    warned = [check.hear(node(number), True, 1.0) for number in range(NODES_HEARD)]
+    assert warned.index(True) == NODES_HEARD // 2 and sum(warned) == 1
+    assert check.contradictions == NODES_HEARD
+
+
+def test_one_liar_is_one_however_often_he_speaks() -> None:
+    check = ClockCheck()
+    assert not any(check.hear(node(1), True, float(turn)) for turn in range(100))
+    check.hear(node(2), False, 100.0)
+    assert not check.hear(node(1), True, 101.0)
+
+
+def test_who_takes_what_is_old_contradicts_still_and_it_is_said_once_an_hour() -> None:
+    check = ClockCheck()
+    check.hear(node(1), True, 0.0)
+    check.hear(node(1), False, 1.0)
+    assert check.hear(node(2), True, 2.0)
+    assert not check.hear(node(1), True, CONTRADICTED_S + 1)
+    assert check.nodes_against(CONTRADICTED_S + 1) == 2
+    assert check.hear(node(2), True, CONTRADICTED_S + 2)
+    assert check.nodes_against(3 * CONTRADICTED_S) == 0
+
+
+@pytest.mark.parametrize("off_ms", [11 * MINUTE, -11 * MINUTE], ids=["ahead", "behind"])
+@trio_test
+async def test_who_publishes_or_reads_by_a_wrong_clock_is_warned(off_ms: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Ahead it was mute, behind it was blind, and nothing said so."""
+    async with world_of(3) as world:
+        wrong = await world.add("wrong", clock=Clock(NOW + off_ms))
+        assert await wrong.add_contacts([world.nodes[0].endpoint]) == 1
+        await world.nodes[0].publish([Person("bob").head(expires_ms=NOW + HEAD_LIFETIME_MS)])
+        with caplog.at_level(logging.WARNING, "p2pblog.dht.adapter"):
+            await world.nodes[1].find(Person("bob").head().key)
+            await wrong.publish([alice.head(expires_ms=NOW + DAY)])
+            assert wrong.untimely == 0 and not caplog.records
+            await wrong.publish([alice.head(2, expires_ms=NOW + off_ms + HEAD_LIFETIME_MS)])
+            await wrong.find(Person("bob").head().key)
+        assert wrong.untimely >= 2 and max(right.untimely for right in world.nodes[:3]) <= 1
+        assert ["clock seems to be wrong" in record.getMessage() for record in caplog.records] == [True]
