@@ -174,6 +174,12 @@ DHT_RATE_PER_S = 50.0
 """Requests a second from one address: a look-up sends one to each of some forty nodes."""
 DHT_RATE_BURST = 200.0
 """Requests at once from one address: a publish of ten records to one holder, many times over."""
+DHT_PUBLISHED_PER_S = DHT_RATE_PER_S / 4
+DHT_PUBLISHED_BURST = DHT_RATE_BURST / 4
+"""Records that a node publishes, each second and at once, where most others are holders: each costs them a find and a
+store of what they grant an address, and half is left to look-ups and repeats."""
+DHT_FEW_CONTACTS = 80
+"""Where there are fewer, most others are holders: with so many a walk and a store fall to every second one."""
 DHT_RATE_SOURCES_MAX = 8_192
 """Addresses whose rate is remembered: about 1 MB."""
 DHT_CALLS_MAX = 8_192

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -19,7 +20,10 @@ from kademlia.network import Server
 from p2pblog.bridge import Bridge
 from p2pblog.config import (
     DHT_BOOTSTRAPS_MAX,
+    DHT_FEW_CONTACTS,
     DHT_LOOKUPS_MAX,
+    DHT_PUBLISHED_BURST,
+    DHT_PUBLISHED_PER_S,
     DHT_STATE_CONTACTS_MAX,
     DHT_UPKEEP_EVERY_S,
     MANY_PER_KEY_MAX,
@@ -103,6 +107,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         self._rng = rng
         self._lookups = asyncio.Semaphore(DHT_LOOKUPS_MAX)
         self._tasks: dict[asyncio.Task[Any], None] = {}  # in the order of their start: a set has one by address
+        self._next_turn = -math.inf
         self._upkeep = Upkeep(self, clock, rng)
         self.clock_check = ClockCheck()
 
@@ -194,21 +199,32 @@ class GuardedServer(Server):  # type: ignore[misc]
         results = [Published(0)] * len(records)
 
         async def one(key: DhtKey, indexes: list[int]) -> None:
-            counts = await self._publish_key(key, [records[index] for index in indexes])
-            for index, count in zip(indexes, counts, strict=True):
-                results[index] = Published(count)
+            told = await self._publish_key(key, [records[index] for index in indexes])
+            for index, published in zip(indexes, told, strict=True):
+                results[index] = published
 
         async with asyncio.TaskGroup() as group:
             for key, indexes in by_key.items():
+                for _ in indexes:
+                    await self._wait_for_turn()
                 group.create_task(one(key, indexes))
         return results
 
-    async def _publish_key(self, key: DhtKey, records: list[Record]) -> list[int]:
+    async def _wait_for_turn(self) -> None:
+        """Where few are there each of them is asked to hold each record, and drops what is over its rate."""
+        if self.protocol.router.size >= DHT_FEW_CONTACTS:
+            return
+        now = self._loop.time()
+        at_once_since = now - DHT_PUBLISHED_BURST / DHT_PUBLISHED_PER_S
+        self._next_turn = max(self._next_turn, at_once_since) + 1 / DHT_PUBLISHED_PER_S
+        await asyncio.sleep(max(0.0, self._next_turn - now))
+
+    async def _publish_key(self, key: DhtKey, records: list[Record]) -> list[Published]:
         machine = await self.store_at_nearest(key, records)
         if self.belongs_here(key):
             for record in records:
                 self.protocol.hold(record)
-        return [machine.holders(index) for index in range(len(records))]
+        return [Published(machine.holders(index), machine.is_judged(index)) for index in range(len(records))]
 
     async def store_at_nearest(self, key: DhtKey, records: list[Record]) -> Publish:
         """Store records of one key at the nodes nearest to it; gives the machine, which knows what became of each."""

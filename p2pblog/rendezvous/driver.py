@@ -212,9 +212,9 @@ class Meeting:
         self.feed(event)
 
     async def _publish(self, effect: PublishRecords) -> None:
-        holders = tuple(one.holders for one in await self._directory.publish(effect.records))
-        log.debug("published %d records, held by %s", len(effect.records), holders)
-        self.feed(PublishedTo(effect.offering, holders))
+        told = PublishedTo.told(effect.offering, await self._directory.publish(effect.records))
+        log.debug("published %d records, held by %s", len(effect.records), told.holders)
+        self.feed(told)
 
     async def _load_own(self, effect: LoadOwn) -> None:
         try:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch
 from p2pblog.core.value import Value
+from p2pblog.dht import Published
 from p2pblog.dht.records import DhtKey, Head, Record
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.events import Candidates, Learned
@@ -126,6 +129,14 @@ class PublishedTo(Value):
 
     offering: Offering
     holders: tuple[int, ...]
+    unheard: frozenset[int] = frozenset()
+    """The numbers of those of which nobody said anything, so that nobody refused them either."""
+
+    @classmethod
+    def told(cls, offering: Offering, published: Sequence[Published]) -> PublishedTo:
+        """As the directory tells it."""
+        unheard = frozenset(number for number, one in enumerate(published) if not one.is_heard)
+        return cls(offering, tuple(one.holders for one in published), unheard)
 
 
 class OwnLoaded(Value):

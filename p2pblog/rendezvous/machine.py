@@ -65,7 +65,6 @@ from p2pblog.rendezvous.events import (
     LinksLost,
     LoadOwn,
     Met,
-    Offering,
     OneNotice,
     OwnHeads,
     OwnLoaded,
@@ -188,8 +187,8 @@ class Rendezvous:
                 return self._on_found(query, records)
             case FoundFirst(identity, records):
                 return self._on_found_first(identity, records)
-            case PublishedTo(offering, holders):
-                return self._on_published(offering, holders)
+            case PublishedTo():
+                return self._on_published(event)
             case OwnLoaded():
                 return self._on_own_loaded(event)
             case Unpointed():
@@ -401,16 +400,16 @@ class Rendezvous:
         record = sign_replica(self._node, identity, self._endpoint, self._now_ms + REPLICA_LIFETIME_MS)
         return [PublishRecords(OwnReplica(identity), (record,))]
 
-    def _on_published(self, offering: Offering, holders: tuple[int, ...]) -> list[Effect]:
-        match offering:
+    def _on_published(self, event: PublishedTo) -> list[Effect]:
+        match event.offering:
             case OwnLog():
-                return self._on_own_published(holders)
+                return self._on_own_published(event.holders)
             case OwnReplica(identity):
-                return self._end_announcing(identity, is_taken=all(holders))
-            case OwnPointers():
-                return self._pointing.on_published(offering, any(holders), self._now_ms) + self._point()
+                return self._end_announcing(identity, is_taken=all(event.holders))
+            case OwnPointers() as offering:
+                return self._pointing.on_published(offering, event, self._now_ms) + self._point()
             case _:
-                assert_never(offering)
+                assert_never(event.offering)
 
     def _end_announcing(self, identity: IdentityHash, *, is_taken: bool) -> list[Effect]:
         self._announcing.discard(identity)

@@ -2,7 +2,8 @@
 
 Each notice has its turn once, in the order of our log: what was written while nobody could be reached is made up for,
 and a start begins where the last one ended. What is deleted by then, older than a pointer lives, or was brought from
-elsewhere, as whole archives are, has none. Pointers that nobody takes are offered again ever later, some times.
+elsewhere, as whole archives are, has none. Pointers of which nobody says anything are offered again ever later, some
+times, and all where nobody takes any.
 """
 
 from __future__ import annotations
@@ -16,15 +17,24 @@ from p2pblog.core.keys import DeviceKey, EntryId, KeyPair
 from p2pblog.core.payload import Note
 from p2pblog.core.pointing import pointed_until, targets_of
 from p2pblog.core.value import State
-from p2pblog.dht.records import Record, sign_pointer
+from p2pblog.dht.records import Pointer, sign_pointer
 from p2pblog.gossip.holdings import Holdings
-from p2pblog.rendezvous.events import Effect, KeepPointed, LoadUnpointed, OwnPointers, PublishRecords, Unpointed
+from p2pblog.rendezvous.events import (
+    Effect,
+    KeepPointed,
+    LoadUnpointed,
+    OwnPointers,
+    PublishedTo,
+    PublishRecords,
+    Unpointed,
+)
 from p2pblog.rendezvous.offers import RETRY_MAX_MS, RETRY_MS
 
 
 class Pointing(State):
     """The machine within the machine. `pointed`: up to which entry of which log all was done, as far as this run knows.
-    `due_ms`, `delay_ms`: when what nobody took is offered again, and how much later after that."""
+    `due_ms`, `delay_ms`: when what nobody took is offered again, and how much later after that. `offered`: the pointers
+    under way; `settled`: device, number and target of those of the same entries that are not offered again."""
 
     holdings: Holdings
     device: Callable[[], KeyPair]
@@ -33,6 +43,8 @@ class Pointing(State):
     tries: int = 0
     due_ms: int = 0
     delay_ms: int = RETRY_MS
+    offered: tuple[Pointer, ...] = ()
+    settled: frozenset[tuple[DeviceKey, int, bytes]] = frozenset()
 
     def go_on(self, now_ms: int) -> list[Effect]:
         """Begin with the notices that have had no turn, if there are any and nothing is under way."""
@@ -66,7 +78,7 @@ class Pointing(State):
             if event.entries is None:
                 self._wait(now_ms)
             return []
-        records: list[Record] = []
+        records: list[Pointer] = []
         last = event.last
         for entry in event.entries:
             news = self._pointers(pair, entry, event.readable, now_ms)
@@ -74,12 +86,13 @@ class Pointing(State):
                 break
             records += news
             last = entry.seq
-        if not records:
+        self.offered = tuple(pointer for pointer in records if _place(pointer) not in self.settled)
+        if not self.offered:
             self._end(event.device, last)
             return []
-        return [PublishRecords(OwnPointers(event.device, last), tuple(records))]
+        return [PublishRecords(OwnPointers(event.device, last), self.offered)]
 
-    def _pointers(self, pair: KeyPair, entry: Entry, readable: frozenset[EntryId], now_ms: int) -> list[Record]:
+    def _pointers(self, pair: KeyPair, entry: Entry, readable: frozenset[EntryId], now_ms: int) -> list[Pointer]:
         if entry.id not in readable or entry.time_ms + POINTER_LIFETIME_MS <= now_ms:
             return []
         own, time_ms = self.holdings.own, entry.time_ms
@@ -93,9 +106,12 @@ class Pointing(State):
             return ()
         return targets_of(said, self.holdings.own)
 
-    def on_published(self, offering: OwnPointers, is_taken: bool, now_ms: int) -> list[Effect]:
-        """`is_taken`: somebody holds one of them. A full shelf refuses the others for good, and need not hold us up."""
-        if not is_taken and self.tries + 1 < POINTING_TRIES_MAX:
+    def on_published(self, offering: OwnPointers, told: PublishedTo, now_ms: int) -> list[Effect]:
+        """Those wait for another turn of which nobody said anything: in a small network their holders hear so much of
+        us that they drop some. A full shelf refuses the others for good, and need not hold us up."""
+        lost = told.unheard if any(told.holders) else frozenset(range(len(self.offered)))
+        if lost and self.tries + 1 < POINTING_TRIES_MAX:
+            self.settled |= {_place(pointer) for number, pointer in enumerate(self.offered) if number not in lost}
             self.is_busy = False
             self.tries += 1
             self._wait(now_ms)
@@ -106,6 +122,7 @@ class Pointing(State):
     def _end(self, device: DeviceKey, seq: int) -> None:
         self.is_busy = False
         self.pointed = device, seq
+        self.settled = frozenset()
         self.tries, self.due_ms, self.delay_ms = 0, 0, RETRY_MS
 
     def _wait(self, now_ms: int) -> None:
@@ -115,3 +132,7 @@ class Pointing(State):
     def forgive(self) -> None:
         """Nobody took them because there was nobody: they are due now."""
         self.tries, self.due_ms, self.delay_ms = 0, 0, RETRY_MS
+
+
+def _place(pointer: Pointer) -> tuple[DeviceKey, int, bytes]:
+    return pointer.device, pointer.seq, pointer.target

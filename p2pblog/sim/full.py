@@ -176,4 +176,4 @@ class Dealings:
         server = self.server
         if server is None:
             return PublishedTo(effect.offering, tuple(0 for _ in effect.records))
-        return PublishedTo(effect.offering, tuple(one.holders for one in await server.publish(effect.records)))
+        return PublishedTo.told(effect.offering, await server.publish(effect.records))

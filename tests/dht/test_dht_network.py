@@ -46,7 +46,7 @@ async def test_bob_finds_the_head_that_alice_published_after_she_left() -> None:
 @trio_test
 async def test_a_lone_node_publishes_to_nobody_and_finds_its_own() -> None:
     async with world_of(1) as world:
-        assert await world.nodes[0].publish([alice.head(), alice.notice()]) == [Published(0), Published(0)]
+        assert await world.nodes[0].publish([alice.head(), alice.notice()]) == [Published(0, is_heard=False)] * 2
         assert await world.nodes[0].find(alice.head().key) == [alice.head()]
         assert await world.nodes[0].find(bob.head().key) == []
 

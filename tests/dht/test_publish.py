@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dht_scenes import NOW, bob
+from dht_scenes import DAY, NOW, alice, bob
 from dht_world import world_of
+from test_joining import joined
 from test_lookup import at, publish
 from trio.testing import trio_test
 
@@ -11,6 +12,8 @@ from p2pblog.config import DHT_RESTORE_EVERY_MS
 from p2pblog.dht.lookup import Answered, Begin, Done, PutAnswered, PutFailed
 from p2pblog.dht.records import encode
 from p2pblog.dht.upkeep import UNHEARD_AGAIN_MS
+from p2pblog.sim.loop import SECOND_US
+from p2pblog.sim.network import Weather
 
 
 def test_a_store_that_could_not_be_sent_is_no_judgement() -> None:
@@ -37,3 +40,17 @@ async def test_what_a_full_send_buffer_kept_back_is_soon_stored_again() -> None:
         world.clock.ms += UNHEARD_AGAIN_MS
         await world.nodes[0].upkeep()
         assert len(other.storage.store) == 1
+
+
+def test_who_publishes_much_in_a_small_network_is_heard_with_all_of_it() -> None:
+    """The two others were each asked to hold each record, and dropped what was over their rate."""
+    world = joined(1, 3, Weather(rtt_ms=(20, 60)))
+    server, others = world.servers[2], world.servers[:2]
+    for batch in range(6):
+        until = world.clock() + DAY
+        pointers = [alice.pointer(bytes([batch, number]) * 16, 1 + number, until) for number in range(32)]
+        told = world.loop.run_task(server.publish(pointers), 30 * SECOND_US)
+        assert [each.holders for each in told] == [2] * 32
+    dropped = [other.protocol.guard.dropped["rate"] for other in others]
+    world.close()
+    assert dropped == [0, 0]

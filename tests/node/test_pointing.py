@@ -156,6 +156,24 @@ def test_one_that_is_taken_is_enough_for_shelves_may_be_full(desk: Desk) -> None
     assert of(desk.sleep(7200), ev.PublishRecords) == []
 
 
+def test_those_of_which_nobody_says_anything_are_offered_again_and_others_are_not(desk: Desk) -> None:
+    """In a small network the holders heard so much of a week's answers that they dropped most, and that was that."""
+    for number in range(3):
+        answer(desk, f"tea {number}")
+    offered = one(begin(desk), ev.PublishRecords)
+    assert desk.feed(ev.PublishedTo(offered.offering, (8, 0, 0, 0, 8, 8), frozenset({1, 3}))) == []
+    assert desk.pointed == 0
+    again = desk.sleep(61)
+    first = [(p.seq, p.target) for p in offered.records if isinstance(p, Pointer)]
+    assert [(p.seq, p.target) for p in pointers(again)] == [first[1], first[3]]
+    assert desk.feed(ev.PublishedTo(one(again, ev.PublishRecords).offering, (8, 0), frozenset({1}))) == []
+    last = desk.sleep(151)
+    assert [(p.seq, p.target) for p in pointers(last)] == [first[3]]
+    take(desk, last)
+    assert desk.pointed == 4
+    assert of(desk.sleep(7200), ev.PublishRecords) == []
+
+
 def test_a_failing_store_is_asked_again(desk: Desk) -> None:
     answer(desk)
     desk.is_broken = True
