@@ -28,9 +28,12 @@ class Directory(Protocol):
     async def publish(self, records: Sequence[Record]) -> list[Published]:
         """Store each at the nodes closest to its key. Never raises for what other nodes do."""
 
-    async def find(self, key: DhtKey, timeout_s: float = 10.0, early: Early | None = None) -> list[Record]:
+    async def find(
+        self, key: DhtKey, timeout_s: float = 10.0, early: Early | None = None, twice_named: bool = False
+    ) -> list[Record]:
         """The valid records under a key, newest per device or node; empty if nobody answered with one. That takes many
-        holders' answers: who can use what the first one says is told by `early`."""
+        holders' answers: who can use what the first one says is told by `early`. `twice_named`: only those that two
+        holders named or that we hold, since one may make up as many as there is room for."""
 
     async def add_contacts(self, endpoints: Sequence[Endpoint]) -> int:
         """Ping these and take those that prove an id; gives how many did."""

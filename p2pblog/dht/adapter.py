@@ -26,7 +26,6 @@ from p2pblog.config import (
     DHT_PUBLISHED_PER_S,
     DHT_STATE_CONTACTS_MAX,
     DHT_UPKEEP_EVERY_S,
-    MANY_PER_KEY_MAX,
 )
 from p2pblog.core import codec
 from p2pblog.core.address import Endpoint
@@ -35,6 +34,7 @@ from p2pblog.dht import Early, Published
 from p2pblog.dht import guard as wire
 from p2pblog.dht.clock_check import ClockCheck
 from p2pblog.dht.contacts import ID_BYTES, SPACE, Contact, NodeId, distance, estimate_nodes, may_call
+from p2pblog.dht.gathering import GATHERED_MAX, Gathering
 from p2pblog.dht.lookup import (
     Answered,
     Ask,
@@ -78,7 +78,7 @@ around such a point these are others than the crowd."""
 
 TIME_JUDGED = {Expired.name, *(outcome.value for outcome in Outcome)}
 """What is said of a record by who has looked at its time."""
-VERIFIED_MAX = 2 * MANY_PER_KEY_MAX
+VERIFIED_MAX = GATHERED_MAX
 """Records of one look-up that are not verified twice: as many as it keeps."""
 
 
@@ -149,9 +149,11 @@ class GuardedServer(Server):  # type: ignore[misc]
 
     # --- finding ---
 
-    async def find(self, key: DhtKey, timeout_s: float, early: Early | None = None) -> list[Record]:
+    async def find(
+        self, key: DhtKey, timeout_s: float, early: Early | None = None, twice_named: bool = False
+    ) -> list[Record]:
         """Local hits are checked as strictly as those of others. `early` is told on this side."""
-        machine = Find(self._walk(key, self._estimate()))
+        machine = Find(self._walk(key, self._estimate()), gathering=Gathering(twice_named))
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s), self._lookups:
                 await self._drive(machine, key, early=early)
@@ -500,11 +502,13 @@ class Dht:
         """Store each at the nodes closest to its key; gives how many others said that they hold it now."""
         return await self._bridge.run(self._server.publish, records)
 
-    async def find(self, key: DhtKey, timeout_s: float = 10.0, early: Early | None = None) -> list[Record]:
+    async def find(
+        self, key: DhtKey, timeout_s: float = 10.0, early: Early | None = None, twice_named: bool = False
+    ) -> list[Record]:
         """The valid records under a key, newest per device or node, local ones included. `early` is told of what the
         first holder says while the others are asked; it may still come when this call was cancelled."""
         told = None if early is None else lambda first: self._bridge.to_trio(early, first)
-        return await self._bridge.run(self._server.find, key, timeout_s, told)
+        return await self._bridge.run(self._server.find, key, timeout_s, told, twice_named)
 
     async def add_contacts(self, endpoints: Sequence[Endpoint]) -> int:
         """Ping these and take those that prove an id, then look around; gives how many did. While the table is empty

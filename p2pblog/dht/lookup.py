@@ -19,13 +19,13 @@ from itertools import cycle, islice, takewhile
 from math import inf
 from typing import assert_never
 
-from p2pblog.config import MANY_PER_KEY_MAX
 from p2pblog.core.value import State, Value, field
 from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance
+from p2pblog.dht.gathering import Gathering
 from p2pblog.dht.parameters import Parameters
-from p2pblog.dht.records import Record, encode, slot, supersedes
+from p2pblog.dht.records import Record, slot, supersedes
 from p2pblog.dht.round_trips import RoundTrips
-from p2pblog.dht.shelf import newest, record_tag
+from p2pblog.dht.shelf import newest
 
 # --- events and effects -----------------------------------------------------------------------------------------------
 
@@ -366,7 +366,7 @@ class Find(State):
     walk: Walk
     wants_records: bool = True
     done: bool = False
-    _records: dict[bytes, Record] = field(default_factory=dict)
+    gathering: Gathering = field(default_factory=Gathering)
     _answers: dict[Contact, list[Record]] = field(default_factory=dict)
     _versions: Counter[tuple[str, bytes, int]] = field(default_factory=Counter)
     """Slot -> different records met."""
@@ -386,9 +386,9 @@ class Find(State):
             case Answered(contact, contacts, records, more):
                 self.walk.answered(contact, contacts)
                 self._follow_ups.pop(contact, None)
-                known = len(self._records)
+                known = self.gathering.news
                 self._take(contact, records, now)
-                if more and (len(self._records) > known or contact not in self._rounds):
+                if more and (self.gathering.news > known or contact not in self._rounds):
                     effects += self._ask_for_more(contact, now)
             case Failed(contact):
                 self._follow_ups.pop(contact, None)
@@ -399,7 +399,7 @@ class Find(State):
 
     def found(self, now_ms: int) -> list[Record]:
         """The newest of each slot, as far as it is known by now."""
-        return newest(self._records.values(), now_ms)
+        return newest(self.gathering.records(), now_ms)
 
     def repairs(self, found: Iterable[Record]) -> list[Repair]:
         """For each of the first few contacts with an older record than one of those `found`: that one."""
@@ -414,9 +414,7 @@ class Find(State):
             return
         self._answers.setdefault(contact, []).extend(records)
         for record in records:
-            tag = record_tag(encode(record))
-            if tag not in self._records and len(self._records) < 2 * MANY_PER_KEY_MAX:
-                self._records[tag] = record
+            if self.gathering.take(contact.id, record):
                 self._versions[slot(record)] += 1
         if self._first_at is None:
             self._first_at = now
@@ -424,12 +422,12 @@ class Find(State):
     def _ask_for_more(self, contact: Contact, now: float) -> list[Effect]:
         trips, rounds_max = self.walk.round_trips, self.walk.parameters.rounds_max
         rounds = self._rounds.get(contact, 0)
-        if not self.wants_records or rounds >= rounds_max or len(self._records) >= MANY_PER_KEY_MAX:
+        if not self.wants_records or rounds >= rounds_max or self.gathering.is_full:
             return []
         self._rounds[contact] = rounds + 1
         self._follow_ups[contact] = now + trips.timeout_s
         self._patience.setdefault(contact, now + trips.hedge_s(rounds_max) + trips.timeout_s)  # as a full shelf takes
-        return [Ask(contact, self.walk.target, tuple(sorted(self._records)))]
+        return [Ask(contact, self.walk.target, self.gathering.have(contact.id))]
 
     def _go_on(self, now: float) -> list[Effect]:
         self._follow_ups = {contact: until for contact, until in self._follow_ups.items() if until > now}

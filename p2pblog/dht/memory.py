@@ -59,8 +59,10 @@ class MemoryDirectory:
         await self._cross()
         return [Published(self._store(record)) for record in records]
 
-    async def find(self, key: DhtKey, timeout_s: float = 10.0, early: Early | None = None) -> list[Record]:
-        """As dht.Directory."""
+    async def find(
+        self, key: DhtKey, timeout_s: float = 10.0, early: Early | None = None, twice_named: bool = False
+    ) -> list[Record]:
+        """As dht.Directory; here all nodes name what there is."""
         with trio.move_on_after(timeout_s):
             await self._cross()
             if self.size:

@@ -162,9 +162,9 @@ class Meeting:
         StoreError."""
         return await self._pointed.find(target, limit)
 
-    async def _look_up(self, key: DhtKey, early: Early | None = None) -> list[Record]:
+    async def _look_up(self, key: DhtKey, early: Early | None = None, twice_named: bool = False) -> list[Record]:
         async with self._finds:
-            return await self._directory.find(key, early=early)
+            return await self._directory.find(key, early=early, twice_named=twice_named)
 
     async def _watch_links(self) -> None:
         while True:
@@ -200,7 +200,7 @@ class Meeting:
     async def _find(self, effect: FindRecords) -> None:
         query = effect.query
         early = partial(self._hear_first, query.identity) if isinstance(query, Replicas) else None
-        records = await self._look_up(effect.key, early)
+        records = await self._look_up(effect.key, early, effect.twice_named)
         self.feed(Found(query, tuple(records)))
 
     def _hear_first(self, identity: IdentityHash, records: Sequence[Record]) -> None:

@@ -191,6 +191,11 @@ class FindRecords(Value):
     query: Query
     key: DhtKey
 
+    @property
+    def twice_named(self) -> bool:
+        """Whether only what two holders name counts: one could keep all others from announcing what they hold."""
+        return isinstance(self.query, Crowd)
+
 
 class PublishRecords(Value):
     """Store each record at the nodes closest to its key; whatever happens, say `PublishedTo` once."""

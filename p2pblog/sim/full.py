@@ -165,7 +165,7 @@ class Dealings:
             return Found(effect.query, ())
         query = effect.query
         early = partial(self._hear_first, query.identity) if isinstance(query, Replicas) else None
-        records = await server.find(effect.key, FIND_TIMEOUT_S, early)
+        records = await server.find(effect.key, FIND_TIMEOUT_S, early, effect.twice_named)
         self._node.world.meter.lookups_us.append(self._loop.now_us - begun_us)
         return Found(query, tuple(records))
 

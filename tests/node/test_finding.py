@@ -229,7 +229,9 @@ async def test_who_loses_the_last_link_to_a_feed_looks_for_it_at_once(
         asked: list[DhtKey] = []
         hurried = set[DhtKey]()
 
-        async def find(key: DhtKey, timeout_s: float = 10.0, early: Early | None = None) -> list[Record]:
+        async def find(
+            key: DhtKey, timeout_s: float = 10.0, early: Early | None = None, twice_named: bool = False
+        ) -> list[Record]:
             asked.append(key)
             hurried.update({key} if early is not None else ())
             return await type(directory).find(directory, key, timeout_s, early)  # type: ignore[arg-type]

@@ -1,0 +1,84 @@
+"""A liar among the holders of a key: what he makes up pushes nothing out, and is not counted."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from dht_scenes import DAY, NOW, alice, bob, key_of
+from dht_world import world_of
+from test_follow_ups import POINTERS, SMOOTHED_S, Reply, ends, shelf_of
+from test_lookup import at, find
+from trio.testing import trio_test
+
+from p2pblog.config import MANY_PER_KEY_MAX
+from p2pblog.dht.gathering import Gathering
+from p2pblog.dht.lookup import Ask, Find
+from p2pblog.dht.records import head_key, replica_key, sign_pointer
+from p2pblog.rendezvous import events as ev
+
+INVENTED = [
+    [sign_pointer(key_of(f"liar {liar} {n}"), b"t" * 32, alice.identity.hash, 1, NOW + DAY) for n in range(140)]
+    for liar in range(3)
+]
+
+
+def looked_up(liars: int, honest: int, *, twice_named: bool = False) -> tuple[Find, float]:
+    """Twenty holders, of whom the first lie, and faster than the others answer; and when it was over."""
+    holders = {at(n): random.Random(n).sample(POINTERS[:honest], honest) for n in range(1, 21)}
+    look_up = find(list(holders))
+    look_up.gathering = Gathering(twice_named)
+
+    def answer(ask: Ask) -> Reply:
+        number = int.from_bytes(ask.contact.id, "big") - 1
+        if number < liars:
+            return shelf_of(INVENTED[number], SMOOTHED_S / 10)(ask)
+        return shelf_of(holders[ask.contact], SMOOTHED_S)(ask)
+
+    return look_up, ends(look_up, answer)
+
+
+@pytest.mark.parametrize(("liars", "honest"), [(1, 10), (1, 60), (3, 60), (1, 100), (3, 100)])
+def test_what_liars_make_up_pushes_nothing_out_that_two_others_name(liars: int, honest: int) -> None:
+    """With 60 replicas at each of twenty holders a reader had 43 of them beside one liar, and 30 beside three."""
+    look_up, over = looked_up(liars, honest)
+    assert set(POINTERS[:honest]) <= set(look_up.found(NOW)) and over < 1.0
+    assert len(look_up.found(NOW)) == MANY_PER_KEY_MAX
+
+
+@pytest.mark.parametrize(("liars", "honest"), [(0, 5), (1, 5), (3, 60), (1, 100)])
+def test_of_what_two_named_a_liar_has_nothing_and_nobody_is_missed(liars: int, honest: int) -> None:
+    look_up, over = looked_up(liars, honest, twice_named=True)
+    assert set(look_up.found(NOW)) == set(POINTERS[:honest]) and over < 1.0
+
+
+def test_what_only_one_names_has_room_in_turns() -> None:
+    gathering = Gathering()
+    for number, records in ((1, INVENTED[0][:100]), (2, POINTERS[:20]), (3, INVENTED[1][:100])):
+        for record in records:
+            gathering.take(at(number).id, record)
+    kept = list(gathering.records())[:MANY_PER_KEY_MAX]
+    assert set(POINTERS[:20]) <= set(kept)
+
+
+def test_nobody_has_more_than_a_key_may_have() -> None:
+    gathering = Gathering()
+    assert sum(gathering.take(at(1).id, record) for record in INVENTED[0]) == MANY_PER_KEY_MAX
+
+
+@trio_test
+async def test_what_one_holder_alone_names_is_not_told_where_two_are_asked_for() -> None:
+    async with world_of(4) as world:
+        holders, reader = [node._server.protocol.storage.store for node in world.nodes[:2]], world.nodes[3]
+        holders[0].put(bob.head(), None, NOW)
+        assert await reader.find(bob.head().key) == [bob.head()]
+        assert await reader.find(bob.head().key, twice_named=True) == []
+        holders[1].put(bob.head(), None, NOW)
+        assert await reader.find(bob.head().key, twice_named=True) == [bob.head()]
+
+
+def test_only_who_counts_the_holders_of_a_feed_asks_for_what_two_name() -> None:
+    whom = alice.identity.hash
+    crowd, replicas = (ev.FindRecords(query, replica_key(whom)) for query in (ev.Crowd(whom), ev.Replicas(whom)))
+    assert crowd.twice_named and not replicas.twice_named
+    assert not ev.FindRecords(ev.Heads(whom), head_key(whom)).twice_named
