@@ -134,6 +134,10 @@ class StoreError(P2pblogError):
     """The database can't be read or written; its file is untouched. The text says which file and why."""
 
 
+class StoreDamaged(StoreError):
+    """What stands in the database is not what was once written there; or a bug of ours looks like that."""
+
+
 class StoreFull(StoreError):
     """No room on the disk: nothing of this transaction was written."""
 

@@ -30,7 +30,7 @@ from p2pblog.core.payload import Profile
 from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.runs import VerifiedRun
 from p2pblog.core.timelines import Row
-from p2pblog.errors import NotFound
+from p2pblog.errors import NotFound, StoreDamaged
 from p2pblog.store import (
     Block,
     Follow,
@@ -147,7 +147,9 @@ def locate(db: sqlite3.Connection, entry: EntryId) -> Located | None:
     span = span_of(read_spans(db, log.no), seq)
     assert span is not None
     entries = _read_within(db, log, span, seq, min(span.high, seq + CHECKPOINT_EVERY))
-    signed = next(at for at, signature in enumerate(entries.signatures) if signature is not None)
+    signed = next((at for at, signature in enumerate(entries.signatures) if signature is not None), None)
+    if signed is None:
+        raise StoreDamaged(f"no signature vouches for entry {seq} of log {log.no}")
     return Located(log.identity, entries[0], tuple(after.without_payload() for after in entries[1 : signed + 1]))
 
 

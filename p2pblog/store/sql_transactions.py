@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from p2pblog.core.value import State, field
-from p2pblog.errors import RemoteProtocolError, StoreError, StoreFull
+from p2pblog.errors import BadChain, P2pblogError, RemoteProtocolError, StoreDamaged, StoreError, StoreFull
+
+log = logging.getLogger("p2pblog.store")
 
 T = TypeVar("T")
 
@@ -23,7 +26,8 @@ class Write(State, eq=False):
 
 
 def read(db: sqlite3.Connection, run: Callable[[sqlite3.Connection], T], path: Path) -> T:
-    """One query on one state of the database."""
+    """One query on one state of the database. Raises StoreError, also for whatever else left the query, and what the
+    query refuses on purpose, such as NotFound."""
     try:
         db.execute("BEGIN")
         try:
@@ -33,14 +37,16 @@ def read(db: sqlite3.Connection, run: Callable[[sqlite3.Connection], T], path: P
                 db.execute("ROLLBACK")
     except sqlite3.Error as error:
         raise translated(error, path) from error
-    except RemoteProtocolError as error:  # what we once stored was well-formed
-        raise StoreError(f"the database {path} is damaged: {error}") from error
+    except Exception as error:
+        if _is_meant(error) and not isinstance(error, BadChain):  # who reads brings no run
+            raise
+        raise damaged(error, path) from error
 
 
 def commit(db: sqlite3.Connection, writes: Sequence[Write], path: Path) -> None:
     """Give each write its outcome: all in one transaction, or, if that can't be written, each in its own."""
     try:
-        _transact(db, writes)
+        _transact(db, writes, path)
     except sqlite3.Error as error:
         if len(writes) > 1:
             for write in writes:
@@ -49,7 +55,7 @@ def commit(db: sqlite3.Connection, writes: Sequence[Write], path: Path) -> None:
         writes[0].outcome = translated(error, path)
 
 
-def _transact(db: sqlite3.Connection, writes: Sequence[Write]) -> None:
+def _transact(db: sqlite3.Connection, writes: Sequence[Write], path: Path) -> None:
     """One that is alone needs no savepoint: each statement less is a turn of the interpreter less to wait for."""
     is_durable, share = any(write.durable for write in writes), len(writes) > 1
     try:
@@ -65,7 +71,7 @@ def _transact(db: sqlite3.Connection, writes: Sequence[Write]) -> None:
                 raise
             except Exception as refusal:  # its caller's to handle: nothing of this one write stays
                 db.execute("ROLLBACK TO write" if share else "ROLLBACK")
-                write.outcome = refusal
+                write.outcome = refusal if _is_meant(refusal) else damaged(refusal, path)
             if share:
                 db.execute("RELEASE write")
         if db.in_transaction:
@@ -85,5 +91,36 @@ def translated(error: Exception, path: Path) -> StoreError:
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE):
         return StoreFull(f"there is no room to write the database {path}")
     if code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return StoreError(f"the database {path} is damaged: {error}")
+        return damaged(error, path)
     return StoreError(f"the database {path} can't be used: {error}")
+
+
+def _is_meant(error: Exception) -> bool:
+    """Whether a use case raised it for its caller: BadChain of what was to be stored, NotFound, a bug that it saw.
+    Of RemoteProtocolErrors no other: what we once stored was well-formed."""
+    is_of_bytes = isinstance(error, RemoteProtocolError) and not isinstance(error, BadChain)
+    return isinstance(error, P2pblogError) and not (is_of_bytes or isinstance(error, StoreDamaged))
+
+
+def damaged(error: Exception, path: Path) -> StoreDamaged:
+    """What code that relies on what is stored came upon. Where a row is lost or wrong that can be any exception, and a
+    bug of ours can't be told from it: so the sentence names what it was, and the log says once where."""
+    is_plain = isinstance(error, sqlite3.Error | P2pblogError)
+    what = str(error) if is_plain else f"{type(error).__name__}: {error} (or this is a bug in p2pblog)"
+    found = StoreDamaged(f"the database {path} is damaged: {what}")
+    found.__cause__ = error
+    if not is_plain:
+        _tell_once(found, error)
+    return found
+
+
+def _tell_once(found: StoreDamaged, error: Exception) -> None:
+    """A row that is lost is met again and again."""
+    sentence = str(found)
+    if sentence not in _told and len(_told) < TOLD_MAX:
+        _told.add(sentence)
+        log.error("%s", sentence, exc_info=error)
+
+
+TOLD_MAX = 100
+_told: set[str] = set()

@@ -132,8 +132,20 @@ async def _aio_connect(path: Path, prepare: Callable[[sqlite3.Connection], None]
 async def _in_thread(connection: aiosqlite.Connection, function: Callable[..., T], *args: Any) -> T:
     """Run a function with the sqlite3 connection in its own thread. aiosqlite has no public name for one hop that runs
     several statements, and a hop for each costs more than the statement."""
-    result: T = await connection._execute(function, connection._conn, *args)  # type: ignore[no-untyped-call]
+    result: T = await connection._execute(_ending(function), connection._conn, *args)  # type: ignore[no-untyped-call]
     return result
+
+
+def _ending(function: Callable[..., T]) -> Callable[..., T]:
+    """A future takes no StopIteration: it would wait for ever, and so would who closes the database."""
+
+    def run(*args: Any) -> T:
+        try:
+            return function(*args)
+        except StopIteration as error:
+            raise RuntimeError("a StopIteration left a function of the database") from error
+
+    return run
 
 
 def _prepare_writer(path: Path, db: sqlite3.Connection) -> None:

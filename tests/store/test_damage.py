@@ -1,0 +1,94 @@
+"""A database in which something is missing or wrong: each call ends and says so, and the rest goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from builders import Person, person
+from store_kit import LATER, keep, texts
+from trio.testing import trio_test
+
+from p2pblog.bridge import open_bridge
+from p2pblog.errors import StoreDamaged, StoreError
+from p2pblog.store.sqlite import open_sqlite
+
+
+async def make(path: Path, *statements: str) -> Person:
+    """A database with ten notices of bob's, and then changed by these statements as no store would."""
+    bob = person("bob")
+    bob.notes(10)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        await keep(store, bob)
+        await store.aclose()
+    with closing(sqlite3.connect(path)) as db:
+        for statement in statements:
+            db.execute(statement)
+        db.commit()
+    return bob
+
+
+@trio_test
+async def test_an_entry_that_nothing_vouches_for_any_more_is_a_named_error(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    bob = await make(path, "DELETE FROM signature")
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path, readers=1)
+        with pytest.raises(StoreDamaged, match="is damaged: no signature") as damage:
+            await store.locate(bob.log.entries[3].id)
+        assert str(path) in str(damage.value)
+        assert len(await texts(store, bob)) == 10
+        await store.aclose()
+
+
+@trio_test
+async def test_whatever_leaves_a_query_its_caller_is_told_and_the_store_closes(tmp_path: Path) -> None:
+    """asyncio's futures take no StopIteration: such a call never ended, could not be cancelled, and held the end up."""
+
+    def stop(db: sqlite3.Connection) -> None:
+        next(iter(db.execute("SELECT 1 WHERE 0")))
+
+    path = tmp_path / "store.sqlite3"
+    bob = await make(path)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path, readers=1)
+        for call in store._read, store._write:
+            with pytest.raises(StoreError):
+                await call(stop)
+        assert len(await texts(store, bob)) == 10
+        await store.aclose()
+
+
+@trio_test
+async def test_a_lost_row_is_a_named_error_to_readers_and_writers_and_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "store.sqlite3"
+    bob = await make(path, "DELETE FROM entry WHERE key & 0xffff = 5")
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        for _ in range(2):
+            with pytest.raises(StoreDamaged, match=r"TypeError.*or this is a bug in p2pblog") as damage:
+                await store.locate(bob.log.entries[5].id)
+            assert isinstance(damage.value.__cause__, TypeError)
+            with pytest.raises(StoreDamaged, match="TypeError"):
+                await store.prune(bob.key, 5, LATER)
+        assert [row.text for row in await store.rows([bob.log.entries[9].id])]
+        await store.aclose()
+    (told,) = [record for record in caplog.records if record.name == "p2pblog.store"]
+    assert told.exc_info is not None
+
+
+@trio_test
+async def test_bytes_that_no_longer_read_are_no_fault_of_who_writes(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    bob = await make(path, "UPDATE identity SET wire = x'ff'")
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        for call in store.load(), store.drop_log(bob.key):
+            with pytest.raises(StoreDamaged, match="is damaged"):
+                await call
+        await store.aclose()
