@@ -239,9 +239,12 @@ async def _keep_tidy(store: Store, node: Node) -> None:
     while True:
         try:
             await store.drop_retracted(_wall_ms() - RETRACTED_KEPT_MS)
-            await node.drop_unreferred(RETRACTED_KEPT_MS)
         except StoreError as error:
             log.error("deleted notices were not dropped: %s", error)
+        try:
+            await node.drop_unreferred(RETRACTED_KEPT_MS)
+        except StoreError as error:
+            log.error("files without a notice were not dropped: %s", error)
         await trio.sleep(TIDY_EVERY_S)
 
 

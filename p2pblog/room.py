@@ -16,7 +16,7 @@ from p2pblog.core.keys import IdentityHash
 from p2pblog.core.quiet import MuteKind
 from p2pblog.core.room import Closeness, Cut, Share, closeness, files_max_of, target_of
 from p2pblog.core.value import Value
-from p2pblog.errors import StoreError
+from p2pblog.errors import StoreDamaged, StoreError
 from p2pblog.gossip.driver import Driver, Signal
 from p2pblog.gossip.room_events import LiftFloors, Pruned, PruneLog, RoomChanged
 from p2pblog.pruning import Pruning
@@ -161,16 +161,22 @@ class Room:
                 self._driver.feed(RoomChanged(False))
             return True
         self._driver.feed(RoomChanged(True))
-        await self._try_dms()
+        try:
+            await self._try_dms()
+        except StoreDamaged as error:  # those for others stay for now
+            log.error("direct messages were not tried before room is made: %s", error)
         plan, strays_kept = await self._plan(), 0
         while self.store_max is not None and await self._is_over(target_of(self.store_max), files):
             due = plan.next()
             if due is None:
                 break  # what is left may not go
-            if due[1].device is None:
-                strays_kept = await self._cut_strays(plan, due[0], strays_kept)
-            else:
-                await self._cut(plan, *due)
+            try:
+                if due[1].device is None:
+                    strays_kept = await self._cut_strays(plan, due[0], strays_kept)
+                else:
+                    await self._cut(plan, *due)
+            except StoreDamaged as error:  # it is cut no more, and the next one is
+                log.error("what is damaged makes no room: %s", error)
         await self._give_back()
         is_full = await self._is_over(self.store_max, files)
         self._driver.feed(RoomChanged(is_full))

@@ -17,7 +17,7 @@ from p2pblog.core.address import spell
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.payload import Dm
 from p2pblog.core.sealed import Message
-from p2pblog.errors import NotFound, StoreError, UsageError, UserError
+from p2pblog.errors import NotFound, StoreDamaged, StoreError, UsageError, UserError
 from p2pblog.store import DmRow
 
 TRIED_AT_ONCE = 50
@@ -115,7 +115,8 @@ class Private(Desk):
     async def _read(self, row: DmRow) -> Message | None:
         """After each key the rest of the node has its turn: one tries up to DM_BOXES_MAX boxes, some 2 ms."""
         dm = payload.decode(row.payload)
-        assert isinstance(dm, Dm), "the index of direct messages holds something else"
+        if not isinstance(dm, Dm):
+            raise StoreDamaged(f"the database is damaged: {row.id.hex()} is no direct message")
         keyring = self._author.keyring
         for key in (keyring.device, *keyring.former):
             message = sealed.read(dm, row.author, self._author.identity_hash, (key,))

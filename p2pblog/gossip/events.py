@@ -101,6 +101,13 @@ class PayloadsUnfit(Value):
     unfit: tuple[int, bytes] | None
 
 
+class Unstored(Value):
+    """A `StoreRun` or `StorePayloads` that a peer was asked for goes not into our database, which is damaged there."""
+
+    source: NodeKey
+    device: DeviceKey
+
+
 class Unwanted(Value):
     """A `StoreRun` or `StorePayloads` of somebody who has been blocked since was left aside. Nobody is to blame."""
 
@@ -222,6 +229,7 @@ Event = (
     | ForkProved
     | PayloadsStored
     | PayloadsUnfit
+    | Unstored
     | Unwanted
     | Loaded
     | LoadedOne

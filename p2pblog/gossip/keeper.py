@@ -15,7 +15,7 @@ from p2pblog.core.entry import Entry, commits_to, payload_hash
 from p2pblog.core.keys import EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.runs import VerifiedRun
-from p2pblog.errors import BadChain, BadPiece, RemoteProtocolError, StoreError
+from p2pblog.errors import BadChain, BadPiece, RemoteProtocolError, StoreDamaged, StoreError
 from p2pblog.gossip.events import (
     Contradicted,
     DropIfOther,
@@ -46,6 +46,7 @@ from p2pblog.gossip.events import (
     StoreRun,
     StoreStray,
     StoreTable,
+    Unstored,
     Unwanted,
 )
 from p2pblog.gossip.holdings import Holdings
@@ -108,14 +109,17 @@ class Keeper:
     async def write(self, waiting: Sequence[Writing]) -> tuple[int, list[Event]]:
         """Store the first of what waits, or all the runs or identities that stand in a row there, in one transaction.
 
-        Gives how many are done, and what follows from it, in order. After a StoreError all still wait.
+        Gives how many are done, and what follows from it, in order. After a StoreError all still wait; but what meets
+        damage would meet it again, and is left aside, so that all else can be stored.
         """
         if runs := self._row_of(StoreRun, waiting):
             return await self._write_runs(runs)
         if identities := self._row_of(StoreIdentity, waiting):
-            await self._store.put_identities([writing.identity for writing in identities])
-            return len(identities), []
-        return 1, await self._write_other(waiting[0])
+            return await self._write_identities(identities)
+        try:
+            return 1, await self._write_other(waiting[0])
+        except StoreDamaged as error:
+            return 1, _left_aside(waiting[0], error)
 
     def _row_of(self, kind: type[W], waiting: Iterable[Writing]) -> list[W]:
         """The first of what waits that are of this kind, and wanted."""
@@ -129,15 +133,26 @@ class Keeper:
     async def _write_runs(self, runs: list[StoreRun]) -> tuple[int, list[Event]]:
         try:
             states = await self._store.append([run.batch for run in runs], self._wall_ms())
-        except BadChain:
+        except (BadChain, StoreDamaged) as error:
             if len(runs) > 1:
                 return await self._write_runs(runs[: len(runs) // 2])  # the culprit is found by halves
+            if isinstance(error, StoreDamaged):
+                return 1, _left_aside(runs[0], error)
             source, batch = runs[0].source, runs[0].batch
             if source is None:
                 return 1, []
             return 1, [Contradicted(source, batch, await self.ours_around(batch), runs[0].live)]
         pairs = zip(runs, states, strict=True)
         return len(runs), [Stored(run.source, run.batch, state, run.live) for run, state in pairs]
+
+    async def _write_identities(self, writings: list[StoreIdentity]) -> tuple[int, list[Event]]:
+        try:
+            await self._store.put_identities([writing.identity for writing in writings])
+        except StoreDamaged as error:
+            if len(writings) > 1:
+                return await self._write_identities(writings[: len(writings) // 2])
+            return 1, _left_aside(writings[0], error)
+        return len(writings), []
 
     def _is_unwanted(self, writing: Writing) -> bool:
         """Whether it is of somebody who was blocked while it waited."""
@@ -280,7 +295,20 @@ class Keeper:
         return tuple(ours)
 
     async def load(self, request: LoadRun | LoadOne | LoadFile) -> Event:
-        """What a machine wants to read for a peer."""
+        """What a machine wants to read for a peer. What is damaged is as if it were not held."""
+        try:
+            return await self._load(request)
+        except StoreDamaged as error:
+            log.error("what a peer asked for can't be read: %s", error)
+        match request:
+            case LoadRun():
+                return Loaded(request, ())
+            case LoadOne(peer, ref):
+                return LoadedOne(peer, ref, None, None)
+            case LoadFile(peer, file, index):
+                return LoadedFile(peer, file, index)
+
+    async def _load(self, request: LoadRun | LoadOne | LoadFile) -> Event:
         if isinstance(request, LoadFile):
             return await self._load_file(request)
         if isinstance(request, LoadRun):
@@ -303,6 +331,17 @@ class Keeper:
             log.error("a file could not be read: %s", error)
             return LoadedFile(peer, file, index)
         return LoadedFile(peer, file, index, table=None if held is None else held.table)
+
+
+def _left_aside(writing: Writing, error: StoreDamaged) -> list[Event]:
+    """What follows from something that can't be stored here, now or later."""
+    log.error("something is left aside that can't be stored: %s", error)
+    match writing:
+        case StoreRun(source, batch, live=False) if source is not None:
+            return [Unstored(source, batch.entries[0].device)]
+        case StorePayloads(source, device):
+            return [Unstored(source, device)]
+    return []
 
 
 def holdings_of(own: IdentityHash, loaded: LoadedStore) -> Holdings:

@@ -63,6 +63,7 @@ from p2pblog.gossip.events import (
     TokensDue,
     Unblocked,
     Uninterested,
+    Unstored,
     Unwanted,
     WantDue,
 )
@@ -174,6 +175,9 @@ class Gossip(State):
                 return self._on_other_history(event)
             case PayloadsStored():
                 return self._on_payloads_stored(event)
+            case Unstored(source, device):
+                session = self.sharing.sessions.get(source)
+                return [] if session is None else self.replication.on_unstored(session, device)
             case Unwanted(source, device):
                 return self._on_unwanted(source, device)
             case PayloadsUnfit(source):

@@ -529,6 +529,11 @@ class Replication(State):
         """An answer that was not stored, for nobody wants its log any more: its sender has kept his word."""
         return self._finish_storing(source, device)
 
+    def on_unstored(self, session: Session, device: DeviceKey) -> list[Effect]:
+        """An answer that our own store could not take: it would be in vain to ask for it again soon."""
+        self._queue(session).doubted[device] = None
+        return self._finish_storing(session.peer, device)
+
     def on_dropped(self, device: DeviceKey) -> list[Effect]:
         """A log is empty again, so nobody contradicts it; and who takes us to hold it would not announce it to us. Of a
         feed that is only relayed, there may be room for the other logs, too."""

@@ -106,21 +106,16 @@ def damaged(error: Exception, path: Path) -> StoreDamaged:
     """What code that relies on what is stored came upon. Where a row is lost or wrong that can be any exception, and a
     bug of ours can't be told from it: so the sentence names what it was, and the log says once where."""
     is_plain = isinstance(error, sqlite3.Error | P2pblogError)
-    what = str(error) if is_plain else f"{type(error).__name__}: {error} (or this is a bug in p2pblog)"
-    found = StoreDamaged(f"the database {path} is damaged: {what}")
-    found.__cause__ = error
-    if not is_plain:
-        _tell_once(found, error)
-    return found
-
-
-def _tell_once(found: StoreDamaged, error: Exception) -> None:
-    """A row that is lost is met again and again."""
-    sentence = str(found)
+    what = str(error) if is_plain else f"{type(error).__name__} {error}".strip() + " (or this is a bug in p2pblog)"
+    sentence = f"the database {path} is damaged: {what}"
     if sentence not in _told and len(_told) < TOLD_MAX:
         _told.add(sentence)
-        log.error("%s", sentence, exc_info=error)
+        log.error("%s", sentence, exc_info=None if is_plain else error)
+    found = StoreDamaged(sentence)
+    found.__cause__ = error
+    return found
 
 
 TOLD_MAX = 100
 _told: set[str] = set()
+"""What the log says already: a row that is lost is met again and again."""

@@ -38,7 +38,7 @@ from p2pblog.core.media import FileHash
 from p2pblog.core.payload import Profile
 from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.timelines import Row
-from p2pblog.errors import P2pblogError, StoreError, StoreFull
+from p2pblog.errors import P2pblogError, StoreDamaged, StoreError, StoreFull
 from p2pblog.store import (
     CONFIG,
     Admitted,
@@ -75,7 +75,7 @@ from p2pblog.store import (
 )
 from p2pblog.store.meaning import Kind, News, Version
 from p2pblog.store.reserve import Reserve
-from p2pblog.store.sql_transactions import Write, commit, read, translated
+from p2pblog.store.sql_transactions import Write, commit, damaged, read, translated
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -109,7 +109,9 @@ async def _aio_open(path: Path, readers: int) -> _Aio:
             await connection.close()
         if isinstance(error, sqlite3.Error | OSError):
             raise translated(error, path) from error
-        raise
+        if isinstance(error, P2pblogError) or not isinstance(error, Exception):
+            raise
+        raise damaged(error, path) from error
     return _Aio(path, writer, opened[1:])
 
 
@@ -261,7 +263,7 @@ class _Aio:
                 await asyncio.sleep(rest)
             try:
                 is_more = await self._write(self._get_on_politely, False)
-            except StoreError:  # full, or closed: the next write comes back to it
+            except StoreError:  # full, damaged or closed: the next write comes back to it
                 return
             if self._is_reading():
                 await asyncio.sleep(SEARCH_GIVE_WAY_S)
@@ -277,7 +279,7 @@ class _Aio:
 
     async def search(self, run: Callable[[sqlite3.Connection], T]) -> T:
         """As `read`, with the index of words brought on before, as far as that is quickly done."""
-        with suppress(StoreFull):  # what is in can be read all the same
+        with suppress(StoreFull, StoreDamaged):  # what is in can be read all the same
             for _ in range(SEARCH_CATCH_UP_MAX // SEARCH_SLICE):
                 if await self._write(_read_slice, False) < SEARCH_SLICE:
                     break

@@ -21,9 +21,10 @@ from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Dm, Unknown
 from p2pblog.core.sealed import read
 from p2pblog.core.value import replace
-from p2pblog.errors import NotFound, NotPermitted, StoreFull, UsageError, UserError
+from p2pblog.errors import NotFound, NotPermitted, StoreDamaged, StoreFull, UsageError, UserError
 from p2pblog.gossip.events import Learned
 from p2pblog.node import Node
+from p2pblog.store import DmRow
 from p2pblog.store.meaning import Kind
 
 
@@ -235,6 +236,21 @@ async def test_on_a_full_disk_people_still_read(autojump_clock: MockClock) -> No
         bob.store.settle_dms = settle  # type: ignore[method-assign]
         assert [dm["text"] for dm in await node.dms()] == ["for bob"]
         assert len(await bob.store.dms(9)) == 1
+
+
+@trio_test
+async def test_what_a_damaged_database_lists_among_them_is_a_store_error(autojump_clock: MockClock) -> None:
+    """So whoever looks in the background goes on."""
+    async with open_world() as world:
+        bob, node = world.home("bob"), await world.start("bob")
+        row = DmRow(EntryId(bytes(32)), person("bob").hash, NOON, payload.encode(payload.Note("no direct message")))
+
+        async def mixed_up(limit: int, before: EntryId | None = None, untold: bool = False) -> list[DmRow]:
+            return [row]
+
+        bob.store.dms = mixed_up  # type: ignore[method-assign]
+        with pytest.raises(StoreDamaged):
+            await node.gather_news()
 
 
 async def _holds(world: World, name: str, dms: int) -> bool:

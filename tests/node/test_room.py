@@ -16,7 +16,7 @@ from p2pblog.config import NEWEST_FIRST
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.value import replace
-from p2pblog.errors import NotFound, StoreFull, UsageError
+from p2pblog.errors import NotFound, StoreDamaged, StoreFull, UsageError
 from p2pblog.node import Node
 from p2pblog.store.memory import MemoryStore
 
@@ -299,6 +299,23 @@ async def test_people_are_followed_though_the_disk_takes_nothing_more(autojump_c
         refused.is_over = True
         await world.reads("bob", "news")
         assert (await bob.status())["store"]["pruned"] == 0
+
+
+@trio_test
+async def test_room_is_made_beside_what_is_damaged(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await history(world, "alice")
+        bob = await world.start("bob", "alice")
+        await world.start("alice")
+
+        async def meet_damage(*_args: Any, **_kwargs: Any) -> Any:
+            raise StoreDamaged("the database is damaged")
+
+        store = world.home("bob").store
+        store.prune_strays = store.dms = meet_damage  # type: ignore[method-assign]
+        await bob.config_set("store.max", CAP)
+        await bob.follow(world.home("alice").address, "alice")
+        await world.until("bob prunes", fits(bob), within_s=120)
 
 
 class Refused:
