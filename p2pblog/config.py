@@ -431,6 +431,9 @@ CONTROL_ANSWER_TIMEOUT_S = 30.0
 
 
 # --- store ----------------------------------------------------------------------------------------------------------
+DELETES_WAITING_MAX = 64
+"""Deletes of one log that stay, when room is made, for what has not come yet: 4 kB each with what vouches for them, at
+most 8. An author can write any number that name nothing, and these never go."""
 STRAYS_MAX = 10_000
 """Entries kept of logs that we don't hold, at most some 20 KiB each; the one kept longest makes room."""
 KNOWN_PEERS_MAX = 1_000

@@ -165,6 +165,15 @@ def ref_of(payload: bytes | None) -> Ref | None:
             return None
 
 
+def taken_back_ref(payload: bytes | None) -> Ref | None:
+    """Where the notice stands, as it says, that a delete takes back."""
+    match None if payload is None else decode(payload):
+        case Delete(of):
+            return of
+        case _:
+            return None
+
+
 def is_retractable(kind: int, seq: int) -> bool:
     """Whether a delete has any effect on it."""
     return kind != Kind.DELETE and seq != 1

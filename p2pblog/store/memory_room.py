@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from p2pblog.config import DELETES_WAITING_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import LogState
 from p2pblog.core.value import replace
 from p2pblog.errors import BadChain
 from p2pblog.store import OWN_IDENTITY, Bottom, Pruned, Thread, Usage
-from p2pblog.store.meaning import REACTIONS, Kind, ref_of
+from p2pblog.store.meaning import REACTIONS, Kind, ref_of, taken_back_ref
 from p2pblog.store.memory_log import Held, Log, Stray
 from p2pblog.store.memory_read import MemoryReading
+from p2pblog.store.spans import span_of
 
 ENTRY_BYTES = 500
 """About what an entry takes up beside its payload."""
@@ -138,7 +140,9 @@ class MemoryRoom(MemoryReading):
             kept |= self._kept_of_author(log, held)
         going = {each.entry.id for each in items} - kept
         kept |= {each.entry.id for each in held if self._is_last_edit(each, going)}
-        return kept | self._kept_deletes(held, going - kept)
+        kept |= self._kept_deletes(held, going - kept)
+        deletes = [] if only_by_hand else [each for each in held if each.meaning.kind == Kind.DELETE]
+        return kept | self._waiting_deletes(log, deletes, kept)
 
     def _kept_of_author(self, log: Log, held: Sequence[Held]) -> set[EntryId]:
         pinned = set(self._pins_of(log.identity))
@@ -155,6 +159,12 @@ class MemoryRoom(MemoryReading):
                 kept.add(each.entry.id)
                 hidden |= hides
         return kept
+
+    def _waiting_deletes(self, log: Log, deletes: Sequence[Held], kept: set[EntryId]) -> set[EntryId]:
+        """Deletes whose notice may still come, as many as may wait in a log."""
+        waiting = [each.entry.id for each in deletes if each.entry.id not in kept and self._awaits_notice(each)]
+        others = [each for each in log.strays.values() if each.meaning.kind == Kind.DELETE and each not in deletes]
+        return set(waiting[: max(0, DELETES_WAITING_MAX - len(others))])
 
     def _is_held_by_hand(self, held: Held) -> bool:
         """By something that the person did."""
@@ -208,6 +218,15 @@ class MemoryRoom(MemoryReading):
     def _hidden_by(self, held: Held) -> set[EntryId]:
         named = (self._by_id.get(target) for target in held.meaning.deletes)
         return {each.entry.id for each in named if each is not None and each.log.identity == held.log.identity}
+
+    def _awaits_notice(self, held: Held) -> bool:
+        ref = taken_back_ref(held.entry.payload)
+        if ref is None or ref.identity != held.log.identity or ref.device == held.log.device or ref.id in self._by_id:
+            return False
+        named = self._logs.get(ref.device)
+        if named is None or named.identity != held.log.identity:
+            return named is None
+        return ref.seq > named.floor and span_of(named.spans, ref.seq) is None
 
     # --- strays, and what is known of what went ---
 

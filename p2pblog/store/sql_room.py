@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby
 
+from p2pblog.config import DELETES_WAITING_MAX
 from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import LogState
 from p2pblog.core.value import replace
 from p2pblog.errors import BadChain
 from p2pblog.store import Bottom, Pruned, Thread, Usage
-from p2pblog.store.meaning import IN_TIMELINES, Kind, meaning_of, ref_of
+from p2pblog.store.meaning import IN_TIMELINES, Kind, meaning_of, ref_of, taken_back_ref
 from p2pblog.store.spans import span_of
 from p2pblog.store.sql_base import (
     FEED,
@@ -188,7 +189,9 @@ def _kept(
     kept |= {*lent} if only_by_hand else {*lent, *_kept_of_author(db, log, held)}
     going = {item.key for item in items} - kept
     kept |= {item.key for item in held if item.kind == Kind.EDIT and _is_in_force(db, log, item, going)}
-    return kept | _kept_deletes(db, log, held, lent, going - kept)
+    kept |= _kept_deletes(db, log, held, lent, going - kept)
+    deletes = [] if only_by_hand else [item for item in held if item.kind == Kind.DELETE]
+    return kept | _waiting_deletes(db, log, deletes, kept)
 
 
 def _me(db: sqlite3.Connection) -> int | None:
@@ -219,6 +222,16 @@ def _kept_deletes(
             kept.add(item.key)
             hidden |= hides
     return kept
+
+
+def _waiting_deletes(db: sqlite3.Connection, log: LogRow, deletes: Sequence[Item], kept: set[int]) -> set[int]:
+    """Deletes whose notice may still come, as many as may wait in a log."""
+    waiting = [item.key for item in deletes if item.key not in kept and _awaits_notice(db, log, item)]
+    if not waiting:
+        return set()
+    (strays,) = db.execute(STRAY_DELETES, log.keys).fetchone()
+    others = strays - sum(item.stray for item in deletes)
+    return set(waiting[: max(0, DELETES_WAITING_MAX - others)])
 
 
 HELD_ON_TO = f"""SELECT 1 FROM entry e WHERE e.key = ?1 AND ({BY_HAND}
@@ -256,6 +269,24 @@ def _hidden_by(db: sqlite3.Connection, log: LogRow, item: Item) -> set[int]:
     (payload,) = db.execute("SELECT payload FROM entry WHERE key = ?", (item.key,)).fetchone()
     found = (key_of_id(db, target) for target in meaning_of(payload).deletes)
     return {key for key in found if key is not None and log_of_key(db, key).owner == log.owner}
+
+
+STRAY_DELETES = """SELECT count(*) FROM stray s WHERE s.key BETWEEN ? AND ?
+    AND EXISTS (SELECT 1 FROM deletion d WHERE d.key = s.key)"""
+
+
+def _awaits_notice(db: sqlite3.Connection, log: LogRow, item: Item) -> bool:
+    """Whether a delete names a notice of another log of its author that may still come: it would show. What stands in
+    its own log lies below it, and goes with it."""
+    (payload,) = db.execute("SELECT payload FROM entry WHERE key = ?", (item.key,)).fetchone()
+    ref = taken_back_ref(payload)
+    if ref is None or ref.identity != log.identity or ref.device == log.device or key_of_id(db, ref.id) is not None:
+        return False
+    named = log_of_device(db, ref.device)
+    if named is None or named.owner != log.owner:
+        return named is None
+    (floor,) = db.execute("SELECT floor FROM log WHERE no = ?", (named.no,)).fetchone()
+    return ref.seq > floor and span_of(read_spans(db, named.no), ref.seq) is None
 
 
 # --- strays -----------------------------------------------------------------------------------------------------------

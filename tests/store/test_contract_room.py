@@ -6,11 +6,11 @@ import pytest
 from builders import NOON, Log, Person, person
 from store_kit import LATER, add, keep, on_both_stores, own, texts
 
-from p2pblog.config import RUN_BYTES_MAX
+from p2pblog.config import DELETES_WAITING_MAX, RUN_BYTES_MAX
 from p2pblog.core.keys import DeviceKey, EntryId
 from p2pblog.core.logs import Batch, Located
 from p2pblog.errors import BadChain
-from p2pblog.store import Store
+from p2pblog.store import Follow, Store
 from p2pblog.store.meaning import Kind
 
 
@@ -254,6 +254,54 @@ async def test_what_stays_keeps_its_words_and_stays_hidden(store: Store) -> None
     await store.prune(laptop.key, 3, LATER)
     assert [row.text for row in await store.rows([kept.id, hidden.id])] == ["kept, twice"]
     assert await store.prune_strays(0, 100) == (3, 0)
+
+
+async def taken_back_on_the_laptop(store: Store, *named: str) -> tuple[Log, Log, list[EntryId]]:
+    """Bob's phone, of which the newest is held and whose history is still to come; and his laptop, on which he took
+    these old notices of the phone back, held whole."""
+    bob = person("bob")
+    ids = [bob.log.note(text).id for text in named]
+    bob.notes(150)
+    laptop = bob.add_device("laptop")
+    for number in range(len(named)):
+        laptop.delete(bob.log.entries[number + 1])
+    for number in range(80):
+        laptop.note(f"on the laptop {number}")
+    await store.put_identity(bob.identity)
+    await store.put_follow(Follow(bob.hash, None, NOON))
+    await add(store, laptop)
+    await add(store, bob.log, 129)
+    return bob.log, laptop, ids
+
+
+@on_both_stores
+async def test_a_delete_waits_for_a_notice_that_may_still_come(store: Store) -> None:
+    phone, laptop, (secret,) = await taken_back_on_the_laptop(store, "a secret")
+    assert (await store.prune(laptop.key, 64, LATER)).dropped == 63
+    await add(store, phone, 1, 128)
+    assert "a secret" not in await texts(store)
+    assert await store.is_taken_back(secret)
+    assert await store.prune_strays(0, 100) == (1, 0)
+    await store.prune(phone.key, 64, LATER)
+    assert await store.prune_strays(0, 100) == (0, 1)  # it would not come any more
+
+
+@on_both_stores
+async def test_a_delete_waits_for_nothing_below_a_cut(store: Store) -> None:
+    phone, laptop, _ = await taken_back_on_the_laptop(store, "a secret")
+    await add(store, phone, 65, 128)
+    await store.prune(phone.key, 128, LATER)
+    assert (await store.prune(laptop.key, 64, LATER)).dropped == 64
+
+
+@on_both_stores
+async def test_few_deletes_of_a_log_wait(store: Store) -> None:
+    """Whoever takes back what never comes, as often as he likes, has no more of it stay."""
+    many = DELETES_WAITING_MAX + 20
+    _, laptop, _ = await taken_back_on_the_laptop(store, *(f"secret {number}" for number in range(many)))
+    assert (await store.prune(laptop.key, 11, LATER)).dropped == 1  # the entry that begins it
+    assert (await store.prune(laptop.key, many + 1, LATER)).dropped == 20
+    assert await store.prune_strays(0, 1_000) == (DELETES_WAITING_MAX, 0)
 
 
 @on_both_stores

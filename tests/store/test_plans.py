@@ -396,6 +396,7 @@ def making_room(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_room.prune(db, alice.key, 64, LATER),
         lambda: sql_room.prune(db, bob.key, bob.log.entries[-1].seq - 1, LATER),
         lambda: sql_room.prune_strays(db, 0, 64),
+        lambda: db.execute(sql_room.STRAY_DELETES, (1, 2)).fetchall(),
         lambda: db.execute(sql_room.PINS_OF, (bytes(32), int(Kind.PIN), 1)).fetchall(),
         lambda: db.execute(sql_room.LAST_EDIT, (1, bytes(32), 1, 2)).fetchall(),
         lambda: db.execute(sql_room.FLOOR, (alice.key, alice.hash)).fetchall(),
