@@ -277,8 +277,11 @@ def _enter_gaps(db: sqlite3.Connection, items: Sequence[Item], retracted: dict[E
     db.executemany("UPDATE gap SET wanted = ? WHERE key = ?", gaps)
 
 
-def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
-    """Take items out of every index but the one of ids."""
+def leave(
+    db: sqlite3.Connection, log: LogRow, items: Sequence[Item], edited: dict[EntryId, None] | None = None
+) -> None:
+    """Take items out of every index but the one of ids. With `edited`, the notices whose edits leave come to stand
+    there, and their words are the caller's to settle: once for all their edits, when no more leave."""
     keys = [(item.key,) for item in items]
     listed = [item for item in items if item.kind in IN_TIMELINES and item.held and not item.stray]
     db.executemany("DELETE FROM retracted WHERE key = ?", keys)
@@ -293,8 +296,12 @@ def leave(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
         db.executemany("DELETE FROM news WHERE key = ?", keys)
     edits = [(log.owner, item.of, item.key) for item in items if item.kind == Kind.EDIT and item.of is not None]
     db.executemany("DELETE FROM edit WHERE author = ? AND target = ? AND key = ?", edits)
-    for author, target, _ in edits:
-        settle_tags(db, author, target)
+    left = dict.fromkeys(target for _, target, _ in edits)
+    if edited is not None:
+        edited.update(left)
+        left.clear()
+    for target in left:
+        settle_tags(db, log.owner, target)
     notes = [(item.key,) for item in items if item.kind == Kind.NOTE and item.held]
     db.executemany("DELETE FROM tag WHERE key = ?", notes)  # also those that an edit which leaves put back just now
     profiles = [(log.owner, item.sort, item.key) for item in items if item.kind == Kind.PROFILE]
@@ -417,12 +424,15 @@ def forget(db: sqlite3.Connection, log: LogRow, low: int, high: int) -> None:
     lift(db, log, deletes_within(db, low, high))
     take_out(db, low, high)
     start = low
+    edited: dict[EntryId, None] = {}
     while items := _read_range(db, start, high):
-        leave(db, log, items)
+        leave(db, log, items, edited)
         IDS.discard(db, sorted(id_record(item.id, item.key) for item in items))
         start = items[-1].key + 1
     for table in ("entry", "signature", "gap", "deletion", "stray", "lent", "dm_aside", "dm_told", "news", "poll_due"):
         db.execute(f"DELETE FROM {table} WHERE key BETWEEN ? AND ?", (low, high))  # noqa: S608 - names from above
+    for notice in edited:
+        settle_tags(db, log.owner, notice)
 
 
 def drop_stray(db: sqlite3.Connection, log: LogRow, key: int) -> None:

@@ -26,7 +26,7 @@ from p2pblog.core.value import replace
 from p2pblog.store import OWN_IDENTITY, Follow, TimelineQuery, migrations, sql_read, sql_write
 from p2pblog.store.register import BATCH_MIN
 from p2pblog.store.rows import HISTORY_ROWS
-from p2pblog.store.sql_base import IDS, id_record, log_of_device, read_log_state
+from p2pblog.store.sql_base import IDS, ROWS_PER_STEP, id_record, log_of_device, read_log_state
 from p2pblog.store.sqlite import open_sqlite
 from p2pblog.store.stretch import payloads_beside, places
 
@@ -134,6 +134,30 @@ def test_an_own_notice_is_stored_with_few_statements(writer: Person) -> None:
         statements_of(db, writer, 1, RUN)
         assert len(statements_of(db, writer, RUN + 1, RUN + 1)) <= 40  # the first of its registers' hot generations
         assert len(statements_of(db, writer, RUN + 2, RUN + 2)) <= 26
+
+
+def test_a_notice_whose_edits_go_is_settled_once(writer: Person) -> None:
+    """It took as many looks as there were edits, each longer than the one before: seconds for ten thousand."""
+    bob = person("bob")
+    notice = bob.log.note("#bees")
+    laptop = bob.add_device("laptop")
+    for number in range(ROWS_PER_STEP + 100):
+        laptop.edit(notice, f"#wax {number}")
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_identity(db, bob.identity)
+        for log in bob.log, laptop:
+            sql_write.append(db, [Batch(bob.hash, log.run())], LATER)
+        assert [row.id for row in sql_read.timeline(db, TimelineQuery(9, None, (bob.hash,), "wax"))] == [notice.id]
+        settled: list[str] = []
+        db.set_trace_callback(lambda statement: settled.append(statement) if "DELETE FROM tag" in statement else None)
+        sql_write.put_identity(db, bob.retire(laptop.key, 1, laptop.entries[0].id))
+        assert 1 <= len(settled) <= 4  # each of two steps leaves, and comes back hidden
+        settled.clear()
+        sql_write.drop_log(db, laptop.key)
+        db.set_trace_callback(None)
+        assert len(settled) == 1
+        assert [row.id for row in sql_read.timeline(db, TimelineQuery(9, None, (bob.hash,), "bees"))] == [notice.id]
 
 
 def test_a_start_reads_all_logs_with_as_few_statements_as_one() -> None:
