@@ -62,7 +62,7 @@ PAGES_UP = "SELECT first, records FROM page WHERE generation = ? AND first >= ? 
 _PUT = """SELECT p.no, p.records, (SELECT n.first FROM page n WHERE n.generation = p.generation AND n.first > p.first
           ORDER BY n.first LIMIT 1) FROM page p WHERE p.generation = ?"""
 PUT_AT = f"{_PUT} AND p.first <= ? ORDER BY p.first DESC LIMIT 1"
-"""The page that a record goes on, and where the next one begins."""
+"""The page that a record goes on, or stands on, and where the next one begins."""
 PUT_FIRST = f"{_PUT} ORDER BY p.first LIMIT 1"
 """The same of a record below all others."""
 HOT = """SELECT count(*), max(CASE WHEN hot THEN no END), max(CASE WHEN hot THEN records END)
@@ -182,19 +182,19 @@ class Register(Value):
         self, db: sqlite3.Connection, generation: int, records: Sequence[bytes], start: int, gone: set[bytes]
     ) -> int:
         """Take those out that stand on the page where `records[start]` belongs, into `gone`. Gives where to go on."""
-        at = db.execute(PAGE_AT, (generation, records[start])).fetchone()
+        at = db.execute(PUT_AT, (generation, records[start])).fetchone()
         if at is None:
             (first,) = db.execute("SELECT min(first) FROM page WHERE generation = ?", (generation,)).fetchone()
             return len(records) if first is None else bisect_left(records, first, start)
-        first, page = at
+        no, page, following = at
         end = bisect_left(records, page[-self.width :] + b"\0", start)
         if any(record in page for record in records[start:end]):
             held = self._split(page)
             doomed = set(records[start:end]).intersection(held)
             gone |= doomed
-            db.execute("DELETE FROM page WHERE generation = ? AND first = ?", (generation, first))
+            db.execute("DELETE FROM page WHERE no = ?", (no,))
             self._insert_pages(db, generation, [record for record in held if record not in doomed])
-        return max(end, start + 1)
+        return len(records) if following is None else bisect_left(records, following, end)
 
     def _put(self, db: sqlite3.Connection, generation: int, records: Sequence[bytes]) -> None:
         """Put records among those of a generation."""

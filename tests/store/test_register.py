@@ -71,6 +71,24 @@ def test_a_register_is_a_set(db: sqlite3.Connection, seed: int, bits: int, data:
     check(db, held, chance)
 
 
+def test_what_a_generation_does_not_hold_costs_it_few_questions(db: sqlite3.Connection) -> None:
+    """Two thousand notices of an author whom one unfollows: a generation that ends below them, or has a gap where they
+    would stand, is asked once and not once for each."""
+    page = PAGE_BYTES_MAX // WORDS.width
+    below, theirs, above = (
+        [number.to_bytes(4, "big") for number in range(first, first + 10 * page)] for first in (0, 10_000, 20_000)
+    )
+    theirs = theirs[:2_000]
+    for batch in (below[2 * page :], [*below[: 2 * page], *above], theirs):  # the smallest is asked last
+        WORDS.add(db, batch)
+    asked: list[str] = []
+    db.set_trace_callback(asked.append)
+    WORDS.discard(db, theirs)
+    db.set_trace_callback(None)
+    assert list(WORDS.above(db, b"")) == [*below, *above]
+    assert len(asked) < 40
+
+
 def test_generations_stay_few_and_merges_go_on_in_slices(db: sqlite3.Connection) -> None:
     """200,000 records in batches of a run's size: some dozens of generations, and no batch pays for a whole merge."""
     chance, held = random.Random(1), set[bytes]()
