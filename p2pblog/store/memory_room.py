@@ -235,10 +235,13 @@ class MemoryRoom(MemoryReading):
 
     async def prune_strays(self, passed: int, most: int) -> tuple[int, int]:
         own = self._settings.get(OWN_IDENTITY)
-        looked_at = self._by_age()[passed : passed + most]
-        gone = [each for each in looked_at if each.log.identity != own and not self._kept(each.log, [each])]
-        self._drop_strays(gone)
-        return len(looked_at) - len(gone), len(gone)
+        looked_at, kept = self._by_age()[passed : passed + most], 0
+        for each in looked_at:  # one after the other: what goes may have been all that kept the next one
+            if each.log.identity == own or self._kept(each.log, [each]):
+                kept += 1
+            else:
+                self._drop_strays([each])
+        return kept, len(looked_at) - kept
 
     async def lift_floors(self, identity: IdentityHash | None = None) -> list[LogState]:
         logs = self._logs.values() if identity is None else self._logs_of.get(identity, {}).values()

@@ -15,6 +15,7 @@ from p2pblog.config import DM_BOXES_MIN, DM_SEALED_MIN, RUN_BYTES_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import prove_fork
 from p2pblog.core.identity import Identity
+from p2pblog.core.keys import IdentityHash
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.media import Attachment, FileHash
 from p2pblog.core.payload import BOX_BYTES, SEALED_OVERHEAD, Dm, Note
@@ -133,7 +134,7 @@ def draw_step(data: st.DataObject, world: World) -> Step:
     someone = world.people[data.draw(st.integers(0, 2), "who")]
     now = data.draw(st.sampled_from(NOWS), "now")
     first = data.draw(st.integers(1, len(log.entries)), "first")
-    match data.draw(st.integers(0, 26), "step"):
+    match data.draw(st.integers(0, 27), "step"):
         case 26:
             return "mark_news_read", ()
         case 25:
@@ -181,12 +182,17 @@ def draw_step(data: st.DataObject, world: World) -> Step:
         case 16:
             return "drop_block", (someone.hash,)
         case _:
-            entry = log.entries[first - 1]
             claimed = data.draw(st.sampled_from([log.identity, someone.hash]), "claimed")
-            if first == len(log.entries) or data.draw(st.booleans(), "own signature"):
-                return "put_stray", (Located(claimed, entry, ()), now)
-            after = tuple(later.without_payload() for later in log.run(first + 1, first + 1))
-            return "put_stray", (Located(claimed, replace(entry, signature=None), after), now)
+            has_chain = first < len(log.entries) and not data.draw(st.booleans(), "own signature")
+            return "put_stray", (stray(log, first, claimed, has_chain), now)
+
+
+def stray(log: Log, seq: int, claimed: IdentityHash, has_chain: bool) -> Located:
+    entry = log.entries[seq - 1]
+    if not has_chain:
+        return Located(claimed, entry, ())
+    after = tuple(later.without_payload() for later in log.run(seq + 1, seq + 1))
+    return Located(claimed, replace(entry, signature=None), after)
 
 
 def draw_news(data: st.DataObject, world: World) -> list[Step]:
@@ -218,6 +224,16 @@ def draw_relay(data: st.DataObject, world: World) -> list[Step]:
     steps: list[Step] = [("put_stray", (Located(log.identity, stray, ()), NOWS[0])) for stray in strays]
     steps += [("append", ([Batch(log.identity, run)], NOWS[1])), draw_step(data, world), draw_step(data, world)]
     return [*steps, ("leave_log", (log.key, NOWS[2]))]
+
+
+def draw_strays(data: st.DataObject, world: World) -> list[Step]:
+    """Of a log that is not held single entries come, and when their turn comes some go: which, others may decide."""
+    log = world.logs[data.draw(st.integers(0, len(world.logs) - 1), "log")]
+    whole = st.permutations(range(1, len(log.entries) + 1))
+    seqs = data.draw(whole, "which")[: data.draw(st.integers(2, len(log.entries)), "how many")]
+    came: list[Step] = [("put_stray", (stray(log, seq, log.identity, has_chain=False), NOWS[0])) for seq in seqs]
+    looked_at = ("prune_strays", (data.draw(st.integers(0, 2), "passed"), data.draw(st.integers(2, 9), "most")))
+    return [("drop_log", (log.key,)), *came, looked_at]
 
 
 def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -351,6 +367,8 @@ def test_both_stores_agree_under_any_interleaving(data: st.DataObject) -> None:
                     steps += draw_return(data, world)
                 case 8:
                     steps += draw_relay(data, world)
+                case 7:
+                    steps += draw_strays(data, world)
                 case _:
                     steps.append(draw_step(data, world))
         for name, args in steps:

@@ -341,3 +341,23 @@ async def test_own_strays_stay(store: Store) -> None:
         await store.put_stray(Located(someone.hash, entry, ()), NOON)
     assert await store.prune_strays(0, 9) == (1, 1)
     assert [row.author for row in await store.rows([me.log.entries[1].id, alice.log.entries[1].id])] == [me.hash]
+
+
+@on_both_stores
+async def test_a_stray_that_was_all_that_kept_another_takes_it_along(store: Store) -> None:
+    bob = person("bob")
+    note = bob.log.note("taken back")
+    delete = bob.log.delete(note)
+    for number, entry in enumerate((note, delete)):
+        await store.put_stray(Located(bob.hash, entry, ()), LATER + number)
+    assert await store.prune_strays(0, 9) == (0, 2)
+
+
+@on_both_stores
+async def test_a_direct_message_among_strays_is_nothing_to_hold_on_to(store: Store) -> None:
+    """It is listed nowhere, and so never tried."""
+    alice, bob = person("alice"), person("bob")
+    await own(store, alice)
+    bob.log.dm("for somebody", alice, by=bob)
+    await store.put_stray(Located(bob.hash, bob.log.entries[-1], ()), LATER)
+    assert await store.prune_strays(0, 9) == (0, 1)
