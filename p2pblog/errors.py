@@ -135,7 +135,14 @@ class StoreError(P2pblogError):
 
 
 class StoreDamaged(StoreError):
-    """What stands in the database is not what was once written there; or a bug of ours looks like that."""
+    """What stands in the database is not what was once written there; or a bug of ours looks like that.
+
+    To begin anew is safe for one's own log: a home that lost its database never signs with its former device's key."""
+
+    WAY_OUT: ClassVar[str] = (
+        "to begin anew, move store.sqlite3 and the files beside it that begin so out of the home while no node runs: "
+        "it goes on as a new device, without follows and bookmarks, and notices come again from peers or an archive"
+    )
 
 
 class StoreFull(StoreError):

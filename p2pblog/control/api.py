@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import NotRequired, Protocol, TypedDict
 
-from p2pblog.errors import StoreError, UserError
+from p2pblog.errors import StoreDamaged, StoreError, UserError
 
 
 class IdDocument(TypedDict):
@@ -591,5 +591,5 @@ def told(error: BaseException) -> UserError | None:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     if isinstance(error, StoreError):
-        return UserError(str(error))
+        return UserError(f"{error}; {error.WAY_OUT}" if isinstance(error, StoreDamaged) else str(error))
     return error if isinstance(error, UserError) else None

@@ -20,7 +20,7 @@ from fake_node import FakeNode
 from terminal_scene import Alice
 
 from p2pblog import __main__, installation
-from p2pblog.errors import StoreError, UserError
+from p2pblog.errors import StoreDamaged, StoreError, UserError
 from p2pblog.session import INTERRUPTED, _program
 
 
@@ -47,6 +47,7 @@ def test_run_hands_everything_to_the_daemon(alice: Alice, daemon: list[tuple[Any
     ("error", "sentence"),
     [
         (StoreError("store.sqlite3 is damaged"), "store.sqlite3 is damaged"),
+        (StoreDamaged("store.sqlite3 is damaged"), "it goes on as a new device"),
         (UserError("port 4711 is in use"), "port 4711 is in use"),
         (ExceptionGroup("nursery", [UserError("port 4711 is in use")]), "port 4711 is in use"),
         (OSError(28, "x"), "No space left on device"),
