@@ -217,6 +217,8 @@ class _Connection:
     def _connect(self) -> None:
         """Raises NotRunning, UserError or OSError."""
         path = self.home.control
+        if path.is_symlink():  # it came with a home that was moved or copied from a deeper place, and leads there
+            raise not_running(self.home)
         if path.parent != self.home.folder:
             _check_own(path.parent)
         self._socket.settimeout(self._timeout_s)

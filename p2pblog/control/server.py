@@ -396,10 +396,14 @@ def _check_own(folder: Path) -> None:
 
 
 def _clear(path: Path) -> None:
-    """Take away a socket that nobody listens on. Raises UserError for one that somebody does, or for another thing."""
+    """Take away a socket that nobody listens on, and a link, which is of the time when this home lay deeper. Raises
+    UserError for a socket that somebody listens on, or for another thing."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
+        return
+    if stat.S_ISLNK(mode):
+        path.unlink(missing_ok=True)
         return
     if not stat.S_ISSOCK(mode):
         raise UserError(f"{path} is in the way of the control socket: take it away")

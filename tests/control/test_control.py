@@ -528,6 +528,20 @@ async def test_who_asks_may_have_another_runtime_folder(
         assert (await ask(deep, "id"))["address"] == ALICE
 
 
+@trio_test
+async def test_a_home_that_comes_from_a_deeper_place_has_a_socket_of_its_own(deep: Home, served: Served) -> None:
+    """The link of the deeper home lies in it, and leads to the other's daemon or nowhere."""
+    copy = Home(deep.folder.parents[7] / "copy")
+    async with served(deep, FakeNode()):
+        shutil.copytree(deep.folder, copy.folder, symlinks=True)
+        with pytest.raises(NotRunning):
+            await ask(copy, "id")
+        async with served(copy, FakeNode()) as path:
+            assert path == copy.control_link and stat.S_ISSOCK(path.lstat().st_mode)
+            assert (await ask(copy, "id"))["address"] == ALICE
+        assert (await ask(deep, "id"))["address"] == ALICE
+
+
 def test_a_runtime_folder_too_deep_for_a_socket_is_passed_over(deep: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep.folder))
     monkeypatch.setattr(tempfile, "tempdir", str(deep.folder))
