@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -544,8 +546,7 @@ class Home:
         import hashlib
 
         tag = hashlib.blake2b(os.fsencode(self.folder), digest_size=8).hexdigest()
-        folders = runtime_folders()
-        return next(filter(_fits_socket, (folder / f"{tag}.sock" for folder in folders)), folders[-1] / f"{tag}.sock")
+        return next(filter(_fits_socket, (folder / f"{tag}.sock" for folder in runtime_folders())))  # in /tmp it fits
 
     @property
     def control_link(self) -> Path:
@@ -557,12 +558,16 @@ def _fits_socket(path: Path) -> bool:
     return len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX
 
 
-def runtime_folders() -> list[Path]:
+def runtime_folders() -> Iterator[Path]:
     """Short folders of this user's own for sockets, the best one first; whoever listens makes it with 0700."""
-    import tempfile
+    own, chosen = f"p2pblog-{os.getuid()}", os.environ.get("XDG_RUNTIME_DIR", "")
+    if chosen.startswith("/"):
+        yield Path(chosen) / own
+    import tempfile  # it takes 10 ms, and tries to write; few need it
 
-    bases = [os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"]  # noqa: S108 - with 0700, and checked
-    return [Path(base) / f"p2pblog-{os.getuid()}" for base in bases if base.startswith("/")]
+    with suppress(FileNotFoundError):  # it finds none where nothing can be written
+        yield Path(tempfile.gettempdir()) / own
+    yield Path("/tmp") / own  # noqa: S108 - with 0700, and checked
 
 
 def find_home(folder: str | None) -> Home:

@@ -502,7 +502,7 @@ async def test_too_deep_a_home_works(deep: Home, served: Served) -> None:
     with pytest.raises(NotRunning):
         await ask(deep, "id")
     async with served(deep, FakeNode()) as path:
-        assert path.parent == config.runtime_folders()[0]
+        assert path.parent == next(config.runtime_folders())
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert (await ask(deep, "id"))["address"] == ALICE
@@ -551,6 +551,20 @@ def test_a_runtime_folder_too_deep_for_a_socket_is_passed_over(deep: Home, monke
     assert deep.control.parent == Path(f"/var/tmp/p2pblog-{os.getuid()}")
 
 
+def test_a_system_without_a_temporary_folder_has_a_runtime_folder(deep: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a sandbox where nothing else can be written; nor is one looked for where none is needed."""
+    asked: list[None] = []
+
+    def gettempdir() -> str:
+        asked.append(None)
+        raise FileNotFoundError
+
+    monkeypatch.setattr(tempfile, "gettempdir", gettempdir)
+    assert deep.control.parent == next(config.runtime_folders()) and not asked
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert deep.control.parent == Path(f"/tmp/p2pblog-{os.getuid()}") and asked
+
+
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -558,7 +572,7 @@ def names_in(folder: Path) -> list[str]:
 @trio_test
 async def test_a_runtime_folder_that_is_a_link_is_refused(deep: Home, tmp_path: Path) -> None:
     """In a shared /tmp somebody else may have put it there, to listen in."""
-    config.runtime_folders()[0].symlink_to(tmp_path)
+    next(config.runtime_folders()).symlink_to(tmp_path)
 
     with pytest.raises(UserError, match="belongs to somebody else"):
         await server.serve_control(deep, FakeNode())
