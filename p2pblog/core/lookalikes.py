@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from p2pblog.core.letters import UNSEEN
 from p2pblog.core.value import Value
 from p2pblog.terminal import clean_name
 
@@ -18,12 +19,6 @@ NAMES_REMEMBERED = 32_768
 
 _ASCII = {ord("0"): "O", ord("1"): "l", ord("I"): "l", ord("|"): "l", ord("m"): "rn", ord("`"): "'", ord('"'): "''"}
 """Of confusables.txt: what looks alike within ASCII, but for the percent sign."""
-_IGNORABLE = (
-    (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F),
-    (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF),
-    (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
-)  # fmt: skip
-"""Default_Ignorable_Code_Point of DerivedCoreProperties.txt, Unicode 17: what is not seen."""
 _TOGETHER = (
     {"LATIN", "CJK", "HIRAGANA", "KATAKANA"},
     {"LATIN", "CJK", "BOPOMOFO"},
@@ -86,7 +81,7 @@ def _seen(text: str) -> str:
     """Decomposed, without what is not seen."""
     if text.isascii():
         return text
-    return "".join(each for each in unicodedata.normalize("NFKD", text) if not _is_ignorable(ord(each)))
+    return UNSEEN.sub("", unicodedata.normalize("NFKD", text))
 
 
 def _skeleton(plain: str) -> str:
@@ -101,10 +96,6 @@ def _prototypes() -> dict[int, str]:
     from p2pblog.core.confusables import prototypes
 
     return prototypes()
-
-
-def _is_ignorable(code: int) -> bool:
-    return any(low <= code <= high for low, high in _IGNORABLE)
 
 
 def _is_mixed(word: str) -> bool:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import re
 
-from p2pblog.core.letters import caseless, is_of_word
+from p2pblog.core.letters import UNSEEN, caseless, is_of_word
 from p2pblog.terminal import clean_text
 
 _ASCII_WORD = re.compile("[a-z0-9_]+")
 _NO_WIDTH = "\u200b"
-_VARIANTS = dict.fromkeys(range(0xFE00, 0xFE10))
-"""Variation selectors, which pages show and nobody sees."""
 
 
 def plain_words(text: str) -> str:
     """The words of a text in their order with one blank between two, caseless and composed; "" where it has none.
 
     A word is letters, marks, digits and connecting punctuation (UTS #18, annex C, `\\w`) that stand together. Capitals,
-    compatibility forms and composition make no difference (Unicode, 3.13, D146), and joiners and all that pages leave
-    out of a text are left out. So `don't` is two words, and a language that is written without blanks has whole
-    sentences for words.
+    compatibility forms and composition make no difference (Unicode, 3.13, D146), and all that pages leave out of a
+    text, and what is there and not seen, such as joiners and letters that are blank, is left out. So `don't` is two
+    words, and a language that is written without blanks has whole sentences for words.
     """
-    normal = caseless(clean_text(text).translate(_VARIANTS))
+    shown = clean_text(text)
+    normal = caseless(shown if shown.isascii() else UNSEEN.sub("", shown))
     if normal.isascii():
         return " ".join(_ASCII_WORD.findall(normal))
     return " ".join("".join(each if is_of_word(each) else " " for each in normal).split())

@@ -78,7 +78,13 @@ def test_words_are_alike_however_they_are_written(text: str, words: str) -> None
     assert plain_words(words) == words
 
 
-@pytest.mark.parametrize("unseen", list("\xad\u034f\u061c\u180e\u200b\u200c\u200e\u202e\u2060\ufe0f\ufeff\U000e0020\0"))
+UNSEEN = (
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u180e\u200b"
+    "\u200c\u200e\u202e\u2060\u3164\ufe0f\ufeff\uffa0\U0001bca0\U000e0020\0"
+)
+
+
+@pytest.mark.parametrize("unseen", list(UNSEEN))
 def test_nobody_hides_a_muted_word_behind_what_is_not_seen(unseen: str) -> None:
     assert plain_words(f"the spoi{unseen}ler ends") == "the spoiler ends"
 
