@@ -340,6 +340,8 @@ class DiskBlobs:
                     each.mkdir(mode=0o700)
         except FileNotFoundError as error:
             gone = self._folder.parent
+            if gone.is_dir():  # the folder itself is a link that leads nowhere, as to a disk that is not there
+                raise
             raise StoreError(f"{gone} is gone: if the home was moved, start the node where it is now") from error
 
     def _begin(self, table: PieceTable) -> Held:

@@ -393,3 +393,14 @@ def test_a_home_that_was_moved_away_is_not_made_again(tmp_path: Path) -> None:
         assert await DiskBlobs(tmp_path / "moved" / "media").own() == [table_of(a_file(1)).file]
 
     trio.run(scene)
+
+
+def test_a_folder_on_a_disk_that_is_not_there_is_no_moved_home(tmp_path: Path) -> None:
+    folder = tmp_path / "media"
+    folder.symlink_to(tmp_path / "disk" / "media")
+
+    async def scene() -> None:
+        with pytest.raises(StoreError, match=f"{folder} can't be used"):
+            await DiskBlobs(folder).put_own(a_file(1))
+
+    trio.run(scene)
