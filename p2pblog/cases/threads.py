@@ -24,7 +24,7 @@ from p2pblog.core.quiet import hidden_by
 from p2pblog.errors import StoreError
 from p2pblog.gossip.events import Ask
 from p2pblog.store import Thread
-from p2pblog.store.meaning import quoted_by
+from p2pblog.store.conversations import quoted_by
 
 
 class Threads(Desk):

@@ -35,6 +35,7 @@ from p2pblog.store import (
     TimelineQuery,
     Vouched,
 )
+from p2pblog.store.conversations import Node, Which, named_in, walk_thread
 from p2pblog.store.meaning import (
     IN_TIMELINES,
     PLAIN,
@@ -42,12 +43,10 @@ from p2pblog.store.meaning import (
     Kind,
     Meaning,
     News,
-    Node,
     PollEnd,
     Shown,
     Standing,
     Version,
-    Which,
     awaits_poll,
     called,
     compose,
@@ -56,12 +55,10 @@ from p2pblog.store.meaning import (
     is_retractable,
     look_at_poll,
     meaning_of,
-    named_in,
     news_of,
     profile_of,
     quoted_id,
     vouched_to,
-    walk_thread,
 )
 from p2pblog.store.memory_desk import MemoryDesk
 from p2pblog.store.memory_log import Held as _Held

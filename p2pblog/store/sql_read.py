@@ -41,18 +41,8 @@ from p2pblog.store import (
     Thread,
     TimelineQuery,
 )
-from p2pblog.store.meaning import (
-    Kind,
-    News,
-    Version,
-    called,
-    group_word,
-    is_retractable,
-    named_in,
-    news_of,
-    profile_of,
-    walk_thread,
-)
+from p2pblog.store.conversations import named_in, walk_thread
+from p2pblog.store.meaning import Kind, News, Version, called, group_word, is_retractable, news_of, profile_of
 from p2pblog.store.referring import ENTRIES_PER_LOG, Referring, largest, told_of
 from p2pblog.store.spans import span_of
 from p2pblog.store.sql_base import (

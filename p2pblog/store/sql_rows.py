@@ -13,19 +13,8 @@ from p2pblog.core.polls import Ballot
 from p2pblog.core.timelines import Row
 from p2pblog.core.value import Value
 from p2pblog.store import OWN_IDENTITY
-from p2pblog.store.meaning import (
-    IN_TIMELINES,
-    Kind,
-    Node,
-    Shown,
-    Standing,
-    Version,
-    Which,
-    called,
-    compose,
-    profile_of,
-    quoted_id,
-)
+from p2pblog.store.conversations import Node, Which
+from p2pblog.store.meaning import IN_TIMELINES, Kind, Shown, Standing, Version, called, compose, profile_of, quoted_id
 from p2pblog.store.sql_base import SEQ_MASK, in_steps, key_of_id
 from p2pblog.store.sql_index import edit_of, version_of
 from p2pblog.store.sql_news import own_identity

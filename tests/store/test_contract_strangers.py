@@ -18,7 +18,7 @@ from p2pblog.store import (
     Store,
     TimelineQuery,
     Vouched,
-    meaning,
+    conversations,
     memory_desk,
     memory_read,
     sql_read,
@@ -252,7 +252,7 @@ async def test_so_many_liars_are_passed_over(store: Store) -> None:
     his = bob.log.note("well", reply_to=note, time_ms=NOON + 9)
     await keep(store, bob)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(meaning, "LIARS_PASSED_MAX", 2)
+        patch.setattr(conversations, "LIARS_PASSED_MAX", 2)
         for module in (memory_read, sql_read):
             patch.setattr(module, "THREAD_NOTICES_MAX", 2)
         for lie, found in zip(lies, ([note.id, his.id],) * 3, strict=True):
