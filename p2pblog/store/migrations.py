@@ -373,7 +373,8 @@ SELECT n.key, e.payload FROM news n JOIN entry e ON e.key = n.key WHERE e.kind I
 
 
 def _to_news_of_ours(db: sqlite3.Connection) -> None:
-    """Likes and boosts are news only while an own entry is held where they say."""
+    """Likes and boosts are news only while an own notice or boost is shown where they say. To version 17, and once more
+    to 20: until then those of what was deleted were."""
     for (own,) in db.execute("SELECT value FROM setting WHERE name = ?", (OWN_IDENTITY,)).fetchall():
         named = ((key, ref_of(payload)) for key, payload in db.execute(_REACTIONS_TOLD).fetchall())
         untold = [(key,) for key, at in named if at is None or not is_own(db, own, at)]
@@ -422,6 +423,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _NEWS_READ_BY_KEY,
     _DMS_TOLD,
     _LENT,
+    _to_news_of_ours,
 )
 """Step n brings a database of version n - 1 to version n."""
 

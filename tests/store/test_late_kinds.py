@@ -160,6 +160,27 @@ def test_likes_of_nothing_of_ours_are_no_news_any_more() -> None:
         assert db.execute("SELECT * FROM news").fetchall() == stands
 
 
+def test_likes_of_what_was_deleted_before_version_21_are_no_news_any_more() -> None:
+    alice, bob = person("alice"), person("bob")
+    deleted, kept = alice.log.note("regretted"), alice.log.note("mine")
+    bob.log.boost(deleted)
+    like = bob.log.like(kept)
+    alice.log.delete(deleted)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_setting(db, OWN_IDENTITY, alice.hash)
+        sql_write.put_follow(db, Follow(bob.hash))
+        for someone in (alice, bob):
+            sql_write.put_identity(db, someone.identity)
+            sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
+        db.execute("INSERT INTO news (key) SELECT key FROM reaction WHERE target = ?", (deleted.id,))
+        assert len(sql_read.news(db, 9)) == 2
+        db.execute("PRAGMA user_version = 20")
+        migrations.migrate(db)
+        assert [each.id for each in sql_read.news(db, 9)] == [like.id]
+        assert sql_write.mark_news_read(db) == 1
+
+
 def test_what_was_read_before_that_was_remembered_stays_read() -> None:
     alice, bob = person("alice"), person("bob")
     note = alice.log.note("mine")
