@@ -10,13 +10,13 @@ import click
 from p2pblog.commands import command, notice_argument, offers
 from p2pblog.config import NOTE_BYTES_MAX
 from p2pblog.control import words
-from p2pblog.errors import NotFound, UsageError
+from p2pblog.errors import NotFound, UsageError, UserError
 from p2pblog.pages import notices as pages
 from p2pblog.session import Session
 from p2pblog.terminal import line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import NoticeDocument
+    from p2pblog.control.api import FollowDocument, NoticeDocument
 
 FILE_OVERHEAD = 110
 """Bytes that a file adds to a notice beside its name and description: two hashes, type and size."""
@@ -112,13 +112,17 @@ def quote(session: Session, notice: str, text: str, cw: str | None, lang: str | 
 
 
 def _tell_of_nobodies(session: Session, text: str) -> None:
-    """Whom a text seems to mention and does not, because nobody has that petname."""
+    """Whom a text seems to mention and does not, because nobody has that petname; nothing where petnames can't be asked
+    for: the text is written, and may well mention somebody."""
     if session.json or "@" not in text:
         return
-    from p2pblog.commands.reading import follows_of  # only a text with such a sign pays for these
-    from p2pblog.core.mentions import unnamed
+    from p2pblog.core.mentions import unnamed  # only a text with such a sign pays for it
 
-    nobodies = unnamed(text, {follow["petname"] for follow in follows_of(session) if follow["petname"]})
+    try:
+        follows: list[FollowDocument] = session.ask("following")
+    except UserError:
+        return
+    nobodies = unnamed(text, {follow["petname"] for follow in follows if follow["petname"]})
     if nobodies:
         session.tell(pages.nobodies_page(nobodies, f"{session.command} follow ADDRESS --petname {nobodies[0]}"))
 

@@ -10,6 +10,7 @@ from fake_node import ALICE, BOB, FakeNode
 from terminal_scene import Alice
 
 from p2pblog.control import api
+from p2pblog.errors import UserError
 from p2pblog.pages.news import notifications_page
 from p2pblog.terminal import render
 
@@ -181,6 +182,9 @@ def test_a_mention_of_nobody_is_told_after_it_was_written(alice: Alice, node: Fa
     many = alice.types("post", " ".join(f"@d{number}" for number in range(7))).stderr
     assert many.startswith("@d0, @d1, @d2, @d3, @d4, … mention nobody: they are no petnames of yours.\n")
     assert alice.types("post", "hello @bob").stderr == ""
+    node.faults["following"] = UserError("too busy")
+    assert alice.types("post", "hello @bob").stderr == ""  # of petnames that are not known nothing is said
+    del node.faults["following"]
     node.calls.clear()
     alice.types("post", "no such sign")
     assert [name for name, _ in node.calls] == ["post"]
