@@ -370,8 +370,8 @@ class Store(Protocol):
 
     async def dms(self, limit: int, before: EntryId | None = None, untold: bool = False) -> list[DmRow]:
         """The direct messages in all logs that are held, as they are shown, newest first, but for those set aside;
-        `before`: only those below this entry. `untold`: by others, and never settled. Raises NotFound for an unknown
-        `before`."""
+        `before`: only those below this entry. `untold`: by others, and never settled, oldest first, so that news come
+        in this order however many are settled at once. Raises NotFound for an unknown `before`."""
 
     async def settle_dms(self, for_us: Sequence[EntryId], for_others: Sequence[EntryId], now_ms: int) -> None:
         """What whoever has the keys found out: those that are for us, shown, and by others are news from now on; those

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence, Set
-from heapq import nlargest
+from heapq import nlargest, nsmallest
 from itertools import groupby, islice
 
 from p2pblog.config import (
@@ -446,7 +446,8 @@ class MemoryReading(MemoryDesk):
         shown = (held for held in below if not held.aside and self._is_letter(held))
         if untold:
             shown = (held for held in shown if held.told_ms is None and held.log.identity != own)
-        found = nlargest(max(0, min(limit, TIMELINE_ROWS_MAX)), shown, key=lambda held: held.place)
+        first = nsmallest if untold else nlargest
+        found = first(max(0, min(limit, TIMELINE_ROWS_MAX)), shown, key=lambda held: held.place)
         return [
             DmRow(held.entry.id, held.log.identity, held.entry.time_ms, held.entry.payload or b"") for held in found
         ]

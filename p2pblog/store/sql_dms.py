@@ -32,7 +32,7 @@ DMS = """SELECT e.id, i.hash, e.time, e.payload FROM dm d JOIN entry e ON e.key 
 UNTOLD = """SELECT e.id, i.hash, e.time, e.payload FROM dm d JOIN entry e ON e.key = d.key
             JOIN log l ON l.no = d.key >> 32 JOIN identity i ON i.no = l.owner
             WHERE (d.sort, d.key) < (?1, ?2) AND NOT EXISTS (SELECT 1 FROM dm_told t WHERE t.key = d.key)
-            AND i.hash IS NOT ?4 ORDER BY d.sort DESC, d.key DESC LIMIT ?3"""
+            AND i.hash IS NOT ?4 ORDER BY d.sort, d.key LIMIT ?3"""
 
 
 def enter_dms(db: sqlite3.Connection, log: LogRow, places: Sequence[tuple[int, int]]) -> None:
