@@ -459,6 +459,9 @@ POLL_LOOK_AGAIN_MS = 3_600_000
 NEWS_GATHERED_EVERY_S = 300.0
 """How often a node looks for polls that closed, and opens direct messages that came, while nobody reads notifications:
 these stand in the order in which the node noticed what they tell of."""
+NEWS_WAITED_FOR_S = 5.0
+"""How long who reads notifications waits for direct messages to be opened: thousands for others may have come since, of
+some 2 ms each, and the command line gives up after CONTROL_ANSWER_TIMEOUT_S. The rest comes with the next look."""
 WRITES_PER_COMMIT_MAX = 64
 """Waiting writes that share one transaction: a sync costs more than all of them."""
 SEARCH_SLICE = 250

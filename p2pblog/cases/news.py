@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 
 from p2pblog.cases.private import Private
-from p2pblog.config import TIMELINE_ROWS_MAX
+from p2pblog.config import NEWS_WAITED_FOR_S, TIMELINE_ROWS_MAX
 from p2pblog.control.api import NotificationDocument, ReadDocument
 from p2pblog.core import address
 from p2pblog.core.keys import IdentityHash
@@ -16,17 +17,18 @@ from p2pblog.store import News
 class Notifying(Private):
     """Of `Node`: what is said to us."""
 
-    async def gather_news(self) -> None:
-        """Polls that have closed meanwhile, and direct messages that came, become news. Raises StoreError."""
+    async def gather_news(self, within_s: float = math.inf) -> None:
+        """Polls that have closed meanwhile, and direct messages that came, become news; of these only those that are
+        opened `within_s`. Raises StoreError."""
         await self._store.end_polls(self._wall_ms())
-        await self.tell_dms()
+        await self.tell_dms(within_s)
 
     async def notifications(
         self, limit: int = 20, before: str | None = None, unread: bool = False
     ) -> list[NotificationDocument]:
         """Without those by people who are muted; a page is full all the same, as a timeline's is."""
         with suppress(StoreError):  # on a full disk people still read
-            await self.gather_news()
+            await self.gather_news(NEWS_WAITED_FOR_S)
         below = None if before is None else await self._find(before)
         muted = self._quiet.rules(is_home=False).people
         found = await self._store.news(limit, below, unread, frozenset(muted))
@@ -36,7 +38,7 @@ class Notifying(Private):
 
     async def read_notifications(self) -> ReadDocument:
         """All is marked, and what people who are muted said is not counted: nobody was told of it."""
-        await self.gather_news()
+        await self.gather_news(NEWS_WAITED_FOR_S)
         muted = frozenset(self._quiet.rules(is_home=False).people)
         told = await self._unread_but_of(muted) if muted else None
         marked = await self._store.mark_news_read()

@@ -98,12 +98,16 @@ class Private(Desk):
                 return
             below = rows[-1].id
 
-    async def tell_dms(self) -> None:
-        """Those that came for us become news, each once. Raises StoreError."""
+    async def tell_dms(self, within_s: float) -> None:
+        """Those that came for us become news, each once, the oldest first; what is not opened `within_s` has its turn
+        the next time. Raises StoreError."""
+        until = trio.current_time() + within_s
         while rows := await self._store.dms(TRIED_AT_ONCE, untold=True):
             is_ours = {row.id: await self._read(row) is not None for row in rows}
             for_us, for_others = ([id for id, ours in is_ours.items() if ours == wanted] for wanted in (True, False))
             await self._store.settle_dms(for_us, for_others, self._wall_ms())
+            if trio.current_time() >= until:
+                return
 
     async def _open(self, rows: Sequence[DmRow]) -> list[DmDocument]:
         opened = [(row, await self._read(row)) for row in rows]

@@ -16,6 +16,7 @@ from p2pblog.cases.private import TRIED_AT_ONCE
 from p2pblog.config import DM_BOXES_MAX, DM_BYTES_MAX, DM_RECIPIENTS_MAX
 from p2pblog.control.api import DmDocument
 from p2pblog.core import payload
+from p2pblog.core.address import spell
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Dm, Unknown
@@ -139,6 +140,27 @@ async def test_whom_it_is_for_is_told_of_it_once(autojump_clock: MockClock) -> N
         await world.home("alice").node.delete(written["id"])
         await until_read(world, "bob")
         assert await bob.notifications() == []
+
+
+@trio_test
+async def test_many_are_told_in_the_order_in_which_they_stand_and_a_reader_waits_for_some_of_them_only(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        bob, mallory = await world.start("bob"), person("mallory")
+        await bob.follow(spell(mallory.hash))
+        written = [mallory.log.dm(f"{number}", person("bob"), by=mallory) for number in range(2 * TRIED_AT_ONCE + 1)]
+        newest_first = [dm.id.hex() for dm in reversed(written)]
+        store = world.home("bob").store
+        await store.put_identity(mallory.identity)
+        await store.append([Batch(mallory.hash, mallory.log.run())], NOON)
+        monkeypatch.setattr("p2pblog.cases.news.NEWS_WAITED_FOR_S", 0)
+        assert [news["id"] for news in await bob.notifications(200)] == newest_first[-TRIED_AT_ONCE:]
+        assert await bob.read_notifications() == {"read": 2 * TRIED_AT_ONCE}
+        await bob.gather_news()
+        told = await bob.notifications(200)
+        assert [news["id"] for news in told] == newest_first
+        assert [news["id"] for news in told if not news["read"]] == newest_first[:1]
 
 
 @trio_test
