@@ -92,7 +92,7 @@ def run_scenario(
     if seed is not None and not 0 <= seed < SEED_LIMIT:
         raise UsageError(f"--seed is a whole number from 0 to {SEED_LIMIT - 1:,}")
     sense.check(planned, nodes)  # before a folder is made
-    place = None if out is None else folder.begin(out)
+    place = None if out is None else folder.begin(out, seeds or ())
     documents: list[dict[str, Any]] = []
     for each in seeds or [planned.seed if seed is None else seed]:
         with _progress(planned.name, nodes, each) as tick:
@@ -115,7 +115,7 @@ def _keep(outcome: Outcome, replay: str | None, place: Path | None, several: boo
         return
     if first:  # not before: until a run is over it may yet fail
         folder.clear(place)
-    folder.write(place / f"{folder.SEED_FOLDER}{outcome.document['seed']}" if several else place, outcome)
+    folder.write(folder.folder_of(place, outcome.document["seed"]) if several else place, outcome)
 
 
 def replay_command(session: Session, name: str, nodes: int, seed: int) -> str:

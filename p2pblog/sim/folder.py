@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,16 @@ RUNS_MAX = 10_000
 """Results under one folder; more are taken for a mistake in the name."""
 
 
-def begin(name: str) -> Path:
-    """A folder to write to, made at once: a long run must not end with a refusal. What lies in it stays until the run
-    is over. Raises UserError, too for a folder that has files of our names and no run: they are somebody else's."""
+def begin(name: str, seeds: Iterable[int] = ()) -> Path:
+    """A folder to write to, made at once: a long run must not end with a refusal. `seeds`: of several runs, each of
+    which has a folder in it. What lies in them stays until the run is over. Raises UserError, too for a folder that has
+    files of our names and no finished run: they are somebody else's."""
     if not name:
         raise UsageError("--out is the name of a folder, and this one is empty")
     place = Path(name)
-    if not _holds_run(place):
-        _refuse_foreign(place)
+    for each in (place, *(folder_of(place, seed) for seed in seeds)):
+        if not _holds_run(each):
+            _refuse_foreign(each)
     try:
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):
@@ -40,6 +43,11 @@ def begin(name: str) -> Path:
     except OSError as error:
         raise UserError(f"can't write to {name}: {error.strerror}") from error
     return place
+
+
+def folder_of(place: Path, seed: int) -> Path:
+    """Where one of several runs lies."""
+    return place / f"{SEED_FOLDER}{seed}"
 
 
 def clear(place: Path) -> None:
@@ -78,7 +86,7 @@ def _refuse_foreign(place: Path) -> None:
     foreign = [path.name for path in _files_of_run(place) if path.exists()]
     if foreign:
         files = " and ".join(foreign)
-        raise UserError(f"there is {files} in {place}, which no run has written: choose another folder")
+        raise UserError(f"there is {files} in {place}, which no finished run has written: choose another folder")
 
 
 def _files_of_run(place: Path) -> list[Path]:
@@ -98,19 +106,29 @@ def _clear_pictures(place: Path) -> None:
 
 def write(place: Path, outcome: Outcome) -> None:
     """Keep a run in place of what lay there, lest a picture shows one run's tables under another's name. The result
-    comes last: where it is, all is. Raises UserError."""
+    comes last: where it is, all is. What fails or is interrupted leaves nothing: the next run would take it for
+    somebody else's. Raises UserError."""
     clear(place)
     _refuse_foreign(place)
     try:
         place.mkdir(parents=True, exist_ok=True)
+        _write_files(place, outcome)
+    except OSError as error:
+        raise UserError(f"can't write to {place}: {error.strerror}") from error
+
+
+def _write_files(place: Path, outcome: Outcome) -> None:
+    try:
         for name, table in outcome.tables.items():
             with (place / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 writer.writerow(table.header)
                 writer.writerows(table.rows)
         (place / RESULT).write_text(json.dumps(outcome.document, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"can't write to {place}: {error.strerror}") from error
+    except BaseException:
+        for left in _files_of_run(place):
+            left.unlink(missing_ok=True)
+        raise
 
 
 class Result:

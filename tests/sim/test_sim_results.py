@@ -6,7 +6,9 @@ import builtins
 import itertools
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -390,7 +392,8 @@ def test_a_file_with_one_of_our_names_and_no_run_is_somebody_elses(name: str, tm
     (tmp_path / "seed-1").mkdir()
     for place in tmp_path, tmp_path / "seed-1":
         (place / name).write_text('{"my": 1}')
-        with pytest.raises(UserError, match=f"there is {name} in .*, which no run has written: choose another folder"):
+        said = f"there is {name} in .*, which no finished run has written: choose another folder"
+        with pytest.raises(UserError, match=said):
             folder.begin(str(place))
         with pytest.raises(UserError, match="choose another folder"):
             keep(place)
@@ -398,6 +401,28 @@ def test_a_file_with_one_of_our_names_and_no_run_is_somebody_elses(name: str, tm
         assert (place / name).read_text() == '{"my": 1}'
     with pytest.raises(UsageError, match="this one is empty"):
         folder.begin("")
+
+
+def test_what_lies_where_the_second_of_several_runs_goes_is_told_before_the_first(tmp_path: Path) -> None:
+    (tmp_path / "seed-2").mkdir()
+    (tmp_path / "seed-2" / "nodes.csv").write_text("mine")
+    with pytest.raises(UserError, match="seed-2, which no finished run has written"):
+        folder.begin(str(tmp_path), range(1, 3))
+    assert folder.begin(str(tmp_path), range(3, 5)) == tmp_path
+
+
+def test_a_run_that_is_interrupted_while_it_is_kept_leaves_nothing_that_the_next_one_stumbles_over(
+    tmp_path: Path,
+) -> None:
+    def rows() -> Iterator[list[int]]:
+        yield [1]
+        raise KeyboardInterrupt
+
+    interrupted: Any = SimpleNamespace(document={}, tables={"nodes": SimpleNamespace(header=["node"], rows=rows())})
+    with pytest.raises(KeyboardInterrupt):
+        folder.write(tmp_path, interrupted)
+    assert list(tmp_path.iterdir()) == []
+    assert folder.begin(str(tmp_path)) == tmp_path
 
 
 def test_a_picture_in_a_folder_without_a_run_is_somebody_elses(tmp_path: Path) -> None:
