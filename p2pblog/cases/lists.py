@@ -58,11 +58,11 @@ class Listing(Desk):
 
     async def show_list(self, name: str) -> ListMembersDocument:
         members = await self._store.members(name)
-        return ListMembersDocument(name=name, members=[await self._member(identity) for identity in members])
+        names = await self._store.names(members)
+        return ListMembersDocument(name=name, members=[self._member(each, names[each]) for each in members])
 
-    async def _member(self, identity: IdentityHash) -> MemberDocument:
-        name, _bio = await self._store.profile(identity)
+    def _member(self, identity: IdentityHash, name: str | None) -> MemberDocument:
         follow = self._follows.get(identity)
         return MemberDocument(
-            address=address.spell(identity), name=name or None, petname=None if follow is None else follow.petname
+            address=address.spell(identity), name=name, petname=None if follow is None else follow.petname
         )

@@ -32,8 +32,7 @@ class Notifying(Private):
         below = None if before is None else await self._find(before)
         muted = self._quiet.rules(is_home=False).people
         found = await self._store.news(limit, below, unread, frozenset(muted))
-        authors = dict.fromkeys(IdentityHash(each.author) for each in found)
-        names = {author: (await self._store.profile(author))[0] for author in authors}
+        names = await self._store.names({IdentityHash(each.author) for each in found})
         return [_document(each, names[IdentityHash(each.author)]) for each in found]
 
     async def read_notifications(self) -> ReadDocument:
@@ -56,7 +55,7 @@ def _document(news: News, name: str | None) -> NotificationDocument:
         "id": news.id.hex(),
         "type": news.type.value,
         "from": address.spell(IdentityHash(news.author)),
-        "name": name or None,
+        "name": name,
         "notice": news.notice.hex(),
         "time": news.time_ms,
         "read": news.is_read,

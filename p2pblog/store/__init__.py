@@ -404,6 +404,9 @@ class Store(Protocol):
     async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         """(name, bio) by the newest profile entry held."""
 
+    async def names(self, identities: Collection[IdentityHash]) -> dict[IdentityHash, str | None]:
+        """What each of these people calls themselves, as `profile` tells; None for no name, and for an empty one."""
+
     async def whole_profile(self, identity: IdentityHash) -> Profile | None:
         """All that this entry says; None where none is held."""
 

@@ -414,6 +414,9 @@ class MemoryReading(MemoryDesk):
     async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         return self._profile(identity)
 
+    async def names(self, identities: Collection[IdentityHash]) -> dict[IdentityHash, str | None]:
+        return {identity: self._profile(identity)[0] or None for identity in identities}
+
     async def thread(self, notice: EntryId) -> Thread:
         walk = walk_thread(notice, self._node, self._replies_to, THREAD_NOTICES_MAX)
         held = [self._by_id[entry] for entry in walk.held]

@@ -417,6 +417,10 @@ def profile(db: sqlite3.Connection, identity: IdentityHash) -> tuple[str | None,
     return called(whole_profile(db, identity))
 
 
+def names(db: sqlite3.Connection, identities: Collection[IdentityHash]) -> dict[IdentityHash, str | None]:
+    return {identity: profile(db, identity)[0] or None for identity in identities}
+
+
 def whole_profile(db: sqlite3.Connection, identity: IdentityHash) -> Profile | None:
     found = db.execute(NEWEST_PROFILE, (identity,)).fetchone()
     return profile_of(None if found is None else found[0])

@@ -492,6 +492,9 @@ class SqliteStore:
     async def profile(self, identity: IdentityHash) -> tuple[str | None, str | None]:
         return await self._read(sql_read.profile, identity)
 
+    async def names(self, identities: Collection[IdentityHash]) -> dict[IdentityHash, str | None]:
+        return await self._read(sql_read.names, tuple(identities))
+
     async def whole_profile(self, identity: IdentityHash) -> Profile | None:
         return await self._read(sql_read.whole_profile, identity)
 

@@ -28,7 +28,9 @@ async def test_the_newest_profile_counts_as_a_whole(store: Store) -> None:
     await add(store, alice.log)
     assert await store.whole_profile(alice.hash) == told
     assert await store.profile(alice.hash) == ("Alice", "bio")
-    assert await store.whole_profile(person("bob").hash) is None
+    bob = person("bob")
+    assert await store.whole_profile(bob.hash) is None
+    assert await store.names([alice.hash, bob.hash]) == {alice.hash: "Alice", bob.hash: None}
 
 
 def picture(number: int, *, thumb: bool = False) -> Attachment:

@@ -248,6 +248,7 @@ def reading(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_read.locate(db, note.id),
         lambda: sql_read.entry_at(db, alice.key, 5),
         lambda: sql_read.profile(db, alice.hash),
+        lambda: sql_read.names(db, [alice.hash]),
         lambda: sql_read.whole_profile(db, alice.hash),
         lambda: sql_read.window(db, bob.hash, NOON, LATER, 500),
         lambda: sql_read.boosts_at_home(db, note.id),
