@@ -59,7 +59,7 @@ def settle_dms(db: sqlite3.Connection, for_us: Sequence[EntryId], for_others: Se
         _set_aside(db, key)
     came = (key_of_id(db, entry) for entry in for_us)
     rows = [row for key in came if key is not None for row in db.execute(IS_UNTOLD, (key, int(Kind.DM))).fetchall()]
-    for sort, key in sorted(rows):
+    for sort, key in sorted(set(rows)):
         _tell(db, sort, key)
 
 

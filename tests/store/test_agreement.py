@@ -71,8 +71,10 @@ def draw_world(data: st.DataObject) -> World:
     alice, bob, carol = people
     identities = [Identity(alice.identity.inception), alice.identity]
     logs = [*(someone.log for someone in people), alice.add_device("laptop")]
-    bob.log.note("to alice", reply_to=alice.log.entries[0])
-    carol.log.like(alice.log.entries[0])
+    said = alice.log.note("mine")
+    bob.log.note("to alice", reply_to=said)
+    carol.log.like(said)
+    bob.log.write(A_DM)
     for _ in range(ENTRIES_A_LOG - 1):
         for log in logs:
             draw_entry(data, log, [entry for other in logs for entry in other.entries], logs)
@@ -196,22 +198,25 @@ def stray(log: Log, seq: int, claimed: IdentityHash, has_chain: bool) -> Located
 
 
 def draw_news(data: st.DataObject, world: World) -> list[Step]:
-    """In half of all worlds what two people said to the third is known, and was read, before anything else happens."""
+    """In half of all worlds what two people said to the third is known, and was read, before anything else happens;
+    direct messages were opened before that or after it."""
     if data.draw(st.booleans(), "nothing came yet"):
         return []
     steps: list[Step] = [("put_follow", (Follow(each.hash),)) for each in world.people[1:]]
     steps += [("put_identity", (each.identity,)) for each in world.people]
     steps += [("append", ([Batch(log.identity, log.run())], NOWS[0])) for log in world.logs[:3]]
-    return [*steps, ("mark_news_read", ())]
+    opened: Step = ("settle_dms", ([entry.id for entry in world.entries], [], NOWS[0]))
+    return [*steps, *data.draw(st.permutations([opened, ("mark_news_read", ())]), "order")]
 
 
 def draw_return(data: st.DataObject, world: World) -> list[Step]:
-    """A log goes, or its lower part, and comes again."""
+    """A log goes, or its lower part, and comes again, with direct messages that are opened again."""
     log = world.logs[data.draw(st.integers(0, 2), "log")]
     up_to = data.draw(st.integers(0, len(log.entries)), "gone up to")
     gone: list[Step] = [("prune", (log.key, up_to, NOWS[1])), ("lift_floors", (None,))]
     again = ("append", ([Batch(log.identity, log.run())], NOWS[1]))
-    return [*(gone if up_to else [("drop_log", (log.key,))]), again]
+    opened: Step = ("settle_dms", ([entry.id for entry in log.entries], [], NOWS[1]))
+    return [*(gone if up_to else [("drop_log", (log.key,))]), again, opened]
 
 
 def draw_relay(data: st.DataObject, world: World) -> list[Step]:

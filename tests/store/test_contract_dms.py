@@ -99,7 +99,7 @@ async def test_those_for_us_are_news_once_they_were_opened(store: Store) -> None
     assert set(untold) == {for_alice.id, for_eve.id, regretted.id, of_stranger.id}
     assert untold == [row.id for row in reversed(await store.dms(9)) if row.id != own_one.id]
     assert [row.id for row in await store.dms(2, untold=True)] == untold[:2]  # the oldest come first
-    for_us = [own_one.id, for_alice.id, regretted.id, of_stranger.id, EntryId(bytes(32))]
+    for_us = [own_one.id, for_alice.id, regretted.id, of_stranger.id, for_alice.id, EntryId(bytes(32))]
     for _ in range(2):
         await store.settle_dms(for_us, [for_eve.id], LATER)
         assert await store.dms(9, untold=True) == []
