@@ -34,13 +34,18 @@ def muted_page(mutes: Sequence[MuteDocument], people: People, now_ms: int, colum
     head, *listed = table(["KIND", "WHAT", "LEFT"], rows, columns, shrink=(1,), right=set())
     page = [head]
     for mute, row in zip(mutes, listed, strict=True):
-        page += [row, *([address_line(mute["what"])] if mute["kind"] == "person" else [])]
+        if mute["kind"] != "person":
+            page.append(row)
+            continue
+        warning = people.warning(mute["what"])  # beside the row, which is cut where it does not fit
+        warned = () if warning is None else line(" ", Piece(warning, Style.WARNING))
+        page += [line(*row, *warned), address_line(mute["what"])]
     return page
 
 
 def _muted(mute: MuteDocument, people: People, columns: int) -> str:
     if mute["kind"] == "person":
-        return "".join(piece.text for piece in people.who(mute["what"], columns))
+        return "".join(piece.text for piece in people.named(mute["what"], columns))
     return clean_line(mute["what"])
 
 

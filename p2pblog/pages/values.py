@@ -145,12 +145,25 @@ class People(NamedTuple):
 
     def who(self, address: str, columns: int) -> Line:
         """Whose address it is, in at most `columns` where a short name fits; the letters alone of who is not known."""
-        row = self.follows.get(address) or self.others.get(address)
+        warning = self.warning(address)
+        if warning is None:
+            return self.named(address, columns)
+        return line(*self.named(address, columns - 1 - width(warning)), " ", Piece(warning, Style.WARNING))
+
+    def named(self, address: str, columns: int) -> Line:
+        """The same without the warning, for who shows that beside it."""
+        row = self._row(address)
         if row is None:
             return who(None, address)
-        warning = known_warning(row, self.follows, self.own)
-        room = columns - len(f" ({'x' * ADDRESS_LETTERS})") - (0 if warning is None else 1 + width(warning))
-        return who(row["name"], address, row["petname"], room, warning)
+        return who(row["name"], address, row["petname"], columns - len(f" ({'x' * ADDRESS_LETTERS})"))
+
+    def warning(self, address: str) -> str | None:
+        """What stands beside the name; None where nothing does."""
+        row = self._row(address)
+        return None if row is None else known_warning(row, self.follows, self.own)
+
+    def _row(self, address: str) -> FollowDocument | ProfileDocument | None:
+        return self.follows.get(address) or self.others.get(address)
 
 
 NOBODY = People({}, {}, None)

@@ -114,6 +114,16 @@ def test_each_page_says_who_somebody_is_not(alice: Alice, friend: FakeNode, name
         assert warning in alice.types(*words, env={"COLUMNS": "120"}).stdout, words
 
 
+@pytest.mark.parametrize("columns", ["20", "40", "60", "120"])
+def test_whoever_is_muted_is_said_not_to_be_another_however_narrow_the_page_is(
+    alice: Alice, friend: FakeNode, columns: str
+) -> None:
+    friend.follows[MALLORY] = a_follow(MALLORY, name="Robert von und zu Hohenstauffen", lookalike=BOB)
+
+    for words in (["mute", MALLORY, "--for", "7d"], ["muted"], ["unmute", MALLORY]):
+        assert "⚠ not robert (bbbbbbbb)" in alice.types(*words, env={"COLUMNS": columns}).stdout, words
+
+
 def test_ones_own_profile_carries_no_mark(alice: Alice, friend: FakeNode) -> None:
     friend.name = "bob"
     friend.own_lookalike = BOB
