@@ -62,11 +62,11 @@ class Company:
 
     def among(self, addresses: Iterable[str]) -> People:
         """What is known of these people. Of those who are not followed the node is asked, one by one."""
-        others: dict[str, ProfileDocument] = {}
-        for address in [each for each in addresses if each not in self.people][:NAMED_MAX]:
+        followed, others = self.people, dict[str, "ProfileDocument"]()
+        for address in [each for each in addresses if each not in followed][:NAMED_MAX]:
             with suppress(UserError):  # nothing of theirs is here
                 others[address] = self._session.ask("profile", address=address)
-        return People(self.people, others, self.own_address)
+        return People(followed, others, self.own_address)
 
     @property
     def people(self) -> dict[str, FollowDocument]:

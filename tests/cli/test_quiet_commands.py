@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fake_node import BOB, NOW_MS, FakeNode
 from terminal_scene import Alice
 
+from p2pblog.commands.reading import Company
 from p2pblog.config import MUTE_MS_MAX, MUTED_WORDS_CHARACTERS_MAX
 from p2pblog.control.words import check_duration, check_words
 from p2pblog.errors import UsageError
@@ -86,6 +88,18 @@ def test_whoever_is_muted_is_named_and_can_be_copied_however_narrow_the_terminal
     assert [shown[2], shown[4]] == [f"  {CAROL}", f"  {BOB}"]
     assert all(width(text) <= columns for text in (told[0], *shown[::2][:1], *shown[1::2]))
     assert alice.types("unmute", BOB).stdout.startswith("No longer muted: bob (Bobby, bbbbbbbb)\n")
+
+
+def test_who_is_named_on_a_page_is_looked_up_among_the_follows_that_were_read_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ten thousand may be admitted, and as many followed."""
+    read: list[str] = []
+    monkeypatch.setattr(Company, "people", property(lambda company: read.append("people") or {BOB: None, CAROL: None}))
+    session: Any = SimpleNamespace(ask=lambda route, **asked: {"address": "a" * 56} if route == "id" else [])
+
+    assert Company(session).among([BOB, CAROL] * 50).others == {}
+    assert read == ["people"]
 
 
 def test_a_follow_tells_its_terms(alice: Alice, node: FakeNode) -> None:
