@@ -11,7 +11,7 @@ from pathlib import Path
 from p2pblog.archives import DAMAGED, PIECE_BYTES, check_listed, open_zip, read_member
 from p2pblog.config import OUTBOX_BYTES_MAX, TAR_BYTES_MAX, TAR_HEADERS_BYTES_MAX
 from p2pblog.disk import open_file, reason
-from p2pblog.errors import Malformed, NotFound, TooLarge, UserError
+from p2pblog.errors import Malformed, NotFound, RemoteProtocolError, TooLarge, UserError
 
 NAME = "outbox.json"
 
@@ -31,6 +31,15 @@ def load(file: Path) -> bytes:
         return _from_zip(file) if head[:2] == b"PK" else _from_tar(file)
     except OSError as error:
         raise UserError(f"{file} cannot be read: {reason(error)}") from error
+
+
+def is_zipped(file: Path) -> bool:
+    """Whether this is a ZIP file that holds outbox.json."""
+    try:
+        with open_zip(file) as opened:
+            return any(_is_it(each.filename) for each in opened.infolist())
+    except (UserError, RemoteProtocolError):
+        return False
 
 
 def _is_it(name: str) -> bool:

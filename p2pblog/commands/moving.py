@@ -260,19 +260,20 @@ def _import_archive(session: Session, file: Path) -> None:
 
 
 FOREIGN = {".csv": "csv", ".json": "mastodon", ".gz": "mastodon", ".tgz": "mastodon"}
-"""End of a file's name -> what it may be, where it is no archive of one's own."""
+"""End of a file's name -> what it may be, where it is no archive of one's own. Of a .zip its members say so."""
 
 
 @contextmanager
 def _hinted(file: Path) -> Iterator[None]:
-    """What is no archive may be something to be brought with --from."""
+    """What could be read, and is no archive, may be something to be brought with --from."""
     import shlex
 
     try:
         yield
     except UserError as error:
-        if error.hint is None and (kind := FOREIGN.get(file.suffix.lower())):
-            error.hint = f"p2pblog import --from {kind} {shlex.quote(str(file))}"
+        if error.hint is None and isinstance(error.__cause__, RemoteProtocolError):
+            kind = "mastodon" if outbox.is_zipped(file) else FOREIGN.get(file.suffix.lower())
+            error.hint = kind and f"p2pblog import --from {kind} {shlex.quote(str(file))}"
         raise
 
 

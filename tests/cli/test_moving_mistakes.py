@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import zipfile
 from pathlib import Path
 
 import click
@@ -37,6 +38,30 @@ def test_what_is_no_archive_may_come_with_from(
     assert result.stderr.splitlines()[1].endswith(f" import --from {kind} {shlex.quote(str(file))}")
     file.rename(tmp_path / "else")
     assert "Try" not in alice.types("import", str(tmp_path / "else")).stderr
+
+
+@pytest.mark.parametrize(("member", "is_mastodons"), [("outbox.json", True), ("a/outbox.json", True), ("x", False)])
+def test_a_zip_file_of_mastodon_is_known_by_what_it_holds(
+    alice: Alice, node: FakeNode, tmp_path: Path, member: str, is_mastodons: bool
+) -> None:
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as opened:
+        opened.writestr("avatar.png", b"")
+        opened.writestr(member, "{}")
+
+    result = alice.types("import", str(tmp_path / "archive.zip"))
+
+    assert result.exit_code == 1
+    assert (f"import --from mastodon {tmp_path / 'archive.zip'}" in result.stderr) == is_mastodons
+
+
+@pytest.mark.parametrize("name", ["nowhere.csv", "folder.json"])
+def test_of_what_cannot_be_read_nobody_says_what_it_is(alice: Alice, tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.json").mkdir()
+
+    result = alice.types("import", str(tmp_path / name))
+
+    assert result.exit_code == 1
+    assert "cannot be read" in result.stderr and "Try" not in result.stderr
 
 
 def test_a_picture_is_no_list(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
