@@ -262,7 +262,7 @@ def _search_for(session: Session, author: str) -> str | None:
     """The command that finds single notices of somebody, which stand in no timeline; None where none are here."""
     import shlex
 
-    query = f"from:{author}"
+    query = f"from:{author}" if author.isalnum() else f'from:"{author}"'  # a petname may have spaces
     with suppress(UserError):
         if session.ask("search", query=query, limit=1)["notices"]:
             return f"{session.command} search {shlex.quote(query)}"

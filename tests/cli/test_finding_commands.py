@@ -129,6 +129,8 @@ def test_single_notices_of_one_person_are_told_of(alice: Alice, node: FakeNode) 
     said, hint = alice.types("timeline", "--author", BOB).stdout.splitlines()
     assert said == "Only single notices of theirs are here."
     assert hint.endswith(f" search from:{BOB}")
+    node.add("c" * 56, None, 'what the node finds for from:"bob smith"')
+    assert alice.types("timeline", "--author", "bob smith").stdout.endswith(" search 'from:\"bob smith\"'\n")
 
 
 def test_a_direct_message_is_told() -> None:
