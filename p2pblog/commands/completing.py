@@ -62,6 +62,8 @@ def people(context: click.Context, typed: str) -> list[CompletionItem]:
 
 def _followed(context: click.Context, typed: str, whom: Collection[str] | None = None) -> list[CompletionItem]:
     """`whom`: only these; those of them who are not followed by address."""
+    if whom is not None and not whom:
+        return []
     follows: list[FollowDocument] = _ask(context, "following") or []
     found = []
     for follow in follows:
@@ -94,9 +96,9 @@ def direct_messages(context: click.Context, typed: str) -> list[CompletionItem]:
 
 
 def notifications(context: click.Context, typed: str) -> list[CompletionItem]:
-    """The newest ones by id, each with what happened."""
+    """The newest ones by id, each with what happened and by whom."""
     found: list[NotificationDocument] = _ask(context, "notifications", limit=NOTICES_MAX) or []
-    return [_id_item(each["id"], typed, each["type"]) for each in found if each["id"].startswith(typed)]
+    return [_id_item(each["id"], typed, each["type"], each["name"]) for each in found if each["id"].startswith(typed)]
 
 
 def pins(context: click.Context, typed: str) -> list[CompletionItem]:

@@ -102,6 +102,12 @@ def test_what_can_be_undone_is_offered(alice: Alice, friends: FakeNode) -> None:
     assert tab(alice, "unblock", "") == [f"plain,{CAROL}"]
 
 
+def test_where_nobody_is_muted_nobody_is_asked_for(alice: Alice, friends: FakeNode) -> None:
+    """A node that does not answer is waited for once."""
+    assert tab(alice, "unmute", "") == []
+    assert friends.calls[-1][0] == "muted", "and nobody asks whom one follows"
+
+
 def test_lists_and_who_is_in_one_are_offered(alice: Alice, friends: FakeNode) -> None:
     for words in (["create", "tea"], ["create", "my friends"], ["add", "tea", "bob"]):
         assert alice.types("list", *words).exit_code == 0
@@ -113,13 +119,14 @@ def test_lists_and_who_is_in_one_are_offered(alice: Alice, friends: FakeNode) ->
 
 
 def test_direct_messages_notifications_and_files_are_offered(alice: Alice, node: FakeNode) -> None:
-    node.news.append({"id": "5" * 64, "type": "like", "from": BOB, "notice": "6" * 64, "time": 1, "read": False})
+    like = {"id": "5" * 64, "type": "like", "from": BOB, "notice": "6" * 64, "time": 1, "read": False}
+    node.news.append({**like, "name": "bob"})
     file = node.file(b"hello", {"name": "hello.txt", "alt": "a word"})
     node.add(media=[file])
     sent = alice.gets("dm", BOB, "Tea at five?")["id"][:10]
 
     assert tab(alice, "dm", "--before", "", shell="zsh") == ["plain", sent, "Tea at five?"]
-    assert tab(alice, "notifications", "--before", "", shell="zsh") == ["plain", "5" * 10, "like"]
+    assert tab(alice, "notifications", "--before", "", shell="zsh") == ["plain", "5" * 10, "like: bob"]
     assert tab(alice, "media", "", shell="zsh") == ["plain", file["hash"][:10], "hello.txt: a word"]
 
 
