@@ -47,7 +47,9 @@ class Profiles(Files):
         helps = "p2pblog following" if whose in self._follows else f"p2pblog follow {spell(whose)}"
         if (await self._store.search(SearchQuery(1, authors=(whose,)))).rows:
             sentence = "only single notices of theirs are here, and no profile"
-            return NotFound(sentence, hint=f"p2pblog search from:{spell(whose)}\n{helps}")
+            is_muted = whose in self._quiet.rules(is_home=False).people  # which a search leaves out
+            finds = f"p2pblog {'unmute ' if is_muted else 'search from:'}{spell(whose)}"
+            return NotFound(sentence, hint=f"{finds}\n{helps}")
         return NotFound("nothing of theirs is here", hint=helps)
 
     async def _change(

@@ -104,6 +104,11 @@ async def test_it_is_said_why_there_is_no_profile(autojump_clock: MockClock) -> 
         assert refused.value.hint == f"p2pblog search from:{bob.address}\np2pblog follow {bob.address}"
         assert [each["text"] for each in (await alice.search(f"from:{bob.address}"))["notices"]] == ["hello"]
 
+        await alice.mute(bob.address)
+        with pytest.raises(NotFound, match="only single notices of theirs are here") as refused:
+            await alice.profile(address=bob.address)
+        assert refused.value.hint == f"p2pblog unmute {bob.address}\np2pblog follow {bob.address}"
+
         await alice.block(bob.address)
         with pytest.raises(NotFound, match="you have blocked that address") as refused:
             await alice.profile(address=bob.address)
