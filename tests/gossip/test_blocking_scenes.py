@@ -9,7 +9,7 @@ from p2pblog.core.logs import Batch, Located
 from p2pblog.core.payload import Ref
 from p2pblog.gossip import events as ev
 from p2pblog.gossip.keeper import Keeper, holdings_of
-from p2pblog.gossip.messages import Fetch, Relay
+from p2pblog.gossip.messages import Fetch, Found, Relay
 from p2pblog.store import Block, Follow, Loaded
 
 ALICE = person("alice")
@@ -149,6 +149,7 @@ def test_what_a_boost_refers_to_is_not_asked_for_nor_taken() -> None:
     scene.run(1)
     assert scene.said(Fetch, "bob") == [Fetch(ref)]
     assert done(bob.store.locate(note.id)) is None and not bob.machine.strays.asked
+    assert scene.said(Found, "alice") and not any(isinstance(effect, ev.StoreStray) for effect in bob.effects)
     assert bob.feed(ev.Ask(ref)) == []
     assert bob.feed(ev.Learned(alice.person.identity)) == []
 

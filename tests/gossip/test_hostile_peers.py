@@ -265,6 +265,17 @@ def test_an_old_statement_replayed_takes_nothing_back() -> None:
     assert stage.mallory.told(m.Statements) == [m.Statements(fresh.identity.wire)]
 
 
+def test_a_run_where_payloads_were_asked_for_ends_the_link() -> None:
+    scene, run = Scene(), CAROL.log.run(1, 20)
+    bob, mallory = scene.node("bob", "carol"), scene.puppet("mallory")
+    bob.keep(CAROL, tuple(entry.without_payload() if entry.seq == 5 else entry for entry in run))
+    mallory.greet("bob", CAROL)
+    mallory.claims("bob", CAROL, (1, 20))
+    assert mallory.told(m.WantPayloads) == [m.WantPayloads(CAROL.key, (5,))]
+    mallory.say("bob", run_of(run[4:5]))
+    assert [(who, error.name) for who, _, error in scene.closed if error] == [("bob", "bad-message")]
+
+
 def test_a_peer_that_wants_everything_at_once_is_refused() -> None:
     stage = Stage()
     for _ in range(100):

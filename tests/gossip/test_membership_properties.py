@@ -69,6 +69,8 @@ class Days:
         named = {(identity, place) for place, known in members.known.items() for identity in known.holds}
         assert named == {(identity, place) for identity, held in members.holders.items() for place in held}
         assert all(members.holders.values())
+        assert all(len(known.holds) <= membership.HOLDS_MAX for known in members.known.values())
+        assert len(members.own) <= membership.OWN_MAX and len(members.known) <= membership.KNOWN_MAX
         assert list(members.linked_at.values()) == sorted(members.linked_at.values())
         assert members.liveness.due_from <= min(members.liveness.due.values(), default=math.inf)
         if members._uncovered[0] == members.sharing.changes and self.now < members._nobody_until:

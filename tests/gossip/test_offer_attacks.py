@@ -18,6 +18,7 @@ from p2pblog.config import (
 )
 from p2pblog.core.payload import Ref
 from p2pblog.gossip import events as ev
+from p2pblog.gossip import offers as machine
 from p2pblog.gossip.messages import Fetch, Found
 from p2pblog.gossip.offer_messages import OFFERS_PER_MESSAGE
 from p2pblog.gossip.offers import Allowance, Offers, Waiting
@@ -116,6 +117,28 @@ def test_what_others_say_takes_no_room_from_own_answers() -> None:
         held = found(author, author.log.note(f"@{target.address}"))
         offers._keep(Waiting(held, (target.hash,), 0, None))  # as after a start
     assert own in offers.waiting and len(offers.waiting) <= OFFERS_MAX
+
+
+def test_what_was_seen_is_remembered_of_so_many_only(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "OFFERS_SEEN_MAX", 2)
+    liar = Liar(scene)
+    entries = liar.mentions(3)
+    liar.offers(*entries)
+    assert isinstance(liar.ruth, Table)
+    assert list(liar.ruth.machine.offers.seen) == [entry.id for entry in entries[1:]]
+
+
+def test_what_somebody_said_who_is_blocked_before_it_comes_does_not_wait(scene: Scene) -> None:
+    liar = Liar(scene)
+    (entry,) = liar.mentions(by=CAROL)
+    liar.is_silent = True
+    liar.offers(entry)
+    assert liar.puppet.told(Fetch) == [Fetch(ref(entry))] and isinstance(liar.ruth, Table)
+    liar.ruth.feed(ev.Blocked(CAROL.hash))
+    liar.puppet.say("ruth", liar.gives[entry.id])
+    scene.run(1)
+    assert liar.waiting == [] and liar.ruth.machine.offers.asked == {} and scene.closed == []
+    assert done(liar.ruth.store.settings("offer.")) == {}
 
 
 # --- what was taken back ----------------------------------------------------------------------------------------------
