@@ -12,8 +12,10 @@ from test_relaying import meet
 from trio.testing import MockClock, trio_test
 from worlds import World, fetch, open_world
 
+from p2pblog.cases import quieting
 from p2pblog.errors import NotFound, StoreError, UsageError, UserError
 from p2pblog.gossip.files import Files as FilesMachine
+from p2pblog.store import memory_desk
 
 
 @pytest.fixture
@@ -151,6 +153,49 @@ async def test_a_block_holds_though_pictures_cant_be_dropped(
             await bob.drop_unreferred(WEEK_MS)
             world.home("bob").skew_ms += WEEK_MS + 1
         assert await blobs.others() == []
+
+
+@trio_test
+async def test_a_block_that_the_disk_refuses_is_none_and_one_that_stands_stays(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        mallory = await world.start("mallory")
+        await mallory.post("one")
+        bob, address = await world.start("bob", "mallory"), world.home("mallory").address
+
+        async def fail(_: object) -> None:
+            raise StoreError("the disk is read-only")
+
+        async def fail_to_block() -> list[str]:
+            with monkeypatch.context() as patch, pytest.raises(StoreError):
+                patch.setattr(world.home("bob").store, "put_block", fail)
+                await bob.block(address)
+            return [row["address"] for row in await bob.blocked()]
+
+        assert await fail_to_block() == []
+        await bob.follow(address)
+        await world.reads("bob", "one")
+        await bob.block(address)
+        assert await fail_to_block() == [address]
+        assert person("mallory").hash in bob._driver.machine.holdings.blocked
+
+
+@trio_test
+async def test_nobody_more_is_blocked_than_are_kept(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in (quieting, memory_desk):
+        monkeypatch.setattr(place, "BLOCKS_MAX", 1)
+    async with open_world() as world:
+        bob = await world.start("bob")
+        one, other = (world.home(name).address for name in ("mallory", "carol"))
+        for _ in range(2):  # who is blocked may be blocked again
+            await bob.block(one)
+            with pytest.raises(UserError, match="you have blocked 1 people already"):
+                await bob.block(other)
+        assert [row["address"] for row in await bob.blocked()] == [one]
+        await bob.follow(other)
+        await bob.unblock(one)
+        await bob.block(other)
 
 
 @trio_test

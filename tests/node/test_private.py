@@ -275,6 +275,28 @@ async def test_what_a_damaged_database_lists_among_them_is_a_store_error(autojum
             await node.gather_news()
 
 
+@trio_test
+async def test_what_goes_while_the_rest_is_tried_ends_nothing(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        bob, mallory = world.home("bob"), person("mallory")
+        for number in range(TRIED_AT_ONCE + 1):
+            mallory.log.dm(f"{number}", person("carol"), by=mallory)
+        await bob.store.put_identity(mallory.identity)
+        await bob.store.append([Batch(mallory.hash, mallory.log.run())], NOON)
+        node, settle = await world.start("bob"), bob.store.settle_dms
+
+        async def lose(for_us: Sequence[EntryId], for_others: Sequence[EntryId], now_ms: int) -> None:
+            await settle(for_us, for_others, now_ms)
+            await bob.store.drop_log(mallory.key)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(bob.store, "settle_dms", lose)
+            await node.try_dms()
+        assert await bob.store.dms(9) == []
+
+
 async def _holds(world: World, name: str, dms: int) -> bool:
     return len(await world.home(name).store.dms(999)) == dms
 

@@ -213,6 +213,33 @@ async def test_a_page_is_full_whatever_is_hidden_and_the_next_goes_on(
 
 
 @trio_test
+async def test_where_a_page_stopped_is_remembered_for_a_while_and_of_few(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "QUIET_ROWS_EMPTY_MAX", 5)
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob = await world.follower("bob", "alice")
+        await bob.mute(word="dull")
+        ids = [(await alice.post(f"{'dull' if number % 10 else 'bright'} {number}"))["id"] for number in range(30)]
+        await world.until("bob has all", lambda: holds(bob, 30))
+        low, high = ids[17], ids[18]  # ten lines, and nine, above where "bright 10" stands
+
+        async def below(notice: str) -> list[str]:
+            return [row["text"] for row in await bob.timeline(1, notice)]
+
+        assert await below(low) == []
+        world.home("bob").skew_ms += quiet.STOP_LASTS_MS - 1
+        assert await below(low) == ["bright 10"]
+        world.home("bob").skew_ms += 1
+        assert await below(low) == []
+        monkeypatch.setattr(quiet, "STOPS_MAX", 1)
+        assert await below(high) == []
+        assert await below(high) == ["bright 10"]
+        assert await below(low) == []
+
+
+@trio_test
 async def test_a_search_is_full_whoever_is_muted(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await friends(world, "alice", "bob")
