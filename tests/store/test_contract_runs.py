@@ -373,6 +373,7 @@ async def test_a_stray_without_its_payload_is_not_missing_from_the_log(store: St
     assert await store.rows([note.id]) == []
     await store.put_stray(Located(alice.hash, note, ()), LATER)
     assert [row.text for row in await store.rows([note.id])] == ["note 5"]
+    assert await store.locate(note.id) == Located(alice.hash, note, ())  # with the signature by which others take it
 
 
 @on_both_stores

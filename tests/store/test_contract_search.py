@@ -16,7 +16,7 @@ from p2pblog.core.media import Attachment, FileHash
 from p2pblog.core.payload import Edit, Note
 from p2pblog.core.search import parse
 from p2pblog.errors import NotFound
-from p2pblog.store import SearchQuery, Store
+from p2pblog.store import Follow, SearchQuery, Store, TimelineQuery
 
 
 async def found(store: Store, text: str, limit: int = 100, before: EntryId | None = None, **more: Any) -> list[str]:
@@ -118,6 +118,19 @@ async def test_options_of_polls_and_what_pictures_show_are_found(store: Store) -
     await add(store, bob.log)
     await store.drop_retracted(2 * LATER)
     assert await found(store, "honey") == []
+
+
+@on_both_stores
+async def test_a_notice_whose_edit_came_before_it_is_found_by_the_words_it_has_now(store: Store) -> None:
+    bob = person("bob")
+    first, _ = bob.notes(2)
+    bob.log.edit(first, "an early #wasp")
+    await store.put_identity(bob.identity)
+    await store.put_follow(Follow(bob.hash))
+    await add(store, bob.log, 4)
+    await add(store, bob.log, 1, 3)
+    assert await found(store, "wasp") == ["an early #wasp"] and await found(store, "note") == ["note 2"]
+    assert [row.id for row in await store.timeline(TimelineQuery(9, tag="wasp"))] == [first.id]
 
 
 @on_both_stores

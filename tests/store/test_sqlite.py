@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from store_kit import LATER, add, keep, open_kind, texts
 from trio.testing import trio_test
 
 from p2pblog.bridge import open_bridge
-from p2pblog.core.logs import Batch
+from p2pblog.core.logs import Batch, Located
 from p2pblog.errors import BadChain, StoreError, StoreFull
 from p2pblog.store import (
     TimelineQuery,
@@ -512,6 +512,19 @@ async def test_what_was_written_is_read_by_another_start(tmp_path: Path) -> None
         before = await store.load(), await store.timeline(TimelineQuery(10))
     async with open_kind("sqlite", tmp_path) as store:
         assert (await store.load(), await store.timeline(TimelineQuery(10))) == before
+
+
+@trio_test
+async def test_owners_that_strays_made_up_leave_no_row_behind(tmp_path: Path) -> None:
+    """Else who names another owner of one device with each stray fills the disk with them."""
+    alice, path = person("alice"), tmp_path / "store.sqlite3"
+    note = alice.log.note("mine")
+    async with open_bridge() as bridge, aclosing(await open_sqlite(bridge, path)) as store:
+        for number in range(3):
+            await store.put_stray(Located(person(f"owner {number}").hash, note, ()), LATER)
+        await store.put_identity(alice.identity)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT hash FROM identity").fetchall() == [(alice.hash,)]
 
 
 @trio_test
