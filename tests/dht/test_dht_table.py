@@ -18,6 +18,9 @@ from p2pblog.config import (
     DHT_LOOKUPS_MAX,
     DHT_MISSES_MAX,
     DHT_NEWCOMERS_MAX,
+    DHT_PROOF_LIFETIME_S,
+    DHT_SEND_BUFFER_BYTES_MAX,
+    DHT_TOKEN_LIFETIME_S,
     POINTERS_AT_ONCE,
 )
 from p2pblog.core.address import Endpoint
@@ -212,6 +215,8 @@ class Wires:
     now: float = 0.0
     sent: list[tuple[bytes, tuple[str, int]]] = field(default_factory=list)
     timers: list[tuple[float, Callable[..., object], tuple[Any, ...]]] = field(default_factory=list)
+    waiting_bytes: int = 0
+    is_shut: bool = False
 
     def time(self) -> float:
         return self.now
@@ -234,10 +239,10 @@ class Wires:
         self.sent.append((data, address))
 
     def is_closing(self) -> bool:
-        return False
+        return self.is_shut
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.waiting_bytes
 
     def get_extra_info(self, _: str) -> tuple[str, int]:
         return "127.0.0.1", 1
@@ -389,6 +394,38 @@ def test_the_first_call_is_padded_and_asks_for_proof_and_the_next_shows_the_toke
     second = wires.sent[-1][0]
     asked = wire.decode_request(second)
     assert len(second) < wire.PADDED_BYTES and asked.token == b"token  1" and not asked.prove
+
+
+def test_who_is_asked_for_by_another_id_than_it_proved_or_long_after_is_to_prove_it_again() -> None:
+    """Else whoever stands where another node stood before would be taken for any node that is expected there."""
+    ours, wires = protocol()
+    ours.call(PEER, PEER_ID, wire.Ping(), lambda _: None)
+    ours.datagram_received(reply_to(wires.sent[-1][0], wire.Pong()), (PEER.host, PEER.port))
+
+    def asked(expected: NodeId | None) -> tuple[bool, bool]:
+        """Whether it shows the token, and wants a proof."""
+        assert ours.call(PEER, expected, wire.Ping(), lambda _: None)
+        request = wire.decode_request(wires.sent[-1][0])
+        return request.token is not None, request.prove
+
+    assert [asked(expected) for expected in (PEER_ID, contact(1).id, None)] == [
+        (True, False), (True, True), (True, True),
+    ]  # fmt: skip
+    wires.now += min(DHT_TOKEN_LIFETIME_S, DHT_PROOF_LIFETIME_S) - 1
+    assert asked(PEER_ID) == (True, False)
+    wires.now += 1
+    assert asked(PEER_ID) == (False, True)
+
+
+def test_nothing_is_sent_while_too_much_waits_to_be_or_once_the_socket_closes() -> None:
+    ours, wires = protocol()
+    wires.waiting_bytes = DHT_SEND_BUFFER_BYTES_MAX
+    assert ours.call(PEER, PEER_ID, wire.Ping(), lambda _: None)
+    wires.waiting_bytes += 1
+    assert not ours.call(PEER, PEER_ID, wire.Ping(), lambda _: None)
+    assert len(wires.sent) == ours.guard.dropped["send-buffer"] == 1
+    wires.waiting_bytes, wires.is_shut = 0, True
+    assert not ours.call(PEER, PEER_ID, wire.Ping(), lambda _: None) and len(wires.sent) == 1
 
 
 def test_who_wants_a_newer_token_is_asked_again_once() -> None:
