@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from builders import NOON, person, ref
+from builders import NOON, key_pair, person, ref
 from rendezvous_scenes import Desk, of, one
 
 from p2pblog.config import NOTICE_LIFETIME_MS, POINTER_LIFETIME_MS, POINTERS_AT_ONCE, POINTING_TRIES_MAX, UNPOINTED_MAX
@@ -14,6 +14,7 @@ from p2pblog.core.value import replace
 from p2pblog.dht.records import Pointer, decode, encode
 from p2pblog.rendezvous import events as ev
 from p2pblog.rendezvous.machine import COALESCE_S, RETRY_MAX_MS
+from p2pblog.rendezvous.pointing import Pointing
 
 BOB = person("bob")
 QUESTION = BOB.log.note("tea?")
@@ -146,6 +147,23 @@ def test_what_nobody_takes_is_offered_ever_later_and_not_for_ever(desk: Desk) ->
     answer(desk)
     news = published(desk, desk.feed(ev.StoredOf(desk.alice.hash)) + desk.sleep(COALESCE_S))
     assert {pointer.seq for pointer in pointers(news)} == {3}
+
+
+def test_a_clock_that_is_put_back_keeps_nobody_silent_until_it_has_caught_up(desk: Desk) -> None:
+    answer(desk)
+    assert take(desk, begin(desk), holders=0) == []
+    desk.now_ms -= RETRY_MAX_MS + 60_000
+    assert len(pointers(published(desk, desk.sleep(60)))) == 2
+
+
+def test_a_log_that_is_left_while_it_is_read_is_not_pointed_into_by_the_next_device(desk: Desk) -> None:
+    written = answer(desk)
+    pointing = Pointing(desk.holdings, lambda: desk.device)
+    (load,) = pointing.go_on(NOON)
+    assert isinstance(load, ev.LoadUnpointed)
+    desk.device = key_pair("alice/another")
+    loaded = ev.Unpointed(load.device, load.last, tuple(desk.alice.log.entries), frozenset([written]))
+    assert pointing.on_loaded(loaded, NOON) == [] and not pointing.is_busy
 
 
 def test_one_that_is_taken_is_enough_for_shelves_may_be_full(desk: Desk) -> None:

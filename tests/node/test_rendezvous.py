@@ -89,17 +89,17 @@ def test_only_the_newest_fresh_and_readable_are_offered_and_drops_of_the_rest(de
     desk.now_ms = NOON + NOTICE_LIFETIME_MS
     log = desk.alice.log
     log.note("two days old", time_ms=NOON)
-    *_, regretted, kept = (log.note(f"notice {number}", time_ms=desk.now_ms) for number in range(NOTICES_MAX))
+    *_, hidden, regretted, kept = (log.note(f"notice {number}", time_ms=desk.now_ms) for number in range(NOTICES_MAX))
     log.delete(regretted)
     desk.hold(desk.alice)
     load = one(desk.open() + desk.sleep(0), ev.LoadOwn)
     assert (load.first, load.last) == (4, 3 + NOTICES_MAX)
     loaded = (log.entries[1], *log.entries[load.first - 1 :])
-    shown = frozenset(entry.id for entry in loaded if entry != regretted)
+    shown = frozenset(entry.id for entry in loaded if entry not in (hidden, regretted))
     gone = (regretted.seq,)
     records = one(desk.feed(ev.OwnLoaded(load.device, loaded, shown, gone)), ev.PublishRecords).records
     offered = [record.entry.seq for record in records if isinstance(record, Notice)]
-    assert offered == [*range(4, regretted.seq), kept.seq, kept.seq + 1]
+    assert offered == [*range(4, hidden.seq), kept.seq, kept.seq + 1]
     assert [record.seq for record in records if isinstance(record, Dropped)] == [regretted.seq]
 
 
@@ -431,6 +431,9 @@ def test_a_replica_is_dialed_before_the_look_up_is_over() -> None:
     (first,) = of(desk.feed(ev.FoundFirst(bob.hash, told)), ev.TellGossip)
     assert first.event == Candidates(tuple(record.address for record in told[:FIRST_MAX]), bob.hash)
     assert desk.feed(ev.FoundFirst(person("carol").hash, told)) == []  # who is not looked for
+    del desk.holdings.interests[bob.hash]
+    assert desk.feed(ev.FoundFirst(bob.hash, told)) == []  # unfollowed meanwhile
+    desk.holdings.interests[bob.hash] = None
     (rest,) = of(desk.feed(ev.Found(asked.query, told)), ev.TellGossip)
     assert rest.event == Candidates(tuple(sorted(record.address for record in told)), bob.hash)
     assert desk.feed(ev.FoundFirst(bob.hash, told)) == []  # it comes after the end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 
@@ -13,23 +14,25 @@ from transport_scenes import (
     BOB,
     LOOPBACK,
     MALLORY,
+    Faults,
     connect,
     credentials_of,
     open_node,
     read_to_end,
     secret,
     soon,
+    virtual_time,
 )
-from trio.testing import trio_test, wait_all_tasks_blocked
+from trio.testing import memory_stream_pair, trio_test, wait_all_tasks_blocked
 
-from p2pblog.config import MESSAGE_BYTES_MAX
+from p2pblog.config import LINGER_S, MESSAGE_BYTES_MAX
 from p2pblog.core.address import Endpoint, spell
 from p2pblog.core.keys import KeyPair
 from p2pblog.core.value import replace
 from p2pblog.errors import BadHandshake, Disconnected, LocalProtocolError, Malformed, TooLarge, TooSlow
 from p2pblog.transport import Link
 from p2pblog.transport.handshake import Credentials, Handshake, Proven
-from p2pblog.transport.tcp import TcpLimits, TcpTransport, bind_tcp, open_tcp
+from p2pblog.transport.tcp import LINGER_BYTES_MAX, TcpLimits, TcpTransport, bind_tcp, open_tcp
 
 SHORT = TcpLimits(handshake_timeout_s=1, frame_timeout_s=1, linger_s=1)
 """Real time: long enough for loopback, short enough for a test."""
@@ -375,6 +378,34 @@ async def test_who_never_reads_is_too_slow_and_costs_bob_a_bounded_buffer() -> N
             assert await works(honest)
             tasks.cancel_scope.cancel()
         await honest.aclose()
+
+
+@trio_test
+async def test_who_is_gone_before_it_is_accepted_ends_nothing() -> None:
+    with soon():
+        async with open_tcp(BOB, LOOPBACK) as bob, open_node(ALICE, ignore) as alice, trio.open_nursery() as tasks:
+            bob.faults = faults = Faults()
+            with socket.create_connection((bob.endpoint.host, bob.endpoint.port)) as gone:
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets it
+            tasks.start_soon(bob.serve, echo)
+            await faults.wait_for("disconnected")
+            link = await alice.dial(bob.endpoint)
+            assert await works(link)
+            await link.aclose()
+            tasks.cancel_scope.cancel()
+
+
+@virtual_time
+async def test_who_goes_on_after_our_goodbye_is_read_for_a_while_and_so_much_only() -> None:
+    """Else it would keep its place among the connections for as long as it likes."""
+    async with open_tcp(BOB, LOOPBACK) as bob:
+        for says_bytes, waits_s in ((LINGER_BYTES_MAX - 1, LINGER_S), (2 * LINGER_BYTES_MAX, 0)):
+            ours, theirs = memory_stream_pair()
+            await theirs.send_all(bytes(says_bytes))
+            begun = trio.current_time()
+            await bob._linger(ours)  # type: ignore[arg-type]
+            assert trio.current_time() - begun == pytest.approx(waits_s)
+            assert await theirs.receive_some() == b""
 
 
 @trio_test
