@@ -16,6 +16,7 @@ from p2pblog.config import OFFER_VISIT_EVERY_S, OFFER_VISIT_S, OFFER_VISITS_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import NodeKey
 from p2pblog.dht.records import DhtKey, Record, Replica
+from p2pblog.errors import UserError
 from p2pblog.gossip.offers import Offers
 from p2pblog.gossip.sharing import Session
 from p2pblog.node import Node
@@ -125,7 +126,7 @@ async def test_a_visit_ends_where_links_are_enough_and_is_seldom_tried_again(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(visiting, "LINKS_ENOUGH", 0)
-    monkeypatch.setattr(visiting, "OFFER_VISIT_AGAIN_S", 300.0)
+    monkeypatch.setattr(visiting, "OFFER_VISIT_AGAIN_S", 200.0)
     monkeypatch.setattr(Offers, "_offer_to", lambda offers, session, now, some: [])  # nothing is ever told
     async with open_world() as world:
         ruth, _question = await alice_asks(world)
@@ -152,8 +153,37 @@ async def test_a_visit_ends_where_links_are_enough_and_is_seldom_tried_again(
         assert [peer.hex() for peer in ended] == [world.home("ruth").keyring.node.public.hex()]
         await trio.sleep(3600)  # ruth is dialed again since links are few, but alice is away
         tried = [at for endpoint, at in calls if endpoint == world.home("alice").endpoint]
-        assert [round((later - first) / 300) for first, later in pairwise(tried)] == [1, 2, 4]
-        assert len(tried) == OFFER_VISITS_MAX
+        assert [round((later - first) / 200) for first, later in pairwise(tried)] == [1, 2, 4]
+        assert len(tried) == OFFER_VISITS_MAX  # another would have been due within the hour
+
+
+@trio_test
+async def test_nobody_is_visited_who_is_linked_or_where_no_more_links_may_be(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        tom, alice, elsewhere = world.home("tom"), person("alice").hash, Endpoint("10.9.9.9", 4000)
+        await world.start("tom")
+        carol = await world.start("carol", "tom")
+        await world.until("carol and tom are linked", partial(is_linked, carol))
+        known, calls = carol._meeting._visiting, list[Endpoint]()
+
+        async def lie(key: DhtKey) -> list[Record]:
+            nodes = {tom.keyring.node.public: tom.endpoint, bytes(32): elsewhere}
+            return [Replica(alice, NodeKey(node), endpoint, 1, bytes(64)) for node, endpoint in nodes.items()]
+
+        async def connect(endpoint: Endpoint) -> Session:
+            calls.append(endpoint)
+            raise UserError("nobody is there")
+
+        monkeypatch.setattr(known, "_look_up", lie)
+        monkeypatch.setattr(carol._driver, "connect", connect)
+        await known._visit(alice)
+        assert calls == [elsewhere]
+        monkeypatch.setattr(visiting, "LINKS_CHOSEN_MAX", 1)
+        monkeypatch.setattr(visiting, "LINKS_ACCEPTED_MAX", 0)
+        await known._visit(alice)
+        assert calls == [elsewhere]
 
 
 @trio_test

@@ -14,11 +14,13 @@ from rendezvous_scenes import head_of
 from trio.testing import MockClock, trio_test
 from worlds import open_world
 
-from p2pblog.config import POINTED_CROWDED, POINTED_EVERY_S, POINTER_LIFETIME_MS
+from p2pblog.config import POINTED_CROWDED, POINTED_EVERY_S, POINTED_S, POINTER_LIFETIME_MS
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Located
-from p2pblog.dht.records import Notice, Pointer, Record, notice_record, pointer_key, sign_pointer
+from p2pblog.dht.records import DhtKey, Notice, Pointer, Record, notice_record, pointer_key, sign_pointer
+from p2pblog.errors import StoreError
 from p2pblog.gossip.offers import Offers
+from p2pblog.rendezvous import pointed
 from p2pblog.rendezvous.single import in_turn, pointed_in
 
 
@@ -263,3 +265,46 @@ async def test_where_many_answer_it_is_looked_at_the_notices_too(
         await trio.sleep(POINTED_EVERY_S)
         assert looked.count(pointer_key(target)) == 1
         assert looked.count(pointer_key(question)) == (count >= POINTED_CROWDED)
+        assert set(looked) <= {pointer_key(target), pointer_key(question)}  # nobody follows what is said to be his own
+
+
+@trio_test
+async def test_a_look_has_an_end_and_outlives_a_failing_store(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        await world.start("dave")
+        alice, target = await world.start("alice", "dave"), person("alice").hash
+        pointed = alice._meeting._pointed
+        await trio.sleep(30)  # her node has looked once
+
+        async def wait(_: DhtKey) -> None:
+            await trio.sleep_forever()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pointed, "_look_up", wait)
+            begun = trio.current_time()
+            assert await alice._meeting.find_pointed(target, 4) == []
+            assert trio.current_time() - begun == pytest.approx(POINTED_S)
+        looked: list[bytes] = []
+
+        async def fail(target: bytes, limit: int) -> list[Located]:
+            looked.append(target)
+            raise StoreError("the disk is gone")
+
+        monkeypatch.setattr(pointed, "find", fail)
+        await trio.sleep(POINTED_EVERY_S)
+        assert looked == [target]
+
+
+@trio_test
+async def test_of_few_pointers_it_is_remembered_that_they_led_nowhere(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pointed, "POINTED_VAIN_MAX", 2)
+    async with open_world() as world:
+        machine, bob = (await world.start("alice"))._meeting._pointed, person("bob")
+        lies = [sign_pointer(bob.device, bytes(32), bob.hash, seq, NOON) for seq in (2, 3, 4)]
+        for lie in (*lies, lies[1]):
+            machine._remember_vain(lie)
+        assert list(machine._vain) == [lies[2], lies[1]]

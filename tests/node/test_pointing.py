@@ -5,16 +5,21 @@ from __future__ import annotations
 import pytest
 from builders import NOON, key_pair, person, ref
 from rendezvous_scenes import Desk, of, one
+from trio.testing import trio_test
 
 from p2pblog.config import NOTICE_LIFETIME_MS, POINTER_LIFETIME_MS, POINTERS_AT_ONCE, POINTING_TRIES_MAX, UNPOINTED_MAX
 from p2pblog.core.groups import group_id
 from p2pblog.core.keys import EntryId
+from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Note
 from p2pblog.core.value import replace
 from p2pblog.dht.records import Pointer, decode, encode
 from p2pblog.rendezvous import events as ev
+from p2pblog.rendezvous import reader
 from p2pblog.rendezvous.machine import COALESCE_S, RETRY_MAX_MS
 from p2pblog.rendezvous.pointing import Pointing
+from p2pblog.rendezvous.reader import keep_pointed, load_unpointed
+from p2pblog.store.memory import MemoryStore
 
 BOB = person("bob")
 QUESTION = BOB.log.note("tea?")
@@ -217,3 +222,23 @@ def test_what_points_nowhere_costs_no_look_into_the_store(desk: Desk) -> None:
     again.alice.notes(9)
     again.hold(again.alice)
     assert begin(again) == [] and again.looks == 1  # more than it publishes, so it looks once
+
+
+@trio_test
+async def test_the_store_is_read_from_where_the_last_start_ended_of_this_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, alice = MemoryStore(), person("alice")
+    alice.notes(5)
+    await store.put_identity(alice.identity)
+    await store.append([Batch(alice.hash, alice.log.run())], NOON)
+
+    async def read(last: int, done: int = 0) -> list[int]:
+        loaded = await load_unpointed(store, ev.LoadUnpointed(alice.key, done, last))
+        assert loaded.entries is not None
+        return [entry.seq for entry in loaded.entries]
+
+    await keep_pointed(store, ev.KeepPointed(BOB.key, 4))  # of the log that was written before
+    assert await read(6) == [1, 2, 3, 4, 5, 6] and await read(3) == [1, 2, 3]
+    await keep_pointed(store, ev.KeepPointed(alice.key, 2))
+    assert await read(4) == [3, 4] and await read(4, done=3) == [4] and await read(2) == []
+    monkeypatch.setattr(reader, "UNPOINTED_MAX", 3)
+    assert await read(6) == [4, 5, 6]
