@@ -28,6 +28,8 @@ from p2pblog.config import (
     CONTROL_CONNECTIONS_MAX,
     CONTROL_RUN_BYTES_MAX,
     CONTROL_WATCHES_MAX,
+    SEQ_MAX,
+    TIME_MS_MAX,
     Home,
 )
 from p2pblog.control import api, client, routes, server
@@ -221,6 +223,27 @@ async def test_a_limit_out_of_bounds_is_refused(home: Home, served: Served, limi
     async with served(home, FakeNode()) as path:
         raw = await ask_raw(path, posted("timeline", f'{{"limit": {limit}}}'.encode()))
     assert b"limit must be a number from 1 to 1,000" in raw
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "sentence"),
+    [
+        ("media_piece", {"file": "ab", "index": SEQ_MAX + 1}, "index must be a number from 0 on"),
+        ("media_piece", {"file": "ab", "index": -1}, "index must be a number from 0 on"),
+        ("import_note", {"text": "a", "time": TIME_MS_MAX + 1}, "time must be a whole number"),
+        ("import_note", {"text": "a", "time": True}, "time must be a whole number"),
+        ("post", {"text": "a", "media": [{"upload": "b", "colour": "red"}]}, "media must be a list of uploads"),
+        ("post", {"text": "a", "media": [{"name": "b"}]}, "media must be a list of uploads"),
+    ],
+)
+@trio_test
+async def test_numbers_and_files_out_of_shape_are_refused(
+    home: Home, served: Served, route: str, body: dict[str, object], sentence: str
+) -> None:
+    node = FakeNode()
+    async with served(home, node) as path:
+        raw = await ask_raw(path, posted(route, json.dumps(body).encode()))
+    assert sentence.encode() in raw and node.calls == []
 
 
 @trio_test

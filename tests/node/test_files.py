@@ -385,17 +385,21 @@ async def test_uploads_have_limits_and_are_forgotten(autojump_clock: MockClock) 
         upload = (await alice.upload(largest))["upload"]
         with pytest.raises(UsageError):
             await alice.upload("AA==", upload)
+        with pytest.raises(UsageError, match="not here any more"):
+            await alice.upload("AA==", upload)
         for nonsense in ("not base64!", "A", "AA==\n"):
             with pytest.raises(UsageError):
                 await alice.upload(nonsense)
 
-        first = await hand_over(alice, b"first")
-        for _ in range(UPLOADS_MAX):
+        first, touched = [await hand_over(alice, b"first") for _ in range(2)]
+        for number in range(UPLOADS_MAX):
+            if number == UPLOADS_MAX - 2:
+                await alice.upload("AA==", touched)  # which has its turn to go after the others
             last = await hand_over(alice, b"last")
         for gone in (first, "never", ""):
             with pytest.raises(UsageError):
                 await alice.post("x", media=[{"upload": gone}])
-        await alice.post("x", media=[{"upload": last}])
+        await alice.post("x", media=[{"upload": last}, {"upload": touched}])
         with pytest.raises(UsageError):
             await alice.post("x", media=[{"upload": last}])
         empty = (await alice.upload(""))["upload"]

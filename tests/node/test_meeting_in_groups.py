@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from functools import partial
+from types import MethodType
 
 import pytest
 import trio
@@ -21,8 +22,9 @@ from p2pblog.config import (
     POINTED_S,
 )
 from p2pblog.control.api import NoticeDocument
-from p2pblog.errors import NotFound, UsageError, UserError
+from p2pblog.errors import NotFound, StoreError, UsageError, UserError
 from p2pblog.node import Node
+from p2pblog.store.memory import MemoryStore
 
 SETTLES_S = 40.0
 """Until a notice and what points to it are in the DHT: records are gathered for some seconds."""
@@ -256,3 +258,29 @@ async def test_joining_and_leaving(autojump_clock: MockClock) -> None:
         await world.kill("alice")
         again = await world.start("alice")
         assert [row["name"] for row in await again.groups()] == sorted(f"g{n}" for n in range(GROUPS_JOINED_MAX))
+
+
+@trio_test
+async def test_groups_are_looked_for_though_the_store_failed_before(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        alice, bob = await strangers(world, "alice", "bob")
+        await bob.join_group("birds")
+        await world.kill("bob")
+        await alice.post("who saw the !birds?")
+        await trio.sleep(SETTLES_S)
+
+        async def fail(*_: object) -> None:
+            raise StoreError("the disk is gone")
+
+        store = world.home("bob").store
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "groups", fail)
+            patch.setattr(store, "id_at", fail)
+            bob = await world.start("bob", "dave")
+            await trio.sleep(1)
+            patch.setattr(store, "groups", MethodType(MemoryStore.groups, store))
+            await trio.sleep(GROUP_EVERY_S + 30)
+            assert await reads(bob, "birds")
+        await world.until("bob reads it", partial(reads, bob, "birds", "who saw the !birds?"), 2 * GROUP_EVERY_S)
