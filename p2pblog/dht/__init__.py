@@ -32,8 +32,8 @@ class Directory(Protocol):
         self, key: DhtKey, timeout_s: float = 10.0, early: Early | None = None, twice_named: bool = False
     ) -> list[Record]:
         """The valid records under a key, newest per device or node; empty if nobody answered with one. That takes many
-        holders' answers: who can use what the first one says is told by `early`. `twice_named`: only those that two
-        holders named or that we hold, since one may make up as many as there is room for."""
+        holders' answers: who can use what the first one says is told by `early`. `twice_named`: only those that
+        holders in two address blocks named, or that we hold, since one may make up as many as there is room for."""
 
     async def add_contacts(self, endpoints: Sequence[Endpoint]) -> int:
         """Ping these and take those that prove an id; gives how many did."""

@@ -414,7 +414,7 @@ class Find(State):
             return
         self._answers.setdefault(contact, []).extend(records)
         for record in records:
-            if self.gathering.take(contact.id, record):
+            if self.gathering.take(contact.endpoint, record):
                 self._versions[slot(record)] += 1
         if self._first_at is None:
             self._first_at = now
@@ -427,7 +427,7 @@ class Find(State):
         self._rounds[contact] = rounds + 1
         self._follow_ups[contact] = now + trips.timeout_s
         self._patience.setdefault(contact, now + trips.hedge_s(rounds_max) + trips.timeout_s)  # as a full shelf takes
-        return [Ask(contact, self.walk.target, self.gathering.have(contact.id))]
+        return [Ask(contact, self.walk.target, self.gathering.have(contact.endpoint))]
 
     def _go_on(self, now: float) -> list[Effect]:
         self._follow_ups = {contact: until for contact, until in self._follow_ups.items() if until > now}

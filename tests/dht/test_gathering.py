@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 from dht_scenes import DAY, NOW, alice, bob, key_of
@@ -12,9 +13,11 @@ from test_lookup import at, find
 from trio.testing import trio_test
 
 from p2pblog.config import MANY_PER_KEY_MAX
+from p2pblog.core.address import Endpoint
+from p2pblog.dht.contacts import Contact
 from p2pblog.dht.gathering import Gathering
 from p2pblog.dht.lookup import Ask, Find
-from p2pblog.dht.records import head_key, replica_key, sign_pointer
+from p2pblog.dht.records import Record, head_key, replica_key, sign_pointer
 from p2pblog.rendezvous import events as ev
 
 INVENTED = [
@@ -52,18 +55,43 @@ def test_of_what_two_named_a_liar_has_nothing_and_nobody_is_missed(liars: int, h
     assert set(look_up.found(NOW)) == set(POINTERS[:honest]) and over < 1.0
 
 
+def colluding(liars: Callable[[int], Contact], *, twice_named: bool) -> set[Record]:
+    """What is found of sixty records where two of twenty holders, at these contacts, make up the same ones."""
+    holders = [liars(1), liars(2), *(Contact(at(n).id, Endpoint.of(f"9.9.{n}.9", 4711)) for n in range(3, 21))]
+    look_up = find(holders)
+    look_up.gathering = Gathering(twice_named)
+    lies = shelf_of(INVENTED[0], SMOOTHED_S / 10)
+    truths = {contact: shelf_of(random.Random(contact.id).sample(POINTERS[:60], 60), SMOOTHED_S) for contact in holders}
+    ends(look_up, lambda ask: (lies if ask.contact in holders[:2] else truths[ask.contact])(ask))
+    return set(look_up.found(NOW))
+
+
+@pytest.mark.parametrize("twice_named", [False, True])
+def test_two_ids_of_one_host_are_one_liar(twice_named: bool) -> None:
+    """Each seconded the other: so a reader had 12 of the 60 that were there, and all of the rest was made up."""
+    found = colluding(lambda n: Contact(at(n).id, Endpoint.of("8.8.8.8", 4711 + n)), twice_named=twice_named)
+    assert set(POINTERS[:60]) <= found
+    assert not twice_named or len(found) == 60
+
+
+@pytest.mark.parametrize("twice_named", [False, True])
+def test_two_hosts_who_make_up_the_same_fill_no_more_than_their_share(twice_named: bool) -> None:
+    found = colluding(lambda n: Contact(at(n).id, Endpoint.of(f"8.8.{n}.8", 4711)), twice_named=twice_named)
+    assert len(found & set(POINTERS[:60])) >= 55
+
+
 def test_what_only_one_names_has_room_in_turns() -> None:
     gathering = Gathering()
     for number, records in ((1, INVENTED[0][:100]), (2, POINTERS[:20]), (3, INVENTED[1][:100])):
         for record in records:
-            gathering.take(at(number).id, record)
+            gathering.take(at(number).endpoint, record)
     kept = list(gathering.records())[:MANY_PER_KEY_MAX]
     assert set(POINTERS[:20]) <= set(kept)
 
 
 def test_nobody_has_more_than_a_key_may_have() -> None:
     gathering = Gathering()
-    assert sum(gathering.take(at(1).id, record) for record in INVENTED[0]) == MANY_PER_KEY_MAX
+    assert sum(gathering.take(at(1).endpoint, record) for record in INVENTED[0]) == MANY_PER_KEY_MAX
 
 
 @trio_test
