@@ -39,6 +39,8 @@ NOT_OURS_MS = DHT_NEIGHBOURS_EVERY_MS
 UNHEARD_AGAIN_MS = DHT_NEIGHBOURS_EVERY_MS
 """When it is tried again to store what nobody said anything about: our line may have been down. In the turns between
 others have theirs, or a few liars who hear stores and don't answer would keep them waiting for ever."""
+SOON_OVER_MS = 60_000
+"""What expires so soon is not stored again: it would be over on its way, which looks as if our clock were wrong."""
 
 
 class Upkeep:
@@ -180,7 +182,7 @@ class Upkeep:
         """Each by itself: where somebody points at a target every few hours, what others said there is due as well. A
         retirement has no expiry, so two holders could keep it alive between them for ever; after its time it is left to
         whoever cares for it, and to holders who came later."""
-        if isinstance(item.record, Replica) or item.tag in self._restored:
+        if isinstance(item.record, Replica) or item.tag in self._restored or item.expires_ms < now_ms + SOON_OVER_MS:
             return False
         if isinstance(item.record, Retired) and now_ms - item.first_ms >= HEAD_LIFETIME_MS:
             return False

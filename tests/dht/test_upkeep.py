@@ -22,7 +22,7 @@ from p2pblog.dht.adapter import Dht, GuardedServer, read_state
 from p2pblog.dht.contacts import Contact
 from p2pblog.dht.records import DhtKey, encode, sign_pointer
 from p2pblog.dht.shelf import Held, Limits
-from p2pblog.dht.upkeep import KEYS_AT_ONCE, NOT_OURS_MS, UNHEARD_AGAIN_MS
+from p2pblog.dht.upkeep import KEYS_AT_ONCE, NOT_OURS_MS, SOON_OVER_MS, UNHEARD_AGAIN_MS
 
 
 def server_of(node: Dht) -> GuardedServer:
@@ -273,6 +273,19 @@ async def test_a_full_store_is_looked_through_in_slices_and_what_belongs_to_othe
         world.clock.ms += 1
         await holder.upkeep()
         assert sum(looked_at) == 6 * KEYS_AT_ONCE
+
+
+@trio_test
+async def test_what_expires_in_a_moment_is_not_stored_again() -> None:
+    """It was over on its way: all who refused it said so, and we were told that our clock is wrong."""
+    async with world_of(2) as world:
+        store = server_of(world.nodes[0]).protocol.storage.store
+        for number, left_ms in enumerate((SOON_OVER_MS - 1, SOON_OVER_MS)):
+            until = NOW + DHT_RESTORE_EVERY_MS + left_ms
+            store.put(alice.pointer(bytes([number]) * 32, expires_ms=until), None, NOW)
+        world.clock.ms += DHT_RESTORE_EVERY_MS
+        await world.nodes[0].upkeep()
+        assert held_by(world.nodes[1]) == 1
 
 
 @trio_test
