@@ -38,10 +38,10 @@ from p2pblog.core.identity import Identity, Inception, Policy, Statement
 from p2pblog.core.keys import NODE_DOMAIN, KeyPair
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.dht import guard
-from p2pblog.dht.adapter import STATE_VERSION, read_state
 from p2pblog.dht.contacts import Contact, node_id, unpack_endpoint
 from p2pblog.dht.records import DhtKey
 from p2pblog.dht.records import decode as decode_record
+from p2pblog.dht.server import STATE_VERSION, read_state
 from p2pblog.errors import UsageError
 from p2pblog.gossip.memory import Memory, Shared
 from p2pblog.gossip.messages import Decoder, Fork, Found, IdentityClock, Live, Run, Statements

@@ -60,11 +60,11 @@ WORLD = {
 """Clocks, chance, files, sockets, other processes: what no pure file may know."""
 
 ONLY = {
-    "asyncio": {"bridge", "store.sqlite", "dht.adapter", "sim.loop"},
+    "asyncio": {"bridge", "store.sqlite", "dht.server", "sim.loop"},
     "aiosqlite": {"store.sqlite"},
     "h11": {"control.exchange"},
-    "kademlia": {"dht.adapter", "dht.protocol", "dht.table", "sim.library"},
-    "rpcudp": {"dht.adapter", "dht.protocol", "sim.library"},
+    "kademlia": {"dht.server", "dht.protocol", "dht.table", "sim.library"},
+    "rpcudp": {"dht.server", "dht.protocol", "sim.library"},
     "nacl": {"core.keys", "core.passphrase", "core.sealed", "transport.sodium"},
     "PIL": {"pictures"},
     "msgspec": {"core.value", "sim.tables"},

@@ -28,7 +28,7 @@ from p2pblog.dht.records import DhtKey, Replica, Retired
 from p2pblog.dht.shelf import TAG_BYTES, Held
 
 if TYPE_CHECKING:
-    from p2pblog.dht.adapter import GuardedServer
+    from p2pblog.dht.server import GuardedServer
 
 RESTORED_AT_ONCE = 32
 """Records of one key: all 128 that it may have, at two dozen holders each, would be 3,000 datagrams in a row."""

@@ -19,11 +19,11 @@ from p2pblog.core.identity import Identity, state_device
 from p2pblog.core.keys import EntryId, KeyPair, hash32
 from p2pblog.core.value import Value
 from p2pblog.dht import Early
-from p2pblog.dht.adapter import GuardedServer
 from p2pblog.dht.contacts import Contact
 from p2pblog.dht.lookup import Answered, Effect, Event, Find, Publish
 from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.records import DhtKey, Head, encode, sign_head
+from p2pblog.dht.server import GuardedServer
 from p2pblog.dht.table import ProvenNode
 from p2pblog.errors import UsageError
 from p2pblog.sim.chance import generator

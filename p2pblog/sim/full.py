@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import IdentityHash
-from p2pblog.dht.adapter import GuardedServer, open_server
 from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.records import Record
+from p2pblog.dht.server import GuardedServer, open_server
 from p2pblog.gossip.events import OwnLogElsewhere, StoreRun
 from p2pblog.rendezvous.events import (
     Effect,

@@ -17,9 +17,9 @@ from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
 from p2pblog.core.value import replace
 from p2pblog.dht import guard as wire
-from p2pblog.dht.adapter import GuardedServer
 from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, distance, node_id
 from p2pblog.dht.protocol import GuardedProtocol
+from p2pblog.dht.server import GuardedServer
 from p2pblog.sim.network import PORT
 
 HABITS = ("forge", "replay", "garbage", "invent", "swallow", "clique")

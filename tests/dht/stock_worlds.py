@@ -17,9 +17,9 @@ from kademlia.protocol import KademliaProtocol
 
 from p2pblog.core.address import Endpoint
 from p2pblog.dht import guard as wire
-from p2pblog.dht.adapter import GuardedServer, open_server
 from p2pblog.dht.contacts import NodeId
 from p2pblog.dht.parameters import Parameters
+from p2pblog.dht.server import GuardedServer, open_server
 
 LOOPBACK = Endpoint.of("127.0.0.1", 0)
 MARK = b"m" * 16

@@ -53,7 +53,7 @@ async def test_who_publishes_or_reads_by_a_wrong_clock_is_warned(off_ms: int, ca
         wrong = await world.add("wrong", clock=Clock(NOW + off_ms))
         assert await wrong.add_contacts([world.nodes[0].endpoint]) == 1
         await world.nodes[0].publish([Person("bob").head(expires_ms=NOW + HEAD_LIFETIME_MS)])
-        with caplog.at_level(logging.WARNING, "p2pblog.dht.adapter"):
+        with caplog.at_level(logging.WARNING, "p2pblog.dht.server"):
             await world.nodes[1].find(Person("bob").head().key)
             await wrong.publish([alice.head(expires_ms=NOW + DAY)])
             assert wrong.untimely == 0 and not caplog.records

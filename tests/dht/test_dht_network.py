@@ -14,12 +14,13 @@ from test_dht_guard import MALFORMED
 from trio.testing import trio_test
 
 from p2pblog.config import DHT_NEIGHBOURS_EVERY_MS, DHT_RESTORE_EVERY_MS, MANY_PER_KEY_MAX
-from p2pblog.dht import Directory, Published, adapter, lookup, records, shelf, upkeep
+from p2pblog.dht import Directory, Published, lookup, records, server, shelf, upkeep
 from p2pblog.dht import guard as wire
-from p2pblog.dht.adapter import Dht, read_state
+from p2pblog.dht.adapter import Dht
 from p2pblog.dht.contacts import Contact, NodeId, node_id
 from p2pblog.dht.protocol import Heard
 from p2pblog.dht.records import DhtKey, Head, Record, Replica, encode, head_key, replica_key, sign_pointer, sign_replica
+from p2pblog.dht.server import read_state
 from p2pblog.dht.shelf import Limits
 
 REJECTED = [
@@ -156,7 +157,7 @@ async def test_what_many_hold_alike_is_verified_once_in_a_look_up(monkeypatch: p
             verified.append(data)
             return records.decode(key, data, now_ms)
 
-        monkeypatch.setattr(adapter, "decode", decode)
+        monkeypatch.setattr(server, "decode", decode)
         assert await reader.find(alice.head().key) == [alice.head()]
         assert verified == [encode(alice.head())]
 
@@ -177,7 +178,7 @@ async def test_what_is_newest_is_worked_out_once_in_a_look_up(monkeypatch: pytes
             return shelf.newest(records, now_ms)
 
         monkeypatch.setattr(lookup, "newest", newest)
-        monkeypatch.setattr(adapter, "newest", newest)
+        monkeypatch.setattr(server, "newest", newest)
         assert await world.nodes[2].find(new.key) == [new]
         assert worked_out == 1
         with trio.fail_after(5):

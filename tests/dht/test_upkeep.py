@@ -18,9 +18,10 @@ from p2pblog.config import (
     POINTERS_PASSED_ON_MAX,
 )
 from p2pblog.core.address import Endpoint
-from p2pblog.dht.adapter import Dht, GuardedServer, read_state
+from p2pblog.dht.adapter import Dht
 from p2pblog.dht.contacts import Contact
 from p2pblog.dht.records import DhtKey, encode, sign_pointer
+from p2pblog.dht.server import GuardedServer, read_state
 from p2pblog.dht.shelf import Held, Limits
 from p2pblog.dht.upkeep import KEYS_AT_ONCE, NOT_OURS_MS, SOON_OVER_MS, UNHEARD_AGAIN_MS
 

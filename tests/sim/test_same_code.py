@@ -16,7 +16,7 @@ import kademlia.node
 import pytest
 
 from p2pblog.core.entry import write
-from p2pblog.dht.adapter import GuardedServer
+from p2pblog.dht.server import GuardedServer
 from p2pblog.gossip.keeper import Keeper
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.messages import Decoder, Encoder
@@ -126,7 +126,7 @@ def test_a_simulated_directory_is_made_of_shipped_servers() -> None:
     [
         ("guard", "PADDED_BYTES", 300),
         ("protocol", "SMALLEST_REQUEST_BYTES", 200),
-        ("adapter", "PUBLISH_TIMEOUT_S", 0.2),
+        ("server", "PUBLISH_TIMEOUT_S", 0.2),
     ],
 )
 def test_a_constant_of_the_directory_that_changes_is_felt(

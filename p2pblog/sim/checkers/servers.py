@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from p2pblog import config
-from p2pblog.dht.adapter import GuardedServer
 from p2pblog.dht.protocol import DHT_SEEN_AS_MAX
 from p2pblog.dht.records import DhtKey, decode
+from p2pblog.dht.server import GuardedServer
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.rendezvous.machine import Rendezvous
 from p2pblog.rendezvous.searching import WORKERS_MAX
