@@ -39,6 +39,7 @@ NOT_OURS_MS = DHT_NEIGHBOURS_EVERY_MS
 UNHEARD_AGAIN_MS = DHT_NEIGHBOURS_EVERY_MS
 """When it is tried again to store what nobody said anything about: our line may have been down. In the turns between
 others have theirs, or a few liars who hear stores and don't answer would keep them waiting for ever."""
+TAKES_A_PLACE = 0.1
 SOON_OVER_MS = 60_000
 """What expires so soon is not stored again: it would be over on its way, which looks as if our clock were wrong."""
 
@@ -52,6 +53,7 @@ class Upkeep:
         self._rng = rng
         self._bootstraps: dict[Endpoint, None] = {}
         self._met: list[Contact] = []
+        self._left: list[Contact] = []
         self._neighbours_ms = clock()
         self._few_wait_ms = 0
         self._few_since_ms = 0
@@ -74,15 +76,27 @@ class Upkeep:
 
     def met(self) -> list[Contact]:
         """Whom to begin from at the next start: the contacts of the table, nearest first, then some of those who left
-        it, drawn by lot where they are many: after a split most are of the other part. An empty table leaves the last
-        ones that there were."""
+        it. An empty table leaves the last ones that there were."""
         router = self._server.protocol.router
         if router.size:
-            gone = self._gone()
-            if len(gone) > DHT_GONE_CONTACTS_MAX:
-                gone = self._rng.sample(gone, DHT_GONE_CONTACTS_MAX)
-            self._met = router.nearest(self._server.protocol.id, DHT_STATE_CONTACTS_MAX - len(gone)) + gone
+            self._left = self._remembered(self._gone())
+            near = router.nearest(self._server.protocol.id, DHT_STATE_CONTACTS_MAX - len(self._left))
+            self._met = near + self._left
         return self._met
+
+    def _remembered(self, gone: list[Contact]) -> list[Contact]:
+        """Of those who left the table some. Once the places are taken, one in ten who leave takes somebody's, by lot:
+        in a split so many leave at once that some of them are remembered, and however many come and go afterwards,
+        they are forgotten slowly, half of them after 140 others."""
+        known = set(gone)
+        kept = [contact for contact in self._left if contact in known]
+        new = [contact for contact in gone if contact not in set(self._left)]
+        for contact in self._rng.sample(new, len(new)):
+            if len(kept) < DHT_GONE_CONTACTS_MAX:
+                kept.append(contact)
+            elif self._rng.random() < TAKES_A_PLACE:
+                kept[self._rng.randrange(len(kept))] = contact
+        return kept
 
     def _gone(self) -> list[Contact]:
         """Those we met who are not in the table."""

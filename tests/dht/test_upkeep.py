@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from random import Random
 
 import trio
 from dht_scenes import DAY, HOME, MINUTE, NOW, alice, bob, key_of, mallory
@@ -11,6 +12,7 @@ from dht_world import World, stranger, world_of
 from trio.testing import trio_test
 
 from p2pblog.config import (
+    DHT_GONE_CONTACTS_MAX,
     DHT_MISSES_MAX,
     DHT_NEIGHBOURS_EVERY_MS,
     DHT_RESTORE_EVERY_MS,
@@ -19,11 +21,11 @@ from p2pblog.config import (
 )
 from p2pblog.core.address import Endpoint
 from p2pblog.dht.adapter import Dht
-from p2pblog.dht.contacts import Contact
+from p2pblog.dht.contacts import Contact, NodeId
 from p2pblog.dht.records import DhtKey, encode, sign_pointer
 from p2pblog.dht.server import GuardedServer, read_state
 from p2pblog.dht.shelf import Held, Limits
-from p2pblog.dht.upkeep import KEYS_AT_ONCE, NOT_OURS_MS, SOON_OVER_MS, UNHEARD_AGAIN_MS
+from p2pblog.dht.upkeep import KEYS_AT_ONCE, NOT_OURS_MS, SOON_OVER_MS, UNHEARD_AGAIN_MS, Upkeep
 
 
 def server_of(node: Dht) -> GuardedServer:
@@ -385,3 +387,25 @@ async def test_where_the_clock_is_put_back_records_are_stored_again() -> None:
         world.clock.ms -= DHT_RESTORE_EVERY_MS
         await holder.upkeep()
         assert held_by(world.nodes[1]) == 1
+
+
+def test_who_left_in_a_split_is_forgotten_slowly_however_many_leave_afterwards() -> None:
+    """Eighty contacts of the other part leave at once, where others had left before, and then one after the other."""
+
+    def leave(upkeep: Upkeep, part: int, numbers: range) -> int:
+        new = [Contact(NodeId(bytes([part, number]) + bytes(18)), HOME) for number in numbers]
+        upkeep._left = upkeep._remembered([*upkeep._left, *new])
+        assert len(upkeep._left) == DHT_GONE_CONTACTS_MAX
+        return sum(contact.id[0] == 1 for contact in upkeep._left)
+
+    remembered = [0, 0, 0]
+    worlds = 40
+    for seed in range(worlds):
+        upkeep = Upkeep(None, lambda: NOW, Random(seed))  # type: ignore[arg-type]
+        leave(upkeep, 0, range(DHT_GONE_CONTACTS_MAX))
+        remembered[0] += leave(upkeep, 1, range(80))
+        for part in 2, 3:
+            after = [leave(upkeep, part, range(number, number + 1)) for number in range(120)]
+            remembered[part - 1] += after[-1]
+    at_once, later, latest = (count / worlds for count in remembered)
+    assert 6 < at_once < 8 and 3 < later < 5 and 1.5 < latest < 3

@@ -272,7 +272,7 @@ def test_a_run_where_payloads_were_asked_for_ends_the_link() -> None:
     mallory.greet("bob", CAROL)
     mallory.claims("bob", CAROL, (1, 20))
     assert mallory.told(m.WantPayloads) == [m.WantPayloads(CAROL.key, (5,))]
-    mallory.say("bob", run_of(run[4:5]))
+    mallory.say("bob", run_of(CAROL.log.run(5, 5)))
     assert [(who, error.name) for who, _, error in scene.closed if error] == [("bob", "bad-message")]
 
 
