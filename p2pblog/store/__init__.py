@@ -292,8 +292,8 @@ class Store(Protocol):
         """Drop a log's entries up to this number, and take none of them in any more, as `LogState.floor` says. What a
         person holds on to stays as a stray: what is bookmarked, what our identity answered, liked, boosted or voted on,
         answers and mentions that are news to it, vouches by whom we follow, direct messages that were not set aside,
-        the author's newest profile and pins, and edits and deletes of what stays. Raises BadChain for a log that is not
-        held.
+        the author's newest profile and pins, and edits and deletes of what stays; of a log that is held for others,
+        as in `leave_log`. Raises BadChain for a log that is not held.
 
         Where nothing is left of a log, as of one that nobody follows, it has no floor."""
 

@@ -348,8 +348,7 @@ class MemoryStore(MemoryRoom):
     async def leave_log(self, device: DeviceKey, now_ms: int) -> None:
         log = self._logs.get(device)
         if log is not None:
-            is_of_stranger = log.identity not in self._identities and self._is_stranger(log.identity)
-            self._drop_most(log, [log.held[seq] for seq in sorted(log.held)], now_ms, is_of_stranger)
+            self._drop_most(log, [log.held[seq] for seq in sorted(log.held)], now_ms)
             log.spans, log.fork, log.floor, log.pruned = (), None, 0, 0
             self._drop_bare(log)
 

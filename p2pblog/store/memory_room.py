@@ -91,9 +91,11 @@ class MemoryRoom(MemoryReading):
         left = log.held[log.spans[0].low].sort if log.spans else None
         return Pruned(self._state(log), gone, left)
 
-    def _drop_most(self, log: Log, items: Sequence[Held], now_ms: int, only_by_hand: bool = False) -> int:
-        """Forget these entries of runs, all but what stays as strays; gives how many went."""
-        kept = self._kept(log, items, only_by_hand)
+    def _drop_most(self, log: Log, items: Sequence[Held], now_ms: int) -> int:
+        """Forget these entries of runs, all but what stays as strays; gives how many went. Of a stranger anybody can
+        have us hold them: only what is held by hand stays."""
+        is_of_stranger = log.identity not in self._identities and self._is_stranger(log.identity)
+        kept = self._kept(log, items, is_of_stranger)
         staying = [held for held in items if held.entry.id in kept]
         strays = [held.lent or Stray(self._chain_of(held), now_ms, True) for held in staying]
         for held, stray in zip(staying, strays, strict=True):

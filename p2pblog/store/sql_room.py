@@ -108,20 +108,18 @@ def leave_log(db: sqlite3.Connection, device: DeviceKey, now_ms: int) -> None:
     if log is None:
         return
     log = reclaim(db, log, log.identity)  # until strays were lent, all of it was hidden
-    is_of_stranger = not log.is_kept and is_stranger(db, log.owner)
     keys = (key for span in read_spans(db, log.no) for key in range(log.key(span.low), log.key(span.high) + 1))
-    _drop_most(db, log, read_items(db, list(keys)), now_ms, is_of_stranger)
+    _drop_most(db, log, read_items(db, list(keys)), now_ms)
     db.execute("DELETE FROM span WHERE log = ?", (log.no,))
     db.execute("UPDATE log SET fork = NULL, floor = 0, pruned = 0 WHERE no = ?", (log.no,))
     drop_bare(db, log)
 
 
-def _drop_most(
-    db: sqlite3.Connection, log: LogRow, items: Sequence[Item], now_ms: int, only_by_hand: bool = False
-) -> int:
-    """Forget these entries of runs, all but what stays as strays; gives how many went. Spans are the caller's."""
+def _drop_most(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], now_ms: int) -> int:
+    """Forget these entries of runs, all but what stays as strays; gives how many went. Spans are the caller's. Of a
+    stranger anybody can have us hold them: only what is held by hand stays."""
     lent = lent_within(db, items[0].key, items[-1].key) if items else []
-    kept = _kept(db, log, items, lent, only_by_hand)
+    kept = _kept(db, log, items, lent, not log.is_kept and is_stranger(db, log.owner))
     _make_strays(db, log, [item for item in items if item.key in kept.difference(lent)], now_ms)
     take_back(db, log, lent)
     for is_kept, same in groupby(items, lambda item: item.key in kept):

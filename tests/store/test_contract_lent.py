@@ -193,6 +193,22 @@ async def test_a_log_held_for_others_may_be_pruned_too(store: Store) -> None:
 
 
 @on_both_stores
+async def test_pruning_what_is_held_for_others_keeps_nothing_that_tells_of_a_stranger(store: Store) -> None:
+    """Such strays never go: whoever asks us to relay ever new people would fill our disk while it is full."""
+    await alice_is_here(store)
+    dave = person("dave")
+    dave.log.write(Profile("Dave"))
+    pinned = dave.log.note("pinned")
+    dave.log.pin(pinned)
+    dave.notes(3)
+    await add(store, dave.log)
+    await store.prune(dave.key, 4, LATER)
+    assert await here(store, dave.log.entries[:4]) == []
+    await store.leave_log(dave.key, LATER)
+    assert await here(store, dave.log.entries) == []
+
+
+@on_both_stores
 async def test_no_direct_message_is_listed_of_a_log_that_is_held_for_others(store: Store) -> None:
     """Anybody can have us hold his log for a while; what was listed before, of whom we followed once, still is."""
     alice, _ = await alice_is_here(store)
