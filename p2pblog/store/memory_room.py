@@ -153,7 +153,7 @@ class MemoryRoom(MemoryReading):
         return kept | {each.entry.id for each in held if self._is_last_pin(each, pinned)}
 
     def _kept_deletes(self, held: Sequence[Held], going: set[EntryId]) -> set[EntryId]:
-        """The first delete of each entry that stays, unless a lent one names it."""
+        """The first delete of each entry that stays, unless a lent one names it, or one that stayed before."""
         kept, hidden = set[EntryId](), set[EntryId]()
         for each in sorted(held, key=lambda each: each.lent is None):
             hides = self._hidden_by(each) - going - hidden
@@ -219,7 +219,13 @@ class MemoryRoom(MemoryReading):
 
     def _hidden_by(self, held: Held) -> set[EntryId]:
         named = (self._by_id.get(target) for target in held.meaning.deletes)
-        return {each.entry.id for each in named if each is not None and each.log.identity == held.log.identity}
+        own = (each for each in named if each is not None and each.log.identity == held.log.identity)
+        return {each.entry.id for each in own if not self._is_hidden_before(each, held)}
+
+    def _is_hidden_before(self, target: Held, by: Held) -> bool:
+        """Whether an earlier delete of the same log, which stayed as what was around it went, names it."""
+        earlier = (each for each in self._retractions(target) if each.log is by.log and each.entry.seq < by.entry.seq)
+        return any(each.stray is not None and each.stray.kept for each in earlier)
 
     def _awaits_notice(self, held: Held) -> bool:
         ref = taken_back_ref(held.entry.payload)

@@ -211,8 +211,8 @@ def _kept_of_author(db: sqlite3.Connection, log: LogRow, held: Sequence[Item]) -
 def _kept_deletes(
     db: sqlite3.Connection, log: LogRow, held: Sequence[Item], lent: Collection[int], going: set[int]
 ) -> set[int]:
-    """The first delete of each entry that stays, unless a lent one names it: without it, that would show again. There
-    can be any number of them."""
+    """The first delete of each entry that stays, unless a lent one names it, or one that stayed before: without it,
+    that would show again. There can be any number of them."""
     kept, hidden = set[int](), set[int]()
     for item in sorted(held, key=lambda item: item.key not in lent):
         hides = _hidden_by(db, log, item) - going - hidden if item.kind == Kind.DELETE else set[int]()
@@ -239,6 +239,8 @@ NEWEST_PROFILE = "SELECT key FROM profile WHERE author = ? ORDER BY sort DESC, k
 PINS_OF = "SELECT max(r.key) FROM reaction r WHERE r.target = ? AND r.kind = ? AND r.author = ?"
 A_VOUCH = "SELECT 1 FROM vouch WHERE subject = ? AND author = ? AND key = ?"
 LAST_EDIT = "SELECT max(d.key) FROM edit d WHERE d.author = ? AND d.target = ? AND d.key BETWEEN ? AND ?"
+HIDDEN_BEFORE = """SELECT 1 FROM retraction r JOIN stray s ON s.key = r.key
+    WHERE r.target = ? AND r.author = ? AND r.key BETWEEN ? AND ? AND s.kept LIMIT 1"""
 
 
 def _is_counted(db: sqlite3.Connection, log: LogRow, item: Item, pinned: set[EntryId]) -> bool:
@@ -263,9 +265,11 @@ def _is_in_force(db: sqlite3.Connection, log: LogRow, item: Item, going: set[int
 
 
 def _hidden_by(db: sqlite3.Connection, log: LogRow, item: Item) -> set[int]:
-    """The keys of what a delete names of its author."""
+    """The keys of what a delete names of its author, and what no earlier one of its log that stayed names."""
     (payload,) = db.execute("SELECT payload FROM entry WHERE key = ?", (item.key,)).fetchone()
-    found = (key_of_id(db, target) for target in meaning_of(payload).deletes)
+    earlier = (log.owner, log.key(0), item.key - 1)
+    targets = meaning_of(payload).deletes
+    found = (key_of_id(db, each) for each in targets if not db.execute(HIDDEN_BEFORE, (each, *earlier)).fetchone())
     return {key for key in found if key is not None and log_of_key(db, key).owner == log.owner}
 
 

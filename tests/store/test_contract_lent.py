@@ -148,6 +148,23 @@ async def test_any_number_of_deletes_of_one_notice_leave_one(store: Store) -> No
 
 
 @on_both_stores
+async def test_deletes_of_one_notice_do_not_pile_up_lease_after_lease(store: Store) -> None:
+    """Each run is the newest of its log, and does not cover the delete that stayed when the last one went."""
+    await alice_is_here(store)
+    dave = person("dave")
+    marked = dave.log.note("marked")
+    await put(store, dave.log, marked)
+    await store.put_bookmark(marked.id, LATER)
+    deletes = []
+    for _ in range(3):
+        deletes.append(dave.log.delete(marked))
+        await add(store, dave.log, deletes[-1].seq)
+        await store.leave_log(dave.key, LATER)
+    assert await here(store, dave.log.entries) == [marked.id, deletes[0].id]
+    assert await store.rows([marked.id]) == []
+
+
+@on_both_stores
 async def test_a_run_without_payloads_takes_nothing_from_what_is_here(store: Store) -> None:
     await alice_is_here(store)
     dave = person("dave")

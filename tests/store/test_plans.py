@@ -400,6 +400,7 @@ def making_room(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: db.execute(sql_room.STRAY_DELETES, (1, 2)).fetchall(),
         lambda: db.execute(sql_room.PINS_OF, (bytes(32), int(Kind.PIN), 1)).fetchall(),
         lambda: db.execute(sql_room.LAST_EDIT, (1, bytes(32), 1, 2)).fetchall(),
+        lambda: db.execute(sql_room.HIDDEN_BEFORE, (bytes(32), 1, 1, 2)).fetchall(),
         lambda: db.execute(sql_room.FLOOR, (alice.key, alice.hash)).fetchall(),
         lambda: sql_room.bottoms(db),
         lambda: sql_room.usage(db),
