@@ -6,11 +6,17 @@ Rules:
 * Nothing is asked for while more than RELAYED_ENTRIES_MAX are held or on their way.
 * Beyond that the longest logs are dropped and begin afresh, each only once it holds twice what is fetched of it. So no
   more is fetched again than has come live, and nothing for ever.
+* What a retired device wrote beyond its end is held without payloads, for the store keeps no identity that would hide
+  it. A log that was held further when the retirement came begins afresh.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from p2pblog.config import NEWEST_FIRST, SEQ_MAX
+from p2pblog.core.entry import Entry
+from p2pblog.core.identity import Standing
 from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.value import State, field
 from p2pblog.gossip.holdings import Holdings
@@ -52,6 +58,12 @@ class Borrowed(State):
         self.dropping |= dict.fromkeys(dropped)
         return dropped
 
+    def end(self, identity: IdentityHash) -> list[DeviceKey]:
+        """The logs that the store is to drop, since payloads of theirs are held from beyond where they end now."""
+        ended = [device for device in self.holdings.devices(identity) if self._is_beyond(device)]
+        self.dropping |= dict.fromkeys(ended)
+        return ended
+
     def forget(self, device: DeviceKey) -> None:
         """It was dropped, or concerns us no more."""
         self.dropping.pop(device, None)
@@ -65,6 +77,19 @@ class Borrowed(State):
         last = SEQ_MAX if standing is None else standing.seq
         return sum(max(0, min(span.high, last) - span.low + 1) for span in state.spans) >= 2 * share
 
+    def _is_beyond(self, device: DeviceKey) -> bool:
+        state, standing = self.holdings.logs.get(device), self.holdings.standing(device)
+        if state is None or standing is None or device in self.dropping:
+            return False
+        beyond = sum(max(0, span.high - max(span.low, standing.seq + 1) + 1) for span in state.spans)
+        return beyond > sum(seq > standing.seq for seq in state.missing)
+
     def _held(self, device: DeviceKey) -> int:
         """How many entries are held of a log, and to stay."""
         return 0 if device in self.dropping else self.holdings.entries(device)
+
+
+def bare_beyond(standing: Standing | None, run: Sequence[Entry]) -> tuple[Entry, ...]:
+    """A run may go on beyond the end of a retired log, up to the signature that vouches for what lies below it."""
+    last = SEQ_MAX if standing is None else standing.seq
+    return tuple(entry if entry.seq <= last else entry.without_payload() for entry in run)

@@ -365,6 +365,8 @@ class Gossip(State):
     def _after_statements(self, effects: list[Effect], identity: IdentityHash) -> list[Effect]:
         """New statements may admit logs that peers have long told us of, and no longer name others."""
         self._forget_unnamed(identity)
+        if self.holdings.is_borrowed(identity):
+            effects += [LeaveLog(device) for device in self.replication.borrowed.end(identity)]
         for session in self.sharing.sharing(identity):
             effects += self.replication.consider(session, [identity])
         return effects

@@ -27,7 +27,7 @@ from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.runs import check_run, run_device
 from p2pblog.core.value import State, field, replace
 from p2pblog.errors import BadChain, BadForkProof, BadMessage, TooSlow
-from p2pblog.gossip.borrowed import Borrowed
+from p2pblog.gossip.borrowed import Borrowed, bare_beyond
 from p2pblog.gossip.claims import Claim, check_claim, hangs_on, is_of, is_other_branch
 from p2pblog.gossip.events import (
     ClocksDue,
@@ -319,7 +319,8 @@ class Replication(State):
             return self._finish(session, fetch)
         # of two answers that are being stored the one to a question about a claim needs nothing more
         self._queue(session).storing.setdefault(device, fetch)
-        return [StoreRun(session.peer, Batch(identity, entries), live=False)]
+        run = bare_beyond(standing, entries) if self.holdings.is_borrowed(identity) else entries
+        return [StoreRun(session.peer, Batch(identity, run), live=False)]
 
     def _stands_by(self, session: Session, claim: Claim, entries: Sequence[Entry]) -> bool:
         """Whether a peer shows what it claimed. Of a retired log it may have begun afresh since: then its claim is
@@ -343,7 +344,7 @@ class Replication(State):
             raise BadMessage("payloads that were not asked for")
         state = self.holdings.logs.get(device)
         lacking = set(state.missing) if state is not None else set()
-        useful = tuple(pair for pair in message.payloads if pair[0] in lacking)
+        useful = tuple(pair for pair in message.payloads if pair[0] in lacking and pair[0] <= fetch.last)
         given = {seq for seq, _payload in message.payloads}
         self._no_longer_offers(session, device, fetch, given)
         self.sharing.on_word(session, self.holdings.owners.get(device), kept=bool(message.payloads))

@@ -12,7 +12,8 @@ from p2pblog.core.logs import Batch, LogState, Span
 from p2pblog.gossip.borrowed import RELAYED_ENTRIES_MAX, Borrowed
 from p2pblog.gossip.events import LeaveLog, Stored
 from p2pblog.gossip.holdings import Holdings
-from p2pblog.gossip.messages import Run, Want
+from p2pblog.gossip.messages import Run, Want, WantPayloads
+from p2pblog.store import TimelineQuery
 
 STRANGER = IdentityHash(bytes(32))
 
@@ -121,6 +122,37 @@ def test_of_a_retired_log_the_newest_up_to_its_end_are_relayed() -> None:
     bob.follow("carol")
     scene.run(60)
     assert end in x.numbers(carol)
+
+
+@pytest.mark.parametrize("comes", ["before", "after"])
+def test_what_a_retired_device_wrote_beyond_its_end_is_not_shown(comes: str) -> None:
+    """By whoever stole it: a run goes on up to a signature, and the retirement may come later than the run."""
+    scene = Scene()
+    carol, end = person("carol"), 30
+    for number in range(2, end):
+        carol.log.note(f"!bees {number}")
+    last = carol.log.note("!bees last")
+    carol.log.delete(last)
+    for number in range(NEWEST_FIRST):
+        carol.log.note(f"!bees stolen {number}")
+    retired = carol.retire(carol.key, end, last.id)
+    holder, x, bob = scene.node("carol"), scene.node("x"), scene.node("bob")
+    holder.keep(person("carol"), carol.log.run())
+    scene.link("x", "carol")
+    scene.link("bob", "x")
+    if comes == "before":
+        holder.learn(retired)
+    bob.follow("carol")
+    scene.run(30)
+    holder.learn(retired)
+    scene.run(30)
+
+    assert end in x.numbers(carol) and end in bob.numbers(carol)
+    shown = [row.text for row in done(x.store.timeline(TimelineQuery(99, group="bees")))]
+    assert "!bees last" in shown and not any("stolen" in text for text in shown)
+    since = scene.now
+    scene.run(60)
+    assert scene.count(Run, since=since) == scene.count(WantPayloads, since=since) == 0
 
 
 # --- what makes room ---
