@@ -6,6 +6,7 @@ Rules:
 * Nothing is asked for while more than RELAYED_ENTRIES_MAX are held or on their way.
 * Beyond that the longest logs are dropped and begin afresh, each only once it holds twice what is fetched of it. So no
   more is fetched again than has come live, and nothing for ever.
+* Beyond twice as many the longest logs are dropped in any case: of 256 logs each could stay too short for that.
 * What a retired device wrote beyond its end is held without payloads, for the store keeps no identity that would hide
   it. A log that was held further when the retirement came begins afresh.
 """
@@ -45,14 +46,15 @@ class Borrowed(State):
 
     def make_room(self, identity: IdentityHash) -> list[DeviceKey]:
         """The logs that the store is to drop, the longest first: as many as bring what is held to the bound, none of
-        them twice, and none of which too little would be gained."""
+        them twice and, unless it is passed by far, none of which too little would be gained."""
         room = self.room(identity)
         if room >= 0:
             return []
+        is_far_over = sum(map(self._wanted, self.holdings.devices(identity))) > 2 * RELAYED_ENTRIES_MAX
         share = self.share(identity)
         dropped: list[DeviceKey] = []
         for device in sorted(self.holdings.devices(identity), key=self._held, reverse=True):
-            if room < 0 and self._is_outgrown(device, share):
+            if room < 0 and (self._is_outgrown(device, share) or (is_far_over and self._wanted(device))):
                 room += self._held(device)
                 dropped.append(device)
         self.dropping |= dict.fromkeys(dropped)
@@ -69,13 +71,17 @@ class Borrowed(State):
         self.dropping.pop(device, None)
 
     def _is_outgrown(self, device: DeviceKey, share: int) -> bool:
-        """Whether at most half of what is held of a log would be fetched again. What a run brought beyond the entry
-        that a retirement names does not count, for it would be brought again."""
+        """Whether at most half of what is held of a log would be fetched again."""
+        return self._wanted(device) >= 2 * share
+
+    def _wanted(self, device: DeviceKey) -> int:
+        """How much of what is held of a log might be dropped for good. What a run brought beyond the entry that a
+        retirement names does not count, for it would be brought again."""
         state, standing = self.holdings.logs.get(device), self.holdings.standing(device)
         if state is None or device in self.dropping:
-            return False
+            return 0
         last = SEQ_MAX if standing is None else standing.seq
-        return sum(max(0, min(span.high, last) - span.low + 1) for span in state.spans) >= 2 * share
+        return sum(max(0, min(span.high, last) - span.low + 1) for span in state.spans)
 
     def _is_beyond(self, device: DeviceKey) -> bool:
         state, standing = self.holdings.logs.get(device), self.holdings.standing(device)

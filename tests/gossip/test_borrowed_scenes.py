@@ -204,6 +204,14 @@ def test_nothing_is_dropped_of_which_as_much_would_be_fetched_again() -> None:
     assert borrowed.make_room(who) == [logs[0].key]
 
 
+def test_any_number_of_logs_that_are_short_each_is_bounded_too() -> None:
+    borrowed, _logs = holding(*[7] * (2 * RELAYED_ENTRIES_MAX // 7))
+    (who,) = borrowed.holdings.relayed
+    assert borrowed.make_room(who) == []
+    borrowed, _logs = holding(*[7] * (2 * RELAYED_ENTRIES_MAX // 7 + 1))
+    assert borrowed.make_room(who) != [] and 0 <= borrowed.room(who) < 7
+
+
 @pytest.mark.parametrize(("logs", "share"), [(1, 50), (5, 50), (6, 42), (10, 25), (64, 4), (100, 4)])
 def test_the_newest_of_all_logs_take_half_of_the_room(logs: int, share: int) -> None:
     borrowed, _logs = holding(*[1] * logs)
