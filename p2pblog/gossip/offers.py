@@ -252,8 +252,8 @@ class Offers(State):
         holdings = self.sharing.holdings
         if ref.identity == holdings.own or ref.identity in holdings.blocked:
             return False
-        if target == holdings.own and holdings.holds(ref.device, ref.seq):
-            return False  # the log of somebody whom we follow
+        if target == holdings.own and holdings.holds(ref.device, ref.seq) and not holdings.is_borrowed(ref.identity):
+            return False  # the log of somebody whom we follow; what is held for others will go
         return ref.id not in self.waiting and ref.id not in self.seen
 
     def awaits(self, session: Session, ref: Ref) -> bool:

@@ -265,7 +265,8 @@ class Store(Protocol):
         `thread`, `locate`, `find_ids`, in a group and as a boosted text, and in no timeline of its own.
 
         Its payload and a verified signature, its own or that of `chain`'s last, come with it. If the identity is kept,
-        that decides whether it shows; otherwise whoever hands it in has checked. At most STRAYS_MAX are kept."""
+        that decides whether it shows; otherwise whoever hands it in has checked. At most STRAYS_MAX are kept.
+        One that is part of a run held for others stays when that goes, as if it had come before."""
 
     async def freeze(self, proof: ForkProof) -> None:
         """Mark a log disputed, with the first proof that came; a log that we hold or that an identity kept names."""

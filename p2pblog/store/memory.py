@@ -181,7 +181,7 @@ class MemoryStore(MemoryRoom):
         return [stray for stray, identifier in found if stray is not None and stray.entry.id == identifier]
 
     def _lend(self, held: _Held, stray: _Held) -> None:
-        held.lent = stray.stray
+        held.lent = held.lent or stray.stray
         if stray.entry.signature is not None and held.entry.signature is None:
             held.entry = replace(held.entry, signature=stray.entry.signature)
         if stray.entry.payload is not None:
@@ -266,18 +266,18 @@ class MemoryStore(MemoryRoom):
         log = self._log_for_stray(located)
         if log is None:
             return
+        chain = () if entry.signature is not None else tuple(after.without_payload() for after in located.chain)
+        what = _Stray(chain, now_ms)
+        held = _Held(log, entry, min(entry.time_ms, now_ms), now_ms, meaning_of(entry.payload), what)
         in_run, stray = log.held.get(entry.seq), log.strays.get(entry.seq)
         if in_run is not None:
-            if entry.payload is not None and in_run.entry.id == entry.id:
-                self._fill(in_run, entry.payload)
+            if in_run.entry.id == entry.id:
+                self._put_into_run(in_run, held)
             return
         if stray is not None:
             if stray.entry.id != entry.id or stray.entry.payload is not None or entry.payload is None:
                 return
             self._forget([stray])
-        chain = () if entry.signature is not None else tuple(after.without_payload() for after in located.chain)
-        what = _Stray(chain, now_ms)
-        held = _Held(log, entry, min(entry.time_ms, now_ms), now_ms, meaning_of(entry.payload), what)
         self._enter(held)
         self._strays[entry.id] = held
         if len(self._strays) > STRAYS_MAX:
@@ -287,6 +287,13 @@ class MemoryStore(MemoryRoom):
                 if old.meaning.kind == Kind.NOTE and self._is_held_by_hand(old):
                     old.stray = replace(stays, kept=True)
             self._drop_strays([old for old, stays in over if old.stray is stays])
+
+    def _put_into_run(self, held: _Held, stray: _Held) -> None:
+        """What is held in a run already; if that is held for others it is lent to it, as if it had come before."""
+        if held.log.identity not in self._identities:
+            self._lend(held, stray)
+        elif stray.entry.payload is not None:
+            self._fill(held, stray.entry.payload)
 
     def _log_for_stray(self, located: Located) -> _Log | None:
         log = self._logs.get(located.entry.device)

@@ -50,7 +50,11 @@ STRAYS_WITHIN = """SELECT s.key, s.prev, s.seen, s.chain, s.kept, e.id, g.signat
 
 
 def lend(db: sqlite3.Connection, strays: Iterable[Lent]) -> None:
-    db.executemany("INSERT INTO lent (key, prev, seen, chain, kept) VALUES (?, ?, ?, ?, ?)", [s.row for s in strays])
+    """What is lent already stays as it is."""
+    db.executemany(LEND, [stray.row for stray in strays])
+
+
+LEND = "INSERT OR IGNORE INTO lent (key, prev, seen, chain, kept) VALUES (?, ?, ?, ?, ?)"
 
 
 def lent_within(db: sqlite3.Connection, low: int, high: int) -> list[int]:

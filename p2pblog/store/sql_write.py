@@ -317,17 +317,17 @@ def put_stray(db: sqlite3.Connection, located: Located, now_ms: int) -> None:
     if log is None:
         return
     key, spans = log.key(entry.seq), read_spans(db, log.no)
+    chain = [] if entry.signature is not None else [[after.body for after in located.chain], last.signature]
+    row = (key, entry.prev, now_ms, codec.pack(chain))
     if span_of(spans, entry.seq) is not None:
-        if entry.payload is not None and id_at(db, key) == entry.id:
-            _fill(db, log, [(entry.seq, entry.payload)])
+        if id_at(db, key) == entry.id:
+            _put_into_run(db, log, Lent((*row, 0), entry.signature, entry.payload))
         return
     held = db.execute("SELECT id, payload IS NULL FROM entry WHERE key = ?", (key,)).fetchone()
     if held is not None:
         if held[0] != entry.id or not held[1] or entry.payload is None:
             return
         forget(db, log, key, key)  # now it comes with its payload
-    chain = [] if entry.signature is not None else [[after.body for after in located.chain], last.signature]
-    row = (key, entry.prev, now_ms, codec.pack(chain))
     db.execute("INSERT INTO stray (key, prev, seen, chain) VALUES (?, ?, ?, ?)", row)
     harvest = Harvest()
     _insert(db, log, stretch_of([entry]), [min(entry.time_ms, now_ms)], now_ms, True, harvest)
@@ -337,6 +337,16 @@ def put_stray(db: sqlite3.Connection, located: Located, now_ms: int) -> None:
     if entry.signature is not None:
         db.execute("INSERT OR IGNORE INTO signature VALUES (?, ?)", (key, entry.signature))
     _make_room(db)
+
+
+def _put_into_run(db: sqlite3.Connection, log: LogRow, stray: Lent) -> None:
+    """What is held in a run already; if that is held for others it is lent to it, as if it had come before."""
+    if stray.payload is not None:
+        _fill(db, log, [(stray.seq, stray.payload)])
+    if not log.is_kept:
+        lend(db, [stray])
+        if stray.signature is not None:
+            db.execute("INSERT OR IGNORE INTO signature VALUES (?, ?)", (stray.key, stray.signature))
 
 
 def _log_for_stray(db: sqlite3.Connection, located: Located) -> LogRow | None:

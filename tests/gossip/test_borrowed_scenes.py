@@ -13,6 +13,7 @@ from p2pblog.gossip.borrowed import RELAYED_ENTRIES_MAX, Borrowed
 from p2pblog.gossip.events import LeaveLog, Stored
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import Run, Want, WantPayloads
+from p2pblog.gossip.relay import RELAY_LEASE_S
 from p2pblog.store import TimelineQuery
 
 STRANGER = IdentityHash(bytes(32))
@@ -153,6 +154,23 @@ def test_what_a_retired_device_wrote_beyond_its_end_is_not_shown(comes: str) -> 
     since = scene.now
     scene.run(60)
     assert scene.count(Run, since=since) == scene.count(WantPayloads, since=since) == 0
+
+
+def test_a_mention_that_is_offered_stays_when_the_feed_of_its_author_goes() -> None:
+    scene = Scene()
+    carol, alice, bob = (scene.node(name) for name in ("carol", "alice", "bob"))
+    mention = carol.wrote(carol.person.log.note(f"@{alice.person.address} tea?"))
+    scene.link("bob", "alice")
+    bob.follow("carol")
+    scene.run(10)
+    assert carol.person.hash in alice.machine.holdings.relayed
+    scene.link("alice", "carol")
+    scene.run(60)
+    other = carol.post("nobody in particular")
+    bob.unfollow("carol")
+    scene.run(2 * RELAY_LEASE_S)
+    assert alice.numbers(carol.person) == []
+    assert done(alice.store.locate(mention.id)) is not None and done(alice.store.locate(other.id)) is None
 
 
 # --- what makes room ---

@@ -226,9 +226,10 @@ def draw_relay(data: st.DataObject, world: World) -> list[Step]:
     bare = data.draw(st.sets(st.integers(1, last), max_size=2), "without payload")
     run = tuple(entry.without_payload() if entry.seq in bare else entry for entry in log.run(1, last))
     strays = [log.entries[at] for at in sorted(data.draw(st.sets(st.integers(0, last - 1), max_size=4), "strays"))]
-    steps: list[Step] = [("put_stray", (Located(log.identity, stray, ()), NOWS[0])) for stray in strays]
-    steps += [("append", ([Batch(log.identity, run)], NOWS[1])), draw_step(data, world), draw_step(data, world)]
-    return [*steps, ("leave_log", (log.key, NOWS[2]))]
+    puts: list[Step] = [("put_stray", (Located(log.identity, stray, ()), NOWS[0])) for stray in strays]
+    before = data.draw(st.integers(0, len(puts)), "before the run")
+    steps = [*puts[:before], ("append", ([Batch(log.identity, run)], NOWS[1])), *puts[before:]]
+    return [*steps, draw_step(data, world), draw_step(data, world), ("leave_log", (log.key, NOWS[2]))]
 
 
 def draw_strays(data: st.DataObject, world: World) -> list[Step]:

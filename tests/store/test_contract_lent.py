@@ -181,6 +181,22 @@ async def test_a_run_without_payloads_takes_nothing_from_what_is_here(store: Sto
 
 
 @on_both_stores
+async def test_a_stray_that_comes_while_the_log_is_held_for_others_stays_as_well(store: Store) -> None:
+    """As a mention by a stranger, that is told of while a neighbour has us carry his feed."""
+    _alice, note = await alice_is_here(store)
+    dave = person("dave")
+    answer = dave.log.note("an answer", reply_to=note)
+    dave.notes(2)
+    await add(store, dave.log)
+    await put(store, dave.log, answer)
+    await put(store, dave.log, answer)
+    before = [row.text for row in await store.timeline(TimelineQuery(9, strangers=True))]
+    await store.leave_log(dave.key, LATER)
+    assert await here(store, dave.log.entries) == [answer.id]
+    assert [row.text for row in await store.timeline(TimelineQuery(9, strangers=True))] == before == ["an answer"]
+
+
+@on_both_stores
 async def test_what_is_followed_meanwhile_is_lent_no_more(store: Store) -> None:
     await alice_is_here(store)
     dave = person("dave")
