@@ -35,7 +35,7 @@ def read(db: sqlite3.Connection, run: Callable[[sqlite3.Connection], T], path: P
         finally:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, MemoryError) as error:
         raise translated(error, path) from error
     except Exception as error:
         if _is_meant(error) and not isinstance(error, BadChain):  # who reads brings no run
@@ -47,7 +47,7 @@ def commit(db: sqlite3.Connection, writes: Sequence[Write], path: Path) -> None:
     """Give each write its outcome: all in one transaction, or, if that can't be written, each in its own."""
     try:
         _transact(db, writes, path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, MemoryError) as error:
         if len(writes) > 1:
             for write in writes:
                 commit(db, [write], path)
@@ -67,7 +67,7 @@ def _transact(db: sqlite3.Connection, writes: Sequence[Write], path: Path) -> No
                 db.execute("SAVEPOINT write")
             try:
                 write.outcome = write.run(db)
-            except sqlite3.Error:
+            except (sqlite3.Error, MemoryError):
                 raise
             except Exception as refusal:  # its caller's to handle: nothing of this one write stays
                 db.execute("ROLLBACK TO write" if share else "ROLLBACK")
@@ -86,13 +86,19 @@ def _transact(db: sqlite3.Connection, writes: Sequence[Write], path: Path) -> No
 
 
 def translated(error: Exception, path: Path) -> StoreError:
-    """What SQLite says, as one of our errors. A quota or a file size limit shows as a failed write."""
+    """What SQLite says, as one of our errors. A quota or a file size limit shows as a failed write. A constraint that
+    does not hold is damage: where one row is lost, what is stored in its place meets what belongs to it."""
     code = getattr(error, "sqlite_errorcode", None)
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE):
         return StoreFull(f"there is no room to write the database {path}")
-    if code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if code is not None and code & 0xFF in DAMAGE:
         return damaged(error, path)
+    if isinstance(error, MemoryError):  # sqlite3 raises this one too
+        return StoreError(f"the database {path} can't be used: there is no memory left")
     return StoreError(f"the database {path} can't be used: {error}")
+
+
+DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH)
 
 
 def _is_meant(error: Exception) -> bool:

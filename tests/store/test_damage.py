@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from builders import Person, person
-from store_kit import LATER, keep, texts
+from store_kit import LATER, add, keep, texts
 from trio.testing import trio_test
 
 from p2pblog.bridge import open_bridge
@@ -91,4 +91,35 @@ async def test_bytes_that_no_longer_read_are_no_fault_of_who_writes(tmp_path: Pa
         for call in store.load(), store.drop_log(bob.key):
             with pytest.raises(StoreDamaged, match="is damaged"):
                 await call
+        await store.aclose()
+
+
+@trio_test
+async def test_what_meets_rows_that_another_lost_row_leaves_over_is_damage_too(tmp_path: Path) -> None:
+    """SQLite then says that a key is there already; and that is so however often one tries."""
+    path = tmp_path / "store.sqlite3"
+    bob = await make(path, "DELETE FROM span")
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        with pytest.raises(StoreDamaged, match="UNIQUE"):
+            await add(store, bob.log)
+        await store.aclose()
+
+
+@trio_test
+async def test_want_of_memory_is_no_damage(tmp_path: Path) -> None:
+    """It passes, so what could not be stored for it must be tried again, and nobody told to begin anew."""
+
+    def use_too_much(db: sqlite3.Connection) -> None:
+        raise MemoryError
+
+    path = tmp_path / "store.sqlite3"
+    bob = await make(path)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        for call in store._read, store._write:
+            with pytest.raises(StoreError, match="no memory") as want:
+                await call(use_too_much)
+            assert not isinstance(want.value, StoreDamaged)
+        assert len(await texts(store, bob)) == 10
         await store.aclose()
