@@ -163,7 +163,10 @@ class MemoryRoom(MemoryReading):
         return kept
 
     def _waiting_deletes(self, log: Log, deletes: Sequence[Held], kept: set[EntryId]) -> set[EntryId]:
-        """Deletes whose notice may still come, as many as may wait in a log."""
+        """Deletes whose notice may still come, as many as may wait in a log; of somebody whose identity is not kept
+        none, for anybody can have us take those."""
+        if log.identity not in self._identities:
+            return set()
         waiting = [each.entry.id for each in deletes if each.entry.id not in kept and self._awaits_notice(each)]
         others = [each for each in log.strays.values() if each.meaning.kind == Kind.DELETE and each not in deletes]
         return set(waiting[: max(0, DELETES_WAITING_MAX - len(others))])

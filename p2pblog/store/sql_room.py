@@ -223,7 +223,10 @@ def _kept_deletes(
 
 
 def _waiting_deletes(db: sqlite3.Connection, log: LogRow, deletes: Sequence[Item], kept: set[int]) -> set[int]:
-    """Deletes whose notice may still come, as many as may wait in a log."""
+    """Deletes whose notice may still come, as many as may wait in a log; of somebody whose identity is not kept none,
+    for anybody can have us take those."""
+    if not log.is_kept:
+        return set()
     waiting = [item.key for item in deletes if item.key not in kept and _awaits_notice(db, log, item)]
     if not waiting:
         return set()

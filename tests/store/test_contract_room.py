@@ -305,6 +305,17 @@ async def test_few_deletes_of_a_log_wait(store: Store) -> None:
 
 
 @on_both_stores
+async def test_no_delete_of_a_stranger_waits(store: Store) -> None:
+    """Anybody can have us take entries of ever new people: what never goes could fill the cap."""
+    for number in range(3):
+        mallory = person(f"mallory {number}")
+        named = mallory.log.note("never sent")
+        laptop = mallory.add_device("laptop")
+        await store.put_stray(Located(mallory.hash, laptop.delete(named), ()), NOON)
+    assert await store.prune_strays(0, 9) == (0, 3)
+
+
+@on_both_stores
 async def test_what_went_is_known_as_pruned(store: Store) -> None:
     alice, bob = person("alice"), person("bob")
     question = alice.log.note("question")
