@@ -119,8 +119,9 @@ def _drop_most(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], now_m
     """Forget these entries of runs, all but what stays as strays; gives how many went. Spans are the caller's. Of a
     stranger anybody can have us hold them: only what is held by hand stays."""
     lent = lent_within(db, items[0].key, items[-1].key) if items else []
-    kept = _kept(db, log, items, lent, not log.is_kept and is_stranger(db, log.owner))
-    _make_strays(db, log, [item for item in items if item.key in kept.difference(lent)], now_ms)
+    kept = _kept(db, log, items, set(lent), not log.is_kept and is_stranger(db, log.owner))
+    fresh = kept.difference(lent)
+    _make_strays(db, log, [item for item in items if item.key in fresh], now_ms)
     take_back(db, log, lent)
     for is_kept, same in groupby(items, lambda item: item.key in kept):
         for low, high in () if is_kept else _stretches([item.key for item in same]):
