@@ -76,8 +76,9 @@ def bottoms(db: sqlite3.Connection) -> list[Bottom]:
     for device, owner, no in db.execute(LOGS_HELD).fetchall():
         spans = db.execute("SELECT low, high FROM span WHERE log = ? ORDER BY low", (no,)).fetchall()
         low, high = spans[0][0], spans[-1][1]
-        (sort,) = db.execute("SELECT sort FROM entry WHERE key = ?", (no << 32 | low,)).fetchone()
-        found.append(Bottom(device, owner, low, high, sort))
+        lowest = db.execute("SELECT sort FROM entry WHERE key = ?", (no << 32 | low,)).fetchone()
+        if lowest is not None:  # else it is damaged, and may not keep all others from being cut
+            found.append(Bottom(device, owner, low, high, lowest[0]))
     return found
 
 

@@ -107,6 +107,19 @@ async def test_what_meets_rows_that_another_lost_row_leaves_over_is_damage_too(t
 
 
 @trio_test
+async def test_a_log_whose_lowest_entry_is_lost_does_not_keep_others_from_being_cut(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    await make(path, "DELETE FROM entry WHERE key & 0xffff = 1")
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        carol = person("carol")
+        carol.notes(3)
+        await keep(store, carol)
+        assert [bottom.device for bottom in await store.bottoms()] == [carol.key]
+        await store.aclose()
+
+
+@trio_test
 async def test_want_of_memory_is_no_damage(tmp_path: Path) -> None:
     """It passes, so what could not be stored for it must be tried again, and nobody told to begin anew."""
 
