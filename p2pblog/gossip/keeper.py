@@ -138,12 +138,18 @@ class Keeper:
                 return await self._write_runs(runs[: len(runs) // 2])  # the culprit is found by halves
             if isinstance(error, StoreDamaged):
                 return 1, _left_aside(runs[0], error)
-            source, batch = runs[0].source, runs[0].batch
-            if source is None:
-                return 1, []
-            return 1, [Contradicted(source, batch, await self.ours_around(batch), runs[0].live)]
+            return 1, await self._contradicted(runs[0])
         pairs = zip(runs, states, strict=True)
         return len(runs), [Stored(run.source, run.batch, state, run.live) for run, state in pairs]
+
+    async def _contradicted(self, run: StoreRun) -> list[Event]:
+        if run.source is None:
+            return []
+        try:
+            ours = await self.ours_around(run.batch)
+        except StoreDamaged as error:
+            return _left_aside(run, error)
+        return [Contradicted(run.source, run.batch, ours, run.live)]
 
     async def _write_identities(self, writings: list[StoreIdentity]) -> tuple[int, list[Event]]:
         try:

@@ -17,7 +17,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState
 from p2pblog.core.payload import Ref
 from p2pblog.errors import StoreDamaged
-from p2pblog.gossip.events import LoadedOne, LoadOne, StoreIdentity, StoreStray
+from p2pblog.gossip.events import LoadedOne, LoadOne, StoreIdentity, StoreRun, StoreStray, Unstored
 from p2pblog.gossip.keeper import Keeper
 from p2pblog.gossip.room_events import PruneLog
 from p2pblog.store import Pruned
@@ -120,3 +120,19 @@ async def test_identities_and_strays_beside_what_is_damaged_are_kept() -> None:
         ref = Ref(alice.hash, alice.key, 1, entry.id)
         asked = LoadOne(node_key("carol"), ref)
         assert await keeper.load(asked) == LoadedOne(node_key("carol"), ref, None, None)
+
+
+@trio_test
+async def test_a_run_that_contradicts_what_cannot_be_read_keeps_nothing_waiting() -> None:
+    alice, twin, source = person("alice"), person("alice"), node_key("carol")
+    alice.notes(3)
+    twin.log.note("said otherwise")
+    async with open_room() as room:
+        bob = await room.station("bob", store=DamagedStore(alice.key))
+        holdings = bob.driver.machine.holdings
+        keeper = Keeper(holdings, bob.store, lambda: NOON)
+        (state,) = await bob.store.append([Batch(alice.hash, alice.log.run())], NOON)
+        holdings.learn(alice.identity)
+        holdings.take(state)
+        other = StoreRun(source, Batch(alice.hash, twin.log.run()), live=False)
+        assert await keeper.write([other]) == (1, [Unstored(source, alice.key)])
