@@ -15,6 +15,8 @@ from p2pblog.bridge import open_bridge
 from p2pblog.errors import StoreDamaged, StoreError
 from p2pblog.store.sqlite import open_sqlite
 
+pytestmark = pytest.mark.damages
+
 
 async def make(path: Path, *statements: str) -> Person:
     """A database with ten notices of bob's, and then changed by these statements as no store would."""
