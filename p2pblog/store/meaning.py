@@ -5,8 +5,10 @@ number (`core.timelines.is_shown`), and it is not retracted. It is *retracted* i
 identity, and is itself vouched for. A delete can't be retracted, nor can entry 1, which names the log's identity; so
 what hides what never runs in a circle and does not depend on the order of arrival.
 
-* Of an identity that isn't kept, all is shown, since whoever handed it in checked it; but until the identity is kept, a
-  run of it stands nowhere where a stray does not: in no timeline but those of groups, and no direct message is listed.
+* Of an identity that isn't kept, all is shown, since whoever handed it in checked it. But anybody can have us hold a
+  run of it for others: until the identity is kept, what is in a run is found by its id alone. It is no news, stands in
+  no timeline, group, search or below what it answers, no direct message of it is listed, and no like, boost, vote,
+  vouch or pin of it counts; unless it is a stray as well, lent to the run: then it stands and counts as a stray does.
 * A retracted entry's payload is not *missing*: nobody asks for it again.
 * A like or boost counts while it is shown, once for each identity. It is news while an own notice or boost is shown
   where it says.

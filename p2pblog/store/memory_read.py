@@ -101,6 +101,14 @@ class MemoryReading(MemoryDesk):
         """Whether it stands in timelines, if it is shown: no stray does, and nothing of whose identity is not kept."""
         return held.stray is None and held.log.identity in self._identities
 
+    def _is_here_for_us(self, held: _Held) -> bool:
+        """Whether it is here for more than that others have us hold its log: whoever asks us to relay ever new people
+        is to put nothing before the person, and into no count."""
+        return held.log.identity in self._identities or held.stray is not None or held.lent is not None
+
+    def _counts(self, held: _Held) -> bool:
+        return self._is_here_for_us(held) and self._is_shown(held)
+
     def _retractions(self, held: _Held) -> list[_Held]:
         """The deletes in force that name it."""
         if not is_retractable(held.meaning.kind, held.entry.seq):
@@ -144,7 +152,8 @@ class MemoryReading(MemoryDesk):
         return self._listed.get(identity, {}).values() if identity in self._identities else ()
 
     def _in_group(self, query: TimelineQuery) -> Iterable[_Held]:
-        said = (held for held in self._by_id.values() if query.group in self._said(held).groups)
+        here = filter(self._is_here_for_us, self._by_id.values())
+        said = (held for held in here if query.group in self._said(held).groups)
         return (held for held in said if query.identities is None or held.log.identity in query.identities)
 
     def _place_of(self, entry: EntryId | None) -> tuple[int, int, int] | None:
@@ -164,7 +173,7 @@ class MemoryReading(MemoryDesk):
             if query.before not in self._by_id:
                 raise NotFound(f"there is no notice {query.before.hex()} here")
             below = self._by_id[query.before].place
-        shown = (held for held in self._by_id.values() if held.meaning.kind == Kind.NOTE and self._is_shown(held))
+        shown = (held for held in self._by_id.values() if held.meaning.kind == Kind.NOTE and self._counts(held))
         older = (held for held in shown if below is None or held.place < below)
         found = (held for held in older if self._fits(held, query))
         limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
@@ -311,7 +320,7 @@ class MemoryReading(MemoryDesk):
 
     def _is_told(self, end: PollEnd) -> bool:
         votes = self._votes.get(end.notice, {}).items()
-        return any(entry in self._polls_ended and self._is_shown(vote) for entry, vote in votes)
+        return any(entry in self._polls_ended and self._counts(vote) for entry, vote in votes)
 
     def _shown_by_id(self, entry: EntryId) -> Shown | None:
         held = self._by_id.get(entry)
@@ -323,7 +332,7 @@ class MemoryReading(MemoryDesk):
     def _is_said_to_us(self, held: _Held) -> bool:
         own = self._settings.get(OWN_IDENTITY)
         is_ours = own in held.meaning.to and held.meaning.kind in SAID
-        return is_ours and held.log.identity != own and self._is_shown(held)
+        return is_ours and held.log.identity != own and self._counts(held)
 
     # --- strangers ---
 
@@ -339,7 +348,7 @@ class MemoryReading(MemoryDesk):
 
     def _vouchers(self, subject: IdentityHash) -> set[IdentityHash]:
         held = self._vouches.get(subject, {}).values()
-        return {each.log.identity for each in held if self._is_near(each.log.identity) and self._is_shown(each)}
+        return {each.log.identity for each in held if self._is_near(each.log.identity) and self._counts(each)}
 
     async def vouchers(self, subject: IdentityHash) -> list[IdentityHash]:
         return sorted(self._vouchers(subject))
@@ -349,7 +358,7 @@ class MemoryReading(MemoryDesk):
         found = []
         for whom in subjects:
             held = [each for each in self._vouches.get(whom, {}).values() if each.log.identity == by]
-            shown = sorted(filter(self._is_shown, held), key=lambda each: (each.log.no, each.entry.seq))
+            shown = sorted(filter(self._counts, held), key=lambda each: (each.log.no, each.entry.seq))
             found += [Vouched(each.entry.id, whom, each.entry.time_ms) for each in shown]
         return found
 
@@ -366,25 +375,25 @@ class MemoryReading(MemoryDesk):
     def _ballots(self, notice: EntryId) -> Iterator[Ballot]:
         own = self._settings.get(OWN_IDENTITY)
         for held in self._votes.get(notice, {}).values():
-            if self._is_shown(held):
+            if self._counts(held):
                 voter, entry = held.log.identity, held.entry
                 place, choice = held.place, held.meaning.choice
                 yield Ballot(voter, held.log.no, entry.seq, place[0], entry.id, choice, voter == own)
 
     def _count(self, target: EntryId, kind: Kind) -> int:
         held = self._reactions.get((target, kind), {}).values()
-        return len({reaction.log.identity for reaction in held if self._is_shown(reaction)})
+        return len({reaction.log.identity for reaction in held if self._counts(reaction)})
 
     async def reactions(self, identity: IdentityHash, notice: EntryId, kind: Kind) -> list[EntryId]:
         held = self._reactions.get((notice, kind), {}).values()
-        mine = [each for each in held if each.log.identity == identity and self._is_shown(each)]
+        mine = [each for each in held if each.log.identity == identity and self._counts(each)]
         return [each.entry.id for each in sorted(mine, key=lambda each: (each.log.no, each.entry.seq))]
 
     async def pins(self, identity: IdentityHash) -> list[EntryId]:
         return self._pins_of(identity)
 
     def _pins_of(self, identity: IdentityHash) -> list[EntryId]:
-        pins = (pin for pin in self._pins.get(identity, {}).values() if self._is_shown(pin))
+        pins = (pin for pin in self._pins.get(identity, {}).values() if self._counts(pin))
         newest = nlargest(PINS_READ_MAX, pins, key=lambda pin: pin.place)
         targets = (self._by_id.get(pin.meaning.of) for pin in newest if pin.meaning.of is not None)
         found = (
@@ -438,7 +447,8 @@ class MemoryReading(MemoryDesk):
         )
 
     def _replies_to(self, parent: EntryId, most: int, which: Which) -> list[EntryId]:
-        vouched = [held for held in self._replies.get(parent, {}).values() if self._is_vouched(held)]
+        here = filter(self._is_here_for_us, self._replies.get(parent, {}).values())
+        vouched = [held for held in here if self._is_vouched(held)]
         if which != Which.ALL:
             vouched = [held for held in vouched if self._waits(held) == (which == Which.WAITING)]
         return [held.entry.id for held in sorted(vouched, key=lambda held: held.place)[:most]]
@@ -513,11 +523,11 @@ class MemoryReading(MemoryDesk):
         return len({(each.meaning.kind, each.log.identity) for each in reactions if self._is_vote(each, voters)})
 
     def _is_vote(self, held: _Held, voters: Set[bytes]) -> bool:
-        return held.log.identity in voters and self._is_shown(held)
+        return held.log.identity in voters and self._counts(held)
 
     async def boosts_at_home(self, notice: EntryId) -> list[EntryId]:
         held, near = self._reactions.get((notice, Kind.BOOST), {}).values(), self._at_home()
-        return sorted(each.entry.id for each in held if each.log.identity in near and self._is_shown(each))
+        return sorted(each.entry.id for each in held if each.log.identity in near and self._counts(each))
 
     async def bookmarks(self, limit: int, before: EntryId | None = None) -> list[Row]:
         if before is not None and before not in self._bookmarks:

@@ -183,11 +183,11 @@ class MemoryRoom(MemoryReading):
             ),
             *self._votes.get(identifier, {}).values(),
         ]
-        answers = [each for each in self._replies.get(identifier, {}).values() if self._is_vouched(each)]
+        answers = filter(self._is_here_for_us, self._replies.get(identifier, {}).values())
         return (
             identifier in self._bookmarks
-            or any(each.log.identity == own and self._is_shown(each) for each in referring)
-            or any(each.log.identity == own for each in answers)
+            or any(each.log.identity == own and self._counts(each) for each in referring)
+            or any(each.log.identity == own and self._is_vouched(each) for each in answers)
         )
 
     def _is_held_on_to(self, held: Held) -> bool:
@@ -200,7 +200,7 @@ class MemoryRoom(MemoryReading):
         )
 
     def _is_vouch(self, held: Held) -> bool:
-        return held.meaning.kind == Kind.VOUCH and self._is_near(held.log.identity) and self._is_shown(held)
+        return held.meaning.kind == Kind.VOUCH and self._is_near(held.log.identity) and self._counts(held)
 
     def _is_news(self, held: Held) -> bool:
         return self._is_said_to_us(held) and self._is_shown(held) and not self._waits(held)
@@ -210,7 +210,7 @@ class MemoryRoom(MemoryReading):
         if held.meaning.kind != Kind.PIN or target not in pinned:
             return False
         pins = [each for each in self._pins.get(held.log.identity, {}).values() if each.meaning.of == target]
-        return max(filter(self._is_shown, pins), key=lambda each: (each.log.no, each.entry.seq), default=None) is held
+        return max(filter(self._counts, pins), key=lambda each: (each.log.no, each.entry.seq), default=None) is held
 
     def _is_last_edit(self, held: Held, going: set[EntryId]) -> bool:
         target = held.meaning.of if held.meaning.kind == Kind.EDIT else None
@@ -272,8 +272,8 @@ class MemoryRoom(MemoryReading):
 
     def _is_heard(self, held: Held) -> bool:
         if held.meaning.kind == Kind.NOTE:
-            return self._is_vouched(held)
-        return held.meaning.kind in (*REACTIONS, Kind.VOTE) and self._is_shown(held)
+            return self._is_vouched(held) and self._is_here_for_us(held)
+        return held.meaning.kind in (*REACTIONS, Kind.VOTE) and self._counts(held)
 
     def _is_below_floor(self, held: Held) -> bool:
         ref = ref_of(held.entry.payload)

@@ -51,7 +51,8 @@ LAST_PLACE = (2**63 - 1, 2**63 - 1)
 
 class LogRow(Value):
     """A log as the database numbers it. `shown_to`: the last number that its owner's identity vouches for. `is_kept`:
-    whether that identity is kept; otherwise what is held of the log is shown as strays are."""
+    whether that identity is kept; otherwise what is
+    held of the log stands and counts only where it is a stray, or lent to a run."""
 
     no: int
     device: DeviceKey
@@ -103,6 +104,19 @@ def key_of_id(db: sqlite3.Connection, entry: EntryId) -> int | None:
         if db.execute("SELECT 1 FROM entry WHERE key = ? AND id = ?", (key, entry)).fetchone():
             return key
     return None
+
+
+def is_here_for_us(db: sqlite3.Connection, key: int) -> bool:
+    """Whether an entry held is here for more than that others have us hold its log: whoever asks us to relay ever new
+    people is to put nothing before the person, and into no count."""
+    return db.execute(IS_HERE_FOR_US, (key,)).fetchone() is not None
+
+
+HERE_FOR_US = """(i.wire IS NOT NULL OR EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key)
+    OR EXISTS (SELECT 1 FROM lent t WHERE t.key = e.key))"""
+"""Of an entry `e` and its owner `i`."""
+IS_HERE_FOR_US = f"""SELECT 1 FROM entry e JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
+    WHERE e.key = ? AND {HERE_FOR_US}"""  # noqa: S608 - from above
 
 
 def place_of(db: sqlite3.Connection, entry: EntryId) -> tuple[int, int]:

@@ -40,6 +40,7 @@ from p2pblog.store.sql_base import (
     feed_record,
     id_record,
     in_steps,
+    is_here_for_us,
     kept_identity,
     key_of_id,
     log_of_key,
@@ -163,23 +164,29 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     gone = [(item.key, retracted[item.id]) for item in items if item.held and item.id in retracted]
     db.executemany("INSERT OR REPLACE INTO retracted VALUES (?, ?)", gone)
     vouched = [item for item in items if item.seq <= log.shown_to]
-    replies = sorted((item.of, item.sort, item.key) for item in vouched if item.kind == Kind.NOTE and item.of)
-    db.executemany("INSERT OR IGNORE INTO reply VALUES (?, ?, ?)", replies)
     shown = [item for item in vouched if item.held and item.id not in retracted]
+    _reap_edits(db, log, items, shown, harvest)
+    files = sorted((file, item.key) for item in shown for file in item.files)
+    db.executemany("INSERT OR IGNORE INTO attachment VALUES (?, ?)", files)
+    profiles = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PROFILE]
+    db.executemany("INSERT OR IGNORE INTO profile VALUES (?, ?, ?)", profiles)
+    counted = vouched if log.is_kept else [item for item in vouched if is_here_for_us(db, item.key)]
+    replies = sorted((item.of, item.sort, item.key) for item in counted if item.kind == Kind.NOTE and item.of)
+    db.executemany("INSERT OR IGNORE INTO reply VALUES (?, ?, ?)", replies)
+    _reap_counted(db, log, [item for item in counted if item.held and item.id not in retracted], harvest)
+
+
+def _reap_counted(db: sqlite3.Connection, log: LogRow, shown: Sequence[Item], harvest: Harvest) -> None:
+    """Of what is shown that which is here for us: it stands somewhere, is news, and counts."""
     listed = [item for item in shown if item.kind in IN_TIMELINES and _is_listed(log, item)]
+    harvest.feed += [feed_record(log.owner, item.sort, item.key) for item in listed]
+    if listed and author_of(db, log.owner).at_home:
+        harvest.home += [place_record(item.sort, item.key) for item in listed]
     notes = [item for item in shown if item.kind == Kind.NOTE]
     under = [(word, item) for item in notes for word in _words(log, item, item.tags, item.groups)]
     tagged = sorted((word, item.sort, item.key) for word, item in under)
     db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", tagged)
-    _reap_edits(db, log, items, shown, harvest)
     _enter_news(db, log, shown)
-    files = sorted((file, item.key) for item in shown for file in item.files)
-    db.executemany("INSERT OR IGNORE INTO attachment VALUES (?, ?)", files)
-    harvest.feed += [feed_record(log.owner, item.sort, item.key) for item in listed]
-    if listed and author_of(db, log.owner).at_home:
-        harvest.home += [place_record(item.sort, item.key) for item in listed]
-    profiles = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PROFILE]
-    db.executemany("INSERT OR IGNORE INTO profile VALUES (?, ?, ?)", profiles)
     pins = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PIN]
     db.executemany("INSERT OR IGNORE INTO pin VALUES (?, ?, ?)", pins)
     enter_dms(db, log, [(item.sort, item.key) for item in shown if item.kind == Kind.DM])
@@ -239,6 +246,8 @@ def settle_tags(db: sqlite3.Connection, author: int, notice: EntryId) -> None:
     db.execute("DELETE FROM tag WHERE key = ?", (item.key,))
     is_retracted = db.execute("SELECT 1 FROM retracted WHERE key = ?", (item.key,)).fetchone() is not None
     if not item.held or is_retracted or item.seq > log.shown_to:
+        return
+    if not (log.is_kept or item.stray or is_here_for_us(db, item.key)):
         return
     edit = edit_of(db, author, notice)
     said = item if edit is None else meaning_of(edit.payload)

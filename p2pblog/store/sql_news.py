@@ -19,7 +19,7 @@ from p2pblog.core.payload import Ref
 from p2pblog.core.value import Value
 from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.meaning import Kind, meaning_of
-from p2pblog.store.sql_base import IDS_PER_QUESTION, in_steps
+from p2pblog.store.sql_base import HERE_FOR_US, IDS_PER_QUESTION, in_steps
 from p2pblog.store.sql_strangers import is_stranger
 
 
@@ -113,11 +113,9 @@ def _to_us(own: IdentityHash, rows: Iterable[tuple[int, int, int, int, bytes]]) 
     return [Said(key, sort, kind, meaning.at, owner) for key, sort, kind, owner, meaning in read if own in meaning.to]
 
 
-NEWS_OF = """
-SELECT e.key, e.sort, e.kind, l.owner, e.payload
+NEWS_OF = f"""SELECT e.key, e.sort, e.kind, l.owner, e.payload
 FROM entry e JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
 WHERE e.kind IN (1, 2, 3) AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to AND i.hash != ?1
 AND (instr(e.payload, ?1) OR instr(e.payload, X'40'))
-AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key) ORDER BY e.sort, e.key
-"""
+AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key) AND {HERE_FOR_US} ORDER BY e.sort, e.key"""  # noqa: S608 - from sql_base.py
 """Every notice is looked at, once in a database's life; who is named stands in a reference, or behind an @."""

@@ -34,7 +34,7 @@ from p2pblog.store.sql_base import (
     read_log_state,
     read_spans,
 )
-from p2pblog.store.sql_index import Item, author_of, drop_bare, drop_stray, forget, read_items
+from p2pblog.store.sql_index import Item, author_of, drop_bare, drop_stray, enter, forget, read_items
 from p2pblog.store.sql_lent import lent_within, take_back
 from p2pblog.store.sql_news import own_identity
 from p2pblog.store.sql_read import locate, pins
@@ -170,6 +170,8 @@ def _make_strays(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], now
         HOME.discard(db, sorted(place_record(item.sort, item.key) for item in listed))
     FEED.discard(db, sorted(feed_record(log.owner, item.sort, item.key) for item in listed))
     db.executemany("DELETE FROM tag WHERE key = ? AND tag NOT LIKE '!%'", [(item.key,) for item in listed])
+    if not log.is_kept:  # until now they were here for others only
+        enter(db, log, read_items(db, [item.key for item in items]))
 
 
 # --- what stays -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from p2pblog.config import TIMELINE_ROWS_MAX
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.search import Phrase, log_word
 from p2pblog.store import Found, SearchQuery
-from p2pblog.store.sql_base import LAST_PLACE, identity_no, logs_of_owner, place_of
+from p2pblog.store.sql_base import LAST_PLACE, identity_no, is_here_for_us, logs_of_owner, place_of
 from p2pblog.store.sql_read import rows_at
 from p2pblog.store.sql_words import SAME_MOMENT_BITS, count_unread, end_of_moment, moment
 
@@ -18,7 +18,8 @@ from p2pblog.store.sql_words import SAME_MOMENT_BITS, count_unread, end_of_momen
 def search(db: sqlite3.Connection, query: SearchQuery) -> Found:
     before = LAST_PLACE if query.before is None else place_of(db, query.before)
     limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
-    keys = (key for place, key in _places(db, query, before[0]) if (place, key) < before)
+    found = (key for place, key in _places(db, query, before[0]) if (place, key) < before)
+    keys = (key for key in found if is_here_for_us(db, key))
     return Found(tuple(rows_at(db, keys, limit)), count_unread(db))
 
 

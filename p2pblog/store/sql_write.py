@@ -345,6 +345,7 @@ def _put_into_run(db: sqlite3.Connection, log: LogRow, stray: Lent) -> None:
         _fill(db, log, [(stray.seq, stray.payload)])
     if not log.is_kept:
         lend(db, [stray])
+        enter(db, log, read_items(db, [stray.key]))
         if stray.signature is not None:
             db.execute("INSERT OR IGNORE INTO signature VALUES (?, ?)", (stray.key, stray.signature))
 

@@ -13,8 +13,7 @@ from p2pblog.core.logs import Batch, Located
 from p2pblog.core.payload import Profile
 from p2pblog.core.search import parse
 from p2pblog.core.value import replace
-from p2pblog.store import Follow, SearchQuery, Store, TimelineQuery
-from p2pblog.store.meaning import Kind
+from p2pblog.store import OWN_IDENTITY, Follow, SearchQuery, Store, TimelineQuery
 
 
 async def put(store: Store, log: Log, *entries: Entry) -> None:
@@ -75,20 +74,21 @@ async def test_what_was_a_stray_is_shown_all_the_while_and_stays(store: Store) -
 
 
 @on_both_stores
-async def test_a_log_held_for_others_stands_in_no_timeline_but_those_of_groups(store: Store) -> None:
+async def test_a_log_held_for_others_stands_in_no_timeline_until_its_identity_is_kept(store: Store) -> None:
     await alice_is_here(store)
     dave = person("dave")
     said = [dave.log.note("#bees"), dave.log.note("!birds")]
     await add(store, dave.log)
     assert await texts(store, dave) == []
     assert await store.timeline(TimelineQuery(9, tag="bees")) == []
-    assert [row.text for row in await store.timeline(TimelineQuery(9, group="birds"))] == ["!birds"]
+    assert await store.timeline(TimelineQuery(9, group="birds")) == []
     assert [row.text for row in await store.rows([entry.id for entry in said])] == ["#bees", "!birds"]
     await store.put_follow(Follow(dave.hash, None, NOON))
     assert "#bees" not in await texts(store)
     await store.put_identity(dave.identity)
     assert await texts(store, dave) == ["!birds", "#bees"]
     assert [row.text for row in await store.timeline(TimelineQuery(9, tag="bees"))] == ["#bees"]
+    assert [row.text for row in await store.timeline(TimelineQuery(9, group="birds"))] == ["!birds"]
 
 
 @on_both_stores
@@ -124,8 +124,9 @@ async def test_of_whom_is_no_stranger_all_stays_that_would_stay_of_a_log_that_is
     _alice, note = await alice_is_here(store)
     dave = person("dave")
     dave.log.write(Profile("Dave"))
-    answer, other = dave.log.note("an answer", reply_to=note), dave.log.note("other")
+    answer, other = dave.log.note("an answer", reply_to=note), dave.log.note("another", reply_to=note)
     await store.put_admitted(dave.hash, LATER)
+    await put(store, dave.log, answer)
     await relay(store, dave)
     stays = [dave.log.entries[1], answer]
     assert await here(store, dave.log.entries) == [each.id for each in stays]
@@ -263,13 +264,60 @@ async def test_no_direct_message_is_listed_of_a_log_that_is_held_for_others(stor
 
 
 @on_both_stores
-async def test_a_like_in_a_log_held_for_others_counts_while_it_is_there(store: Store) -> None:
-    _alice, note = await alice_is_here(store)
-    dave = person("dave")
-    dave.log.like(note)
+async def test_who_has_ever_new_people_carried_puts_nothing_before_the_person(store: Store) -> None:
+    """What waits of strangers and stands in groups is bounded where they come one by one; a log is not."""
+    alice, note = await alice_is_here(store)
+    poll = alice.log.poll("yes", "no")
+    await add(store, alice.log)
+    dave, erin = person("dave"), person("erin")
+    answers = [dave.log.note(f"@{alice.address} buy !bees", reply_to=note) for _ in range(3)]
+    reactions = [dave.log.like(note), dave.log.boost(note), dave.log.vote(poll, 1)]
+    erin.log.note("me too", reply_to=answers[0])
+    await keep(store, erin)
+
+    async def seen() -> tuple[object, ...]:
+        thread, found = await store.thread(note.id), await store.search(SearchQuery(9, None, parse("buy", NOON).wanted))
+        row, voted = await store.rows([note.id, poll.id])
+        return (
+            len(await store.timeline(TimelineQuery(9, strangers=True))),
+            len(await store.timeline(TimelineQuery(9, group="bees"))),
+            len(found.rows),
+            len(thread.waiting),
+            (row.likes, row.boosts, voted.poll is not None and voted.poll.votes),
+        )
+
+    nothing = await seen()
     await add(store, dave.log)
-    assert [row.likes for row in await store.rows([note.id])] == [1]
-    assert len(await store.reactions(dave.hash, note.id, Kind.LIKE)) == 1
+    assert await seen() == nothing
+    assert [row.text for row in await store.rows([answers[1].id])] == [f"@{alice.address} buy !bees"]
+    assert answers[0].id in [row.id for row in (await store.thread(erin.log.entries[1].id)).notices]
+    assert answers[2].id in [row.id for row in (await store.thread(answers[2].id)).notices]
+
+    await put(store, dave.log, answers[1], *reactions)
+    lent = await seen()
+    assert lent[:4] == (1, 1, 1, 1) and lent != nothing
+    assert lent[4] == (1, 1, (1, 0))
+    await store.put_setting(OWN_IDENTITY, dave.hash)
+    await store.put_setting(OWN_IDENTITY, alice.hash)  # what is news is found anew
+    assert await seen() == lent
     await store.leave_log(dave.key, LATER)
-    assert [row.likes for row in await store.rows([note.id])] == [0]
+    assert await seen() == lent
+
+    await add(store, dave.log)
+    assert await seen() == lent
+    await store.put_identity(dave.identity)
+    assert (await seen())[:4] == (3, 3, 3, 3)
+
+
+@on_both_stores
+async def test_what_a_person_holds_on_to_counts_as_a_stray_does_once_the_log_has_gone(store: Store) -> None:
+    await alice_is_here(store)
+    dave = person("dave")
+    marked = dave.log.note("!bees")
+    await add(store, dave.log)
+    await store.put_bookmark(marked.id, LATER)
+    assert await store.timeline(TimelineQuery(9, group="bees")) == []
+    await store.leave_log(dave.key, LATER)
+    assert [row.text for row in await store.timeline(TimelineQuery(9, group="bees"))] == ["!bees"]
     await store.leave_log(dave.key, LATER)  # of what is not held nothing goes
+    assert await here(store, [marked]) == [marked.id]

@@ -160,7 +160,7 @@ async def test_only_what_is_shown_is_found(store: Store) -> None:
     carol.log.boost(notes[0])
     carol.log.like(notes[0])
     await store.append([Batch(alice.hash, alice.log.run())], LATER)
-    assert len(await found(store, "bee")) == 5  # as strays are
+    assert await found(store, "bee") == []  # it may be held for others
     await keep(store, carol)
     await store.put_identity(alice.identity)
     assert await found(store, "bee") == [f"bee {number}" for number in (4, 3, 2, 1, 0)]
