@@ -413,7 +413,8 @@ class LeaveLog(Value):
 
 
 class DropIfOther(Value):
-    """A retirement names the branch: if we hold another entry at this number, forget the log and say `Dropped`."""
+    """A retirement names the branch: if we hold another entry at this number, forget the log and say `Dropped`. What is
+    held for others is left, as by `LeaveLog`."""
 
     device: DeviceKey
     seq: int

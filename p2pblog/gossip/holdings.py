@@ -104,6 +104,11 @@ class Holdings(State):
         """Whether a log is of somebody who is blocked, as far as we know whose it is."""
         return self.owners.get(device) in self.blocked
 
+    def is_borrowed_log(self, device: DeviceKey) -> bool:
+        """Whether we hold a log only for others: when it goes, what was here of it before stays."""
+        owner = self.owners.get(device)
+        return owner is not None and self.is_borrowed(owner)
+
     def set_private(self, identity: IdentityHash, private: bool) -> None:
         """Whether nobody is told of an interest who does not share it."""
         if private:

@@ -196,8 +196,8 @@ class Keeper:
             case DropIfOther(device, seq, entry):
                 held = await self._store.run(device, seq, seq, RUN_BYTES_MAX)
                 if held and held[0].id != entry:
-                    await self._store.drop_log(device)
-                    return [Dropped(device)]
+                    go = LeaveLog if self._holdings.is_borrowed_log(device) else DropLog
+                    return await self._write_other(go(device))
             case PruneLog() | LiftFloors():
                 return await self._write_room(writing)
             case Remember(peer, memory):

@@ -35,6 +35,7 @@ from p2pblog.gossip.events import (
     Contradicted,
     DropLog,
     Effect,
+    LeaveLog,
     PatienceDue,
     PayloadsStored,
     PayloadsUnfit,
@@ -465,7 +466,7 @@ class Replication(State):
         clock = session.clocks.get(device, Clock())
         if device not in self.afresh and self._leads_to_named(device, theirs):
             self.afresh[device] = None
-            effects: list[Effect] = [DropLog(device)]
+            effects: list[Effect] = [self._begin_afresh(device)]
         else:
             effects = self._weigh(session, device, clock, theirs, event.ours)
         return effects if event.live else effects + self._finish_storing(session.peer, device)
@@ -523,8 +524,11 @@ class Replication(State):
         if freezes(proof, standing):
             return self.convict(proof)
         if standing is not None and not self.holdings.holds(device, standing.seq):
-            return [DropLog(device)]
+            return [self._begin_afresh(device)]
         return []
+
+    def _begin_afresh(self, device: DeviceKey) -> Effect:
+        return LeaveLog(device) if self.holdings.is_borrowed_log(device) else DropLog(device)
 
     def on_unwanted(self, source: NodeKey | None, device: DeviceKey) -> list[Effect]:
         """An answer that was not stored, for nobody wants its log any more: its sender has kept his word."""

@@ -8,7 +8,7 @@ from gossip_scenes import Scene, Table, done
 
 from p2pblog.config import NEWEST_FIRST
 from p2pblog.core.keys import EntryId, IdentityHash
-from p2pblog.core.logs import Batch, LogState, Span
+from p2pblog.core.logs import Batch, Located, LogState, Span
 from p2pblog.gossip.borrowed import RELAYED_ENTRIES_MAX, Borrowed
 from p2pblog.gossip.events import LeaveLog, Stored
 from p2pblog.gossip.holdings import Holdings
@@ -153,6 +153,66 @@ def test_what_a_retired_device_wrote_beyond_its_end_is_not_shown(comes: str) -> 
     since = scene.now
     scene.run(60)
     assert scene.count(Run, since=since) == scene.count(WantPayloads, since=since) == 0
+
+
+def test_what_was_here_before_stays_when_a_retirement_names_another_history_than_is_relayed() -> None:
+    scene = Scene()
+    carol, other = forked()
+    holder, x, bob = scene.node("carol"), scene.node("x"), scene.node("bob")
+    first = put_one(x, carol)
+    holder.keep(person("carol"), other.run())
+    scene.link("x", "carol")
+    scene.link("bob", "x")
+    bob.follow("carol")
+    scene.run(30)
+    assert 15 in x.numbers(carol)
+    holder.learn(carol.retire(carol.key, 15, carol.log.entries[14].id))
+    scene.run(30)
+    assert x.numbers(carol) == []
+    assert done(x.store.locate(first)) is not None
+
+
+def test_what_was_here_before_stays_when_what_was_relayed_below_a_hole_was_not_picked() -> None:
+    scene = Scene()
+    carol, other = forked()
+    retired = carol.retire(carol.key, 15, carol.log.entries[14].id)
+    alice, x, bob = scene.node("alice", "carol"), scene.node("x"), scene.node("bob")
+    first = put_one(x, carol)
+    scene.link("bob", "x")
+    bob.follow("carol")
+    scene.run(10)
+    assert x.machine.holdings.is_borrowed(carol.hash)
+    x.machine.holdings.learn(retired)
+    for run in other.run(1, 12), carol.log.run(15, 15):
+        (state,) = done(x.store.append([Batch(carol.hash, run)], NOON))
+        x.machine.holdings.take(state)
+    alice.keep(carol, carol.log.run())
+    scene.link("x", "alice")
+    scene.run(20)
+    assert done(x.store.id_at(carol.key, 12)) == carol.log.entries[11].id
+    assert done(x.store.locate(first)) is not None
+    bob.unfollow("carol")
+    scene.run(2 * RELAY_LEASE_S)
+    assert x.numbers(carol) == []
+    assert done(x.store.locate(first)) is not None
+
+
+def forked() -> tuple[Person, Log]:
+    """Carol, with two histories after ten entries."""
+    carol = person("carol")
+    carol.notes(9)
+    other = carol.log.branch(10)
+    carol.notes(8)
+    for number in range(8):
+        other.note(f"other {number}")
+    return carol, other
+
+
+def put_one(table: Table, carol: Person) -> EntryId:
+    """Have a notice of carol's at a node by itself."""
+    entry = carol.log.entries[3]
+    done(table.store.put_stray(Located(carol.hash, entry, ()), NOON))
+    return entry.id
 
 
 def test_a_mention_that_is_offered_stays_when_the_feed_of_its_author_goes() -> None:
