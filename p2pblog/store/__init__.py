@@ -276,9 +276,9 @@ class Store(Protocol):
 
     async def leave_log(self, device: DeviceKey, now_ms: int) -> None:
         """Forget the runs of a log that was held for others. What was a stray before they came is one again, and what a
-        person holds on to becomes one, as when it is pruned; of a stranger whose identity is not kept only what is
-        bookmarked, or what our identity answered, liked, boosted or voted on, with its edits and deletes: anybody can
-        have us hold anything for a while. Whatever is left, that something went is not remembered."""
+        person holds on to becomes one, as when it is pruned; of a stranger only what is bookmarked, or what our
+        identity answered, liked, boosted or voted on, with its edits and deletes: anybody can have us hold anything for
+        a while. Whatever is left, that something went is not remembered."""
 
     async def drop_retracted(self, before_ms: int) -> int:
         """Drop the payload bytes of what we first saw deleted before that time; gives how many."""

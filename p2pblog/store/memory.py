@@ -173,8 +173,8 @@ class MemoryStore(MemoryRoom):
             self._lend(log.held[stray.entry.seq], stray)
 
     def _to_be_lent(self, log: _Log, fitted: Fit) -> list[_Held]:
-        """The strays that are part of a run of somebody whose identity is not kept; none that it contradicts."""
-        if log.identity in self._identities:
+        """The strays that are part of a run of somebody who is not followed; none that it contradicts."""
+        if self._is_ours(log):
             return []
         coming = (entry for stretch in fitted.fresh for entry in stretch)
         found = ((log.strays.get(entry.seq), entry.id) for entry in coming)
@@ -290,7 +290,7 @@ class MemoryStore(MemoryRoom):
 
     def _put_into_run(self, held: _Held, stray: _Held) -> None:
         """What is held in a run already; if that is held for others it is lent to it, as if it had come before."""
-        if held.log.identity not in self._identities:
+        if not self._is_ours(held.log):
             self._lend(held, stray)
         elif stray.entry.payload is not None:
             self._fill(held, stray.entry.payload)
@@ -355,7 +355,8 @@ class MemoryStore(MemoryRoom):
     async def leave_log(self, device: DeviceKey, now_ms: int) -> None:
         log = self._logs.get(device)
         if log is not None:
-            self._drop_most(log, [log.held[seq] for seq in sorted(log.held)], now_ms)
+            items = [log.held[seq] for seq in sorted(log.held)]
+            self._drop_most(log, items, now_ms, self._is_stranger(log.identity))
             log.spans, log.fork, log.floor, log.pruned = (), None, 0, 0
             self._drop_bare(log)
 

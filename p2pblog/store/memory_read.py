@@ -106,6 +106,11 @@ class MemoryReading(MemoryDesk):
         is to put nothing before the person, and into no count."""
         return held.log.identity in self._identities or held.stray is not None or held.lent is not None
 
+    def _is_ours(self, log: _Log) -> bool:
+        """Whether it is held for our own sake: of oneself or of somebody followed, whose identity has come. That an
+        identity is kept does not say so: we may have followed it once."""
+        return log.identity in self._identities and self._is_near(log.identity)
+
     def _counts(self, held: _Held) -> bool:
         return self._is_here_for_us(held) and self._is_shown(held)
 

@@ -84,18 +84,21 @@ class MemoryRoom(MemoryReading):
             raise BadChain("room is to be made in a log that is not held")
         items = [log.held[seq] for seq in sorted(log.held) if seq <= up_to]
         before = log.held[up_to].entry.id if up_to in log.held else None
-        gone = self._drop_most(log, items, now_ms)
+        is_of_stranger = log.identity not in self._identities and self._is_stranger(log.identity)
+        gone = self._drop_most(log, items, now_ms, is_of_stranger)
         self._cut_spans(log, up_to, before)
         log.floor = max(log.floor, up_to) if log.spans else 0
         log.pruned += gone
         left = log.held[log.spans[0].low].sort if log.spans else None
         return Pruned(self._state(log), gone, left)
 
-    def _drop_most(self, log: Log, items: Sequence[Held], now_ms: int) -> int:
-        """Forget these entries of runs, all but what stays as strays; gives how many went. Of a stranger anybody can
-        have us hold them: only what is held by hand stays."""
-        is_of_stranger = log.identity not in self._identities and self._is_stranger(log.identity)
-        kept = self._kept(log, items, is_of_stranger)
+    def _drop_most(self, log: Log, items: Sequence[Held], now_ms: int, only_by_hand: bool) -> int:
+        """Forget these entries of runs, all but what stays as strays; gives how many went. `only_by_hand`: of a
+        stranger, whose log anybody can have us hold, nothing stays but what is held by hand."""
+        if self._is_ours(log):
+            for held in items:
+                held.lent = None
+        kept = self._kept(log, items, only_by_hand)
         staying = [held for held in items if held.entry.id in kept]
         strays = [held.lent or Stray(self._chain_of(held), now_ms, True) for held in staying]
         for held, stray in zip(staying, strays, strict=True):

@@ -1,7 +1,8 @@
-"""Strays that are part of a run for a while, of somebody whose identity is not kept: a neighbour has us carry his feed.
+"""Strays that are part of a run for a while, of somebody who is not followed: a neighbour has us carry his feed.
 
 The run goes when nobody asks for it any more. What was here before it came is then again what it was: how it came to be
-a stray is put aside in `lent`, by its key, until the run goes or the identity is kept.
+a stray is put aside in `lent`, by its key, until the run goes or is ours. That the identity is kept does not say so: it
+is of whom we followed once, though nothing of his log is left.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 
 from p2pblog.core.value import Value
 from p2pblog.store.sql_base import SEQ_MASK, LogRow
-from p2pblog.store.sql_index import enter, leave, read_items
+from p2pblog.store.sql_index import author_of, enter, leave, read_items
 from p2pblog.store.stretch import Stretch
 
 
@@ -32,9 +33,9 @@ class Lent(Value):
 
 
 def strays_within(db: sqlite3.Connection, log: LogRow, stretch: Stretch) -> list[Lent]:
-    """The strays that are part of a stretch which comes; those that it contradicts are left out, and all once the
-    identity is kept."""
-    if log.is_kept:
+    """The strays that are part of a stretch which comes; those that it contradicts are left out, and all of whom we
+    follow."""
+    if is_ours(db, log):
         return []
     rows = db.execute(STRAYS_WITHIN, (log.key(stretch.first), log.key(stretch.last))).fetchall()
     return [
@@ -42,6 +43,11 @@ def strays_within(db: sqlite3.Connection, log: LogRow, stretch: Stretch) -> list
         for key, *row, identifier, signature, payload in rows
         if stretch.ids[(key & SEQ_MASK) - stretch.first] == identifier
     ]
+
+
+def is_ours(db: sqlite3.Connection, log: LogRow) -> bool:
+    """Whether a log is held for our own sake: of oneself or of somebody followed, whose identity has come."""
+    return log.is_kept and author_of(db, log.owner).at_home
 
 
 STRAYS_WITHIN = """SELECT s.key, s.prev, s.seen, s.chain, s.kept, e.id, g.signature, e.payload
@@ -61,6 +67,11 @@ def lent_within(db: sqlite3.Connection, low: int, high: int) -> list[int]:
     """The keys of those that are lent to a run, in a range of keys, ascending."""
     rows = db.execute("SELECT key FROM lent WHERE key BETWEEN ? AND ? ORDER BY key", (low, high)).fetchall()
     return [key for (key,) in rows]
+
+
+def lend_no_more(db: sqlite3.Connection, low: int, high: int) -> None:
+    """What is lent to a run, in a range of keys, is part of it for good."""
+    db.execute("DELETE FROM lent WHERE key BETWEEN ? AND ?", (low, high))
 
 
 def take_back(db: sqlite3.Connection, log: LogRow, keys: list[int]) -> None:

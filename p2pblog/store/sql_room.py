@@ -35,7 +35,7 @@ from p2pblog.store.sql_base import (
     read_spans,
 )
 from p2pblog.store.sql_index import Item, author_of, drop_bare, drop_stray, enter, forget, read_items
-from p2pblog.store.sql_lent import lent_within, take_back
+from p2pblog.store.sql_lent import is_ours, lend_no_more, lent_within, take_back
 from p2pblog.store.sql_news import own_identity
 from p2pblog.store.sql_read import locate, pins
 from p2pblog.store.sql_read import thread as read_thread
@@ -97,7 +97,7 @@ def prune(db: sqlite3.Connection, device: DeviceKey, up_to: int, now_ms: int) ->
     pieces = [(span.low, min(span.high, up_to)) for span in spans if span.low <= up_to]
     before = None if span_of(spans, up_to) is None else id_at(db, log.key(up_to))
     items = [item for low, high in pieces for item in read_items(db, range(log.key(low), log.key(high) + 1))]
-    gone = _drop_most(db, log, items, now_ms)
+    gone = _drop_most(db, log, items, now_ms, not log.is_kept and is_stranger(db, log.owner))
     _raise_floor(db, log, up_to, before, gone)
     state = read_log_state(db, log)
     left = None if not state.spans else _place(db, log, state.spans[0].low)
@@ -110,17 +110,19 @@ def leave_log(db: sqlite3.Connection, device: DeviceKey, now_ms: int) -> None:
         return
     log = reclaim(db, log, log.identity)  # until strays were lent, all of it was hidden
     keys = (key for span in read_spans(db, log.no) for key in range(log.key(span.low), log.key(span.high) + 1))
-    _drop_most(db, log, read_items(db, list(keys)), now_ms)
+    _drop_most(db, log, read_items(db, list(keys)), now_ms, is_stranger(db, log.owner))
     db.execute("DELETE FROM span WHERE log = ?", (log.no,))
     db.execute("UPDATE log SET fork = NULL, floor = 0, pruned = 0 WHERE no = ?", (log.no,))
     drop_bare(db, log)
 
 
-def _drop_most(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], now_ms: int) -> int:
-    """Forget these entries of runs, all but what stays as strays; gives how many went. Spans are the caller's. Of a
-    stranger anybody can have us hold them: only what is held by hand stays."""
+def _drop_most(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], now_ms: int, only_by_hand: bool) -> int:
+    """Forget these entries of runs, all but what stays as strays; gives how many went. Spans are the caller's.
+    `only_by_hand`: of a stranger, whose log anybody can have us hold, nothing stays but what is held by hand."""
+    if items and is_ours(db, log):
+        lend_no_more(db, items[0].key, items[-1].key)
     lent = lent_within(db, items[0].key, items[-1].key) if items else []
-    kept = _kept(db, log, items, set(lent), not log.is_kept and is_stranger(db, log.owner))
+    kept = _kept(db, log, items, set(lent), only_by_hand)
     fresh = kept.difference(lent)
     _make_strays(db, log, [item for item in items if item.key in fresh], now_ms)
     take_back(db, log, lent)

@@ -52,7 +52,7 @@ from p2pblog.store.sql_index import (
     restand,
     set_at_home,
 )
-from p2pblog.store.sql_lent import Lent, lend, strays_within
+from p2pblog.store.sql_lent import Lent, is_ours, lend, lend_no_more, strays_within
 from p2pblog.store.sql_lists import leave_lists
 from p2pblog.store.sql_news import enter_reactions, mark_read, own_identity, renew_news
 from p2pblog.store.sql_polls import await_filled, await_polls
@@ -343,9 +343,10 @@ def _put_into_run(db: sqlite3.Connection, log: LogRow, stray: Lent) -> None:
     """What is held in a run already; if that is held for others it is lent to it, as if it had come before."""
     if stray.payload is not None:
         _fill(db, log, [(stray.seq, stray.payload)])
-    if not log.is_kept:
+    if not is_ours(db, log):
         lend(db, [stray])
-        enter(db, log, read_items(db, [stray.key]))
+        if not log.is_kept:  # until now it was here for others only
+            enter(db, log, read_items(db, [stray.key]))
         if stray.signature is not None:
             db.execute("INSERT OR IGNORE INTO signature VALUES (?, ?)", (stray.key, stray.signature))
 
@@ -430,7 +431,7 @@ def put_identity(db: sqlite3.Connection, identity: Identity) -> None:
     for device in identity.devices:
         _claim_for_identity(db, identity, device)
     for log in logs_of_owner(db, owner):
-        db.execute("DELETE FROM lent WHERE key BETWEEN ? AND ?", log.keys)
+        lend_no_more(db, *log.keys)
         restand(db, replace(log, is_kept=was_kept), replace(log, shown_to=vouched_to(identity, log.device)))
 
 

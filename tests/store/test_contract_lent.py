@@ -212,6 +212,27 @@ async def test_what_is_followed_meanwhile_is_lent_no_more(store: Store) -> None:
 
 
 @on_both_stores
+async def test_of_whom_we_followed_once_it_is_the_same(store: Store) -> None:
+    """His identity is kept still, though nothing of his log may be left."""
+    alice, note = await alice_is_here(store)
+    dave = person("dave")
+    first, said = dave.log.note("!bees"), dave.log.note("an answer", reply_to=note)
+    letter = dave.log.dm("psst", alice, by=dave)
+    await store.put_identity(dave.identity)
+    await put(store, dave.log, first)
+    await add(store, dave.log)
+    await put(store, dave.log, said)
+    await store.leave_log(dave.key, LATER)
+    assert await here(store, dave.log.entries) == [first.id, said.id]
+    assert await texts(store, dave) == [] and await store.locate(letter.id) is None
+
+    await add(store, dave.log)
+    await store.put_follow(Follow(dave.hash, None, NOON))
+    await store.prune(dave.key, 2, LATER)
+    assert await store.locate(first.id) is None
+
+
+@on_both_stores
 async def test_a_log_held_for_others_may_be_pruned_too(store: Store) -> None:
     await alice_is_here(store)
     dave = person("dave")
