@@ -215,26 +215,29 @@ class _Connection:
         self._socket.close()
 
     def _connect(self) -> None:
-        """Raises NotRunning, UserError or OSError."""
+        """Also where too many wait to be accepted; the time that this takes is no longer there for the answer. Raises
+        NotRunning, UserError or OSError.
+
+        That there is room again no event tells: poll has none for a socket that is not connected, and a connect that
+        waits in the kernel (SO_SNDTIMEO) is taken for done by Python when the process was stopped meanwhile."""
         path = self.home.control
         if path.is_symlink():  # it came with a home that was moved or copied from a deeper place, and leads there
             raise not_running(self.home)
         if path.parent != self.home.folder:
             _check_own(path.parent)
-        self._socket.settimeout(self._timeout_s)
         give_up_at = time.monotonic() + self._timeout_s
-        while True:
+        while (left_s := give_up_at - time.monotonic()) > 0:
+            self._socket.settimeout(left_s)
             try:
                 self._socket.connect(os.fspath(path))
                 return
-            except BlockingIOError as error:  # at once, whatever the timeout, where too many wait to be accepted
-                if time.monotonic() >= give_up_at:
-                    raise TimeoutError from error
+            except BlockingIOError:  # at once, whatever the timeout
                 time.sleep(CONNECT_AGAIN_S)
             except OSError as error:
                 if error.errno in GONE:
                     raise not_running(self.home) from error
                 raise
+        raise TimeoutError
 
 
 def _size(digits: bytes) -> int:

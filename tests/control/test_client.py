@@ -139,8 +139,17 @@ class Crowd:
 def test_who_finds_others_waiting_waits_as_well(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     crowd = Crowd(home, monkeypatch)
     crowd.gone_at = 20.0
+    allowed: list[float] = []
+    real = client._Connection._read_head
+
+    def read_head(connection: client._Connection) -> int:
+        allowed.append(connection._socket.gettimeout() or 0.0)
+        return real(connection)
+
+    monkeypatch.setattr(client._Connection, "_read_head", read_head)
     assert client.call(home, "post", text="hello") == {}
     assert crowd.now == pytest.approx(20.0, abs=0.1)
+    assert allowed == [pytest.approx(10.0, abs=0.1)], "the rest of the 30 seconds"
     crowd.leave()
 
 
