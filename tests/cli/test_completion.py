@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -238,7 +237,6 @@ def test_there_is_no_script_for_another_shell(alice: Alice) -> None:
     assert "bash, zsh and fish" in result.stderr
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
 def test_bash_puts_the_words_into_the_line(alice: Alice, friends: FakeNode, tmp_path: Path) -> None:
     program = tmp_path / "p2pblog"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m p2pblog "$@"\n')
