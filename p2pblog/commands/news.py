@@ -45,7 +45,7 @@ def notifications(context: click.Context, session: Session, limit: int, before: 
         if not document and not unread and not is_older and _is_anybody_muted(session):
             return pages.silence_page(session.command)
         company = Company(session)
-        people, own = company.follows, company.own
+        people, own = (company.follows, company.own) if document else ([], None)
         further = _further(session, document, limit, unread)
         return pages.notifications_page(document, people, own, now_ms(), session.columns, unread, is_older, further)
 

@@ -135,7 +135,7 @@ def following(session: Session) -> None:
     document = session.ask("following")
 
     def page() -> Page:
-        own = Company(session).own_address
+        own = Company(session).own_address if document else None
         return people.following_page(document, own, now_ms(), session.columns, session.command)
 
     session.show(document, page)

@@ -56,7 +56,7 @@ def _list(session: Session, limit: int, before: str | None) -> None:
 
     def page() -> Page:
         company = Company(session)
-        own = company.own_address
-        return pages.dms_page(document, before is not None, own, company.people, now_ms(), session.columns)
+        people, own = (company.people, company.own_address) if document else ({}, None)
+        return pages.dms_page(document, before is not None, own, people, now_ms(), session.columns)
 
     session.show(document, page)

@@ -40,13 +40,16 @@ COMPANY_KEPT_S = 1.0
 
 
 class Company:
-    """Whom the reader follows, asked when this is made, and who they are themselves, asked at the first look. A page
-    stands without either, so an error only leaves it out."""
+    """Whom the reader follows, and who they are themselves, each asked at the first look. A page stands without either,
+    so an error only leaves it out."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._until = monotonic() + COMPANY_KEPT_S
-        self.follows = follows_of(session)
+
+    @cached_property
+    def follows(self) -> list[FollowDocument]:
+        return follows_of(self._session)
 
     @cached_property
     def own(self) -> IdDocument | None:
@@ -62,13 +65,13 @@ class Company:
 
     def among(self, addresses: Iterable[str]) -> People:
         """What is known of these people. Of those who are not followed the node is asked, one by one."""
-        followed, others = self.people, dict[str, "ProfileDocument"]()
-        for address in [each for each in addresses if each not in followed][:NAMED_MAX]:
+        others: dict[str, ProfileDocument] = {}
+        for address in [each for each in addresses if each not in self.people][:NAMED_MAX]:
             with suppress(UserError):  # nothing of theirs is here
                 others[address] = self._session.ask("profile", address=address)
-        return People(followed, others, self.own_address)
+        return People(self.people, others, self.own_address)
 
-    @property
+    @cached_property
     def people(self) -> dict[str, FollowDocument]:
         """Those whom they follow, by address."""
         return {follow["address"]: follow for follow in self.follows}

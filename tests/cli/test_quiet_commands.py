@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,16 +91,22 @@ def test_whoever_is_muted_is_named_and_can_be_copied_however_narrow_the_terminal
     assert alice.types("unmute", BOB).stdout.startswith("No longer muted: bob (Bobby, bbbbbbbb)\n")
 
 
-def test_who_is_named_on_a_page_is_looked_up_among_the_follows_that_were_read_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_who_is_named_on_a_page_is_looked_up_among_the_follows_that_were_read_once() -> None:
     """Ten thousand may be admitted, and as many followed."""
-    read: list[str] = []
-    monkeypatch.setattr(Company, "people", property(lambda company: read.append("people") or {BOB: None, CAROL: None}))
-    session: Any = SimpleNamespace(ask=lambda route, **asked: {"address": "a" * 56} if route == "id" else [])
+    asked, walked = list[str](), list[None]()
 
+    class Follows(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            walked.append(None)
+            return super().__iter__()
+
+    def ask(route: str, **arguments: str) -> Any:
+        asked.append(route)
+        return {"address": "a" * 56} if route == "id" else Follows([{"address": BOB}, {"address": CAROL}])
+
+    session: Any = SimpleNamespace(ask=ask)
     assert Company(session).among([BOB, CAROL] * 50).others == {}
-    assert read == ["people"]
+    assert (asked, len(walked)) == (["following", "id"], 1)
 
 
 def test_a_follow_tells_its_terms(alice: Alice, node: FakeNode) -> None:
