@@ -203,7 +203,7 @@ def fit(text: str, columns: int) -> str:
     """Clean text cut to so many columns, with an ellipsis if something is gone."""
     if width(text) <= columns:
         return text
-    return _cut(text, columns - 1)[0].rstrip() + "…"
+    return _pieces(text, columns - 1)[0].rstrip() + "…"
 
 
 def wrap(text: str, columns: int) -> list[str]:
@@ -243,13 +243,3 @@ def _pieces(word: str, columns: int) -> list[str]:
             start, used = position, 0
         used += wide
     return [*pieces, word[start:]]
-
-
-def _cut(text: str, columns: int) -> tuple[str, str]:
-    """As many characters as fit, and the rest."""
-    used = 0
-    for position, character in enumerate(text):
-        used += _character_width(character)
-        if used > columns:
-            return text[:position], text[position:]
-    return text, ""

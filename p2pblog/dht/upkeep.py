@@ -40,6 +40,7 @@ UNHEARD_AGAIN_MS = DHT_NEIGHBOURS_EVERY_MS
 """When it is tried again to store what nobody said anything about: our line may have been down. In the turns between
 others have theirs, or a few liars who hear stores and don't answer would keep them waiting for ever."""
 TAKES_A_PLACE = 0.1
+"""How many of those who leave the table take the place of one who left before (a guess: see `Upkeep._remembered`)."""
 SOON_OVER_MS = 60_000
 """What expires so soon is not stored again: it would be over on its way, which looks as if our clock were wrong."""
 
@@ -88,9 +89,9 @@ class Upkeep:
         """Of those who left the table some. Once the places are taken, one in ten who leave takes somebody's, by lot:
         in a split so many leave at once that some of them are remembered, and however many come and go afterwards,
         they are forgotten slowly, half of them after 140 others."""
-        known = set(gone)
+        known, before = set(gone), set(self._left)
         kept = [contact for contact in self._left if contact in known]
-        new = [contact for contact in gone if contact not in set(self._left)]
+        new = [contact for contact in gone if contact not in before]
         for contact in self._rng.sample(new, len(new)):
             if len(kept) < DHT_GONE_CONTACTS_MAX:
                 kept.append(contact)

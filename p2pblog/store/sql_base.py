@@ -51,8 +51,8 @@ LAST_PLACE = (2**63 - 1, 2**63 - 1)
 
 class LogRow(Value):
     """A log as the database numbers it. `shown_to`: the last number that its owner's identity vouches for. `is_kept`:
-    whether that identity is kept; otherwise what is
-    held of the log stands and counts only where it is a stray, or lent to a run."""
+    whether that identity is kept; otherwise what is held of the log stands and counts only where it is a stray, or lent
+    to a run."""
 
     no: int
     device: DeviceKey
