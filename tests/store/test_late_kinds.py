@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from builders import person, ref
+from builders import Person, person, ref
 from store_kit import LATER
 
 from p2pblog.core.keys import EntryId
@@ -15,6 +15,15 @@ from p2pblog.core.value import replace
 from p2pblog.store import OWN_IDENTITY, Follow, TimelineQuery, migrations, sql_dms, sql_read, sql_write
 
 VERSION_1 = Path(__file__).with_name("version_1.sql")
+
+
+def home_of(db: sqlite3.Connection, own: Person, followed: Person, *others: Person) -> None:
+    """What a person's node holds who follows one of the others."""
+    sql_write.put_setting(db, OWN_IDENTITY, own.hash)
+    sql_write.put_follow(db, Follow(followed.hash))
+    for someone in (own, followed, *others):
+        sql_write.put_identity(db, someone.identity)
+        sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
 
 
 def test_votes_and_pins_that_came_before_they_were_understood_are_entered() -> None:
@@ -106,11 +115,7 @@ def test_vouches_come_to_count_and_what_strangers_said_waits() -> None:
     said.append(bob.log.like(note))
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         migrations.migrate(db)
-        sql_write.put_setting(db, OWN_IDENTITY, alice.hash)
-        sql_write.put_follow(db, Follow(bob.hash))
-        for someone in (alice, bob, carol, eve):
-            sql_write.put_identity(db, someone.identity)
-            sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
+        home_of(db, alice, bob, carol, eve)
         kept = ("vouch", "entry", "news")
         tables = [db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in kept]
         assert len(tables[0]) == 1
@@ -168,11 +173,7 @@ def test_likes_of_what_was_deleted_before_version_21_are_no_news_any_more() -> N
     alice.log.delete(deleted)
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         migrations.migrate(db)
-        sql_write.put_setting(db, OWN_IDENTITY, alice.hash)
-        sql_write.put_follow(db, Follow(bob.hash))
-        for someone in (alice, bob):
-            sql_write.put_identity(db, someone.identity)
-            sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
+        home_of(db, alice, bob)
         db.execute("INSERT INTO news (key) SELECT key FROM reaction WHERE target = ?", (deleted.id,))
         assert len(sql_read.news(db, 9)) == 2
         db.execute("PRAGMA user_version = 20")
@@ -187,11 +188,7 @@ def test_what_was_read_before_that_was_remembered_stays_read() -> None:
     like = bob.log.like(note)
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         migrations.migrate(db)
-        sql_write.put_setting(db, OWN_IDENTITY, alice.hash)
-        sql_write.put_follow(db, Follow(bob.hash))
-        for someone in (alice, bob):
-            sql_write.put_identity(db, someone.identity)
-            sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
+        home_of(db, alice, bob)
         assert sql_write.mark_news_read(db) == 1
 
         db.execute("DROP TABLE news_read")
@@ -245,11 +242,7 @@ def test_direct_messages_of_version_18_are_news_that_was_read() -> None:
     note = bob.log.note("yes", reply_to=alice.log.entries[0])
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         migrations.migrate(db)
-        sql_write.put_setting(db, OWN_IDENTITY, alice.hash)
-        sql_write.put_follow(db, Follow(bob.hash))
-        for someone in (alice, bob):
-            sql_write.put_identity(db, someone.identity)
-            sql_write.append(db, [Batch(someone.hash, someone.log.run())], LATER)
+        home_of(db, alice, bob)
         db.execute("DROP TABLE dm_told")
         db.execute("PRAGMA user_version = 18")
         migrations.migrate(db, migrations.MIGRATIONS[:19])  # this step alone
