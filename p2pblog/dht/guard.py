@@ -432,7 +432,7 @@ class Guard:
 
     def admit_request(self, data: bytes, source: Endpoint, now: float) -> Request | None:
         """The token is looked at before anything else is read: so garbage costs next to nothing, and who forges an
-        address leaves its owner what he may ask."""
+        address leaves its owner what he may ask, as long as he has a token that is valid."""
         is_proven = self.tokens.is_valid(shown_token(data), source, now)
         if not (self._proven if is_proven else self._unproven).allow(self._owner(source), now):
             self.dropped["rate"] += 1
