@@ -6,8 +6,8 @@ cancellation comes back as a whole:
 * `run` waits until the asyncio side has really ended, also when the trio side is cancelled. So a cancelled caller never
   leaves a transaction or a socket behind that still works for it. What finishes in spite of the cancellation counts.
 * The asyncio task is cancelled once, as asyncio does it: it may await in its `finally` to clean up.
-* Neither thread ever waits for the other while it could work: a call is left at the other side, and its end wakes the
-  caller. Waiting in place, even for the start of a task, costs a turn of the interpreter lock, 5 ms under load.
+* Neither thread stands still for the other: a call is left at the other side, and its end wakes the caller. Waiting in
+  place, even for the start of a task, costs a turn of the interpreter lock, 5 ms under load.
 * Under trio's virtual clock the loop keeps real time: tests that move the clock use in-memory twins instead.
 """
 
@@ -21,6 +21,9 @@ from contextvars import Context
 from typing import Any, Generic, NoReturn, TypeVar, TypeVarTuple, cast
 
 import trio
+
+TELL_S = 0.002
+"""No longer than this does one side wait for the other to hear what it tells: a busy one hears it later."""
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -89,6 +92,20 @@ class Bridge:
         """
         with suppress(trio.RunFinishedError):
             self._token.run_sync_soon(callback, *args)
+
+    async def aio_tell(self, callback: Callable[[*Args], object], *args: *Args) -> None:
+        """As `to_trio`, for a task of the asyncio side, which waits until it was called, or for TELL_S. Where that task
+        goes on to send a dozen datagrams, the trio side would hear of it after the last."""
+        called = asyncio.Event()
+
+        def call() -> None:
+            callback(*args)
+            self.to_asyncio(called.set)
+
+        self.to_trio(call)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TELL_S):
+                await called.wait()
 
     def to_asyncio(self, callback: Callable[[*Args], object], *args: *Args) -> None:
         """Call a plain function on the asyncio side, soon and in order; dropped if the loop has ended."""

@@ -58,7 +58,7 @@ class Dht:
     ) -> list[Record]:
         """The valid records under a key, newest per device or node, local ones included. `early` is told of what the
         first holder says while the others are asked; it may still come when this call was cancelled."""
-        told = None if early is None else lambda first: self._bridge.to_trio(early, first)
+        told = None if early is None else lambda first: self._bridge.aio_tell(early, first)
         return await self._bridge.run(self._server.find, key, timeout_s, told, twice_named)
 
     async def add_contacts(self, endpoints: Sequence[Endpoint]) -> int:

@@ -142,7 +142,7 @@ class Walk:
         round_trips: RoundTrips,
         parameters: Parameters,
         nodes: int = 0,
-        detours: Sequence[bytes] = (),
+        detours: Iterable[bytes] = (),
         family: int | None = None,
     ) -> None:
         """With a `family`, 4 or 6, nobody counts who is called by the other version of IP."""

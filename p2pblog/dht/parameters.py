@@ -11,7 +11,7 @@ class Parameters(Value):
     alpha: int = 12
     k: int = 20
     seeds: int = 60  # of one's own contacts, from which a walk begins
-    lead: int = 2  # calls before all others, which go out when one of these is answered or after `lead_s`
+    lead: int = 1  # calls before all others, which go out when it is answered or after `lead_s`
     lead_s: float = 0.002
     hedge: float = 1.0  # in smoothed round trips
     retries: int = 1

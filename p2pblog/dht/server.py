@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -24,10 +24,10 @@ from p2pblog.config import (
 from p2pblog.core import codec
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
-from p2pblog.dht import Early, Published
+from p2pblog.dht import Published
 from p2pblog.dht import guard as wire
 from p2pblog.dht.clock_check import ClockCheck
-from p2pblog.dht.contacts import ID_BYTES, SPACE, Contact, NodeId, distance, estimate_nodes, may_call
+from p2pblog.dht.contacts import ID_BYTES, SPACE, Contact, NodeId, distance, may_call
 from p2pblog.dht.gathering import GATHERED_MAX, Gathering
 from p2pblog.dht.lookup import (
     Answered,
@@ -74,6 +74,10 @@ TIME_JUDGED = {Expired.name, *(outcome.value for outcome in Outcome)}
 """What is said of a record by who has looked at its time."""
 VERIFIED_MAX = GATHERED_MAX
 """Records of one look-up that are not verified twice: as many as it keeps."""
+
+
+Tell = Callable[[Sequence[Record]], Awaitable[object]]
+"""Told of the first valid records of a look-up that goes on when this has ended, once; it must not raise."""
 
 
 class GuardedServer(Server):  # type: ignore[misc]
@@ -144,10 +148,10 @@ class GuardedServer(Server):  # type: ignore[misc]
     # --- finding ---
 
     async def find(
-        self, key: DhtKey, timeout_s: float, early: Early | None = None, twice_named: bool = False
+        self, key: DhtKey, timeout_s: float, early: Tell | None = None, twice_named: bool = False
     ) -> list[Record]:
-        """Local hits are checked as strictly as those of others. `early` is told on this side."""
-        machine = Find(self._walk(key, self._estimate()), gathering=Gathering(twice_named))
+        """Local hits are checked as strictly as those of others."""
+        machine = Find(self._walk(key, self.protocol.router.nodes), gathering=Gathering(twice_named))
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s), self._lookups:
                 await self._drive(machine, key, early=early)
@@ -224,16 +228,12 @@ class GuardedServer(Server):  # type: ignore[misc]
 
     async def store_at_nearest(self, key: DhtKey, records: list[Record]) -> Publish:
         """Store records of one key at the nodes nearest to it; gives the machine, which knows what became of each."""
-        nodes = self._estimate()
+        nodes = self.protocol.router.nodes
         machine = Publish(self._walk(key, nodes, _family_of(records)), len(records), nodes)
         with suppress(TimeoutError):
             async with asyncio.timeout(PUBLISH_TIMEOUT_S), self._lookups:
                 await self._drive(machine, None, [wire.Store(key, encode(record)) for record in records])
         return machine
-
-    def _estimate(self) -> int:
-        """How many nodes there are, judging by our own neighbourhood."""
-        return estimate_nodes(self.protocol.id, [contact.id for contact in self.protocol.router.contacts()])
 
     def _detour(self, key: bytes, nodes: int) -> bytes:
         """A point near the key that nobody could crowd around beforehand."""
@@ -259,7 +259,7 @@ class GuardedServer(Server):  # type: ignore[misc]
             seeds = router.nearest(target, parameters.seeds if family is None else max(router.size, 1))
         if family is not None:
             seeds = [contact for contact in seeds if contact.endpoint.family == family][: parameters.seeds]
-        detours = [self._detour(target, nodes) for _ in range(DETOURS if nodes else 0)]
+        detours = (self._detour(target, nodes) for _ in range(DETOURS if nodes else 0))
         return Walk(target, self.protocol.id, seeds, trips, parameters, nodes, detours, family)
 
     async def _drive(
@@ -267,7 +267,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         machine: Find | Publish,
         key: DhtKey | None,
         stores: Sequence[wire.Store] = (),
-        early: Early | None = None,
+        early: Tell | None = None,
     ) -> None:
         """Carry out what the machine wants until it is done."""
         verified: dict[bytes, Record] = {}
@@ -277,7 +277,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         while True:
             event = await self._next_event(inbox, wake_at)
             if early is not None and isinstance(event, Answered) and event.records:
-                early(list(event.records))
+                await early(list(event.records))
                 early = None
             for effect in machine.handle(event, self._loop.time()):
                 match effect:

@@ -17,7 +17,7 @@ from p2pblog.config import (
     DHT_MISSES_MAX,
 )
 from p2pblog.core.address import Endpoint
-from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, is_over, may_call
+from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, estimate_nodes, is_over, may_call
 
 BLOCKS_LISTED_MIN = 1_000
 """Address blocks that are noted before it is looked which of them are still in the table."""
@@ -57,6 +57,7 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         """By address block, whoever may be in the table: all who are, and some who have left it."""
         self._blocks_max = BLOCKS_LISTED_MIN
         self.size = 0
+        self._nodes: int | None = None
 
     def get_bucket_for(self, node: Node) -> int:
         return next(index for index, bucket in enumerate(self.buckets) if node.long_id <= bucket.range[1])
@@ -65,6 +66,13 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         found = self.buckets[self.get_bucket_for(Node(identifier))].nodes.get(identifier)
         assert found is None or isinstance(found, ProvenNode)
         return found
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes there are in all, judging by how near our contacts lie; reckoned when one has come or gone."""
+        if self._nodes is None:
+            self._nodes = estimate_nodes(self.node.id, [contact.id for contact in self.contacts()])
+        return self._nodes
 
     def contacts(self) -> list[Contact]:
         """All of them, bucket by bucket, least recently heard first."""
@@ -215,6 +223,7 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
 
     def _count(self) -> None:
         self.size = sum(len(bucket) for bucket in self.buckets)
+        self._nodes = None
 
 
 def _all_of(bucket: KBucket) -> Iterator[ProvenNode]:

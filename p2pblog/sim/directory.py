@@ -18,12 +18,11 @@ from p2pblog.core.address import Endpoint
 from p2pblog.core.identity import Identity, state_device
 from p2pblog.core.keys import EntryId, KeyPair, hash32
 from p2pblog.core.value import Value
-from p2pblog.dht import Early
 from p2pblog.dht.contacts import Contact
 from p2pblog.dht.lookup import Answered, Effect, Event, Find, Publish
 from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.records import DhtKey, Head, encode, sign_head
-from p2pblog.dht.server import GuardedServer
+from p2pblog.dht.server import GuardedServer, Tell
 from p2pblog.dht.table import ProvenNode
 from p2pblog.errors import UsageError
 from p2pblog.sim.chance import generator
@@ -217,7 +216,7 @@ class WatchedServer(GuardedServer):
     watched: dict[bytes, Watched]
 
     async def _drive(
-        self, machine: Any, key: DhtKey | None, stores: Sequence[Any] = (), early: Early | None = None
+        self, machine: Any, key: DhtKey | None, stores: Sequence[Any] = (), early: Tell | None = None
     ) -> None:
         watched = self.watched[machine.walk.target] = Watched(machine)
         await super()._drive(watched, key, stores, early)  # type: ignore[arg-type]

@@ -169,7 +169,7 @@ class Dealings:
         self._node.world.meter.lookups_us.append(self._loop.now_us - begun_us)
         return Found(query, tuple(records))
 
-    def _hear_first(self, identity: IdentityHash, records: Sequence[Record]) -> None:
+    async def _hear_first(self, identity: IdentityHash, records: Sequence[Record]) -> None:
         self._node.after_us(0, self.feed, FoundFirst(identity, tuple(records)))
 
     async def _publish(self, effect: PublishRecords) -> PublishedTo:

@@ -40,20 +40,20 @@ def begun(contacts: int) -> tuple[Find, list[Contact]]:
     return look_up, asked(effects)
 
 
-def test_two_calls_lead_and_the_others_follow_after_two_milliseconds() -> None:
+def test_one_call_leads_and_the_others_follow_after_two_milliseconds() -> None:
     look_up, first = begun(30)
-    assert first == [at(1), at(2)]
+    assert first == [at(1)]
     assert asked(look_up.handle(Woke(), 5.001)) == []
     effects = look_up.handle(Woke(), 5.0 + Parameters().lead_s)
-    assert asked(effects) == [at(n) for n in range(3, 13)]
-    assert wake(effects) == 5.0 + look_up.walk.round_trips.hedge_s(1.0)  # and no more for those that led
+    assert asked(effects) == [at(n) for n in range(2, 13)]
+    assert wake(effects) == 5.0 + look_up.walk.round_trips.hedge_s(1.0)  # and no more for the one that led
 
 
 def test_the_first_answer_lets_the_others_follow_at_once() -> None:
     look_up, _ = begun(30)
-    assert asked(look_up.handle(Answered(at(2)), 5.0005)) == [at(n) for n in range(3, 14)]
+    assert asked(look_up.handle(Answered(at(1)), 5.0005)) == [at(n) for n in range(2, 14)]
 
 
-def test_whom_no_call_can_be_sent_to_leaves_his_place_among_those_that_lead() -> None:
+def test_whom_no_call_can_be_sent_to_leaves_the_lead_to_the_next() -> None:
     look_up, _ = begun(30)
-    assert asked(look_up.handle(Failed(at(1)), 5.0)) == [at(3)]
+    assert asked(look_up.handle(Failed(at(1)), 5.0)) == [at(2)]

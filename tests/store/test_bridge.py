@@ -13,6 +13,7 @@ from builders import person
 from store_kit import keep
 from trio.testing import trio_test
 
+from p2pblog import bridge as bridge_module
 from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.core.logs import Batch
@@ -137,6 +138,33 @@ async def test_callbacks_reach_the_trio_side_in_order() -> None:
         await bridge.run(tell)
         await done.wait()
     assert seen == [(number, here) for number in range(100)]
+
+
+@trio_test
+async def test_who_tells_the_trio_side_waits_until_it_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge_module, "TELL_S", 60.0)  # however busy the machine is
+    heard: list[int] = []
+    async with open_bridge() as bridge:
+
+        async def tell(number: int) -> list[int]:
+            await bridge.aio_tell(heard.append, number)
+            return list(heard)
+
+        assert await bridge.run(tell, 1) == [1]
+        assert await bridge.run(tell, 2) == [1, 2]
+
+
+@trio_test
+async def test_who_tells_a_trio_side_that_is_busy_goes_on_after_a_moment() -> None:
+    gone_on, waited = threading.Event(), list[bool]()
+    async with open_bridge() as bridge:
+
+        async def tell() -> None:
+            await bridge.aio_tell(lambda: waited.append(gone_on.wait(10)))  # the trio side stands still for it
+            gone_on.set()
+
+        await bridge.run(tell)
+    assert waited == [True]
 
 
 @trio_test
