@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -33,8 +34,8 @@ MANUAL = ROOT / "docs" / "simulating.md"
 PICTURES = ROOT / "docs" / "pictures"
 CODE = "code.txt"
 """Beside a result: of which code and scenario it is."""
-RUNNING_CODE = ("config.py", "core", "dht", "gossip", "rendezvous", "sim", "store", "transport")
-"""What of the package decides how a run goes."""
+RUNNING_CODE = ("config.py", "core", "dht", "errors.py", "gossip", "pen.py", "rendezvous", "sim", "store", "transport")
+"""What of the package decides how a run goes: all of it that the simulator imports, but for what shows."""
 
 
 class Row(Table):
@@ -109,7 +110,7 @@ def _run_row(row: Row, resume: bool) -> list[str]:
     code = fingerprint(row.scenario)
     for seed, place in row.places():
         if not (resume and _is_done(place, code)):
-            (place / RESULT).unlink(missing_ok=True)
+            shutil.rmtree(place, ignore_errors=True)  # whole: of tables without a result nobody knows whose they are
             words = ["--nodes", str(row.size), "--seed", str(seed), "--out", str(place), "--json"]
             command = [sys.executable, "-m", "p2pblog", "sim", "run", row.scenario, *words]
             subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.DEVNULL)

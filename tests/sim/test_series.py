@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,9 @@ def test_a_series_runs_real_simulations_and_writes_the_page(place: Path, capsys:
     assert "| `delivered_ratio` | = 1 | 1 | met |" in page
     assert "`p2pblog sim run steady --nodes 20 --seed 1`" in page
 
+    (place / "mine.toml").write_text(SERIES)
+    assert series.main(["mine"]) == 0, "over the results of the time before, without resume"
+
 
 def test_what_is_done_is_not_done_again_until_the_code_changes(
     place: Path, runs: list[list[str]], monkeypatch: pytest.MonkeyPatch
@@ -91,6 +95,14 @@ def test_the_fingerprint_is_of_code_and_scenario(tmp_path: Path, monkeypatch: py
     assert series.fingerprint("one") == before, "how it is shown changes no figure"
     (tmp_path / "p2pblog" / "core" / "keys.py").write_text("A = 1")
     assert series.fingerprint("one") != before
+
+
+def test_the_fingerprint_is_of_all_that_a_simulation_imports() -> None:
+    script = "import sys, p2pblog.sim.run, p2pblog.sim.full, p2pblog.sim.directory; print(*sys.modules, sep='\\n')"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=series.ROOT)
+    packages = {name.split(".")[1] for name in told.stdout.split() if name.startswith("p2pblog.")}
+
+    assert packages - {Path(part).stem for part in series.RUNNING_CODE} == {"terminal"}, "which only shows"
 
 
 def test_a_violation_a_missed_need_or_a_run_without_result_fails_the_series(
