@@ -9,6 +9,10 @@ from p2pblog.core.payload import Quote, Ref
 from p2pblog.core.polls import Tally
 from p2pblog.core.value import Value
 
+AHEAD_MAX_MS = 10 * 60 * 1000
+"""Places of our own log that lie further ahead come of a clock that was wrong and has been set right. By less a clock
+is put back now and then, and what was written before and after stands in its order all the same."""
+
 
 def sort_time(time_ms: int, first_seen_ms: int, before: int | None, after: int | None) -> int:
     """Where an entry stands in a timeline, in ms: never later than we first saw it, whatever it claims, and between

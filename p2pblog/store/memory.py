@@ -19,9 +19,11 @@ from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState, Span
+from p2pblog.core.timelines import AHEAD_MAX_MS
 from p2pblog.core.value import replace
 from p2pblog.errors import BadChain, LocalProtocolError
 from p2pblog.store import (
+    OWN_IDENTITY,
     Block,
     Loaded,
 )
@@ -153,6 +155,8 @@ class MemoryStore(MemoryRoom):
         lent = self._to_be_lent(log, fitted)
         for stretch in fitted.fresh:
             self._forget([log.strays[entry.seq] for entry in stretch if entry.seq in log.strays])
+            if batch.identity == self._settings.get(OWN_IDENTITY):
+                self._stand_now(log, before, now_ms)
             below, above = neighbours(before, stretch[0].seq, stretch[-1].seq)
             sorts = places(
                 stretch,
@@ -171,6 +175,11 @@ class MemoryStore(MemoryRoom):
                 self._fill(held, entry.payload)
         for stray in lent:
             self._lend(log.held[stray.entry.seq], stray)
+
+    def _stand_now(self, log: _Log, spans: Sequence[Span], now_ms: int) -> None:
+        if spans and log.held[spans[-1].high].sort > now_ms + AHEAD_MAX_MS:
+            for held in log.held.values():
+                held.sort = min(held.sort, now_ms)
 
     def _to_be_lent(self, log: _Log, fitted: Fit) -> list[_Held]:
         """The strays that are part of a run of somebody who is not followed; none that it contradicts."""

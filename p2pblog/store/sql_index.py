@@ -96,7 +96,7 @@ def _item(row: Sequence[Any]) -> Item:
     return Item(key, sort, identifier, kind, of, held, stray, *said)
 
 
-def _read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
+def read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
     """The first items of a range of keys, at most ROWS_PER_STEP."""
     rows = db.execute(f"{_ITEM} WHERE e.key BETWEEN ? AND ? ORDER BY e.key LIMIT ?", (low, high, ROWS_PER_STEP))
     return [_item(row) for row in rows.fetchall()]
@@ -421,7 +421,7 @@ def restand(db: sqlite3.Connection, before: LogRow, after: LogRow) -> None:
     high = after.key(SEQ_MASK if whole else max(before.shown_to, after.shown_to))
     deletes = deletes_within(db, low, high)
     lift(db, before, deletes)
-    while items := _read_range(db, low, high):
+    while items := read_range(db, low, high):
         leave(db, before, items)
         enter(db, after, items)
         low = items[-1].key + 1
@@ -434,7 +434,7 @@ def forget(db: sqlite3.Connection, log: LogRow, low: int, high: int) -> None:
     take_out(db, low, high)
     start = low
     edited: dict[EntryId, None] = {}
-    while items := _read_range(db, start, high):
+    while items := read_range(db, start, high):
         leave(db, log, items, edited)
         IDS.discard(db, sorted(id_record(item.id, item.key) for item in items))
         start = items[-1].key + 1

@@ -19,6 +19,7 @@ from p2pblog.store import OWN_IDENTITY, Block, Follow, KnownPeer
 from p2pblog.store.meaning import PLAIN, Kind, Meaning, meaning_of, vouched_to
 from p2pblog.store.rows import insert_rows
 from p2pblog.store.spans import above_floor, check_newest, fit, neighbours, span_of
+from p2pblog.store.sql_ahead import bring_back
 from p2pblog.store.sql_base import (
     SEQ_MASK,
     LogRow,
@@ -102,6 +103,8 @@ def _append_run(
     for fresh in fitted.fresh:
         stretch = stretch_of(fresh)
         lent += _forget_strays(db, log, stretch, harvest)
+        if log.identity == own:
+            bring_back(db, log, spans, now_ms, harvest)
         _insert(db, log, stretch, _stretch_places(db, log, spans, stretch, now_ms), now_ms, False, harvest)
         if log.identity == own:
             await_polls(db, log, stretch, now_ms)

@@ -368,6 +368,23 @@ async def test_a_clock_a_year_ahead_does_not_sit_on_top(autojump_clock: MockCloc
 
 
 @trio_test
+async def test_our_own_clock_a_year_ahead_lets_us_sit_on_top_only_until_we_write_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        await friends(world, "bob", "alice")
+        alice = world.home("alice")
+        await alice.node.follow(world.home("bob").address)
+        alice.skew_ms = YEAR_MS
+        await alice.node.post("from the future")
+        alice.skew_ms = 0
+        await alice.node.post("the clock is right again")
+        await trio.sleep(10)
+        await world.home("bob").node.post("now")
+        await world.reads("alice", "now", "the clock is right again", "from the future")
+
+
+@trio_test
 async def test_a_clock_a_year_behind_is_read_all_the_same(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         world.home("alice").skew_ms = -YEAR_MS

@@ -357,6 +357,7 @@ def writing(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
     alice.log.pin(alice.log.entries[5])
     sql_indexer.read_some(db, 50)
     dm = alice.log.dm("psst", bob, by=alice)
+    ahead = [bob.log.note("by a clock that was ahead", time_ms=LATER + 3_600_000), bob.log.note("by one that is right")]
     return [
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run(70))], LATER),
         lambda: sql_indexer.read_some(db, 10),
@@ -366,6 +367,8 @@ def writing(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_write.put_payloads(db, alice.key, [(10, doomed.payload or b"")]),
         lambda: sql_write.put_setting(db, OWN_IDENTITY, bob.hash),  # the same again: what is new looks at everything
         lambda: sql_write.mark_news_read(db),
+        lambda: sql_write.append(db, [Batch(bob.hash, bob.log.run(last=ahead[0].seq))], LATER + 3_600_000),
+        lambda: sql_write.append(db, [Batch(bob.hash, bob.log.run(ahead[1].seq))], LATER),
         lambda: sql_dms.settle_dms(db, [dm.id], [], LATER),
         lambda: sql_dms.settle_dms(db, [], [dm.id], LATER),
         lambda: sql_write.drop_follow(db, alice.hash),

@@ -1,0 +1,38 @@
+"""What we wrote while our own clock was ahead: its places are still to come, and come back once the clock is right.
+
+A place is never below the one before it in the log, so a single notice by a clock a year ahead would draw all that we
+write in that year above what everybody else says. Only our own logs can have such places: what others claim is bounded
+by when we saw it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from p2pblog.core.logs import Span
+from p2pblog.core.timelines import AHEAD_MAX_MS
+from p2pblog.core.value import replace
+from p2pblog.store.sql_base import LogRow
+from p2pblog.store.sql_index import Harvest, enter, leave, read_range
+from p2pblog.store.sql_words import await_words, take_out
+
+PLACE_AT = "SELECT sort FROM entry WHERE key = ?"
+LAST_BY_NOW = "SELECT coalesce(max(key), ?1) FROM entry WHERE key BETWEEN ?1 AND ?2 AND sort <= ?3"
+
+
+def bring_back(db: sqlite3.Connection, log: LogRow, spans: Sequence[Span], now_ms: int, harvest: Harvest) -> None:
+    """Let the entries of a log of our own stand here and now whose places lie far ahead, in the order of the log."""
+    if not spans or db.execute(PLACE_AT, (log.key(spans[-1].high),)).fetchone()[0] <= now_ms + AHEAD_MAX_MS:
+        return
+    harvest.bring_in(db)
+    (last,) = db.execute(LAST_BY_NOW, (*log.keys, now_ms)).fetchone()
+    low, high = last + 1, log.key(spans[-1].high)
+    take_out(db, low, high)
+    start = low
+    while items := read_range(db, start, high):
+        leave(db, log, items)
+        start = items[-1].key + 1
+        db.execute("UPDATE entry SET sort = ? WHERE key BETWEEN ? AND ?", (now_ms, items[0].key, items[-1].key))
+        enter(db, log, [replace(item, sort=now_ms) for item in items])
+    await_words(db, [(low, high)])
