@@ -40,13 +40,14 @@ def is_in_place(home: Home) -> bool:
 
 
 def mark(home: Home, written: bool = False) -> None:
-    """Make this place the home's own, by a new seal. `written`: entries were signed here. Raises OSError."""
-    seal = home.folder / f"{SEAL}.{secrets.token_hex(4)}"
-    seal.touch(mode=0o600)
-    _write(home, _place(seal) + f"\n{WRITTEN}" * written)
-    for old in _seals(home):
-        if old != seal:
-            old.unlink()
+    """Make this place the home's own, by a new seal. `written`: entries were signed here. Raises UserError."""
+    with _named(home):
+        seal = home.folder / f"{SEAL}.{secrets.token_hex(4)}"
+        seal.touch(mode=0o600)
+        _write(home, _place(seal) + f"\n{WRITTEN}" * written)
+        for old in _seals(home):
+            if old != seal:
+                old.unlink()
 
 
 def unmark(home: Home) -> None:
@@ -56,9 +57,19 @@ def unmark(home: Home) -> None:
 
 
 def mark_written(home: Home) -> None:
-    """Remember that entries were signed here, so that a lost database is noticed. Raises OSError."""
-    if not has_written(home):
-        _write(home, "\n".join([*_read(home)[:1], WRITTEN]))
+    """Remember that entries were signed here, so that a lost database is noticed. Raises UserError."""
+    with _named(home):
+        if not has_written(home):
+            _write(home, "\n".join([*_read(home)[:1], WRITTEN]))
+
+
+@contextmanager
+def _named(home: Home) -> Iterator[None]:
+    """What the system says of a file that was being written names no file."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"can't write in {home.folder}: {reason(error)}") from error
 
 
 def _read(home: Home) -> list[str]:

@@ -7,12 +7,12 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from p2pblog import keyring
+from p2pblog import installation, keyring
 from p2pblog.config import FORMER_DEVICES_MAX, NAME_CHARACTERS_MAX, Home
 from p2pblog.core import keys
 from p2pblog.core.identity import Identity
@@ -239,7 +239,7 @@ def test_a_key_file_from_before_there_were_such_keys_is_read(alice: Home) -> Non
 CRASHING_SAVE = """
 import os, sys
 from pathlib import Path
-from p2pblog import keyring
+from p2pblog import installation, keyring
 from p2pblog.config import Home
 from p2pblog.core.value import replace
 
@@ -307,3 +307,17 @@ def test_a_new_key_file_that_may_not_outlive_a_crash_is_taken_back(
         keyring.create(alice, "alice", ENTROPY)
 
     assert list(alice.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("write", [installation.mark, installation.mark_written])
+def test_a_mark_that_finds_no_room_says_where(
+    alice: Home, monkeypatch: pytest.MonkeyPatch, write: Callable[[Home], None]
+) -> None:
+    keyring.create(alice, "alice", ENTROPY)
+
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=f"can't write in {alice.folder}: No space left on device"):
+        write(alice)
