@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 @command(
     "profile",
-    'p2pblog profile --name alice --bio "Bees and bicycles" --link https://example.org/alice\np2pblog profile bob',
+    'p2pblog profile --name alice --bio "Bees and bicycles"\n'
+    "p2pblog profile --link https://example.org/alice\n"
+    "p2pblog profile bob",
 )
 @click.argument("address", required=False, shell_complete=offers("anybody"))
 @click.option("--name", metavar="N", help="How you want to be called.")

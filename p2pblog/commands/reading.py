@@ -322,7 +322,7 @@ def bookmarks(session: Session, limit: int, before: str | None) -> None:
 @rows_option
 @click.option("--before", metavar="ID", shell_complete=offers("notices"), help="Only what stands below this one.")
 def search(session: Session, query: tuple[str, ...], limit: int, before: str | None) -> None:
-    """Notices that your node holds with all of these, newest first.
+    """Notices that your node holds and that fit, newest first.
 
     \b
     word               with that word, whatever its capitals and accents
@@ -331,7 +331,7 @@ def search(session: Session, query: tuple[str, ...], limit: int, before: str | N
     from:ADDRESS       by one person, also by petname
     #tag               with that tag
     has:media          with a picture or other media
-    since:2026-11-01   from that day (UTC) on; since:12h, 7d, 2w or 1y: that long ago
+    since:2026-11-01   from that day (UTC) on; or 12h, 7d, 2w, 1y: that long ago
     until:2026-11-01   up to the end of that day
     -word              without it; also -"words", -#tag, -from:, -has:
     """

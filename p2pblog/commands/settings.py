@@ -24,8 +24,8 @@ def config(context: click.Context, session: Session) -> None:
     """What you have set for your node. Without a word after it, all of it.
 
     \b
-    store.max   how much room it may take on the disk; beyond, old notices of others go
-    files.max   how much of that pictures and other files of others may take
+    store.max   room that it may take on disk; beyond, old notices of others go
+    files.max   of that, what pictures and other files of others may take
     """
     if context.invoked_subcommand is None:
         _list(session)
@@ -33,7 +33,7 @@ def config(context: click.Context, session: Session) -> None:
 
 @command("list", "p2pblog config list --json")
 def list_all(session: Session) -> None:
-    """All settings, what they are now and what they are if you do nothing."""
+    """All settings, as they are now and if you do nothing."""
     _list(session)
 
 

@@ -18,7 +18,7 @@ _admitted = click.argument("address", shell_complete=offers("admitted"))
 @command("admit", "p2pblog admit ADDRESS")
 @_stranger
 def admit(session: Session, address: str) -> None:
-    """Be told what a stranger says to you, from now on and so far. Nobody hears of it."""
+    """Be told what a stranger says to you, and has said. Nobody hears of it."""
     document = session.ask("admit", address=words.check_utf8(address, "the address"))
     session.show(document, lambda: pages.admit_page(document, session.command))
 

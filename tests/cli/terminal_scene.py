@@ -20,8 +20,16 @@ class Alice:
     def __init__(self, home: Home) -> None:
         self.home = home
 
-    def types(self, *words: str, stdin: str | bytes | None = None, env: dict[str, str] | None = None) -> Result:
-        result = CliRunner().invoke(main, ["--home", str(self.home.folder), *words], input=stdin, env=env)
+    def types(
+        self,
+        *words: str,
+        stdin: str | bytes | None = None,
+        env: dict[str, str] | None = None,
+        columns: int | None = None,
+    ) -> Result:
+        """`columns`: those of a help page, 80 if not told, whatever the terminal has."""
+        argv = ["--home", str(self.home.folder), *words]
+        result = CliRunner().invoke(main, argv, input=stdin, env=env, terminal_width=columns)
         assert "Traceback" not in result.output
         return result
 
