@@ -74,7 +74,7 @@ class Policy(Value):
         listed = tuple(codec.as_bytes(item, length=32) for item in codec.as_list(hashes, length_max=POLICY_KEYS_MAX))
         if len(set(listed)) != len(listed):
             raise Malformed("a policy that lists one key twice")
-        return cls(codec.as_int(threshold, 1, max(1, len(listed))), listed)
+        return cls(codec.as_int(threshold, 1, len(listed)), listed)
 
 
 def key_hash(key: bytes) -> bytes:

@@ -43,6 +43,8 @@ MISSING_MAX = 256
 """Missing payloads told of one log, newest first."""
 PEERS_MAX = 5
 """Peers named in one message (HyParView, shuffle of 3 + 4; DESIGN says up to 5 of one's own)."""
+HOST_BYTES_MAX = 45
+"""INET6_ADDRSTRLEN without its zero byte (RFC 3493, 6.6)."""
 HAVES_MAX = 1_024
 PAYLOADS_MAX = 64
 """Payloads in one answer, of numbers within so many: with the 63 entries up to the next signature they fit one run."""
@@ -440,13 +442,13 @@ class Decoder(State):
     def live(self, items: list[Any]) -> list[Any]:
         """The run within a Live message, its first time made absolute."""
         log, first, prev, times, payloads, signatures = items
-        listed = codec.as_list(times, length_max=RUN_ENTRIES_MAX)
+        device, listed = self.log(log), codec.as_list(times, length_max=RUN_ENTRIES_MAX)
         if not listed:
             raise Malformed("an empty run")
         self._live_time_ms += codec.as_int(listed[0], -TIME_MS_MAX, TIME_MS_MAX)
         if not 0 <= self._live_time_ms <= TIME_MS_MAX:
             raise Malformed("a time outside the limits")
-        return [self.log(log), first, prev, [self._live_time_ms, *listed[1:]], payloads, signatures]
+        return [device, first, prev, [self._live_time_ms, *listed[1:]], payloads, signatures]
 
     def feed(self, value: Any) -> IdentityHash:
         if type(value) is int:
@@ -510,36 +512,35 @@ def _near(items: list[Any]) -> Near:
 
 
 def _payloads(self: Decoder, items: list[Any]) -> Payloads:
-    pairs = [codec.as_list(item, length=2) for item in codec.as_list(items[2], length_max=PAYLOADS_MAX)]
-    return Payloads(self.log(items[1]), tuple((_seq(seq), codec.as_bytes(payload)) for seq, payload in pairs))
+    device, listed = self.log(items[1]), codec.as_list(items[2], length_max=PAYLOADS_MAX)
+    pairs = (codec.as_list(item, length=2) for item in listed)
+    return Payloads(device, tuple((_seq(seq), codec.as_bytes(payload)) for seq, payload in pairs))
 
 
 def _have(self: Decoder, items: list[Any]) -> Have:
-    pairs = [codec.as_list(item, length=2) for item in codec.as_list(items[1], length_max=HAVES_MAX)]
+    pairs = (codec.as_list(item, length=2) for item in codec.as_list(items[1], length_max=HAVES_MAX))
     return Have(tuple((self.log(log), _seq(seq)) for log, seq in pairs))
 
 
 def _found(items: list[Any]) -> Found:
-    bodies = tuple(codec.as_bytes(body, length_max=160) for body in codec.as_list(items[3], length_max=64))
     return Found(
         Ref.from_value(items[1]),
         None if items[2] is None else codec.as_bytes(items[2], length_max=IDENTITY_BYTES_MAX),
-        bodies,
+        tuple(codec.as_bytes(body, length_max=160) for body in codec.as_list(items[3], length_max=64)),
         None if items[4] is None else codec.as_bytes(items[4], length=64),
         None if items[5] is None else codec.as_bytes(items[5]),
     )
 
 
 def _peers(items: list[Any]) -> Peers:
-    pairs = [codec.as_list(item, length=2) for item in codec.as_list(items[1], length_max=PEERS_MAX)]
+    pairs = (codec.as_list(item, length=2) for item in codec.as_list(items[1], length_max=PEERS_MAX))
     return Peers(tuple(_endpoint(host, port) for host, port in pairs))
 
 
 def _endpoint(host: Any, port: Any) -> Endpoint:
-    endpoint = Endpoint.of(codec.as_text(host, bytes_max=45), codec.as_int(port, 1, 65_535))
-    if endpoint.host != host:
+    if Endpoint.of(codec.as_text(host, bytes_max=HOST_BYTES_MAX), 0).host != host:
         raise NotCanonical("an IP address in another spelling")
-    return endpoint
+    return Endpoint(host, codec.as_int(port, 1, 65_535))
 
 
 def _hello(items: list[Any]) -> Hello:

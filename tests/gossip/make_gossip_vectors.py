@@ -69,6 +69,10 @@ KINDS: list[tuple[str, list[m.Message]]] = [
             )
         ],
     ),
+    (
+        "a clock that names a log twice, by its key and its number: the later one counts",
+        [m.Clocks((m.IdentityClock(ALICE.hash, None, ((LOG, m.Clock(((1, 4),), (), TIP)), (LOG, m.Clock()))),))],
+    ),
     ("entries are wanted", [m.Want(LOG, 2, 51)]),
     ("a run", [m.Run(encode_run(ENTRIES))]),
     ("what is wanted is lacking", [m.Lack(LOG, 2)]),
@@ -137,6 +141,7 @@ def _bad_frames_and_clocks() -> list[Case]:
         reject("malformed", "an alarm that goes too far", [raw([29, 3])]),
         reject("bad-message", "a negative kind", [raw([-1])]),
         reject("bad-message", "true for the kind 1", [raw([True, b""])]),
+        reject("bad-message", "text for a kind", [raw(["Bye"])]),
         reject("malformed", "one field too many", [raw([21, 0])]),
         reject("malformed", "one field too few", [raw([19])]),
         reject("not-canonical", "a kind in two bytes", [b"\x91\xcc\x15"]),
@@ -196,6 +201,7 @@ def _bad_logs_and_later_kinds() -> list[Case]:
         reject("malformed", "a peer by name", [raw([18, [["example.org", 4711]]])]),
         reject("not-canonical", "a peer's address in another spelling", [raw([18, [["2001:DB8::1", 4711]]])]),
         reject("malformed", "a peer at port 0", [raw([18, [["192.0.2.1", 0]]])]),
+        reject("too-large", "a peer's address in 46 bytes", [raw([18, [["1" * 46, 4711]]])]),
         reject("malformed", "a ping of more than 32 bits", [raw([19, 2**32])]),
         reject("malformed", "a feed of 31 bytes to be relayed", [raw([22, bytes(31), 1])]),
         reject("malformed", "four relays in a row", [raw([22, ALICE.hash, 3])]),
@@ -207,6 +213,19 @@ def _bad_logs_and_later_kinds() -> list[Case]:
         reject("malformed", "half a feed", [raw([23, bytes(4), b""])]),
         reject("too-large", "more distances than allowed", [raw([23, b"", bytes(m.TOKENS_MAX + 1)])]),
         reject("not-canonical", "an identity's clock twice in the long form", [b"\x92\x04\xdc\x00\x01" + raw(clock)]),
+    ]
+
+
+def _faulty_twice() -> list[Case]:
+    """The field that stands first names the fault."""
+    return [
+        reject("bad-message", "a live message of an unknown log, without times", [raw([8, 9, 2, None, [], [], b""])]),
+        reject("bad-message", "payloads of an unknown log, no array of them", [raw([10, 9, 0])]),
+        reject("bad-message", "a lazy notice of an unknown log before half a one", [raw([11, [[9, 1], [LOG]]])]),
+        reject("malformed", "half a lazy notice before one of an unknown log", [raw([11, [[LOG], [9, 1]]])]),
+        reject("malformed", "a wrong reference and too many bodies", [raw([17, 0, None, [b""] * 65, None, None])]),
+        reject("not-canonical", "an address in another spelling at port 0", [raw([18, [["2001:DB8::1", 0]]])]),
+        reject("not-canonical", "such an address before half a peer", [raw([18, [["2001:DB8::1", 1], ["::1"]]])]),
     ]
 
 
@@ -325,7 +344,8 @@ def all_cases() -> list[Case]:
         encoder = m.Encoder()
         encoder.resume(names)
         cases.append(accept(name, remembered(names, *(encoder.encode(message) for message in said)), meaning(said[-1])))
-    refused = _bad_frames_and_clocks() + _bad_logs_and_later_kinds() + _bad_files() + _bad_offers() + _bad_numbers()
+    refused = _bad_frames_and_clocks() + _bad_logs_and_later_kinds() + _faulty_twice()
+    refused += _bad_files() + _bad_offers() + _bad_numbers()
     return cases + refused
 
 

@@ -138,6 +138,7 @@ def _misshapen_statements() -> list[Case]:
         "rotate into epoch 0": rotate(epoch=0),
         "rotate with a threshold of 0": rotate(policy=[0, policy[1]]),
         "rotate with a threshold of 2 of 1": rotate(policy=[2, policy[1]]),
+        "rotate with a policy of no keys": rotate(policy=[1, []]),
         "rotate with one key listed twice": rotate(policy=[1, [hashes[1], hashes[1]]]),
         "a byte after the statement": raw(DEVICE.value) + b"\xc0",
         "a statement cut short": raw(DEVICE.value)[:-1],
