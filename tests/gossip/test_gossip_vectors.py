@@ -10,11 +10,23 @@ from typing import Any, get_args
 import pytest
 from make_gossip_vectors import FILE, meaning, render
 
-from p2pblog.config import MESSAGE_BYTES_MAX
+from p2pblog.config import FILE_PATIENCE_S, HANDSHAKE_TIMEOUT_S, MESSAGE_BYTES_MAX, OFFER_EVERY_S
 from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.media import PIECES_MAX
 from p2pblog.errors import RemoteProtocolError
-from p2pblog.gossip import clocks, messages, sharing
+from p2pblog.gossip import (
+    broadcast,
+    clocks,
+    files,
+    liveness,
+    membership,
+    messages,
+    offers,
+    relay,
+    replication,
+    sharing,
+    strays,
+)
 from p2pblog.gossip.messages import Decoder, Encoder, Message
 from p2pblog.gossip.names import Names
 from p2pblog.gossip.offer_messages import OFFERS_PER_MESSAGE
@@ -100,3 +112,40 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
     }
     for value in (messages.NAMES_MAX, sharing.CLOCK_NUMBERS_MAX, clocks.CLOCK_NUMBERS_PER_MESSAGE, MESSAGE_BYTES_MAX):
         assert f"{value:,}" in text
+
+
+TIMES = {
+    "Hello, from the handshake on": HANDSHAKE_TIMEOUT_S,
+    "an answer to Want, since the last answer": replication.WANT_TIMEOUT_S,
+    "clocks told together": replication.CLOCKS_DELAY_S,
+    "wait for an announced entry": broadcast.GRAFT_WAIT_S,
+    "more after Wait": broadcast.WAIT_EXTRA_S,
+    "next announcer": broadcast.GRAFT_RETRY_S,
+    "switch on a lead of": broadcast.SWITCH_LEAD_S,
+    "batch of announcements": broadcast.HAVES_DELAY_S,
+    "ping, each link every": liveness.PING_EVERY_S,
+    "ping, having heard nobody for": liveness.QUIET_S,
+    "an answer to a ping late, after at most": liveness.SUSPECT_MAX_S,
+    "an answer to a ping, while other things are said": liveness.OWED_MAX_S,
+    "another Alarm raised, or heeded, after": liveness.ALARM_AGAIN_S,
+    "look for feeds not reached, every": relay.RELAY_CHECK_S,
+    "asked again, the first time": (relay.RELAY_SOON_S, relay.RELAY_AGAIN_S),
+    "not reached, before neighbours are asked": (relay.RELAY_AFTER_S, relay.RELAY_AFTER_S + relay.GRACE_S),
+    "looking whether somebody for whom something waits has come, every": OFFER_EVERY_S,
+    "an offered entry, before another one who offered it is asked": offers.ASK_AGAIN_S,
+    "an entry of a stranger's log, before three others are asked for it": strays.ASK_AGAIN_S,
+    "a piece of a file": FILE_PATIENCE_S,
+    "a search for a file, at least": files.SEARCH_S,
+    "dial, the first time": membership.DIAL_FIRST_S,
+    "a lease at first, a lease renewed": (relay.RELAY_TRIAL_S, relay.RELAY_LEASE_S),
+    "links lost together": membership.LOST_WITHIN_S,
+}
+
+
+def test_the_times_on_the_page_are_those_of_the_code() -> None:
+    table = PAGE.read_text().partition("| what | s | why |\n")[2].partition("\n\n")[0]
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", table, re.MULTILINE))
+    assert rows == {
+        what: " or ".join(f"{each:g}" for each in time) if isinstance(time, tuple) else f"{time:g}"
+        for what, time in TIMES.items()
+    }
