@@ -126,6 +126,12 @@ def test_imports_point_inward(module: str) -> None:
     assert outward == set()
 
 
+def test_the_tour_names_every_file_at_the_top() -> None:
+    tour = (PACKAGE.parent / "docs" / "architecture.md").read_text()
+    named = {word for line in tour.splitlines() if line.startswith("    ") for word in line.split()}
+    assert {path.name for path in PACKAGE.glob("[!_]*.py")} - named == set()
+
+
 @pytest.mark.parametrize("module", UNTOUCHED)
 def test_what_must_start_at_once_imports_little(module: str) -> None:
     assert own_imports(module) <= UNTOUCHED[module]
