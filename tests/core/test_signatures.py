@@ -58,6 +58,11 @@ def test_speccheck_keys_outside_the_prime_group_are_refused(number: int) -> None
         check_key(bytes.fromhex(SPECCHECK[number]["key"]))
 
 
+@pytest.mark.parametrize("number", [6, 7])
+def test_speccheck_keys_of_the_prime_group_pass(number: int) -> None:
+    check_key(bytes.fromhex(SPECCHECK[number]["key"]))
+
+
 @pytest.mark.parametrize("name", WEAK_KEYS)
 def test_weak_keys_are_refused_whatever_they_sign(name: str) -> None:
     weak = bytes.fromhex(WEAK_KEYS[name])

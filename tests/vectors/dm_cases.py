@@ -95,6 +95,8 @@ def dms() -> list[Case]:
         _case("a bit of the nonce flipped", Dm(plain.boxes, flip(plain.sealed, 0))),
         _case("every box flipped", Dm(bytes(byte ^ 1 for byte in plain.boxes), plain.sealed)),
         _case("by hand, as it should be", sealed_raw(_padded(raw(told)))),
+        _case("its author in `to`, too", sealed_raw(_padded(raw({**told, "to": [ALICE.hash, BOB.hash]})))),
+        _case("Bob twice in `to`", sealed_raw(_padded(raw({**told, "to": [BOB.hash, BOB.hash]})))),
         _case("with a field that we don't know", sealed_raw(_padded(raw({"a": 1, **told})))),
         _case("sealed for another purpose", sealed_raw(_padded(raw(told)), b"p2pblog dm 2")),
         _case("padded with zeros alone", sealed_raw(raw(told) + bytes(256 - len(raw(told))))),
