@@ -9,7 +9,7 @@ from typing import NewType
 
 from p2pblog.core.address import HOSTS_REMEMBERED, Endpoint
 from p2pblog.core.keys import digest
-from p2pblog.errors import Malformed
+from p2pblog.errors import Malformed, NotCanonical
 
 NodeId = NewType("NodeId", bytes)
 """20 bytes: BLAKE2b(node key, digest_size=20)."""
@@ -45,7 +45,7 @@ class Contact:
 
     @classmethod
     def from_wire(cls, data: bytes) -> Contact:
-        """Raises Malformed."""
+        """Raises Malformed or NotCanonical."""
         return _read_contact(data)
 
 
@@ -63,10 +63,13 @@ def pack_endpoint(endpoint: Endpoint) -> bytes:
 
 @lru_cache(HOSTS_REMEMBERED)
 def unpack_endpoint(data: bytes) -> Endpoint:
-    """Raises Malformed: there is only this form, and never a name to look up."""
+    """Raises Malformed or, for IPv4 written as IPv6, NotCanonical: there is only this form, never a name to look up."""
     if len(data) not in (6, 18):
         raise Malformed("an endpoint has 6 or 18 bytes")
-    return Endpoint.of(str(ipaddress.ip_address(data[:-2])), int.from_bytes(data[-2:], "big"))
+    endpoint = Endpoint.of(str(ipaddress.ip_address(data[:-2])), int.from_bytes(data[-2:], "big"))
+    if endpoint.family == 4 and len(data) != 6:
+        raise NotCanonical("an IPv4 address in IPv6 form")
+    return endpoint
 
 
 @lru_cache(HOSTS_REMEMBERED)

@@ -211,14 +211,15 @@ def decode_request(data: bytes) -> Request:
     sender, prove, token, call, padding = codec.as_list(
         codec.unpack(data[HEADER_BYTES:], bytes_max=DATAGRAM_BYTES_MAX), length=5
     )
-    codec.as_bytes(padding)
-    return Request(
-        call_id,
-        _read_call(call),
-        None if sender is None else NodeId(codec.as_bytes(sender, length=ID_BYTES)),
-        None if token is None else codec.as_bytes(token, length=TOKEN_BYTES),
-        _as_bool(prove),
+    request = Request(
+        call_id=call_id,
+        sender=None if sender is None else NodeId(codec.as_bytes(sender, length=ID_BYTES)),
+        prove=_as_bool(prove),
+        token=None if token is None else codec.as_bytes(token, length=TOKEN_BYTES),
+        call=_read_call(call),
     )
+    codec.as_bytes(padding)
+    return request
 
 
 def decode_reply(data: bytes) -> Reply:
@@ -226,11 +227,11 @@ def decode_reply(data: bytes) -> Reply:
     call_id = _call_id(data, REPLY)
     token, you, proof, answer = codec.as_list(codec.unpack(data[HEADER_BYTES:], bytes_max=DATAGRAM_BYTES_MAX), length=4)
     return Reply(
-        call_id,
-        _read_answer(answer),
-        codec.as_bytes(token, length=TOKEN_BYTES),
-        unpack_endpoint(codec.as_bytes(you)),
-        None if proof is None else _read_proof(proof),
+        call_id=call_id,
+        token=codec.as_bytes(token, length=TOKEN_BYTES),
+        you=unpack_endpoint(codec.as_bytes(you)),
+        proof=None if proof is None else _read_proof(proof),
+        answer=_read_answer(answer),
     )
 
 
@@ -247,17 +248,15 @@ def _read_proof(value: Any) -> Proof:
 
 
 def _read_call(value: Any) -> Call:
-    items = codec.as_list(value, length_max=4)
+    items = codec.as_list(value)
     match _kind(items), len(items):
         case 1, 1:
             return Ping()
         case 2, 4:
+            target = codec.as_bytes(items[1], length=ID_BYTES)
+            key = None if items[2] is None else codec.as_bytes(items[2], length=ID_BYTES)
             have = codec.as_list(items[3], length_max=MANY_PER_KEY_MAX)
-            return Find(
-                codec.as_bytes(items[1], length=ID_BYTES),
-                None if items[2] is None else codec.as_bytes(items[2], length=ID_BYTES),
-                tuple(codec.as_bytes(tag, length=TAG_BYTES) for tag in have),
-            )
+            return Find(target, key, tuple(codec.as_bytes(tag, length=TAG_BYTES) for tag in have))
         case 3, 3:
             return Store(
                 codec.as_bytes(items[1], length=ID_BYTES), codec.as_bytes(items[2], length_max=RECORD_BYTES_MAX)
@@ -267,18 +266,16 @@ def _read_call(value: Any) -> Call:
 
 
 def _read_answer(value: Any) -> Answer:
-    items = codec.as_list(value, length_max=4)
+    items = codec.as_list(value)
     match _kind(items), len(items):
         case 1, 1:
             return Pong()
         case 2, 4:
             contacts = codec.as_list(items[1], length_max=DHT_REPLY_CONTACTS_MAX)
+            named = tuple(Contact.from_wire(codec.as_bytes(item)) for item in contacts)
             records = codec.as_list(items[2], length_max=MANY_PER_KEY_MAX)
-            return Found(
-                tuple(Contact.from_wire(codec.as_bytes(item)) for item in contacts),
-                tuple(codec.as_bytes(item, length_max=RECORD_BYTES_MAX) for item in records),
-                _as_bool(items[3]),
-            )
+            given = tuple(codec.as_bytes(item, length_max=RECORD_BYTES_MAX) for item in records)
+            return Found(named, given, _as_bool(items[3]))
         case 3, 2:
             return Stored(codec.as_text(items[1], 32))
         case 0, 2:

@@ -121,6 +121,8 @@ def bad_forms() -> list[Case]:
         case("a signature of 63 bytes", key, joined(items, signature[:63]), "malformed"),
         case("1,001 bytes", key, wire + bytes(1_001 - len(wire)), "too-large"),
         case("a number in a longer form", pointer.key, longer_number(pointer), "not-canonical"),
+        case("a number in a longer form, and 63 bytes of signature", pointer.key, longer_number(pointer, 63),
+             "not-canonical"),
         case("nesting without end", key, b"\x91" * 900, "too-large"),
         case("a float for a counter", key, joined([*items[:7], 1.0, *items[8:]], signature), "malformed"),
         case("a negative counter", key, joined([*items[:7], -1, *items[8:]], signature), "malformed"),
@@ -130,11 +132,11 @@ def bad_forms() -> list[Case]:
     ]  # fmt: skip
 
 
-def longer_number(record: Record) -> bytes:
+def longer_number(record: Record, signature_bytes: int = 64) -> bytes:
     items, signature = fields(record)
     body = codec.pack(items)
     at = body.index(codec.pack(items[4]) + codec.pack(items[5]), 100)
-    return codec.pack([body[:at] + b"\xcc\x02" + body[at + 1 :], signature])
+    return codec.pack([body[:at] + b"\xcc\x02" + body[at + 1 :], signature[:signature_bytes]])
 
 
 def bad_places_and_times() -> list[Case]:
