@@ -189,7 +189,7 @@ class Statement(Value, dict=True):
 
 
 def _body(value: Any) -> Body:
-    items = codec.as_list(value, length_max=7)
+    items = codec.as_list(value)
     if len(items) < 5:
         raise Malformed("a statement of too few fields")
     identity = IdentityHash(codec.as_bytes(items[1], length=32))
@@ -205,14 +205,11 @@ def _body(value: Any) -> Body:
                 raise Malformed("a retire names an entry by number and id, or neither")
             return Retire(identity, epoch, counter, DeviceKey(codec.as_bytes(items[4], length=32)), seq, entry)
         case "rotate", 7:
-            signers = tuple(
-                codec.as_bytes(key, length=32) for key in codec.as_list(items[4], length_max=POLICY_KEYS_MAX)
-            )
             return Rotate(
                 identity,
                 codec.as_int(items[2], 1, EPOCH_MAX),
                 Policy.from_value(items[3]),
-                signers,
+                tuple(codec.as_bytes(key, length=32) for key in codec.as_list(items[4], length_max=POLICY_KEYS_MAX)),
                 codec.as_bytes(items[5], length=32),
                 codec.as_bytes(items[6], length=32),
             )

@@ -138,9 +138,11 @@ def _misshapen_statements() -> list[Case]:
         "rotate into epoch 0": rotate(epoch=0),
         "rotate with a threshold of 0": rotate(policy=[0, policy[1]]),
         "rotate with a threshold of 2 of 1": rotate(policy=[2, policy[1]]),
+        "rotate with half a policy and 17 signers": rotate(policy=policy[:1], signers=hashes),
         "rotate with a policy of no keys": rotate(policy=[1, []]),
         "rotate with one key listed twice": rotate(policy=[1, [hashes[1], hashes[1]]]),
         "a byte after the statement": raw(DEVICE.value) + b"\xc0",
+        "a statement of eight fields": _signed([*_device_body(0, 1, phone, 5, ENTRY_ID, kind="retire"), 0]),
         "a statement cut short": raw(DEVICE.value)[:-1],
         "a body with a byte after it": raw([body + b"\xc0", [signature], consent]),
     }
@@ -157,11 +159,11 @@ def _misshapen_statements() -> list[Case]:
         "a body of over 4 KiB": _signed(_device_body(0, 0, phone, bytes(4096)), consent=consent),
         "a body of nine levels": _signed(_device_body(0, 0, deep(8)), consent=consent),
     }
-    return [
-        reject(error, name, _given(data))
-        for error, named in (("malformed", malformed), ("not-canonical", not_canonical), ("too-large", too_large))
-        for name, data in named.items()
-    ]
+    return _refused({"malformed": malformed, "not-canonical": not_canonical, "too-large": too_large})
+
+
+def _refused(wrong: dict[str, dict[str, bytes]]) -> list[Case]:
+    return [reject(error, name, _given(data)) for error, named in wrong.items() for name, data in named.items()]
 
 
 def _forged_statements() -> list[Case]:
