@@ -233,7 +233,7 @@ def notice_document(row: Row, now_ms: int, *, muted: bool = False) -> NoticeDocu
         cw=row.warning,
         lang=row.language,
         edited=row.edited_ms,
-        quote=None if row.quote is None else quote_document(row.quote, row.quoted_text),
+        quote=None if row.quote is None else quote_document(row.quote, row),
         mentions=[address.spell(identity) for identity in row.mentions],
         poll=None if row.poll is None else poll_document(row.poll, now_ms),
         muted=muted,
@@ -253,12 +253,13 @@ def file_document(attachment: Attachment) -> FileDocument:
     )
 
 
-def quote_document(quote: Quote, text: str | None) -> QuoteDocument:
+def quote_document(quote: Quote, row: Row) -> QuoteDocument:
     return QuoteDocument(
         id=quote.of.id.hex(),
         version=(quote.version or quote.of).id.hex(),
         author=address.spell(quote.of.identity),
-        text=text,
+        text=row.quoted_text,
+        cw=row.quoted_warning,
     )
 
 

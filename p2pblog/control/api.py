@@ -133,12 +133,14 @@ class InviteDocument(TypedDict):
 
 
 class QuoteDocument(TypedDict):
-    """`version`: of the words that were quoted, an edit's id or `id` itself; `text` is null until they are here."""
+    """`version`: of the words that were quoted, an edit's id or `id` itself; `text` is null until they are here; `cw`
+    is the warning before them."""
 
     id: str
     version: str
     author: str
     text: str | None
+    cw: str | None
 
 
 class OptionDocument(TypedDict):

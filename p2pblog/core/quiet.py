@@ -151,7 +151,8 @@ def hidden_by(row: Row, rules: Rules) -> tuple[Reason, ...]:
 def _shown_words(row: Row) -> list[str]:
     """All that a page shows of a line in words."""
     options = () if row.poll is None else row.poll.options
-    return [row.warning or "", row.text, row.quoted_text or "", *options, *(each.alt for each in row.media)]
+    quoted = [row.quoted_warning or "", row.quoted_text or ""]
+    return [row.warning or "", row.text, *quoted, *options, *(each.alt for each in row.media)]
 
 
 class Voted(Value):

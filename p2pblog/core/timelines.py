@@ -50,6 +50,7 @@ class Row(Value):
     edited_ms: int | None = None
     quote: Quote | None = None
     quoted_text: str | None = None
+    quoted_warning: str | None = None
     mentions: tuple[IdentityHash, ...] = ()
     poll: Tally | None = None
     place_ms: int = 0

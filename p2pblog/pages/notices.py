@@ -135,13 +135,9 @@ def notice_lines(
         from p2pblog.pages.polls import poll_lines  # few notices are polls
 
         body += poll_lines(notice["poll"], now_ms, len(inner) + text_columns, inner)
-    body += _quoted(notice, inner, text_columns, known)
+    body += _quoted(notice, inner, text_columns, known, is_asked_for)
     if notice["cw"]:
-        warned = [
-            line(inner, Piece(text, Style.BOLD)) for text in wrap(f"CW: {clean_line(notice['cw'])}", text_columns)
-        ]
-        hidden = fit(f"(text hidden; show {short_id(notice['boost_of'] or notice['id'])})", text_columns)
-        body = [*warned, *(body if is_asked_for else [line(inner, Piece(hidden, Style.DIM))])]
+        body = _behind(notice["cw"], body, notice, line(inner), text_columns, is_asked_for)
     if notice["type"] == "boost" and not notice["text"]:
         body = [line(inner, Piece(fit("(not here: deleted, or not fetched yet)", text_columns), Style.DIM))]
     is_hidden = bool(notice["cw"]) and not is_asked_for
@@ -165,8 +161,15 @@ def _with_names(text: str, known: Known) -> str:
     return _MENTION.sub(called, text)
 
 
-def _quoted(notice: NoticeDocument, inner: str, columns: int, known: Known) -> Page:
-    """The quoted words, set in behind a bar; whose, and which notice."""
+def _behind(warning: str, body: Page, notice: NoticeDocument, lead: Line, columns: int, is_asked_for: bool) -> Page:
+    """A content warning, and below it the words of the notice that it stands before, or how to see them."""
+    warned = [line(*lead, Piece(text, Style.BOLD)) for text in wrap(f"CW: {clean_line(warning)}", columns)]
+    hidden = fit(f"(text hidden; show {short_id(notice['boost_of'] or notice['id'])})", columns)
+    return [*warned, *(body if is_asked_for else [line(*lead, Piece(hidden, Style.DIM))])]
+
+
+def _quoted(notice: NoticeDocument, inner: str, columns: int, known: Known, is_asked_for: bool) -> Page:
+    """The quoted words, set in behind a bar; whose, and which notice. A warning stands before them here as there."""
     quote = notice["quote"]
     if quote is None:
         return []
@@ -179,7 +182,9 @@ def _quoted(notice: NoticeDocument, inner: str, columns: int, known: Known) -> P
     if quote["text"] is None:
         return [head, line(inner, Piece(fit("│ (not here: deleted, or not fetched yet)", columns), Style.DIM))]
     rows = wrap(clean_text(_with_names(quote["text"], known)).rstrip(), columns - 2)
-    return [head, *(line(inner, Piece("│ ", Style.DIM), text) for text in rows)]
+    lead = line(inner, Piece("│ ", Style.DIM))
+    said = [line(*lead, text) for text in rows]
+    return [head, *(_behind(quote["cw"], said, notice, lead, columns - 2, is_asked_for) if quote["cw"] else said)]
 
 
 def _head(notice: NoticeDocument, now_ms: int, columns: int, known: Known, lead: str) -> Line:

@@ -295,6 +295,7 @@ def compose(shown: Shown, name: str | None, standing: Standing, ballots: Callabl
     shown votes on a notice, asked for where it is a poll."""
     is_boost = shown.kind == Kind.BOOST
     note = note_of(standing.payload, standing.edit)
+    quoted = _quoted(note.quote, standing.quoted)
     boosted = _boosted(shown.payload) if is_boost and standing.payload is None else None
     of = boosted if is_boost else note.reply_to
     of_author = standing.author if is_boost else None
@@ -317,7 +318,8 @@ def compose(shown: Shown, name: str | None, standing: Standing, ballots: Callabl
         language=note.language,
         edited_ms=None if standing.payload is None or standing.edit is None else standing.edit.time_ms,
         quote=note.quote,
-        quoted_text=_quoted_text(note.quote, standing.quoted),
+        quoted_text=None if quoted is None else quoted.text,
+        quoted_warning=None if quoted is None else quoted.warning,
         mentions=mentions_of(note.text),
         poll=None if note.poll is None else tally(note.poll, ballots(shown.counted)),
         place_ms=shown.place_ms,
@@ -336,15 +338,15 @@ def quoted_id(payload: bytes | None) -> EntryId | None:
     return None if quote is None else (quote.version or quote.of).id
 
 
-def _quoted_text(quote: Quote | None, quoted: Shown | None) -> str | None:
+def _quoted(quote: Quote | None, quoted: Shown | None) -> Note | Edit | None:
     """None for what is not there, or is not of whom the quote says it is, or of another notice."""
     if quote is None or quoted is None or quoted.author != quote.of.identity:
         return None
     match decode(quoted.payload):
-        case Note(text=text) if quoted.id == quote.of.id:
-            return text
-        case Edit(of=of, text=text) if of.id == quote.of.id:
-            return text
+        case Note() as said if quoted.id == quote.of.id:
+            return said
+        case Edit(of=of) as said if of.id == quote.of.id:
+            return said
         case _:
             return None
 

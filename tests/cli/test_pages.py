@@ -298,6 +298,17 @@ def test_a_text_behind_a_content_warning_is_shown_to_who_asks_for_it() -> None:
     assert asked[1:] == ["  CW: the end of it", "  She dies."]
 
 
+def test_a_quote_keeps_words_behind_the_warning_that_they_have() -> None:
+    quote: Any = {"id": an_id(1), "version": an_id(1), "author": BOB, "text": "She dies.", "cw": "the\nend"}
+    notice = a_notice(0, "Look!", quote=quote)
+    page = text_of(pages.notice_lines(notice, NOW_MS, 80))
+    assert page[1] == "  Look!" and page[3:] == ["  │ CW: the end", f"  │ (text hidden; show {an_id(0)[:10]})"]
+    asked = text_of(pages.notice_lines(notice, NOW_MS, 80, is_asked_for=True))
+    assert asked[3:] == ["  │ CW: the end", "  │ She dies."]
+    boost = text_of(pages.notice_lines({**notice, "type": "boost", "boost_of": an_id(2)}, NOW_MS, 80))
+    assert boost[-1] == f"  │ (text hidden; show {an_id(2)[:10]})"
+
+
 def test_an_imported_notice_says_when_it_was_first_written() -> None:
     page = text_of(pages.notice_lines(a_notice(0, imported_time=1_551_529_800_000, likes=1), NOW_MS, 80))
     assert page[-1] == "  imported, first written 2019-03-02 · 1 like"
@@ -307,7 +318,7 @@ def test_an_imported_notice_says_when_it_was_first_written() -> None:
 def test_a_mention_reads_as_the_reader_calls_them() -> None:
     known = pages.Known({BOB: "robert\x1b[2J"})
     text = f"@{BOB.upper()}, @{ALICE}: mail@{BOB}, @{BOB}x"
-    quote: Any = {"id": an_id(1), "version": an_id(1), "author": ALICE, "text": f"@{BOB}?"}
+    quote: Any = {"id": an_id(1), "version": an_id(1), "author": ALICE, "text": f"@{BOB}?", "cw": None}
     shown = "\n".join(text_of(pages.notice_lines(a_notice(0, text, quote=quote), NOW_MS, 300, known)))
     assert f"@robert, @{ALICE[:8]}…: mail@robert, @{BOB}x" in shown
     assert "│ @robert?" in shown

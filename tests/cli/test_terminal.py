@@ -208,6 +208,7 @@ hostile_notice = st.fixed_dictionaries(
                 "version": st.just("d" * 64),
                 "author": st.just("b" * 56),
                 "text": st.none() | st.text(max_size=300),
+                "cw": st.none() | anything,
             }
         ),
         "mentions": st.lists(st.just("b" * 56), max_size=2),

@@ -242,7 +242,7 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
     async def quote(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> dict[str, Any]:
         self._called("quote", notice=notice, text=text, cw=cw, lang=lang)
         of = self._find(notice)
-        quoted = {"id": of["id"], "version": of["id"], "author": of["author"], "text": of["text"]}
+        quoted = {"id": of["id"], "version": of["id"]} | {key: of[key] for key in ("author", "text", "cw")}
         return self._written(self.add(text=text, quote=quoted), "note")
 
     async def versions(self, notice: str) -> list[dict[str, Any]]:

@@ -132,6 +132,7 @@ def test_words_that_are_quoted_are_hidden_as_those_that_are_said() -> None:
     picture = Attachment(FileHash(bytes(32)), "a.png", "image/png", 4, "pumpkin spice")
     for row in (
         a_row(author=CAROL, quote=quote, quoted_text="pumpkin spice"),
+        a_row(author=CAROL, quote=quote, quoted_text="hi", quoted_warning="pumpkin spice"),
         a_row(author=CAROL, poll=poll),
         a_row(author=CAROL, media=(picture,)),
     ):

@@ -320,7 +320,7 @@ async def test_an_edited_notice_goes_with_all_its_words(autojump_clock: MockCloc
 
 
 def _quote_of(notice: str, world: World, number: int) -> object:
-    return {"id": notice, "version": ANY, "author": world.home("alice").address, "text": f"words {number}"}
+    return {"id": notice, "version": ANY, "author": world.home("alice").address, "text": f"words {number}", "cw": None}
 
 
 @trio_test
@@ -536,7 +536,8 @@ async def test_an_edit_a_quote_and_a_mention_reach_who_follows(autojump_clock: M
         assert notice["mentions"] == [world.home("alice").address]
         assert notice["text"] == f"@{world.home('alice').address} makes it well"
         assert notice["quote"] == {
-            "id": written["id"], "version": edit, "author": world.home("alice").address, "text": "the tea"
+            "id": written["id"], "version": edit, "author": world.home("alice").address,
+            "text": "the tea", "cw": "drinks",
         }  # fmt: skip
         assert await alice.read_notifications() == {"read": 1}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from builders import NOON, person
+from builders import NOON, person, ref
 from store_kit import LATER, add, keep, on_both_stores
 
 from p2pblog.config import BOOKMARKS_MAX
@@ -13,7 +13,7 @@ from p2pblog.core.address import spell
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch
-from p2pblog.core.payload import Note, Quote, Ref
+from p2pblog.core.payload import Edit, Note, Quote, Ref
 from p2pblog.errors import NotFound
 from p2pblog.store import OWN_IDENTITY, Follow, Store, TimelineQuery
 
@@ -135,7 +135,7 @@ async def test_an_edited_notice_that_goes_leaves_no_tag_behind(store: Store) -> 
 async def test_a_quote_shows_the_words_that_it_quoted(store: Store) -> None:
     alice, bob, carol = person("alice"), person("bob"), person("carol")
     note = alice.log.note("as it was")
-    edit = alice.log.edit(note, "as it is")
+    edit = alice.log.write(Edit(ref(note), "as it is", warning="the end"))
     bob.log.quote(note, "old words")
     bob.log.quote(note, "new words", edit)
     lie = Ref(carol.hash, note.device, note.seq, note.id)
@@ -144,6 +144,7 @@ async def test_a_quote_shows_the_words_that_it_quoted(store: Store) -> None:
     await keep(store, alice, bob)
     rows = await store.rows([each.id for each in bob.log.entries[1:]])
     assert [row.quoted_text for row in rows] == ["as it was", "as it is", None, None]
+    assert [row.quoted_warning for row in rows] == [None, "the end", None, None]
     assert rows[0].quote is not None
     assert rows[0].quote.of.id == note.id
     alice.log.delete(note)  # which does not name the edit
