@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -108,10 +108,14 @@ def pins(context: click.Context, typed: str) -> list[CompletionItem]:
 
 
 def files(context: click.Context, typed: str) -> list[CompletionItem]:
-    """The files of the newest notices, by hash, each with its name."""
+    """The files of the newest notices, by hash, each with its name, or with the warning before it."""
     found: list[NoticeDocument] = _ask(context, "timeline", limit=NOTICES_MAX) or []
-    media = {file["hash"]: file for notice in found for file in notice["media"]}
-    return [_id_item(each, typed, file["name"], file["alt"]) for each, file in media.items() if each.startswith(typed)]
+    media = {file["hash"]: (file, notice) for notice in found for file in notice["media"]}
+    return [
+        _id_item(each, typed, *_unless_warned(notice, file["name"], file["alt"]))
+        for each, (file, notice) in media.items()
+        if each.startswith(typed)
+    ]
 
 
 def lists(context: click.Context, typed: str) -> list[CompletionItem]:
@@ -136,7 +140,10 @@ def strangers(context: click.Context, typed: str) -> list[CompletionItem]:
     """Those who said something to one last and wait, by address."""
     found: list[NoticeDocument] = _ask(context, "timeline", limit=NOTICES_MAX, strangers=True) or []
     authors = {notice["author"]: notice for notice in reversed(found)}
-    waiting = [_item(each, notice["name"], notice["text"]) for each, notice in reversed(authors.items())]
+    waiting = [
+        _item(each, notice["name"], *_unless_warned(notice, notice["text"]))
+        for each, notice in reversed(authors.items())
+    ]
     return [item for item in waiting if item.value.startswith(typed)]
 
 
@@ -220,12 +227,16 @@ def is_plain(word: str) -> bool:
 
 
 def _ids(found: list[NoticeDocument] | None, typed: str) -> list[CompletionItem]:
-    items = []
-    for notice in found or []:
-        if notice["id"].startswith(typed):
-            said = f"CW: {notice['cw']}" if notice["cw"] else notice["text"]
-            items.append(_id_item(notice["id"], typed, notice["name"], said))
-    return items
+    return [
+        _id_item(notice["id"], typed, notice["name"], *_unless_warned(notice, notice["text"]))
+        for notice in found or []
+        if notice["id"].startswith(typed)
+    ]
+
+
+def _unless_warned(notice: NoticeDocument, *said: str) -> Sequence[str]:
+    """What a notice says; of one with a content warning that alone."""
+    return (f"CW: {notice['cw']}",) if notice["cw"] else said
 
 
 def _id_item(identifier: str, typed: str, *said: str | None) -> CompletionItem:

@@ -129,6 +129,16 @@ def test_direct_messages_notifications_and_files_are_offered(alice: Alice, node:
     assert tab(alice, "media", "", shell="zsh") == ["plain", file["hash"][:10], "hello.txt: a word"]
 
 
+def test_what_is_behind_a_warning_stands_beside_no_word(alice: Alice, node: FakeNode) -> None:
+    file = node.file(b"hello", {"name": "butler.txt", "alt": "the butler"})
+    warned = node.add(BOB, "bob", "the butler", cw="the end", media=[file])
+    node.waiting = [warned]
+
+    assert tab(alice, "show", "", shell="zsh") == ["plain", warned["id"][:10], "bob: CW: the end"]
+    assert tab(alice, "admit", "", shell="zsh") == ["plain", BOB, "bob: CW: the end"]
+    assert tab(alice, "media", "", shell="zsh") == ["plain", file["hash"][:10], "CW: the end"]
+
+
 def test_words_that_are_always_the_same_are_offered_without_a_daemon(alice: Alice) -> None:
     for words in ("get", "set", "unset"):
         assert tab(alice, "config", words, "") == ["plain,files.max", "plain,store.max"]
