@@ -94,23 +94,31 @@ def prepared(path: str, keep_metadata: bool, picture: str | None = None) -> tupl
 
 
 def _read(path: str) -> bytes:
-    words.check_utf8(path, "the file's name")
+    _check_named(path)
     shown = clean_line(path)
     try:
         with io.BufferedReader(open_file(Path(path))) as stream:
-            size = min(os.fstat(stream.fileno()).st_size, FILE_BYTES_MAX)  # room is made for all that is asked for
-            data = stream.read(size + 1)
+            size = os.fstat(stream.fileno()).st_size  # of what a system makes as it is read, 0
+            data = stream.read(min(size or FILE_BYTES_MAX, FILE_BYTES_MAX) + 1)  # room is made for all that is asked
     except IsADirectoryError as error:
         raise UsageError(f"{shown} is a folder") from error
     except OSError as error:
         raise UsageError(f"{shown} cannot be read: {reason(error)}") from error
     except ValueError as error:  # a null byte
         raise UsageError(f"{shown} cannot be read: {error}") from error
-    if not data:
-        raise UsageError(f"{shown} is empty")
     if len(data) > FILE_BYTES_MAX:
         raise UsageError(f"{shown} has over {FILE_BYTES_MAX:,} bytes, and a file of a notice at most that many")
+    if size and len(data) != size:
+        raise UsageError(f"{shown} changed while it was read: post it once it is whole")
+    if not data:
+        raise UsageError(f"{shown} is empty")
     return data
+
+
+def _check_named(path: str) -> None:
+    """Raises UsageError. An empty path is the folder that one is in, and nobody means that."""
+    if not words.check_utf8(path, "the file's name"):
+        raise UsageError("the file's name is empty")
 
 
 def hand_over(session: Session, data: bytes, moved: Callable[[int], None]) -> str:
@@ -146,7 +154,7 @@ def media(session: Session, file: str, place: str | None) -> None:
 def _target(place: str, name: str) -> Path:
     """Where to save it: in a folder under its own name, which is a plain one. Raises UsageError; nothing is written
     over."""
-    words.check_utf8(place, "the file's name")
+    _check_named(place)
     path = Path(place)
     try:
         is_folder = path.is_dir()

@@ -164,7 +164,9 @@ class Result:
 
 
 def results(name: str) -> list[Result]:
-    """The runs in a folder and within it, by scenario, nodes and seed. Raises NotFound or UserError."""
+    """The runs in a folder and within it, by scenario, nodes and seed. Raises UsageError, NotFound or UserError."""
+    if not name:  # which is the folder that one is in
+        raise UsageError("the folder's name is empty")
     top = Path(name)
     places = sorted(path.parent for depth in range(DEPTH_MAX + 1) for path in top.glob("*/" * depth + RESULT))
     if not places:

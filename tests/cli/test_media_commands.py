@@ -14,6 +14,7 @@ from fake_node import FakeNode
 from PIL import Image
 from terminal_scene import Alice
 
+from p2pblog.commands import files
 from p2pblog.config import FILE_BYTES_MAX, FILES_PER_NOTE_MAX, PIECE_BYTES
 from p2pblog.core.media import may_tell_places
 from p2pblog.errors import NotFound, TimedOut
@@ -116,6 +117,46 @@ def test_a_pipe_is_no_file_and_is_not_waited_for(alice: Alice, node: FakeNode, t
     result = alice.types("post", "x", "--media", str(tmp_path / "pipe"))
     assert (result.exit_code, node.calls) == (2, [])
     assert "pipe cannot be read: it is no file" in result.stderr
+
+
+class Written(io.FileIO):
+    """A file to which somebody writes between two looks at it."""
+
+    left = b""
+
+    def readinto(self, buffer: Any) -> int | None:
+        Path(str(self.name)).write_bytes(self.left)
+        return super().readinto(buffer)
+
+
+@pytest.mark.parametrize("left", [b"hello, everybody", b"hel", b""])
+def test_a_file_that_changes_while_it_is_read_is_not_posted(
+    alice: Alice, node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: bytes
+) -> None:
+    monkeypatch.setattr(Written, "left", left)
+    monkeypatch.setattr(files, "open_file", Written)
+    result = alice.types("post", "x", "--media", written(tmp_path, b"hello"))
+    assert (result.exit_code, node.calls) == (2, [])
+    assert "changed while it was read" in result.stderr
+
+
+def test_a_file_of_which_no_size_is_told_is_read_to_its_end(
+    alice: Alice, node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Written, "left", b"Linux version 6.1")
+    monkeypatch.setattr(files, "open_file", Written)
+    assert alice.types("post", "x", "--media", written(tmp_path, b"")).exit_code == 0
+    assert list(node.files.values()) == [b"Linux version 6.1"]
+
+
+def test_a_name_that_is_empty_is_called_so(alice: Alice, node: FakeNode) -> None:
+    """An empty path is the folder that one is in, and stands where a variable of a script was not set."""
+    file = node.file(b"hello", {"name": "hello.txt"})
+    node.add(media=[file])
+    for words in (["post", "x", "--media", ""], ["media", file["hash"], "--save", ""], ["sim", "plot", ""]):
+        result = alice.types(*words)
+        assert result.exit_code == 2
+        assert "name is empty" in result.stderr
 
 
 def test_the_words_of_the_command(alice: Alice, node: FakeNode, tmp_path: Path) -> None:
