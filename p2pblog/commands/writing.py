@@ -72,13 +72,15 @@ def post(
     said = {"text": text, "reply_to": reply_to, "cw": cw, "lang": lang}
     document = session.ask("post", **said, poll=options, closes=closes, media=media)
     session.show(document, lambda: pages.written_page(document))
-    if not session.json and pages.is_too_long_for_dht(
-        text, reply_to is not None, cw, lang, *_words_of(media), poll=poll
-    ):
+    if session.json:
+        return
+    petnames = _petnames(session, text)
+    signed = _signed(text, petnames)
+    if pages.is_too_long_for_dht(signed, reply_to is not None, cw, lang, *_words_of(media), poll=poll):
         session.tell(
             [line("It is too long for the DHT: while you are offline, only nodes that follow you pass it on.")]
         )
-    _tell_of_nobodies(session, text)
+    _tell_of_nobodies(session, text, petnames)
 
 
 @command("edit", 'p2pblog edit 5feceb66ff "Hello, everybody!"')
@@ -93,7 +95,7 @@ def edit(session: Session, notice: str, text: str, cw: str | None, lang: str | N
     lang = lang if not lang else words.check_language(lang)
     document = session.ask("edit", notice=typed, text=text, cw=cw, lang=lang)
     session.show(document, lambda: pages.written_page(document, typed))
-    _tell_of_nobodies(session, text)
+    _tell_of_nobodies(session, text, _petnames(session, text))
 
 
 @command("quote", 'p2pblog quote 5feceb66ff "What she says"')
@@ -108,21 +110,39 @@ def quote(session: Session, notice: str, text: str, cw: str | None, lang: str | 
     lang = None if lang is None else words.check_language(lang)
     document = session.ask("quote", notice=typed, text=text, cw=cw, lang=lang)
     session.show(document, lambda: pages.written_page(document, typed))
-    _tell_of_nobodies(session, text)
+    _tell_of_nobodies(session, text, _petnames(session, text))
 
 
-def _tell_of_nobodies(session: Session, text: str) -> None:
-    """Whom a text seems to mention and does not, because nobody has that petname; nothing where petnames can't be asked
-    for: the text is written, and may well mention somebody."""
+def _petnames(session: Session, text: str) -> set[str] | None:
+    """Those that a text may have. None where it has none, where nobody reads what would be said of it, and where they
+    can't be asked for: the text is written, and may well mention somebody."""
     if session.json or "@" not in text:
-        return
-    from p2pblog.core.mentions import unnamed  # only a text with such a sign pays for it
-
+        return None
     try:
         follows: list[FollowDocument] = session.ask("following")
     except UserError:
+        return None
+    return {follow["petname"] for follow in follows if follow["petname"]}
+
+
+def _signed(text: str, petnames: set[str] | None) -> str:
+    """As long as the node made it: where a petname was typed an address stands, and all of them are equally long."""
+    if not petnames:
+        return text
+    from p2pblog.core.keys import IdentityHash
+    from p2pblog.core.mentions import with_addresses  # only a text with such a sign pays for it
+
+    anybody = IdentityHash(bytes(32))
+    return with_addresses(text, lambda petname: anybody if petname in petnames else None)
+
+
+def _tell_of_nobodies(session: Session, text: str, petnames: set[str] | None) -> None:
+    """Whom a text seems to mention and does not, because nobody has that petname."""
+    if petnames is None:
         return
-    nobodies = unnamed(text, {follow["petname"] for follow in follows if follow["petname"]})
+    from p2pblog.core.mentions import unnamed
+
+    nobodies = unnamed(text, petnames)
     if nobodies:
         session.tell(pages.nobodies_page(nobodies, f"{session.command} follow ADDRESS --petname {nobodies[0]}"))
 

@@ -192,6 +192,17 @@ def test_a_mention_of_nobody_is_told_after_it_was_written(alice: Alice, node: Fa
     assert [name for name, _ in node.calls] == ["post"]
 
 
+def test_a_text_is_as_long_as_its_mentions_make_it(alice: Alice, node: FakeNode) -> None:
+    """`@bob` is four bytes as it is typed, and 57 as it is signed."""
+    too_long = "It is too long for the DHT: while you are offline, only nodes that follow you pass it on.\n"
+    alice.gets("follow", BOB, "--petname", "bob")
+    for words, told in (("x" * 480 + " @bob" * 8, too_long), ("x" * 480 + " @bob", ""), ("x" * 2_000, too_long)):
+        assert alice.types("post", words).stderr == told
+        assert alice.types("post", words, "--json").stderr == ""
+    node.faults["following"] = UserError("too busy")
+    assert alice.types("post", "x" * 2_000 + " @bob").stderr == too_long
+
+
 def test_a_stranger_is_named_and_compared_with_those_one_knows(alice: Alice, node: FakeNode) -> None:
     eve, mallory = "e" * 56, "m" * 56
     alice.gets("follow", BOB, "--petname", "bob")
