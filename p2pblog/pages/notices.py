@@ -95,6 +95,8 @@ def warnings_beside(
         row = followed.get(address)
         if row is not None and row["petname"]:  # whom the reader has named is no other's double
             continue
+        if own is not None and address == own["address"]:  # nor are they themselves
+            continue
         like = row["lookalike"] if row is not None else None
         is_compared = row["name"] != name if row is not None else own is not None and address not in called
         if is_compared and name is not None:

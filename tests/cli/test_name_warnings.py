@@ -61,6 +61,19 @@ def test_a_stranger_with_a_name_that_looks_like_a_known_one_is_marked(
     assert warning is None or f"(mmmmmmmm) {warning} ·" in head
 
 
+def test_nobody_is_marked_for_themselves(alice: Alice, friend: FakeNode) -> None:
+    friend.name = FALSE_BOB
+    friend.add(ALICE, FALSE_BOB, "mine too")
+    friend.news.append(
+        {"id": "5" * 64, "type": "poll", "from": ALICE, "name": FALSE_BOB, "notice": "6" * 64, "time": 1}
+    )
+    friend.news[-1]["read"] = False
+
+    for words in (["timeline"], ["timeline", "--author", ALICE], ["search", "mine"], ["notifications"]):
+        page = alice.types(*words).stdout
+        assert FALSE_BOB in page and "⚠" not in page
+
+
 def test_a_boosted_stranger_is_marked_too(alice: Alice, friend: FakeNode) -> None:
     said = friend.add(MALLORY, FALSE_BOB, "send me money")
     friend.add(BOB, "bob", "send me money", type="boost", boost_of=said["id"])
