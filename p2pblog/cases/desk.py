@@ -29,7 +29,7 @@ from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Located
 from p2pblog.core.lookalikes import Bearers
 from p2pblog.core.media import Attachment, FileHash
-from p2pblog.core.payload import Boost, Edit, Payload, Quote, Ref
+from p2pblog.core.payload import Boost, Dm, Edit, Payload, Quote, Ref
 from p2pblog.core.polls import Tally
 from p2pblog.core.quiet import hidden_by
 from p2pblog.core.timelines import Row
@@ -191,7 +191,7 @@ class Desk:
         located = await self._locate(prefix)
         said = said_in(located.entry)
         if not isinstance(said, Edit) and not await self._store.rows([located.entry.id]):
-            raise NotFound(NO_NOTICE)
+            raise no_notice(said)
         if not isinstance(said, Edit | Boost):
             return ref_to(located)
         held = await self._store.locate(said.of.id)
@@ -199,11 +199,15 @@ class Desk:
             return said.of
         is_edited_by_another = held is not None and isinstance(said, Edit) and held.identity != located.identity
         if held is None or is_edited_by_another or not await self._store.rows([held.entry.id]):
-            raise NotFound(NO_NOTICE)
+            raise no_notice(said)
         return ref_to(held)
 
 
-NO_NOTICE = "that is no notice, or it was deleted"
+def no_notice(said: Payload | None) -> NotFound:
+    """What is told of an entry that was taken for a notice. `said`: what it holds."""
+    if isinstance(said, Dm):
+        return NotFound("that is a direct message, and no notice", hint="p2pblog dm")
+    return NotFound("that is no notice, or it was deleted")
 
 
 def said_in(entry: Entry) -> Payload | None:

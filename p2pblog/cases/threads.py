@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import trio
 
-from p2pblog.cases.desk import Desk, ref_to, said_in
+from p2pblog.cases.desk import Desk, no_notice, ref_to, said_in
 from p2pblog.config import (
     THREAD_FETCH_ANSWERS_MAX,
     THREAD_FETCH_AT_ONCE,
@@ -32,12 +32,14 @@ class Threads(Desk):
 
     async def thread(self, notice: str, fetch: bool = False) -> ThreadDocument:
         """`fetch`: look first, for at most THREAD_FETCH_S, for what the conversation names and lacks, and for answers
-        to this notice and to the first one."""
+        to this notice and to the first one. Raises NotFound, also for what is no notice."""
         wanted = await self._find(notice)
         if fetch:
             with trio.move_on_after(THREAD_FETCH_S):
                 await self._fetch_rest(wanted)
         found = await self._store.thread(wanted)
+        if not (found.notices or found.lacking or found.waiting):
+            raise no_notice(said_in((await self._locate(notice)).entry))
         return ThreadDocument(
             root=None if found.root is None else found.root.hex(),
             notices=self._marked(found.notices),

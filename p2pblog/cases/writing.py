@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from p2pblog.cases.desk import NO_NOTICE, ref_to, said_in
+from p2pblog.cases.desk import no_notice, ref_to, said_in
 from p2pblog.cases.files import Files
 from p2pblog.cases.polling import Polling
 from p2pblog.control.api import FileArgument, WrittenDocument
@@ -61,7 +61,7 @@ class Writing(Polling, Files):
         async with self._in_turn():
             row = next(iter(await self._store.rows([of.id])), None)
             if row is None:
-                raise NotFound(NO_NOTICE)
+                raise no_notice(None)
             edits = (await self._store.versions(of.id))[1:]
             warning = row.warning if cw is None else _beside(cw or None, None)[0]
             language = row.language if lang is None else _beside(None, lang or None)[1]

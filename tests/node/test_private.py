@@ -173,11 +173,11 @@ async def test_it_stands_in_no_timeline_and_nobody_can_answer_or_mark_it(autojum
             node = world.home(name).node
             assert await node.timeline() == []
             assert await node.timeline(author=world.home("alice").address) == []
-            assert (await node.thread(written["id"]))["notices"] == []
-            for use_case in (node.show, node.like, node.boost, node.bookmark):
-                with pytest.raises(NotFound):
+            for use_case in (node.show, node.thread, node.like, node.boost, node.bookmark):
+                with pytest.raises(NotFound, match="direct message") as told:
                     await use_case(written["id"])
-            with pytest.raises(NotFound):
+                assert told.value.hint == "p2pblog dm"
+            with pytest.raises(NotFound, match="direct message"):
                 await node.post("tea!", written["id"])
 
 

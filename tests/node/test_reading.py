@@ -356,6 +356,22 @@ async def test_a_thread_says_what_it_lacks(autojump_clock: MockClock) -> None:
 
 
 @trio_test
+async def test_a_thread_of_which_nothing_shows_is_not_found(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        root = await alice.post("question")
+        answer = await alice.post("answer", reply_to=root["id"])
+        like = await alice.like(root["id"])
+        assert [row["text"] for row in (await alice.thread(like["id"]))["notices"]] == ["question", "answer"]
+        deleted = await alice.delete(root["id"])
+        assert [row["text"] for row in (await alice.thread(root["id"]))["notices"]] == ["answer"]
+        await alice.delete(answer["id"])
+        for entry in (root, answer, like, deleted):
+            with pytest.raises(NotFound, match="that is no notice, or it was deleted"):
+                await alice.thread(entry["id"])
+
+
+@trio_test
 async def test_a_clock_a_year_ahead_does_not_sit_on_top(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         world.home("alice").skew_ms = YEAR_MS
