@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from p2pblog.commands import address_argument, alone_lines, command, now_ms, offers, qr_lines
-from p2pblog.commands.reading import Company
+from p2pblog.commands.reading import Company, known_with
 from p2pblog.control import words
 from p2pblog.errors import UserError
-from p2pblog.pages import notices, people
+from p2pblog.pages import people
 from p2pblog.pages.values import known_warning
 from p2pblog.session import Session
 from p2pblog.terminal import Page, line
@@ -82,12 +83,10 @@ def _profile_page(session: Session, profile: ProfileDocument) -> Page:
         with suppress(UserError):  # taken back meanwhile
             pinned.append(session.ask("show", notice=notice))
     company = Company(session)
-    own, whose = company.own, (profile["address"], profile["name"])
-    names = dict([whose] if own is None else [whose, (own["address"], own["name"])])
+    known, whose = known_with(session, pinned, company, at_home=False), (profile["address"], profile["name"])
     warning = known_warning(profile, company.people, company.own_address)
-    warnings = {} if warning is None else {whose: warning}
-    petnames = {profile["address"]: profile["petname"]}
-    known = notices.Known(petnames, warnings=warnings, names=names, own=company.own_address)
+    warnings = {**known.warnings, **({} if warning is None else {whose: warning})}
+    known = replace(known, names={**known.names, whose[0]: whose[1]}, warnings=warnings)
     return people.profile_page(profile, pinned, now_ms(), session.columns, known)
 
 

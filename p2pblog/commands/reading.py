@@ -85,7 +85,7 @@ class Company:
 
 def _known(session: Session, notices: Sequence[NoticeDocument], at_home: bool = False) -> pages.Known:
     """What a page says beside its notices. `at_home`: it is the timeline of oneself and those whom one follows."""
-    return _known_with(session, notices, Company(session), at_home)
+    return known_with(session, notices, Company(session), at_home)
 
 
 def follows_of(session: Session) -> list[FollowDocument]:
@@ -96,7 +96,8 @@ def follows_of(session: Session) -> list[FollowDocument]:
     return found
 
 
-def _known_with(session: Session, notices: Sequence[NoticeDocument], company: Company, at_home: bool) -> pages.Known:
+def known_with(session: Session, notices: Sequence[NoticeDocument], company: Company, at_home: bool) -> pages.Known:
+    """What a page says beside these notices, with one look at people for all that it asks."""
     follows = company.follows
     petnames = {follow["address"]: follow["petname"] for follow in follows}
     boosted = _boosted(session, notices)
@@ -248,26 +249,50 @@ def _timeline_page(
     is_end: bool = False,
 ) -> Page:
     header = [] if asked["group"] is None else _group_header(session, asked["group"])
-    of_some = asked["author"] is not None or asked["of_list"] is not None
-    if not notices:
-        under = None if asked["tag"] is None else f"#{asked['tag']}"
-        under = under if asked["group"] is None else f"!{asked['group']}"
-        alone = [] if older or any(asked.values()) else alone_lines(session)
-        search = None if under or older or asked["author"] is None else _search_for(session, asked["author"])
-        return [*header, *pages.empty_timeline_page(older, of_some, under, session.command, search), *alone]
     known = _known(session, notices, at_home=not any(asked.values()))
-    page = [*header, *pages.timeline_page(notices, now_ms(), session.columns, known)]
+    page = pages.timeline_page(notices, now_ms(), session.columns, known) or _empty_page(session, known, older, asked)
     if not is_end or asked["tag"] is not None or asked["group"] is not None:
-        return page
-    whose = {notice["author"] for notice in notices} if of_some else known.pruned.keys()
-    return [*page, *pages.end_page(sum(known.pruned.get(address, 0) for address in whose))]
+        return [*header, *page]
+    return [*header, *page, *pages.end_page(_pruned(session, known, asked))]
 
 
-def _search_for(session: Session, author: str) -> str | None:
+def _empty_page(session: Session, known: pages.Known, older: bool, asked: Mapping[str, str | None]) -> Page:
+    under = None if asked["tag"] is None else f"#{asked['tag']}"
+    under = under if asked["group"] is None else f"!{asked['group']}"
+    of_some = asked["author"] is not None or asked["of_list"] is not None
+    if not (older or under or of_some):
+        return [*pages.empty_home_page(known, session.command), *alone_lines(session)]
+    search = None if under or older or asked["author"] is None else _search_for(session, known, asked["author"])
+    return pages.empty_timeline_page(older, under, search)
+
+
+def _pruned(session: Session, known: pages.Known, asked: Mapping[str, str | None]) -> int:
+    """How many entries of those whose timeline it is went to save room."""
+    whose: Iterable[str] = known.pruned
+    if not any(known.pruned.values()):
+        return 0
+    if asked["author"] is not None:
+        whose = [_address_of(known, asked["author"])]
+    if asked["of_list"] is not None:
+        try:
+            whose = [member["address"] for member in session.ask("show_list", name=asked["of_list"])["members"]]
+        except UserError:  # it was deleted meanwhile
+            return 0
+    return sum(known.pruned.get(address, 0) for address in whose)
+
+
+def _address_of(known: pages.Known, author: str) -> str:
+    """Whose petname, address or link that is, of those whom the reader follows; of anybody else what was typed."""
+    found = (each for each, petname in known.petnames.items() if author == petname or each in author.lower())
+    return next(found, author)
+
+
+def _search_for(session: Session, known: pages.Known, author: str) -> str | None:
     """The command that finds single notices of somebody, which stand in no timeline; None where none are here."""
     import shlex
 
-    query = f"from:{author}" if author.isalnum() else f'from:"{author}"'  # a petname may have spaces
+    address = _address_of(known, author)  # a petname may have signs that mean something else in a query
+    query = f"from:{address}" if address.isalnum() else f'from:"{address}"'
     with suppress(UserError):
         if session.ask("search", query=query, limit=1)["notices"]:
             return f"{session.command} search {shlex.quote(query)}"
@@ -302,7 +327,7 @@ def _follow_live(session: Session, limit: int, asked: dict[str, str | None]) -> 
 
 
 def _live_page(session: Session, notice: NoticeDocument, company: Company) -> Page:
-    known = _known_with(session, [notice], company, at_home=False)
+    known = known_with(session, [notice], company, at_home=False)
     return [line(), *pages.notice_lines(notice, now_ms(), session.columns, known)]
 
 
@@ -364,7 +389,7 @@ def show(session: Session, notice: str, history: bool) -> None:
 
 def _versions_page(session: Session, versions: list[VersionDocument]) -> Page:
     company = Company(session)
-    known = _known_with(session, [], company, at_home=False)
+    known = known_with(session, [], company, at_home=False)
     own = company.own if any("@" in version["text"] for version in versions) else None
     if own is not None:
         known = replace(known, names={own["address"]: own["name"]}, own=own["address"])

@@ -233,18 +233,30 @@ def timeline_page(notices: Sequence[NoticeDocument], now_ms: int, columns: int, 
     return page
 
 
-def empty_timeline_page(older: bool, of_one: bool, under: str | None, command: str, search: str | None = None) -> Page:
+def empty_home_page(known: Known, command: str) -> Page:
+    """Why nothing stands at home. `command` is how this program is called here."""
+    if not known.petnames:
+        return [line("Nothing here yet. Post something, or follow somebody."), try_line(f"{command} follow ADDRESS")]
+    whom = line(counted(len(known.petnames), "person", "people"))
+    if len(known.petnames) == 1:
+        ((address, petname),) = known.petnames.items()
+        whom = who(known.names.get(address), address, petname)
+    return [
+        line("You follow ", *whom, ", and nothing of theirs has come or been written yet."),
+        try_line(f"{command} following"),
+    ]
+
+
+def empty_timeline_page(older: bool, under: str | None, search: str | None = None) -> Page:
     """Why nothing stands here: what was asked for lay below a notice (`older`), had a tag or group (`under`, with its
-    sign), or was one person's. `search`: what finds single notices of theirs, where some are here."""
+    sign), or was of some people. `search`: what finds single notices of the one, where some are here."""
     if older:
         return [line("Nothing older.")]
     if under is not None:
         return [line(f"Nothing with {clean_line(under)} is here yet.")]
     if search is not None:
         return [line("Only single notices of theirs are here."), try_line(search)]
-    if of_one:
-        return [line("Nothing of theirs is here yet.")]
-    return [line("Nothing here yet. Post something, or follow somebody."), try_line(f"{command} follow ADDRESS")]
+    return [line("Nothing of theirs is here yet.")]
 
 
 def thread_page(thread: ThreadDocument, now_ms: int, columns: int, known: Known = NOTHING_KNOWN) -> Page:

@@ -314,6 +314,8 @@ def test_an_empty_page_says_why(alice: Alice, node: FakeNode) -> None:
     hint = f"Try: {Session().command} --home {alice.home.folder} follow ADDRESS\n"
     assert alice.types("timeline").stdout == f"Nothing here yet. Post something, or follow somebody.\n{hint}"
     assert alice.types("following").stdout == f"You follow nobody yet.\n{hint}"
+    alice.gets("follow", BOB)
+    assert alice.types("timeline").stdout.startswith("You follow (bbbbbbbb), and nothing of theirs has come")
     notice = node.add()
     assert alice.types("timeline", "--before", notice["id"]).stdout == "Nothing older.\n"
     assert alice.types("timeline", "--author", BOB).stdout == "Nothing of theirs is here yet.\n"

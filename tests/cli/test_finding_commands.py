@@ -14,6 +14,8 @@ from p2pblog.errors import UserError
 from p2pblog.pages.news import notifications_page
 from p2pblog.terminal import render
 
+CAROL = "c" * 56
+
 
 def fields(shape: type) -> list[str]:
     return list(shape.__annotations__)
@@ -129,8 +131,12 @@ def test_single_notices_of_one_person_are_told_of(alice: Alice, node: FakeNode) 
     said, hint = alice.types("timeline", "--author", BOB).stdout.splitlines()
     assert said == "Only single notices of theirs are here."
     assert hint.endswith(f" search from:{BOB}")
-    node.add("c" * 56, None, 'what the node finds for from:"bob smith"')
-    assert alice.types("timeline", "--author", "bob smith").stdout.endswith(" search 'from:\"bob smith\"'\n")
+    alice.gets("follow", BOB, "--petname", 'bo"b smith')
+    for typed in ('bo"b smith', f"p2pblog:{BOB.upper()}"):
+        assert alice.types("timeline", "--author", typed).stdout.endswith(f" search from:{BOB}\n")
+    node.add("d" * 56, None, f'what the node finds for from:"p2pblog:{CAROL}"')
+    link = f"p2pblog:{CAROL}"
+    assert alice.types("timeline", "--author", link).stdout.endswith(f" search 'from:\"{link}\"'\n")
 
 
 def test_a_direct_message_is_told() -> None:

@@ -157,9 +157,19 @@ def test_a_boost_says_what_it_boosts_and_the_nameless_have_letters() -> None:
 
 
 def test_an_empty_timeline_says_what_to_do() -> None:
-    assert text_of(pages.empty_timeline_page(False, False, None, "./p2pblog --home x"))[1] == (
-        "Try: ./p2pblog --home x follow ADDRESS"
-    )
+    def page(*names: str) -> list[str]:
+        followed: dict[str, str | None] = {name * 56: None for name in names}
+        return text_of(pages.empty_home_page(pages.Known(followed, names={"b" * 56: "bob"}), "./p2pblog --home x"))
+
+    assert page() == [
+        "Nothing here yet. Post something, or follow somebody.",
+        "Try: ./p2pblog --home x follow ADDRESS",
+    ]
+    assert page("b") == [
+        "You follow bob (bbbbbbbb), and nothing of theirs has come or been written yet.",
+        "Try: ./p2pblog --home x following",
+    ]
+    assert page("b", "c")[0] == "You follow 2 people, and nothing of theirs has come or been written yet."
 
 
 def test_a_thread_is_a_tree() -> None:

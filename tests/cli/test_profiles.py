@@ -30,6 +30,14 @@ def test_pinned_notices_stand_below_the_profile(alice: Alice, node: FakeNode) ->
     assert alice.gets("profile")["pinned"] == [second["id"], an_id(99)]
 
 
+def test_a_pinned_notice_calls_people_as_any_other_page_does(alice: Alice, node: FakeNode) -> None:
+    alice.gets("follow", BOB, "--petname", "robert")
+    said = node.add(text=f"@{BOB} and @{ALICE}", mentions=[BOB, ALICE])
+    alice.gets("pin", said["id"])
+    for words in (["show", said["id"]], ["profile"]):
+        assert "@robert and @alice" in alice.types(*words).stdout
+
+
 def test_somebody_elses_notice_is_not_pinned(alice: Alice, node: FakeNode) -> None:
     theirs = node.add(author=BOB)
     assert alice.types("pin", theirs["id"]).exit_code == 5

@@ -10,7 +10,9 @@ from terminal_scene import Alice
 
 from p2pblog.config import STORE_BYTES_MAX, STORE_BYTES_MIN
 from p2pblog.control.settings import check_size, spell_size
-from p2pblog.errors import UsageError
+from p2pblog.errors import UsageError, UserError
+
+CAROL = "c" * 56
 
 
 def test_sizes() -> None:
@@ -114,5 +116,14 @@ def test_a_timeline_says_where_it_was_cut(alice: Alice, node: FakeNode) -> None:
     node.follows[BOB]["pruned"] = 5_000
     assert alice.types("timeline", "--author", BOB).stdout.endswith("\n\n5,000 older entries pruned to save room.\n")
     assert "pruned" not in alice.types("timeline", "--tag", "bees").stdout
-    (row,) = alice.gets("following")
+    last = alice.gets("timeline")[-1]["id"]  # the page below a full one is empty
+    node.follows[CAROL] = {**node.follows[BOB], "address": CAROL, "petname": "carol", "pruned": 30}
+    node.listed["tea"] = [CAROL]
+    for words, count in (([], "5,030"), (["--author", BOB], "5,000"), (["--list", "tea"], "30")):
+        below = alice.types("timeline", "--before", last, *words).stdout
+        assert below == f"Nothing older.\n\n{count} older entries pruned to save room.\n"
+    assert alice.types("timeline", "--author", "carol").stdout.endswith("\n\n30 older entries pruned to save room.\n")
+    node.faults["show_list"] = UserError("it is gone")
+    assert "pruned" not in alice.types("timeline", "--list", "tea").stdout
+    row, _ = alice.gets("following")
     assert row["pruned"] == 5_000
