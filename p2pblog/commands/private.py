@@ -45,7 +45,7 @@ def _write(session: Session, to: list[str], text: str) -> None:
         raise UsageError(f"a direct message goes to at most {DM_RECIPIENTS_MAX} people")
     text = words.check_dm(from_stdin(DM_BYTES_MAX, "a direct message") if text == "-" else text)
     document = session.ask("dm", to=to, text=text)
-    session.show(document, lambda: pages.sent_page(document, len(dict.fromkeys(to))))
+    session.show(document, lambda: pages.sent_page(document))
     if not session.json:
         session.tell([line("They get it when their node takes your log, as it does if they follow you.")])
 

@@ -112,7 +112,8 @@ def known_with(session: Session, notices: Sequence[NoticeDocument], company: Com
     warnings = pages.name_warnings(shown, follows, company.own if is_strange or is_double else None)
     named = {each for notice in shown for each in notice["mentions"]}
     named |= {notice["quote"]["author"] for notice in shown if notice["quote"] is not None}
-    own = company.own if named - petnames.keys() else None
+    is_asking = any(each["poll"] is not None for each in others)  # below one's own poll stands whose votes come
+    own = company.own if is_asking or named - petnames.keys() else None
     names = {follow["address"]: follow["name"] for follow in follows}
     pruned = {follow["address"]: follow["pruned"] for follow in follows}
     known = pages.Known(petnames, boosted, warnings, names, pruned=pruned)

@@ -208,7 +208,7 @@ def check_duration(text: str) -> int:
     """How long `7d`, `12h` or `30m` is, in ms. Raises UsageError: no such thing, or not a minute to a year."""
     length = _length_ms(text)
     if length is None:
-        raise UsageError("a time is written 30m, 12h or 7d")
+        raise UsageError("a time is written 30m, 12h or 7d, from 1 minute to 366 days")
     if not MUTE_MS_MIN <= length <= MUTE_MS_MAX:
         raise UsageError("a mute lasts a minute to 366 days; without a time it has no end")
     return length

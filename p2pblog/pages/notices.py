@@ -136,7 +136,8 @@ def notice_lines(
     if notice["poll"] is not None:
         from p2pblog.pages.polls import poll_lines  # few notices are polls
 
-        body += poll_lines(notice["poll"], now_ms, len(inner) + text_columns, inner)
+        is_own = notice["author"] == known.own and notice["type"] == "note"
+        body += poll_lines(notice["poll"], now_ms, len(inner) + text_columns, inner, is_own=is_own)
     body += _quoted(notice, inner, text_columns, known, is_asked_for)
     if notice["cw"]:
         body = _behind(notice["cw"], body, notice, line(inner), text_columns, is_asked_for)

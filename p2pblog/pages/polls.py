@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from p2pblog.config import POLL_OPEN_MS_MAX
 from p2pblog.pages.values import counted, short_id
 from p2pblog.terminal import Page, Piece, Style, clean_line, fit, line, width, wrap
 
@@ -16,8 +17,9 @@ NARROW_BELOW = 60
 LABEL_COLUMNS_MIN = 8
 
 
-def poll_lines(poll: PollDocument, now_ms: int, columns: int, indent: str) -> Page:
-    """Each option behind its number, with a bar, its votes and their share; then how many voted and until when."""
+def poll_lines(poll: PollDocument, now_ms: int, columns: int, indent: str, *, is_own: bool = False) -> Page:
+    """Each option behind its number, with a bar, its votes and their share; then how many voted and until when.
+    `is_own`: the reader asked, who may wait for votes that never come."""
     votes = [f"{option['votes']:,}" for option in poll["options"]]
     digits = max(map(len, votes))
     figures = [f"{count:>{digits}} {_percent(poll, at):>3}%" for at, count in enumerate(votes)]
@@ -42,7 +44,8 @@ def poll_lines(poll: PollDocument, now_ms: int, columns: int, indent: str) -> Pa
             )
         )
         page += [line(indent + " " * numbers, Piece(rest, style)) for rest in more]
-    said = [counted(poll["voters"], "vote"), _until(poll, now_ms)]
+    voters = counted(poll["voters"], "vote")
+    said = [f"{voters} of people you follow" if is_own else voters, _until(poll, now_ms)]
     said += [f"you voted {poll['own']}"] if poll["own"] is not None else []
     return [*page, line(indent, Piece(fit(" · ".join(said), columns - len(indent)), Style.DIM))]
 
@@ -65,7 +68,11 @@ def _until(poll: PollDocument, now_ms: int) -> str:
         return "closes within a minute"
     if minutes < 60:
         return f"closes in {minutes} min"
-    return f"closes in {minutes // 60} h" if minutes < 48 * 60 else f"closes in {minutes // (24 * 60):,} d"
+    if minutes < 48 * 60:
+        return f"closes in {minutes // 60} h"
+    # Nothing is open for longer than that: who asked has a clock that is ahead of the reader's.
+    whose = ", by its author's clock" if minutes * 60_000 > POLL_OPEN_MS_MAX else ""
+    return f"closes in {minutes // (24 * 60):,} d{whose}"
 
 
 def voted_page(written: WrittenDocument, about: str, choice: int) -> Page:

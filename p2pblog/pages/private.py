@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from p2pblog.config import ADDRESS_LETTERS
-from p2pblog.pages.values import TEXT_COLUMNS_MAX, Follows, ago, counted, followed_warning, short_id, who
+from p2pblog.pages.values import TEXT_COLUMNS_MAX, Follows, ago, followed_warning, short_id, who
 from p2pblog.terminal import Line, Page, Piece, Style, clean_text, line, width, wrap
 
 if TYPE_CHECKING:
@@ -50,6 +50,5 @@ def _person(address: str, own: str | None, follows: Follows, room: int) -> Line:
     return who(follows[address]["name"], address, follows[address]["petname"], room, warning)
 
 
-def sent_page(written: WrittenDocument, people: int) -> Page:
-    """`people`: to how many addresses it was written."""
-    return [line(f"Written for {counted(people, 'person', 'people')}: ", Piece(short_id(written["id"]), Style.ID))]
+def sent_page(written: WrittenDocument) -> Page:
+    return [line("Written: ", Piece(short_id(written["id"]), Style.ID))]

@@ -127,6 +127,17 @@ def test_a_poll_is_bars() -> None:
     ]
 
 
+def test_who_asks_is_told_whose_votes_come(alice: Alice, node: FakeNode) -> None:
+    alice.gets("follow", BOB)
+    asked = node.add(text="Which?", poll=a_poll(("tea", 1), ("coffee", 0)))
+    told = "  1 vote of people you follow · clos"
+    assert told in alice.types("show", asked["id"]).stdout
+    theirs = node.add(BOB, "bob", text="Which?", poll=asked["poll"])
+    node.add(text="Which?", poll=asked["poll"], type="boost", boost_of=theirs["id"])
+    assert alice.types("timeline").stdout.count("1 vote ") == 3
+    assert alice.types("timeline").stdout.count(told) == 1
+
+
 @pytest.mark.parametrize(
     ("left_ms", "closed", "said"),
     [
@@ -135,7 +146,8 @@ def test_a_poll_is_bars() -> None:
         (47 * HOUR, False, "closes in 47 h"),
         (30 * DAY, False, "closes in 30 d"),
         (-1, True, "closed"),
-        (2**53 - 1 - NOW_MS, False, "closes in 104,229,621 d"),
+        (31 * DAY, False, "closes in 31 d, by its author's clock"),
+        (2**53 - 1 - NOW_MS, False, "closes in 104,229,621 d, by its author's clock"),
     ],
 )
 def test_a_poll_says_when_it_closes(left_ms: int, closed: bool, said: str) -> None:

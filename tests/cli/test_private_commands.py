@@ -35,9 +35,8 @@ def test_a_message_is_the_last_word_and_the_others_are_people(alice: Alice, node
 
 def test_a_person_is_told_when_it_arrives(alice: Alice, node: FakeNode) -> None:
     result = alice.types("dm", "bob", "carol", "hello")
-    assert result.stdout == f"Written for 2 people: {an_id(500)[:10]}\n"
+    assert result.stdout == f"Written: {an_id(500)[:10]}\n"  # not for how many: one may be typed in two ways
     assert result.stderr == "They get it when their node takes your log, as it does if they follow you.\n"
-    assert alice.types("dm", "bob", "hello").stdout.startswith("Written for 1 person: ")
     assert alice.types("dm", "bob", "hello", "--json").stderr == ""
 
 
