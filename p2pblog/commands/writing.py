@@ -16,7 +16,7 @@ from p2pblog.session import Session
 from p2pblog.terminal import line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, NoticeDocument
+    from p2pblog.control.api import FollowDocument, NoticeDocument, WrittenDocument
 
 FILE_OVERHEAD = 110
 """Bytes that a file adds to a notice beside its name and description: two hashes, type and size."""
@@ -177,18 +177,31 @@ def from_stdin(bytes_max: int = NOTE_BYTES_MAX, what: str = "a notice") -> str:
 
 def _write_about(session: Session, route: str, notice: str) -> None:
     typed = words.check_id(notice)
-    about = typed if session.json else _meant(session, route, typed)
+    found, about = meant(session, typed), typed
+    if found is not None:  # a like or boost of a boost goes to the boosted notice
+        about = found["id"] if route == "delete" else found["boost_of"] or found["id"]
     document = session.ask(route, notice=typed)
     session.show(document, lambda: pages.written_page(document, about, undone=UNDONE.get(route)))
+    if route in ("boost", "like"):
+        tell_who_hears(session, found, document)
 
 
-def _meant(session: Session, route: str, typed: str) -> str:
-    """The id of the notice that `typed` stands for; a like or boost of a boost goes to the boosted notice."""
+def meant(session: Session, typed: str) -> NoticeDocument | None:
+    """The notice that `typed` stands for. None where nobody reads what would be said of it, and for what is no notice:
+    a like, which can be deleted too, or what the command will find fault with."""
+    if session.json:
+        return None
     try:
         found: NoticeDocument = session.ask("show", notice=typed)
-    except (NotFound, UsageError):  # a like, which can be deleted too; or `route` says what is wrong
-        return typed
-    return found["id"] if route == "delete" else found["boost_of"] or found["id"]
+    except (NotFound, UsageError):
+        return None
+    return found
+
+
+def tell_who_hears(session: Session, about: NoticeDocument | None, written: WrittenDocument) -> None:
+    """Beside what was said of a notice of somebody else."""
+    if about is not None and about["author"] != written["author"]:
+        session.tell(pages.heard_page())
 
 
 @command("boost", "p2pblog boost 5feceb66ff")

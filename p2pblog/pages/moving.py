@@ -43,6 +43,7 @@ def import_page(document: ImportDocument, command: str) -> Page:
     page += _refused_rows(document["skipped"], "follows.csv, line")
     if document["restored"]:
         page.append(line("This home is yours again, as a new device: ", document["address"]))
+        page.append(line("Follows, lists, mutes, blocks, read marks and settings are each device's own from now on."))
         page.append(try_line(f"{command} run"))
     return page
 

@@ -350,6 +350,11 @@ def written_page(written: WrittenDocument, about: str | None = None, undone: str
     return [line(f"{done} ", Piece(short_id(about), Style.ID), " (entry ", entry, way_back)]
 
 
+def heard_page() -> Page:
+    """Beside a like, a boost or a vote, which travels in one's own log."""
+    return [line("Its author sees it if they follow you.")]
+
+
 def nobodies_page(nobodies: Sequence[str], command: str) -> Page:
     """Whom a text seems to mention and does not. `command`: what gives somebody a petname."""
     signs = ", ".join(f"@{clean_line(name)}" for name in nobodies[:NOBODIES_SHOWN])

@@ -198,6 +198,17 @@ def test_a_mention_of_nobody_is_told_after_it_was_written(alice: Alice, node: Fa
     assert [name for name, _ in node.calls] == ["post"]
 
 
+@pytest.mark.parametrize("words", [["like"], ["boost"], ["vote"]], ids=str)
+def test_what_is_said_of_a_notice_says_whether_its_author_hears_of_it(
+    alice: Alice, node: FakeNode, words: list[str]
+) -> None:
+    more = ["1"] if words == ["vote"] else []
+    theirs, mine = node.add(BOB, "bob")["id"], node.add()["id"]
+    assert alice.types(*words, theirs, *more).stderr == "Its author sees it if they follow you.\n"
+    assert alice.types(*words, mine, *more).stderr == ""
+    assert alice.types(*words, theirs, *more, "--json").stderr == ""
+
+
 def test_a_text_is_as_long_as_its_mentions_make_it(alice: Alice, node: FakeNode) -> None:
     """`@bob` is four bytes as it is typed, and 57 as it is signed."""
     too_long = "It is too long for the DHT: while you are offline, only nodes that follow you pass it on.\n"
