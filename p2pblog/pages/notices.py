@@ -87,8 +87,6 @@ def warnings_beside(
     left."""
     followed = {follow["address"]: follow for follow in follows}
     called = {follow["address"]: follow["petname"] or follow["name"] for follow in follows}
-    if own is not None:
-        called[own["address"]] = own["name"]
     bearers: Bearers | None = None
     found = {}
     for address, name in dict.fromkeys(pairs):

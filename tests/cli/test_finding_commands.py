@@ -115,6 +115,36 @@ def test_a_full_page_says_what_shows_the_one_below(alice: Alice, node: FakeNode)
     assert below.startswith("Older: ") and below.endswith(" notifications --unread -n 2 --before 2222222222")
 
 
+def test_what_is_read_is_told_and_is_all_that_came(alice: Alice, node: FakeNode) -> None:
+    assert alice.types("notifications", "read").stdout == "Nothing was unread.\n"
+    for number in (1, 2):
+        news = {"id": f"{number}" * 64, "type": "like", "from": BOB, "name": "bob", "notice": "5" * 64, "time": 0}
+        node.news.append({**news, "read": False})
+    node.calls.clear()
+    refused = alice.types("notifications", "--unread", "read")  # what is not shown would be marked too
+    assert (refused.exit_code, node.calls) == (2, [])
+    assert alice.types("notifications", "read").stdout == "2 notifications marked as read.\n"
+
+
+def test_below_the_last_one_is_nothing_older(alice: Alice, node: FakeNode) -> None:
+    assert render(notifications_page([], [], None, 0, 80, False, True), colour=False) == "Nothing older.\n"
+    said = node.add()
+    assert alice.types("bookmark", said["id"]).stdout == f"Bookmarked {said['id'][:10]}\n"
+    assert alice.types("bookmarks", "--before", said["id"]).stdout == "Nothing older.\n"
+    assert alice.types("unbookmark", said["id"]).stdout == f"No longer bookmarked: {said['id'][:10]}\n"
+    assert alice.types("bookmarks").stdout == "You have no bookmarks.\n"
+
+
+def test_who_deletes_is_told_what_that_can_not_do(alice: Alice, node: FakeNode) -> None:
+    assert "A hostile one may keep a copy" in alice.types("delete", node.add()["id"]).stderr
+    assert alice.types("delete", node.add()["id"], "--json").stderr == ""
+
+
+def test_a_quote_bears_the_warning_that_is_typed(alice: Alice, node: FakeNode) -> None:
+    alice.gets("quote", node.add()["id"], "look", "--cw", "spoiler")
+    assert node.calls[-1][1]["cw"] == "spoiler"
+
+
 def test_silence_is_not_said_where_somebody_is_muted(alice: Alice, node: FakeNode) -> None:
     assert alice.types("notifications").stdout == "Nobody has said anything to you yet.\n"
     alice.types("mute", "--word", "bees")

@@ -14,6 +14,7 @@ from fake_node import FakeNode
 from PIL import Image
 from terminal_scene import Alice
 
+from p2pblog import pictures
 from p2pblog.commands import files
 from p2pblog.config import FILE_BYTES_MAX, FILES_PER_NOTE_MAX, PIECE_BYTES
 from p2pblog.core.media import may_tell_places
@@ -110,6 +111,15 @@ def test_what_cannot_be_posted_is_said_before_anything_is(
     assert result.exit_code == 2
     assert says in result.stderr
     assert node.calls == []
+
+
+def test_a_picture_that_grows_too_large_without_its_metadata_is_refused(
+    alice: Alice, node: FakeNode, photograph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "cleaned", lambda *_: (bytes(FILE_BYTES_MAX + 1), None))
+    result = alice.types("post", "x", "--media", str(photograph))
+    assert (result.exit_code, node.calls) == (2, [])
+    assert "bytes without its metadata" in result.stderr
 
 
 def test_a_pipe_is_no_file_and_is_not_waited_for(alice: Alice, node: FakeNode, tmp_path: Path) -> None:

@@ -124,6 +124,7 @@ def test_a_petname_that_they_call_themselves_too_stands_once() -> None:
         (["127.0.0.1:1", "[::1]:2"], True),
         (["127.0.0.1:1", "192.0.2.1:2"], False),
         (["[2001:db8::1]:2"], False),
+        (["example.org:1"], False),
         ([], False),
     ],
 )
@@ -243,6 +244,7 @@ def test_following_is_aligned_and_shows_whole_addresses(columns: int) -> None:
     assert all(width(text) <= columns for text in page)
     assert any(BOB in text for text in page)
     assert any(ALICE in text for text in page)
+    assert sum("just now" in text for text in page) == 1
     ends = {
         width(text[: text.index(word)]) for text in page for word in ("STATE", "found", "searching") if word in text
     }
@@ -290,7 +292,14 @@ def test_raw_entries_are_whole() -> None:
     page = text_of(pages.entry_page(entry, raw=True))
     assert page[1].split() == ["body", "bb" * 200]
     assert [text.split()[-1] for text in page[4:]] == ["dd", "ee"]
-    assert "2 places later" in text_of(pages.entry_page(entry, raw=False))[3]
+    assert [text.split(maxsplit=1)[1] for text in text_of(pages.entry_page(entry, raw=False))[1:]] == [
+        "200 bytes", "not held", "of the entry 2 places later",
+    ]  # fmt: skip
+    whole: Any = {**entry, "payload": "00" * 5, "chain": []}
+    assert [text.split(maxsplit=1)[1] for text in text_of(pages.entry_page(whole, raw=False))[2:]] == [
+        "5 bytes",
+        "its own",
+    ]
 
 
 def test_no_colour_unless_asked() -> None:

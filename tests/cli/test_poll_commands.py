@@ -142,8 +142,11 @@ def test_who_asks_is_told_whose_votes_come(alice: Alice, node: FakeNode) -> None
     ("left_ms", "closed", "said"),
     [
         (0, False, "closes within a minute"),
-        (5 * MINUTE, False, "closes in 5 min"),
+        (MINUTE, False, "closes in 1 min"),
+        (59 * MINUTE, False, "closes in 59 min"),
+        (HOUR, False, "closes in 1 h"),
         (47 * HOUR, False, "closes in 47 h"),
+        (48 * HOUR, False, "closes in 2 d"),
         (30 * DAY, False, "closes in 30 d"),
         (-1, True, "closed"),
         (31 * DAY, False, "closes in 31 d, by its author's clock"),

@@ -109,6 +109,13 @@ def test_who_is_named_on_a_page_is_looked_up_among_the_follows_that_were_read_on
     assert (asked, len(walked)) == (["following", "id"], 1)
 
 
+def test_why_says_first_whether_it_shows(alice: Alice, node: FakeNode) -> None:
+    shown, hidden = node.add(), node.add(muted=True)
+    page = alice.types("why", shown["id"]).stdout
+    assert page == f"{shown['id'][:10]} shows in your timeline:\n  you wrote it\n"
+    assert " does not show in your timeline:\n" in alice.types("why", hidden["id"]).stdout
+
+
 def test_a_follow_tells_its_terms(alice: Alice, node: FakeNode) -> None:
     row = alice.types("follow", BOB, "--no-boosts", "--budget", "3/day", "--private").stdout.splitlines()[0]
     assert row.endswith("; no boosts; 3/day; private")

@@ -66,6 +66,7 @@ def test_pages_say_who_was_let_in(alice: Alice, node: FakeNode) -> None:
         (["timeline", "--strangers", "--author", "bob"], 2, "--strangers goes with"),
         (["timeline", "--strangers", "--tag", "bees"], 2, "--strangers goes with"),
         (["timeline", "--strangers", "--list", "tea"], 2, "--strangers goes with"),
+        (["timeline", "--strangers", "--fetch", "--group", "birds"], 2, "--strangers goes with"),
         (["unadmit", BOB], 4, "you have not admitted"),
         (["unvouch", BOB], 4, "you have not vouched"),
         (["admit", "\udcff"], 2, "not valid UTF-8"),

@@ -1,4 +1,4 @@
-"""What `thread` answers about what a conversation lacks, and how it is fetched."""
+"""What `show` tells of a notice's history, what `thread` of what a conversation lacks, and how that is fetched."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from fake_node import FakeNode
+from fake_node import ALICE, FakeNode
 from terminal_scene import Alice
 
 LOOKING = "Looking for what is missing, at peers and in the DHT …\n"
@@ -16,6 +16,17 @@ def asked(node: FakeNode) -> list[Any]:
     found = [arguments["fetch"] for route, arguments in node.calls if route == "thread"]
     node.calls.clear()
     return found
+
+
+def test_an_edited_notice_says_so_and_shows_its_history(alice: Alice, node: FakeNode) -> None:
+    said = node.add(text=f"first, @{ALICE}", cw="old warning")
+    alice.gets("edit", said["id"], "now")
+    assert alice.types("show", said["id"]).stdout.splitlines()[-1] == "  edited"
+    node.notices[-1]["cw"] = None
+    written, *first, edited, now = alice.types("show", said["id"], "--history").stdout.splitlines()
+    assert written.startswith("written ") and first == ["  CW: old warning", "  first, @alice", ""]
+    assert edited.startswith("edited ") and now == "  now"
+    assert [row["text"] for row in alice.gets("show", said["id"], "--history")] == [f"first, @{ALICE}", "now"]
 
 
 def test_a_gap_is_told_with_the_command_that_fetches_it(alice: Alice, node: FakeNode) -> None:
