@@ -35,7 +35,7 @@ MEASURED: tuple[tuple[str, Callable[[Scenario], bool], tuple[str, ...]], ...] = 
         'kind = "gossip"',
         lambda scenario: scenario.kind == "gossip",
         (
-            "delivered_ratio", "missed", *_below("latency_ms", "p50", "p90", "p99"),
+            "delivered_ratio", "missed", "lost", *_below("latency_ms", "p50", "p90", "p99"),
             *(path for table in ("latency_cold_ms", "latency_warm_ms", "catch_up_ms")
               for path in _below(table, "p50", "p90", "p99", "max")),
             "rmr", "rmr_cold", "relay_share", "lazy_bytes_ratio", "last_hop", "notices", "pairs", "events",

@@ -9,7 +9,7 @@ from p2pblog.sim.aims import figure_at
 from p2pblog.sim.folder import Result
 
 FIGURES = {
-    "violations_total": -1, "delivered_ratio": 1, "missed": -1,
+    "violations_total": -1, "delivered_ratio": 1, "missed": -1, "lost": -1,
     "latency_ms.p50": -1, "latency_ms.p90": -1, "latency_ms.p99": -1,
     "latency_cold_ms.p50": -1, "latency_cold_ms.p99": -1, "latency_cold_ms.max": -1,
     "latency_warm_ms.p50": -1, "latency_warm_ms.p99": -1, "latency_warm_ms.max": -1,

@@ -27,14 +27,14 @@ def holds(node: SimNode, device: DeviceKey, seq: int) -> bool:
     return any(span.low <= seq <= span.high for span in state.spans)
 
 
-def count_at_end(world: World) -> tuple[int, int]:
-    """(pairs, missed): the pairs of a notice that some honest node on line holds, as its author or follower, and an
-    honest follower on line; and those of them whose follower lacks it.
+def count_at_end(world: World) -> tuple[int, int, int]:
+    """(pairs, missed, lost): the pairs of a notice that some honest node on line holds, as its author or follower, and
+    an honest follower on line; those of them whose follower lacks it; and the notices that no such node holds.
 
-    Not counted is what can't be asked for: what only dead nodes hold; what follows the end that a retirement set; and
+    Not counted is what can't be asked for: what follows the end that a retirement set; and
     disputed logs, of which everybody keeps what came before the proof.
     """
-    pairs = missed = 0
+    pairs = missed = lost = 0
     due: dict[DeviceKey, int] = {}
     for (device, seq), notice in world.meter.notices.items():
         if device not in due:
@@ -47,7 +47,9 @@ def count_at_end(world: World) -> tuple[int, int]:
         if having or (world.is_honest_online(notice.author) and holds(author, device, seq)):
             pairs += len(followers)
             missed += len(followers) - having
-    return pairs, missed
+        else:
+            lost += 1
+    return pairs, missed, lost
 
 
 def readable_by_newcomers(world: World) -> tuple[int, int]:

@@ -64,6 +64,7 @@ class Desk:
         if isinstance(effect, OwnLogElsewhere):
             self.prove_elsewhere(effect)
             return
+        self._node.world.on_shown(self._node, effect.peer)
         self.pen.heard_peer(effect.peer)
         self._write_waiting()
 

@@ -35,7 +35,7 @@ def _figures(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     gossip: list[tuple[str, str]] = []
     if document["delivered_ratio"] is not None:
         gossip = [
-            ("delivered", f"{document['delivered_ratio']:.3%}, {missed:,} missed"),
+            ("delivered", f"{document['delivered_ratio']:.3%}, {missed:,} missed, {document['lost']:,} lost"),
             ("latency", spread(document["latency_ms"])),
             ("  cold", spread(document["latency_cold_ms"])),
             ("  warm", spread(document["latency_warm_ms"])),

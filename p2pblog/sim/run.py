@@ -80,8 +80,8 @@ def _document(scenario: Scenario, nodes: int, seed: int, **measured: Any) -> dic
     are None, since there is nothing that they could be of."""
     document = {
         "scenario": scenario.name, "seed": seed, "nodes": nodes, "virtual_s": 0.0, "wall_s": 0.0,
-        "delivered_ratio": None, "missed": 0, "latency_ms": _quantiles_ms(()), "rmr": None, "rmr_cold": None,
-        "relay_share": None, "lazy_bytes_ratio": None, "last_hop": 0, "bytes_per_node_s": 0.0,
+        "delivered_ratio": None, "missed": 0, "lost": 0, "latency_ms": _quantiles_ms(()), "rmr": None,
+        "rmr_cold": None, "relay_share": None, "lazy_bytes_ratio": None, "last_hop": 0, "bytes_per_node_s": 0.0,
         "dht": dict(NO_LOOKUPS),
         "violations": [], "trace_hash": "",
     }  # fmt: skip
@@ -131,7 +131,7 @@ def _gossip(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
     with replaced(world.loop.time, generator(seed, "library")):
         world.run(tick)
     meter = world.meter
-    pairs, missed = count_at_end(world)
+    pairs, missed, lost = count_at_end(world)
     online_us = world.online_us + sum(world.loop.now_us - node.booted_us for node in world.nodes if node.is_up)
     figures = meter.figures()
     if not meter.notices:
@@ -143,6 +143,7 @@ def _gossip(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
         virtual_s=world.loop.now_us / SECOND_US,
         delivered_ratio=round((pairs - missed) / pairs, 6) if pairs else None,
         missed=missed,
+        lost=lost,
         latency_ms=_quantiles_ms([*meter.cold_us, *meter.live_us]),
         **figures,
         bytes_per_node_s=round(sum(world.network.bytes_sent.values()) * SECOND_US / max(1, online_us), 1),

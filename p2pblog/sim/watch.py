@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from p2pblog.core.entry import Entry
+from p2pblog.core.keys import NodeKey
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.events import Stored
 from p2pblog.gossip.messages import Message
@@ -31,6 +32,12 @@ class Watcher:
 
     def on_written(self, world: World, node: SimNode, entry: Entry) -> None:
         """An honest author has written an entry."""
+
+    def on_posted(self, world: World, node: SimNode) -> None:
+        """A person has asked a node that is up to write a notice."""
+
+    def on_shown(self, world: World, node: SimNode, peer: NodeKey) -> None:
+        """A peer has told a node all that it holds of what both share."""
 
     def on_sent(self, world: World, sender: SimNode, receiver: SimNode, message: Message) -> None:
         """A node's machine has sent a message."""

@@ -9,7 +9,7 @@ from p2pblog.core import payload as payloads
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry, write
 from p2pblog.core.identity import Identity, Standing
-from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import LogStart, Note
 from p2pblog.errors import RemoteProtocolError
@@ -203,6 +203,8 @@ class World:
         """The author writes a notice, if the node is up; it is signed once the log has been compared."""
         node = self.nodes[author]
         if node.is_up:
+            for watcher in self.watchers:
+                watcher.on_posted(self, node)
             node.desk.write(Note(f"{author} {number} ".ljust(self.scenario.posts.characters, "x")))
 
     def on_written(self, node: SimNode, entry: Entry, stored: Stored) -> None:
@@ -214,6 +216,10 @@ class World:
         self._note_written(node, entry)
         for watcher in self.watchers:
             watcher.on_stored(self, node, stored)
+
+    def on_shown(self, node: SimNode, peer: NodeKey) -> None:
+        for watcher in self.watchers:
+            watcher.on_shown(self, node, peer)
 
     def on_new_device(self, node: SimNode) -> None:
         """A node writes on under another key."""

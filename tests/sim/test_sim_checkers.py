@@ -20,12 +20,16 @@ from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.keeper import Keeper
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.messages import Live
+from p2pblog.pen import Pen
 from p2pblog.sim.checkers import all_checkers
 from p2pblog.sim.checkers.delivery import Delivery
 from p2pblog.sim.checkers.entries import _is_shown
 from p2pblog.sim.checkers.queues import BoundedQueues
-from p2pblog.sim.loop import SECOND_US
+from p2pblog.sim.coverage import count_at_end
+from p2pblog.sim.desk import Desk
+from p2pblog.sim.loop import SECOND_US, done
 from p2pblog.sim.node import SimNode
+from p2pblog.sim.scenario import Posts
 from p2pblog.sim.watch import LAST_S
 from p2pblog.sim.world import World
 
@@ -38,7 +42,7 @@ def test_a_sound_world_has_no_violation_and_everybody_gets_everything() -> None:
     world = ran(small())
     assert world.violations == [] and world.failed == 0
     delivery = watcher(world, Delivery)
-    assert delivery.missed == delivery.lost == 0 and delivery.pairs > 200
+    assert delivery.missed == 0 and delivery.pairs > 200
     assert delivery.delivered_ratio == 1.0
     largest = watcher(world, BoundedQueues).largest
     assert len(largest) > 30 and largest["known endpoints"][0] >= 10
@@ -109,6 +113,51 @@ def test_what_comes_up_in_the_last_seconds_need_not_be_everywhere(left_s: int, i
     world.loop.at(int(world.scenario.duration_s + world.scenario.settle_s - left_s) * SECOND_US, let_go)
     world.run()
     assert blames(world, f"node {other} lacks") == is_due
+
+
+def test_a_notice_that_all_have_lost_is_seen() -> None:
+    """Nobody is left who could be blamed for not having it but the author."""
+    scenario = small()
+    world = World(scenario, 20, 1, all_checkers())
+    author = world.nodes[0]
+    last = int(scenario.duration_s + scenario.settle_s) * SECOND_US
+
+    def lose() -> None:
+        for node in world.nodes:
+            done(node.store.drop_log(author.person.log))
+            node.machine.holdings.forget_log(author.person.log)
+
+    world.loop.at(last - 1, lose)
+    world.run()
+    assert world.violations == ["at 40.000 s: node 0 has lost 4 of 4 entries of its own log: 1, 2, 3, 4"]
+    assert count_at_end(world)[1:] == (0, 3)
+
+
+def test_a_log_that_was_written_on_a_disk_that_is_gone_need_not_be_whole() -> None:
+    world = ran(small({"kind": "crash", "at_s": 19.0, "share": 0.9, "disk": "lost", "back_after_s": 1.0, "spare": 0}))
+    assert world.violations == []
+    assert count_at_end(world)[2] > 0
+
+
+def test_a_notice_that_is_not_written_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = Desk.write
+
+    def careless(self: Desk, payload: Any) -> None:
+        if not payload.text.startswith("3 2 "):  # the second of node 3
+            sound(self, payload)
+
+    monkeypatch.setattr(Desk, "write", careless)
+    world = ran(small())
+    assert world.violations == ["at 40.000 s: node 3 has not written 1 of the notices that it was asked for"]
+
+
+def test_an_author_who_waits_for_nobody_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    back = {"kind": "crash", "at_s": 10.0, "back_after_s": 2.0, "disk": "put-back", "rollback_s": 5.0, "spare": 0}
+    scenario = small(back, posts=Posts(0, 4, 3, 4, True))
+    assert ran(scenario).violations == []
+    sound = Pen.begin
+    monkeypatch.setattr(Pen, "begin", lambda self, last, awaited, now: sound(self, last, (), now))
+    assert blames(ran(scenario), "of its log before anybody showed what is known")
 
 
 @pytest.mark.parametrize("is_held", [True, False])

@@ -41,8 +41,8 @@ catch_up_ms.p99 = "< 500"
 """
 
 KEYS = [
-    "scenario", "seed", "nodes", "virtual_s", "wall_s", "delivered_ratio", "missed", "latency_ms", "rmr", "rmr_cold",
-    "relay_share", "lazy_bytes_ratio", "last_hop", "bytes_per_node_s", "dht", "violations", "trace_hash",
+    "scenario", "seed", "nodes", "virtual_s", "wall_s", "delivered_ratio", "missed", "lost", "latency_ms", "rmr",
+    "rmr_cold", "relay_share", "lazy_bytes_ratio", "last_hop", "bytes_per_node_s", "dht", "violations", "trace_hash",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from p2pblog.sim.checkers.authors import AuthorsKeepWord
 from p2pblog.sim.checkers.delivery import Delivery
 from p2pblog.sim.checkers.disputes import OneJudgement
 from p2pblog.sim.checkers.entries import ValidEntries
@@ -18,6 +19,7 @@ def all_checkers() -> list[Watcher]:
         ValidEntries(),
         JustEnds(),
         Delivery(),
+        AuthorsKeepWord(),
         BoundedQueues(),
         StoreBeforeSend(),
         StaysRetired(),

@@ -5,8 +5,10 @@ What nobody honest held until the last seconds is left aside: a liar may let it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey
 from p2pblog.sim.watch import Watcher
 
@@ -18,13 +20,11 @@ NAMED_MAX = 10
 
 
 class Delivery(Watcher):
-    """`pairs`: (honest follower on line, entry) that should be; `missed`: those that are not. `lost`: entries written
-    that no honest node on line holds, so nobody can be blamed."""
+    """`pairs`: (honest follower on line, entry) that should be; `missed`: those that are not."""
 
     def __init__(self) -> None:
         self.pairs = 0
         self.missed = 0
-        self.lost = 0
         self._before: dict[DeviceKey, set[int]] | None = None
         """What honest nodes on line held LAST_S before the end."""
 
@@ -37,8 +37,6 @@ class Delivery(Watcher):
 
     def on_end(self, world: World) -> None:
         held = _held_by_somebody(world)
-        for device, entry in sorted(world.last.items()):
-            self.lost += entry.seq - len(held.get(device, ()))
         if self._before is not None:
             held = {device: numbers & self._before.get(device, set()) for device, numbers in held.items()}
         for device, numbers in sorted(held.items()):
@@ -54,7 +52,7 @@ class Delivery(Watcher):
 
     def _check(self, world: World, number: int, device: DeviceKey, due: set[int]) -> None:
         node = world.nodes[number]
-        lacks = due - _read(node.store.held(device))
+        lacks = due - read(node.store.held(device))
         self.pairs += len(due)
         self.missed += len(lacks)
         if lacks and self.missed <= NAMED_MAX:
@@ -64,8 +62,8 @@ class Delivery(Watcher):
             world.fail(f"node {number} lacks {len(lacks)} of {len(due)} entries of {world.name_of(device)}")
 
 
-def _read(held: object) -> set[int]:
-    assert isinstance(held, dict)
+def read(held: Mapping[int, Entry]) -> set[int]:
+    """The numbers of those entries whose payloads are there."""
     return {seq for seq, entry in held.items() if entry.payload is not None}
 
 
@@ -91,5 +89,5 @@ def _held_by_somebody(world: World) -> dict[DeviceKey, set[int]]:
             for state in node.store.logs():
                 author = world.owner.get(state.device)
                 if author is not None and (author == node.number or node.number in world.followers[author]):
-                    found.setdefault(state.device, set()).update(_read(node.store.held(state.device)))
+                    found.setdefault(state.device, set()).update(read(node.store.held(state.device)))
     return found
