@@ -15,11 +15,13 @@ from p2pblog.core.payload import Note
 from p2pblog.core.value import replace
 from p2pblog.errors import BadMessage
 from p2pblog.gossip import membership
+from p2pblog.gossip.broadcast import Broadcast
 from p2pblog.gossip.events import Close, Send
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.keeper import Keeper
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.messages import Live
+from p2pblog.gossip.replication import Replication
 from p2pblog.pen import Pen
 from p2pblog.sim.checkers import all_checkers
 from p2pblog.sim.checkers.delivery import Delivery
@@ -29,7 +31,7 @@ from p2pblog.sim.coverage import count_at_end
 from p2pblog.sim.desk import Desk
 from p2pblog.sim.loop import SECOND_US, done
 from p2pblog.sim.node import SimNode
-from p2pblog.sim.scenario import Posts
+from p2pblog.sim.scenario import Byzantine, Posts
 from p2pblog.sim.watch import LAST_S
 from p2pblog.sim.world import World
 
@@ -195,6 +197,30 @@ def test_what_is_sent_before_it_is_stored_is_seen(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Keeper, "_write_runs", forgetful)
     assert blames(ran(small()), "not in its store")
+
+
+def test_what_is_told_to_be_stored_twice_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound: Callable[..., Any] = Keeper._write_runs
+
+    async def stammering(self: Keeper, runs: Any) -> Any:
+        count, told = await sound(self, runs)
+        return count, [event for event in told for _ in range(2)]
+
+    monkeypatch.setattr(Keeper, "_write_runs", stammering)
+    assert blames(ran(small()), "was told twice of entry")
+
+
+def test_a_tree_that_forgets_nothing_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Broadcast, "_forget_below", staticmethod(lambda tree, high: None))
+    assert blames(ran(small()), "waits for entries that are held, which should hold at most 0")
+
+
+def test_two_histories_that_nobody_judges_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = small(byzantine=Byzantine(0.2, ("fork",)))
+    sound = ran(scenario, 2)
+    assert sound.violations == [] and any(sound.is_disputed(device) for device in sound.owner)
+    monkeypatch.setattr(Replication, "_judge", lambda self, proof: [])
+    assert blames(ran(scenario, 2), "followers hold two histories of node", "which part at")
 
 
 def test_a_device_taken_back_into_service_is_seen() -> None:

@@ -1,4 +1,4 @@
-"""Store, then send: whatever a node says that it holds, or hands on, lies in its store."""
+"""Store, then send: what a node says that it holds, or hands on, lies in its store, and was told of once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from p2pblog.core.keys import DeviceKey
+from p2pblog.core.logs import Batch
 from p2pblog.core.runs import run_device
+from p2pblog.gossip.events import Stored
 from p2pblog.gossip.messages import Clocks, Have, Live, Message, Payloads, Run
 from p2pblog.sim.watch import Watcher
 
@@ -19,7 +21,19 @@ TELLING = frozenset({Live, Run, Have, Payloads, Clocks})
 
 
 class StoreBeforeSend(Watcher):
-    """Looks at every message of an honest node."""
+    """Looks at every message of an honest node, and at what its keeper says. Two batches may hold one entry, which was
+    pushed while it was fetched; no batch is said to be stored twice."""
+
+    def __init__(self) -> None:
+        self._told: dict[int, Batch] = {}
+        """What each node stored last."""
+
+    def on_stored(self, world: World, node: SimNode, stored: Stored) -> None:
+        batch = stored.batch
+        if self._told.get(node.number) is batch:
+            entry = batch.entries[0]
+            world.fail(f"node {node.number} was told twice of entry {entry.seq} of {world.name_of(entry.device)}")
+        self._told[node.number] = batch
 
     def on_sent(self, world: World, sender: SimNode, receiver: SimNode, message: Message) -> None:
         if type(message) not in TELLING or sender.number in world.byzantine:

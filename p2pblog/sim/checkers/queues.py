@@ -144,6 +144,7 @@ def _fetched(machine: Gossip) -> list[Size]:
 def _trees(machine: Gossip) -> list[Size]:
     logs, links = len(machine.holdings.owners), len(machine.sharing.sessions)
     casts, trees = machine.broadcast, list(machine.broadcast.trees.values())
+    holdings, rows = machine.holdings, list(machine.broadcast.trees.items())
     announced = [announcers for tree in trees for announcers in tree.announced.values()]
     return [
         ("trees", len(trees), logs),
@@ -155,8 +156,14 @@ def _trees(machine: Gossip) -> list[Size]:
         ("entries waited", _most([len(tree.waited) for tree in trees]), broadcast.NEAR),
         ("entries grafted", _most([len(tree.grafted) for tree in trees]), broadcast.NEAR),
         ("entries due", _most([len(tree.due) for tree in trees]), broadcast.NEAR),
+        ("waits for entries that are held", _most([_waits_below(tree, holdings.high(log)) for log, tree in rows]), 0),
         ("announcers", _most([len(announcers) for announcers in announced]), broadcast.ANNOUNCERS_MAX),
     ]
+
+
+def _waits_below(tree: broadcast.Tree, high: int) -> int:
+    """What a tree still knows of entries that came, where only what is to come concerns it."""
+    return sum(seq <= high for rows in (tree.announced, tree.waited, tree.grafted, tree.due) for seq in rows)
 
 
 def _relayed(machine: Gossip) -> list[Size]:
