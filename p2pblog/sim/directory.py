@@ -2,8 +2,8 @@
 
 Every node joins as in life, through earlier ones. Then records are published by the shipped code: an older version of
 each everywhere, a newer one at a share of its holders, as after a publish that half of the holders missed. Then nodes
-fall silent, and others look each record up once. A look-up succeeds if it gives the newest version of which a living
-honest node holds a copy; records of which no such copy exists don't count, except where ids collude to push them out.
+fall silent, and others look each record up once. A look-up succeeds if it gives the newest version that a living
+honest node was given; records of which no such copy exists don't count, except where ids collude to push them out.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from p2pblog.dht.lookup import Answered, Effect, Event, Find, Publish
 from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.records import DhtKey, Head, encode, sign_head
 from p2pblog.dht.server import GuardedServer, Tell
+from p2pblog.dht.shelf import Outcome
 from p2pblog.dht.table import ProvenNode
 from p2pblog.errors import UsageError
 from p2pblog.sim.chance import generator
@@ -233,6 +234,8 @@ class World:
         self.servers: list[WatchedServer | LyingServer] = []
         self.living: list[int] = []
         """Numbers of the honest nodes that still answer."""
+        self._given: dict[DhtKey, set[int]] = {}
+        """Who was given the newer version of a record."""
         self._tick = tick
         self._turn = 0
         self.parameters = Parameters()
@@ -298,8 +301,14 @@ class World:
 
     def _renew(self, item: Subject) -> None:
         holders = self._holders(item)
-        for number in self._chance.sample(holders, round(len(holders) * (1 - self.plan.stale))):
-            self.servers[number].protocol.storage.put(item.key, encode(item.new), self.network.place_of(0))
+        given = self._chance.sample(holders, round(len(holders) * (1 - self.plan.stale)))
+        self._given[item.key] = set(given)
+        for number in given:
+            said = self.servers[number].protocol.storage.put(item.key, encode(item.new), self.network.place_of(0))
+            if said is not Outcome.HELD:
+                self.outcome.violations.append(
+                    f"node {number} did not take the newer record of {item.key.hex()}: {said.value}"
+                )
 
     def _holders(self, item: Subject) -> list[int]:
         """Living honest nodes with any version."""
@@ -326,9 +335,10 @@ class World:
         self._run_all(works, 0.7, 0.3 if not self.plan.publishes else 0.0)
 
     def _newest(self, item: Subject) -> Head | None:
-        """The newest version that a living honest node holds."""
-        held = [h.wire for number in self._holders(item) for h in self.servers[number].protocol.storage.held(item.key)]
-        return item.new if encode(item.new) in held else item.old if held else None
+        """The newest version that a living honest node was given, and so has to hold."""
+        if self._given[item.key].intersection(self.living):
+            return item.new
+        return item.old if self._holders(item) else None
 
     async def _look_up(self, item: Subject, wanted: Head, server: WatchedServer) -> None:
         began_us = self.loop.now_us

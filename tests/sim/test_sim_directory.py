@@ -107,6 +107,13 @@ def test_a_look_up_that_takes_the_first_answer_is_seen_to_miss_the_newest(monkey
     assert world(nodes=40, lookups=40).json["success_ratio"] < 0.9
 
 
+def test_servers_that_keep_the_older_record_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2pblog.dht.shelf.supersedes", lambda old, new: False)
+    outcome = world()
+    assert any("did not take the newer record of" in said and said.endswith(": stale") for said in outcome.violations)
+    assert outcome.found == 0
+
+
 def test_a_server_that_holds_what_does_not_prove_itself_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert world().violations == []
     proven = decode
