@@ -60,6 +60,7 @@ EVIDENCE: dict[str, Callable[[World, Ends], int]] = {
     "clocks": messages("Lack", 5),
     "flood": messages("Relay", 100),
     "forge": ended("bad-signature", "bad-chain"),
+    "forge-statements": ended("bad-signature"),
     "fork": frozen,
     "fork-and-retire": settled_forks,
     "garbage": ended("malformed", "not-canonical", "bad-message"),
@@ -82,6 +83,13 @@ def test_a_lie_is_told_and_hurts_nobody_else(name: str) -> None:
     assert len(world.byzantine) == 4 and 0 not in world.byzantine
     assert world.violations == []
     assert EVIDENCE[name](world, ends) > 0, "nobody noticed anything"
+
+
+def test_who_believes_a_forged_statement_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2pblog.core.identity._check_signed", lambda *_: None)
+    monkeypatch.setattr("p2pblog.core.identity._check_signed_by_one", lambda _, roots: roots[-1])
+    world = ran(small(byzantine=Byzantine(0.2, ("forge-statements",)), posts=EVERYBODY_WRITES), 2)
+    assert any("for retired, which nobody did" in said for said in world.violations)
 
 
 def test_liars_of_all_kinds_and_faults_of_all_kinds_together() -> None:

@@ -12,6 +12,7 @@ from p2pblog.sim.byzantine.forge import Forge, InnerGarbage
 from p2pblog.sim.byzantine.fork import ForkAndRetire, TwoHistories
 from p2pblog.sim.byzantine.garbage import Garbage
 from p2pblog.sim.byzantine.replay import Replay
+from p2pblog.sim.byzantine.statements import ForgeStatements
 from p2pblog.sim.byzantine.withhold import NoAnswers, NoPayloads, NoPongs
 from p2pblog.sim.scenario import Byzantine
 
@@ -19,6 +20,7 @@ BEHAVIOURS: dict[str, type[Behaviour]] = {
     "clocks": LyingClocks,
     "flood": Flood,
     "forge": Forge,
+    "forge-statements": ForgeStatements,
     "fork": TwoHistories,
     "fork-and-retire": ForkAndRetire,
     "garbage": Garbage,
@@ -30,6 +32,8 @@ BEHAVIOURS: dict[str, type[Behaviour]] = {
     "replay": Replay,
 }
 """What a scenario's `behaviours` may name."""
+ASKED_FOR = {"forge-statements"}
+"""What only those do who are told to by name: one more to draw from would make another world of each seed."""
 
 
 def check_behaviours(plan: Byzantine) -> None:
@@ -41,6 +45,6 @@ def check_behaviours(plan: Byzantine) -> None:
 
 def draw_behaviours(plan: Byzantine, rng: Random) -> list[Behaviour]:
     """What one liar does: one to `most` of the behaviours."""
-    names = sorted(plan.behaviours or BEHAVIOURS)
+    names = sorted(plan.behaviours or BEHAVIOURS.keys() - ASKED_FOR)
     chosen = rng.sample(names, rng.randint(1, min(plan.most, len(names))))
     return [BEHAVIOURS[name](Random(rng.getrandbits(64))) for name in chosen]

@@ -1,4 +1,4 @@
-"""A retired device stays retired: wherever it was once known, and in the end with every follower of its owner."""
+"""A device that its owner retired stays so, in the end with every follower of the owner, and no other is retired."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class StaysRetired(Watcher):
             self._known[key] = standing.seq if standing is not None else 0
 
     def on_end(self, world: World) -> None:
+        self._check_nobody_else_retires(world)
         for device in sorted(world.retired):
             owner, identity = world.owner[device], world.identity_of(device)
             circle = [number for number in sorted({owner, *world.followers[owner]}) if world.is_honest_online(number)]
@@ -48,3 +49,12 @@ class StaysRetired(Watcher):
             if aware:
                 for number in sorted(set(circle) - aware):
                     world.fail(f"node {number} has not heard that {world.name_of(device)} is retired")
+
+    def _check_nobody_else_retires(self, world: World) -> None:
+        for node in world.nodes:
+            if not world.is_honest_online(node.number):
+                continue
+            identities = node.machine.holdings.identities.values()
+            retired = {log for who in identities for log, standing in who.devices.items() if standing.retired}
+            for device in sorted(retired & world.owner.keys() - world.retired):
+                world.fail(f"node {node.number} takes {world.name_of(device)} for retired, which nobody did")
