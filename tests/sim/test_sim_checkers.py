@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.messages import Live
 from p2pblog.gossip.replication import Replication
 from p2pblog.pen import Pen
+from p2pblog.sim import run as running
+from p2pblog.sim import scenario
 from p2pblog.sim.checkers import all_checkers
 from p2pblog.sim.checkers.delivery import Delivery
 from p2pblog.sim.checkers.entries import _is_shown
@@ -34,6 +37,8 @@ from p2pblog.sim.node import SimNode
 from p2pblog.sim.scenario import Byzantine, Posts
 from p2pblog.sim.watch import LAST_S
 from p2pblog.sim.world import World
+
+SERIES = Path(__file__).parents[2] / "simulations" / "series"
 
 
 def blames(world: World, *words: str) -> bool:
@@ -119,10 +124,10 @@ def test_what_comes_up_in_the_last_seconds_need_not_be_everywhere(left_s: int, i
 
 def test_a_notice_that_all_have_lost_is_seen() -> None:
     """Nobody is left who could be blamed for not having it but the author."""
-    scenario = small()
-    world = World(scenario, 20, 1, all_checkers())
+    planned = small()
+    world = World(planned, 20, 1, all_checkers())
     author = world.nodes[0]
-    last = int(scenario.duration_s + scenario.settle_s) * SECOND_US
+    last = int(planned.duration_s + planned.settle_s) * SECOND_US
 
     def lose() -> None:
         for node in world.nodes:
@@ -155,11 +160,11 @@ def test_a_notice_that_is_not_written_is_seen(monkeypatch: pytest.MonkeyPatch) -
 
 def test_an_author_who_waits_for_nobody_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     back = {"kind": "crash", "at_s": 10.0, "back_after_s": 2.0, "disk": "put-back", "rollback_s": 5.0, "spare": 0}
-    scenario = small(back, posts=Posts(0, 4, 3, 4, True))
-    assert ran(scenario).violations == []
+    planned = small(back, posts=Posts(0, 4, 3, 4, True))
+    assert ran(planned).violations == []
     sound = Pen.begin
     monkeypatch.setattr(Pen, "begin", lambda self, last, awaited, now: sound(self, last, (), now))
-    assert blames(ran(scenario), "of its log before anybody showed what is known")
+    assert blames(ran(planned), "of its log before anybody showed what is known")
 
 
 @pytest.mark.parametrize("is_held", [True, False])
@@ -215,17 +220,28 @@ def test_a_tree_that_forgets_nothing_is_seen(monkeypatch: pytest.MonkeyPatch) ->
     assert blames(ran(small()), "waits for entries that are held, which should hold at most 0")
 
 
+def test_a_tree_that_asks_nobody_for_what_is_late_misses_an_aim(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = scenario.find(str(SERIES / "small" / "dead-links.toml"))
+
+    def is_met() -> list[bool]:
+        return [aim["met"] for aim in running.run(planned, planned.nodes, 1).document["aims"]]
+
+    assert is_met() == [True, True]
+    monkeypatch.setattr(Broadcast, "on_graft_due", lambda self, timer, now: [])
+    assert is_met() == [True, False]
+
+
 def test_two_histories_that_nobody_judges_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    scenario = small(byzantine=Byzantine(0.2, ("fork",)))
-    sound = ran(scenario, 2)
+    planned = small(byzantine=Byzantine(0.2, ("fork",)))
+    sound = ran(planned, 2)
     assert sound.violations == [] and any(sound.is_disputed(device) for device in sound.owner)
     monkeypatch.setattr(Replication, "_judge", lambda self, proof: [])
-    assert blames(ran(scenario, 2), "followers hold two histories of node", "which part at")
+    assert blames(ran(planned, 2), "followers hold two histories of node", "which part at")
 
 
 def test_a_device_taken_back_into_service_is_seen() -> None:
-    scenario = small({"kind": "retire", "at_s": 8.0, "count": 2})
-    world = ran(scenario)
+    planned = small({"kind": "retire", "at_s": 8.0, "count": 2})
+    world = ran(planned)
     assert len(world.retired) == 2 and world.violations == []
     device = min(world.retired)
     author = world.owner[device]
@@ -236,7 +252,7 @@ def test_a_device_taken_back_into_service_is_seen() -> None:
         kept = known[world.identity_of(device)]
         known[kept.hash] = Identity(kept.inception, tuple(s for s in kept.statements if isinstance(s.body, Device)))
 
-    again = World(scenario, 20, 1, all_checkers())
+    again = World(planned, 20, 1, all_checkers())
     again.loop.at(39 * SECOND_US, revive, again)
     again.run()
     assert blames(again, f"node {follower} took node {author}'s log", "back into service")
