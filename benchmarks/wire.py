@@ -157,7 +157,7 @@ def _handshake_bytes() -> int:
 
 async def _day() -> dict[str, Any]:
     """Bytes of a follower's day: it comes back in the morning, each author having written the day before, and hears a
-    day's notices. `idle_reconnect`: messages of coming back when nothing has happened, least of some rounds."""
+    day's notices. `idle_reconnect`: messages of coming back when nothing has happened, the median of some rounds."""
     authors = [author(f"author {number}") for number in range(AUTHORS)]
     logs = [write_log(of, 1) for of in authors]
     tips = [log[-1] for log in logs]

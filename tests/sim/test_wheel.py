@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,16 @@ from p2pblog import __version__
 from p2pblog.sim import scenario
 
 ROOT = Path(__file__).parents[2]
+
+
+def test_the_source_archive_has_what_it_takes_to_change_the_program(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    with tarfile.open(tmp_path / f"p2pblog-{__version__}.tar.gz") as archive:
+        held = {name.split("/", 1)[1] for name in archive.getnames()}
+    wanted = {".ci/run", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "LICENSE-UNICODE", "Makefile", "README.md"}
+    assert wanted <= held
+    assert {"benchmarks/__main__.py", "docs/architecture.md", "simulations/series.py", "tests/test_house.py"} <= held
 
 
 def test_the_simulator_runs_from_an_unpacked_wheel(tmp_path: Path) -> None:
