@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,14 @@ def main(chosen: tuple[str, ...], is_all: bool, as_json: bool) -> None:
             click.echo(json.dumps(about) if as_json else f"{name:14} {about['caption']}")
         return
     sys.setswitchinterval(INTERPRETER_TURN_S)  # as a daemon's threads take turns, also where one is driven in here
+    failed = []
     for name in wanted:
-        report: Report = _module(name).measure(lambda text, of=name: click.echo(f"{of}: {text}", err=True))
+        try:
+            report: Report = _module(name).measure(lambda text, of=name: click.echo(f"{of}: {text}", err=True))
+        except Exception:  # whatever it was, the others can be measured
+            click.echo(f"{name}: {traceback.format_exc()}", err=True)
+            failed.append(name)
+            continue
         document = report.document(name)
         if as_json:
             click.echo(json.dumps(document))
@@ -65,6 +72,8 @@ def main(chosen: tuple[str, ...], is_all: bool, as_json: bool) -> None:
         for which, found in document["details"]["figures"].items():
             click.echo(_line(which, found))
     sys.stdout.flush()
+    if failed:
+        raise click.ClickException(f"not measured: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

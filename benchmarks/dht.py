@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -67,7 +66,12 @@ def measure(say: Say) -> Report:
         ours.append(trio.run(_ours, records, turn))
         stock.append(asyncio.run(_stock(turn)))
         if folder is not None:
-            theirs.append(_hyperdht())
+            taken = _hyperdht(folder, say)
+            if taken is None:
+                folder = None
+                theirs.clear()  # half of the turns would be no baseline
+            else:
+                theirs.append(taken)
     return Report(_figures(ours, stock, theirs), _facts(ours, stock, theirs))
 
 
@@ -234,14 +238,11 @@ async def _stock_look_up(node: Server, key: str, value: str, taken: Taken, times
         taken.missed += 1
 
 
-def _hyperdht() -> Taken:
-    node = peers.node()
-    assert node is not None
-    words = [node, "lookups.cjs", str(NODES), str(LOOKUPS_PER_S)]
-    done = subprocess.run(
-        words, cwd=peers.PEERS / PEER, capture_output=True, text=True, check=True, timeout=PEER_TIMEOUT_S
-    )
-    found = json.loads(done.stdout)
+def _hyperdht(folder: Path, say: Say) -> Taken | None:
+    words = [str(peers.node()), "lookups.cjs", str(NODES), str(LOOKUPS_PER_S)]
+    found = peers.answer(PEER, words, say, folder=folder, timeout_s=PEER_TIMEOUT_S)
+    if found is None:
+        return None
     healthy, half_dead = ([spent for spent in found[state] if spent is not None] for state in ("healthy", "half_dead"))
     taken = Taken(healthy, half_dead)
     taken.missed = found["healthy"].count(None) + found["half_dead"].count(None)

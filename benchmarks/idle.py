@@ -7,7 +7,6 @@ compiled beforehand, as an installer does it.
 
 from __future__ import annotations
 
-import json
 import statistics
 import subprocess
 import tempfile
@@ -50,11 +49,16 @@ def measure(say: Say) -> Report:
         for _ in range(ROUNDS):
             starts.append(_start(home))
             if folder is not None and node is not None:
-                with _ssb(node, folder, Path(name) / f"ssb {len(starts)}") as (_pid, started):
-                    their_starts.append(started)
+                with _ssb(node, folder, Path(name) / f"ssb {len(starts)}", say) as ran:
+                    if ran is None:
+                        folder = None
+                        their_starts.clear()  # half of the starts would be no baseline
+                    else:
+                        their_starts.append(ran[1])
         theirs = None
         if folder is not None and node is not None:
-            theirs = stack.enter_context(_ssb(node, folder, Path(name) / "ssb"))[0]
+            ran = stack.enter_context(_ssb(node, folder, Path(name) / "ssb", say))
+            theirs = None if ran is None else ran[0]
         with daemon(home) as hub:
             linked = trio.run(_be_quiet, hub, writers, theirs, their_sizes, say)
     figures = (
@@ -86,15 +90,18 @@ def _start(home: Home) -> float:
 
 
 @contextmanager
-def _ssb(node: str, folder: Path, home: Path) -> Iterator[tuple[int, float]]:
-    """A bare peer beside ours: (its process, seconds until it ran)."""
+def _ssb(node: str, folder: Path, home: Path, say: Say) -> Iterator[tuple[int, float] | None]:
+    """A bare peer beside ours: (its process, seconds until it ran); None, after telling so, where it ended instead."""
     home.mkdir()
     begun = time.perf_counter()
     process = subprocess.Popen([node, str(folder / "idle.js"), str(home)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        json.loads(process.stdout.readline())
-        yield process.pid, time.perf_counter() - begun
+        if process.stdout.readline():  # it says one line, once it runs
+            yield process.pid, time.perf_counter() - begun
+        else:
+            say("ssb ended before it ran")
+            yield None
     finally:
         process.kill()
         process.wait()

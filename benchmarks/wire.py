@@ -6,11 +6,9 @@ frames are in it, TCP's own headers are not.
 
 from __future__ import annotations
 
-import json
 import random
 import secrets
 import statistics
-import subprocess
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
@@ -213,6 +211,5 @@ def _ssb_day(say: Say) -> dict[str, Any] | None:
     if folder is None or node is None:
         return None
     command = [node, "day.js", str(AUTHORS), str(A_DAY)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SSB_TIMEOUT_S, check=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return {**found, "idle_a_day": round(found["idle"] * DAY_S / SSB_IDLE_S)}
+    found = peers.answer("ssb", command, say, folder=folder, timeout_s=SSB_TIMEOUT_S)
+    return None if found is None else {**found, "idle_a_day": round(found["idle"] * DAY_S / SSB_IDLE_S)}

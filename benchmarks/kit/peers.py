@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.kit.report import Say
 
@@ -41,6 +44,32 @@ def installed(name: str, say: Say) -> Path | None:
         say(f"{name} could not be installed within {INSTALL_TIMEOUT_S} s")
         return None
     return folder
+
+
+def answer(
+    name: str, command: Sequence[str], say: Say, *, folder: Path | None = None, told: str = "", timeout_s: float
+) -> dict[str, Any] | None:
+    """What a peer's script says: the JSON object on its last line, after it was told something on its standard input.
+
+    None, after telling why, where it can't run, takes longer than `timeout_s` or says nothing: the figure then stands
+    without a ratio, as where it is not installed.
+    """
+    try:
+        done = subprocess.run(
+            command, cwd=folder, input=told, check=True, capture_output=True, text=True, timeout=timeout_s
+        )
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    except subprocess.CalledProcessError as error:
+        say(f"{name} ended with {error.returncode}: {error.stderr.strip()[-500:]}")
+    except subprocess.TimeoutExpired:
+        say(f"{name} was not done within {timeout_s:g} s")
+    except OSError as error:
+        say(f"{name} can't be started: {error}")
+    except (IndexError, ValueError):
+        say(f"{name} ended and said nothing that is a result")
+    else:
+        return found
+    return None
 
 
 def _is_current(folder: Path) -> bool:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import statistics
-import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmarks.kit import peers
 from benchmarks.kit.daemons import Daemon, Peak, daemon
@@ -140,6 +137,7 @@ class Rival:
     def __init__(self, name: str, folder: Path, authors: int, notices: int, say: Say) -> None:
         installed, node = peers.installed(name, say), peers.node()
         self.name = name
+        self._say = say
         self.found: list[float] = []
         """Messages a second, run by run."""
         self._command: list[str] | None = None
@@ -151,10 +149,11 @@ class Rival:
         """One more run, where it can be run at all."""
         if self._command is None:
             return
-        done = subprocess.run(self._command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
-        if done.returncode:
-            raise RuntimeError(f"{self.name} failed: {done.stderr[-1_000:]}")
-        said: dict[str, Any] = json.loads(done.stdout)
+        said = peers.answer(self.name, self._command, self._say, timeout_s=TIMEOUT_S)
+        if said is None:
+            self._command = None
+            self.found.clear()  # half of the runs would be no baseline
+            return
         self.found.append(float(said["messages"] / said["seconds"]))
 
     @property

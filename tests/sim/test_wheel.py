@@ -1,4 +1,4 @@
-"""The wheel: what is installed elsewhere brings the scenarios along."""
+"""The archives: an installed wheel brings the scenarios along, and the sources bring all that a change takes."""
 
 from __future__ import annotations
 
