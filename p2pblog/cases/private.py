@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,8 +18,10 @@ from p2pblog.core.address import spell
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.payload import Dm
 from p2pblog.core.sealed import Message
-from p2pblog.errors import NotFound, StoreDamaged, StoreError, UsageError, UserError
+from p2pblog.errors import NotFound, StoreError, UsageError, UserError
 from p2pblog.store import DmRow
+
+log = logging.getLogger("p2pblog.node")
 
 TRIED_AT_ONCE = 50
 """Direct messages that are read from the store at once."""
@@ -102,7 +105,11 @@ class Private(Desk):
         """Those that came for us become news, each once, the oldest first; what is not opened `within_s` has its turn
         the next time. Raises StoreError."""
         until = trio.current_time() + within_s
+        tried: set[EntryId] = set()
         while rows := await self._store.dms(TRIED_AT_ONCE, untold=True):
+            if tried.issuperset(row.id for row in rows):  # damage can keep one from being settled
+                return
+            tried.update(row.id for row in rows)
             is_ours = {row.id: await self._read(row) is not None for row in rows}
             for_us, for_others = ([id for id, ours in is_ours.items() if ours == wanted] for wanted in (True, False))
             await self._store.settle_dms(for_us, for_others, self._wall_ms())
@@ -117,10 +124,12 @@ class Private(Desk):
         return [_document(row, message) for row, message in opened if message is not None]
 
     async def _read(self, row: DmRow) -> Message | None:
-        """After each key the rest of the node has its turn: one tries up to DM_BOXES_MAX boxes, some 2 ms."""
+        """After each key the rest of the node has its turn: one tries up to DM_BOXES_MAX boxes, some 2 ms. One that the
+        disk lost is set aside with those of others, so that it is met, and logged, once, and keeps back none."""
         dm = payload.decode(row.payload)
         if not isinstance(dm, Dm):
-            raise StoreDamaged(f"the database is damaged: {row.id.hex()} is no direct message")
+            log.error("the database is damaged: %s is no direct message any more, and is set aside", row.id.hex())
+            return None
         keyring = self._author.keyring
         for key in (keyring.device, *keyring.former):
             message = sealed.read(dm, row.author, self._author.identity_hash, (key,))

@@ -9,30 +9,43 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import islice
 
 from p2pblog.config import TIMELINE_ROWS_MAX
-from p2pblog.core.keys import EntryId
+from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.store import DmRow
 from p2pblog.store.meaning import Kind
 from p2pblog.store.sql_base import LAST_PLACE, LogRow, key_of_id, log_of_key, place_of
 from p2pblog.store.sql_news import ENTER_NEWS, own_identity
 from p2pblog.store.sql_strangers import is_stranger
+from p2pblog.store.sql_transactions import apart, pass_over
 
 
 def dms(db: sqlite3.Connection, limit: int, before: EntryId | None = None, untold: bool = False) -> list[DmRow]:
     place = LAST_PLACE if before is None else place_of(db, before)
     most = max(0, min(limit, TIMELINE_ROWS_MAX))
-    rows = db.execute(UNTOLD, (*place, most, own_identity(db))) if untold else db.execute(DMS, (*place, most))
-    return [DmRow(*row) for row in rows.fetchall()]
+    listed = db.execute(UNTOLD, (*place, own_identity(db))) if untold else db.execute(DMS, place)
+    return list(islice((found for row in listed if (found := _dm_at(db, *row)) is not None), most))
 
 
-DMS = """SELECT e.id, i.hash, e.time, e.payload FROM dm d JOIN entry e ON e.key = d.key
-         JOIN log l ON l.no = d.key >> 32 JOIN identity i ON i.no = l.owner
-         WHERE (d.sort, d.key) < (?, ?) ORDER BY d.sort DESC, d.key DESC LIMIT ?"""
-UNTOLD = """SELECT e.id, i.hash, e.time, e.payload FROM dm d JOIN entry e ON e.key = d.key
-            JOIN log l ON l.no = d.key >> 32 JOIN identity i ON i.no = l.owner
+DMS = """SELECT d.key, i.hash FROM dm d JOIN log l ON l.no = d.key >> 32 JOIN identity i ON i.no = l.owner
+         WHERE (d.sort, d.key) < (?, ?) ORDER BY d.sort DESC, d.key DESC"""
+UNTOLD = """SELECT d.key, i.hash FROM dm d JOIN log l ON l.no = d.key >> 32 JOIN identity i ON i.no = l.owner
             WHERE (d.sort, d.key) < (?1, ?2) AND NOT EXISTS (SELECT 1 FROM dm_told t WHERE t.key = d.key)
-            AND i.hash IS NOT ?4 ORDER BY d.sort, d.key LIMIT ?3"""
+            AND i.hash IS NOT ?3 ORDER BY d.sort, d.key"""
+
+
+def _dm_at(db: sqlite3.Connection, key: int, author: IdentityHash) -> DmRow | None:
+    """Each is read by itself: one that is damaged may not keep the others from being read."""
+    try:
+        row = db.execute(DM, (key,)).fetchone()
+    except sqlite3.DatabaseError as error:
+        pass_over(error)
+        return None
+    return None if row is None else DmRow(row[0], author, *row[1:])
+
+
+DM = "SELECT id, time, payload FROM entry WHERE key = ?"
 
 
 def enter_dms(db: sqlite3.Connection, log: LogRow, places: Sequence[tuple[int, int]]) -> None:
@@ -56,11 +69,11 @@ ENTER_TOLD = """INSERT OR IGNORE INTO news (no, key, sort, is_notice, waits, is_
 def settle_dms(db: sqlite3.Connection, for_us: Sequence[EntryId], for_others: Sequence[EntryId], now_ms: int) -> None:
     found = (key_of_id(db, entry) for entry in for_others)
     for key in [key for key in found if key is not None]:
-        _set_aside(db, key)
+        apart(db, _set_aside, db, key)
     came = (key_of_id(db, entry) for entry in for_us)
     rows = [row for key in came if key is not None for row in db.execute(IS_UNTOLD, (key, int(Kind.DM))).fetchall()]
     for sort, key in sorted(set(rows)):
-        _tell(db, sort, key)
+        apart(db, _tell, db, sort, key)
 
 
 def _set_aside(db: sqlite3.Connection, key: int) -> None:

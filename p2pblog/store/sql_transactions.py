@@ -6,7 +6,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from p2pblog.core.value import State, field
 from p2pblog.errors import BadChain, P2pblogError, RemoteProtocolError, StoreDamaged, StoreError, StoreFull
@@ -14,6 +14,7 @@ from p2pblog.errors import BadChain, P2pblogError, RemoteProtocolError, StoreDam
 log = logging.getLogger("p2pblog.store")
 
 T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 
 class Write(State, eq=False):
@@ -85,13 +86,37 @@ def _transact(db: sqlite3.Connection, writes: Sequence[Write], path: Path) -> No
             db.execute("PRAGMA synchronous = NORMAL")
 
 
+def apart(db: sqlite3.Connection, change: Callable[[*Args], object], *args: *Args) -> bool:
+    """Make a change of which nothing stays where it meets damage, while the transaction goes on. Gives whether it could
+    be made; where not, the log says once why. Raises what else leaves the change."""
+    db.execute("SAVEPOINT apart")
+    try:
+        change(*args)
+        db.execute("RELEASE apart")
+    except Exception as error:
+        if not _is_damage(error):
+            raise
+        db.execute("ROLLBACK TO apart")
+        db.execute("RELEASE apart")
+        pass_over(error)
+        return False
+    return True
+
+
+def pass_over(error: Exception) -> None:
+    """Say once that damage was met, and that all else goes on. Raises the error itself where it is no damage."""
+    if not _is_damage(error):
+        raise error
+    _tell(f"what is damaged in the database is passed over: {_said_by(error)}", error)
+
+
 def translated(error: Exception, path: Path) -> StoreError:
     """What SQLite says, as one of our errors. A quota or a file size limit shows as a failed write. A constraint that
     does not hold is damage: where one row is lost, what is stored in its place meets what belongs to it."""
     code = getattr(error, "sqlite_errorcode", None)
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE):
         return StoreFull(f"there is no room to write the database {path}")
-    if code is not None and code & 0xFF in DAMAGE:
+    if _is_damage(error):
         return damaged(error, path)
     if isinstance(error, MemoryError):  # sqlite3 raises this one too
         return StoreError(f"the database {path} can't be used: there is no memory left")
@@ -99,6 +124,12 @@ def translated(error: Exception, path: Path) -> StoreError:
 
 
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH)
+
+
+def _is_damage(error: Exception) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
+    return not isinstance(error, MemoryError) and not _is_meant(error)
 
 
 def _is_meant(error: Exception) -> bool:
@@ -111,15 +142,27 @@ def _is_meant(error: Exception) -> bool:
 def damaged(error: Exception, path: Path) -> StoreDamaged:
     """What code that relies on what is stored came upon. Where a row is lost or wrong that can be any exception, and a
     bug of ours can't be told from it: so the sentence names what it was, and the log says once where."""
-    is_plain = isinstance(error, sqlite3.Error | P2pblogError)
-    what = str(error) if is_plain else f"{type(error).__name__} {error}".strip() + " (or this is a bug in p2pblog)"
-    sentence = f"the database {path} is damaged: {what}"
-    if sentence not in _told and len(_told) < TOLD_MAX:
-        _told.add(sentence)
-        log.error("%s", sentence, exc_info=None if is_plain else error)
+    sentence = f"the database {path} is damaged: {_said_by(error)}"
+    _tell(sentence, error)
     found = StoreDamaged(sentence)
     found.__cause__ = error
     return found
+
+
+def _said_by(error: Exception) -> str:
+    if _is_plain(error):
+        return str(error)
+    return f"{type(error).__name__} {error}".strip() + " (or this is a bug in p2pblog)"
+
+
+def _is_plain(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error | P2pblogError)
+
+
+def _tell(sentence: str, error: Exception) -> None:
+    if sentence not in _told and len(_told) < TOLD_MAX:
+        _told.add(sentence)
+        log.error("%s", sentence, exc_info=None if _is_plain(error) else error)
 
 
 TOLD_MAX = 100

@@ -22,10 +22,10 @@ from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Dm, Unknown
 from p2pblog.core.sealed import read
 from p2pblog.core.value import replace
-from p2pblog.errors import NotFound, NotPermitted, StoreDamaged, StoreFull, UsageError, UserError
+from p2pblog.errors import NotFound, NotPermitted, StoreFull, UsageError, UserError
 from p2pblog.gossip.events import Learned
 from p2pblog.node import Node
-from p2pblog.store import DmRow
+from p2pblog.store import DmRow, Follow
 from p2pblog.store.meaning import Kind
 
 
@@ -261,18 +261,44 @@ async def test_on_a_full_disk_people_still_read(autojump_clock: MockClock) -> No
 
 
 @trio_test
-async def test_what_a_damaged_database_lists_among_them_is_a_store_error(autojump_clock: MockClock) -> None:
-    """So whoever looks in the background goes on."""
+async def test_one_that_the_disk_lost_keeps_no_other_from_being_read_and_told(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_world() as world:
+        bob, mallory = world.home("bob"), person("mallory")
+        mallory.log.dm("lost", person("bob"), by=mallory)
+        mallory.log.dm("for bob", person("bob"), by=mallory)
+        await bob.store.put_identity(mallory.identity)
+        await bob.store.put_follow(Follow(mallory.hash))
+        await bob.store.append([Batch(mallory.hash, mallory.log.run())], NOON)
+        (lost, _) = bob.store._dms.values()
+        lost.entry = replace(lost.entry, payload=payload.encode(payload.Note("no direct message")))
+        node = await world.start("bob")
+        await node.gather_news()
+        for _ in range(2):
+            assert [dm["text"] for dm in await node.dms()] == ["for bob"]
+            assert [each["type"] for each in await node.notifications()] == ["dm"]
+        await node._room._try_dms()
+    assert [record.levelname for record in caplog.records if lost.entry.id.hex() in record.message] == ["ERROR"]
+
+
+@trio_test
+async def test_one_that_can_be_neither_told_nor_set_aside_is_tried_once_a_time(autojump_clock: MockClock) -> None:
+    """Else a node that looks for them in the background would do nothing else any more."""
     async with open_world() as world:
         bob, node = world.home("bob"), await world.start("bob")
         row = DmRow(EntryId(bytes(32)), person("bob").hash, NOON, payload.encode(payload.Note("no direct message")))
 
+        asked = 0
+
         async def mixed_up(limit: int, before: EntryId | None = None, untold: bool = False) -> list[DmRow]:
+            nonlocal asked
+            asked += 1
+            assert asked < 9
             return [row]
 
         bob.store.dms = mixed_up  # type: ignore[method-assign]
-        with pytest.raises(StoreDamaged):
-            await node.gather_news()
+        await node.gather_news()
 
 
 @trio_test

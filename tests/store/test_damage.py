@@ -33,6 +33,17 @@ async def make(path: Path, *statements: str) -> Person:
     return bob
 
 
+def spoil_leaf(path: Path, row: bytes) -> None:
+    """Change one bit in the head of the leaf that holds this: SQLite reads none of its rows any more."""
+    pages = path.read_bytes()
+    found = [at for at in range(4_096, len(pages), 4_096) if pages[at] == TABLE_LEAF and row in pages[at : at + 4_096]]
+    path.write_bytes(pages[: found[0]] + bytes([TABLE_LEAF ^ 0x20]) + pages[found[0] + 1 :])
+
+
+TABLE_LEAF = 13
+"""How the page of rows begins (https://www.sqlite.org/fileformat2.html#b_tree_pages)."""
+
+
 @trio_test
 async def test_an_entry_that_nothing_vouches_for_any_more_is_a_named_error(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
@@ -137,4 +148,25 @@ async def test_want_of_memory_is_no_damage(tmp_path: Path) -> None:
                 await call(use_too_much)
             assert not isinstance(want.value, StoreDamaged)
         assert len(await texts(store, bob)) == 10
+        await store.aclose()
+
+
+@trio_test
+async def test_direct_messages_beside_a_leaf_that_is_damaged_are_listed(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    bob = person("bob")
+    for number in range(40):
+        bob.log.dm(f"{number}", bob, by=bob)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        await keep(store, bob)
+        await store.aclose()
+    spoil_leaf(path, bob.log.entries[20].id)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        for untold in (False, True):
+            listed = {row.id for row in await store.dms(99, untold=untold)}
+            assert 20 < len(listed) < 40
+            assert bob.log.entries[20].id not in listed
+            assert bob.log.entries[-1].id in listed
         await store.aclose()
