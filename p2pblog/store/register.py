@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 from p2pblog.core.value import Value
 from p2pblog.store.rows import insert_rows
+from p2pblog.store.sql_transactions import apart, pass_over
 
 PAGE_BYTES_MAX = 1_984
 """Records in one row: two such rows fill a leaf of the database (4 KiB,
@@ -68,6 +69,8 @@ PUT_FIRST = f"{_PUT} ORDER BY p.first LIMIT 1"
 HOT = """SELECT count(*), max(CASE WHEN hot THEN no END), max(CASE WHEN hot THEN records END)
          FROM generation WHERE register = ?"""
 """How many generations there are, and which takes few records in place, with how many it has."""
+LEAVE = "UPDATE generation SET target = no WHERE no = ?"
+"""A generation that is damaged goes into itself: it stays."""
 GENERATIONS = "SELECT no, records, hot, target FROM generation WHERE register = ? ORDER BY no"
 
 
@@ -78,7 +81,8 @@ def _cutter(width: int, records: int) -> Callable[[bytes], tuple[bytes, ...]]:
 
 
 class Generation(NamedTuple):
-    """`records`: how many. `hot`: takes few at a time in place. `target`: the generation it is being merged into."""
+    """`records`: how many. `hot`: takes few at a time in place. `target`: the generation it is being merged into, or
+    itself where it is damaged and stays as it is."""
 
     no: int
     records: int
@@ -163,7 +167,7 @@ class Register(Value):
             if (held or 0) + len(records) >= HOT_RECORDS_MAX:
                 db.execute("UPDATE generation SET hot = 0 WHERE no = ?", (no,))
         if count >= GENERATIONS_MAX:
-            self.tend(db, MERGED_PER_RECORD * len(records))
+            apart(db, self.tend, db, MERGED_PER_RECORD * len(records))  # damage there keeps nothing from coming in
 
     def discard(self, db: sqlite3.Connection, records: Sequence[bytes]) -> None:
         """Take records out; ascending, and those that are not held do not matter."""
@@ -249,7 +253,7 @@ class Register(Value):
         done = 0
         while done < records:
             generations = self.generations(db)
-            merging = [each for each in generations if each.target is not None] or self._start_merge(db, generations)
+            merging = _merging(generations) or self._start_merge(db, generations)
             if not merging:
                 break
             due = (records - done) // (len(merging) * (PAGE_BYTES_MAX // self.width))
@@ -257,17 +261,31 @@ class Register(Value):
         return done
 
     def _start_merge(self, db: sqlite3.Connection, generations: Sequence[Generation]) -> list[Generation]:
-        """The smallest generations, if there are enough of about one size; they are told where they go."""
-        sizes = sorted((each for each in generations if not each.hot), key=lambda each: (each.records, each.no))
-        for start in range(len(sizes) - GENERATIONS_MERGED_AT + 1):
-            smallest = max(sizes[start].records, BATCH_MIN)
-            alike = [each for each in sizes[start:] if each.records < SIZES_APART * smallest]
-            if len(alike) >= GENERATIONS_MERGED_AT:
-                del alike[GENERATIONS_MERGED_AT:]  # as many have come up as wait for a pause, and a slice reads of each
-                target = self._begin(db)
-                db.executemany("UPDATE generation SET target = ? WHERE no = ?", [(target, each.no) for each in alike])
-                return [Generation(each.no, each.records, False, target) for each in alike]
-        return []
+        """Those that are due are told where they go."""
+        due = _due(generations)
+        if due:
+            target = self._begin(db)
+            db.executemany("UPDATE generation SET target = ? WHERE no = ?", [(target, each.no) for each in due])
+            due = [Generation(each.no, each.records, False, target) for each in due]
+        return due
+
+    def leave_damaged(self, db: sqlite3.Connection) -> bool:
+        """Leave those unmerged from now on, of what comes next, that can't be read; gives whether there are any. On an
+        open database (autocommit): who has met damage in a transaction can't write there any more."""
+        generations = self.generations(db)
+        broken = [each.no for each in _merging(generations) or _due(generations) if not self._can_be_read(db, each.no)]
+        for no in broken:
+            db.execute(LEAVE, (no,))
+        return bool(broken)
+
+    def _can_be_read(self, db: sqlite3.Connection, generation: int) -> bool:
+        try:
+            for _ in self._up(db, generation, b""):
+                pass
+        except Exception as error:
+            pass_over(error)
+            return False
+        return True
 
     def _merge_slice(self, db: sqlite3.Connection, merging: Sequence[Generation], slice_pages: int) -> int:
         """Move the lowest records of those that are being merged, of each about so many pages; gives how many."""
@@ -292,3 +310,20 @@ class Register(Value):
         empty = [generation for generation, pages in read.items() if not pages or (not bounds and pages)]
         db.executemany("DELETE FROM generation WHERE no = ?", [(generation,) for generation in empty])
         return max(len(moved), 1)
+
+
+def _merging(generations: Sequence[Generation]) -> list[Generation]:
+    """Those that are on their way into another; what is damaged has itself for a target."""
+    return [each for each in generations if each.target not in (None, each.no)]
+
+
+def _due(generations: Sequence[Generation]) -> list[Generation]:
+    """The smallest generations, if there are enough of about one size."""
+    movable = (each for each in generations if not each.hot and each.target is None)
+    sizes = sorted(movable, key=lambda each: (each.records, each.no))
+    for start in range(len(sizes) - GENERATIONS_MERGED_AT + 1):
+        smallest = max(sizes[start].records, BATCH_MIN)
+        alike = [each for each in sizes[start:] if each.records < SIZES_APART * smallest]
+        if len(alike) >= GENERATIONS_MERGED_AT:
+            return alike[:GENERATIONS_MERGED_AT]  # as many have come up as wait for a pause, and a slice reads of each
+    return []

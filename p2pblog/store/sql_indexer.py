@@ -9,6 +9,7 @@ from p2pblog.core.keys import EntryId
 from p2pblog.store.meaning import Kind
 from p2pblog.store.sql_base import log_of_key
 from p2pblog.store.sql_index import edit_of
+from p2pblog.store.sql_transactions import apart
 from p2pblog.store.sql_words import end_of_moment, moment, take_out, words_at
 
 CHUNK = 25
@@ -25,14 +26,25 @@ def read_some(db: sqlite3.Connection, most: int, is_awaited: Callable[[], bool] 
             break
         no, low, high = waiting
         start = max(low, high + 1 - min(CHUNK, most - looked))
-        for row in db.execute(UNREAD, (start, high)).fetchall():
-            _bring_in(db, *row)
-        if start == low:
-            db.execute("DELETE FROM unread WHERE no = ?", (no,))
-        else:
-            db.execute("UPDATE unread SET high = ? WHERE no = ?", (start - 1, no))
+        if apart(db, _look_at, db, no, start, high) is None:
+            for key in range(high, start - 1, -1):
+                if apart(db, _look_at, db, no, key, key) is None:
+                    _is_looked_at(db, no, key)  # what is damaged would keep all others waiting
         looked += high + 1 - start
     return looked
+
+
+def _look_at(db: sqlite3.Connection, no: int, start: int, high: int) -> bool:
+    """Bring in what is new of the last ones of a row of `unread`."""
+    for row in db.execute(UNREAD, (start, high)).fetchall():
+        _bring_in(db, *row)
+    _is_looked_at(db, no, start)
+    return True
+
+
+def _is_looked_at(db: sqlite3.Connection, no: int, start: int) -> None:
+    if not db.execute("UPDATE unread SET high = ?1 - 1 WHERE no = ?2 AND low < ?1", (start, no)).rowcount:
+        db.execute("DELETE FROM unread WHERE no = ?", (no,))
 
 
 UNREAD = f"""SELECT key, sort, id, payload FROM entry

@@ -18,11 +18,13 @@ Args = TypeVarTuple("Args")
 
 
 class Write(State, eq=False):
-    """A use case on its way to the database. `durable`: on the disk when it is done. `outcome`: its value, or the
+    """A use case on its way to the database. `durable`: on the disk when it is done. `in_parts`: it begins and ends
+    transactions of its own, so that one part that meets damage takes no other with it. `outcome`: its value, or the
     exception for its caller."""
 
     run: Callable[[sqlite3.Connection], Any]
     durable: bool
+    in_parts: bool = False
     outcome: Any = field(default_factory=lambda: StoreError("the database was closed before this was written"))
 
 
@@ -47,13 +49,30 @@ def read(db: sqlite3.Connection, run: Callable[[sqlite3.Connection], T], path: P
 def commit(db: sqlite3.Connection, writes: Sequence[Write], path: Path) -> None:
     """Give each write its outcome: all in one transaction, or, if that can't be written, each in its own."""
     try:
-        _transact(db, writes, path)
-    except (sqlite3.Error, MemoryError) as error:
-        if len(writes) > 1:
-            for write in writes:
-                commit(db, [write], path)
+        if not any(write.in_parts for write in writes):
+            _transact(db, writes, path)
             return
-        writes[0].outcome = translated(error, path)
+        if len(writes) == 1:
+            _run_in_parts(db, writes[0], path)
+            return
+    except (sqlite3.Error, MemoryError) as error:
+        if len(writes) == 1:
+            writes[0].outcome = translated(error, path)
+            return
+    for write in writes:
+        commit(db, [write], path)
+
+
+def _run_in_parts(db: sqlite3.Connection, write: Write, path: Path) -> None:
+    try:
+        write.outcome = write.run(db)
+    except (sqlite3.Error, MemoryError):
+        raise
+    except Exception as refusal:
+        write.outcome = refusal if _is_meant(refusal) else damaged(refusal, path)
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
 
 
 def _transact(db: sqlite3.Connection, writes: Sequence[Write], path: Path) -> None:
@@ -86,21 +105,27 @@ def _transact(db: sqlite3.Connection, writes: Sequence[Write], path: Path) -> No
             db.execute("PRAGMA synchronous = NORMAL")
 
 
-def apart(db: sqlite3.Connection, change: Callable[[*Args], object], *args: *Args) -> bool:
-    """Make a change of which nothing stays where it meets damage, while the transaction goes on. Gives whether it could
-    be made; where not, the log says once why. Raises what else leaves the change."""
-    db.execute("SAVEPOINT apart")
+def apart(db: sqlite3.Connection, change: Callable[[*Args], T], *args: *Args) -> T | None:
+    """Make a change of which nothing stays where it meets damage, and give what it gives; None if it met some, and the
+    log says once what. Raises what else leaves it. It is a transaction of its own, or a savepoint of one that has
+    begun. But where SQLite itself saw the damage inside a transaction, it writes no more in that one (since 3.40)."""
+    begin, end, undo = OUTERMOST if not db.in_transaction else WITHIN
+    db.execute(begin)
     try:
-        change(*args)
-        db.execute("RELEASE apart")
+        result = change(*args)
+        db.execute(end)
     except Exception as error:
-        if not _is_damage(error):
-            raise
-        db.execute("ROLLBACK TO apart")
-        db.execute("RELEASE apart")
+        if db.in_transaction:
+            db.execute(undo)
+        if db.in_transaction:
+            db.execute(end)
         pass_over(error)
-        return False
-    return True
+        return None
+    return result
+
+
+OUTERMOST = "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"
+WITHIN = "SAVEPOINT apart", "RELEASE apart", "ROLLBACK TO apart"
 
 
 def pass_over(error: Exception) -> None:

@@ -70,11 +70,11 @@ from p2pblog.store import (
     sql_room,
     sql_search,
     sql_strangers,
-    sql_words,
     sql_write,
 )
 from p2pblog.store.meaning import Kind, News, Version
 from p2pblog.store.reserve import Reserve
+from p2pblog.store.sql_opening import prepare_reader, prepare_writer
 from p2pblog.store.sql_transactions import Write, commit, damaged, read, translated
 
 T = TypeVar("T")
@@ -84,8 +84,6 @@ BUSY_TIMEOUT_S = 5.0
 """How long to wait for another program's lock, such as a backup's."""
 INTERRUPT_AGAIN_S = 0.01
 """`interrupt` stops what runs at that moment only: a query of several statements is told again until it ends."""
-JOURNAL_BYTES_MAX = 64 * 1024 * 1024
-"""What the journal shrinks back to after a large transaction."""
 
 
 async def open_sqlite(bridge: Bridge, path: Path, readers: int = READERS) -> SqliteStore:
@@ -100,10 +98,10 @@ async def _aio_open(path: Path, readers: int) -> _Aio:
     migrations.inspect(path)
     opened: list[aiosqlite.Connection] = []
     try:
-        writer = await _aio_connect(path, partial(_prepare_writer, path))
+        writer = await _aio_connect(path, partial(prepare_writer, path))
         opened.append(writer)
         while len(opened) <= readers:
-            opened.append(await _aio_connect(path, _prepare_reader))
+            opened.append(await _aio_connect(path, prepare_reader))
     except BaseException as error:
         for connection in opened:
             await connection.close()
@@ -148,23 +146,6 @@ def _ending(function: Callable[..., T]) -> Callable[..., T]:
             raise RuntimeError("a StopIteration left a function of the database") from error
 
     return run
-
-
-def _prepare_writer(path: Path, db: sqlite3.Connection) -> None:
-    with suppress(FileNotFoundError):
-        path.chmod(0o600)  # its journal files take the same mode
-    sql_room.prepare(db)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute("PRAGMA secure_delete = ON")  # not every build of SQLite overwrites what was deleted by itself
-    db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
-    migrations.migrate(db)
-    sql_words.prepare(db)
-    db.execute("PRAGMA temp_store = MEMORY")  # after VACUUM and migrations, which may need more room than there is
-
-
-def _prepare_reader(db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA query_only = ON")
 
 
 # --- the asyncio side -------------------------------------------------------------------------------------------------
@@ -227,9 +208,14 @@ class _Aio:
             reserve.was_in_vain(self._clock())
             raise
 
-    async def _write(self, run: Callable[[sqlite3.Connection], T], durable: bool) -> T:
+    async def write_in_parts(self, run: Callable[[sqlite3.Connection], T]) -> T:
+        """As `write`, for what begins and ends its own transactions."""
+        self._wrote_at = self._clock()
+        return await self._write(run, False, in_parts=True)
+
+    async def _write(self, run: Callable[[sqlite3.Connection], T], durable: bool, in_parts: bool = False) -> T:
         self._check_open()
-        write = _Awaited(run, durable, future=asyncio.get_running_loop().create_future())
+        write = _Awaited(run, durable, in_parts, future=asyncio.get_running_loop().create_future())
         self._waiting.append(write)
         if self._draining is None or self._draining.done():
             self._draining = asyncio.ensure_future(self._drain())
@@ -262,7 +248,7 @@ class _Aio:
             while (rest := self._wrote_at + SEARCH_IDLE_S - self._clock()) > 0:  # noqa: ASYNC110 - a write moves it on
                 await asyncio.sleep(rest)
             try:
-                is_more = await self._write(self._get_on_politely, False)
+                is_more = await self._write(self._get_on_politely, False, in_parts=True)
             except StoreError:  # full, damaged or closed: the next write comes back to it
                 return
             if self._is_reading():
@@ -281,7 +267,7 @@ class _Aio:
         """As `read`, with the index of words brought on before, as far as that is quickly done."""
         with suppress(StoreFull, StoreDamaged):  # what is in can be read all the same
             for _ in range(SEARCH_CATCH_UP_MAX // SEARCH_SLICE):
-                if await self._write(_read_slice, False) < SEARCH_SLICE:
+                if await self._write(_read_slice, False, in_parts=True) < SEARCH_SLICE:
                     break
         return await self.read(run)
 
@@ -355,6 +341,9 @@ class SqliteStore:
 
     async def _write(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
         return await self._bridge.run(self._aio.write, lambda db: function(db, *args), False)
+
+    async def _write_in_parts(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
+        return await self._bridge.run(self._aio.write_in_parts, lambda db: function(db, *args))
 
     async def _make_room(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
         return await self._bridge.run(self._aio.make_room, lambda db: function(db, *args), False)
@@ -439,7 +428,7 @@ class SqliteStore:
         return await self._read(sql_read.news, limit, before, unread, frozenset(but_of))
 
     async def end_polls(self, now_ms: int) -> int:
-        return await self._write(sql_polls.end_polls, now_ms)
+        return await self._write_in_parts(sql_polls.end_polls, now_ms)
 
     async def mark_news_read(self) -> int:
         return await self._write(sql_write.mark_news_read)

@@ -7,21 +7,24 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from builders import Person, person
+from builders import NOON, Person, person
 from store_kit import LATER, add, keep, texts
 from trio.testing import trio_test
 
 from p2pblog.bridge import open_bridge
+from p2pblog.core.search import parse
 from p2pblog.errors import StoreDamaged, StoreError
+from p2pblog.store import SearchQuery, migrations, register, sql_resting
+from p2pblog.store.sql_base import HOME, place_record
 from p2pblog.store.sqlite import open_sqlite
 
 pytestmark = pytest.mark.damages
 
 
-async def make(path: Path, *statements: str) -> Person:
-    """A database with ten notices of bob's, and then changed by these statements as no store would."""
+async def make(path: Path, *statements: str, notices: int = 10) -> Person:
+    """A database with so many notices of bob's, and then changed by these statements as no store would."""
     bob = person("bob")
-    bob.notes(10)
+    bob.notes(notices)
     async with open_bridge() as bridge:
         store = await open_sqlite(bridge, path)
         await keep(store, bob)
@@ -170,3 +173,45 @@ async def test_direct_messages_beside_a_leaf_that_is_damaged_are_listed(tmp_path
             assert bob.log.entries[20].id not in listed
             assert bob.log.entries[-1].id in listed
         await store.aclose()
+
+
+@trio_test
+async def test_words_of_what_stands_beside_a_damaged_leaf_come_into_the_index(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    bob = await make(path, "UPDATE word_form SET form = 'older'", notices=100)  # so all is brought in anew
+    spoil_leaf(path, bob.log.entries[50].id)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        bob.log.note("the last note")
+        await add(store, bob.log, len(bob.log.entries))
+        found = await store.search(SearchQuery(999, None, parse("note", NOON).wanted))
+        numbers = {row.id for row in found.rows}
+        assert 50 < len(numbers) < 101
+        assert bob.log.entries[-1].id in numbers
+        assert found.unread == 0
+        await store.aclose()
+
+
+def test_a_damaged_page_of_a_register_keeps_no_other_from_being_merged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(register, "GENERATIONS_MAX", 30)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+
+        def come(batch: int) -> None:
+            db.execute("BEGIN")
+            HOME.add(db, [place_record(batch, at) for at in range(register.BATCH_MIN)])
+            db.execute("COMMIT")
+
+        for batch in range(24):
+            come(batch)
+        db.execute("UPDATE page SET records = substr(records, 2) WHERE no = 1")
+        for batch in range(24, 48):  # nor is anything refused, while there are more than enough
+            come(batch)
+        while sql_resting.get_on(db, 25):
+            pass
+        generations = HOME.generations(db)
+        assert [(each.no, each.records) for each in generations if each.no == each.target] == [(1, register.BATCH_MIN)]
+        assert len(generations) == 25  # 24 became one
+        assert sum(each.records for each in generations) == 48 * register.BATCH_MIN
+        first = next(HOME.below(db, place_record(48, 0)))
+        assert first == place_record(47, register.BATCH_MIN - 1)

@@ -467,6 +467,7 @@ def coming(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: [sql_write.put_stray(db, each, LATER + 1) for each in others],
         lambda: sql_write.drop_bookmark(db, strays[-1].entry.id),
         lambda: sql_words.prepare(db),
+        lambda: db.execute(register.LEAVE, (1,)),
     ]
 
 

@@ -16,7 +16,8 @@ from p2pblog.config import STRAYS_MAX
 from p2pblog.core.logs import Located
 from p2pblog.store import migrations, sql_room
 from p2pblog.store.memory import MemoryStore
-from p2pblog.store.sqlite import SqliteStore, _prepare_writer, open_sqlite
+from p2pblog.store.sql_opening import prepare_writer
+from p2pblog.store.sqlite import SqliteStore, open_sqlite
 
 LARGE = "bees and honey " * 300
 
@@ -213,5 +214,5 @@ def test_what_stays_of_a_log_makes_no_room_for_strays(kind: str, path: Path, mon
 def test_what_is_deleted_is_overwritten_whatever_sqlite_was_built_for(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as db:
         db.execute("PRAGMA secure_delete = OFF")  # as in many builds
-        _prepare_writer(tmp_path / "db", db)
+        prepare_writer(tmp_path / "db", db)
         assert db.execute("PRAGMA secure_delete").fetchone() == (1,)
