@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from p2pblog.config import BLOCKS_MAX, BOOKMARKS_MAX, KNOWN_PEERS_MAX, MUTES_MAX, STRAYS_MAX
 from p2pblog.core import codec
-from p2pblog.core.entry import Entry, payload_hash, with_payload
+from p2pblog.core.entry import Entry, with_payload
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
@@ -26,7 +26,6 @@ from p2pblog.store.sql_base import (
     id_at,
     id_record,
     identity_no,
-    in_steps,
     kept_identity,
     log_of_device,
     log_of_key,
@@ -60,7 +59,7 @@ from p2pblog.store.sql_polls import await_filled, await_polls
 from p2pblog.store.sql_read import told
 from p2pblog.store.sql_rows import RowReader
 from p2pblog.store.sql_strangers import drop_admitted
-from p2pblog.store.sql_words import await_words, take_out
+from p2pblog.store.sql_words import await_words
 from p2pblog.store.stretch import Stretch, meanings_of, payloads_beside, places, signatures_of, stretch_of
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -294,18 +293,6 @@ def _fill_one(db: sqlite3.Connection, log: LogRow, key: int, payload: bytes, mea
         await_words(db, [(key, key)])
     if meaning.deletes:
         enter_deletes(db, log, [(key, seen, meaning.deletes)])
-
-
-def drop_retracted(db: sqlite3.Connection, before_ms: int) -> int:
-    rows = db.execute("SELECT key FROM retracted WHERE seen < ? ORDER BY seen, key", (before_ms,)).fetchall()
-    for step in in_steps([key for (key,) in rows], size=100):
-        for key in step:
-            (payload,) = db.execute("SELECT payload FROM entry WHERE key = ?", (key,)).fetchone()
-            take_out(db, key, key)
-            db.execute("INSERT INTO gap VALUES (?, ?, ?, 0, 0)", (key, len(payload), payload_hash(payload)))
-            db.execute("UPDATE entry SET payload = NULL WHERE key = ?", (key,))
-            db.execute("DELETE FROM retracted WHERE key = ?", (key,))
-    return len(rows)
 
 
 # --- strays -----------------------------------------------------------------------------------------------------------

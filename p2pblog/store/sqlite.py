@@ -67,6 +67,7 @@ from p2pblog.store import (
     sql_polls,
     sql_read,
     sql_resting,
+    sql_retracted,
     sql_room,
     sql_search,
     sql_strangers,
@@ -387,7 +388,11 @@ class SqliteStore:
         await self._make_room(sql_room.leave_log, device, now_ms)
 
     async def drop_retracted(self, before_ms: int) -> int:
-        return await self._write(sql_write.drop_retracted, before_ms)
+        dropped, place = await self._write_in_parts(sql_retracted.drop_some, before_ms, sql_retracted.FIRST)
+        while place is not None:
+            more, place = await self._write_in_parts(sql_retracted.drop_some, before_ms, place)
+            dropped += more
+        return dropped
 
     async def usage(self) -> Usage:
         return await self._read(sql_room.usage)

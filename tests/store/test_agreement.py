@@ -34,6 +34,7 @@ from p2pblog.store import (
     sql_indexer,
     sql_polls,
     sql_read,
+    sql_retracted,
     sql_room,
     sql_search,
     sql_strangers,
@@ -262,6 +263,7 @@ def change(db: sqlite3.Connection, name: str, args: tuple[Any, ...]) -> Any:
     db.execute("BEGIN")
     try:
         others = {
+            "drop_retracted": sql_retracted,
             "end_polls": sql_polls,
             "settle_dms": sql_dms,
             "put_admitted": sql_strangers,

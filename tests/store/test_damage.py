@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import trio
 from builders import NOON, Person, person
 from store_kit import LATER, add, keep, texts
-from trio.testing import trio_test
+from trio.testing import trio_test, wait_all_tasks_blocked
 
 from p2pblog.bridge import open_bridge
+from p2pblog.core.entry import Entry
 from p2pblog.core.search import parse
 from p2pblog.errors import StoreDamaged, StoreError
-from p2pblog.store import SearchQuery, migrations, register, sql_resting
+from p2pblog.store import SearchQuery, migrations, register, sql_resting, sql_retracted
 from p2pblog.store.sql_base import HOME, place_record
 from p2pblog.store.sqlite import open_sqlite
 
@@ -215,3 +218,55 @@ def test_a_damaged_page_of_a_register_keeps_no_other_from_being_merged(monkeypat
         assert sum(each.records for each in generations) == 48 * register.BATCH_MIN
         first = next(HOME.below(db, place_record(48, 0)))
         assert first == place_record(47, register.BATCH_MIN - 1)
+
+
+def delete_all(someone: Person, notes: Sequence[Entry]) -> None:
+    for at in range(0, len(notes), 9):
+        someone.log.delete(notes[at], notes[at + 1 : at + 9])
+
+
+@trio_test
+async def test_bytes_of_what_was_deleted_go_beside_what_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    bob = person("bob")
+    notes = bob.notes(150)
+    delete_all(bob, notes)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        await keep(store, bob)
+        await store.aclose()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DELETE FROM entry WHERE id = ?", (notes[3].id,))
+        db.commit()
+    spoil_leaf(path, notes[70].id)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        dropped = await store.drop_retracted(LATER + 1)
+        assert 100 < dropped < 149
+        assert await store.drop_retracted(LATER + 1) == 0
+        assert [entry.payload for entry in await store.run(bob.key, 145, 146, 10_000)][:2] == [None] * 2
+        await store.aclose()
+
+
+@trio_test
+async def test_who_deletes_much_keeps_no_other_write_waiting(tmp_path: Path) -> None:
+    bob, carol = person("bob"), person("carol")
+    notes = bob.notes(9 * sql_retracted.STEP)
+    delete_all(bob, notes)
+    carol.notes(1)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, tmp_path / "store.sqlite3")
+        await keep(store, bob)
+        done: list[str] = []
+
+        async def drop() -> None:
+            assert await store.drop_retracted(LATER + 1) == len(notes)
+            done.append("dropped")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drop)
+            await wait_all_tasks_blocked()
+            await store.put_identity(carol.identity)
+            done.append("stored")
+        assert done == ["stored", "dropped"]
+        await store.aclose()

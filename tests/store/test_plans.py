@@ -37,6 +37,7 @@ from p2pblog.store import (
     sql_news,
     sql_polls,
     sql_read,
+    sql_retracted,
     sql_room,
     sql_search,
     sql_strangers,
@@ -363,7 +364,7 @@ def writing(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_indexer.read_some(db, 10),
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER),
         lambda: sql_read.rows(db, [quoted.id]),
-        lambda: sql_write.drop_retracted(db, LATER + 1),
+        lambda: sql_retracted.drop_retracted(db, LATER + 1),
         lambda: sql_write.put_payloads(db, alice.key, [(10, doomed.payload or b"")]),
         lambda: sql_write.put_setting(db, OWN_IDENTITY, bob.hash),  # the same again: what is new looks at everything
         lambda: sql_write.mark_news_read(db),

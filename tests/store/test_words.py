@@ -17,7 +17,7 @@ from p2pblog.bridge import open_bridge
 from p2pblog.config import SEARCH_GIVE_WAY_S, SEARCH_SLICE
 from p2pblog.core.logs import Batch
 from p2pblog.core.search import parse
-from p2pblog.store import Found, SearchQuery, migrations, sql_indexer, sql_search, sql_words, sql_write
+from p2pblog.store import Found, SearchQuery, migrations, sql_indexer, sql_retracted, sql_search, sql_words, sql_write
 from p2pblog.store.register import BATCH_MIN, GENERATIONS_MERGED_AT
 from p2pblog.store.sql_base import IDS
 from p2pblog.store.sqlite import SqliteStore, open_sqlite
@@ -79,7 +79,7 @@ def test_what_is_dropped_leaves_no_word_behind(db: sqlite3.Connection, alice: Pe
     sql_indexer.read_some(db, read)
     alice.log.delete(alice.log.entries[-1])
     sql_write.append(db, [Batch(alice.hash, alice.log.run(22))], LATER)
-    assert sql_write.drop_retracted(db, LATER + 1) == 1
+    assert sql_retracted.drop_retracted(db, LATER + 1) == 1
     sql_indexer.read_some(db, 100)
     assert len(find(db, "bee").rows) == 19
     assert b"xylophone" in segments(db)
