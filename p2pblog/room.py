@@ -233,7 +233,11 @@ class Room:
             newest = state.spans[-1] if state is not None and state.spans else None
             seq = 0 if newest is None else max(newest.low, newest.high - ANSWERED_LATELY_MAX + 1)
             while newest is not None and seq <= newest.high:
-                entries = await self._store.run(device, seq, newest.high, RUN_BYTES_MAX)
+                try:
+                    entries = await self._store.run(device, seq, newest.high, RUN_BYTES_MAX)
+                except StoreDamaged as error:  # fewer are spared, and room is made all the same
+                    log.error("to whom we said something lately can't be read: %s", error)
+                    break
                 if not entries:
                     break
                 for entry in entries:

@@ -20,8 +20,10 @@ class Notifying(Private):
     async def gather_news(self, within_s: float = math.inf) -> None:
         """Polls that have closed meanwhile, and direct messages that came, become news; of these only those that are
         opened `within_s`. Raises StoreError."""
-        await self._store.end_polls(self._wall_ms())
-        await self.tell_dms(within_s)
+        try:
+            await self._store.end_polls(self._wall_ms())
+        finally:  # one that fails keeps not the other from being told
+            await self.tell_dms(within_s)
 
     async def notifications(
         self, limit: int = 20, before: str | None = None, unread: bool = False

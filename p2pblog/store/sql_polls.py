@@ -7,12 +7,14 @@ at, it is put off, forgotten, or becomes news under its own id.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from p2pblog.core.keys import EntryId
 from p2pblog.store.meaning import PollEnd, awaits_poll, look_at_poll
 from p2pblog.store.sql_base import LogRow
 from p2pblog.store.sql_news import ENTER_NEWS, own_identity
 from p2pblog.store.sql_rows import RowReader
+from p2pblog.store.sql_transactions import apart, pass_over
 from p2pblog.store.stretch import Stretch
 
 
@@ -29,21 +31,39 @@ def await_filled(db: sqlite3.Connection, log: LogRow, key: int, payload: bytes, 
 
 
 def end_polls(db: sqlite3.Connection, now_ms: int) -> int:
-    reader, own = RowReader(db), own_identity(db)
+    looked_at: list[tuple[int, int | None]] = []
     ended: dict[EntryId, tuple[int, int]] = {}
     for key, since_ms in db.execute(DUE, (now_ms,)).fetchall():
-        shown = reader.shown_if(key)
-        found = None
-        if shown is not None and shown.author == own:
-            found = look_at_poll(shown, reader.shown_by_id, since_ms, now_ms)
-        if isinstance(found, int):
-            db.execute("UPDATE poll_due SET due = ? WHERE key = ?", (found, key))
+        try:
+            found = _look_at(db, key, since_ms, now_ms)
+            is_new = isinstance(found, PollEnd) and not _is_told(db, found)
+        except Exception as error:
+            pass_over(error)  # it stays due
             continue
-        db.execute("DELETE FROM poll_due WHERE key = ?", (key,))
-        if found is not None and not _is_told(db, found):
+        looked_at.append((key, found if isinstance(found, int) else None))
+        if isinstance(found, PollEnd) and is_new:
             ended.setdefault(found.notice, (found.closes_ms, key))
-    db.executemany(ENTER_NEWS, [(key, 0, False, False) for _, key in sorted(ended.values())])
+    if looked_at:
+        apart(db, _settle, db, looked_at, [key for _, key in sorted(ended.values())])
     return len(ended)
+
+
+def _look_at(db: sqlite3.Connection, key: int, since_ms: int, now_ms: int) -> PollEnd | int | None:
+    reader = RowReader(db)
+    shown = reader.shown_if(key)
+    if shown is None or shown.author != own_identity(db):
+        return None
+    return look_at_poll(shown, reader.shown_by_id, since_ms, now_ms)
+
+
+def _settle(db: sqlite3.Connection, looked_at: Sequence[tuple[int, int | None]], ended: Sequence[int]) -> None:
+    """`looked_at`: keys, with the time until which each is put off. `ended`: what becomes news, in order."""
+    for key, due_ms in looked_at:
+        if due_ms is None:
+            db.execute("DELETE FROM poll_due WHERE key = ?", (key,))
+        else:
+            db.execute("UPDATE poll_due SET due = ? WHERE key = ?", (due_ms, key))
+    db.executemany(ENTER_NEWS, [(key, 0, False, False) for key in ended])
 
 
 DUE = "SELECT key, since FROM poll_due WHERE due < ? ORDER BY due, key"

@@ -175,7 +175,7 @@ def timeline(db: sqlite3.Connection, query: TimelineQuery) -> list[Row]:
         owners = (identity_no(db, identity) for identity in dict.fromkeys(query.identities))
         feeds = (feed_of(db, owner, place) for owner in owners if owner is not None)
         places = merge(*feeds, reverse=True)
-    return RowReader(db).rows(key for _, key in islice(places, limit))
+    return RowReader(db).rows((key for _, key in places), limit)
 
 
 def _tagged(db: sqlite3.Connection, query: TimelineQuery, before: tuple[int, int]) -> Iterator[tuple[int, int]]:
@@ -209,8 +209,8 @@ def window(db: sqlite3.Connection, identity: IdentityHash, from_ms: int, to_ms: 
     owner = identity_no(db, identity)
     if owner is None:
         return []
-    keys = islice(_keys_between(db, owner, max(0, from_ms), to_ms), max(0, limit))
-    return [Voted(row, _votes(db, row)) for row in RowReader(db).rows(keys)]
+    keys = _keys_between(db, owner, max(0, from_ms), to_ms)
+    return [Voted(row, _votes(db, row)) for row in RowReader(db).rows(keys, max(0, limit))]
 
 
 def _keys_between(db: sqlite3.Connection, owner: int, from_ms: int, to_ms: int) -> Iterator[int]:

@@ -40,6 +40,7 @@ from p2pblog.store.sql_news import own_identity
 from p2pblog.store.sql_read import locate, pins
 from p2pblog.store.sql_read import thread as read_thread
 from p2pblog.store.sql_strangers import is_stranger
+from p2pblog.store.sql_transactions import pass_over
 from p2pblog.store.sql_write import BY_HAND, HELD_BY_HAND, reclaim
 
 FREE_PART = 4
@@ -74,11 +75,14 @@ def usage(db: sqlite3.Connection) -> Usage:
 def bottoms(db: sqlite3.Connection) -> list[Bottom]:
     found = []
     for device, owner, no in db.execute(LOGS_HELD).fetchall():
-        spans = db.execute("SELECT low, high FROM span WHERE log = ? ORDER BY low", (no,)).fetchall()
-        low, high = spans[0][0], spans[-1][1]
-        lowest = db.execute("SELECT sort FROM entry WHERE key = ?", (no << 32 | low,)).fetchone()
-        if lowest is not None:  # else it is damaged, and may not keep all others from being cut
-            found.append(Bottom(device, owner, low, high, lowest[0]))
+        try:
+            spans = db.execute("SELECT low, high FROM span WHERE log = ? ORDER BY low", (no,)).fetchall()
+            low, high = spans[0][0], spans[-1][1]
+            (sort,) = db.execute("SELECT sort FROM entry WHERE key = ?", (no << 32 | low,)).fetchone()
+        except Exception as error:
+            pass_over(error)  # what is damaged may not keep all others from being cut
+        else:
+            found.append(Bottom(device, owner, low, high, sort))
     return found
 
 

@@ -19,6 +19,7 @@ from p2pblog.store.sql_base import SEQ_MASK, in_steps, key_of_id
 from p2pblog.store.sql_index import edit_of, version_of
 from p2pblog.store.sql_news import own_identity
 from p2pblog.store.sql_strangers import is_stranger
+from p2pblog.store.sql_transactions import pass_over
 
 KEYS_AT_ONCE = 64
 """Values in one question. A shorter list is filled up with NULL, which nothing equals, so that the statement is always
@@ -63,14 +64,14 @@ class RowReader:
         self._names: dict[int, str | None] = {}
         self._nodes: dict[EntryId, Node] = {}
         self._strange: dict[int, bool] = {}
+        self._lost: set[int] = set()
         self._own = own_identity(db)
 
     # --- what may be shown ---
 
-    def rows(self, keys: Iterable[int]) -> list[Row]:
-        """The rows at these keys, all of which may be shown."""
-        wished = self.expect(keys)
-        return self._rows([self._sure(key) for key in wished])
+    def rows(self, keys: Iterable[int], limit: int) -> list[Row]:
+        """The first rows at these keys, all of which may be shown, at most `limit`. What is lost is passed over."""
+        return self._rows(list(islice(self._seen(keys, are_sure=True), limit)))
 
     def rows_within(self, keys: Iterable[int], limit: int) -> list[Row]:
         """The first rows at these keys that may be shown, at most `limit`."""
@@ -82,21 +83,37 @@ class RowReader:
         seen = (found for found in self._seen(keys) if found.shown.kind in IN_TIMELINES)
         return self._rows(list(islice(seen, limit)))
 
-    def _seen(self, keys: Iterable[int]) -> Iterator[_Found]:
+    def _seen(self, keys: Iterable[int], are_sure: bool = False) -> Iterator[_Found]:
+        """What may be shown of these. Where all should, it is said once that one can't be: it is lost, or we err."""
         for step in in_steps(keys, KEYS_AT_ONCE):
-            found = (self._look_up(key) for key in self.expect(step))
-            yield from (each for each in found if each is not None)
+            for key in self.expect(step):
+                found = self._look_up(key)
+                if found is not None:
+                    yield found
+                elif are_sure and key not in self._lost:
+                    pass_over(AssertionError("an index of what is shown holds something hidden"))
 
     def expect(self, keys: Iterable[int]) -> list[int]:
         """Look up together what may be shown at these keys, which it gives as a list."""
         wished = list(keys)
         for step in in_steps((key for key in dict.fromkeys(wished) if key not in self._found), KEYS_AT_ONCE):
             self._found.update(dict.fromkeys(step))
-            for row in self._db.execute(SHOWN, _filled_up(step)).fetchall():
+            for row in self._ask(step):
                 key, identifier, author, kind, of, time_ms, payload, sort, owner, *standing = row
                 shown = Shown(identifier, author, Kind(kind), of, time_ms, payload, sort)
                 self._found[key] = _Found(shown, owner, *standing)
         return wished
+
+    def _ask(self, keys: Sequence[int]) -> list[Any]:
+        """The rows of what may be shown; where SQLite does not read one, of all others."""
+        try:
+            return self._db.execute(SHOWN, _filled_up(keys)).fetchall()
+        except sqlite3.DatabaseError as error:
+            pass_over(error)
+            if len(keys) > 1:
+                return [row for key in keys for row in self._ask([key])]
+            self._lost.update(keys)
+            return []
 
     def shown(self, key: int) -> Shown:
         return self._sure(key).shown

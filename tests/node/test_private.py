@@ -22,7 +22,7 @@ from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Dm, Unknown
 from p2pblog.core.sealed import read
 from p2pblog.core.value import replace
-from p2pblog.errors import NotFound, NotPermitted, StoreFull, UsageError, UserError
+from p2pblog.errors import NotFound, NotPermitted, StoreDamaged, StoreFull, UsageError, UserError
 from p2pblog.gossip.events import Learned
 from p2pblog.node import Node
 from p2pblog.store import DmRow, Follow
@@ -490,3 +490,22 @@ async def test_a_message_has_limits(autojump_clock: MockClock) -> None:
                 with pytest.raises(UserError, match="65 devices"):
                     await alice.dm(["bob"], "to too many devices")
             bob.add_device(f"one more {over}")
+
+
+@trio_test
+async def test_where_it_is_not_seen_which_polls_have_closed_direct_messages_are_told(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await circle(world, "alice", "bob")
+        store, bob = world.home("bob").store, world.home("bob").node
+
+        async def damaged(now_ms: int) -> int:
+            raise StoreDamaged("the database is damaged")
+
+        async def told() -> bool:
+            return [each["type"] for each in await bob.notifications()] == ["dm"]
+
+        store.end_polls = damaged  # type: ignore[method-assign]
+        await world.home("alice").node.dm(["bob"], "hello")
+        await world.until("bob is told", told)
+        with pytest.raises(StoreDamaged):
+            await bob.gather_news()

@@ -13,7 +13,8 @@ from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
 from p2pblog.config import NEWEST_FIRST
-from p2pblog.core.keys import IdentityHash
+from p2pblog.core.entry import Entry
+from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.value import replace
 from p2pblog.errors import NotFound, StoreDamaged, StoreFull, UsageError
@@ -417,6 +418,26 @@ async def test_whom_one_answered_last_is_close_however_much_one_wrote_before(aut
         await world.until("bob is below his cap", fits(bob), within_s=60)
         assert await held_of(world, "bob", "alice") == 301
         assert await held_of(world, "bob", "carol") < 301
+
+
+@trio_test
+async def test_room_is_made_also_where_ones_own_log_can_not_be_read(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        await history(world, "alice")
+        await world.start("alice")
+        bob, store = await world.start("bob", "alice"), world.home("bob").store
+        await bob.post("mine")
+        run = store.run
+
+        async def damaged(device: DeviceKey, first: int, last: int, bytes_max: int) -> Sequence[Entry]:
+            if device == person("bob").key:
+                raise StoreDamaged("the database is damaged")
+            return await run(device, first, last, bytes_max)
+
+        store.run = damaged  # type: ignore[method-assign]
+        await bob.config_set("store.max", CAP)
+        await bob.follow(world.home("alice").address)
+        await world.until("bob is below his cap", fits(bob), within_s=120)
 
 
 @trio_test

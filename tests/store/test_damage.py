@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 import trio
 from builders import NOON, Person, person
-from store_kit import LATER, add, keep, texts
+from store_kit import LATER, add, keep, own, texts
 from trio.testing import trio_test, wait_all_tasks_blocked
 
 from p2pblog.bridge import open_bridge
 from p2pblog.core.entry import Entry
 from p2pblog.core.search import parse
+from p2pblog.core.value import replace
 from p2pblog.errors import StoreDamaged, StoreError
-from p2pblog.store import SearchQuery, migrations, register, sql_resting, sql_retracted
+from p2pblog.store import SearchQuery, TimelineQuery, migrations, register, sql_resting, sql_retracted
 from p2pblog.store.sql_base import HOME, place_record
 from p2pblog.store.sqlite import open_sqlite
 
@@ -269,4 +270,44 @@ async def test_who_deletes_much_keeps_no_other_write_waiting(tmp_path: Path) -> 
             await store.put_identity(carol.identity)
             done.append("stored")
         assert done == ["stored", "dropped"]
+        await store.aclose()
+
+
+@trio_test
+@pytest.mark.parametrize("harm", ["a lost row", "a leaf"])
+async def test_a_timeline_shows_what_is_left(tmp_path: Path, harm: str) -> None:
+    path = tmp_path / "store.sqlite3"
+    bob = await make(path, *["DELETE FROM entry WHERE key & 0xffff = 95"] * (harm == "a lost row"), notices=100)
+    if harm == "a leaf":
+        spoil_leaf(path, bob.log.entries[94].id)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        for query in TimelineQuery(20), TimelineQuery(20, None, (bob.hash,)):
+            rows = await store.timeline(query)
+            assert len(rows) == 20
+            assert len(await store.timeline(replace(query, before=rows[-1].id))) == 20
+        assert len(await store.window(bob.hash, 0, LATER, 50)) == 50
+        await store.aclose()
+
+
+@trio_test
+async def test_a_damaged_leaf_keeps_neither_room_from_being_made_nor_polls_from_being_told(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    bob, carol = person("bob"), person("carol")
+    lost = bob.log.poll("yes", "no", closes_ms=NOON + 1_000_000)
+    bob.notes(60)
+    poll = bob.log.poll("tea", "coffee", closes_ms=NOON + 1_000_000)
+    carol.notes(3)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        await own(store, bob)
+        await keep(store, bob, carol, now_ms=NOON + 500_000)
+        await store.aclose()
+    spoil_leaf(path, lost.id)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        assert [bottom.device for bottom in await store.bottoms()] == [carol.key]
+        assert await store.end_polls(LATER) == 1
+        assert await store.end_polls(LATER) == 0
+        assert [each.notice for each in await store.news(9)] == [poll.id]
         await store.aclose()
