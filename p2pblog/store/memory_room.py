@@ -258,10 +258,11 @@ class MemoryRoom(MemoryReading):
         return kept, len(looked_at) - kept
 
     async def lift_floors(self, identity: IdentityHash | None = None) -> list[LogState]:
-        logs = self._logs.values() if identity is None else self._logs_of.get(identity, {}).values()
+        logs = list((self._logs if identity is None else self._logs_of.get(identity, {})).values())
         had = [log for log in logs if log.floor]
         for log in logs:
             log.floor = log.pruned = 0
+            self._drop_bare(log)
         return [self._state(log) for log in had]
 
     async def thread(self, notice: EntryId) -> Thread:

@@ -339,6 +339,7 @@ def lift_floors(db: sqlite3.Connection, identity: IdentityHash | None) -> list[L
         db.execute("UPDATE log SET floor = 0, pruned = 0 WHERE no = ?", (log.no,))
         if floor:
             changed.append(read_log_state(db, log))
+        drop_bare(db, log)
     return changed
 
 

@@ -541,6 +541,7 @@ def _settle_home(db: sqlite3.Connection, identity: IdentityHash) -> None:
     owner = identity_no(db, identity)
     if owner is not None:
         set_at_home(db, owner, _belongs_home(db, identity))
+        drop_nameless(db, owner)
 
 
 def put_follow(db: sqlite3.Connection, follow: Follow) -> None:

@@ -16,13 +16,14 @@ import pytest
 import trio
 import trio.testing
 from builders import person
-from store_kit import LATER, add, keep, open_kind, texts
+from store_kit import LATER, add, keep, open_kind, own, texts
 from trio.testing import trio_test
 
 from p2pblog.bridge import open_bridge
 from p2pblog.core.logs import Batch, Located
 from p2pblog.errors import BadChain, StoreError, StoreFull
 from p2pblog.store import (
+    OWN_IDENTITY,
     TimelineQuery,
     migrations,
     sql_transactions,
@@ -525,6 +526,24 @@ async def test_owners_that_strays_made_up_leave_no_row_behind(tmp_path: Path) ->
         await store.put_identity(alice.identity)
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT hash FROM identity").fetchall() == [(alice.hash,)]
+
+
+@trio_test
+async def test_no_row_stays_of_a_log_that_was_pruned_whole_nor_of_who_was_oneself(tmp_path: Path) -> None:
+    alice, bob, path = person("alice"), person("bob"), tmp_path / "store.sqlite3"
+    alice.notes(3)
+    bob.notes(3)
+    async with open_bridge() as bridge, aclosing(await open_sqlite(bridge, path)) as store:
+        await own(store, alice)
+        for someone in alice, bob:
+            await store.append([Batch(someone.hash, someone.log.run())], LATER)
+        await store.prune(bob.key, 4, LATER)
+        assert await store.lift_floors() == []
+        await store.drop_log(alice.key)
+        await store.put_setting(OWN_IDENTITY, None)
+    with closing(sqlite3.connect(path)) as db:
+        for table in "log", "identity":
+            assert db.execute(f"SELECT * FROM {table}").fetchall() == []
 
 
 @trio_test
