@@ -115,6 +115,8 @@ def apart(db: sqlite3.Connection, change: Callable[[*Args], T], *args: *Args) ->
         result = change(*args)
         db.execute(end)
     except Exception as error:
+        if begin == WITHIN[0] and not db.in_transaction:
+            raise  # SQLite has undone all of it, as after a read that failed
         if db.in_transaction:
             db.execute(undo)
         if db.in_transaction:
@@ -151,9 +153,14 @@ def translated(error: Exception, path: Path) -> StoreError:
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH)
 
 
+BAD_SECTOR = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS)
+"""The disk does not give back what it took: to try that again and again would keep all else waiting."""
+
+
 def _is_damage(error: Exception) -> bool:
     if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
+        code = getattr(error, "sqlite_errorcode", 0)
+        return code & 0xFF in DAMAGE or code in BAD_SECTOR
     return not isinstance(error, MemoryError) and not _is_meant(error)
 
 

@@ -454,7 +454,7 @@ class SqliteStore:
         return await self._read(sql_dms.dms, limit, before, untold)
 
     async def settle_dms(self, for_us: Sequence[EntryId], for_others: Sequence[EntryId], now_ms: int) -> None:
-        await self._write(sql_dms.settle_dms, tuple(for_us), tuple(for_others), now_ms)
+        await self._write_in_parts(sql_dms.settle_dms, tuple(for_us), tuple(for_others), now_ms)
 
     async def find_ids(self, prefix: str) -> list[EntryId]:
         return await self._read(sql_read.find_ids, prefix)

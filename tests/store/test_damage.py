@@ -20,6 +20,7 @@ from p2pblog.core.value import replace
 from p2pblog.errors import StoreDamaged, StoreError
 from p2pblog.store import SearchQuery, TimelineQuery, migrations, register, sql_resting, sql_retracted
 from p2pblog.store.sql_base import HOME, place_record
+from p2pblog.store.sql_transactions import apart
 from p2pblog.store.sqlite import open_sqlite
 
 pytestmark = pytest.mark.damages
@@ -137,6 +138,40 @@ async def test_a_log_whose_lowest_entry_is_lost_does_not_keep_others_from_being_
         await keep(store, carol)
         assert [bottom.device for bottom in await store.bottoms()] == [carol.key]
         await store.aclose()
+
+
+@trio_test
+async def test_a_bad_sector_is_damage(tmp_path: Path) -> None:
+    """Else what meets it waits first in line for ever, and all else behind it."""
+
+    def meet(db: sqlite3.Connection) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+        raise error
+
+    path = tmp_path / "store.sqlite3"
+    bob = await make(path)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        for call in store._read, store._write:
+            with pytest.raises(StoreDamaged, match="disk I/O error"):
+                await call(meet)
+        assert len(await texts(store, bob)) == 10
+        await store.aclose()
+
+
+def test_a_change_of_which_sqlite_undoes_all_does_not_go_on() -> None:
+    """After a read that failed it ends the whole transaction: what came before in it is gone, too."""
+
+    def meet(db: sqlite3.Connection) -> None:
+        db.execute("ROLLBACK")
+        raise AssertionError("a row is lost")
+
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        assert apart(db, meet, db) is None  # by itself it may
+        db.execute("BEGIN")
+        with pytest.raises(AssertionError):
+            apart(db, meet, db)
 
 
 @trio_test
