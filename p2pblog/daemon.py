@@ -25,7 +25,7 @@ from p2pblog.cases.quiet import Quiet
 from p2pblog.config import NEWS_GATHERED_EVERY_S, Home
 from p2pblog.control.server import serve_control
 from p2pblog.core.address import Endpoint
-from p2pblog.core.keys import KeyPair, NodeKey
+from p2pblog.core.keys import DeviceKey, KeyPair, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.value import State, replace
 from p2pblog.dht import Directory
@@ -260,16 +260,25 @@ async def _gather_news(node: Node) -> None:
 
 def settle(home: Home, own: Keyring, loaded: Loaded) -> Keyring:
     """The keys to go on with. A home that was copied or put back is another installation and another device; one that
-    has lost its database can't know what it signed. What is decided is on disk before anything is signed."""
-    holds_own = any(state.identity == own.inception.identity for state in loaded.logs)
+    has lost its database, or some of its log in it, can't know what it signed. What is decided is on disk before
+    anything is signed."""
     in_place = installation.is_in_place(home)
     has_written = in_place and installation.has_written(home)
-    if not in_place or (has_written and not holds_own):
-        log.warning("this home was copied, put back, or lost its database: it goes on as a new device")
+    is_lost = DeviceKey(own.device.public) in loaded.damaged or (has_written and not _holds_log(own, loaded))
+    if not in_place or is_lost:
+        log.warning("this home was copied, put back, or lost its database or its log: it goes on as a new device")
         own = replace(own.on_device(_new_key()), node=_new_key())
         keyring.save(home, own)
-    installation.mark(home, written=has_written and holds_own)
+    installation.mark(home, written=has_written and not is_lost)
     return own
+
+
+def _holds_log(own: Keyring, loaded: Loaded) -> bool:
+    """Whether the log of our device is there, or was never begun: a device is stated before its first entry."""
+    identity = next((each for each in loaded.identities if each.hash == own.inception.identity), None)
+    device = DeviceKey(own.device.public)
+    is_begun = identity is None or device in identity.devices
+    return not is_begun or any(state.device == device and state.spans for state in loaded.logs)
 
 
 def _new_key() -> KeyPair:

@@ -105,10 +105,11 @@ class Pen:
         return self._inception.identity
 
     def begin(self, last: Entry | None, compare_with: Iterable[str], now: float) -> None:
-        """Take up the log where it stands. `last`: its newest entry on disk. `compare_with` names who must be heard
-        before the first entry, `PEERS` and `DHT`: nobody where we never had a peer, and nobody knows a log not yet
-        begun."""
+        """Take up the log where it stands. `last`: its newest entry on disk; a log that is held without one is damaged,
+        and left. `compare_with` names who must be heard before the first entry, `PEERS` and `DHT`: nobody where we
+        never had a peer, and nobody knows a log not yet begun."""
         self.last = last
+        self._must_leave = last is None and self._holdings.high(self.device_key) > 0
         self._awaited = set(compare_with) if last is not None else set()
         self.compare_until = now + COMPARE_TIMEOUT_S
 

@@ -3,6 +3,7 @@
 Rules:
 
 * Every question is answered: by what is held, or by Lack, or by Payloads of none.
+* Where something of what is asked is damaged, what lies above it is given, and our clock tells of it no more.
 * A log is given only to whom its identity is shared with.
 * A peer has at most ASKED_MAX questions under way here.
 """
@@ -73,7 +74,21 @@ class Giving(State):
             held = {entry.seq: entry.payload for entry in entries} if shared else {}
             given = [(seq, held.get(seq)) for seq in request.seqs]
             return [Send(session.peer, Payloads(device, tuple((s, p) for s, p in given if p is not None)))]
-        if not shared or not entries:
+        if not shared:
             return [Send(session.peer, Lack(device, request.first))]
+        first = entries[0].seq if entries else request.last + 1
+        told = self._tell_lost(session, device, request.first, first - 1) if first > request.first else []
+        if not entries:
+            return [Send(session.peer, Lack(device, request.first)), *told]  # whom Lack has doubt us the clock has ask
         mark_held(self.sharing, session, device, entries[0].seq, entries[-1].seq)
-        return [Send(session.peer, Run(encode_run(entries, texts=session.texts)))]
+        return [
+            *told,
+            Send(session.peer, Run(encode_run(entries, texts=session.texts))),
+        ]  # what follows goes by the clock
+
+    def _tell_lost(self, session: Session, device: DeviceKey, first: int, last: int) -> list[Effect]:
+        """These numbers are held, as far as we knew, and damaged. Who asked goes on with what lies below."""
+        if not self.holdings.holds(device, first):
+            return []
+        self.holdings.lose(device, first, last)
+        return self.sharing.say_clock(session, self.holdings.owners[device])

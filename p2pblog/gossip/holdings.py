@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from p2pblog.core.identity import Device, Identity, Standing
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import LogState
@@ -43,6 +45,9 @@ class Holdings(State):
     owners: dict[DeviceKey, IdentityHash] = field(default_factory=dict)
     is_full: bool = False
     """Whether the store is over its cap, so that no history is fetched."""
+    unreadable: dict[DeviceKey, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    """Numbers of entries that are stored and damaged, so that we can't give them: clocks leave them out, or who asks
+    us for them would come to nothing that lies below. Found anew after each start, as they are asked for."""
     _by_identity: dict[IdentityHash, dict[DeviceKey, None]] = field(default_factory=dict)
     _clocks: dict[IdentityHash, IdentityClock] = field(default_factory=dict)
     """The last clock told of each identity, so that all links keep one and the same."""
@@ -96,6 +101,8 @@ class Holdings(State):
         known = self.logs.get(state.device)
         if known is not None and known.fork is not None and state.fork is None:
             state = replace(state, fork=known.fork)
+        if known is not None and known.floor != state.floor:
+            self.unreadable.pop(state.device, None)  # what was found to be gone may only have been pruned
         self.logs[state.device] = state
         self.owners[state.device] = state.identity
         self._by_identity.setdefault(state.identity, {})[state.device] = None
@@ -120,6 +127,7 @@ class Holdings(State):
         """Forget what is held of a log; of an identity that is forgotten itself, that there is such a log. Whose logs
         are blocked is remembered: more of them may be on its way to the store."""
         self.logs.pop(device, None)
+        self.unreadable.pop(device, None)
         owner = self.owners.get(device)
         if owner is None or owner in self.identities or owner in self.blocked:
             return
@@ -202,7 +210,16 @@ class Holdings(State):
             return Clock()
         spans = tuple((span.low, span.high) for span in reversed(state.spans))
         tip = tip_of(state.spans[-1].high_id) if state.spans else None
+        if (lost := self.unreadable.get(device)) is not None:
+            spans = without(spans, lost)
+            tip = tip if spans and spans[0][1] == state.spans[-1].high else None
         return Clock(spans[:SPANS_MAX], tuple(sorted(state.missing, reverse=True)[:MISSING_MAX]), tip)
+
+    def lose(self, device: DeviceKey, first: int, last: int) -> None:
+        """These numbers are held and can't be read. Of many in one log those found last are remembered."""
+        known = self.unreadable.get(device, ())
+        if not any(low <= first and last <= high for low, high in known):
+            self.unreadable[device] = (*known, (first, last))[-SPANS_MAX:]
 
     def identity_clock(self, identity: IdentityHash) -> IdentityClock:
         known = self.identities.get(identity)
@@ -223,3 +240,12 @@ class Holdings(State):
         stated = {body.device: body.counter for body in bodies if isinstance(body, Device)}
         newest = sorted(held, key=lambda device: stated.get(device, -1), reverse=True)
         return sorted(newest[:LOGS_PER_CLOCK_MAX])
+
+
+def without(spans: Iterable[tuple[int, int]], lost: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """What of these spans, newest first, lies outside of others."""
+    left = list(spans)
+    for first, last in lost:
+        parts = [(max(low, last + 1), high) for low, high in left], [(low, min(high, first - 1)) for low, high in left]
+        left = sorted((low, high) for low, high in {*parts[0], *parts[1]} if low <= high)[::-1]
+    return tuple(left)

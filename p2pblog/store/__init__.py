@@ -84,7 +84,8 @@ class KnownPeer(Value):
 
 
 class Loaded(Value):
-    """Everything a node keeps in memory, as it stood when it stopped."""
+    """Everything a node keeps in memory, as it stood when it stopped. `damaged`: the devices of logs of which only a
+    part can be read; there may be more of them than `logs` says."""
 
     identities: tuple[Identity, ...] = ()
     logs: tuple[LogState, ...] = ()
@@ -93,6 +94,7 @@ class Loaded(Value):
     settings: dict[str, bytes] = field(default_factory=dict)
     mutes: tuple[Mute, ...] = ()
     blocks: tuple[Block, ...] = ()
+    damaged: tuple[DeviceKey, ...] = ()
 
 
 class TimelineQuery(Value):
@@ -316,7 +318,8 @@ class Store(Protocol):
     async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> Sequence[Entry]:
         """Entries from `first` up to `last` and on to the next one with a signature (at most 63 more); fewer if
         `bytes_max` of payload or the run limits are reached, but always ending on a signature, and always up to the
-        first one (under 64 entries), so that a small `bytes_max` does not stall. Empty if `first` is not held."""
+        first one (under 64 entries), so that a small `bytes_max` does not stall. Empty if `first` is not held.
+        What is damaged is left out: then the run may end below it, or begin above it, but not above `last`."""
 
     # --- what a person asks for ---
 

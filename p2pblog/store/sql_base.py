@@ -10,7 +10,7 @@ import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from p2pblog.core.entry import PayloadHashes, payload_hash
 from p2pblog.core.forks import ForkProof
@@ -19,7 +19,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import LogState, Span
 from p2pblog.core.runs import VerifiedRun
 from p2pblog.core.value import Value
-from p2pblog.errors import NotFound
+from p2pblog.errors import NotFound, StoreDamaged
 from p2pblog.store.register import Register
 
 T = TypeVar("T")
@@ -83,6 +83,11 @@ def log_of_key(db: sqlite3.Connection, key: int) -> LogRow:
     return LogRow(*db.execute(f"{_LOG} WHERE l.no = ?", (key >> 32,)).fetchone())
 
 
+def every_log(db: sqlite3.Connection) -> list[LogRow]:
+    """By their devices."""
+    return [LogRow(*row) for row in db.execute(f"{_LOG} ORDER BY l.device").fetchall()]
+
+
 def logs_of_owner(db: sqlite3.Connection, owner: int) -> list[LogRow]:
     return [LogRow(*row) for row in db.execute(f"{_LOG} WHERE l.owner = ? ORDER BY l.no", (owner,)).fetchall()]
 
@@ -142,13 +147,21 @@ def id_at(db: sqlite3.Connection, key: int) -> EntryId:
 
 
 def read_spans(db: sqlite3.Connection, log: int) -> tuple[Span, ...]:
+    """What is held of a log. Raises StoreDamaged where an end of it is lost."""
     rows = db.execute(
         """SELECT s.low, s.high, low.id, s.low_prev, high.id FROM span s
-           JOIN entry low ON low.key = s.log << 32 | s.low JOIN entry high ON high.key = s.log << 32 | s.high
+           LEFT JOIN entry low ON low.key = s.log << 32 | s.low LEFT JOIN entry high ON high.key = s.log << 32 | s.high
            WHERE s.log = ? ORDER BY s.low""",
         (log,),
     ).fetchall()
-    return tuple(Span(*row) for row in rows)
+    return tuple(_span(log, row) for row in rows)
+
+
+def _span(log: int, row: Sequence[Any]) -> Span:
+    low, high, low_id, _, high_id = row
+    if low_id is None or high_id is None:
+        raise StoreDamaged(f"entry {low if low_id is None else high} of log {log} is lost")
+    return Span(*row)
 
 
 def read_log_state(db: sqlite3.Connection, log: LogRow) -> LogState:
@@ -172,14 +185,15 @@ def read_marks(db: sqlite3.Connection, log: LogRow) -> tuple[ForkProof | None, i
 
 
 def read_log_states(db: sqlite3.Connection) -> list[LogState]:
-    """Every log that holds an entry or is frozen, by its device: as `read_log_state` of each, in three statements."""
+    """Every log that holds an entry or is frozen, by its device: as `read_log_state` of each, in three statements.
+    Raises StoreDamaged where an end of one is lost."""
     spans: dict[int, list[Span]] = {}
     for no, *span in db.execute(
         """SELECT s.log, s.low, s.high, low.id, s.low_prev, high.id FROM span s
-           JOIN entry low ON low.key = s.log << 32 | s.low JOIN entry high ON high.key = s.log << 32 | s.high
+           LEFT JOIN entry low ON low.key = s.log << 32 | s.low LEFT JOIN entry high ON high.key = s.log << 32 | s.high
            ORDER BY s.log, s.low"""
     ):
-        spans.setdefault(no, []).append(Span(*span))
+        spans.setdefault(no, []).append(_span(no, span))
     missing: dict[int, list[int]] = {}
     for (key,) in db.execute("SELECT key FROM gap INDEXED BY gap_wanted WHERE wanted ORDER BY key"):
         missing.setdefault(key >> 32, []).append(key & SEQ_MASK)
@@ -202,9 +216,12 @@ def read_log_states(db: sqlite3.Connection) -> list[LogState]:
 
 
 def read_entries(db: sqlite3.Connection, log: LogRow, first: int, last: int, prev: EntryId | None) -> VerifiedRun:
-    """Consecutive entries held, at least one; `prev` is the id before the first."""
+    """Consecutive entries held, at least one; `prev` is the id before the first. Raises StoreDamaged where one is lost;
+    whether they are as they were signed is for who hands them out to see."""
     keys = log.key(first), log.key(last)
     rows = db.execute("SELECT time, id, payload FROM entry WHERE key BETWEEN ? AND ? ORDER BY key", keys).fetchall()
+    if len(rows) != last - first + 1:  # else all above a lost one would slide down one number
+        raise StoreDamaged(f"{last - first + 1 - len(rows)} of the entries {first} to {last} of log {log.no} are lost")
     times, ids, payloads = zip(*rows, strict=True)
     signatures: list[bytes | None] = [None] * len(rows)
     for key, signature in db.execute("SELECT key, signature FROM signature WHERE key BETWEEN ? AND ?", keys):

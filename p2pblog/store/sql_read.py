@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 from heapq import merge
 from itertools import islice
 
@@ -28,7 +29,7 @@ from p2pblog.core.logs import Located, Span
 from p2pblog.core.media import FileHash
 from p2pblog.core.payload import Profile
 from p2pblog.core.quiet import Mute, MuteKind, Voted
-from p2pblog.core.runs import VerifiedRun
+from p2pblog.core.runs import VerifiedRun, in_columns
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound, StoreDamaged
 from p2pblog.store import (
@@ -66,27 +67,29 @@ from p2pblog.store.sql_base import (
     place_record,
     read_entries,
     read_feed,
-    read_log_states,
     read_place,
-    read_spans,
 )
+from p2pblog.store.sql_damage import Checked, read_log_states, readable_spans, unless_damaged, whole_run
 from p2pblog.store.sql_rows import KEYS_AT_ONCE, TAKEN_BACK, RowReader
 from p2pblog.store.sql_strangers import places_of_strangers
-from p2pblog.store.stretch import cut_run
+from p2pblog.store.sql_transactions import is_damage
+from p2pblog.store.stretch import cut_run, is_as_signed
 
 # --- at the start -----------------------------------------------------------------------------------------------------
 
 
 def load(db: sqlite3.Connection) -> Loaded:
     wires = db.execute("SELECT wire, hash FROM identity WHERE wire IS NOT NULL ORDER BY hash").fetchall()
+    logs, damaged = read_log_states(db)
     return Loaded(
         tuple(Identity.restore(wire, hash_) for wire, hash_ in wires),
-        tuple(read_log_states(db)),
+        tuple(logs),
         tuple(_follows(db)),
         tuple(KnownPeer(*row) for row in db.execute("SELECT * FROM peer ORDER BY endpoint").fetchall()),
         settings(db, ""),
         tuple(mutes(db)),
         tuple(Block(*row) for row in db.execute("SELECT identity, since FROM block ORDER BY since, identity")),
+        tuple(damaged),
     )
 
 
@@ -110,13 +113,22 @@ def settings(db: sqlite3.Connection, prefix: str) -> dict[str, bytes]:
 # --- for peers --------------------------------------------------------------------------------------------------------
 
 
-def run(db: sqlite3.Connection, device: DeviceKey, first: int, last: int, bytes_max: int) -> Sequence[Entry]:
+def run(
+    db: sqlite3.Connection, device: DeviceKey, first: int, last: int, bytes_max: int, checked: Checked | None = None
+) -> Sequence[Entry]:
     log = log_of_device(db, device)
-    span = None if log is None else span_of(read_spans(db, log.no), first)
+    span = None if log is None else span_of(readable_spans(db, log), first)
     if log is None or span is None or last < first:
         return []
     end = min(span.high, last + CHECKPOINT_EVERY - 1, first + RUN_ENTRIES_MAX - 1)
-    return cut_run(_read_within(db, log, span, first, end), last, bytes_max, RUN_BYTES_MAX)
+    try:
+        found = in_columns(cut_run(_read_within(db, log, span, first, end), last, bytes_max, RUN_BYTES_MAX))
+        if found and (checked or Checked()).is_sound(log.no, found):
+            return found
+    except Exception as error:
+        if not is_damage(error):
+            raise
+    return whole_run(db, log, span, (first, end), last, bytes_max)
 
 
 def _read_within(db: sqlite3.Connection, log: LogRow, span: Span, first: int, last: int) -> VerifiedRun:
@@ -132,15 +144,27 @@ def locate(db: sqlite3.Connection, entry: EntryId) -> Located | None:
     log, seq = log_of_key(db, key), key & SEQ_MASK
     stray = db.execute("SELECT prev, chain FROM stray WHERE key = ?", (key,)).fetchone()
     if stray is not None:
-        prev, chain = stray
-        return Located(log.identity, read_entries(db, log, seq, seq, prev)[0], _read_chain(chain))
-    span = span_of(read_spans(db, log.no), seq)
+        prev, packed = stray
+        held, chain = read_entries(db, log, seq, seq, prev)[0], _read_chain(packed)
+        _check_vouched(log, (held, *chain))
+        return Located(log.identity, held, chain)
+    span = span_of(readable_spans(db, log), seq)
     assert span is not None
-    entries = _read_within(db, log, span, seq, min(span.high, seq + CHECKPOINT_EVERY))
-    signed = next((at for at, signature in enumerate(entries.signatures) if signature is not None), None)
+    signed = db.execute(SIGNED, (key, log.key(min(span.high, seq + CHECKPOINT_EVERY)))).fetchone()
     if signed is None:
         raise StoreDamaged(f"no signature vouches for entry {seq} of log {log.no}")
-    return Located(log.identity, entries[0], tuple(after.without_payload() for after in entries[1 : signed + 1]))
+    entries = _read_within(db, log, span, seq, signed[0] & SEQ_MASK)
+    _check_vouched(log, entries)
+    return Located(log.identity, entries[0], tuple(after.without_payload() for after in entries[1:]))
+
+
+SIGNED = "SELECT key FROM signature WHERE key BETWEEN ? AND ? ORDER BY key LIMIT 1"
+
+
+def _check_vouched(log: LogRow, entries: Sequence[Entry]) -> None:
+    """Raises StoreDamaged unless these are as they were signed."""
+    if not is_as_signed(in_columns(entries)):
+        raise StoreDamaged(f"entry {entries[0].seq} of log {log.no} is not as it was signed")
 
 
 def entry_at(db: sqlite3.Connection, device: DeviceKey, seq: int) -> EntryId | None:
@@ -459,9 +483,13 @@ def _follow_row(db: sqlite3.Connection, follow: Follow) -> FollowRow:
         """SELECT coalesce(sum(s.high - s.low + 1), 0) FROM log l JOIN span s ON s.log = l.no WHERE l.owner = ?""",
         (owner,),
     ).fetchone()
-    newest = None
-    for _, key in islice(feed_of(db, owner), 1):
-        (newest,) = db.execute("SELECT time FROM entry WHERE key = ?", (key,)).fetchone()
-    name = profile(db, follow.identity)[0]
+    newest = unless_damaged(partial(_newest_ms, db, owner))  # whom one follows must come out of any database
+    name = (unless_damaged(partial(profile, db, follow.identity)) or (None, None))[0]
     (pruned,) = db.execute("SELECT coalesce(sum(pruned), 0) FROM log WHERE owner = ?", (owner,)).fetchone()
     return FollowRow(follow.identity, name, follow.petname, entries, newest, *terms, pruned)
+
+
+def _newest_ms(db: sqlite3.Connection, owner: int) -> int | None:
+    for _, key in feed_of(db, owner):
+        return int(db.execute("SELECT time FROM entry WHERE key = ?", (key,)).fetchone()[0])
+    return None

@@ -132,9 +132,9 @@ WITHIN = "SAVEPOINT apart", "RELEASE apart", "ROLLBACK TO apart"
 
 def pass_over(error: Exception) -> None:
     """Say once that damage was met, and that all else goes on. Raises the error itself where it is no damage."""
-    if not _is_damage(error):
+    if not is_damage(error):
         raise error
-    _tell(f"what is damaged in the database is passed over: {_said_by(error)}", error)
+    tell_once(f"what is damaged in the database is passed over: {_said_by(error)}", error)
 
 
 def translated(error: Exception, path: Path) -> StoreError:
@@ -143,7 +143,7 @@ def translated(error: Exception, path: Path) -> StoreError:
     code = getattr(error, "sqlite_errorcode", None)
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE):
         return StoreFull(f"there is no room to write the database {path}")
-    if _is_damage(error):
+    if is_damage(error):
         return damaged(error, path)
     if isinstance(error, MemoryError):  # sqlite3 raises this one too
         return StoreError(f"the database {path} can't be used: there is no memory left")
@@ -157,7 +157,9 @@ BAD_SECTOR = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS)
 """The disk does not give back what it took: to try that again and again would keep all else waiting."""
 
 
-def _is_damage(error: Exception) -> bool:
+def is_damage(error: Exception) -> bool:
+    """Whether what left code that reads what is stored says that it is damaged: see `damaged`. A query that was
+    interrupted and want of memory don't."""
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", 0)
         return code & 0xFF in DAMAGE or code in BAD_SECTOR
@@ -175,7 +177,7 @@ def damaged(error: Exception, path: Path) -> StoreDamaged:
     """What code that relies on what is stored came upon. Where a row is lost or wrong that can be any exception, and a
     bug of ours can't be told from it: so the sentence names what it was, and the log says once where."""
     sentence = f"the database {path} is damaged: {_said_by(error)}"
-    _tell(sentence, error)
+    tell_once(sentence, error)
     found = StoreDamaged(sentence)
     found.__cause__ = error
     return found
@@ -191,10 +193,11 @@ def _is_plain(error: Exception) -> bool:
     return isinstance(error, sqlite3.Error | P2pblogError)
 
 
-def _tell(sentence: str, error: Exception) -> None:
+def tell_once(sentence: str, error: Exception | None = None) -> None:
+    """Have the log say it, and where the error came from, unless it did."""
     if sentence not in _told and len(_told) < TOLD_MAX:
         _told.add(sentence)
-        log.error("%s", sentence, exc_info=None if _is_plain(error) else error)
+        log.error("%s", sentence, exc_info=None if error is None or _is_plain(error) else error)
 
 
 TOLD_MAX = 100

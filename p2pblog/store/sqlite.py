@@ -75,6 +75,7 @@ from p2pblog.store import (
 )
 from p2pblog.store.meaning import Kind, News, Version
 from p2pblog.store.reserve import Reserve
+from p2pblog.store.sql_damage import Checked
 from p2pblog.store.sql_opening import prepare_reader, prepare_writer
 from p2pblog.store.sql_transactions import Write, commit, damaged, read, translated
 
@@ -339,6 +340,7 @@ class SqliteStore:
     def __init__(self, bridge: Bridge, aio: _Aio) -> None:
         self._bridge = bridge
         self._aio = aio
+        self._checked = Checked()
 
     async def _write(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
         return await self._bridge.run(self._aio.write, lambda db: function(db, *args), False)
@@ -419,7 +421,7 @@ class SqliteStore:
         return await self._read(sql_room.thread, notice)
 
     async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> Sequence[Entry]:
-        return await self._read(sql_read.run, device, first, last, bytes_max)
+        return await self._read(sql_read.run, device, first, last, bytes_max, self._checked)
 
     async def timeline(self, query: TimelineQuery) -> list[Row]:
         return await self._read(sql_read.timeline, query)

@@ -6,16 +6,17 @@ making an object for each entry and asking it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, chain
 from typing import cast
 
-from p2pblog.core.entry import Entry
+from p2pblog.core.entry import Entry, chain_ids, entry_id, is_checkpoint
 from p2pblog.core.groups import groups_of
-from p2pblog.core.keys import EntryId
+from p2pblog.core.keys import ENTRY_DOMAIN, DeviceKey, EntryId, verify
 from p2pblog.core.payload import plain_texts
-from p2pblog.core.runs import in_columns
-from p2pblog.core.value import Value
+from p2pblog.core.runs import VerifiedRun, in_columns
+from p2pblog.core.value import Value, replace
+from p2pblog.errors import BadKey, BadSignature
 from p2pblog.store.meaning import PLAIN, Meaning, meaning_of
 
 
@@ -83,6 +84,48 @@ def cut_run(entries: Sequence[Entry], last: int, bytes_max: int, run_bytes_max: 
         if seq >= last:
             break
     return run.part(0, cut)
+
+
+def is_as_signed(run: VerifiedRun) -> bool:
+    """Whether ids that were stored are those of their bodies, one after the other, and the last one's signature holds.
+    Those below it, but for its neighbours at checkpoints, need none."""
+    if list(run.ids) != chain_ids(run.device, run.first, run.prev, run.times, run.sizes, run.hashes):
+        return False
+    return _is_valid(run.device, run.ids[-1], run.signatures[-1])
+
+
+def _is_valid(device: DeviceKey, entry: EntryId, signature: bytes | None) -> bool:
+    try:
+        verify(device, ENTRY_DOMAIN, entry, signature or b"")
+    except (BadSignature, BadKey):
+        return False
+    return True
+
+
+def without_false_signature(entry: Entry) -> Entry | None:
+    """One entry that was stored, with its signature if that holds; None if its id is not its body's."""
+    if entry_id(entry.body) != entry.id:
+        return None
+    is_signed = entry.signature is None or _is_valid(entry.device, entry.id, entry.signature)
+    return entry if is_signed else replace(entry, signature=None)
+
+
+def first_whole_run(entries: Iterable[Entry | None], last: int, bytes_max: int, run_bytes_max: int) -> Sequence[Entry]:
+    """What to hand out of consecutive entries, None for those that can't be: the lowest run between two of these that
+    begins no higher than `last`, cut as any run; none where no signature vouches for any."""
+    whole: list[Entry] = []
+    for entry in chain(entries, [None]):
+        is_over = entry is None or (is_checkpoint(entry.seq) and entry.signature is None)
+        if not is_over:
+            whole.append(cast(Entry, entry))
+            continue
+        if whole and whole[0].seq > last:
+            return []
+        found = cut_run(whole, last, bytes_max, run_bytes_max) if whole else []
+        if found:
+            return found
+        whole.clear()
+    return []
 
 
 def payloads_beside(entries: Sequence[Entry], fresh: Sequence[Sequence[Entry]]) -> list[tuple[int, bytes]]:

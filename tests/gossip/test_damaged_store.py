@@ -11,6 +11,7 @@ from gossip_scenes import node_key
 from test_driver import WilfulStore, open_room, until
 from trio.testing import MockClock, trio_test
 
+from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
@@ -21,6 +22,7 @@ from p2pblog.gossip.events import LoadedOne, LoadOne, StoreIdentity, StoreRun, S
 from p2pblog.gossip.keeper import Keeper
 from p2pblog.gossip.room_events import PruneLog
 from p2pblog.store import Pruned
+from p2pblog.store.stretch import first_whole_run
 
 
 class DamagedStore(WilfulStore):
@@ -136,3 +138,51 @@ async def test_a_run_that_contradicts_what_cannot_be_read_keeps_nothing_waiting(
         holdings.take(state)
         other = StoreRun(source, Batch(alice.hash, twin.log.run()), live=False)
         assert await keeper.write([other]) == (1, [Unstored(source, alice.key)])
+
+
+class RottenStore(WilfulStore):
+    """A store in which entries of some numbers, whosever, are not any more what was signed."""
+
+    def __init__(self, *rotten: int) -> None:
+        super().__init__()
+        self.rotten = rotten
+
+    async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> Sequence[Entry]:
+        found = await super().run(device, first, last, bytes_max)
+        whole = (None if entry.seq in self.rotten else entry for entry in found)
+        return first_whole_run(whole, last, bytes_max, RUN_BYTES_MAX)
+
+
+@pytest.mark.parametrize("rotten", [(1,), (70,), (30, 31, 95), (91,)])
+@trio_test
+async def test_a_follower_gets_all_but_what_is_damaged_and_shuns_nobody(
+    rotten: tuple[int, ...], autojump_clock: MockClock
+) -> None:
+    """The author alone has the feed, and one bit of it has changed on the disk."""
+    async with open_room() as room:
+        alice = await room.station("alice", store=RottenStore(*rotten))
+        for number in range(90):
+            await alice.post(f"before {number}")
+        bob = await room.station("bob", "alice")
+        await bob.driver.connect(alice.transport.endpoint)
+        for number in range(3):
+            await trio.sleep(60)
+            await alice.post(f"live {number}")
+        await trio.sleep(60)
+        state = bob.driver.machine.holdings.logs[person("alice").key]
+        held = [seq for span in state.spans for seq in range(span.low, span.high + 1)]
+        assert held == [seq for seq in range(1, 95) if seq not in rotten]
+        assert len(bob.driver.lanes) == len(alice.driver.lanes) == 1
+
+
+@trio_test
+async def test_what_cannot_be_given_is_asked_for_a_few_times_and_no_more(autojump_clock: MockClock) -> None:
+    async with open_room() as room:
+        store = RottenStore(70)
+        alice = await room.station("alice", store=store)
+        for number in range(90):
+            await alice.post(f"before {number}")
+        bob = await room.station("bob", "alice")
+        await bob.driver.connect(alice.transport.endpoint)
+        await trio.sleep(600)
+        assert store.runs < 12

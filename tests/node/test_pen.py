@@ -210,6 +210,15 @@ def test_a_number_that_is_taken_makes_a_new_device_begin(desk: Desk) -> None:
     assert (note.entry.device, note.entry.seq) == (drawn(1).public, 2)
 
 
+def test_a_log_whose_newest_entry_cannot_be_read_is_left_before_anything_is_signed(desk: Desk) -> None:
+    desk.holdings.learn(desk.alice.identity)
+    desk.hold(desk.alice.log)
+    desk.pen.begin(None, {PEERS, DHT}, now=0.0)
+    steps = desk.write(None)
+    assert isinstance(steps[0], NewDevice)
+    assert desk.alice.key not in {entry.device for entry in desk.disk}
+
+
 def test_a_disputed_log_is_left_by_who_writes_but_not_by_a_start(desk: Desk) -> None:
     desk.take_up()
     fork = desk.alice.log.branch(1)

@@ -496,9 +496,7 @@ async def test_ids_that_begin_alike_are_told_apart(store: Store) -> None:
     assert await store.find_ids(one.id.hex()[:16]) == sorted([one.id, twin.id])
     for entry in (one, twin):
         assert await store.find_ids(entry.id.hex()) == [entry.id]
-        located = await store.locate(entry.id)
-        assert located is not None
-        assert located.entry.id == entry.id
+        assert [row.id for row in await store.rows([entry.id])] == [entry.id]
         assert (await store.thread(entry.id)).root == entry.id
 
 

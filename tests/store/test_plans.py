@@ -30,6 +30,8 @@ from p2pblog.store import (
     SearchQuery,
     TimelineQuery,
     register,
+    sql_base,
+    sql_damage,
     sql_dms,
     sql_groups,
     sql_indexer,
@@ -255,6 +257,7 @@ def reading(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_read.boosts_at_home(db, note.id),
         lambda: sql_read.follow_rows(db),
         lambda: sql_read.run(db, alice.key, 5, 20, RUN_BYTES_MAX),
+        lambda: [sql_damage.shortened_spans(db, log) for log in sql_base.every_log(db) if log.device == alice.key],
     ]
 
 
