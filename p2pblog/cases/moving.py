@@ -6,7 +6,7 @@ import logging
 from contextlib import suppress
 
 from p2pblog.cases.desk import Desk
-from p2pblog.config import EXPORT_PAYLOADS_BYTES_MAX, TIME_MS_MAX
+from p2pblog.config import CHECKPOINT_EVERY, EXPORT_PAYLOADS_BYTES_MAX, TIME_MS_MAX
 from p2pblog.control.api import (
     FileTakenDocument,
     LogDocument,
@@ -24,7 +24,16 @@ from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.media import FileHash, table_of
 from p2pblog.core.payload import Note
 from p2pblog.core.runs import VerifiedRun, encode_run
-from p2pblog.errors import BadChain, BadForkProof, NotFound, NotPermitted, RemoteProtocolError, UsageError, UserError
+from p2pblog.errors import (
+    BadChain,
+    BadForkProof,
+    NotFound,
+    NotPermitted,
+    RemoteProtocolError,
+    StoreDamaged,
+    UsageError,
+    UserError,
+)
 from p2pblog.gossip.events import ForkProved, Learned, Stored
 
 log = logging.getLogger("p2pblog.moving")
@@ -46,15 +55,21 @@ class Moving(Desk):
         )
 
     async def export_run(self, device: str, first: int) -> RunDocument:
-        """A piece of a log from number `first` on, or from the next one that is held."""
+        """A piece of a log from number `first` on, or from the next one that is held and as it was signed. Where there
+        is none up to a checkpoint, it is none, with where to go on."""
         key = self._own_device(device)
         state = self._driver.machine.holdings.logs[key]
         span = next((span for span in state.spans if span.high >= first), None)
         if span is None:
             return RunDocument(run=None, next=None)
-        entries = await self._store.run(key, max(first, span.low), span.high, EXPORT_PAYLOADS_BYTES_MAX)
+        first = max(first, span.low)
+        try:
+            entries = await self._store.run(key, first, span.high, EXPORT_PAYLOADS_BYTES_MAX)
+        except StoreDamaged as error:
+            log.error("a piece of a log could not be exported: %s", error)
+            entries = ()
         if not entries:
-            raise NotFound("that log is no longer held as it was a moment ago")
+            return RunDocument(run=None, next=first + CHECKPOINT_EVERY - (first - 1) % CHECKPOINT_EVERY)
         return RunDocument(run=codec.pack(encode_run(entries)).hex(), next=entries[-1].seq + 1)
 
     def _own_device(self, device: str) -> DeviceKey:

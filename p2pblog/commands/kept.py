@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from p2pblog.config import TIMELINE_ROWS_MAX
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
     from p2pblog.control.api import FollowDocument, MuteDocument
 
 
-def kept_of(session: Session, follows: Sequence[FollowDocument]) -> Kept:
-    """As the node has it. `follows`: all that one has."""
+def kept_of(
+    session: Session, follows: Sequence[FollowDocument], noted: Callable[[], AbstractContextManager[None]]
+) -> Kept:
+    """As the node has it. `follows`: all that one has. `noted` goes around what reads notices, of which one may be
+    damaged."""
     on_terms = [each for each in follows if each["no_boosts"] or each["budget"] is not None or each["private"]]
     shown = [(name, session.ask("show_list", name=name)["members"]) for name in _lists(session)]
     return Kept(
-        tuple(_bookmarks(session)[::-1]),
+        tuple(_bookmarks(session, noted)[::-1]),
         tuple(
             KeptFollow(_identity(each["address"]), each["petname"], each["no_boosts"], each["budget"], each["private"])
             for each in on_terms
@@ -41,13 +45,14 @@ def _lists(session: Session) -> list[str]:
     return [each["name"] for each in session.ask("lists")]
 
 
-def _bookmarks(session: Session) -> list[EntryId]:
+def _bookmarks(session: Session, noted: Callable[[], AbstractContextManager[None]]) -> list[EntryId]:
     """Those that are here, the one bookmarked last first."""
     found: list[EntryId] = []
     before: str | None = None
-    while page := session.ask("bookmarks", limit=TIMELINE_ROWS_MAX, before=before):
-        found += [EntryId(bytes.fromhex(each["id"])) for each in page]
-        before = page[-1]["id"]
+    with noted():
+        while page := session.ask("bookmarks", limit=TIMELINE_ROWS_MAX, before=before):
+            found += [EntryId(bytes.fromhex(each["id"])) for each in page]
+            before = page[-1]["id"]
     return found
 
 

@@ -352,7 +352,7 @@ class LogsDocument(TypedDict):
 
 
 class RunDocument(TypedDict):
-    """A run in its wire form, and the number to go on from; both are null at the end of the log."""
+    """A run in its wire form, null where all before `next` is damaged; the number to go on from, null at the end."""
 
     run: str | None
     next: int | None
@@ -376,7 +376,8 @@ class FileTakenDocument(TypedDict):
 
 class ExportDocument(TypedDict):
     """`files`: how many of one's notices' files are in it; `missing_files`: how many are not, because not all of them
-    is here or there is no more room; `missing_follows`: how many private follows are not, for want of `--secrets`."""
+    is here or there is no more room; `missing_follows`: how many private follows are not, for want of `--secrets`;
+    `missing_entries`: how many of one's entries could not be read; `faults`: what else could not, a sentence each."""
 
     file: str
     entries: int
@@ -385,6 +386,8 @@ class ExportDocument(TypedDict):
     files: int
     missing_files: int
     missing_follows: int
+    missing_entries: int
+    faults: list[str]
 
 
 class SkippedDocument(TypedDict):

@@ -28,6 +28,9 @@ def export_page(document: ExportDocument) -> Page:
     if document["missing_follows"]:
         left = counted(document["missing_follows"], "person", "people")
         page.append(line(f"Left out {left} whom you follow in private: --secrets takes them along."))
+    if document["missing_entries"]:
+        page.append(line(f"{counted(document['missing_entries'], 'entry', 'entries')} of yours could not be read."))
+    page += [line(f"Not all could be read: {clean_line(fault)}.") for fault in document["faults"]]
     return page
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import trio
 from builders import NOON, key_pair, person
@@ -10,11 +12,12 @@ from worlds import World, open_world
 
 from p2pblog.config import TIME_MS_MAX
 from p2pblog.core import archive, codec
+from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.runs import encode_run
 from p2pblog.core.value import replace
-from p2pblog.errors import NotFound, NotPermitted, UsageError, UserError
+from p2pblog.errors import NotFound, NotPermitted, StoreDamaged, UsageError, UserError
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.node import Node
 from p2pblog.store.memory import MemoryStore
@@ -79,6 +82,34 @@ async def test_a_lost_store_comes_back_and_reaches_followers(autojump_clock: Moc
         await trio.sleep(1)  # of the virtual clock, so that it stands above
         await alice.post("on with it")
         await world.reads("bob", "on with it", "notice 69", "notice 0")
+
+
+class HoledStore(MemoryStore):
+    """A store in which what lies around number 70 of a log, up to the next checkpoint, can't be read."""
+
+    async def run(self, device: DeviceKey, first: int, last: int, bytes_max: int) -> Sequence[Entry]:
+        if 65 <= first <= 70:
+            raise StoreDamaged("the database is damaged")
+        if 70 < first <= 128:
+            return []
+        return await super().run(device, first, min(last, 64) if first <= 64 else last, bytes_max)
+
+
+@trio_test
+async def test_what_is_damaged_is_left_out_and_the_rest_taken_out_and_taken_back(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.home("alice").store = HoledStore()
+        alice = await world.start("alice")
+        for number in range(138):
+            await alice.post(f"notice {number}")
+        identity, runs = (await alice.export_logs())["identity"], await runs_of(alice)
+        seqs = [entry.seq for run in runs for entry in archive.read_run(bytes.fromhex(run))]
+        assert seqs == [*range(1, 65), *range(129, 141)]
+        await world.kill("alice")
+        world.home("alice").store = MemoryStore()
+        world.home("alice").keyring = replace(world.home("alice").keyring, device=key_pair("alice/another"))
+        alice = await world.start("alice")
+        assert await take_back(alice, identity, runs) == 76
 
 
 @trio_test
