@@ -14,7 +14,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Payload
 from p2pblog.core.value import replace
-from p2pblog.errors import BadChain, UserError
+from p2pblog.errors import BadChain, StoreDamaged, UserError
 from p2pblog.gossip.driver import Driver, Signal
 from p2pblog.gossip.events import Learned, Stored
 from p2pblog.keyring import Keyring
@@ -70,8 +70,15 @@ class Author:
     # --- beginning ---
 
     async def begin(self, compare_with: set[str]) -> None:
-        """Take up our log where it stands, or begin one. `compare_with`: see `Pen.begin`."""
+        """Take up our log where it stands, or begin one. `compare_with`: see `Pen.begin`. Where the database is damaged
+        so that nothing can be written, all can be read and exported; whoever posts hears of it."""
         self.pen.begin(await self._newest(), compare_with, trio.current_time())
+        try:
+            await self._open()
+        except StoreDamaged as error:
+            log.error("our log can't be written: %s", error)
+
+    async def _open(self) -> None:
         await self._write(None)
         await self._tell_name()  # a start may have ended between the first entry and the name
         if self.pen.is_compared:  # else it goes before what is written next

@@ -14,7 +14,7 @@ from p2pblog.config import TIME_MS_MAX
 from p2pblog.core import archive, codec
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey
-from p2pblog.core.logs import Batch
+from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.runs import encode_run
 from p2pblog.core.value import replace
 from p2pblog.errors import NotFound, NotPermitted, StoreDamaged, UsageError, UserError
@@ -110,6 +110,23 @@ async def test_what_is_damaged_is_left_out_and_the_rest_taken_out_and_taken_back
         world.home("alice").keyring = replace(world.home("alice").keyring, device=key_pair("alice/another"))
         alice = await world.start("alice")
         assert await take_back(alice, identity, runs) == 76
+
+
+class UnwritableStore(MemoryStore):
+    """A store whose last page is damaged: whatever is new would stand there."""
+
+    async def append(self, batches: Sequence[Batch], now_ms: int, durable: bool = False) -> list[LogState]:
+        raise StoreDamaged("the database is damaged")
+
+
+@trio_test
+async def test_a_node_that_can_write_nothing_starts_all_the_same(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        world.home("alice").store = UnwritableStore()
+        alice = await world.start("alice")
+        assert (await alice.export_logs())["logs"] == []
+        with pytest.raises(StoreDamaged):
+            await alice.post("nowhere to be kept")
 
 
 @trio_test
