@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from builders import NOON, Person, key_pair, person
+from builders import NOON, Log, Person, key_pair, person
 
 from p2pblog.config import HEAD_LIFETIME_MS, REPLICA_LIFETIME_MS, UNPOINTED_MAX
 from p2pblog.core.address import Endpoint
@@ -169,8 +169,10 @@ def replica(identity: IdentityHash, name: str, number: int = 1) -> Replica:
     return sign_replica(key_pair(name), identity, endpoint, NOON + REPLICA_LIFETIME_MS)
 
 
-def head_of(whom: Person) -> Head:
-    last = whom.log.entries[-1]
-    head = sign_head(whom.identity, whom.device, 1, last.seq, last.id, NOON + HEAD_LIFETIME_MS)
+def head_of(whom: Person, log: Log | None = None) -> Head:
+    """Of their first device, or of the one that writes this log."""
+    chosen = whom.log if log is None else log
+    last = chosen.entries[-1]
+    head = sign_head(whom.identity, chosen.device, 1, last.seq, last.id, NOON + HEAD_LIFETIME_MS)
     assert head is not None
     return head

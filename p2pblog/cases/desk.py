@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from p2pblog.author import Author
+from p2pblog.cases.again import Again
 from p2pblog.cases.quiet import Quiet
 from p2pblog.cases.told import Told
 from p2pblog.cases.uploads import Fetching, Uploads
@@ -91,6 +92,7 @@ class Desk:
         self._joined: dict[str, float | None] = {}
         """The groups that were joined, and when each was last looked for by trio's clock; None: it is due."""
         self._joined_changed = Signal()
+        self._again = Again()
 
     def move(self, place: Place) -> None:
         """This node listens elsewhere now: its machine has another address."""
@@ -230,6 +232,7 @@ def notice_document(row: Row, now_ms: int, *, muted: bool = False) -> NoticeDocu
         time=row.time_ms,
         reply_to=None if row.reply_to is None else row.reply_to.hex(),
         boost_of=None if row.boost_of is None else row.boost_of.hex(),
+        boost_deleted=row.boosted is not None and row.is_of_deleted,
         likes=row.likes,
         boosts=row.boosts,
         tags=list(row.tags),
@@ -264,6 +267,7 @@ def quote_document(quote: Quote, row: Row) -> QuoteDocument:
         author=address.spell(quote.of.identity),
         text=row.quoted_text,
         cw=row.quoted_warning,
+        deleted=row.is_of_deleted and row.quoted_text is None,
     )
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 import trio
 
 from p2pblog.cases.groups import Grouping
+from p2pblog.cases.singles import Singles
 from p2pblog.config import CONTROL_WATCH_LAG_MAX, CONTROL_WATCH_ROWS_MAX, TIMELINE_ROWS_MAX
 from p2pblog.control.api import EntryDocument, NoticeDocument, VersionDocument
 from p2pblog.control.words import check_group, check_tag
@@ -25,7 +26,7 @@ ASKED_AT_ONCE_MAX = 20
 """Boosted notices asked for because somebody looked at a page: a page's worth."""
 
 
-class Reading(Grouping):
+class Reading(Singles, Grouping):
     """Of `Node`: what reads."""
 
     async def timeline(
@@ -55,6 +56,9 @@ class Reading(Grouping):
         await self._look_for(query.group, fetch)
         try:
             rows = await self._quiet.page(query, is_whole=author is not None)
+            if fetch:
+                await self._learn_since(rows)
+                rows = await self._quiet.page(query, is_whole=author is not None)
         except NotFound:
             if before is not None:
                 await self._find(before)  # tells what became of it
@@ -62,11 +66,8 @@ class Reading(Grouping):
         if not strangers:  # who could make us ask others for what they name
             near = [row for row in rows if query.group is None or self._is_near(IdentityHash(row.author))]
             self._ask_for_texts(near)
+        await self._ask_again(rows)
         return self._marked(rows)
-
-    def _is_near(self, identity: IdentityHash) -> bool:
-        """Whether it is oneself or somebody whom one follows."""
-        return identity == self._author.identity_hash or identity in self._follows
 
     async def _look_for(self, group: str | None, fetch: bool) -> None:
         if fetch:
@@ -128,6 +129,7 @@ class Reading(Grouping):
         found = await self._find(notice)
         rows = await self._store.rows([found]) or await self._store.rows([(await self._notice_ref(notice)).id])
         self._ask_for_texts(rows)
+        await self._ask_again(rows)
         return self._marked(rows)[0]
 
     async def versions(self, notice: str) -> list[VersionDocument]:

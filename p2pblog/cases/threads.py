@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import trio
 
-from p2pblog.cases.desk import Desk, no_notice, ref_to, said_in
+from p2pblog.cases.desk import no_notice, ref_to, said_in
+from p2pblog.cases.singles import Singles
 from p2pblog.config import (
     THREAD_FETCH_ANSWERS_MAX,
     THREAD_FETCH_AT_ONCE,
@@ -27,12 +28,13 @@ from p2pblog.store import Thread
 from p2pblog.store.conversations import quoted_by
 
 
-class Threads(Desk):
+class Threads(Singles):
     """Of `Node`: what reads conversations."""
 
     async def thread(self, notice: str, fetch: bool = False) -> ThreadDocument:
-        """`fetch`: look first, for at most THREAD_FETCH_S, for what the conversation names and lacks, and for answers
-        to this notice and to the first one. Raises NotFound, also for what is no notice."""
+        """`fetch`: look first, for at most THREAD_FETCH_S, for what the conversation names and lacks, for answers to
+        this notice and to the first one, and for what became of those that are here singly. Raises NotFound, also for
+        what is no notice."""
         wanted = await self._find(notice)
         if fetch:
             with trio.move_on_after(THREAD_FETCH_S):
@@ -40,6 +42,7 @@ class Threads(Desk):
         found = await self._store.thread(wanted)
         if not (found.notices or found.lacking or found.waiting):
             raise no_notice(said_in((await self._locate(notice)).entry))
+        await self._ask_again(found.notices)
         return ThreadDocument(
             root=None if found.root is None else found.root.hex(),
             notices=self._marked(found.notices),
@@ -53,10 +56,21 @@ class Threads(Desk):
         """Answers are looked for beside what is lacking; those to the topmost notice once that is known."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._fetch_answers, notice)
+            nursery.start_soon(self._fetch_since, notice)
             await self._fetch_lacking(notice)
         root = (await self._store.thread(notice)).root
         if root is not None and root != notice:
             await self._fetch_answers(root)
+
+    async def _fetch_since(self, notice: EntryId) -> None:
+        """Of this notice and the first one before the others, the newest of these first."""
+        with suppress(StoreError):
+            thread = await self._store.thread(notice)
+            boosts = [row for row in await self._store.rows([notice]) if row.type == Boost.type]
+            first = [row for row in thread.notices if row.id in (notice, thread.root)]
+            named = [row.boost_of for row in boosts if row.boost_of is not None]
+            thorough = [*(row.id for row in first), *named]
+            await self._learn_since([*boosts, *first, *reversed(thread.notices)], thorough=thorough)
 
     async def _fetch_answers(self, notice: EntryId) -> None:
         """Answers by whomever, as pointers in the DHT lead to them."""

@@ -127,7 +127,7 @@ class Writing(Polling, Files):
         if isinstance(said_in(located.entry), Delete):
             raise NotPermitted("a delete cannot be taken back")
         async with self._in_turn():
-            if await self._store.is_taken_back(located.entry.id):
+            if await self._store.taken_back_by(located.identity, located.entry.id) is not None:
                 raise NotFound("that notice was deleted already")
             edits = await self._edits_of(located)
             while len(edits) > REPLACES_MAX:  # the oldest: its words stay to the end

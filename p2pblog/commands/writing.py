@@ -89,7 +89,8 @@ def post(
 @click.option("--cw", metavar="TEXT", help="Another content warning; an empty one takes it away.")
 @click.option("--lang", metavar="TAG", help="Another language; an empty one takes it away.")
 def edit(session: Session, notice: str, text: str, cw: str | None, lang: str | None) -> None:
-    """Give a notice of your own other words. It keeps its id; the old words can still be seen."""
+    """Give a notice of your own other words. It keeps its id; the old words can still be seen. Who does not follow you
+    may read them until their node asks again."""
     typed, text = words.check_id(notice), words.check_text(from_stdin() if text == "-" else text)
     cw = cw if not cw else words.check_warning(cw)
     lang = lang if not lang else words.check_language(lang)
@@ -246,15 +247,20 @@ def unpin(session: Session, notice: str) -> None:
     _write_about(session, "unpin", notice)
 
 
+_HEARD_OF = (
+    "Nodes that follow you hide it as they hear of it. Where others have it, as by a boost or in a group, it can be",
+    "read until they ask again. Nobody can make a node forget it.",
+)
+
+
 @command("delete", "p2pblog delete 5feceb66ff")
 @notice_argument
 def delete(session: Session, notice: str) -> None:
-    """Take back a notice of your own. Nodes hide it as they hear of it; nobody can make them forget it."""
+    """Take back a notice of your own. Nodes hide it as they hear of it; nobody can make them forget it. Those of people
+    who don't follow you, and have it from others, hear of it when they look at it."""
     _write_about(session, "delete", notice)
     if not session.json:
-        session.tell(
-            [line("Nodes hide it as they hear of it. A hostile one may keep a copy: nobody can make it forget.")]
-        )
+        session.tell([line(part) for part in _HEARD_OF])
 
 
 @command("bookmark", "p2pblog bookmark 5feceb66ff")

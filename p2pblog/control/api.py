@@ -141,6 +141,7 @@ class QuoteDocument(TypedDict):
     author: str
     text: str | None
     cw: str | None
+    deleted: bool
 
 
 class OptionDocument(TypedDict):
@@ -221,6 +222,7 @@ class NoticeDocument(TypedDict):
     time: int
     reply_to: str | None
     boost_of: str | None
+    boost_deleted: bool
     likes: int
     boosts: int
     tags: list[str]

@@ -60,3 +60,5 @@ class Row(Value):
     groups: tuple[str, ...] = ()
     boosted: Ref | None = None
     """What a boost is of, while that is not here or does not show."""
+    is_of_deleted: bool = False
+    """Whether what it boosts or quotes does not show because its author took it back, as far as is known here."""

@@ -230,9 +230,17 @@ class Driver:
             del self._asked[id(effect)]
 
     def is_awaited(self, entry: EntryId) -> bool:
-        """Whether a peer owes us the answer to an `Ask`, or what one answered waits to be stored."""
+        """Whether a peer owes us an entry that was asked for, or it waits to be stored."""
         waiting = (writing.located.entry.id for writing in self._writings if isinstance(writing, StoreStray))
-        return entry in self.machine.strays.asked or entry in waiting
+        return self.machine.strays.awaits(entry) or entry in waiting
+
+    def is_asked(self, entry: EntryId) -> bool:
+        """Whether a peer owes us an answer about an entry, be it here or not."""
+        return entry in self.machine.strays.asked
+
+    @property
+    def is_storing_strays(self) -> bool:
+        return any(isinstance(writing, StoreStray) for writing in self._writings)
 
     async def connect(self, endpoint: Endpoint) -> Session:
         """Dial now, for a person who waits. Raises UserError or TimedOut; gives the session, an older one included."""

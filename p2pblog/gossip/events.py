@@ -123,10 +123,13 @@ class Loaded(Value):
 
 
 class LoadedOne(Value):
+    """`later`: what its author said of it since, as far as we know: a delete of it, or the edit whose words stand."""
+
     peer: NodeKey
     ref: Ref
     identity: bytes | None
     located: Located | None
+    later: Located | None = None
 
 
 class Dropped(Value):
@@ -171,10 +174,11 @@ class Candidates(Value):
 
 class Ask(Value):
     """Fetch one entry that something we hold refers to, from whoever is linked. `by`: who refers to it, where that may
-    be somebody followed in private."""
+    be somebody followed in private. `again`: it is here, and only what its author said of it since is wanted."""
 
     ref: Ref
     by: IdentityHash | None = None
+    again: bool = False
 
 
 class FetchFile(Value):

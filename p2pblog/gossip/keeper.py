@@ -55,6 +55,7 @@ from p2pblog.gossip.room_events import LiftFloors, Pruned, PruneLog
 from p2pblog.store import KnownPeer, Store
 from p2pblog.store import Loaded as LoadedStore
 from p2pblog.store.blobs import Blobs
+from p2pblog.store.later import later_than
 
 log = logging.getLogger("p2pblog.gossip")
 
@@ -321,8 +322,9 @@ class Keeper:
             entries = await self._store.run(request.device, request.first, request.last, RUN_BYTES_MAX)
             return Loaded(request, entries)
         located = await self._store.locate(request.ref.id)
-        known = self._holdings.identities.get(located.identity) if located is not None else None
-        return LoadedOne(request.peer, request.ref, known.wire if known is not None else None, located)
+        known = self._holdings.identities.get(request.ref.identity)
+        later = await later_than(self._store, request.ref.identity, request.ref.id)
+        return LoadedOne(request.peer, request.ref, None if known is None else known.wire, located, later)
 
     async def _load_file(self, request: LoadFile) -> LoadedFile:
         """A table or a piece, if a notice shown here has the file: a node is nobody's store of what it can't see."""

@@ -209,8 +209,8 @@ class Gossip(State):
                 return self._after_statements(self.sharing.learn(identity), identity.hash)
             case Candidates(endpoints, identity):
                 return self.membership.on_candidates(endpoints, identity, now)
-            case Ask(ref, by):
-                return self.strays.ask(ref, by, now)
+            case Ask():
+                return self.strays.ask(event, now)
             case Pruned() | RoomChanged():
                 return self._on_room(event)
             case Arriving() | HeldBack():
@@ -462,7 +462,8 @@ class Gossip(State):
             case Found(ref) if self.offers.awaits(session, ref):
                 return self.offers.on_found(session, message, now)
             case Found():
-                return self.strays.on_found(session, message)
+                effects = self.strays.on_found(session, message)
+                return effects + self.offers.on_strays(effects)
             case Offer():
                 return self.offers.on_offer(session, message, now)
             case Peers():

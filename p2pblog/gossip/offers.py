@@ -175,6 +175,11 @@ class Offers(State):
                 effects += [effect for each in sorted(gone) for effect in self._drop(each)]
         return effects
 
+    def on_strays(self, effects: Iterable[Effect]) -> list[Effect]:
+        """Likewise where the delete came by itself."""
+        came = [effect.located for effect in effects if isinstance(effect, StoreStray)]
+        return [effect for located in came for effect in self.on_stored(located.identity, [located.entry])]
+
     def _own_found(self, entry: Entry) -> Found | None:
         holdings = self.sharing.holdings
         identity = holdings.identities.get(holdings.own)
@@ -428,9 +433,10 @@ class Offers(State):
         return list(people)
 
     def has(self, ref: Ref) -> bool:
-        """Whether this entry waits here, and is where the reference says."""
+        """Whether this entry waits here, is where the reference says, and is somebody else's: our own log gives ours,
+        with what was said of it since."""
         waiting = self.waiting.get(ref.id)
-        return waiting is not None and waiting.found.ref == ref
+        return waiting is not None and waiting.found.ref == ref and waiting.author != self.sharing.holdings.own
 
     def on_fetch(self, session: Session, message: Fetch) -> list[Effect]:
         """Give what we offered; the caller has seen that it waits here."""

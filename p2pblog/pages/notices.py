@@ -140,7 +140,7 @@ def notice_lines(
     if notice["cw"]:
         body = _behind(notice["cw"], body, notice, line(inner), text_columns, is_asked_for)
     if notice["type"] == "boost" and not notice["text"]:
-        body = [line(inner, Piece(fit("(not here: deleted, or not fetched yet)", text_columns), Style.DIM))]
+        body = [line(inner, Piece(fit(_not_here(notice["boost_deleted"]), text_columns), Style.DIM))]
     is_hidden = bool(notice["cw"]) and not is_asked_for
     return [
         _head(notice, now_ms, columns, known, indent + mark),
@@ -162,6 +162,10 @@ def _with_names(text: str, known: Known) -> str:
     return _MENTION.sub(called, text)
 
 
+def _not_here(is_deleted: bool) -> str:
+    return "(deleted by its author)" if is_deleted else "(not here: deleted, or not fetched yet)"
+
+
 def _behind(warning: str, body: Page, notice: NoticeDocument, lead: Line, columns: int, is_asked_for: bool) -> Page:
     """A content warning, and below it the words of the notice that it stands before, or how to see them."""
     warned = [line(*lead, Piece(text, Style.BOLD)) for text in wrap(f"CW: {clean_line(warning)}", columns)]
@@ -181,7 +185,7 @@ def _quoted(notice: NoticeDocument, inner: str, columns: int, known: Known, is_a
     whose = who(name, author, known.petnames.get(author), room, warning)
     head = line(inner, Piece("│ ", Style.DIM), *whose, Piece(f" · {short_id(quote['id'])}", Style.DIM))
     if quote["text"] is None:
-        return [head, line(inner, Piece(fit("│ (not here: deleted, or not fetched yet)", columns), Style.DIM))]
+        return [head, line(inner, Piece(fit(f"│ {_not_here(quote['deleted'])}", columns), Style.DIM))]
     rows = wrap(clean_text(_with_names(quote["text"], known)).rstrip(), columns - 2)
     lead = line(inner, Piece("│ ", Style.DIM))
     said = [line(*lead, text) for text in rows]

@@ -9,11 +9,11 @@ from functools import partial
 import trio
 
 from p2pblog.core.address import Endpoint
-from p2pblog.core.keys import IdentityHash
+from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.payload import Ref
 from p2pblog.dht import Directory, Early
-from p2pblog.dht.records import DhtKey, Head, Record, head_key, notice_key
+from p2pblog.dht.records import DhtKey, Dropped, Head, Record, head_key, notice_key
 from p2pblog.errors import StoreError
 from p2pblog.gossip.driver import Driver, Signal
 from p2pblog.rendezvous.events import (
@@ -49,7 +49,7 @@ from p2pblog.rendezvous.events import (
 from p2pblog.rendezvous.machine import Rendezvous
 from p2pblog.rendezvous.pointed import Pointed, look_up_both
 from p2pblog.rendezvous.reader import keep_pointed, load_own, load_unpointed
-from p2pblog.rendezvous.single import entry_in
+from p2pblog.rendezvous.single import LATER_READ_DROPPED_MAX, LATER_READ_MAX, entry_in, later_in, later_places
 from p2pblog.rendezvous.visiting import Visiting
 from p2pblog.store import KnownPeer, Store
 
@@ -155,6 +155,26 @@ class Meeting:
             return None
         heads, notices = await look_up_both(self._look_up, head_key(ref.identity), notice_key(ref.device, ref.seq))
         return entry_in(ref, heads, notices)
+
+    async def find_later(self, ref: Ref, *, thorough: bool) -> list[Located]:
+        """What its author said since of an entry, deletes and edits, as far as it stands among the newest entries that
+        each device has published; checked as what comes from a link is. Unless it is `thorough`, only if a drop lies
+        where the entry did."""
+        if not self._directory.size:
+            return []
+        heads, notices = await look_up_both(self._look_up, head_key(ref.identity), notice_key(ref.device, ref.seq))
+        is_dropped = any(isinstance(record, Dropped) for record in notices)
+        if not is_dropped and not thorough:
+            return []
+        found: list[Record] = []
+
+        async def look_up(device: DeviceKey, seq: int) -> None:
+            found.extend(await self._look_up(notice_key(device, seq)))
+
+        async with trio.open_nursery() as nursery:
+            for device, seq in later_places(ref, heads, LATER_READ_DROPPED_MAX if is_dropped else LATER_READ_MAX):
+                nursery.start_soon(look_up, device, seq)
+        return later_in(ref, heads, found)
 
     async def find_pointed(self, target: bytes, limit: int) -> list[Located]:
         """At most `limit` entries that refer to the target (32 bytes: an entry's id, an identity's hash) and are not

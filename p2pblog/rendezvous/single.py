@@ -7,13 +7,20 @@ from collections.abc import Sequence
 from itertools import chain
 
 from p2pblog.core import payload
-from p2pblog.core.keys import DeviceKey, IdentityHash
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Located
-from p2pblog.core.payload import Ref
+from p2pblog.core.payload import Delete, Edit, Payload, Ref
 from p2pblog.core.pointing import targets_of
 from p2pblog.core.timelines import is_shown
 from p2pblog.dht.records import Head, Notice, Pointer, Record
 from p2pblog.errors import RemoteProtocolError
+
+LATER_READ_MAX = 8
+"""The newest entries of a log, looked up for a delete or an edit: as many as an author publishes at once."""
+LATER_READ_DROPPED_MAX = 24
+"""Likewise where a drop says that there is a delete, which lies in the DHT for two days too."""
+LATER_DEVICES_MAX = 3
+"""Of how many logs of an author, first of that which has the notice: most people have one or two."""
 
 
 def entry_in(ref: Ref, heads: Sequence[Record], notices: Sequence[Record]) -> Located | None:
@@ -29,6 +36,37 @@ def entry_in(ref: Ref, heads: Sequence[Record], notices: Sequence[Record]) -> Lo
         ):
             return Located(ref.identity, notice.entry, ()) if any(_vouches(head, ref) for head in heads) else None
     return None
+
+
+def later_places(ref: Ref, heads: Sequence[Record], depth: int) -> list[tuple[DeviceKey, int]]:
+    """Where its author may say something of an entry: the newest `depth` numbers of each log, that of the entry first
+    and above it, of LATER_DEVICES_MAX logs."""
+    highest = {head.device: head.seq for head in heads if isinstance(head, Head) and head.identity == ref.identity}
+    devices = sorted(highest, key=lambda device: (device != ref.device, device))[:LATER_DEVICES_MAX]
+    return [
+        (device, seq)
+        for device in devices
+        for seq in range(highest[device], max(highest[device] - depth, ref.seq if device == ref.device else 1), -1)
+    ]
+
+
+def later_in(ref: Ref, heads: Sequence[Record], notices: Sequence[Record]) -> list[Located]:
+    """The deletes and edits of an entry among these, by devices that the heads prove its author's, as they are
+    numbered: so the store has the last word on which of them count."""
+    found: list[Located] = []
+    for notice in notices:
+        if not isinstance(notice, Notice) or notice.entry.payload is None:
+            continue
+        said = payload.decode(notice.entry.payload)
+        named = (said.of.id,) if isinstance(said, Edit) else _taken_back(said)
+        place = Ref(ref.identity, notice.entry.device, notice.entry.seq, notice.entry.id)
+        if ref.id in named and (located := entry_in(place, heads, [notice])) is not None:
+            found.append(located)
+    return sorted(found, key=lambda located: (located.entry.device, located.entry.seq))
+
+
+def _taken_back(said: Payload | None) -> tuple[EntryId, ...]:
+    return (said.of.id, *said.replaces) if isinstance(said, Delete) else ()
 
 
 def pointed_in(

@@ -358,8 +358,9 @@ class Store(Protocol):
 
     async def thread(self, notice: EntryId) -> Thread: ...
 
-    async def is_taken_back(self, entry: EntryId) -> bool:
-        """Whether a delete in force names an entry that is held, of whatever kind."""
+    async def taken_back_by(self, author: IdentityHash, entry: EntryId) -> EntryId | None:
+        """A delete in force by this author that names an entry, of whatever kind, held or not: the one with the lowest
+        id; None without one, and for what is held and can't be taken back."""
 
     async def taken_back(self, device: DeviceKey, since_ms: int) -> list[int]:
         """The numbers, ascending, of a log's entries that deletes in force name, by whichever device: of those whose

@@ -290,14 +290,22 @@ class Standing(Value):
     author: bytes | None = None
 
 
-def compose(shown: Shown, name: str | None, standing: Standing, ballots: Callable[[EntryId], Iterable[Ballot]]) -> Row:
+def compose(
+    shown: Shown,
+    name: str | None,
+    standing: Standing,
+    ballots: Callable[[EntryId], Iterable[Ballot]],
+    is_taken_back: Callable[[Ref], bool],
+) -> Row:
     """The row of a shown note or boost. `standing`: of the note, or of the notice that the boost boosts. `ballots`: the
-    shown votes on a notice, asked for where it is a poll."""
+    shown votes on a notice, asked for where it is a poll. `is_taken_back`: whether a delete in force names a notice,
+    asked where it is boosted or quoted and not there."""
     is_boost = shown.kind == Kind.BOOST
     note = note_of(standing.payload, standing.edit)
     quoted = _quoted(note.quote, standing.quoted)
     boosted = _boosted(shown.payload) if is_boost and standing.payload is None else None
     of = boosted if is_boost else note.reply_to
+    lacking = note.quote.of if note.quote is not None and quoted is None else boosted
     of_author = standing.author if is_boost else None
     if of_author is None and of is not None:
         of_author = of.identity
@@ -327,6 +335,7 @@ def compose(shown: Shown, name: str | None, standing: Standing, ballots: Callabl
         media=note.media,
         imported_ms=note.imported_ms,
         boosted=boosted,
+        is_of_deleted=lacking is not None and is_taken_back(lacking),
     )
 
 

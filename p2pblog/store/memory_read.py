@@ -209,7 +209,10 @@ class MemoryReading(MemoryDesk):
             self._quoted(words) if words is not None and is_there else None,
             words.log.identity if words is not None and is_there else None,
         )
-        return compose(shown, self._profile(author)[0], standing, self._ballots)
+        return compose(shown, self._profile(author)[0], standing, self._ballots, self._is_taken_back)
+
+    def _is_taken_back(self, ref: Ref) -> bool:
+        return bool(self._deletes_of(ref.id, ref.identity))
 
     def _said(self, held: _Held) -> Meaning:
         """What the words of a notice mean, as they stand; nothing of anything else."""
@@ -244,9 +247,11 @@ class MemoryReading(MemoryDesk):
         named = self._edits.get(held.entry.id, {}).values()
         return [edit for edit in named if edit.log.identity == held.log.identity and self._is_shown(edit)]
 
-    async def is_taken_back(self, entry: EntryId) -> bool:
+    async def taken_back_by(self, author: IdentityHash, entry: EntryId) -> EntryId | None:
         held = self._by_id.get(entry)
-        return held is not None and bool(self._retractions(held))
+        if held is not None and not is_retractable(held.meaning.kind, held.entry.seq):
+            return None
+        return min((delete.entry.id for delete in self._deletes_of(entry, author)), default=None)
 
     async def taken_back(self, device: DeviceKey, since_ms: int) -> list[int]:
         named = [held for target in self._deletes if (held := self._by_id.get(target)) is not None]

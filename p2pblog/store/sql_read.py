@@ -70,7 +70,7 @@ from p2pblog.store.sql_base import (
     read_place,
 )
 from p2pblog.store.sql_damage import Checked, read_log_states, readable_spans, unless_damaged, whole_run
-from p2pblog.store.sql_rows import KEYS_AT_ONCE, TAKEN_BACK, RowReader
+from p2pblog.store.sql_rows import KEYS_AT_ONCE, TAKEN_BACK_BY, RowReader
 from p2pblog.store.sql_strangers import places_of_strangers
 from p2pblog.store.sql_transactions import is_damage
 from p2pblog.store.stretch import cut_run, is_as_signed
@@ -387,14 +387,14 @@ def find_files(db: sqlite3.Connection, prefix: str) -> list[FileHash]:
 FILES = "SELECT DISTINCT file FROM attachment WHERE file BETWEEN ? AND ? ORDER BY file LIMIT 2"
 
 
-def is_taken_back(db: sqlite3.Connection, entry: EntryId) -> bool:
+def taken_back_by(db: sqlite3.Connection, author: IdentityHash, entry: EntryId) -> EntryId | None:
     key = key_of_id(db, entry)
-    if key is None:
-        return False
-    (kind,) = db.execute("SELECT kind FROM entry WHERE key = ?", (key,)).fetchone()
-    if not is_retractable(kind, key & SEQ_MASK):
-        return False
-    return db.execute(TAKEN_BACK, (log_of_key(db, key).owner, entry)).fetchone() is not None
+    if key is not None:
+        (kind,) = db.execute("SELECT kind FROM entry WHERE key = ?", (key,)).fetchone()
+        if not is_retractable(kind, key & SEQ_MASK):
+            return None
+    (found,) = db.execute(TAKEN_BACK_BY, (author, entry)).fetchone()
+    return None if found is None else EntryId(found)
 
 
 def taken_back(db: sqlite3.Connection, device: DeviceKey, since_ms: int) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from p2pblog.config import VERSIONS_MAX
 from p2pblog.core.keys import EntryId
+from p2pblog.core.payload import Ref
 from p2pblog.core.polls import Ballot
 from p2pblog.core.timelines import Row
 from p2pblog.core.value import Value
@@ -162,12 +163,16 @@ class RowReader:
             boosted = self._look_up(self._key(shown.of))
             if boosted is None:
                 standing = Standing(None, None, found.likes, found.boosts)
-                return compose(shown, self._names[found.owner], standing, self._ballots)
+                return compose(shown, self._names[found.owner], standing, self._ballots, self._is_taken_back)
             words = boosted
         said = words.shown
         edit = edit_of(self._db, words.owner, said.id) if words.is_edited else None
         standing = Standing(said.payload, edit, found.likes, found.boosts, self._quoted(said.payload), said.author)
-        return compose(shown, self._names[found.owner], standing, self._ballots)
+        return compose(shown, self._names[found.owner], standing, self._ballots, self._is_taken_back)
+
+    def _is_taken_back(self, ref: Ref) -> bool:
+        (found,) = self._db.execute(TAKEN_BACK_BY, (ref.identity, ref.id)).fetchone()
+        return found is not None
 
     def _quoted(self, payload: bytes | None) -> Shown | None:
         """The version that a notice quotes; of an edit only while its author has not taken back what it edits."""
@@ -225,6 +230,8 @@ OWN = "SELECT max(i.no) FROM setting s JOIN identity i ON i.hash = s.value WHERE
 VOTES = """SELECT v.author, v.key, e.sort, e.id, v.choice FROM vote v JOIN entry e ON e.key = v.key
            WHERE v.target = ?"""
 TAKEN_BACK = "SELECT 1 FROM retraction WHERE author = ? AND target = ? LIMIT 1"
+TAKEN_BACK_BY = """SELECT min(e.id) FROM identity i CROSS JOIN retraction r ON r.author = i.no
+                   JOIN entry e ON e.key = r.key WHERE i.hash = ? AND r.target = ?"""
 VERSIONS = """SELECT e.id, e.key, e.time, e.payload, e.sort FROM edit d JOIN entry e ON e.key = d.key
               WHERE d.author = ? AND d.target = ? ORDER BY d.key DESC LIMIT ?"""
 _WAITS = "EXISTS (SELECT 1 FROM news n WHERE n.key = e.key AND n.waits)"

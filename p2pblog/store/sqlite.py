@@ -470,8 +470,8 @@ class SqliteStore:
     async def find_files(self, prefix: str) -> list[FileHash]:
         return await self._read(sql_read.find_files, prefix)
 
-    async def is_taken_back(self, entry: EntryId) -> bool:
-        return await self._read(sql_read.is_taken_back, entry)
+    async def taken_back_by(self, author: IdentityHash, entry: EntryId) -> EntryId | None:
+        return await self._read(sql_read.taken_back_by, author, entry)
 
     async def taken_back(self, device: DeviceKey, since_ms: int) -> list[int]:
         return await self._read(sql_read.taken_back, device, since_ms)

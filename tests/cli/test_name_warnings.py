@@ -184,7 +184,14 @@ def test_a_direct_message_and_a_list_mark_names_too(alice: Alice, friend: FakeNo
 
 def test_one_is_called_by_ones_own_name_in_mentions_and_quotes(alice: Alice, friend: FakeNode) -> None:
     """Others only by one's own word for them, or by letters: what they call themselves is no word to tell them by."""
-    quote: Any = {"id": "a" * 64, "version": "a" * 64, "author": ALICE, "text": f"as @{ALICE} said", "cw": None}
+    quote: Any = {
+        "id": "a" * 64,
+        "version": "a" * 64,
+        "author": ALICE,
+        "text": f"as @{ALICE} said",
+        "cw": None,
+        "deleted": False,
+    }
     friend.add(BOB, "bob", f"@{ALICE}, @{BOB} and @{MALLORY}", mentions=[ALICE, BOB, MALLORY], quote=quote)
 
     page = alice.types("timeline").stdout.splitlines()
@@ -194,7 +201,14 @@ def test_one_is_called_by_ones_own_name_in_mentions_and_quotes(alice: Alice, fri
 
 def test_a_quoted_name_of_somebody_followed_is_marked(alice: Alice, friend: FakeNode) -> None:
     friend.follows[MALLORY] = a_follow(MALLORY, name="bob", lookalike=BOB)
-    quote: Any = {"id": "a" * 64, "version": "a" * 64, "author": MALLORY, "text": "trust me", "cw": None}
+    quote: Any = {
+        "id": "a" * 64,
+        "version": "a" * 64,
+        "author": MALLORY,
+        "text": "trust me",
+        "cw": None,
+        "deleted": False,
+    }
     friend.add(BOB, "bob", "see", quote=quote)
 
     assert "  │ bob (mmmmmmmm) ⚠ not robert (bbbbbbbb) · aaaaaaaaaa\n" in alice.types("timeline").stdout

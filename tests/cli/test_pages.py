@@ -33,6 +33,7 @@ def a_notice(number: int, text: str = "hello", **more: Any) -> Any:
         "time": NOW_MS,
         "reply_to": None,
         "boost_of": None,
+        "boost_deleted": False,
         "likes": 0,
         "boosts": 0,
         "tags": [],
@@ -318,7 +319,8 @@ def test_a_text_behind_a_content_warning_is_shown_to_who_asks_for_it() -> None:
 
 
 def test_a_quote_keeps_words_behind_the_warning_that_they_have() -> None:
-    quote: Any = {"id": an_id(1), "version": an_id(1), "author": BOB, "text": "She dies.", "cw": "the\nend"}
+    quote: Any = {"id": an_id(1), "version": an_id(1), "author": BOB, "text": "She dies."}
+    quote |= {"cw": "the\nend", "deleted": False}
     notice = a_notice(0, "Look!", quote=quote)
     page = text_of(pages.notice_lines(notice, NOW_MS, 80))
     assert page[1] == "  Look!" and page[3:] == ["  │ CW: the end", f"  │ (text hidden; show {an_id(0)[:10]})"]
@@ -337,7 +339,14 @@ def test_an_imported_notice_says_when_it_was_first_written() -> None:
 def test_a_mention_reads_as_the_reader_calls_them() -> None:
     known = pages.Known({BOB: "robert\x1b[2J"})
     text = f"@{BOB.upper()}, @{ALICE}: mail@{BOB}, @{BOB}x"
-    quote: Any = {"id": an_id(1), "version": an_id(1), "author": ALICE, "text": f"@{BOB}?", "cw": None}
+    quote: Any = {
+        "id": an_id(1),
+        "version": an_id(1),
+        "author": ALICE,
+        "text": f"@{BOB}?",
+        "cw": None,
+        "deleted": False,
+    }
     shown = "\n".join(text_of(pages.notice_lines(a_notice(0, text, quote=quote), NOW_MS, 300, known)))
     assert f"@robert, @{ALICE[:8]}…: mail@robert, @{BOB}x" in shown
     assert "│ @robert?" in shown

@@ -194,6 +194,7 @@ hostile_notice = st.fixed_dictionaries(
         "time": st.integers(0, 2**53 - 1),
         "reply_to": st.none() | st.just("a" * 64),
         "boost_of": st.just("b" * 64),
+        "boost_deleted": st.booleans(),
         "likes": st.integers(0, 10**6),
         "boosts": st.integers(0, 10**6),
         "tags": st.just([]),
@@ -209,6 +210,7 @@ hostile_notice = st.fixed_dictionaries(
                 "author": st.just("b" * 56),
                 "text": st.none() | st.text(max_size=300),
                 "cw": st.none() | anything,
+                "deleted": st.booleans(),
             }
         ),
         "mentions": st.lists(st.just("b" * 56), max_size=2),

@@ -91,14 +91,12 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
             "time": self.clock_ms(),
             "reply_to": None,
             "boost_of": None,
+            "boost_deleted": False,
             "likes": 0,
             "boosts": 0,
             "tags": [],
             "groups": [],
-            "cw": None,
-            "lang": None,
-            "edited": None,
-            "quote": None,
+            **dict.fromkeys(("cw", "lang", "edited", "quote")),
             "mentions": [],
             "poll": None,
             "muted": False,
@@ -242,7 +240,8 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
     async def quote(self, notice: str, text: str, cw: str | None = None, lang: str | None = None) -> dict[str, Any]:
         self._called("quote", notice=notice, text=text, cw=cw, lang=lang)
         of = self._find(notice)
-        quoted = {"id": of["id"], "version": of["id"]} | {key: of[key] for key in ("author", "text", "cw")}
+        quoted = {"id": of["id"], "version": of["id"], "deleted": False}
+        quoted |= {key: of[key] for key in ("author", "text", "cw")}
         return self._written(self.add(text=text, quote=quoted), "note")
 
     async def versions(self, notice: str) -> list[dict[str, Any]]:

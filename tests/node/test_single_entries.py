@@ -11,7 +11,7 @@ from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Located
 from p2pblog.core.value import replace
 from p2pblog.dht.records import Notice, Record, notice_record
-from p2pblog.rendezvous.single import entry_in
+from p2pblog.rendezvous.single import entry_in, later_in, later_places
 
 
 @pytest.fixture
@@ -56,3 +56,28 @@ def test_a_head_with_a_false_statement_proves_nothing(alice: Person, note: Entry
     forged = replace(head, statement=replace(head.statement, signatures=other.statement.signatures))
     assert entry_in(ref(note), [forged], records(note)) is None
     assert entry_in(ref(note), [forged, head], records(note)) is not None
+
+
+# --- what was said of it since ----------------------------------------------------------------------------------------
+
+
+def test_the_newest_of_each_log_may_say_something_of_an_entry(alice: Person, note: Entry) -> None:
+    for number in range(5):
+        alice.log.note(f"note {number}")
+    laptop = alice.add_device("laptop")
+    laptop.note("on the laptop")
+    heads = [head_of(alice), head_of(alice, laptop), head_of(person("bob"))]
+    assert later_places(ref(note), heads, 3) == [*((alice.key, seq) for seq in (7, 6, 5)), (laptop.key, 2)]
+    assert later_places(ref(note), heads, 99)[:5] == [(alice.key, seq) for seq in (7, 6, 5, 4, 3)]  # above it
+    assert later_places(ref(note), [], 3) == []
+
+
+def test_only_what_its_author_said_of_an_entry_is_found(alice: Person, note: Entry) -> None:
+    bob = person("bob")
+    other = alice.log.note("another")
+    edit, delete = alice.log.edit(note, "coffee?"), alice.log.delete(note)
+    vain = [alice.log.delete(other), alice.log.note("look", note), bob.log.delete(note)]
+    notices = [record for entry in (delete, *vain, edit) for record in records(entry)]
+    heads = [head_of(alice), head_of(bob)]
+    assert [located.entry for located in later_in(ref(note), heads, notices)] == [edit, delete]
+    assert later_in(ref(note), [head_of(bob)], notices) == []

@@ -280,7 +280,7 @@ async def test_a_delete_waits_for_a_notice_that_may_still_come(store: Store) -> 
     assert (await store.prune(laptop.key, 64, LATER)).dropped == 63
     await add(store, phone, 1, 128)
     assert "a secret" not in await texts(store)
-    assert await store.is_taken_back(secret)
+    assert await store.taken_back_by(phone.identity, secret) is not None
     assert await store.prune_strays(0, 100) == (1, 0)
     await store.prune(phone.key, 64, LATER)
     assert await store.prune_strays(0, 100) == (0, 1)  # it would not come any more
