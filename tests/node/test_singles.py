@@ -34,12 +34,12 @@ async def carol_reads_a_boost(world: World, quotes: bool = False) -> tuple[Node,
     await (bob.quote(notice, "look") if quotes else bob.boost(notice))
     carol = await world.follower("carol", "bob", "dave")
     await world.until("carol reads it", partial(reads, carol, "my number is 555"))
-
-    async def is_answered() -> bool:
-        return not carol._driver.machine.strays.asked
-
-    await world.until("she asks for no more", is_answered)
+    await world.until("she asks for no more", partial(is_answered, carol))
     return alice, carol, notice
+
+
+async def is_answered(node: Node) -> bool:
+    return not node._driver.machine.strays.asked
 
 
 async def reads(node: Node, text: str | None) -> bool:
@@ -169,10 +169,12 @@ async def test_a_group_forgets_what_its_author_deleted(
             return [row["text"] for row in await bob.timeline(group="birds")] == list(texts)
 
         await world.until("bob reads it", partial(is_read, "!birds my number is 555"))
+        await world.until("he asks for no more", partial(is_answered, bob))
         await alice.delete(notice)
         await trio.sleep(60)
         await world.kill("alice")
         monkeypatch.setattr(Strays, "on_fetch", lambda *_: [])
+        assert await is_read("!birds my number is 555")
         assert await bob.timeline(group="birds", fetch=True) == []
 
 
