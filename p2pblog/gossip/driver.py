@@ -55,6 +55,7 @@ from p2pblog.gossip.events import (
     Stored,
     StoreRun,
     StoreStray,
+    Taking,
     Timer,
 )
 from p2pblog.gossip.keeper import Keeper, Writing, weight
@@ -117,6 +118,9 @@ class Lane(State):
     since: float = 0.0
     heard_bytes: int = 0
     """How much had come when the machine last heard of anything from this peer."""
+    is_sending: bool = False
+    was_sending: bool = False
+    """Whether the link has not taken all that it was given, now and when it was looked last."""
 
 
 class Driver:
@@ -443,7 +447,9 @@ class Driver:
                         return
                     await lane.to_send.wait()
                 messages = _some(lane.outgoing)
+                lane.is_sending = True
                 await lane.link.send_many(messages)
+                lane.is_sending = False
                 for data in messages:
                     lane.outgoing.popleft()
                     lane.queued_bytes -= len(data)
@@ -483,8 +489,12 @@ class Driver:
                 await self._timer_set.wait()
 
     def _look_who_talks(self) -> None:
-        """Before silence is judged: a run of 2 MiB is under way for 17 s on 1 Mbit/s, and nothing passes it."""
+        """Before silence is judged: a run of 2 MiB is under way for 17 s on 1 Mbit/s, and nothing passes it, in
+        either direction. What is sent at last needs its round trip, so it counts once more at the next look."""
         for peer, lane in list(self.lanes.items()):
+            if lane.is_sending or lane.was_sending:
+                lane.was_sending = lane.is_sending
+                self.feed(Taking(peer))
             if lane.link.bytes_in > lane.heard_bytes:
                 lane.heard_bytes = lane.link.bytes_in
                 self.feed(Arriving(peer))

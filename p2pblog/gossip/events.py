@@ -56,6 +56,12 @@ class Arriving(Value):
     peer: NodeKey
 
 
+class Taking(Value):
+    """What we say waits until this peer takes it in, or did when it was looked last: so may our ping."""
+
+    peer: NodeKey
+
+
 class Due(Value):
     """A timer that was asked for."""
 
@@ -227,6 +233,7 @@ Event = (
     | DialFailed
     | Received
     | Arriving
+    | Taking
     | Due
     | Stored
     | Contradicted

@@ -59,6 +59,7 @@ from p2pblog.gossip.events import (
     SetTimer,
     Stored,
     StoreIdentity,
+    Taking,
     Timer,
     TokensDue,
     Unblocked,
@@ -213,7 +214,7 @@ class Gossip(State):
                 return self.strays.ask(event, now)
             case Pruned() | RoomChanged():
                 return self._on_room(event)
-            case Arriving() | HeldBack():
+            case Arriving() | Taking() | HeldBack():
                 return self._on_reading(event, now)
             case _:
                 return self._on_kept_event(event, now)
@@ -226,11 +227,15 @@ class Gossip(State):
         session = self.sharing.sessions.get(event.source)
         return [] if session is None else self.replication.on_contradicted(session, event)
 
-    def _on_reading(self, event: Arriving | HeldBack, now: float) -> list[Effect]:
-        """Whose silence is none: a long message of his is on its way, or nothing was read from anybody."""
+    def _on_reading(self, event: Arriving | Taking | HeldBack, now: float) -> list[Effect]:
+        """Whose silence is none: a long message of his is on its way, or ours to him, or nothing was read at all."""
         if isinstance(event, HeldBack):
             self.membership.liveness.on_held_back(now)
             return []
+        if isinstance(event, Taking):
+            self.membership.liveness.on_taking(event.peer, now)
+            return []
+        self.replication.on_arriving(event.peer)
         session = self.sharing.sessions.get(event.peer)
         return [] if session is None else self.membership.liveness.on_life(session, now)
 

@@ -31,6 +31,8 @@ class Queue(State):
     awaiting: dict[DeviceKey, Fetching] = field(default_factory=dict)
     storing: dict[DeviceKey, Fetching] = field(default_factory=dict)
     answered_at: float = 0.0
+    arrived_at: float = 0.0
+    """When part of something that it says came last."""
     doubted: dict[DeviceKey, None] = field(default_factory=dict)
     """Logs of which it did not keep its word, until it or their author says something new."""
     kept_word: bool = False

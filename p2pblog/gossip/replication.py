@@ -71,7 +71,7 @@ PATIENCE_S = 2.0
 """How long a peer that does not answer has a log to itself while somebody else has it, too (a guess: ten slow round
 trips). A slow honest peer costs one run that comes twice; both are stored, or two slow ones would ask for ever."""
 WANT_TIMEOUT_S = 20.0
-"""A full run of 2 MiB over a link of 1 Mbit/s takes 17 s."""
+"""How long nothing of an answer may come: a run of 2 MiB that stands before it takes 17 s on 1 Mbit/s."""
 CLOCKS_DELAY_S = 1.0
 """Changes of what we hold are told together (a guess; live entries are announced on their own, at once)."""
 
@@ -279,13 +279,19 @@ class Replication(State):
             or bool(missing_payloads(state, theirs, limit))
         )
 
+    def on_arriving(self, peer: NodeKey) -> None:
+        """Part of a message has come, which may be an answer: on a slow line one takes longer than WANT_TIMEOUT_S."""
+        if peer in self.queues:
+            self.queues[peer].arrived_at = self.now
+
     def on_want_due(self, timer: WantDue) -> list[Effect]:
-        """Answers come one after the other, so the time counts from the last one."""
+        """Answers come one after the other, so the time counts from the last one, or from what has come of the next.
+        Who makes one last gains nothing: others are asked meanwhile, and the transport bounds how long it may take."""
         queue = self.queues.get(timer.peer)
         fetch = queue.awaiting.get(timer.device) if queue is not None else None
         if queue is None or fetch is None or fetch.number != timer.number:
             return []
-        due = max(fetch.asked_at, queue.answered_at) + WANT_TIMEOUT_S
+        due = max(fetch.asked_at, queue.answered_at, queue.arrived_at) + WANT_TIMEOUT_S
         if due > self.now:
             return [SetTimer(timer, due)]
         return [Close(timer.peer, TooSlow("no answer to a request in time"))]

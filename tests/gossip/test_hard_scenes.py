@@ -60,6 +60,20 @@ def test_a_log_comes_from_two_holders_who_both_answer_late(scene: Scene, after_s
     assert all(len(holder.told(Want)) <= 3 for holder in holders)
 
 
+def test_a_peer_is_awaited_while_more_of_its_answer_comes(scene: Scene) -> None:
+    carol, bob = author("carol", 3), scene.node("bob", "carol")
+    slow = scene.puppet("slow")
+    slow.answer = pongs
+    slow.greet("bob", carol)
+    slow.claims("bob", carol, (1, 4))
+    for _ in range(3):
+        scene.run(WANT_TIMEOUT_S - 1)
+        bob.feed(ev.Arriving(node_key("slow")))
+    assert scene.closed == []
+    scene.run(WANT_TIMEOUT_S + 1)
+    assert [(closer, error.name) for closer, _, error in scene.closed if error] == [("bob", "too-slow")]
+
+
 def test_what_is_pushed_tears_no_log_to_pieces(scene: Scene) -> None:
     carol, bob = author("carol", 200), scene.node("bob", "carol")
     mallory = scene.puppet("mallory")

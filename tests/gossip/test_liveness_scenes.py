@@ -9,7 +9,7 @@ import pytest
 from gossip_scenes import Puppet, Scene, Table, fill, node_key
 
 from p2pblog.core.address import Endpoint
-from p2pblog.gossip.events import Candidates
+from p2pblog.gossip.events import Candidates, Taking
 from p2pblog.gossip.liveness import (
     ALARM_AGAIN_S,
     LOST_AFTER_S,
@@ -156,6 +156,22 @@ def test_who_says_something_at_last_is_late_no_more_until_he_stalls_again(scene:
     assert not session_of(bob, name).is_late
     scene.run(SUSPECT_AFTER_S)
     assert session_of(bob, name).is_late
+
+
+def test_who_still_takes_in_what_stands_before_our_ping_owes_no_answer_yet(scene: Scene) -> None:
+    bob = scene.node("bob")
+    (name,) = fill(scene, bob, 1)
+    silence(scene, name)
+    liveness = bob.machine.membership.liveness
+    scene.until(lambda: bool(liveness.pinged), within_s=1.25 * PING_EVERY_S)
+    since = scene.now
+    while scene.now < since + 1.5 * OWED_MAX_S:
+        bob.feed(Taking(node_key(name)))
+        scene.run(0.9 * SUSPECT_AFTER_S)
+        assert not liveness.suspects(scene.now) and not session_of(bob, name).is_late
+    assert scene.closed == []
+    scene.run(LOST_AFTER_S + 2 * LOOK_EVERY_S)
+    assert [(who, other, error.name) for who, other, error in scene.closed if error] == [("bob", name, "too-slow")]
 
 
 def test_who_talks_and_never_answers_is_ended_at_last(scene: Scene) -> None:

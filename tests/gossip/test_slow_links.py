@@ -19,7 +19,7 @@ from p2pblog.errors import Disconnected
 from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX, Driver
 from p2pblog.gossip.liveness import LOST_AFTER_S
 from p2pblog.gossip.membership import LOOK_EVERY_S
-from p2pblog.gossip.messages import PROTOCOL_VERSION, Alarm, Encoder, Hello
+from p2pblog.gossip.messages import PROTOCOL_VERSION, Alarm, Decoder, Encoder, Hello, Ping, Pong
 from p2pblog.store.memory import MemoryStore
 from p2pblog.transport import Accept, Link
 from p2pblog.transport.handshake import make_credentials
@@ -78,10 +78,10 @@ class Door:
 
 
 @asynccontextmanager
-async def bob_on_a_slow_line() -> AsyncIterator[tuple[Driver, StreamLink, SlowStream]]:
-    """Bob's driver, and Alice's end of a link with him."""
+async def bob_on_a_slow_line(*, upwards: bool = False) -> AsyncIterator[tuple[Driver, StreamLink, SlowStream]]:
+    """Bob's driver, and Alice's end of a link with him, that is slow one way: to him, or `upwards` from him."""
     here, there = memory_stream_pair()
-    line = SlowStream(here)
+    line = SlowStream(there if upwards else here)
     links: dict[str, StreamLink] = {}
 
     async def shake(name: str, stream: trio.abc.Stream, dialed: bool) -> None:
@@ -89,8 +89,8 @@ async def bob_on_a_slow_line() -> AsyncIterator[tuple[Driver, StreamLink, SlowSt
         links[name] = await shake_hands(stream, credentials, PLACE, dialed=dialed)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(shake, "alice", line, True)
-        nursery.start_soon(shake, "bob", there, False)
+        nursery.start_soon(shake, "alice", here if upwards else line, True)
+        nursery.start_soon(shake, "bob", line if upwards else there, False)
     door = Door()
     driver = Driver(build_machine("bob"), door, MemoryStore(), lambda: NOON)
     async with trio.open_nursery() as nursery:
@@ -121,6 +121,42 @@ async def test_a_message_that_takes_long_shows_life_while_more_of_it_comes(
             await trio.sleep(1.5 * LOST_AFTER_S)
             assert driver.lanes and not liveness.suspects(trio.current_time())
         nursery.cancel_scope.cancel()
+
+
+@trio_test
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_who_takes_in_slowly_what_stands_before_our_ping_is_not_silent(
+    autojump_clock: MockClock,  # noqa: F811
+    breaks: bool,
+) -> None:
+    """Bob owes Alice 2 MiB when something makes him ping her."""
+    async with bob_on_a_slow_line(upwards=True) as (driver, link, line):
+        spell = Encoder()
+        await link.send_many(spell.encode(said) for said in (Hello(PROTOCOL_VERSION, 0, 5), Alarm(0)))
+        liveness = driver.machine.membership.liveness
+        (lane,) = driver.lanes.values()
+        for _ in range(32):
+            driver._enqueue(lane, bytes(64 * 1024))
+        await until(lambda: liveness.pinged)
+        if breaks:
+            line.left_bytes = 10 * SLICE_BYTES
+            await until(lambda: not driver.lanes, 20 + LOST_AFTER_S + 4 * LOOK_EVERY_S)
+        else:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(answer_pings, link)
+                while liveness.pinged:
+                    assert not liveness.suspects(trio.current_time())
+                    await trio.sleep(0.05)
+                nursery.cancel_scope.cancel()
+            assert driver.lanes and not lane.queued_bytes
+
+
+async def answer_pings(link: StreamLink) -> None:
+    spell, read = Encoder(), Decoder()
+    while True:
+        data = await link.receive()
+        if len(data) < 1_000 and isinstance(message := read.decode(data), Ping):
+            await link.send(spell.encode(Pong(message.number)))
 
 
 class SlowStore(WilfulStore):
