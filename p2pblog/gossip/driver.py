@@ -60,6 +60,7 @@ from p2pblog.gossip.events import (
 )
 from p2pblog.gossip.keeper import Keeper, Writing, weight
 from p2pblog.gossip.liveness import SUSPECT_AFTER_S
+from p2pblog.gossip.loads import LOAD_BELOW_BYTES, Loads
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.membership import DIAL_TIMEOUT_S, has_room, outranks
 from p2pblog.gossip.memory import Resume
@@ -73,8 +74,6 @@ from p2pblog.transport import Link, Transport
 
 log = logging.getLogger("p2pblog.gossip")
 
-LOAD_BELOW_BYTES = 1024 * 1024
-"""Runs are read for a peer while less than this waits to be sent to it: one full run ahead, not eight."""
 SEND_BYTES = 64 * 1024
 """What is sent in one go, so that many small messages share packets."""
 STORE_WAITING_BYTES_MAX = 1024 * 1024
@@ -108,7 +107,7 @@ class Lane(State):
     decoder: Decoder = field(default_factory=Decoder)
     outgoing: deque[bytes] = field(default_factory=deque)
     queued_bytes: int = 0
-    loads: deque[LoadRun | LoadOne | LoadFile] = field(default_factory=deque)
+    loads: Loads = field(default_factory=Loads)
     to_send: Signal = field(default_factory=Signal)
     to_load: Signal = field(default_factory=Signal)
     closing: bool = False
@@ -296,7 +295,7 @@ class Driver:
             case LoadRun(peer) | LoadOne(peer) | LoadFile(peer):
                 lane = self.lanes.get(peer)
                 if lane is not None:
-                    lane.loads.append(effect)
+                    lane.loads.add(effect)
                     lane.to_load.set()
             case Dial(endpoint, timeout_s):
                 if self._nursery is not None:
@@ -465,7 +464,7 @@ class Driver:
         while True:
             while not lane.loads or lane.queued_bytes > LOAD_BELOW_BYTES:
                 await lane.to_load.wait()
-            request = lane.loads.popleft()
+            request = lane.loads.take()
             try:
                 self.feed(await self._keeper.load(request))
             except StoreError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from p2pblog.config import LINGER_S
 from p2pblog.core.address import Endpoint
 from p2pblog.errors import RemoteProtocolError
-from p2pblog.gossip.events import LoadFile, LoadOne, LoadRun
+from p2pblog.gossip.loads import Loads
 from p2pblog.gossip.messages import Decoder, Encoder
 from p2pblog.sim.loop import micros
 from p2pblog.sim.network import Network
@@ -52,7 +52,7 @@ class Lane:
         self.queued_bytes = 0
         self.last_us = 0
         """When the last thing that was sent comes to the other end's down link."""
-        self.loads: deque[LoadRun | LoadOne | LoadFile] = deque()
+        self.loads = Loads()
         self.under_way: deque[bytes] = deque()
         """What was sent and has not arrived, oldest first. A stream gives nothing out of its order (RFC 9293, 3.4)."""
         self.held: list[int] = []

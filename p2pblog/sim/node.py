@@ -14,7 +14,6 @@ from p2pblog.config import QUEUE_BYTES_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import NodeKey, hash32
 from p2pblog.errors import QueueFull, RemoteProtocolError
-from p2pblog.gossip.driver import LOAD_BELOW_BYTES
 from p2pblog.gossip.events import (
     Candidates,
     ClocksHeard,
@@ -39,6 +38,7 @@ from p2pblog.gossip.events import (
     Timer,
 )
 from p2pblog.gossip.keeper import Keeper, Writing, holdings_of, kept_offers, weight
+from p2pblog.gossip.loads import LOAD_BELOW_BYTES
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.membership import has_room, outranks
 from p2pblog.gossip.memory import Resume
@@ -229,7 +229,7 @@ class SimNode:
             case LoadRun(peer) | LoadOne(peer) | LoadFile(peer):
                 lane = self.lanes.get(peer)
                 if lane is not None and lane.is_open:
-                    lane.loads.append(effect)
+                    lane.loads.add(effect)
                     self._at(self.network.loop.now_us, self.serve, lane)
             case Dial(endpoint, timeout_s):
                 self._dial(endpoint, micros(timeout_s))
@@ -286,7 +286,7 @@ class SimNode:
     def serve(self, lane: Lane) -> None:
         """Read what a peer asked for, while it keeps up with reading."""
         while lane.is_open and lane.loads and lane.queued_bytes <= LOAD_BELOW_BYTES:
-            self.feed(done(self.keeper.load(lane.loads.popleft())))
+            self.feed(done(self.keeper.load(lane.loads.take())))
 
     @property
     def writing_bytes(self) -> int:

@@ -8,6 +8,7 @@ from gossip_scenes import Puppet, Scene, Table, author, node_key
 
 from p2pblog.gossip import broadcast, strays
 from p2pblog.gossip import events as ev
+from p2pblog.gossip.loads import Loads
 from p2pblog.gossip.messages import Fetch, Forget, Found, Graft, Lack, Live, Message, Payloads, Run, Want, WantPayloads
 
 
@@ -26,6 +27,18 @@ class Stage:
     def asks(self, message: Message) -> list[ev.Effect]:
         """What bob does at once; his store answers when time passes."""
         return self.bob.feed(ev.Received(node_key("erin"), message))
+
+
+def test_answers_to_grafts_are_read_before_history_and_in_their_order() -> None:
+    """Two of one log that changed places would each be taken for a gap."""
+    peer, carol = node_key("erin"), person("carol").key
+    history = [ev.LoadRun(peer, carol, first, first + 49, live=False) for first in (1, 51)]
+    live = [ev.LoadRun(peer, carol, first, first, live=True) for first in (101, 102)]
+    loads = Loads()
+    for request in (history[0], live[0], history[1], live[1]):
+        loads.add(request)
+    assert len(loads) == 4
+    assert [loads.take() for _ in range(4)] == [*live, *history] and not loads
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from trio.testing import MockClock, memory_stream_pair, trio_test
 from p2pblog.core.address import Endpoint
 from p2pblog.core.logs import Located
 from p2pblog.errors import Disconnected
-from p2pblog.gossip.driver import STORE_WAITING_BYTES_MAX, Driver
+from p2pblog.gossip.driver import SEND_BYTES, STORE_WAITING_BYTES_MAX, Driver
+from p2pblog.gossip.events import LoadRun
 from p2pblog.gossip.liveness import LOST_AFTER_S
 from p2pblog.gossip.membership import LOOK_EVERY_S
 from p2pblog.gossip.messages import PROTOCOL_VERSION, Alarm, Decoder, Encoder, Hello, Ping, Pong
@@ -149,6 +150,21 @@ async def test_who_takes_in_slowly_what_stands_before_our_ping_is_not_silent(
                     await trio.sleep(0.05)
                 nursery.cancel_scope.cancel()
             assert driver.lanes and not lane.queued_bytes
+
+
+@trio_test
+async def test_little_history_is_read_ahead_of_a_slow_line(autojump_clock: MockClock) -> None:  # noqa: F811
+    """Else what is live would stand behind it for as long as it takes to go out."""
+    async with bob_on_a_slow_line(upwards=True) as (driver, _link, _line):
+        await until(lambda: driver.lanes)
+        (lane,) = driver.lanes.values()
+        driver._enqueue(lane, bytes(SEND_BYTES))
+        driver._enqueue(lane, b"more than goes out at once")
+        for live in (False, True):
+            driver._perform(LoadRun(lane.link.peer, person("carol").key, 1, 50, live=live))
+        await trio.sleep(SLICE_S)
+        assert len(lane.loads) == 2 and lane.loads.live
+        await until(lambda: not lane.loads)
 
 
 async def answer_pings(link: StreamLink) -> None:
