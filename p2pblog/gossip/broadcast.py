@@ -93,7 +93,7 @@ class Broadcast(State):
         for device, seq in message.entries:
             effects += self._on_announced(session, device, seq, now, lacking)
         for device in lacking:  # once each: a message may name a thousand entries of one log
-            effects += self.replication.offer(device)
+            effects += self.replication.offer_of(session, device)
         return effects
 
     def _on_announced(
@@ -136,11 +136,11 @@ class Broadcast(State):
         high = first + len(message.value[3]) - 1
         mark_held(self.sharing, session, device, first, high)
         if high <= self._reached(device):
-            filling = self.replication.offer(device) if self._may_fill(device, first, high) else []
+            filling = self.replication.offer_of(session, device) if self._may_fill(device, first, high) else []
             return self._on_duplicate(session, device) + filling
         before = self.holdings.id_before(device, first)
         if first > 1 and before is None and (message.value[2] is None or self._is_torn(device)):
-            return self.replication.offer(device)  # pushed past a hole of ours: that is history first
+            return self.replication.offer_of(session, device)  # pushed past a hole of ours: that is history first
         try:
             run = check_run(message.value, before if message.value[2] is None else None, session.texts)
         except BadSignature:
@@ -185,6 +185,7 @@ class Broadcast(State):
         state = self.holdings.logs.get(device)
         if state is None or not state.spans:
             return False
+        first = max(first, state.floor + 1)  # what was pruned is not wanted
         last = min(last, state.spans[-1].high)  # what is above is coming
         if any(first <= seq <= last for seq in state.missing):
             return True

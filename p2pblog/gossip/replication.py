@@ -146,6 +146,15 @@ class Replication(State):
             effects += self._pump(session)
         return effects
 
+    def offer_of(self, session: Session, device: DeviceKey) -> list[Effect]:
+        """A peer has told that it has more of a log, which changes nothing about what others have. (A message that
+        named a thousand logs had all who share each of them looked through, and held a node of 48 links up for 319 ms.)
+        """
+        if device in self.fetching or device not in session.clocks:
+            return []
+        self._queue(session).fresh[device] = None
+        return self._pump(session)
+
     def _reliability(self, session: Session, device: DeviceKey) -> tuple[bool, bool, int, int]:
         """Who gives a log in crumbs comes last: each of them is useful, and none is what was asked for. Of the others,
         who gave something useful comes before who did not, then who failed us less, then who has been linked longer.

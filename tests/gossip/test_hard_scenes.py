@@ -20,6 +20,7 @@ from p2pblog.gossip import events as ev
 from p2pblog.gossip.broadcast import SWITCH_LEAD_S, TORN_SPANS
 from p2pblog.gossip.messages import Encoder, Graft, Have, Lack, Message, Ping, Pong, Prune, Want
 from p2pblog.gossip.replication import WANT_TIMEOUT_S, Replication
+from p2pblog.gossip.sharing import Sharing
 
 
 @pytest.fixture
@@ -132,9 +133,33 @@ def test_a_message_that_names_one_log_a_thousand_times_has_it_offered_once(scene
     mallory.greet("bob", carol)
     scene.run(1)
     far = Have(((carol.key, 5_000),) * 1_024)
-    with mock.patch.object(Replication, "offer", autospec=True, side_effect=Replication.offer) as offered:
+    with mock.patch.object(Replication, "offer_of", autospec=True, side_effect=Replication.offer_of) as offered:
         bob.machine.handle(ev.Received(node_key("mallory"), far), scene.now)
     assert offered.call_count == 1
+
+
+@pytest.mark.parametrize("floor", [0, 2])
+def test_what_one_peer_announces_has_nobody_else_looked_through(scene: Scene, floor: int) -> None:
+    """Of many logs whose beginning bob lacks, while others share them all. What he pruned he does not want."""
+    people = [author(f"author {number}", 3) for number in range(20)]
+    bob = scene.node("bob", *(who.name for who in people))
+    for who in people:
+        bob.keep(who, who.log.run(3, 4))
+        bob.machine.holdings.take(replace(bob.state(who), floor=floor))
+    puppets = [scene.puppet(name) for name in ("mallory", "erin", "frank")]
+    for puppet in puppets:
+        puppet.answer = pongs
+        puppet.greet("bob", *people)
+    scene.run(1)
+    told = ev.Received(node_key("mallory"), Have(tuple((who.key, 1) for who in people)))
+    with (
+        mock.patch.object(Sharing, "sharing", autospec=True, side_effect=Sharing.sharing) as looked,
+        mock.patch.object(Replication, "offer_of", autospec=True, side_effect=Replication.offer_of) as offered,
+    ):
+        asked = [effect for effect in bob.machine.handle(told, scene.now) if isinstance(effect, ev.Send)]
+    assert looked.call_count == 0
+    assert offered.call_count == (0 if floor else len(people))
+    assert {send.peer for send in asked} == (set() if floor else {node_key("mallory")})
 
 
 # --- a log that has come to its last number ---
