@@ -314,6 +314,8 @@ class Broadcast(State):
         device, entries = event.state.device, event.batch.entries
         if self.coming.get(device, 0) <= entries[-1].seq:
             self.coming.pop(device, None)
+        if not self.holdings.cares_for(event.batch.identity):
+            return []  # unfollowed while it was written, so nobody shares it and nothing would take its tree away again
         high = self.holdings.high(device)
         tree = self.trees.setdefault(device, Tree())
         announced = tree.announced.get(high, {})

@@ -273,6 +273,7 @@ class Relaying(State):
     def on_blocked(self, identity: IdentityHash) -> list[Effect]:
         """Neither follow nor relay it any more, whoever asked us to, and hold nothing of it."""
         self.holdings.blocked[identity] = None
+        self.holdings.set_private(identity, False)
         if self.holdings.leases.pop(identity, None) is not None:
             self.sharing.touch(identity)
         effects: list[Effect] = []

@@ -160,3 +160,18 @@ def test_blocks_and_private_follows_outlive_a_start() -> None:
     loaded = Loaded(follows=follows, blocks=(Block(ALICE.hash, 5),))
     holdings = holdings_of(bob.hash, loaded)
     assert (list(holdings.blocked), list(holdings.private)) == ([ALICE.hash], [follows[1].identity])
+
+
+def test_a_block_ends_a_private_follow_for_good() -> None:
+    bob = Scene().node("bob")
+    bob.feed(ev.Interested(ALICE.hash, private=True))
+    block(bob)
+    bob.feed(ev.Unblocked(ALICE.hash))
+    assert not bob.machine.holdings.private
+
+
+def test_of_a_run_written_while_its_feed_was_unfollowed_no_tree_stays() -> None:
+    scene, _alice, bob = syncing()
+    bob.feed(ev.Uninterested(ALICE.hash))
+    scene.run(30)
+    assert not bob.machine.broadcast.trees.get(ALICE.key) and scene.closed == []
