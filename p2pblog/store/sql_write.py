@@ -571,14 +571,18 @@ def put_peers(db: sqlite3.Connection, peers: Sequence[KnownPeer]) -> None:
 
 
 def put_setting(db: sqlite3.Connection, name: str, value: bytes | None) -> None:
-    before = db.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+    """Nothing is written where it stands so already: what is remembered of a peer may have hundreds of kilobytes."""
+    row = db.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+    before = row[0] if row else None
+    if value == before:
+        return
     if value is None:
         db.execute("DELETE FROM setting WHERE name = ?", (name,))
     else:
         db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
-    if name == OWN_IDENTITY and value != (before[0] if before else None):
+    if name == OWN_IDENTITY:
         renew_news(db)
         db.execute("DELETE FROM poll_due")
-        for identity in (before[0] if before else None, value):
+        for identity in (before, value):
             if identity is not None:
                 _settle_home(db, IdentityHash(identity))

@@ -582,3 +582,18 @@ def test_sqlite_error_codes_have_our_names() -> None:
     busy = sqlite3.OperationalError("database is locked")
     busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
     assert type(sql_transactions.translated(busy, Path("x"))) is StoreError
+
+
+@trio_test
+async def test_a_setting_that_stands_so_already_is_not_written(tmp_path: Path) -> None:
+    """A peer's memory has hundreds of kilobytes, and each idle reconnect gives the same again."""
+    path, journal = tmp_path / "store.sqlite3", tmp_path / "store.sqlite3-wal"
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        await store.put_setting("memory.bob", bytes(100_000))
+        before = journal.read_bytes()
+        await store.put_setting("memory.bob", bytes(100_000))
+        await store.put_setting("memory.carol", None)
+        assert journal.read_bytes() == before
+        assert await store.settings("memory.") == {"memory.bob": bytes(100_000)}
+        await store.aclose()
