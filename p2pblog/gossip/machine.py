@@ -474,7 +474,7 @@ class Gossip(State):
             case Peers():
                 return self.membership.on_peers(session, message, now)
             case Near():
-                return self.nearness.on_near(session, message)
+                return self.nearness.on_near(session, message, now)
             case Relay():
                 return self.relaying.on_relay(session, message, now)
             case Alarm():

@@ -12,6 +12,8 @@ Rules.
 * A way is lost when the nearest link left is not nearer than we were: it may lead back over us (the feasibility
   condition, RFC 8966, 2.4). Then there is no way for HOLD_S, time for that to be heard, so that neighbours do not take
   each other's word in turn and count up to HOPS_FAR.
+* Whose word on a feed comes back after a loss more than FLAPS_MAX times within FLAP_S is not heeded on it until he has
+  said nothing of it for as long (route flap damping, RFC 2439, without its decay). A liar had everybody tell it on.
 * What has changed is told together, NEAR_DELAY_S later. Nothing is remembered of it when the link ends.
 
 A liar may call himself near. He is believed until he does not give what his clock promises (replication.py); one whose
@@ -33,6 +35,24 @@ HOLD_S = 1.0
 """How long a lost way stays lost: half of HOPS_FAR links, at a delay and 150 ms each."""
 
 
+FLAPS_MAX = 4
+FLAP_S = 60.0
+"""How often an honest way may come back in what time (a guess: a link that fails and is made again takes some seconds).
+Only what comes back is counted, once for each loss, so that who is next to the liar is the first to stop."""
+
+
+class Flaps(State):
+    """What one link says of one feed, once it has lost it. `came_back`: how often since `since`."""
+
+    number: int
+    """The link's."""
+    word: int
+    is_lost: bool
+    since: float
+    at: float
+    came_back: int = 0
+
+
 class Nearness(State):
     """The machine. `due`: feeds whose distance may have changed since it was told. `ways`: the distances told last."""
 
@@ -43,6 +63,9 @@ class Nearness(State):
     ways: dict[IdentityHash, int] = field(default_factory=dict)
     held: dict[IdentityHash, float] = field(default_factory=dict)
     """Until when a lost way stays lost."""
+    flaps: dict[tuple[NodeKey, IdentityHash], Flaps] = field(default_factory=dict)
+    """Who changed last stands last."""
+    swept_at: float = 0.0
 
     def settle(self, now: float) -> list[Effect]:
         """Take up what has changed while the last event was handled."""
@@ -55,27 +78,67 @@ class Nearness(State):
         self.is_set = True
         return [SetTimer(NearDue(), now + NEAR_DELAY_S)]
 
-    def on_near(self, session: Session, message: Near) -> list[Effect]:
+    def on_near(self, session: Session, message: Near, now: float) -> list[Effect]:
         for named, hops in zip(message.tokens, message.hops, strict=True):
             identity = self.sharing.expected(session).get(named)
             if identity is None or identity not in session.shared:
                 continue  # unfollowed in the meantime
-            if hops == NO_WAY:
-                changed = session.near.pop(identity, None) is not None
-            else:
-                changed = session.near.get(identity) != hops
-                session.near[identity] = hops
-            if changed:
-                self.sharing.touch(identity)
-        return []
+            self._take(session, identity, self._heeded(session, identity, hops, now))
+        return self._sweep_later(now)
+
+    def _take(self, session: Session, identity: IdentityHash, hops: int) -> None:
+        if session.near.get(identity, NO_WAY) == hops:
+            return
+        if hops == NO_WAY:
+            del session.near[identity]
+        else:
+            session.near[identity] = hops
+        self.sharing.touch(identity)
+
+    def _heeded(self, session: Session, identity: IdentityHash, hops: int, now: float) -> int:
+        """What a link's word on a feed counts as."""
+        before = session.near.get(identity, NO_WAY)
+        row = self.flaps.pop((session.peer, identity), None)
+        if row is None or row.number != session.number:
+            if hops > before:
+                self.flaps[session.peer, identity] = Flaps(session.number, hops, True, now, now)
+            return hops
+        self.flaps[session.peer, identity] = row
+        if row.came_back <= FLAPS_MAX and row.since + FLAP_S < now:
+            row.came_back, row.since = 0, now
+        if hops < row.word and row.is_lost:
+            row.came_back, row.is_lost = row.came_back + 1, False
+        row.is_lost = row.is_lost or hops > row.word
+        row.word, row.at = hops, now
+        return NO_WAY if row.came_back > FLAPS_MAX else hops
+
+    def _sweep_later(self, now: float) -> list[Effect]:
+        if not self.flaps or self.swept_at > now:
+            return []
+        self.swept_at = next(iter(self.flaps.values())).at + FLAP_S
+        return [SetTimer(NearDue(), self.swept_at)]
+
+    def _sweep(self, now: float) -> list[Effect]:
+        """Who has been quiet for long enough is heeded again."""
+        if self.swept_at > now:
+            return []
+        while self.flaps:
+            (peer, identity), row = next(iter(self.flaps.items()))
+            if row.at + FLAP_S > now:
+                break
+            del self.flaps[peer, identity]
+            session = self.sharing.sessions.get(peer)
+            if session is not None and session.number == row.number and identity in session.shared:
+                self._take(session, identity, row.word)
+        return self._sweep_later(now)
 
     def on_near_due(self, now: float) -> list[Effect]:
         """Tell every link what has changed for it."""
         self.is_set = False
+        effects = self._sweep(now)
         again = [identity for identity, until in self.held.items() if until <= now]
         due, self.due = self.due | dict.fromkeys(again), {}
         news: dict[NodeKey, list[tuple[IdentityHash, int]]] = {}
-        effects: list[Effect] = []
         for identity in due:
             sessions = self.sharing.sharing(identity)
             nearest = self.sharing.nearest(identity, sessions)

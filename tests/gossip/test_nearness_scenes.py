@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import combinations, pairwise
 
 from builders import person
-from gossip_scenes import Scene, Table
+from gossip_scenes import Scene, Table, pongs
 
 from p2pblog.gossip.messages import HOPS_FAR, NO_WAY, Forget, Near, Relay, Tokens
-from p2pblog.gossip.nearness import HOLD_S, NEAR_DELAY_S
+from p2pblog.gossip.nearness import FLAP_S, HOLD_S, NEAR_DELAY_S
 
 ALICE = person("alice").hash
 
@@ -155,6 +155,23 @@ def test_a_distance_to_what_is_not_shared_is_ignored() -> None:
     assert mallory.is_linked and alice.session("mallory").near == {}
     mallory.say("alice", Near((mallory.token(person("bob").hash),), b"\x02"))
     assert alice.hops(person("bob").hash) == 3
+
+
+def test_who_says_near_and_no_way_in_turn_is_heeded_no_more_until_he_is_quiet() -> None:
+    """The others keep the way that there is, and go by it again at once."""
+    scene = Scene()
+    _alice, *followers = chain(scene, "alice", "bob", "carol", "dave", "erin")
+    mallory = scene.puppet("mallory")
+    mallory.answer = pongs
+    mallory.greet("erin", person("alice"))
+    said = scene.count(Near)
+    for turn in range(120):
+        mallory.say("erin", Near((mallory.token(ALICE),), bytes([0 if turn % 2 else NO_WAY])))
+        scene.run(0.5)
+    assert scene.count(Near) - said - 120 <= 80
+    assert [hops(table) for table in followers] == [1, 2, 3, 4]
+    scene.run(FLAP_S + 3)
+    assert hops(followers[-1]) == 1, "what he said last counts again"
 
 
 def test_of_a_feed_that_many_share_far_is_near_enough() -> None:
