@@ -24,8 +24,8 @@ LAYERS: list[tuple[str, set[str]]] = [
         {
             "control", "control.api", "control.routes", "control.settings", "control.words",
             "dht", "dht.clock_check", "dht.contacts", "dht.gathering", "dht.guard", "dht.kinds", "dht.lookup",
-            "dht.parameters", "dht.records", "dht.round_trips", "dht.shelf", "gossip.*", "installation", "keyring",
-            "pen", "pictures", "pruning", "rendezvous.*", "store", "store.conversations", "store.meaning",
+            "dht.parameters", "dht.records", "dht.round_trips", "dht.shelf", "dht.walk", "gossip.*", "installation",
+            "keyring", "pen", "pictures", "pruning", "rendezvous.*", "store", "store.conversations", "store.meaning",
             "store.referring", "store.spans", "store.stretch", "transport", "transport.framing",
             "transport.handshake", "transport.lobby", "transport.sodium",
         },

@@ -31,7 +31,6 @@ from p2pblog.dht.contacts import ID_BYTES, SPACE, Contact, NodeId, distance, may
 from p2pblog.dht.gathering import GATHERED_MAX, Gathering
 from p2pblog.dht.lookup import (
     Answered,
-    Ask,
     Begin,
     Done,
     Event,
@@ -43,7 +42,6 @@ from p2pblog.dht.lookup import (
     PutFailed,
     Repair,
     Wake,
-    Walk,
     Woke,
 )
 from p2pblog.dht.parameters import Parameters
@@ -51,6 +49,7 @@ from p2pblog.dht.protocol import GuardedProtocol, Heard
 from p2pblog.dht.records import DhtKey, Record, Replica, decode, encode
 from p2pblog.dht.shelf import Limits, Outcome, newest
 from p2pblog.dht.upkeep import Upkeep
+from p2pblog.dht.walk import Ask, Walk
 from p2pblog.errors import Expired, LocalProtocolError, RemoteProtocolError
 
 LOG = logging.getLogger(__name__)

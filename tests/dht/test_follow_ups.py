@@ -15,9 +15,10 @@ from test_lookup import KEY, at, find
 from p2pblog.config import DATAGRAM_BYTES_MAX, MANY_PER_KEY_MAX
 from p2pblog.dht import guard as wire
 from p2pblog.dht.contacts import Contact
-from p2pblog.dht.lookup import Answered, Ask, Begin, Done, Find, Wake, Woke
+from p2pblog.dht.lookup import Answered, Begin, Done, Find, Wake, Woke
 from p2pblog.dht.records import Pointer, encode, sign_pointer
 from p2pblog.dht.shelf import record_tag
+from p2pblog.dht.walk import Ask
 
 SMOOTHED_S, TIMEOUT_S = 0.125, 0.375
 POINTERS = [

@@ -16,8 +16,9 @@ from p2pblog.config import MANY_PER_KEY_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.dht.contacts import Contact
 from p2pblog.dht.gathering import Gathering
-from p2pblog.dht.lookup import Ask, Find
+from p2pblog.dht.lookup import Find
 from p2pblog.dht.records import Record, head_key, replica_key, sign_pointer
+from p2pblog.dht.walk import Ask
 from p2pblog.rendezvous import events as ev
 
 INVENTED = [

@@ -13,7 +13,6 @@ from p2pblog.core.address import Endpoint
 from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance, estimate_nodes
 from p2pblog.dht.lookup import (
     Answered,
-    Ask,
     Begin,
     Done,
     Effect,
@@ -23,14 +22,14 @@ from p2pblog.dht.lookup import (
     Put,
     PutAnswered,
     Repair,
-    RoundTrips,
     Wake,
-    Walk,
     Woke,
 )
 from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.records import Record, encode
+from p2pblog.dht.round_trips import RoundTrips
 from p2pblog.dht.shelf import record_tag
+from p2pblog.dht.walk import Ask, Walk
 
 KEY = bytes(20)
 OWN = NodeId(b"\xff" * 20)

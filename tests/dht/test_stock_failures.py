@@ -45,7 +45,7 @@ from stock_worlds import (
 from p2pblog.core.address import Endpoint
 from p2pblog.dht import guard as wire
 from p2pblog.dht.contacts import Contact, NodeId, node_id
-from p2pblog.dht.lookup import Answered, Ask, Begin, Find, Walk
+from p2pblog.dht.lookup import Answered, Begin, Find
 from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.protocol import GuardedProtocol
 from p2pblog.dht.records import encode, head_key
@@ -53,6 +53,7 @@ from p2pblog.dht.round_trips import RoundTrips
 from p2pblog.dht.server import GuardedServer, read_state
 from p2pblog.dht.shelf import Outcome, Shelf
 from p2pblog.dht.table import GuardedTable, ProvenNode
+from p2pblog.dht.walk import Ask, Walk
 
 HEAD = alice.head(counter=9)
 

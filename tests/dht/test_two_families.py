@@ -18,11 +18,12 @@ from p2pblog.cases.desk import Place
 from p2pblog.core.address import Endpoint
 from p2pblog.dht import guard as wire
 from p2pblog.dht.contacts import Contact
-from p2pblog.dht.lookup import Answered, Begin, Publish, Put, Walk
+from p2pblog.dht.lookup import Answered, Begin, Publish, Put
 from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.records import sign_replica
 from p2pblog.dht.round_trips import RoundTrips
 from p2pblog.dht.server import _family_of
+from p2pblog.dht.walk import Walk
 
 FOUR, SIX = Endpoint.of("203.0.114.5", 4711), Endpoint.of("2a01:4f8:1:2::5", 4711)
 

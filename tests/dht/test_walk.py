@@ -8,9 +8,10 @@ from dht_scenes import AT_ONCE
 from test_lookup import KEY, OWN, asked, at, wake
 
 from p2pblog.dht.contacts import Contact
-from p2pblog.dht.lookup import Answered, Begin, Failed, Find, Peer, Walk, Woke
+from p2pblog.dht.lookup import Answered, Begin, Failed, Find, Woke
 from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.round_trips import RoundTrips
+from p2pblog.dht.walk import Peer, Walk
 
 
 class Watched(Walk):
