@@ -14,6 +14,9 @@ from p2pblog.errors import Malformed, NotCanonical
 NodeId = NewType("NodeId", bytes)
 """20 bytes: BLAKE2b(node key, digest_size=20)."""
 
+Place = Endpoint | bytes
+"""Whom an endpoint belongs to, as `place_of` tells."""
+
 ID_BYTES = 20
 SPACE = 1 << (8 * ID_BYTES)
 
@@ -82,6 +85,12 @@ def may_call(endpoint: Endpoint, test_network: bool) -> bool:
     if ip.version == 4 and ip.is_reserved:
         return False
     return test_network or endpoint.is_public
+
+
+def place_of(endpoint: Endpoint) -> Place:
+    """Whom a public endpoint belongs to, as far as one can tell: its address block, as one host can have as many node
+    ids as it likes. In a test network, where many share a block, each node is a place."""
+    return endpoint.block if endpoint.is_public else endpoint
 
 
 def is_over(since_ms: int, now_ms: int, wait_ms: int) -> bool:

@@ -14,6 +14,7 @@ from itertools import chain, islice, zip_longest
 from p2pblog.config import MANY_PER_KEY_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.value import State, field
+from p2pblog.dht.contacts import Place, place_of
 from p2pblog.dht.records import Record, encode
 from p2pblog.dht.shelf import record_tag
 
@@ -26,16 +27,16 @@ class Gathering(State):
 
     twice_named: bool = False
     _records: dict[bytes, Record] = field(default_factory=dict)
-    _first: dict[bytes, Endpoint | bytes] = field(default_factory=dict)
+    _first: dict[bytes, Place] = field(default_factory=dict)
     """By tag, from where a record was named first."""
     _seconded: dict[bytes, None] = field(default_factory=dict)
     """Tags of the records that were named from somewhere else, too."""
-    _alone: Counter[Endpoint | bytes] = field(default_factory=Counter)
+    _alone: Counter[Place] = field(default_factory=Counter)
     """How many records were named from each place alone."""
 
     def take(self, namer: Endpoint, record: Record) -> bool:
         """Somebody named a record; gives whether it is new and there is room for it."""
-        tag, place = record_tag(encode(record)), _place(namer)
+        tag, place = record_tag(encode(record)), place_of(namer)
         first = self._first.get(tag)
         if first is None:
             if len(self._records) >= GATHERED_MAX or self._alone[place] >= MANY_PER_KEY_MAX:
@@ -64,7 +65,7 @@ class Gathering(State):
     def have(self, namer: Endpoint) -> tuple[bytes, ...]:
         """The tags of what this node need not give again: what it gave, what is certain, and what others alone named,
         unless it is asked whether it has that, too."""
-        place = _place(namer)
+        place = place_of(namer)
         own = (tag for tag, first in self._first.items() if first == place and tag not in self._seconded)
         others = () if self.twice_named else (tag for tag in self._records if tag not in self._seconded)
         known = dict.fromkeys([*own, *self._in_turns(self._seconded), *self._in_turns(others)])
@@ -79,12 +80,7 @@ class Gathering(State):
 
     def _in_turns(self, tags: Iterable[bytes]) -> Iterator[bytes]:
         """One after the other of each place that named some of these first."""
-        named: dict[Endpoint | bytes, list[bytes]] = {}
+        named: dict[Place, list[bytes]] = {}
         for tag in tags:
             named.setdefault(self._first[tag], []).append(tag)
         return (tag for tag in chain.from_iterable(zip_longest(*named.values())) if tag is not None)
-
-
-def _place(namer: Endpoint) -> Endpoint | bytes:
-    """In a test network, where many share a block, each node is a place."""
-    return namer.block if namer.is_public else namer

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import assert_never
 
 from p2pblog.core.value import State, Value, field
-from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance
+from p2pblog.dht.contacts import SPACE, Contact, Place, distance, place_of
 from p2pblog.dht.gathering import Gathering
 from p2pblog.dht.records import Record, slot, supersedes
 from p2pblog.dht.shelf import newest
@@ -241,7 +241,7 @@ class Publish(State):
     count: int
     nodes: int
     done: bool = False
-    _holders: dict[int, set[NodeId]] = field(default_factory=dict)
+    _holders: dict[int, set[Place]] = field(default_factory=dict)
     _puts: dict[tuple[Contact, int], tuple[int, float]] = field(default_factory=dict)
     _placed: dict[Contact, None] = field(default_factory=dict)
     _judged: set[int] = field(default_factory=set)
@@ -264,7 +264,7 @@ class Publish(State):
                 self._puts.pop((contact, index), None)
                 self._judged.add(index)
                 if held:
-                    self._holders.setdefault(index, set()).add(contact.id)
+                    self._holders.setdefault(index, set()).add(place_of(contact.endpoint))
             case PutFailed(contact, index):
                 self._puts.pop((contact, index), None)
             case _:
@@ -272,7 +272,7 @@ class Publish(State):
         return effects + self._go_on(now)
 
     def holders(self, index: int) -> int:
-        """How many nodes said that they hold record number `index`."""
+        """At how many places a node said that it holds record number `index`: on one host any number of ids may."""
         return len(self._holders.get(index, ()))
 
     def is_judged(self, index: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from p2pblog.config import DHT_CONTACTS_PER_BLOCK_MAX
 from p2pblog.core.value import Value
 
 
@@ -17,6 +18,7 @@ class Parameters(Value):
     retries: int = 1
     width: int = 40
     unproven_per_source: int = 3
+    per_place: int = DHT_CONTACTS_PER_BLOCK_MAX  # who are asked of one address block, beside those of our own table
     burst: int = 20  # calls at once near where a publish stores, and in a crowd
     spare: int = 9  # calls beyond the answers that are still wanted, once a record was met
     answers_enough: int = 9  # where an older version was met beside what we have

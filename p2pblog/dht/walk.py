@@ -2,8 +2,11 @@
 
 The theory: most of the time that a Kademlia look-up takes is spent on contacts that never answer. So a call that takes
 longer than usual no longer counts against the parallelism (a hedge), is repeated once after a time-out learned from our
-own calls, and is then given up; a late answer still counts. Contacts that one stranger alone names are tried a few at
-a time, so that a liar can't fill the walk.
+own calls, and is then given up; a late answer still counts.
+
+One host can have as many ids as it likes, and name others without end. So ids are counted by their place, an address
+block: no more of one place are asked than a routing table takes, only a few are tried on the word of one place alone,
+and several at one place are one of the k nearest.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle, islice, takewhile
 from math import inf
 
+from p2pblog.core.address import Endpoint
 from p2pblog.core.value import State, Value
-from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance
+from p2pblog.dht.contacts import SPACE, Contact, NodeId, Place, distance, place_of
 from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.round_trips import RoundTrips
 
@@ -29,13 +33,15 @@ class Ask(Value):
 
 
 class Peer(State):
-    """A contact as one walk sees it. `sources` is None for one of our own routing table."""
+    """A contact as one walk sees it. `sources`, two at most, are the places where it was named; None for one of our own
+    routing table."""
 
     contact: Contact
+    place: Place
     rank: tuple[int, Contact]
     """Distance to the walk's target; of several places that one id is said to live at, the order is the same
     everywhere."""
-    sources: tuple[NodeId, ...] | None
+    sources: tuple[Place, ...] | None
     tries: int = 0
     asked_at: float = 0.0
     """When the first of the tries was sent, and the last."""
@@ -68,7 +74,7 @@ class Walk:
         self.target = target
         self._family = family
         self.reach = parameters.k
-        """So many of the nearest have to answer."""
+        """The nearest at so many places have to answer."""
         self._detours = cycle(detours or (target,))
         self._crowd_radius = parameters.k * SPACE // (parameters.crowd * nodes) if nodes else 0
         self.round_trips = round_trips
@@ -85,10 +91,12 @@ class Walk:
         """Nearest first: who answered, and who may still."""
         self._awaited: dict[Contact, Peer] = {}
         self._answered_ids: set[NodeId] = set()
-        self._tried: Counter[NodeId] = Counter()
-        """Source -> contacts tried that it alone had named."""
-        self._trusted: set[NodeId] = set()
-        """Sources of whose such contacts one answered."""
+        self._tried: Counter[Place] = Counter()
+        """Source -> contacts tried that it alone had named, as far as they have not answered."""
+        self._taken: Counter[Place] = Counter()
+        """Place -> contacts there, other than our own, that are awaited or answered."""
+        self._silent: Counter[Endpoint] = Counter()
+        """Endpoint -> ids of whom none was heard there."""
         for contact in seeds:
             self._know(contact, None)
         self._suspect()
@@ -100,26 +108,26 @@ class Walk:
         asks = self._repeat_or_give_up(now)
         while True:
             asks += self._new_calls(now)
-            if asks or self._awaited or self._nearest_answered() or not self._untried_remain():
+            if asks or self._awaited or self.is_over:
                 return asks
-            # Nobody else is left, so a source that named only silent contacts earns another try.
-            self._allowance += self.parameters.unproven_per_source
+            self._allowance *= 2  # nobody else is left, so a source that named only silent contacts earns more tries
 
     def answered(self, contact: Contact, contacts: Sequence[Contact]) -> None:
         """A contact proved itself and named others."""
         peer = self._peers.get(contact)
         if peer is None or contact.id in self._answered_ids:
             return
-        self._awaited.pop(contact, None)
+        if self._awaited.pop(contact, None) is None:
+            self._taken[peer.place] += peer.sources is not None  # which was given back when it was given up
         peer.answered = True
         self._answered_ids.add(contact.id)
         if peer.sources is not None and len(peer.sources) == 1:
-            self._trusted.add(peer.sources[0])
+            self._tried[peer.sources[0]] -= 1
         for other in self._by_id[contact.id]:
             self._drop(other)
         insort(self._living, peer, key=_rank)
         for named in contacts[: self.parameters.k]:
-            self._know(named, contact.id)
+            self._know(named, peer.place)
         self._suspect()
 
     @property
@@ -145,7 +153,7 @@ class Walk:
 
     def closest(self) -> list[Contact]:
         """The nearest contacts that answered."""
-        return [peer.contact for peer in self._living if peer.answered][: self.reach]
+        return [peer.contact for peer in self._nearest(peer for peer in self._living if peer.answered)]
 
     def closest_so_far(self, now: float) -> list[Contact]:
         """The contacts that answered among the k nearest, those left out that ought to have answered by now."""
@@ -155,7 +163,7 @@ class Walk:
             for peer in self._living
             if peer.answered or not peer.tries or (peer.tries == 1 and now - peer.sent_at < hedge)
         )
-        return [peer.contact for peer in islice(hopeful, self.reach) if peer.answered]
+        return [peer.contact for peer in self._nearest(hopeful) if peer.answered]
 
     def next_wake(self, now: float) -> float | None:
         """When a call's hedge or deadline falls due."""
@@ -173,7 +181,7 @@ class Walk:
         silent = (peer.asked_at for peer in self._peers.values() if peer.tries and not peer.answered)
         return max(silent, default=-inf) + self.round_trips.late_s
 
-    def _know(self, contact: Contact, source: NodeId | None) -> None:
+    def _know(self, contact: Contact, source: Place | None) -> None:
         if contact.id == self._own or contact.id in self._answered_ids:
             return
         if self._family not in (None, contact.endpoint.family):
@@ -183,7 +191,8 @@ class Walk:
             if len(self._peers) >= self.parameters.known_max:
                 return
             sources = None if source is None else (source,)
-            peer = self._peers[contact] = Peer(contact, (distance(contact.id, self.target), contact), sources)
+            rank = (distance(contact.id, self.target), contact)
+            peer = self._peers[contact] = Peer(contact, place_of(contact.endpoint), rank, sources)
             self._by_id.setdefault(contact.id, []).append(peer)
             insort(self._living, peer, key=_rank)
         elif peer.sources is not None and source is not None and len(peer.sources) < 2 and source not in peer.sources:
@@ -191,7 +200,8 @@ class Walk:
             peer.sources += (source,)
 
     def _give_up(self, peer: Peer) -> None:
-        self._awaited.pop(peer.contact, None)
+        if self._awaited.pop(peer.contact, None) is not None:
+            self._taken[peer.place] -= peer.sources is not None
         self._drop(peer)
 
     def _drop(self, peer: Peer) -> None:
@@ -206,6 +216,7 @@ class Walk:
             if peer.tries <= self.parameters.retries and self._calls < self.parameters.calls_max:
                 asks.append(self._ask(peer, now))
             else:
+                self._silent[peer.contact.endpoint] += 1
                 self._give_up(peer)
         return asks
 
@@ -244,24 +255,48 @@ class Walk:
         open_to_us = (peer for peer in self._living if peer.tries or self._may_ask(peer))
         return islice(open_to_us, self.parameters.width + self.reach - self.parameters.k)
 
+    def _nearest(self, peers: Iterable[Peer]) -> Iterator[Peer]:
+        """The first of these, nearest first, at as many places as have to answer."""
+        places = set()
+        for peer in peers:
+            places.add(peer.place)
+            if len(places) > self.reach:
+                return
+            yield peer
+
     def _nearest_answered(self) -> bool:
-        return all(peer.answered for peer in self._living[: self.reach])
+        hopeful = (peer for peer in self._living if peer.tries or self._has_place(peer))
+        return all(peer.answered for peer in self._nearest(hopeful))
 
     def _untried_remain(self) -> bool:
-        near = self._living[: self.parameters.width + self.reach - self.parameters.k]
-        return self._calls < self.parameters.calls_max and any(not peer.tries for peer in [*near, *self._near()])
+        """Whether there is somebody left to ask. Once k have answered nobody waits for what one place names beyond its
+        share: there is no end to what it can invent."""
+        if self._calls >= self.parameters.calls_max:
+            return False
+        if any(not peer.tries for peer in self._near()):
+            return True
+        is_short = len(self._answered_ids) < self.parameters.k
+        return is_short and any(not peer.tries and self._has_place(peer) for peer in self._living)
+
+    def _has_place(self, peer: Peer) -> bool:
+        """Whether one more may be asked there. Where ids were silent one that two places name may be real still: else a
+        liar could hide a holder behind inventions at its address."""
+        if peer.sources is None:
+            return True
+        silent = self._silent[peer.contact.endpoint] if len(peer.sources) == 1 else 0
+        return self._taken[peer.place] + silent < self.parameters.per_place
 
     def _may_ask(self, peer: Peer) -> bool:
-        if peer.sources is None or len(peer.sources) > 1:
-            return True
-        source = peer.sources[0]
-        return self._tried[source] < self._allowance or source in self._trusted
+        if not self._has_place(peer):
+            return False
+        return peer.sources is None or len(peer.sources) > 1 or self._tried[peer.sources[0]] < self._allowance
 
     def _ask(self, peer: Peer, now: float) -> Ask:
         if not peer.tries and peer.sources is not None and len(peer.sources) == 1:
             self._tried[peer.sources[0]] += 1
         if not peer.tries:
             peer.asked_at = now
+            self._taken[peer.place] += peer.sources is not None
         peer.tries += 1
         peer.sent_at, peer.deadline = now, now + self.round_trips.timeout_s
         self._awaited[peer.contact] = peer
