@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from p2pblog.core.value import State, field
-from p2pblog.dht.contacts import NodeId
+from p2pblog.dht.contacts import Place
 
 NODES_HEARD = 20
 """Nodes whose word counts, those heard last: as many as hold one key."""
@@ -24,15 +24,15 @@ class ClockCheck(State):
     """`contradictions`: how many there were in all."""
 
     contradictions: int = 0
-    _heard: OrderedDict[NodeId, float | None] = field(default_factory=OrderedDict)
-    """When each contradicted our clock last, if it did."""
+    _heard: OrderedDict[Place, float | None] = field(default_factory=OrderedDict)
+    """By place, for one host may have many ids: when it contradicted our clock last, if it did."""
     _warned_at: float | None = None
 
-    def hear(self, node: NodeId, contradicts: bool, now: float) -> bool:
-        """A node judged the time of a record of ours, or we the time of one from it. Gives whether a warning is due:
-        most of those who were heard last contradict us, and an hour has passed since the last warning."""
-        last = self._heard.pop(node, None)
-        self._heard[node] = now if contradicts else last
+    def hear(self, place: Place, contradicts: bool, now: float) -> bool:
+        """A node at a place judged the time of a record of ours, or we the time of one from it. Gives whether a warning
+        is due: most of those who were heard last contradict us, and an hour has passed since the last warning."""
+        last = self._heard.pop(place, None)
+        self._heard[place] = now if contradicts else last
         if len(self._heard) > NODES_HEARD:
             self._heard.popitem(last=False)
         if not contradicts:
@@ -40,11 +40,11 @@ class ClockCheck(State):
         self.contradictions += 1
         if self._warned_at is not None and now - self._warned_at < CONTRADICTED_S:
             return False
-        against = self.nodes_against(now)
+        against = self.places_against(now)
         is_due = against >= NODES_HEARD_MIN and 2 * against > len(self._heard)
         self._warned_at = now if is_due else self._warned_at
         return is_due
 
-    def nodes_against(self, now: float) -> int:
+    def places_against(self, now: float) -> int:
         """How many of those who were heard last contradicted us within the hour."""
         return sum(at is not None and now - at < CONTRADICTED_S for at in self._heard.values())

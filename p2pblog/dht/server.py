@@ -27,7 +27,7 @@ from p2pblog.core.keys import KeyPair
 from p2pblog.dht import Published
 from p2pblog.dht import guard as wire
 from p2pblog.dht.clock_check import ClockCheck
-from p2pblog.dht.contacts import ID_BYTES, SPACE, Contact, NodeId, distance, may_call
+from p2pblog.dht.contacts import ID_BYTES, SPACE, Contact, distance, may_call, place_of
 from p2pblog.dht.gathering import GATHERED_MAX, Gathering
 from p2pblog.dht.lookup import (
     Answered,
@@ -316,7 +316,7 @@ class GuardedServer(Server):  # type: ignore[misc]
                 untimely = self.protocol.refused[Expired.name]
                 records = [] if key is None else self._verified(DhtKey(key), verified, wires)
                 if key is not None and wires:
-                    self._check_clock(contact.id, self.protocol.refused[Expired.name] > untimely)
+                    self._check_clock(contact, self.protocol.refused[Expired.name] > untimely)
                 told = tuple(record for record in records if self._may_dial(record, by_public))
                 return Answered(contact, named, told, more)
             case _:
@@ -332,18 +332,18 @@ class GuardedServer(Server):  # type: ignore[misc]
             if heard is not None:
                 outcome = heard.answer.outcome if isinstance(heard.answer, wire.Stored) else ""
                 if outcome in TIME_JUDGED:
-                    self._check_clock(contact.id, outcome == Expired.name)
+                    self._check_clock(contact, outcome == Expired.name)
                 inbox.put_nowait(PutAnswered(contact, index, outcome == Outcome.HELD.value))
 
         if not self.protocol.call(contact.endpoint, contact.id, store, end):
             inbox.put_nowait(PutFailed(contact, index))
 
-    def _check_clock(self, node: NodeId, contradicts: bool) -> None:
-        if self.clock_check.hear(node, contradicts, self._loop.time()):
+    def _check_clock(self, contact: Contact, contradicts: bool) -> None:
+        if self.clock_check.hear(place_of(contact.endpoint), contradicts, self._loop.time()):
             LOG.warning(
                 "this computer's clock seems to be wrong: %d nodes of the DHT have another time; until it is set, your "
                 "notices reach nobody by the DHT, or those of others are not found there",
-                self.clock_check.nodes_against(self._loop.time()),
+                self.clock_check.places_against(self._loop.time()),
             )
 
     # --- contacts and upkeep ---

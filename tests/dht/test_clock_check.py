@@ -7,15 +7,18 @@ import logging
 import pytest
 from dht_scenes import DAY, MINUTE, NOW, Person, alice
 from dht_world import Clock, world_of
+from test_lookup import at
 from trio.testing import trio_test
 
 from p2pblog.config import HEAD_LIFETIME_MS
+from p2pblog.core.address import Endpoint
 from p2pblog.dht.clock_check import CONTRADICTED_S, NODES_HEARD, ClockCheck
-from p2pblog.dht.contacts import NodeId
+from p2pblog.dht.contacts import Contact, Place
 
 
-def node(number: int) -> NodeId:
-    return NodeId(number.to_bytes(20, "big"))
+def node(number: int) -> Place:
+    """One in an address block of its own."""
+    return number.to_bytes(3, "big")
 
 
 def test_most_of_the_nodes_heard_last_have_to_contradict() -> None:
@@ -40,9 +43,9 @@ def test_who_takes_what_is_old_contradicts_still_and_it_is_said_once_an_hour() -
     check.hear(node(1), False, 1.0)
     assert check.hear(node(2), True, 2.0)
     assert not check.hear(node(1), True, CONTRADICTED_S + 1)
-    assert check.nodes_against(CONTRADICTED_S + 1) == 2
+    assert check.places_against(CONTRADICTED_S + 1) == 2
     assert check.hear(node(2), True, CONTRADICTED_S + 2)
-    assert check.nodes_against(3 * CONTRADICTED_S) == 0
+    assert check.places_against(3 * CONTRADICTED_S) == 0
 
 
 @pytest.mark.parametrize("off_ms", [11 * MINUTE, -11 * MINUTE], ids=["ahead", "behind"])
@@ -61,3 +64,13 @@ async def test_who_publishes_or_reads_by_a_wrong_clock_is_warned(off_ms: int, ca
             await wrong.find(Person("bob").head().key)
         assert wrong.untimely >= 2 and max(right.untimely for right in world.nodes[:3]) <= 1
         assert ["clock seems to be wrong" in record.getMessage() for record in caplog.records] == [True]
+
+
+@trio_test
+async def test_many_ids_of_one_host_are_one_who_contradicts() -> None:
+    """A host with twelve ids had whoever published beside them warned that his clock was wrong."""
+    async with world_of(1) as world:
+        server = world.nodes[0]._server
+        for number in range(NODES_HEARD):
+            server._check_clock(Contact(at(number).id, Endpoint.of("8.8.8.8", 4711 + number)), contradicts=True)
+        assert world.nodes[0].untimely == NODES_HEARD and server.clock_check.places_against(server._loop.time()) == 1
