@@ -320,16 +320,13 @@ class RecordStore:
     def all_keys(self) -> list[DhtKey]:
         return sorted(self._shelves)
 
-    def expire(self, now_ms: int) -> None:
-        """Let go of everything past its expiry."""
-        for key in list(self._shelves):
-            self._expire_shelf(key, now_ms)
-
-    def _expire_shelf(self, key: DhtKey, now_ms: int) -> None:
-        shelf = self._shelves[key]
-        before = dict(shelf.held)
-        shelf.expire(now_ms)
-        self._recount(key, shelf, before)
+    def expire(self, key: DhtKey, now_ms: int) -> None:
+        """Let go of what is past its expiry under a key, if anything is held there."""
+        shelf = self._shelves.get(key)
+        if shelf is not None and any(item.expires_ms <= now_ms for item in shelf.held.values()):
+            before = dict(shelf.held)
+            shelf.expire(now_ms)
+            self._recount(key, shelf, before)
 
     def _may_grow(self, record: Record, source: Endpoint, gives_way: Place | None) -> bool:
         block = self.limits.block_of(source)

@@ -8,7 +8,7 @@ quarter of an hour would never hear of each other again, as each has contacts en
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from p2pblog.config import (
@@ -109,7 +109,7 @@ class Upkeep:
         """What is due by the clock: expiry, a walk to our own id and into forgotten buckets, storing again."""
         server, now_ms = self._server, self._clock()
         router = server.protocol.router
-        server.protocol.storage.store.expire(now_ms)
+        await self._expire(now_ms)
         await self._look_for_more(now_ms)
         if is_over(self._neighbours_ms, now_ms, DHT_NEIGHBOURS_EVERY_MS):
             self._neighbours_ms = now_ms
@@ -120,6 +120,18 @@ class Upkeep:
         for target in router.lonely_targets(now_ms, self._rng):
             await server.find_nodes(target)
         await self.store_again(now_ms)
+
+    async def _expire(self, now_ms: int) -> None:
+        store = self._server.protocol.storage.store
+        async for key in self._in_slices(store.all_keys()):
+            store.expire(key, now_ms)
+
+    async def _in_slices(self, keys: list[DhtKey]) -> AsyncIterator[DhtKey]:
+        """All of these; the loop's other work has its turn between. Somebody may have filled the store."""
+        for number, key in enumerate(keys, 1):
+            if number % KEYS_AT_ONCE == 0:
+                await self._server.let_others_go_on()
+            yield key
 
     async def _look_for_more(self, now_ms: int) -> None:
         """With fewer than k contacts we may be nearly cut off, and what we publish reaches nobody: a walk of which most
@@ -162,13 +174,10 @@ class Upkeep:
                 await self._store_these_again(key, items[first : first + RESTORED_AT_ONCE], now_ms)
 
     async def _due_here(self, now_ms: int) -> list[tuple[int, DhtKey, list[Held]]]:
-        """Since when a key that belongs to us has records that are due, the key, and these in our own order. In slices:
-        somebody may have filled the store with keys that belong to others."""
+        """Since when a key that belongs to us has records that are due, the key, and these in our own order."""
         store, due, before = self._server.protocol.storage.store, [], self._not_ours
         self._not_ours = {}
-        for number, key in enumerate(store.all_keys(), 1):
-            if number % KEYS_AT_ONCE == 0:
-                await self._server.let_others_go_on()
+        async for key in self._in_slices(store.all_keys()):
             seen_ms = before.get(key)
             if seen_ms is not None and not is_over(seen_ms, now_ms, NOT_OURS_MS):
                 self._not_ours[key] = seen_ms

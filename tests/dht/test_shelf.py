@@ -38,6 +38,11 @@ def store(**limits: int) -> RecordStore:
     return RecordStore(bytes(20), Limits(**limits))  # type: ignore[arg-type]
 
 
+def expire_all(mine: RecordStore, now_ms: int) -> None:
+    for key in mine.all_keys():
+        mine.expire(key, now_ms)
+
+
 def from_block(number: int, host: int = 1) -> Endpoint:
     return Endpoint.of(f"198.51.{number}.{host}", 4711)
 
@@ -358,7 +363,7 @@ def test_how_many_records_a_store_holds_is_kept_and_not_counted_with_each_new_on
         mine.put(person.head(counter=2), HOME, NOW)
         mine.put(person.pointer(TARGET), HOME, NOW)
         assert len(mine) == sum(len(mine.get(key, NOW)) for key in mine.all_keys()) <= 4
-    mine.expire(NOW + MINUTE)
+    expire_all(mine, NOW + MINUTE)
     assert len(mine) == sum(len(mine.get(key, NOW)) for key in mine.all_keys())
     mine._by_signer = Uncountable(mine._by_signer)
     assert mine.put(Person("person 9").head(), None, NOW) is Outcome.HELD and len(mine) > 0
@@ -458,7 +463,7 @@ def test_who_holds_more_of_his_own_than_a_share_counts_right() -> None:
         mine.put(alice.pointer(TARGET, 2 + n, NOW + 1 + n), None, NOW)
     assert mine.put(alice.pointer(TARGET, 9, NOW + DAY), HOME, NOW + 1) is Outcome.HELD
     assert [item.record for item in mine.get(TARGET_KEY, NOW + 1)] and len(mine) == 4
-    mine.expire(NOW + DAY)
+    mine.expire(TARGET_KEY, NOW + DAY)
     assert len(mine) == 0 and mine._by_signer == {} and mine._by_sender == {}
 
 
@@ -467,9 +472,21 @@ def test_what_expired_gives_its_room_back() -> None:
     for n in range(3):
         mine.put(Person(f"p {n}").head(expires_ms=NOW + MINUTE), HOME, NOW)
     assert len(mine) == 3
-    mine.expire(NOW + MINUTE)
+    expire_all(mine, NOW + MINUTE)
     assert len(mine) == 0 and mine.all_keys() == []
     assert mine.put(Person("p 4").head(), HOME, NOW + MINUTE) is Outcome.HELD
+
+
+def test_what_came_and_went_leaves_nothing_behind() -> None:
+    """Of a key that nothing is held under the list by distance knew for ever."""
+    mine = store()
+    for n in range(1_000):
+        pointer = alice.pointer(n.to_bytes(32, "big"), expires_ms=NOW + 1)
+        mine.put(pointer, None, NOW)
+        mine.expire(pointer.key, NOW)
+        mine.expire(pointer.key, NOW + 1)
+        mine.expire(pointer.key, NOW + 1)
+    assert len(mine) == 0 and len(mine._far) <= 66
 
 
 def test_answers_of_many_holders_come_to_one_newest_record_a_slot() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from random import Random
 
 import trio
@@ -276,6 +277,25 @@ async def test_a_full_store_is_looked_through_in_slices_and_what_belongs_to_othe
         world.clock.ms += 1
         await holder.upkeep()
         assert sum(looked_at) == 6 * KEYS_AT_ONCE
+
+
+@trio_test
+async def test_what_expired_goes_in_slices() -> None:
+    """Each half minute nobody was answered for as long as it takes to look at all that a full store holds."""
+    async with world_of(1) as world:
+        server = server_of(world.nodes[0])
+        store, held = server.protocol.storage.store, [3 * KEYS_AT_ONCE]
+        for number in range(3 * KEYS_AT_ONCE):
+            store.put(alice.pointer(number.to_bytes(32, "big"), expires_ms=NOW + MINUTE), None, NOW)
+
+        async def noted() -> None:
+            held.append(len(store))
+
+        server.let_others_go_on = noted  # type: ignore[method-assign]
+        world.clock.ms += MINUTE
+        await world.nodes[0].upkeep()
+        assert len(store) == 0
+        assert max(before - after for before, after in pairwise([*held, 0])) <= KEYS_AT_ONCE
 
 
 @trio_test
