@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from random import Random
@@ -13,10 +13,12 @@ from dht_world import World, stranger, world_of
 from trio.testing import trio_test
 
 from p2pblog.config import (
+    DHT_BOOTSTRAPS_MAX,
     DHT_GONE_CONTACTS_MAX,
     DHT_MISSES_MAX,
     DHT_NEIGHBOURS_EVERY_MS,
     DHT_RESTORE_EVERY_MS,
+    DHT_RESTORES_PER_TURN,
     HEAD_LIFETIME_MS,
     POINTERS_PASSED_ON_MAX,
 )
@@ -26,6 +28,7 @@ from p2pblog.dht.contacts import Contact, NodeId
 from p2pblog.dht.records import DhtKey, encode, sign_pointer
 from p2pblog.dht.server import GuardedServer, read_state
 from p2pblog.dht.shelf import Held, Limits
+from p2pblog.dht.table import ProvenNode
 from p2pblog.dht.upkeep import KEYS_AT_ONCE, NOT_OURS_MS, SOON_OVER_MS, UNHEARD_AGAIN_MS, Upkeep
 
 
@@ -355,6 +358,113 @@ async def test_a_retirement_reaches_a_newcomer_in_its_time_and_who_passed_it_on_
         await holder.upkeep()
         assert held_by(holder) == 0
         assert held_by(world.nodes[1]) == 1, "it can't know how old it is"
+
+
+@trio_test
+async def test_of_many_keys_that_are_due_a_turn_stores_those_that_wait_longest() -> None:
+    async with world_of(2) as world:
+        holder, store = world.nodes[0], server_of(world.nodes[0]).protocol.storage.store
+        pointers = [alice.pointer(bytes([number]) * 32) for number in range(DHT_RESTORES_PER_TURN + 10)]
+        for number, pointer in enumerate(Random(1).sample(pointers, len(pointers))):
+            store.put(pointer, None, NOW + number)
+        oldest = sorted(store.all_keys(), key=lambda key: store.get(key, NOW)[0].stored_ms)[:DHT_RESTORES_PER_TURN]
+        world.clock.ms += DHT_RESTORE_EVERY_MS + len(pointers)
+        await holder.upkeep()
+        assert server_of(world.nodes[1]).protocol.storage.store.all_keys() == sorted(oldest)
+
+
+# --- whom it begins again from ----------------------------------------------------------------------------------------
+
+
+def port(number: int) -> Endpoint:
+    return Endpoint.of("127.0.0.1", number)
+
+
+def test_of_many_to_begin_from_the_first_are_forgotten() -> None:
+    upkeep = Upkeep(None, lambda: NOW, Random(1))  # type: ignore[arg-type]
+    upkeep.remember([port(1 + number) for number in range(DHT_BOOTSTRAPS_MAX + 1)])
+    assert list(upkeep._bootstraps) == [port(2 + number) for number in range(DHT_BOOTSTRAPS_MAX)]
+
+
+@trio_test
+async def test_with_contacts_enough_it_pings_its_neighbours_and_somebody_whom_it_has_not() -> None:
+    async with world_of(1) as world:
+        server = server_of(world.nodes[0])
+        known = [Contact(NodeId(bytes([number]) * 20), port(1 + number)) for number in range(server.ksize)]
+        for contact in known:
+            server.protocol.router.add_contact(ProvenNode(contact))
+        server._upkeep.remember([known[0].endpoint, port(999)])
+        pinged: list[Contact] = []
+        beyond: list[Endpoint] = []
+
+        async def nowhere(endpoints: Sequence[Endpoint] = ()) -> None:
+            beyond.extend(endpoints)
+
+        server.protocol.check_contact = pinged.append  # type: ignore[method-assign]
+        server.look_around = server.look_beyond = nowhere  # type: ignore[method-assign]
+        world.clock.ms += DHT_NEIGHBOURS_EVERY_MS
+        await world.nodes[0].upkeep()
+        assert sorted(pinged) == known and beyond == [port(999)]
+
+
+@trio_test
+async def test_who_knows_few_asks_ever_more_seldom_and_begins_anew_when_there_were_enough() -> None:
+    async with world_of(1) as world:
+        server, asked_at = server_of(world.nodes[0]), list[int]()
+        contacts = [Contact(NodeId(bytes([number]) * 20), port(1 + number)) for number in range(server.ksize)]
+        upkeep = server._upkeep
+
+        async def noted(_: Sequence[Endpoint]) -> int:
+            asked_at.append(world.clock.ms)
+            return 1
+
+        async def waits() -> list[int]:
+            """In half minutes, between one time and the next, within two hours."""
+            asked_at.clear()
+            for _ in range(240):
+                world.clock.ms += MINUTE // 2
+                await upkeep._look_for_more(world.clock.ms)
+            return [(after - before) * 2 // MINUTE for before, after in pairwise(asked_at)]
+
+        server.greet = noted  # type: ignore[method-assign]
+        assert set(await waits()) == {1}, "where nobody is known"
+        server.protocol.router.add_contact(ProvenNode(contacts[0]))
+        upkeep._few_wait_ms = 0
+        few = await waits()
+        assert few[:5] == [1, 2, 4, 8, 16] and set(few[5:]) == {20}
+        for contact in contacts:
+            server.protocol.router.add_contact(ProvenNode(contact))
+        assert await waits() == []
+        forget(world.nodes[0], contacts[0])
+        assert (await waits())[:3] == [1, 2, 4]
+
+
+@trio_test
+async def test_a_turn_walks_into_each_bucket_that_saw_no_walk() -> None:
+    async with world_of(1) as world:
+        server, walked, lonely = server_of(world.nodes[0]), list[bytes](), [b"a" * 20, b"b" * 20]
+
+        async def noted(target: bytes, seeds: object = None) -> list[Contact]:
+            walked.append(target)
+            return []
+
+        server.find_nodes = noted  # type: ignore[method-assign]
+        server.protocol.router.lonely_targets = lambda *_: lonely  # type: ignore[method-assign]
+        await world.nodes[0].upkeep()
+        assert walked == lonely
+
+
+@trio_test
+async def test_a_key_that_twenty_others_are_nearer_to_is_not_ours_and_a_client_has_none() -> None:
+    async with world_of(1) as world:
+        server = server_of(world.nodes[0])
+        farthest = bytes(255 - byte for byte in server.protocol.id)
+        for number in range(60):
+            contact = Contact(NodeId(Random(number).randbytes(20)), port(1 + number))
+            server.protocol.router.add_contact(ProvenNode(contact))
+        assert server.belongs_here(server.protocol.id) and not server.belongs_here(farthest)
+        server.protocol.client = True
+        assert not server.belongs_here(server.protocol.id)
 
 
 # --- where the clock is put back --------------------------------------------------------------------------------------

@@ -73,6 +73,19 @@ def test_whom_no_call_can_be_sent_to_leaves_the_lead_to_the_next() -> None:
     assert asked(look_up.handle(Failed(at(1)), 5.0)) == [at(2)]
 
 
+def test_a_walk_knows_so_many_contacts_and_no_more() -> None:
+    parameters = Parameters(known_max=30)
+    walk = Walk(KEY, OWN, [at(n) for n in range(1_000, 1_020)], RoundTrips(), parameters)
+    walk.answered(at(1_000), [at(n) for n in range(1, 21)])
+    assert len(walk._peers) == 30
+
+
+def test_of_an_answer_twenty_contacts_count_and_we_are_none() -> None:
+    walk = Walk(KEY, OWN, [at(1_000)], RoundTrips(), Parameters())
+    walk.answered(at(1_000), [Contact(OWN, at(1).endpoint), *(at(n) for n in range(1, 40))])
+    assert list(walk._peers) == [at(1_000), *(at(n) for n in range(1, 20))]
+
+
 # --- one host with many ids -------------------------------------------------------------------------------------------
 
 
