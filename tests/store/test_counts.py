@@ -27,6 +27,7 @@ from p2pblog.store import OWN_IDENTITY, Follow, TimelineQuery, migrations, sql_r
 from p2pblog.store.register import BATCH_MIN
 from p2pblog.store.rows import HISTORY_ROWS
 from p2pblog.store.sql_base import IDS, ROWS_PER_STEP, id_record, log_of_device, read_log_state
+from p2pblog.store.sql_damage import Checked
 from p2pblog.store.sqlite import open_sqlite
 from p2pblog.store.stretch import payloads_beside, places
 
@@ -93,16 +94,18 @@ def test_what_a_newcomer_fetches_goes_into_the_registers_once_and_in_columns(mon
 def test_a_run_is_handed_out_with_few_statements_and_in_columns(
     writer: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its entries are not made, nor are its payloads hashed: who asked for it does both."""
+    """Its entries are not made, nor are its payloads hashed after the first time: who asked for it does both."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         migrations.migrate(db)
         sql_write.put_identity(db, writer.identity)
         statements_of(db, writer, 1, RUN)
         monkeypatch.setattr(runs, "entries_of", lambda *_: pytest.fail("an entry was made for each"))
+        checked = Checked()
+        sql_read.run(db, writer.key, 1, 960, RUN_BYTES_MAX, checked)
         monkeypatch.setattr(entry, "payload_hashes", lambda *_: pytest.fail("payloads were hashed"))
         ran: list[str] = []
         db.set_trace_callback(ran.append)
-        found = sql_read.run(db, writer.key, 1, 960, RUN_BYTES_MAX)
+        found = sql_read.run(db, writer.key, 1, 960, RUN_BYTES_MAX, checked)
         db.set_trace_callback(None)
         told = encode_run(found, texts=True)
     monkeypatch.undo()
