@@ -22,7 +22,7 @@ from p2pblog.cases.searching import Searching
 from p2pblog.cases.settings import Settings
 from p2pblog.cases.strangers import Strangers
 from p2pblog.cases.threads import Threads
-from p2pblog.control.api import PeerDocument, StatusDocument, StoreDocument
+from p2pblog.control.documents import PeerDocument, StatusDocument, StoreDocument
 from p2pblog.core import address, payload
 from p2pblog.core.address import Endpoint
 from p2pblog.core.logs import Batch

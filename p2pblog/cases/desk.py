@@ -14,7 +14,7 @@ from p2pblog.cases.quiet import Quiet
 from p2pblog.cases.told import Told
 from p2pblog.cases.uploads import Fetching, Uploads
 from p2pblog.config import ADDRESS_LETTERS
-from p2pblog.control.api import (
+from p2pblog.control.documents import (
     FileDocument,
     NoticeDocument,
     OptionDocument,

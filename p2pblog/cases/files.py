@@ -11,7 +11,7 @@ import trio
 from p2pblog.cases.desk import Desk
 from p2pblog.cases.uploads import Fetching
 from p2pblog.config import FILES_PER_NOTE_MAX, NOTE_WITH_FILES_BYTES_MAX, THUMB_BYTES_MAX
-from p2pblog.control.api import FileArgument, MediaDocument, PieceDocument, UploadDocument
+from p2pblog.control.documents import FileArgument, MediaDocument, PieceDocument, UploadDocument
 from p2pblog.control.words import PICTURES, check_alt, check_id
 from p2pblog.core import address
 from p2pblog.core.media import PICTURE_TYPES, Attachment, FileHash, plain_name, sniff, table_of

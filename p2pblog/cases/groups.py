@@ -16,7 +16,7 @@ from p2pblog.config import (
     GROUPS_APART_S,
     GROUPS_JOINED_MAX,
 )
-from p2pblog.control.api import GroupDocument
+from p2pblog.control.documents import GroupDocument
 from p2pblog.control.words import check_group, check_joined
 from p2pblog.core.groups import group_id
 from p2pblog.core.keys import EntryId

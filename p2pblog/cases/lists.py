@@ -6,7 +6,7 @@ import shlex
 
 from p2pblog.cases.desk import Desk
 from p2pblog.config import LIST_MEMBERS_MAX, LISTS_MAX
-from p2pblog.control.api import ListDocument, ListMembersDocument, MemberDocument
+from p2pblog.control.documents import ListDocument, ListMembersDocument, MemberDocument
 from p2pblog.control.words import check_list_name
 from p2pblog.core import address
 from p2pblog.core.keys import IdentityHash

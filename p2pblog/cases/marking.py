@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from p2pblog.cases.desk import Desk, said_in
 from p2pblog.config import BOOKMARKS_MAX
-from p2pblog.control.api import BookmarkDocument, NoticeDocument
+from p2pblog.control.documents import BookmarkDocument, NoticeDocument
 from p2pblog.core.payload import Boost, Edit
 from p2pblog.errors import NotFound, UserError
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from p2pblog.cases.desk import Desk
 from p2pblog.config import CHECKPOINT_EVERY, EXPORT_PAYLOADS_BYTES_MAX, TIME_MS_MAX
-from p2pblog.control.api import (
+from p2pblog.control.documents import (
     FileTakenDocument,
     LogDocument,
     LogsDocument,

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from p2pblog.cases.private import Private
 from p2pblog.config import NEWS_WAITED_FOR_S, TIMELINE_ROWS_MAX
-from p2pblog.control.api import NotificationDocument, ReadDocument
+from p2pblog.control.documents import NotificationDocument, ReadDocument
 from p2pblog.core import address
 from p2pblog.core.keys import IdentityHash
 from p2pblog.errors import StoreError

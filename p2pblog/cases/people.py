@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from p2pblog.cases.desk import Desk
 from p2pblog.config import FOLLOWS_MAX
-from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument
+from p2pblog.control.documents import FollowDocument, IdDocument, InviteDocument
 from p2pblog.control.words import BLOCKED, FOLLOWS_FULL, check_budget, check_petname
 from p2pblog.core import address
 from p2pblog.core.address import Link

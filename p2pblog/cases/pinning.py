@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from p2pblog.cases.writing import Writing
 from p2pblog.config import PINS_MAX
-from p2pblog.control.api import WrittenDocument
+from p2pblog.control.documents import WrittenDocument
 from p2pblog.core.payload import Pin
 from p2pblog.errors import NotPermitted
 from p2pblog.store.meaning import Kind

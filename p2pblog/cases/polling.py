@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from p2pblog.cases.desk import Desk
 from p2pblog.config import POLL_OPEN_MS
-from p2pblog.control.api import WrittenDocument
+from p2pblog.control.documents import WrittenDocument
 from p2pblog.control.words import check_lasting, check_poll
 from p2pblog.core.payload import Vote
 from p2pblog.core.polls import Poll

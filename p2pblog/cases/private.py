@@ -11,7 +11,7 @@ import trio
 
 from p2pblog.cases.desk import Desk, said_in
 from p2pblog.config import DM_BOXES_MAX, DM_RECIPIENTS_MAX, TIMELINE_ROWS_MAX
-from p2pblog.control.api import DmDocument, WrittenDocument
+from p2pblog.control.documents import DmDocument, WrittenDocument
 from p2pblog.control.words import check_dm
 from p2pblog.core import payload, sealed
 from p2pblog.core.address import spell

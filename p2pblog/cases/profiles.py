@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from p2pblog.cases.desk import file_document
 from p2pblog.cases.files import Files
-from p2pblog.control.api import FileArgument, ProfileDocument
+from p2pblog.control.documents import FileArgument, ProfileDocument
 from p2pblog.control.words import BLOCKED, check_bio, check_links, check_name
 from p2pblog.core.address import spell
 from p2pblog.core.keys import IdentityHash

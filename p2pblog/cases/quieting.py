@@ -8,7 +8,7 @@ from p2pblog.cases.people import People
 from p2pblog.cases.quiet import Ranking
 from p2pblog.cases.strangers import why_told
 from p2pblog.config import ADDRESS_LETTERS, BLOCKS_MAX, MUTES_MAX
-from p2pblog.control.api import BlockDocument, MuteDocument, NewBlockDocument, WhyDocument
+from p2pblog.control.documents import BlockDocument, MuteDocument, NewBlockDocument, WhyDocument
 from p2pblog.control.words import check_duration, check_tag, check_words
 from p2pblog.core import address as addresses
 from p2pblog.core.keys import EntryId, IdentityHash

@@ -10,7 +10,7 @@ import trio
 from p2pblog.cases.groups import Grouping
 from p2pblog.cases.singles import Singles
 from p2pblog.config import CONTROL_WATCH_LAG_MAX, CONTROL_WATCH_ROWS_MAX, TIMELINE_ROWS_MAX
-from p2pblog.control.api import EntryDocument, NoticeDocument, VersionDocument
+from p2pblog.control.documents import EntryDocument, NoticeDocument, VersionDocument
 from p2pblog.control.words import check_group, check_tag
 from p2pblog.core import payload
 from p2pblog.core.keys import EntryId, IdentityHash

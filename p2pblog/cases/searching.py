@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from p2pblog.cases.desk import Desk
 from p2pblog.config import TIMELINE_ROWS_MAX
-from p2pblog.control.api import SearchDocument
+from p2pblog.control.documents import SearchDocument
 from p2pblog.control.words import check_utf8
 from p2pblog.core.keys import EntryId
 from p2pblog.core.search import parse

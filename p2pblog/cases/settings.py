@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from p2pblog.cases.desk import Desk
-from p2pblog.control.api import SettingDocument
+from p2pblog.control.documents import SettingDocument
 from p2pblog.control.settings import SETTINGS, check_key, check_size, spell_size
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from p2pblog.cases.writing import Writing
 from p2pblog.config import ADMITTED_MAX
-from p2pblog.control.api import AdmittedDocument, WrittenDocument
+from p2pblog.control.documents import AdmittedDocument, WrittenDocument
 from p2pblog.control.words import BLOCKED
 from p2pblog.core import address as addresses
 from p2pblog.core.keys import IdentityHash

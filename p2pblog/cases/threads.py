@@ -16,7 +16,7 @@ from p2pblog.config import (
     THREAD_FETCH_REFS_MAX,
     THREAD_FETCH_S,
 )
-from p2pblog.control.api import ThreadDocument
+from p2pblog.control.documents import ThreadDocument
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Located

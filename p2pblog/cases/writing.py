@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from p2pblog.cases.desk import no_notice, ref_to, said_in
 from p2pblog.cases.files import Files
 from p2pblog.cases.polling import Polling
-from p2pblog.control.api import FileArgument, WrittenDocument
+from p2pblog.control.documents import FileArgument, WrittenDocument
 from p2pblog.control.words import check_language, check_text, check_warning
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Located

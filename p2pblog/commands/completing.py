@@ -21,7 +21,7 @@ from p2pblog.session import Session
 from p2pblog.terminal import clean_line, clean_name, fit, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import (
+    from p2pblog.control.documents import (
         AdmittedDocument,
         BlockDocument,
         DmDocument,

@@ -24,7 +24,7 @@ from p2pblog.session import Session
 from p2pblog.terminal import clean_line, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import MediaDocument
+    from p2pblog.control.documents import MediaDocument
 
 UPLOAD_BYTES = 2 * PIECE_BYTES
 """What one request hands over: 175 kB of base64, below the 256 KiB that one may have."""

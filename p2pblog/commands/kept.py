@@ -17,7 +17,7 @@ from p2pblog.errors import UsageError
 from p2pblog.session import Session
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, MuteDocument
+    from p2pblog.control.documents import FollowDocument, MuteDocument
 
 
 def kept_of(

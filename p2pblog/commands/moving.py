@@ -34,7 +34,7 @@ from p2pblog.pages import moving as pages
 from p2pblog.session import Session
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import (
+    from p2pblog.control.documents import (
         FileDocument,
         FollowDocument,
         LogsDocument,

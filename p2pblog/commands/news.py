@@ -16,7 +16,7 @@ from p2pblog.session import Session, json_option, this
 from p2pblog.terminal import Page
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import NotificationDocument
+    from p2pblog.control.documents import NotificationDocument
 
 
 @click.group(

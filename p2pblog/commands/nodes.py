@@ -14,7 +14,7 @@ from p2pblog.pages import nodes, people
 from p2pblog.session import Session, json_option, this
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import IdDocument
+    from p2pblog.control.documents import IdDocument
 
 
 @command("init", "p2pblog init --name alice")

@@ -16,7 +16,7 @@ from p2pblog.session import Session
 from p2pblog.terminal import Page
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import MuteDocument
+    from p2pblog.control.documents import MuteDocument
 
 _tag_option = click.option("--tag", metavar="T", help="Notices with this tag.")
 _word_option = click.option("--word", metavar="W", help="Notices with this word, or these words in a row.")

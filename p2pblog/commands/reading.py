@@ -22,7 +22,7 @@ from p2pblog.session import Session
 from p2pblog.terminal import Page, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import (
+    from p2pblog.control.documents import (
         FollowDocument,
         GroupDocument,
         IdDocument,

@@ -16,7 +16,7 @@ from p2pblog.session import Session
 from p2pblog.terminal import line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, NoticeDocument, WrittenDocument
+    from p2pblog.control.documents import FollowDocument, NoticeDocument, WrittenDocument
 
 FILE_OVERHEAD = 110
 """Bytes that a file adds to a notice beside its name and description: two hashes, type and size."""

@@ -34,7 +34,8 @@ from p2pblog.config import (
     VOTE_CHOICE_MAX,
     Home,
 )
-from p2pblog.control.api import ErrorDocument, NodeApi, NoticeDocument, told
+from p2pblog.control.api import ErrorDocument, NodeApi, told
+from p2pblog.control.documents import NoticeDocument
 from p2pblog.control.exchange import LINGER_S, BadRequest, Exchange, Gone
 from p2pblog.control.routes import REQUIRED, ROUTES, Argument
 from p2pblog.control.words import check_utf8

@@ -11,7 +11,7 @@ from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_text, f
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from p2pblog.control.api import FileDocument, MediaDocument
+    from p2pblog.control.documents import FileDocument, MediaDocument
 
 STATES = {
     "here": "here",

@@ -9,7 +9,7 @@ from p2pblog.pages.values import ago, counted, table, try_line
 from p2pblog.terminal import Page, Piece, Style, clean_line, fit, line, width
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import GroupDocument
+    from p2pblog.control.documents import GroupDocument
 
 
 def groups_page(groups: Sequence[GroupDocument], now_ms: int, columns: int, command: str) -> Page:

@@ -9,7 +9,7 @@ from p2pblog.pages.values import Follows, address_line, counted, followed_warnin
 from p2pblog.terminal import Page, clean_line, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import ListDocument, ListMembersDocument
+    from p2pblog.control.documents import ListDocument, ListMembersDocument
 
 
 def lists_page(lists: Sequence[ListDocument], columns: int, command: str) -> Page:

@@ -8,7 +8,13 @@ from p2pblog.pages.values import counted, sized, try_line
 from p2pblog.terminal import Page, clean_line, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import BroughtDocument, ExportDocument, FollowedDocument, ImportDocument, SkippedDocument
+    from p2pblog.control.documents import (
+        BroughtDocument,
+        ExportDocument,
+        FollowedDocument,
+        ImportDocument,
+        SkippedDocument,
+    )
 
 SKIPPED_SHOWN_MAX = 20
 """Rows of a list that a page names one by one; `--json` has all of them."""

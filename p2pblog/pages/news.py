@@ -11,7 +11,7 @@ from p2pblog.pages.values import ago, counted, short_id, try_line, who
 from p2pblog.terminal import Line, Page, Piece, Style, line, width
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, IdDocument, NotificationDocument
+    from p2pblog.control.documents import FollowDocument, IdDocument, NotificationDocument
 
 DID = {
     "reply": "answered your",

@@ -9,7 +9,7 @@ from p2pblog.pages.values import ago, counted, fields, lasting, short_id, sized,
 from p2pblog.terminal import Page, Piece, clean_name, fit, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import PeerDocument, StatusDocument, StoreDocument
+    from p2pblog.control.documents import PeerDocument, StatusDocument, StoreDocument
 
 
 def status_page(status: StatusDocument, columns: int, command: str) -> Page:

@@ -24,7 +24,7 @@ from p2pblog.pages.values import (
 from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_name, clean_text, fit, line, width, wrap
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import (
+    from p2pblog.control.documents import (
         BookmarkDocument,
         EntryDocument,
         FollowDocument,

@@ -22,7 +22,7 @@ from p2pblog.pages.values import (
 from p2pblog.terminal import Page, Piece, Style, clean_line, clean_name, clean_text, line, width, wrap
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import FollowDocument, IdDocument, InviteDocument, NoticeDocument, ProfileDocument
+    from p2pblog.control.documents import FollowDocument, IdDocument, InviteDocument, NoticeDocument, ProfileDocument
 
 
 PROFILE_FIELD_COLUMNS = len("address") + 2

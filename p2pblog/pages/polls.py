@@ -9,7 +9,7 @@ from p2pblog.pages.values import counted, short_id
 from p2pblog.terminal import Page, Piece, Style, clean_line, fit, line, width, wrap
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import PollDocument, WrittenDocument
+    from p2pblog.control.documents import PollDocument, WrittenDocument
 
 BAR_COLUMNS, BAR_COLUMNS_NARROW = 20, 10
 """Of a bar that stands for everybody; each of ten columns is a tenth."""

@@ -10,7 +10,7 @@ from p2pblog.pages.values import TEXT_COLUMNS_MAX, Follows, ago, followed_warnin
 from p2pblog.terminal import Line, Page, Piece, Style, clean_text, line, width, wrap
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import DmDocument, WrittenDocument
+    from p2pblog.control.documents import DmDocument, WrittenDocument
 
 
 def dms_page(

@@ -9,7 +9,7 @@ from p2pblog.pages.values import TEXT_COLUMNS_MAX, People, address_line, ago, sh
 from p2pblog.terminal import Page, Piece, Style, clean_line, line, wrap
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import BlockDocument, MuteDocument, NewBlockDocument, WhyDocument
+    from p2pblog.control.documents import BlockDocument, MuteDocument, NewBlockDocument, WhyDocument
 
 MINUTE_MS = 60_000
 

@@ -9,7 +9,7 @@ from p2pblog.pages.values import table
 from p2pblog.terminal import Page, Piece, Style, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import SettingDocument
+    from p2pblog.control.documents import SettingDocument
 
 
 def settings_page(settings: Sequence[SettingDocument], columns: int) -> Page:

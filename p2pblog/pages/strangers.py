@@ -10,7 +10,7 @@ from p2pblog.pages.values import People, address_line, ago, short_id, who
 from p2pblog.terminal import Page, Piece, Style, line, width
 
 if TYPE_CHECKING:
-    from p2pblog.control.api import AdmittedDocument, NoticeDocument, WrittenDocument
+    from p2pblog.control.documents import AdmittedDocument, NoticeDocument, WrittenDocument
 
 
 def strangers_page(

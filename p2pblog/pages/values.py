@@ -11,7 +11,7 @@ from p2pblog.terminal import Line, Page, Piece, Style, clean_line, clean_name, f
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from p2pblog.control.api import FollowDocument, ProfileDocument
+    from p2pblog.control.documents import FollowDocument, ProfileDocument
 
 ID_DIGITS = 10
 """Digits of an id on a page: unique among a million notices at odds of 2 to 1, and short enough to type."""

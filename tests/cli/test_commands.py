@@ -17,7 +17,7 @@ from fake_node import ALICE, BOB, FakeNode, an_id
 from terminal_scene import Alice
 
 from p2pblog import cli, keyring
-from p2pblog.control import api
+from p2pblog.control import api, documents
 from p2pblog.core import address, keys
 from p2pblog.errors import USER_ERRORS, UserError
 from p2pblog.pages import people
@@ -124,7 +124,7 @@ def test_id_works_without_a_daemon_and_agrees_with_it(alice: Alice, monkeypatch:
     document = alice.gets("id")
 
     held = keyring.load(alice.home)
-    assert list(document) == fields(api.IdDocument)
+    assert list(document) == fields(documents.IdDocument)
     assert document == {
         "address": made["address"],
         "name": "alice",
@@ -186,30 +186,30 @@ def test_a_key_file_that_others_can_read_is_refused(alice: Alice) -> None:
 def test_every_command_answers_its_document_wherever_json_stands(alice: Alice, node: FakeNode) -> None:
     node.add()
     expected: list[tuple[list[str], Any]] = [
-        (["id"], api.IdDocument),
-        (["status"], api.StatusDocument),
-        (["post", "hello"], api.WrittenDocument),
-        (["vote", "5feceb66", "2"], api.WrittenDocument),
-        (["pin", "5feceb66"], api.WrittenDocument),
-        (["unpin", "5feceb66"], api.WrittenDocument),
-        (["boost", "5feceb66"], api.WrittenDocument),
-        (["like", "5feceb66"], api.WrittenDocument),
-        (["unlike", "5feceb66"], api.WrittenDocument),
-        (["unboost", "5feceb66"], api.WrittenDocument),
-        (["profile"], api.ProfileDocument),
-        (["follow", BOB], api.FollowDocument),
-        (["invite"], api.InviteDocument),
-        (["mute", "--tag", "bees"], api.MuteDocument),
-        (["block", "d" * 56], api.NewBlockDocument),
-        (["why", "5feceb66"], api.WhyDocument),
-        (["admit", BOB], api.AdmittedDocument),
-        (["vouch", BOB], api.WrittenDocument),
-        (["unvouch", BOB], api.WrittenDocument),
-        (["unadmit", BOB], api.AdmittedDocument),
-        (["show", "5feceb66"], api.NoticeDocument),
-        (["thread", "5feceb66"], api.ThreadDocument),
-        (["peer", "add", "127.0.0.1:4711"], api.PeerDocument),
-        (["entry", "5feceb66", "--raw"], api.EntryDocument),
+        (["id"], documents.IdDocument),
+        (["status"], documents.StatusDocument),
+        (["post", "hello"], documents.WrittenDocument),
+        (["vote", "5feceb66", "2"], documents.WrittenDocument),
+        (["pin", "5feceb66"], documents.WrittenDocument),
+        (["unpin", "5feceb66"], documents.WrittenDocument),
+        (["boost", "5feceb66"], documents.WrittenDocument),
+        (["like", "5feceb66"], documents.WrittenDocument),
+        (["unlike", "5feceb66"], documents.WrittenDocument),
+        (["unboost", "5feceb66"], documents.WrittenDocument),
+        (["profile"], documents.ProfileDocument),
+        (["follow", BOB], documents.FollowDocument),
+        (["invite"], documents.InviteDocument),
+        (["mute", "--tag", "bees"], documents.MuteDocument),
+        (["block", "d" * 56], documents.NewBlockDocument),
+        (["why", "5feceb66"], documents.WhyDocument),
+        (["admit", BOB], documents.AdmittedDocument),
+        (["vouch", BOB], documents.WrittenDocument),
+        (["unvouch", BOB], documents.WrittenDocument),
+        (["unadmit", BOB], documents.AdmittedDocument),
+        (["show", "5feceb66"], documents.NoticeDocument),
+        (["thread", "5feceb66"], documents.ThreadDocument),
+        (["peer", "add", "127.0.0.1:4711"], documents.PeerDocument),
+        (["entry", "5feceb66", "--raw"], documents.EntryDocument),
     ]
     for words, shape in expected:
         for spelled in (["--json", *words], [*words, "--json"], [words[0], "--json", *words[1:]]):
@@ -224,9 +224,9 @@ def test_lists_are_lists(alice: Alice, node: FakeNode) -> None:
     alice.gets("follow", BOB, "--petname", "bob")
     alice.gets("peer", "add", "127.0.0.1:4711")
 
-    assert [list(row) for row in alice.gets("timeline")] == [fields(api.NoticeDocument)]
-    assert [list(row) for row in alice.gets("following")] == [fields(api.FollowDocument)]
-    assert [list(row) for row in alice.gets("peers")] == [fields(api.PeerDocument)]
+    assert [list(row) for row in alice.gets("timeline")] == [fields(documents.NoticeDocument)]
+    assert [list(row) for row in alice.gets("following")] == [fields(documents.FollowDocument)]
+    assert [list(row) for row in alice.gets("peers")] == [fields(documents.PeerDocument)]
     assert alice.gets("unfollow", "bob")["address"] == BOB
     assert alice.gets("following") == []
 

@@ -9,7 +9,7 @@ import pytest
 from fake_node import ALICE, BOB, FakeNode
 from terminal_scene import Alice
 
-from p2pblog.control import api
+from p2pblog.control import documents
 from p2pblog.errors import UserError
 from p2pblog.pages.news import notifications_page
 from p2pblog.terminal import render
@@ -25,7 +25,7 @@ def test_a_search_shows_notices_and_says_aside_what_it_did_not_look_into(alice: 
     node.add(text="honey bees")
     newest = node.add(text="bees")
     assert [row["text"] for row in alice.gets("search", "bees", "-n", "5")] == ["bees", "honey bees"]
-    assert [list(row) for row in alice.gets("search", " honey", "bees ")] == [fields(api.NoticeDocument)]
+    assert [list(row) for row in alice.gets("search", " honey", "bees ")] == [fields(documents.NoticeDocument)]
     assert "honey bees" in alice.types("search", "bees").stdout
     alice.gets("search", "--before", newest["id"], "--", "bees", "-wasps")
     assert node.calls[-1] == ("search", {"query": "bees -wasps", "limit": 20, "before": newest["id"]})
@@ -92,7 +92,7 @@ def a_follow(address: str, **more: Any) -> Any:
 
 def test_a_poll_that_closed_reads_by_whose_it_is() -> None:
     bob = "bob" * 18 + "ab"
-    ends: list[api.NotificationDocument] = [
+    ends: list[documents.NotificationDocument] = [
         {"id": "aa" * 32, "type": "poll", "from": bob, "name": None, "notice": "aa" * 32, "time": 0, "read": False},
         {"id": "bb" * 32, "type": "poll", "from": bob, "name": None, "notice": "cc" * 32, "time": 0, "read": True},
     ]
@@ -136,7 +136,7 @@ def test_below_the_last_one_is_nothing_older(alice: Alice, node: FakeNode) -> No
 
 
 def test_who_deletes_is_told_what_that_can_not_do(alice: Alice, node: FakeNode) -> None:
-    assert "A hostile one may keep a copy" in alice.types("delete", node.add()["id"]).stderr
+    assert "Nobody can make a node forget it." in alice.types("delete", node.add()["id"]).stderr
     assert alice.types("delete", node.add()["id"], "--json").stderr == ""
 
 
@@ -171,7 +171,7 @@ def test_single_notices_of_one_person_are_told_of(alice: Alice, node: FakeNode) 
 
 def test_a_direct_message_is_told() -> None:
     bob = "bob" * 18 + "ab"
-    told: list[api.NotificationDocument] = [
+    told: list[documents.NotificationDocument] = [
         {"id": "aa" * 32, "type": "dm", "from": bob, "name": None, "notice": "aa" * 32, "time": 0, "read": False},
         {"id": "bb" * 32, "type": "dm", "from": bob, "name": None, "notice": "bb" * 32, "time": 0, "read": False},
     ]
@@ -191,7 +191,7 @@ def test_a_notification_names_who_is_followed_within_its_line() -> None:
         a_follow(bob, name="Robert von und zu Hohenstauffen-Wittelsbach", petname="a petname of some length"),
         a_follow(mallory, name="Robert", lookalike=bob),
     ]
-    news: list[api.NotificationDocument] = [
+    news: list[documents.NotificationDocument] = [
         {**A_REPLY, "from": who, "name": name}
         for who, name in ((bob, follows[0]["name"]), (mallory, "Robert"), (stranger, None))
     ]
@@ -261,4 +261,4 @@ def test_a_stranger_is_named_and_compared_with_those_one_knows(alice: Alice, nod
         "* eve (eeeeeeee)",
         f"* B0b (mmmmmmmm) ⚠ not bob ({BOB[:8]})",
     ]
-    assert [list(row) for row in alice.gets("notifications")] == [fields(api.NotificationDocument)] * 2
+    assert [list(row) for row in alice.gets("notifications")] == [fields(documents.NotificationDocument)] * 2

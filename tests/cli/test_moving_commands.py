@@ -20,7 +20,7 @@ from p2pblog import archives, keyring
 from p2pblog.archives import open_archive
 from p2pblog.commands import moving
 from p2pblog.commands.kept import as_typed
-from p2pblog.control import api
+from p2pblog.control import documents
 from p2pblog.core import archive
 from p2pblog.core.archive import Secrets
 from p2pblog.core.kept import Kept, KeptFollow
@@ -64,7 +64,7 @@ def test_an_export_holds_all_that_the_node_gives(alice: Alice, node: FakeNode, t
     target = tmp_path / "alice.zip"
     document = alice.gets("export", str(target))
 
-    assert list(document) == fields(api.ExportDocument)
+    assert list(document) == fields(documents.ExportDocument)
     told = {"file": str(target), "entries": 7, "bytes": target.stat().st_size, "secrets": False}
     told |= {"files": 0, "missing_files": 0, "missing_follows": 0, "missing_entries": 0, "faults": []}
     assert document == told
@@ -231,7 +231,7 @@ def test_ones_own_archive_goes_to_the_node(
 
     node.address = node.owner.address
     document = alice.gets("import", str(target))
-    assert list(document) == fields(api.ImportDocument)
+    assert list(document) == fields(documents.ImportDocument)
     runs = [arguments["run"] for route, arguments in node.calls if route == "import_run"]
     assert document == {
         "address": node.address,
@@ -277,7 +277,7 @@ def test_whom_a_restored_home_can_not_follow_is_told(
     made = Restored(1, 0, 1, 9, {carol.hash: "you have blocked that address"})
     monkeypatch.setattr(moving, "_restore_into", lambda *_: made)
     document = json.loads(alice.types("--json", "import", str(target), env=PASS).stdout)
-    assert list(document) == fields(api.ImportDocument)
+    assert list(document) == fields(documents.ImportDocument)
     assert document["refused"] == 9
     assert document["skipped"] == [
         {"line": 3, "reason": "you have blocked that address"},
@@ -437,9 +437,9 @@ def test_a_list_is_followed_row_by_row(alice: Alice, node: FakeNode, tmp_path: P
         f"petname,address\nally,{person}\nnobody,nowhere\n,{person}\np2pblog:x,{person}x\n"
     )
     document = alice.gets("import", "--from", "csv", str(tmp_path / "list.csv"))
-    assert list(document) == fields(api.FollowedDocument)
+    assert list(document) == fields(documents.FollowedDocument)
     assert (document["followed"], document["already"]) == (1, 1)
-    assert [list(each) for each in document["skipped"]] == [fields(api.SkippedDocument)] * 2
+    assert [list(each) for each in document["skipped"]] == [fields(documents.SkippedDocument)] * 2
     assert [each["line"] for each in document["skipped"]] == [3, 5]
     assert node.follows[person]["petname"] == "ally"
     again = alice.types("import", "--from", "csv", str(tmp_path / "list.csv"))
@@ -496,7 +496,7 @@ def test_posts_come_oldest_first_and_only_once(alice: Alice, node: FakeNode, tmp
         {"type": "Announce"},
     )
     document = alice.gets("import", "--from", "mastodon", str(outbox))
-    assert list(document) == fields(api.BroughtDocument)
+    assert list(document) == fields(documents.BroughtDocument)
     assert document == {"imported": 4, "skipped": 2, "already": 0}
     written = [arguments for route, arguments in node.calls if route == "import_note"]
     ids = [notice["id"] for notice in node.notices]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def session(alice: Alice, node: FakeNode) -> Session:
 def test_any_of_the_terms_of_a_follow_has_it_kept(session: Session, terms: dict[str, Any]) -> None:
     bob, plain = person("bob"), {"petname": None, "no_boosts": False, "budget": None, "private": False}
     rows: Any = [{"address": bob.address, **plain, **terms}, {"address": person("carol").address, **plain}]
-    assert kept_of(session, rows).follows == (KeptFollow(bob.hash, None, **terms),)
+    assert kept_of(session, rows, nullcontext).follows == (KeptFollow(bob.hash, None, **terms),)
 
 
 def test_whom_one_vouched_for_is_not_kept_as_admitted(session: Session, node: FakeNode) -> None:
@@ -42,7 +43,7 @@ def test_whom_one_vouched_for_is_not_kept_as_admitted(session: Session, node: Fa
     for someone, is_admitted in ((bob, True), (carol, False)):
         row = {"address": someone.address, "since": NOW_MS, "admitted": is_admitted, "vouch": an_id(1)}
         node.let_in[someone.address] = row
-    assert kept_of(session, []).admitted == (bob.hash,)
+    assert kept_of(session, [], nullcontext).admitted == (bob.hash,)
 
 
 def test_an_archive_is_checked_as_a_whole_before_anything_is_taken(

@@ -12,7 +12,7 @@ from terminal_scene import Alice
 from test_terminal import FORBIDDEN, anything
 
 from p2pblog.config import DM_BYTES_MAX, DM_RECIPIENTS_MAX
-from p2pblog.control import api
+from p2pblog.control import documents
 from p2pblog.errors import NotFound, UserError
 from p2pblog.pages.private import dms_page
 from p2pblog.terminal import render, width
@@ -22,7 +22,7 @@ CAROL = "c" * 56
 
 def test_a_message_is_the_last_word_and_the_others_are_people(alice: Alice, node: FakeNode) -> None:
     written = alice.gets("dm", BOB, "carol", "  two\n lines ☼ ")
-    assert list(written) == list(api.WrittenDocument.__annotations__)
+    assert list(written) == list(documents.WrittenDocument.__annotations__)
     assert written["type"] == "dm"
     alice.gets("dm", "bob", "-", stdin=b"from a file\n")
     alice.gets("dm", "bob", "--", "-v")
@@ -47,7 +47,7 @@ def test_the_list_is_the_nodes(alice: Alice, node: FakeNode) -> None:
         alice.gets("dm", BOB, str(number))
     rows = alice.gets("dm")
     assert [row["text"] for row in rows] == [str(number) for number in range(29, 9, -1)]
-    assert list(rows[0]) == ["id", "from", "to", "text", "time"] == list(api.DmDocument.__annotations__)
+    assert list(rows[0]) == ["id", "from", "to", "text", "time"] == list(documents.DmDocument.__annotations__)
     node.calls.clear()
     assert [row["text"] for row in alice.gets("dm", "-n", "2", "--before", rows[0]["id"])] == ["28", "27"]
     assert node.calls == [("dms", {"limit": 2, "before": rows[0]["id"]})]

@@ -9,7 +9,7 @@ from fake_node import ALICE, BOB, NOW_MS, FakeNode, an_id
 from terminal_scene import Alice
 
 from p2pblog.config import LINK_CHARACTERS_MAX, LINKS_MAX
-from p2pblog.control.api import ProfileDocument
+from p2pblog.control.documents import ProfileDocument
 from p2pblog.pages import notices, people
 from p2pblog.terminal import render, width
 

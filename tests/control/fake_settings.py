@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from p2pblog.control import api
+from p2pblog.control import documents
 from p2pblog.control.settings import SETTINGS, check_key, check_size, spell_size
 
 SETTING_CALLS: dict[str, tuple[dict[str, Any], type]] = {
-    "config": ({}, api.SettingDocument),
-    "config_get": ({"key": "store.max"}, api.SettingDocument),
-    "config_set": ({"key": "store.max", "value": "2GB"}, api.SettingDocument),
-    "config_unset": ({"key": "store.max"}, api.SettingDocument),
+    "config": ({}, documents.SettingDocument),
+    "config_get": ({"key": "store.max"}, documents.SettingDocument),
+    "config_set": ({"key": "store.max", "value": "2GB"}, documents.SettingDocument),
+    "config_unset": ({"key": "store.max"}, documents.SettingDocument),
 }
 """The routes about settings, with arguments and the document that each answers."""
 

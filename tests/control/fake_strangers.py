@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from p2pblog.control import api
+from p2pblog.control import documents
 from p2pblog.errors import NotFound
 
 STRANGER_CALLS: dict[str, tuple[dict[str, Any], type]] = {
-    "admit": ({"address": "b" * 56}, api.AdmittedDocument),
-    "admitted": ({}, api.AdmittedDocument),
-    "unadmit": ({"address": "c" * 56}, api.AdmittedDocument),
-    "vouch": ({"address": "b" * 56}, api.WrittenDocument),
-    "unvouch": ({"address": "c" * 56}, api.WrittenDocument),
+    "admit": ({"address": "b" * 56}, documents.AdmittedDocument),
+    "admitted": ({}, documents.AdmittedDocument),
+    "unadmit": ({"address": "c" * 56}, documents.AdmittedDocument),
+    "vouch": ({"address": "b" * 56}, documents.WrittenDocument),
+    "unvouch": ({"address": "c" * 56}, documents.WrittenDocument),
 }
 """Routes, what they are called with where "c…" was let in both ways, and what they answer."""
 

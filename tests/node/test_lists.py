@@ -11,7 +11,7 @@ from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
 from p2pblog.config import LIST_NAME_CHARACTERS_MAX, LISTS_MAX
-from p2pblog.control.api import NoticeDocument
+from p2pblog.control.documents import NoticeDocument
 from p2pblog.errors import NotFound, UsageError, UserError
 
 

@@ -6,7 +6,7 @@ import pytest
 from trio.testing import MockClock, trio_test
 from worlds import open_world
 
-from p2pblog.control.api import FollowDocument
+from p2pblog.control.documents import FollowDocument
 
 
 @pytest.fixture

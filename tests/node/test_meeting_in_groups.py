@@ -21,7 +21,7 @@ from p2pblog.config import (
     GROUPS_JOINED_MAX,
     POINTED_S,
 )
-from p2pblog.control.api import NoticeDocument
+from p2pblog.control.documents import NoticeDocument
 from p2pblog.errors import NotFound, StoreError, UsageError, UserError
 from p2pblog.node import Node
 from p2pblog.store.memory import MemoryStore

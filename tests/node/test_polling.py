@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
-from p2pblog.control.api import PollDocument
+from p2pblog.control.documents import PollDocument
 from p2pblog.core.payload import Vote
 from p2pblog.errors import NotFound, NotPermitted, UsageError
 from p2pblog.pen import COMPARE_TIMEOUT_S

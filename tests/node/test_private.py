@@ -14,7 +14,7 @@ from worlds import World, open_world
 
 from p2pblog.cases.private import TRIED_AT_ONCE
 from p2pblog.config import DM_BOXES_MAX, DM_BYTES_MAX, DM_RECIPIENTS_MAX
-from p2pblog.control.api import DmDocument
+from p2pblog.control.documents import DmDocument
 from p2pblog.core import payload
 from p2pblog.core.address import spell
 from p2pblog.core.keys import EntryId

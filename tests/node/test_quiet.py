@@ -10,7 +10,7 @@ from worlds import World, open_world
 
 from p2pblog.cases import quiet
 from p2pblog.config import QUIET_ROWS_MAX, RUN_ENTRIES_MAX
-from p2pblog.control.api import WhyDocument
+from p2pblog.control.documents import WhyDocument
 from p2pblog.core.keys import NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.dht.records import Replica, replica_key

@@ -14,7 +14,7 @@ from worlds import World, open_world
 
 from p2pblog.cases import reading
 from p2pblog.config import RUN_BYTES_MAX
-from p2pblog.control.api import NoticeDocument
+from p2pblog.control.documents import NoticeDocument
 from p2pblog.core.address import read
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch

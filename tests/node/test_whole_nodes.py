@@ -12,7 +12,7 @@ from builders import NOON, person
 from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
-from p2pblog.control.api import WrittenDocument
+from p2pblog.control.documents import WrittenDocument
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Batch
 from p2pblog.core.timelines import Row
