@@ -56,5 +56,5 @@ class StaysRetired(Watcher):
                 continue
             identities = node.machine.holdings.identities.values()
             retired = {log for who in identities for log, standing in who.devices.items() if standing.retired}
-            for device in sorted(retired & world.owner.keys() - world.retired):
+            for device in sorted(device for device in retired - world.retired if device in world.owner):
                 world.fail(f"node {node.number} takes {world.name_of(device)} for retired, which nobody did")
