@@ -14,7 +14,7 @@ from p2pblog.core.payload import Payload
 from p2pblog.core.value import replace
 from p2pblog.errors import BadChain
 from p2pblog.gossip.events import ClocksHeard, Learned, OwnLogElsewhere, Stored
-from p2pblog.pen import DHT, PEERS, Admit, Append, NewDevice, Pen
+from p2pblog.pen import CLAIM_TIMEOUT_S, DHT, PEERS, Admit, Append, NewDevice, Pen
 from p2pblog.rendezvous.events import OwnLogCompared, StoredOf
 from p2pblog.sim.loop import done, micros
 
@@ -39,13 +39,9 @@ class Desk:
     def open(self) -> None:
         """Once the machine runs: begin the log, if it has none, and see to it that nothing waits for ever."""
         self._take_steps(None)
-        self._at(self.pen.compare_until, self._show_time_is_up)
-
-    def _show_time_is_up(self) -> None:
-        """Write what waits, unless somebody still claims that our log goes on."""
-        if self.pen.waits_until > self._node.network.loop.now:
-            self._at(self.pen.waits_until, self._write_waiting)
-        self._write_waiting()
+        self._at(self.pen.compare_until, self._write_waiting)
+        # A claim that comes only after the comparison is over holds up what is asked for then, too.
+        self._at(self.pen.compare_until + CLAIM_TIMEOUT_S, self._write_waiting)
 
     def _at(self, when: float, do: Callable[[], None]) -> None:
         self._node.after_us(max(0, micros(when) - self._node.network.loop.now_us), do)

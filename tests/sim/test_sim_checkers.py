@@ -158,6 +158,24 @@ def test_a_notice_that_is_not_written_is_seen(monkeypatch: pytest.MonkeyPatch) -
     assert world.violations == ["at 40.000 s: node 3 has not written 1 of the notices that it was asked for"]
 
 
+def test_a_claim_that_comes_after_the_comparison_keeps_no_notice_waiting_for_ever() -> None:
+    """Nobody else says anything of the log from then on, so that only the desk's own clock can end the wait."""
+    planned = small(posts=Posts(5, 1, 3, 5, False))
+    world = World(planned, 20, 1, all_checkers())
+    author = world.nodes[0]
+
+    def claim() -> None:
+        sessions, log = author.machine.sharing.sessions.values(), author.person.log
+        told = next(session.clocks for session in sessions if log in session.clocks)
+        told[log] = replace(told[log], spans=((1, 9),))
+        assert author.desk.pen.waits_until > world.loop.now
+        world.post(0, 2)
+
+    world.loop.at(7 * SECOND_US, claim)
+    world.run()
+    assert world.violations == []
+
+
 def test_an_author_who_waits_for_nobody_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     back = {"kind": "crash", "at_s": 10.0, "back_after_s": 2.0, "disk": "put-back", "rollback_s": 5.0, "spare": 0}
     planned = small(back, posts=Posts(0, 4, 3, 4, True))
