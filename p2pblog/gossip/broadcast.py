@@ -26,7 +26,7 @@ from p2pblog.core.logs import Batch
 from p2pblog.core.runs import check_run, encode_run, run_device
 from p2pblog.core.value import State, field
 from p2pblog.errors import BadSignature
-from p2pblog.gossip.claims import is_of
+from p2pblog.gossip.claims import is_of, is_other_branch
 from p2pblog.gossip.events import Effect, GraftDue, HavesDue, Loaded, LoadRun, Send, SetTimer, Stored, StoreRun
 from p2pblog.gossip.gaps import mark_held
 from p2pblog.gossip.holdings import Holdings
@@ -147,7 +147,7 @@ class Broadcast(State):
             if message.value[2] is not None or first == 1:
                 raise
             return self.replication.ask_whole(session, device, first, high)
-        if not is_of(identity, run):
+        if is_other_branch(self.holdings.standing(device), run) or not is_of(identity, run):
             return []
         entries = tuple(entry for entry in run if entry.seq <= self.holdings.last_wanted(device))
         if not entries or entries[-1].signature is None:

@@ -58,6 +58,24 @@ def test_a_peer_that_began_afresh_on_the_branch_a_retirement_picked_is_not_to_bl
     assert not bob.machine.holdings.is_frozen(carol.key) and bob.numbers(carol) == list(range(1, 17))
 
 
+def test_a_push_of_the_entry_that_a_retirement_did_not_pick_leaves_the_way_to_the_other_open(scene: Scene) -> None:
+    """Bob has none at that number yet, so nothing of what he holds contradicts the retirement."""
+    carol, other = forked("carol", 10, 5, 5)
+    bob = scene.node("bob", "carol")
+    bob.keep(carol, other.run(1, 15))
+    dave = scene.puppet("dave")
+    dave.greet("bob", carol)
+    dave.claims("bob", carol, (1, 15), log=other)
+    dave.say("bob", Statements(carol.retire(carol.key, 16, carol.log.entries[15].id).wire))
+    dave.say("bob", live(other.run(16, 16)))
+    assert dave.is_linked and bob.numbers(carol) == list(range(1, 16))
+
+    scene.node("erin", "carol").keep(carol, carol.log.run())
+    scene.link("erin", "bob")
+    scene.run(10)
+    assert bob.texts(carol)[-1] == "one 4" and bob.numbers(carol) == list(range(1, 17))
+
+
 @pytest.mark.parametrize("says_prev", [False, True])
 def test_a_peer_that_pushes_the_other_history_in_good_faith_is_not_to_blame(scene: Scene, says_prev: bool) -> None:
     """It thinks that we hold the entry before, so it leaves its id out; we hold another."""
