@@ -13,6 +13,7 @@ from worlds import World, open_world
 from p2pblog.cases.again import SINGLE_AGAIN_MAX, SINGLE_AGAIN_S, SINGLES_ASKED_MAX, Again
 from p2pblog.config import THREAD_FETCH_S
 from p2pblog.core.keys import EntryId
+from p2pblog.errors import NotFound
 from p2pblog.gossip.strays import Strays
 from p2pblog.node import Node
 
@@ -111,7 +112,8 @@ async def test_who_fetches_a_thread_hears_at_once_what_became_of_it(autojump_clo
         begun = trio.current_time()
         assert [row["text"] for row in (await carol.thread(notice, fetch=True))["notices"]] == ["call me"]
         await alice.delete(notice)
-        assert (await carol.thread(notice, fetch=True))["notices"] == []
+        with pytest.raises(NotFound, match="deleted"):
+            await carol.thread(notice, fetch=True)
         assert trio.current_time() - begun < THREAD_FETCH_S
         assert await reads(carol, None)
 
@@ -132,7 +134,8 @@ async def test_what_no_peer_tells_the_dht_does(
         await world.kill("alice")
         monkeypatch.setattr(Strays, "on_fetch", lambda *_: [])
         assert await reads(carol, "my number is 555")
-        assert (await carol.thread(notice, fetch=True))["notices"] == []
+        with pytest.raises(NotFound, match="deleted"):
+            await carol.thread(notice, fetch=True)
         assert await reads(carol, None)
 
 
