@@ -10,13 +10,12 @@ from contextlib import suppress
 
 import trio
 
-from p2pblog.cases.desk import Desk, ref_to
+from p2pblog.cases.desk import Desk
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.payload import Boost, Ref
 from p2pblog.core.timelines import Row
 from p2pblog.errors import StoreError
 from p2pblog.gossip.events import Ask
-from p2pblog.store.meaning import current
 
 SINGLE_PEERS_S = 2.0
 """How long a person waits for what peers say of them: as long as a peer has to answer anything."""
@@ -35,12 +34,15 @@ class Singles(Desk):
         """Ask peers what became of what these rows show, the first ones first, as far as it is held singly and due;
         `at_once`: all of it is due. Gives what was asked for."""
         shown = self._singles(rows)
-        refs: list[Ref] = []
-        for entry in self._again.take(shown, trio.current_time(), at_once=at_once):
-            for ref in await self._places(entry):
-                self._driver.feed(Ask(ref, shown[entry], again=True))
-                refs.append(ref)
-        return refs
+        due = self._again.take(shown, trio.current_time(), at_once=at_once)
+        asked: list[Ref] = []
+        # The edit whose words stand is asked for as well: it may be taken back by itself.
+        for entry, found in zip(due, await self._store.refs(due) if due else (), strict=True):
+            for ref in found:
+                if not self._is_near(ref.identity):
+                    self._driver.feed(Ask(ref, shown[entry], again=True))
+                    asked.append(ref)
+        return asked
 
     def _singles(self, rows: Iterable[Row]) -> dict[EntryId, IdentityHash | None]:
         """The notices of somebody who is not followed, each with who refers to it. What a stranger quotes is left out:
@@ -56,12 +58,6 @@ class Singles(Desk):
             elif row.quote is not None and row.quoted_text is not None:
                 found.setdefault(row.quote.of.id, by)
         return found
-
-    async def _places(self, entry: EntryId) -> list[Ref]:
-        """Where a notice is that is held singly, and the edit whose words stand, which may be taken back by itself."""
-        edit = current((await self._store.versions(entry))[1:])
-        held = [await self._store.locate(each) for each in ([entry] if edit is None else [entry, edit.id])]
-        return [ref_to(each) for each in held if each is not None and not self._is_near(each.identity)]
 
     async def _learn_since(self, rows: Sequence[Row], *, thorough: Sequence[EntryId] = ()) -> None:
         """Ask peers and the DHT what became of what these rows show, and wait for it, for SINGLE_PEERS_S and as long as

@@ -18,7 +18,7 @@ from p2pblog.core.logs import Located as Located
 from p2pblog.core.logs import LogState as LogState
 from p2pblog.core.logs import Span as Span
 from p2pblog.core.media import Attachment, FileHash
-from p2pblog.core.payload import Profile
+from p2pblog.core.payload import Profile, Ref
 from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.search import Phrase
 from p2pblog.core.timelines import Row
@@ -329,6 +329,10 @@ class Store(Protocol):
     async def versions(self, notice: EntryId) -> list[Version]:
         """The words of a shown notice: as they were first, then its author's shown edits as they came, the newest
         VERSIONS_MAX; empty for anything else."""
+
+    async def refs(self, ids: Sequence[EntryId]) -> list[tuple[Ref, ...]]:
+        """Where each of these entries stands, and behind a notice the edit whose words stand; nothing for what is not
+        held or may not be shown."""
 
     async def news(
         self, limit: int, before: EntryId | None = None, unread: bool = False, but_of: Collection[bytes] = ()

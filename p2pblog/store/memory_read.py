@@ -265,6 +265,17 @@ class MemoryReading(MemoryDesk):
         newest = sorted(self._shown_edits(held), key=lambda edit: (edit.log.no, edit.entry.seq))[-VERSIONS_MAX:]
         return [_version(each) for each in (held, *sorted(newest, key=lambda edit: edit.place))]
 
+    async def refs(self, ids: Sequence[EntryId]) -> list[tuple[Ref, ...]]:
+        return [tuple(self._refs(self._by_id.get(entry))) for entry in ids]
+
+    def _refs(self, held: _Held | None) -> Iterator[Ref]:
+        if held is None or not self._is_shown(held):
+            return
+        edit = self._edit_of(held) if held.meaning.kind == Kind.NOTE else None
+        for each in (held, None if edit is None else self._by_id[edit.id]):
+            if each is not None:
+                yield Ref(each.log.identity, each.log.device, each.entry.seq, each.entry.id)
+
     async def news(
         self, limit: int, before: EntryId | None = None, unread: bool = False, but_of: Collection[bytes] = ()
     ) -> list[News]:

@@ -27,7 +27,7 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Located, Span
 from p2pblog.core.media import FileHash
-from p2pblog.core.payload import Profile
+from p2pblog.core.payload import Profile, Ref
 from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.runs import VerifiedRun, in_columns
 from p2pblog.core.timelines import Row
@@ -279,6 +279,10 @@ def thread(db: sqlite3.Connection, notice: EntryId) -> Thread:
 
 def versions(db: sqlite3.Connection, notice: EntryId) -> list[Version]:
     return RowReader(db).versions(notice)
+
+
+def refs(db: sqlite3.Connection, ids: Sequence[EntryId]) -> list[tuple[Ref, ...]]:
+    return RowReader(db).refs(ids)
 
 
 def news(

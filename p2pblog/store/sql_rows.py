@@ -16,7 +16,7 @@ from p2pblog.core.value import Value
 from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.conversations import Node, Which
 from p2pblog.store.meaning import IN_TIMELINES, Kind, Shown, Standing, Version, called, compose, profile_of, quoted_id
-from p2pblog.store.sql_base import SEQ_MASK, in_steps, key_of_id
+from p2pblog.store.sql_base import SEQ_MASK, in_steps, key_of_id, log_of_key
 from p2pblog.store.sql_index import edit_of, version_of
 from p2pblog.store.sql_news import own_identity
 from p2pblog.store.sql_strangers import is_stranger
@@ -191,6 +191,23 @@ class RowReader:
         first = Version(notice, key >> 32, key & SEQ_MASK, found.shown.time_ms, found.shown.payload)
         edits = sorted(rows, key=lambda row: (row[-1], row[1]))
         return [first, *(version_of(row[:-1]) for row in edits)]
+
+    def refs(self, ids: Sequence[EntryId]) -> list[tuple[Ref, ...]]:
+        self.expect(key for entry in ids if (key := self._key(entry)) is not None)
+        return [tuple(self._refs(entry)) for entry in ids]
+
+    def _refs(self, entry: EntryId) -> Iterator[Ref]:
+        found, key = self._look_up(self._key(entry)), self._key(entry)
+        if found is None or key is None:
+            return
+        yield self._ref(key, entry)
+        edit = edit_of(self._db, found.owner, entry) if found.is_edited and found.shown.kind == Kind.NOTE else None
+        if edit is not None:
+            yield self._ref(edit.log << 32 | edit.seq, edit.id)
+
+    def _ref(self, key: int, entry: EntryId) -> Ref:
+        log = log_of_key(self._db, key)
+        return Ref(log.identity, log.device, key & SEQ_MASK, entry)
 
     def _ballots(self, notice: EntryId) -> Iterator[Ballot]:
         (own,) = self._db.execute(OWN, (OWN_IDENTITY,)).fetchone()

@@ -35,7 +35,7 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState
 from p2pblog.core.media import FileHash
-from p2pblog.core.payload import Profile
+from p2pblog.core.payload import Profile, Ref
 from p2pblog.core.quiet import Mute, MuteKind, Voted
 from p2pblog.core.timelines import Row
 from p2pblog.errors import P2pblogError, StoreDamaged, StoreError, StoreFull
@@ -428,6 +428,9 @@ class SqliteStore:
 
     async def versions(self, notice: EntryId) -> list[Version]:
         return await self._read(sql_read.versions, notice)
+
+    async def refs(self, ids: Sequence[EntryId]) -> list[tuple[Ref, ...]]:
+        return await self._read(sql_read.refs, tuple(ids))
 
     async def news(
         self, limit: int, before: EntryId | None = None, unread: bool = False, but_of: Collection[bytes] = ()

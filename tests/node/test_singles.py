@@ -13,9 +13,11 @@ from worlds import World, open_world
 from p2pblog.cases.again import SINGLE_AGAIN_MAX, SINGLE_AGAIN_S, SINGLES_ASKED_MAX, Again
 from p2pblog.config import THREAD_FETCH_S
 from p2pblog.core.keys import EntryId
-from p2pblog.errors import NotFound
+from p2pblog.core.logs import Located
+from p2pblog.errors import NotFound, StoreDamaged
 from p2pblog.gossip.strays import Strays
 from p2pblog.node import Node
+from p2pblog.store.memory import MemoryStore
 
 ID = [EntryId(bytes([0, *number.to_bytes(2, "big")]) + bytes(29)) for number in range(SINGLES_ASKED_MAX + 2)]
 
@@ -75,6 +77,28 @@ async def test_a_reader_of_a_boost_reads_the_edit_and_not_what_was_deleted(autoj
         assert row["boost_deleted"]
         assert (await carol.search("555"))["notices"] == (await carol.search("call"))["notices"] == []
         assert (await carol.why(notice))["reasons"] == ["its author deleted it"]
+
+
+@trio_test
+async def test_a_page_is_shown_beside_a_single_notice_that_is_not_as_it_was_signed(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What peers are asked about is only where it stands: nothing is read of it that may be damaged."""
+    async with open_world() as world:
+        alice, carol, notice = await carol_reads_a_boost(world)
+        await alice.edit(notice, "call me")
+        await bob_has(world, notice, ["my number is 555", "call me"])
+        await trio.sleep(SINGLE_AGAIN_S)
+        locate = MemoryStore.locate
+
+        async def damaged(store: MemoryStore, entry: EntryId) -> Located | None:
+            if store is world.home("carol").store:
+                raise StoreDamaged("entry 2 of log 3 is not as it was signed")
+            return await locate(store, entry)
+
+        monkeypatch.setattr(MemoryStore, "locate", damaged)
+        assert await reads(carol, "my number is 555")
+        await world.until("carol reads the edit", partial(reads, carol, "call me"))
 
 
 @trio_test

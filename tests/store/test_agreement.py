@@ -321,6 +321,7 @@ def questions(world: World, thorough: bool) -> list[tuple[str, tuple[Any, ...]]]
         asked += [("dms", (2, identifier)) for identifier in ids]
         asked += [("thread", (identifier,)) for identifier in ids]
         asked += [("versions", (identifier,)) for identifier in ids]
+        asked.append(("refs", (ids,)))
         asked += [("was_pruned", (identifier.hex(),)) for identifier in ids]
         asked += [("taken_back_by", (identity, identifier)) for identity in hashes for identifier in ids]
         asked += [("locate", (identifier,)) for identifier in ids]

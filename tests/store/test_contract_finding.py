@@ -84,13 +84,15 @@ async def test_an_edit_changes_the_words_and_nothing_else(store: Store) -> None:
     assert await texts(store, TimelineQuery(9, tag="honey")) == ["the #honey, twice"]
     assert [each.id for each in await store.versions(first.id)] == [first.id, once.id, alice.log.entries[-1].id]
     assert await store.versions(once.id) == []
+    stands = [ref(each) for each in (first, alice.log.entries[-1], once)]
+    assert await store.refs([first.id, once.id, EntryId(bytes(32))]) == [tuple(stands[:2]), (stands[2],), ()]
 
     alice.log.delete(alice.log.entries[-1])  # the last edit is taken back
     await add(store, alice.log)
     assert await texts_of(store, first) == [("the #honey", True)]
     alice.log.delete(first, [once])
     await add(store, alice.log)
-    assert await store.rows([first.id]) == []
+    assert await store.rows([first.id]) == [] and await store.refs([first.id]) == [()]
     assert await texts(store, TimelineQuery(9, tag="honey")) == []
 
 

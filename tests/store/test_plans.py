@@ -229,6 +229,7 @@ def reading(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_read.thread(db, note.id),
         lambda: sql_read.rows(db, [note.id, bob.log.entries[3].id]),
         lambda: sql_read.versions(db, note.id),
+        lambda: sql_read.refs(db, [note.id, bob.log.entries[3].id]),
         lambda: sql_read.taken_back_by(db, alice.hash, note.id),
         lambda: sql_read.taken_back(db, alice.key, NOON),
         lambda: sql_read.news(db, 20),
