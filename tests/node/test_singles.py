@@ -113,6 +113,27 @@ async def test_what_somebody_quotes_is_gone_with_a_word_why(autojump_clock: Mock
 
 
 @trio_test
+async def test_other_words_that_somebody_quotes_are_gone_as_well(autojump_clock: MockClock) -> None:
+    """Of a notice that was edited before somebody quoted it only the edit is here."""
+    async with open_world() as world:
+        await world.start("dave")
+        alice = await world.start("alice", "dave")
+        bob = await world.follower("bob", "alice", "alice", "dave")
+        notice = (await alice.post("call me"))["id"]
+        await world.reads("bob", "call me")
+        await alice.edit(notice, "my number is 555")
+        await bob_has(world, notice, ["call me", "my number is 555"])
+        await bob.quote(notice, "look")
+        carol = await world.follower("carol", "bob", "dave")
+        await world.until("carol reads it", partial(reads, carol, "my number is 555"))
+        await alice.delete(notice)
+        await trio.sleep(SINGLE_AGAIN_S)
+        assert await world.until("the words are gone for carol", partial(reads, carol, None)) < 2
+        (row,) = await carol.timeline()
+        assert row["quote"] is not None and row["quote"]["deleted"]
+
+
+@trio_test
 async def test_who_comes_late_to_a_boost_hears_at_once_that_it_was_deleted(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         alice, _carol, notice = await carol_reads_a_boost(world)
