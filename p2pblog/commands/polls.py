@@ -15,7 +15,8 @@ from p2pblog.session import Session
 @notice_argument
 @click.argument("choice", metavar="N")
 def vote(session: Session, notice: str, choice: str) -> None:
-    """Choose in a poll: N is the number of the option, from 1. Others see what you chose."""
+    """Choose in a poll: N is the number of the option, from 1. Others see what you chose, and its author if
+    they follow you."""
     typed, number = words.check_id(notice), words.check_choice(choice)
     poll = meant(session, typed)
     document = session.ask("vote", notice=typed, choice=number)

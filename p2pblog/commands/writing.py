@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -178,44 +179,50 @@ def from_stdin(bytes_max: int = NOTE_BYTES_MAX, what: str = "a notice") -> str:
 
 def _write_about(session: Session, route: str, notice: str) -> None:
     typed = words.check_id(notice)
-    found, about = meant(session, typed), typed
-    if found is not None:  # a like or boost of a boost goes to the boosted notice
-        about = found["id"] if route == "delete" else found["boost_of"] or found["id"]
+    found = meant(session, typed, itself=route == "delete")
     document = session.ask(route, notice=typed)
+    about = typed if found is None else found["id"]
     session.show(document, lambda: pages.written_page(document, about, undone=UNDONE.get(route)))
     if route in ("boost", "like"):
         tell_who_hears(session, found, document)
 
 
-def meant(session: Session, typed: str) -> NoticeDocument | None:
-    """The notice that `typed` stands for. None where nobody reads what would be said of it, and for what is no notice:
-    a like, which can be deleted too, or what the command will find fault with."""
+def meant(session: Session, typed: str, *, itself: bool = False) -> NoticeDocument | None:
+    """The notice that `typed` stands for; a boost for the boosted one, unless it is the boost `itself`. None where
+    nobody reads what would be said of it, and for what is no notice: a like, which can be deleted too, or what the
+    command will find fault with."""
     if session.json:
         return None
     try:
         found: NoticeDocument = session.ask("show", notice=typed)
+        if found["boost_of"] is not None and not itself:
+            found = session.ask("show", notice=found["boost_of"])
     except (NotFound, UsageError):
         return None
     return found
 
 
 def tell_who_hears(session: Session, about: NoticeDocument | None, written: WrittenDocument) -> None:
-    """Beside what was said of a notice of somebody else."""
-    if about is not None and about["author"] != written["author"]:
-        session.tell(pages.heard_page())
+    """Beside what was said of a notice by somebody whom one does not follow: they hardly follow back. Beside each like
+    of a friend's notice it would be noise."""
+    if about is None or about["author"] == written["author"]:
+        return
+    with suppress(UserError):  # it is written all the same
+        if about["author"] not in {follow["address"] for follow in session.ask("following")}:
+            session.tell(pages.heard_page())
 
 
 @command("boost", "p2pblog boost 5feceb66ff")
 @notice_argument
 def boost(session: Session, notice: str) -> None:
-    """Show somebody's notice to those who follow you."""
+    """Show somebody's notice to those who follow you. Its author sees that if they follow you."""
     _write_about(session, "boost", notice)
 
 
 @command("like", "p2pblog like 5feceb66ff")
 @notice_argument
 def like(session: Session, notice: str) -> None:
-    """Like a notice."""
+    """Like a notice. Its author sees it if they follow you."""
     _write_about(session, "like", notice)
 
 

@@ -233,10 +233,16 @@ def test_what_is_said_of_a_notice_says_whether_its_author_hears_of_it(
     alice: Alice, node: FakeNode, words: list[str]
 ) -> None:
     more = ["1"] if words == ["vote"] else []
+    told = "Its author sees it if they follow you.\n"
     theirs, mine = node.add(BOB, "bob")["id"], node.add()["id"]
-    assert alice.types(*words, theirs, *more).stderr == "Its author sees it if they follow you.\n"
-    assert alice.types(*words, mine, *more).stderr == ""
+    passed_on, own_boost = node.add(BOB, "bob", type="boost", boost_of=mine), node.add(type="boost", boost_of=theirs)
+    for notice, expected in ((theirs, told), (mine, ""), (passed_on["id"], ""), (own_boost["id"], told)):
+        assert alice.types(*words, notice, *more).stderr == expected
     assert alice.types(*words, theirs, *more, "--json").stderr == ""
+    alice.gets("follow", BOB)
+    assert alice.types(*words, theirs, *more).stderr == ""
+    node.faults["following"] = UserError("too busy")
+    assert alice.types(*words, theirs, *more).stderr == ""
 
 
 def test_a_text_is_as_long_as_its_mentions_make_it(alice: Alice, node: FakeNode) -> None:
