@@ -9,7 +9,7 @@ import trio
 
 from p2pblog.cases.groups import Grouping
 from p2pblog.cases.singles import Singles
-from p2pblog.config import CONTROL_WATCH_LAG_MAX, CONTROL_WATCH_ROWS_MAX, TIMELINE_ROWS_MAX
+from p2pblog.config import CONTROL_WATCH_LAG_MAX, CONTROL_WATCH_ROWS_MAX, POINTED_S, TIMELINE_ROWS_MAX
 from p2pblog.control.documents import EntryDocument, NoticeDocument, VersionDocument
 from p2pblog.control.words import check_group, check_tag
 from p2pblog.core import payload
@@ -40,7 +40,8 @@ class Reading(Singles, Grouping):
         fetch: bool = False,
         strangers: bool = False,
     ) -> list[NoticeDocument]:
-        """`fetch`: look first for what was said to the group; without it that is looked for meanwhile, if it is due."""
+        """`fetch`: look first for what was said to the group, and what became of that; without it new ones are looked
+        for meanwhile, if it is due."""
         if strangers and (author, tag, of_list, group) != (None, None, None, None):
             raise UsageError("what strangers say waits in one place: without a person, a tag, a list or a group")
         if not 1 <= limit <= TIMELINE_ROWS_MAX:
@@ -53,11 +54,14 @@ class Reading(Singles, Grouping):
             None if group is None else check_group(group),
             strangers,
         )
-        await self._look_for(query.group, fetch)
+        if fetch and query.group is None:
+            raise UsageError("only a group is fetched")
         try:
             rows = await self._quiet.page(query, is_whole=author is not None)
-            if fetch:
-                await self._learn_since(rows)
+            if query.group is not None and not fetch:
+                self._look_soon(query.group)
+            elif query.group is not None:
+                await self._fetch_group(query.group, rows)
                 rows = await self._quiet.page(query, is_whole=author is not None)
         except NotFound:
             if before is not None:
@@ -69,13 +73,13 @@ class Reading(Singles, Grouping):
         await self._ask_again(rows)
         return self._marked(rows)
 
-    async def _look_for(self, group: str | None, fetch: bool) -> None:
-        if fetch:
-            if group is None:
-                raise UsageError("only a group is fetched")
-            await self._look_at_group(group)
-        elif group is not None:
-            self._look_soon(group)
+    async def _fetch_group(self, name: str, rows: list[Row]) -> None:
+        """Look for what is new, and at once for what became of these, which may be much in a slow DHT: not longer than
+        for the new ones. Raises StoreError, also in a group of its own."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._look_at_group, name)
+            with trio.move_on_after(POINTED_S):
+                await self._learn_since(rows)
 
     async def _whose(self, author: str | None, of_list: str | None) -> tuple[IdentityHash, ...] | None:
         """Whose notices are asked for; None: nobody's in particular."""

@@ -11,9 +11,10 @@ from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
 from p2pblog.cases.again import SINGLE_AGAIN_MAX, SINGLE_AGAIN_S, SINGLES_ASKED_MAX, Again
-from p2pblog.config import THREAD_FETCH_S
+from p2pblog.config import POINTED_S, THREAD_FETCH_S
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Located
+from p2pblog.core.payload import Ref
 from p2pblog.errors import NotFound, StoreDamaged
 from p2pblog.gossip.strays import Strays
 from p2pblog.node import Node
@@ -224,6 +225,30 @@ async def test_a_group_forgets_what_its_author_deleted(
         monkeypatch.setattr(Strays, "on_fetch", lambda *_: [])
         assert await is_read("!birds my number is 555")
         assert await bob.timeline(group="birds", fetch=True) == []
+
+
+@trio_test
+async def test_who_fetches_a_group_waits_ten_seconds_though_look_ups_take_longer(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        await world.start("dave")
+        alice, bob = [await world.start(name, "dave") for name in ("alice", "bob")]
+        await bob.join_group("birds")
+        await alice.post("!birds hello")
+
+        async def is_read() -> bool:
+            return [row["text"] for row in await bob.timeline(group="birds")] == ["!birds hello"]
+
+        await world.until("bob reads it", is_read)
+
+        async def find_later(ref: Ref, *, thorough: bool) -> list[Located]:
+            await trio.sleep_forever()
+            raise AssertionError
+
+        monkeypatch.setattr(bob._meeting, "find_later", find_later)
+        with trio.fail_after(POINTED_S + 1):
+            assert len(await bob.timeline(group="birds", fetch=True)) == 1
 
 
 def test_a_notice_is_asked_for_again_once_in_ten_minutes_and_a_page_at_once() -> None:
