@@ -117,14 +117,13 @@ class Walk:
         peer = self._peers.get(contact)
         if peer is None or contact.id in self._answered_ids:
             return
-        if self._awaited.pop(contact, None) is None:
-            self._taken[peer.place] += peer.sources is not None  # which was given back when it was given up
+        for one in self._by_id[contact.id]:
+            self._give_up(one)  # wherever else it is said to live, nobody is waited for
+        self._taken[peer.place] += peer.sources is not None
         peer.answered = True
         self._answered_ids.add(contact.id)
         if peer.sources is not None and len(peer.sources) == 1:
             self._tried[peer.sources[0]] -= 1
-        for other in self._by_id[contact.id]:
-            self._drop(other)
         insort(self._living, peer, key=_rank)
         for named in contacts[: self.parameters.k]:
             self._know(named, peer.place)
@@ -178,8 +177,8 @@ class Walk:
         """Until when somebody who is silent, given up or not, may turn out to be slow; -inf where nobody was lately."""
         if not self.round_trips.late_s:
             return -inf
-        silent = (peer.asked_at for peer in self._peers.values() if peer.tries and not peer.answered)
-        return max(silent, default=-inf) + self.round_trips.late_s
+        unheard = (peer for peer in self._peers.values() if peer.tries and peer.contact.id not in self._answered_ids)
+        return max((peer.asked_at for peer in unheard), default=-inf) + self.round_trips.late_s
 
     def _know(self, contact: Contact, source: Place | None) -> None:
         if contact.id == self._own or contact.id in self._answered_ids:

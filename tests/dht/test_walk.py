@@ -237,3 +237,20 @@ def test_who_answers_after_it_was_given_up_has_a_place_of_its_block() -> None:
     for contact in late:
         walk.answered(contact, [on_one_host(4)])
     assert walk.advance(2.1) == [] and walk.is_over
+
+
+def test_who_answered_is_not_awaited_where_else_it_is_said_to_live() -> None:
+    """Nodes with IPv4 and IPv6 were called again at the address that had not answered first."""
+    true, false, *others = honest(10), *(on_one_host(n) for n in range(10, 14))
+    walk = walk_from(honest(100), honest(101))
+    walk.round_trips.slowest_s = 1.0
+    walk.advance(0.0)
+    walk.answered(honest(100), [true, false, others[0]])
+    assert len(walk.advance(0.01)) == 3
+    walk.answered(true, [])
+    walk.answered(honest(101), others[1:])
+    assert asked([*walk.advance(0.02)]) == others[1:]  # it has given back its place
+    assert asked([*walk.advance(1.0)]) == others
+    for other in others:
+        walk.answered(other, [])
+    assert walk.is_over and walk.late_until < 0
