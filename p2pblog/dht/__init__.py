@@ -11,8 +11,9 @@ from p2pblog.dht.records import DhtKey, Record
 
 
 class Published(Value):
-    """What became of one record: how many nodes said that they hold it now. `is_heard`: whether any of them said
-    anything about it, be it that it is refused; else it may have been lost on the way."""
+    """What became of one record: in how many address blocks a node said that it holds it now; in a test network each
+    node counts. `is_heard`: whether any of them said anything about it, be it that it is refused; else it may have been
+    lost on the way."""
 
     holders: int
     is_heard: bool = True

@@ -1,4 +1,4 @@
-"""Whether our clock is wrong: how many nodes refuse what we say, or say what we refuse, because of its time.
+"""Whether our clock is wrong: at how many places nodes refuse what we say, or say what we refuse, because of its time.
 
 A record is held for as long as it says, and for no longer than its kind may live. So where a clock is more than some
 minutes ahead nobody takes what it dates, where it is behind nothing that is new is read, and neither is an error of
@@ -12,9 +12,9 @@ from collections import OrderedDict
 from p2pblog.core.value import State, field
 from p2pblog.dht.contacts import Place
 
-NODES_HEARD = 20
-"""Nodes whose word counts, those heard last: as many as hold one key."""
-NODES_HEARD_MIN = 2
+PLACES_HEARD = 20
+"""Places whose word counts, those heard last: at as many one key is held."""
+CONTRADICTED_AT_MIN = 2
 """Of two nodes that contradict each other neither knows which is wrong."""
 CONTRADICTED_S = 3600.0
 """How long a node's contradiction counts, though it agrees with older records of ours; and how often it is warned."""
@@ -33,7 +33,7 @@ class ClockCheck(State):
         is due: most of those who were heard last contradict us, and an hour has passed since the last warning."""
         last = self._heard.pop(place, None)
         self._heard[place] = now if contradicts else last
-        if len(self._heard) > NODES_HEARD:
+        if len(self._heard) > PLACES_HEARD:
             self._heard.popitem(last=False)
         if not contradicts:
             return False
@@ -41,7 +41,7 @@ class ClockCheck(State):
         if self._warned_at is not None and now - self._warned_at < CONTRADICTED_S:
             return False
         against = self.places_against(now)
-        is_due = against >= NODES_HEARD_MIN and 2 * against > len(self._heard)
+        is_due = against >= CONTRADICTED_AT_MIN and 2 * against > len(self._heard)
         self._warned_at = now if is_due else self._warned_at
         return is_due
 

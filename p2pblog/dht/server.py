@@ -341,8 +341,8 @@ class GuardedServer(Server):  # type: ignore[misc]
     def _check_clock(self, contact: Contact, contradicts: bool) -> None:
         if self.clock_check.hear(place_of(contact.endpoint), contradicts, self._loop.time()):
             LOG.warning(
-                "this computer's clock seems to be wrong: %d nodes of the DHT have another time; until it is set, your "
-                "notices reach nobody by the DHT, or those of others are not found there",
+                "this computer's clock seems to be wrong: DHT nodes in %d networks have another time; until it is set, "
+                "your notices reach nobody by the DHT, or those of others are not found there",
                 self.clock_check.places_against(self._loop.time()),
             )
 

@@ -35,7 +35,7 @@ MINUTE = 60_000
 DAY = 24 * 60 * MINUTE
 HOME = Endpoint.of("198.51.100.7", 4711)
 AT_ONCE = 0.0
-"""Seconds in which two calls go before the others: none, where a test says whom it expects at once."""
+"""Seconds in which one call goes before the others: none, where a test says whom it expects at once."""
 
 
 def key_of(name: str) -> KeyPair:

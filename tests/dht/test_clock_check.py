@@ -12,7 +12,7 @@ from trio.testing import trio_test
 
 from p2pblog.config import HEAD_LIFETIME_MS
 from p2pblog.core.address import Endpoint
-from p2pblog.dht.clock_check import CONTRADICTED_S, NODES_HEARD, ClockCheck
+from p2pblog.dht.clock_check import CONTRADICTED_S, PLACES_HEARD, ClockCheck
 from p2pblog.dht.contacts import Contact, Place
 
 
@@ -23,11 +23,11 @@ def node(number: int) -> Place:
 
 def test_most_of_the_nodes_heard_last_have_to_contradict() -> None:
     check = ClockCheck()
-    for number in range(NODES_HEARD):
+    for number in range(PLACES_HEARD):
         assert not check.hear(node(number), False, 0.0)
-    warned = [check.hear(node(number), True, 1.0) for number in range(NODES_HEARD)]
-    assert warned.index(True) == NODES_HEARD // 2 and sum(warned) == 1
-    assert check.contradictions == NODES_HEARD
+    warned = [check.hear(node(number), True, 1.0) for number in range(PLACES_HEARD)]
+    assert warned.index(True) == PLACES_HEARD // 2 and sum(warned) == 1
+    assert check.contradictions == PLACES_HEARD
 
 
 def test_one_liar_is_one_however_often_he_speaks() -> None:
@@ -71,6 +71,20 @@ async def test_many_ids_of_one_host_are_one_who_contradicts() -> None:
     """A host with twelve ids had whoever published beside them warned that his clock was wrong."""
     async with world_of(1) as world:
         server = world.nodes[0]._server
-        for number in range(NODES_HEARD):
+        for number in range(PLACES_HEARD):
             server._check_clock(Contact(at(number).id, Endpoint.of("8.8.8.8", 4711 + number)), contradicts=True)
-        assert world.nodes[0].untimely == NODES_HEARD and server.clock_check.places_against(server._loop.time()) == 1
+        assert world.nodes[0].untimely == PLACES_HEARD and server.clock_check.places_against(server._loop.time()) == 1
+
+
+@trio_test
+async def test_the_warning_says_how_many_networks_contradict_and_not_how_many_ids(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with world_of(1) as world:
+        server = world.nodes[0]._server
+        with caplog.at_level(logging.WARNING, "p2pblog.dht.server"):
+            for host in ("8.8.8.8", "8.8.8.9", "9.9.9.9"):
+                server._check_clock(Contact(at(1).id, Endpoint.of(host, 4711)), contradicts=True)
+        assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+            "this computer's clock seems to be wrong: DHT nodes in 2 networks have another time"
+        ]
