@@ -32,7 +32,7 @@ from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
 from p2pblog.core.value import State, Value, replace
 from p2pblog.dht import guard as wire
-from p2pblog.dht.contacts import Contact, NodeId, may_call, node_id
+from p2pblog.dht.contacts import Contact, NodeId, Place, may_call, node_id, place_of
 from p2pblog.dht.guard import Guard
 from p2pblog.dht.records import DhtKey, Record, decode, encode
 from p2pblog.dht.round_trips import RoundTrips
@@ -161,7 +161,7 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
         self.test_network = test_network
         self._awaited: dict[bytes, Awaited] = {}
         self._checking: set[Contact] = set()
-        self._newcomers: dict[Contact, Endpoint | bytes] = {}
+        self._newcomers: dict[Contact, Place] = {}
         """Those of whom are checked because they called us, and where they are from."""
         self._tokens: OrderedDict[Endpoint, tuple[bytes, float]] = OrderedDict()
         self._proven: OrderedDict[Endpoint, tuple[NodeId, float]] = OrderedDict()
@@ -423,7 +423,7 @@ class GuardedProtocol(KademliaProtocol):  # type: ignore[misc]
         is_known = self.router.get(contact.id) is not None
         if not (self.router.may_move(contact) if is_known else self.router.has_room(contact)):
             return
-        place = self.router.place(contact.endpoint)
+        place = place_of(contact.endpoint)
         if place in self._newcomers.values() or len(self._newcomers) >= DHT_NEWCOMERS_MAX:
             return
         self.check_contact(contact)

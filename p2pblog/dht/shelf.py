@@ -54,7 +54,7 @@ from p2pblog.dht.records import (
 
 Slot = tuple[str, bytes, int]
 """Which place a record has on its shelf, as `slot` says."""
-Place = tuple[DhtKey, Slot]
+Spot = tuple[DhtKey, Slot]
 """A shelf, and the place on it."""
 
 TAG_BYTES = 8
@@ -265,7 +265,7 @@ class RecordStore:
         self._own = int.from_bytes(own_id, "big")
         self.limits = limits or Limits()
         self._shelves: dict[DhtKey, Shelf] = {}
-        self._by_signer: dict[bytes, dict[Place, Held]] = {}
+        self._by_signer: dict[bytes, dict[Spot, Held]] = {}
         self._by_sender: Counter[bytes] = Counter()
         self._far: list[tuple[int, DhtKey]] = []
         self._size = 0
@@ -328,7 +328,7 @@ class RecordStore:
             shelf.expire(now_ms)
             self._recount(key, shelf, before)
 
-    def _may_grow(self, record: Record, source: Endpoint, gives_way: Place | None) -> bool:
+    def _may_grow(self, record: Record, source: Endpoint, gives_way: Spot | None) -> bool:
         block = self.limits.block_of(source)
         if gives_way is None and self._held_of(signer(record)) >= self.limits.per_signer:
             return False
@@ -338,7 +338,7 @@ class RecordStore:
         is_nearer = farthest is not None and self._distance(record.key) < self._distance(farthest)
         return is_nearer or len(self) < self.limits.in_all
 
-    def _gives_way(self, record: Record) -> Place | None:
+    def _gives_way(self, record: Record) -> Spot | None:
         """Where the signer has all of its share, which of its own records goes for this one: that of the same kind
         which expires first, if before this one. But pointers, which live longest and are the most, leave half of the
         share to notices and drops. A drop goes for none of its kind, for what it took back would come again; but who

@@ -16,8 +16,7 @@ from p2pblog.config import (
     DHT_CONTACTS_PER_BLOCK_MAX,
     DHT_MISSES_MAX,
 )
-from p2pblog.core.address import Endpoint
-from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, estimate_nodes, is_over, may_call
+from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, estimate_nodes, is_over, may_call, place_of
 
 BLOCKS_LISTED_MIN = 1_000
 """Address blocks that are noted before it is looked which of them are still in the table."""
@@ -136,7 +135,7 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         endpoint = contact.endpoint
         if not may_call(endpoint, self.test_network):
             return False
-        if self.place(endpoint) is endpoint:
+        if place_of(endpoint) is endpoint:
             return True
         if len(self._listed.get(endpoint.block, ())) < DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX:
             return True  # nearly always, and asked of whoever is heard: to look through all takes a quarter of the time
@@ -146,11 +145,6 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         if len(found[self.get_bucket_for(Node(contact.id))]) >= DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX:
             return False
         return sum(map(len, found)) < DHT_CONTACTS_PER_BLOCK_MAX
-
-    def place(self, endpoint: Endpoint) -> Endpoint | bytes:
-        """Whom an endpoint belongs to, as far as one can tell: its address block or, where many share one in a test
-        network, the endpoint itself."""
-        return endpoint if self.test_network and not endpoint.is_public else endpoint.block
 
     def _list(self, node: ProvenNode) -> None:
         """Note whom a bucket is about to take; where most of those who are noted have left, all are noted anew."""
