@@ -296,6 +296,13 @@ def test_many_requests_of_one_address_are_dropped_as_too_many_whatever_the_port(
     assert guard.admit_request(data, Endpoint.of("198.51.100.8", 1), 0.0)
 
 
+def test_all_addresses_of_one_48_have_one_bucket() -> None:
+    guard = Guard(b"s" * 32, test_network=False, rates=lambda: Rates(per_s=1, burst=1))
+    hosts = ["2600:1:2:3::1", "2600:1:2:ffff::2", "2600:1:3::1"]
+    admitted = [guard.admit_request(wire.encode_request(REQUESTS[0]), Endpoint.of(host, 1), 0.0) for host in hosts]
+    assert [request is not None for request in admitted] == [True, False, True]
+
+
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda item: type(item.call).__name__)
 def test_the_token_that_a_request_shows_is_seen_without_reading_it(request_: wire.Request) -> None:
     assert wire.shown_token(wire.encode_request(request_, 100)) == request_.token

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +30,7 @@ from p2pblog.dht import guard as wire
 from p2pblog.dht import table as dht_table
 from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance, node_id
 from p2pblog.dht.parameters import Parameters
-from p2pblog.dht.protocol import BAD_REPLIES_MAX, GuardedProtocol, Heard
+from p2pblog.dht.protocol import BAD_REPLIES_MAX, DHT_SEEN_AS_MAX, GuardedProtocol, Heard, _remember
 from p2pblog.dht.records import encode
 from p2pblog.dht.table import GuardedTable, ProvenNode
 from p2pblog.errors import LocalProtocolError, RemoteProtocolError
@@ -146,6 +147,20 @@ def test_places_are_what_counting_everybody_gives(seed: int, monkeypatch: pytest
         mine.missed(gone)
         mine.missed(gone)
     assert len(mine._listed) <= mine._blocks_max < 1_500
+
+
+def test_who_left_a_block_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To look through the whole table takes a quarter of the time of whatever is heard from there."""
+    mine, _ = table()
+    *gone, newcomer = [contact(number, Endpoint.of("9.9.9.1", number + 1)) for number in (1, 2, 3)]
+    for one in gone:
+        mine.add_contact(ProvenNode(one))
+    assert not mine.has_place(newcomer)
+    for one in [*gone, *gone]:
+        mine.missed(one)
+    assert mine.has_place(newcomer)
+    monkeypatch.setattr(mine, "buckets", ())
+    assert mine.has_place(newcomer)
 
 
 def test_in_a_test_network_one_loopback_holds_many() -> None:
@@ -415,6 +430,49 @@ def test_who_is_asked_for_by_another_id_than_it_proved_or_long_after_is_to_prove
     assert asked(PEER_ID) == (True, False)
     wires.now += 1
     assert asked(PEER_ID) == (False, True)
+
+
+def test_an_answer_to_a_call_that_asks_for_no_proof_proves_nothing_anew() -> None:
+    ours, wires = protocol()
+
+    def asks_for_proof(now: float) -> bool:
+        wires.now = now
+        ours.call(PEER, PEER_ID, wire.Ping(), lambda _: None)
+        request = wires.sent[-1][0]
+        ours.datagram_received(reply_to(request, wire.Pong()), (PEER.host, PEER.port))
+        return wire.decode_request(request).prove
+
+    times = (0.0, DHT_PROOF_LIFETIME_S - 1, DHT_PROOF_LIFETIME_S)
+    assert [asks_for_proof(now) for now in times] == [True, False, True]
+
+
+def test_of_those_who_say_where_they_see_us_the_last_64_count() -> None:
+    ours, wires = protocol()
+    for number in range(DHT_SEEN_AS_MAX + 9):
+        peer, you = Endpoint.of(f"10.0.{number}.9", 4711), PEER if number < 9 else HOME
+        ours.call(peer, None, wire.Ping(), lambda _: None)
+        ours.datagram_received(reply_to(wires.sent[-1][0], wire.Pong(), f"peer {number}", you), (peer.host, peer.port))
+    assert list(ours._seen_as.values()) == [HOME] * DHT_SEEN_AS_MAX
+
+
+def test_of_many_that_are_remembered_who_was_heard_longest_ago_is_forgotten() -> None:
+    remembered: OrderedDict[int, str] = OrderedDict()
+    for number in (1, 2, 3, 4, 2, 5):
+        _remember(remembered, number, f"at {number}", entries_max=3)
+    assert list(remembered) == [4, 2, 5]
+
+
+def test_a_datagram_from_where_nobody_may_be_called_is_dropped() -> None:
+    ours, wires = protocol()
+    call = wire.encode_request(wire.Request(bytes(16), wire.Ping(), PEER_ID), 64)
+    ours.datagram_received(call, ("192.168.1.1", 80))
+    assert len(wires.sent) == 1
+    ours.move(test_network=False)
+    for host, port in (("192.168.1.1", 80), ("8.8.8.8", 0)):
+        ours.datagram_received(call, (host, port))
+    assert len(wires.sent) == 1 and ours.guard.dropped == {"source": 2}
+    ours.datagram_received(call, ("8.8.8.8", 80))
+    assert len(wires.sent) == 2
 
 
 def test_nothing_is_sent_while_too_much_waits_to_be_or_once_the_socket_closes() -> None:

@@ -79,6 +79,17 @@ def test_many_holders_give_a_full_shelf_in_a_few_rounds() -> None:
     assert set(look_up.found(NOW)) == set(POINTERS)
 
 
+def test_who_gives_one_more_at_once_each_time_is_asked_again_twenty_one_times() -> None:
+    asked: list[Contact] = []
+
+    def answer(ask: Ask) -> Reply:
+        asked.append(ask.contact)
+        return 0.001, (POINTERS[len(asked)],), True
+
+    ends(find([at(1)]), answer)
+    assert asked == [at(1)] * (1 + 21)
+
+
 def test_a_request_has_room_for_the_tags_of_a_full_shelf() -> None:
     tags = tuple(record_tag(encode(pointer)) for pointer in POINTERS)
     asked = wire.Request(bytes(16), wire.Find(KEY, KEY, tags), PEER_ID, bytes(8), prove=True)

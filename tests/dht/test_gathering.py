@@ -14,6 +14,7 @@ from trio.testing import trio_test
 
 from p2pblog.config import MANY_PER_KEY_MAX
 from p2pblog.core.address import Endpoint
+from p2pblog.dht import gathering as dht_gathering
 from p2pblog.dht.contacts import Contact
 from p2pblog.dht.gathering import Gathering
 from p2pblog.dht.lookup import Find
@@ -93,6 +94,23 @@ def test_what_only_one_names_has_room_in_turns() -> None:
 def test_nobody_has_more_than_a_key_may_have() -> None:
     gathering = Gathering()
     assert sum(gathering.take(at(1).endpoint, record) for record in INVENTED[0]) == MANY_PER_KEY_MAX
+
+
+def test_what_another_names_too_leaves_room_to_who_named_it_first() -> None:
+    gathering, (first, second, *others) = Gathering(), INVENTED[0]
+    for record in (first, second, *others[: MANY_PER_KEY_MAX - 2]):
+        assert gathering.take(at(1).endpoint, record)
+    for _ in range(2):  # once is enough
+        assert not gathering.take(at(2).endpoint, first)
+    taken = [gathering.take(at(1).endpoint, record) for record in others[MANY_PER_KEY_MAX - 2 :]]
+    assert taken == [True] + [False] * (len(taken) - 1)
+
+
+def test_a_look_up_keeps_so_many_records_wherever_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dht_gathering, "GATHERED_MAX", MANY_PER_KEY_MAX + 72)
+    gathering = Gathering()
+    taken = [sum(gathering.take(at(n).endpoint, record) for record in INVENTED[n]) for n in range(3)]
+    assert taken == [MANY_PER_KEY_MAX, 72, 0]
 
 
 @trio_test

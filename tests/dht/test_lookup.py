@@ -356,13 +356,14 @@ def test_seven_who_agree_do_not_outweigh_the_holder_whose_answer_is_on_its_way()
     assert look_up.found(NOW) == [NEW]
 
 
-def test_who_still_has_an_older_record_is_given_the_newest() -> None:
-    look_up = find([at(1), at(2), at(3)])
+def test_the_nearest_four_who_still_have_an_older_record_are_given_the_newest() -> None:
+    look_up = find([at(n) for n in range(1, 9)])
     look_up.handle(Begin(), 0.0)
-    look_up.handle(Answered(at(1), records=(OLD,)), 0.01)
-    look_up.handle(Answered(at(2), records=(NEW,)), 0.01)
-    look_up.handle(Answered(at(3)), 0.01)
-    assert look_up.repairs(look_up.found(NOW)) == [Repair(at(1), NEW)]
+    for n in range(6, 0, -1):
+        look_up.handle(Answered(at(n), records=(OLD,)), 0.01)
+    look_up.handle(Answered(at(7), records=(NEW,)), 0.01)
+    look_up.handle(Answered(at(8)), 0.01)
+    assert look_up.repairs(look_up.found(NOW)) == [Repair(at(n), NEW) for n in range(1, 5)]
 
 
 def test_what_did_not_fit_is_asked_for_by_saying_what_is_there() -> None:

@@ -354,6 +354,15 @@ def test_a_full_store_lets_nothing_go_for_what_it_refuses_and_one_record_for_wha
     assert remaining == [NOW + DAY + number for number in (1, 2, 3)] and len(mine) == 6
 
 
+def test_of_the_farthest_key_what_was_passed_on_goes_first_though_it_would_last_longest() -> None:
+    mine = store(in_all=3)
+    for number in range(3):  # two are all that the block may say
+        assert mine.put(pointer_of(number), from_block(1), NOW, is_neighbour=True) is Outcome.HELD
+    nearest = min((alice.pointer(bytes([n]) * 32) for n in range(9)), key=lambda pointer: pointer.key)
+    assert mine.put(nearest, from_block(2), NOW) is Outcome.HELD and nearest.key < TARGET_KEY
+    assert {item.record for item in mine.get(TARGET_KEY, NOW)} == {pointer_of(0), pointer_of(1)}
+
+
 def test_how_many_records_a_store_holds_is_kept_and_not_counted_with_each_new_one() -> None:
     """With 20,000 signers that took longer than all the rest of a put."""
     mine = store(in_all=4)
