@@ -37,7 +37,7 @@ from p2pblog.core.forks import ForkProof, prove_fork
 from p2pblog.core.identity import Identity, Inception, Policy, Statement
 from p2pblog.core.keys import NODE_DOMAIN, KeyPair
 from p2pblog.core.runs import check_run, encode_run
-from p2pblog.dht import guard
+from p2pblog.dht import wire
 from p2pblog.dht.contacts import Contact, node_id, unpack_endpoint
 from p2pblog.dht.records import DhtKey
 from p2pblog.dht.records import decode as decode_record
@@ -230,7 +230,7 @@ def _links() -> dict[str, Door]:
 
 
 def _reply(data: bytes) -> None:
-    guard.check_proof(guard.decode_reply(data), node_id(NODE.public), None)
+    wire.check_proof(wire.decode_reply(data), node_id(NODE.public), None)
 
 
 def _dht() -> dict[str, Door]:
@@ -239,19 +239,19 @@ def _dht() -> dict[str, Door]:
     records = [bytes.fromhex(case["record"]) for case in cases]
     keyed = [bytes.fromhex(case["key"]) + record for case, record in zip(cases, records, strict=True)]
     call_id, own, token = bytes(range(16)), node_id(NODE.public), b"8 bytes."
-    calls = [guard.Ping(), guard.Find(own, own, (bytes(guard.TAG_BYTES),)), guard.Store(own, records[0])]
-    found = guard.Found(tuple(CONTACTS), (records[0],), True)
-    answers = [guard.Pong(), found, guard.Stored("held"), guard.Refusal("rate")]
-    proof = guard.prove(NODE, call_id, own, HERE)
+    calls = [wire.Ping(), wire.Find(own, own, (bytes(wire.TAG_BYTES),)), wire.Store(own, records[0])]
+    found = wire.Found(tuple(CONTACTS), (records[0],), True)
+    answers = [wire.Pong(), found, wire.Stored("held"), wire.Refusal("rate")]
+    proof = wire.prove(NODE, call_id, own, HERE)
     state = codec.pack([STATE_VERSION, [contact.wire for contact in CONTACTS]])
     return {
         "DHT record": of_peers(lambda data: decode_record(DhtKey(data[:20]), data[20:], now_ms), *keyed),
         "DHT request": of_peers(
-            guard.decode_request,
-            *(guard.encode_request(guard.Request(call_id, call, own, token, True)) for call in calls),
+            wire.decode_request,
+            *(wire.encode_request(wire.Request(call_id, call, own, token, True)) for call in calls),
         ),
         "DHT reply": of_peers(
-            _reply, *(guard.encode_reply(guard.Reply(call_id, answer, token, HERE, proof)) for answer in answers)
+            _reply, *(wire.encode_reply(wire.Reply(call_id, answer, token, HERE, proof)) for answer in answers)
         ),
         "contact": of_peers(Contact.from_wire, *(contact.wire for contact in CONTACTS)),
         "packed endpoint": of_peers(unpack_endpoint, *(contact.wire[20:] for contact in CONTACTS)),

@@ -24,9 +24,9 @@ LAYERS: list[tuple[str, set[str]]] = [
         {
             "control", "control.api", "control.documents", "control.routes", "control.settings", "control.words",
             "dht", "dht.clock_check", "dht.contacts", "dht.gathering", "dht.guard", "dht.kinds", "dht.lookup",
-            "dht.parameters", "dht.records", "dht.round_trips", "dht.shelf", "dht.walk", "gossip.*", "installation",
-            "keyring", "pen", "pictures", "pruning", "rendezvous.*", "store", "store.conversations", "store.meaning",
-            "store.referring", "store.spans", "store.stretch", "transport", "transport.framing",
+            "dht.parameters", "dht.records", "dht.round_trips", "dht.shelf", "dht.walk", "dht.wire", "gossip.*",
+            "installation", "keyring", "pen", "pictures", "pruning", "rendezvous.*", "store", "store.conversations",
+            "store.meaning", "store.referring", "store.spans", "store.stretch", "transport", "transport.framing",
             "transport.handshake", "transport.lobby", "transport.sodium",
         },
     ),

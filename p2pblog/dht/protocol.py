@@ -31,7 +31,7 @@ from p2pblog.config import (
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
 from p2pblog.core.value import State, Value, replace
-from p2pblog.dht import guard as wire
+from p2pblog.dht import wire
 from p2pblog.dht.contacts import Contact, NodeId, Place, may_call, node_id, place_of
 from p2pblog.dht.guard import Guard
 from p2pblog.dht.records import DhtKey, Record, decode, encode

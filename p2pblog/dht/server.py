@@ -24,8 +24,7 @@ from p2pblog.config import (
 from p2pblog.core import codec
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
-from p2pblog.dht import Published
-from p2pblog.dht import guard as wire
+from p2pblog.dht import Published, wire
 from p2pblog.dht.clock_check import ClockCheck
 from p2pblog.dht.contacts import ID_BYTES, SPACE, Contact, distance, may_call, place_of
 from p2pblog.dht.gathering import GATHERED_MAX, Gathering

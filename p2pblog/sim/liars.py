@@ -16,7 +16,7 @@ from p2pblog.core import codec
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
 from p2pblog.core.value import replace
-from p2pblog.dht import guard as wire
+from p2pblog.dht import wire
 from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, distance, node_id
 from p2pblog.dht.protocol import GuardedProtocol
 from p2pblog.dht.server import GuardedServer

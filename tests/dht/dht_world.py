@@ -14,7 +14,7 @@ from dht_scenes import NOW, key_of
 from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
-from p2pblog.dht import guard as wire
+from p2pblog.dht import wire
 from p2pblog.dht.adapter import Dht, open_dht
 from p2pblog.dht.contacts import NodeId, node_id
 from p2pblog.dht.shelf import Limits

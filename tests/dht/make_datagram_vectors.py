@@ -16,7 +16,7 @@ from vectors.parts import Case, accept, in_hex, raw, reject
 from p2pblog.config import DATAGRAM_BYTES_MAX, MANY_PER_KEY_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
-from p2pblog.dht import guard as wire
+from p2pblog.dht import wire
 from p2pblog.dht.contacts import Contact, NodeId, node_id, pack_endpoint
 from p2pblog.dht.records import encode, replica_key
 

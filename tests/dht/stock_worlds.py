@@ -16,7 +16,7 @@ from kademlia.network import Server
 from kademlia.protocol import KademliaProtocol
 
 from p2pblog.core.address import Endpoint
-from p2pblog.dht import guard as wire
+from p2pblog.dht import wire
 from p2pblog.dht.contacts import NodeId
 from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.server import GuardedServer, open_server

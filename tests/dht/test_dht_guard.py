@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from p2pblog.config import DATAGRAM_BYTES_MAX, DHT_REPLY_FACTOR, DHT_TOKEN_LIFETIME_S
 from p2pblog.core.address import Endpoint
-from p2pblog.dht import guard as wire
+from p2pblog.dht import wire
 from p2pblog.dht.contacts import Contact, NodeId, may_call, node_id
 from p2pblog.dht.guard import Guard, Rates, Tokens
 from p2pblog.dht.records import encode, sign_pointer, sign_replica

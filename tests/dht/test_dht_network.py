@@ -15,8 +15,7 @@ from trio.testing import trio_test
 
 from p2pblog import bridge
 from p2pblog.config import DHT_NEIGHBOURS_EVERY_MS, DHT_RESTORE_EVERY_MS, MANY_PER_KEY_MAX
-from p2pblog.dht import Directory, Published, lookup, records, server, shelf, upkeep
-from p2pblog.dht import guard as wire
+from p2pblog.dht import Directory, Published, lookup, records, server, shelf, upkeep, wire
 from p2pblog.dht.adapter import Dht
 from p2pblog.dht.contacts import Contact, NodeId, node_id
 from p2pblog.dht.protocol import Heard
@@ -212,7 +211,7 @@ async def test_an_oversized_record_never_reaches_the_shelves() -> None:
     async with world_of(1) as world, stranger() as mal:
         node = world.nodes[0]
         token = await mal.token_of(node)
-        body = [None, False, token, [wire.STORE, bytes(alice.head().key), bytes(1_001)], b""]
+        body = [None, False, token, [wire.Kind.STORE, bytes(alice.head().key), bytes(1_001)], b""]
         await mal.send(wire.NETWORK_TAG + b"\0" + bytes(16) + wire.codec.pack(body), node)
         await mal.send(bytes(60_000), node)
         await mal.token_of(node)  # both are read by now

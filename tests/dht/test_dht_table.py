@@ -26,8 +26,8 @@ from p2pblog.config import (
 )
 from p2pblog.core.address import Endpoint
 from p2pblog.core.value import replace
-from p2pblog.dht import guard as wire
 from p2pblog.dht import table as dht_table
+from p2pblog.dht import wire
 from p2pblog.dht.contacts import SPACE, Contact, NodeId, distance, node_id
 from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.protocol import BAD_REPLIES_MAX, DHT_SEEN_AS_MAX, GuardedProtocol, Heard, _remember

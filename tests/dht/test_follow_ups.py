@@ -13,7 +13,7 @@ from test_dht_table import PEER, PEER_ID, protocol, reply_to
 from test_lookup import KEY, at, find
 
 from p2pblog.config import DATAGRAM_BYTES_MAX, MANY_PER_KEY_MAX
-from p2pblog.dht import guard as wire
+from p2pblog.dht import wire
 from p2pblog.dht.contacts import Contact
 from p2pblog.dht.lookup import Answered, Begin, Done, Find, Wake, Woke
 from p2pblog.dht.records import Pointer, encode, sign_pointer

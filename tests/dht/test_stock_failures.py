@@ -43,7 +43,7 @@ from stock_worlds import (
 )
 
 from p2pblog.core.address import Endpoint
-from p2pblog.dht import guard as wire
+from p2pblog.dht import wire
 from p2pblog.dht.contacts import Contact, NodeId, node_id
 from p2pblog.dht.lookup import Answered, Begin, Find
 from p2pblog.dht.parameters import Parameters

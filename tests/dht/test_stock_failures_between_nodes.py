@@ -26,7 +26,7 @@ from stock_worlds import (
     tell_twice,
 )
 
-from p2pblog.dht import guard as wire
+from p2pblog.dht import wire
 from p2pblog.dht.records import encode
 
 HEAD = alice.head(counter=9)

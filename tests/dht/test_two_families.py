@@ -16,7 +16,7 @@ from trio.testing import trio_test
 from p2pblog import daemon
 from p2pblog.cases.desk import Place
 from p2pblog.core.address import Endpoint
-from p2pblog.dht import guard as wire
+from p2pblog.dht import wire
 from p2pblog.dht.contacts import Contact
 from p2pblog.dht.lookup import Answered, Begin, Publish, Put
 from p2pblog.dht.parameters import Parameters
