@@ -187,7 +187,6 @@ EXCUSED = {
     "pages.people:invite_page": "the link that our daemon made",
     "room:_read": "a number that we wrote ourselves, in our own database",
     "sim.churn:_check_form": "a shape or sigma that stands in a scenario of one's own",
-    "sim.checkers.delivery:_read": "what a simulated node holds",
     "sim.liars:Conspiracy.forgery": "a record of the simulation's own",
     "store.sql_room:was_pruned": "digits that control.words has checked",
     "store.sql_read:_read_chain": "what we packed ourselves, in our own database",
