@@ -118,8 +118,10 @@ class Lane(State):
     heard_bytes: int = 0
     """How much had come when the machine last heard of anything from this peer."""
     is_sending: bool = False
-    was_sending: bool = False
-    """Whether the link has not taken all that it was given, now and when it was looked last."""
+    """Whether the link has not taken all that it was given."""
+    was_behind: bool = False
+    taken_bytes: int = 0
+    """When it was looked last, whether the other end had not, and how much it had."""
 
 
 class Driver:
@@ -489,10 +491,9 @@ class Driver:
 
     def _look_who_talks(self) -> None:
         """Before silence is judged: a run of 2 MiB is under way for 17 s on 1 Mbit/s, and nothing passes it, in
-        either direction. What is sent at last needs its round trip, so it counts once more at the next look."""
+        either direction."""
         for peer, lane in list(self.lanes.items()):
-            if lane.is_sending or lane.was_sending:
-                lane.was_sending = lane.is_sending
+            if (lane.is_sending or lane.was_behind) and _has_taken_more(lane):
                 self.feed(Taking(peer))
             if lane.link.bytes_in > lane.heard_bytes:
                 lane.heard_bytes = lane.link.bytes_in
@@ -571,6 +572,15 @@ class Driver:
 def _makes_room(writing: Writing) -> bool:
     """Or is what a person waits for, and takes up none."""
     return isinstance(writing, PruneLog | LiftFloors)
+
+
+def _has_taken_more(lane: Lane) -> bool:
+    """Whether the other end has taken in anything of what waits for it since it was looked last. It is behind until it
+    has all, for our ping may be the last of it."""
+    under_way = lane.link.bytes_under_way
+    before, lane.taken_bytes = lane.taken_bytes, lane.link.bytes_out - under_way
+    lane.was_behind = lane.is_sending or under_way > 0
+    return lane.taken_bytes > before
 
 
 def _some(outgoing: deque[bytes]) -> list[bytes]:

@@ -57,7 +57,8 @@ class Arriving(Value):
 
 
 class Taking(Value):
-    """What we say waits until this peer takes it in, or did when it was looked last: so may our ping."""
+    """This peer has taken in more of what we say since it was looked, and is not done, or was not then: so our ping may
+    have to wait."""
 
     peer: NodeKey
 

@@ -215,7 +215,7 @@ class Liveness(State):
         return [SetTimer(PongDue(peer, pinged.number), now + self._patience_s(peer))]
 
     def on_taking(self, peer: NodeKey, now: float) -> None:
-        """Who is still taking in what stands before our ping owes no answer yet; the transport ends who takes nothing.
+        """Who is still taking in what stands before our ping owes no answer yet.
         (On 10 Mbit/s twelve who fetched history were taken for a crash, and told of as one, without this.)"""
         pinged = self.pinged.get(peer)
         if pinged is not None:
@@ -238,4 +238,9 @@ class Liveness(State):
         return pinged is not None and now >= pinged.alive_at + self._patience_s(peer)
 
     def _patience_s(self, peer: NodeKey) -> float:
+        """The longest where our own words stood before the ping: a full line loses packets, and stands still for a
+        second or two until they are said again."""
+        pinged = self.pinged.get(peer)
+        if pinged is not None and pinged.owed_from > pinged.at:
+            return SUSPECT_MAX_S
         return min(SUSPECT_MAX_S, max(SUSPECT_AFTER_S, 3 * self.round_trips.get(peer, 0.0)))

@@ -34,6 +34,10 @@ class Link(Protocol):
     def bytes_out(self) -> int:
         """Bytes on the socket, handshake and framing included."""
 
+    @property
+    def bytes_under_way(self) -> int:
+        """How many of `bytes_out` the other end's system has yet to acknowledge, as far as ours tells, else 0."""
+
     async def send(self, message: bytes) -> None:
         """Send one message of 1 to MESSAGE_BYTES_MAX bytes; it goes out whole, whichever tasks send beside it.
 

@@ -7,8 +7,16 @@ nobody has to wait. Other streams than sockets, and systems whose sockets are no
 from __future__ import annotations
 
 import os
+import sys
 
 import trio
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
+PIECE_BYTES = 16 * 1024
+"""Given at once to a stream that does not tell how much it has taken: as much as trio lets a socket hold back."""
 
 
 def _descriptor(stream: trio.abc.Stream) -> int | None:
@@ -35,6 +43,30 @@ async def write(stream: trio.abc.Stream, data: bytes) -> int:
         raise trio.BrokenResourceError("the socket takes no more") from error
     await trio.lowlevel.cancel_shielded_checkpoint()
     return taken
+
+
+async def write_some(stream: trio.abc.Stream, data: bytes) -> int:
+    """How many of these bytes, at least one, the stream has taken once it takes any. Raises as `write`, but after a
+    cancelled wait it is not known how much another stream than a socket has taken.
+    """
+    while (taken := await write(stream, data)) == 0 and (descriptor := _descriptor(stream)) is not None:
+        await trio.lowlevel.wait_writable(descriptor)
+    if taken:
+        return taken
+    await stream.send_all(data[:PIECE_BYTES])
+    return len(data[:PIECE_BYTES])
+
+
+def unacknowledged(stream: trio.abc.Stream) -> int:
+    """How many bytes that the stream has taken the other end has yet to acknowledge; 0 where nobody tells.
+
+    Linux alone does, in all that trio runs on (SIOCOUTQ, tcp(7)).
+    """
+    descriptor = _descriptor(stream)
+    if sys.platform != "linux" or descriptor is None or descriptor < 0:
+        return 0
+    told = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))  # the same number
+    return int.from_bytes(told, sys.byteorder)
 
 
 async def read(stream: trio.abc.Stream, bytes_max: int) -> bytes:

@@ -67,6 +67,10 @@ class StreamLink:
     def binding(self) -> bytes:
         return self._proven.binding
 
+    @property
+    def bytes_under_way(self) -> int:
+        return at_once.unacknowledged(self._stream)
+
     async def send(self, message: bytes) -> None:
         """Send one message. Raises Disconnected, or TooSlow if the peer does not take a frame in time.
 
@@ -94,16 +98,20 @@ class StreamLink:
     async def _send_frame(self, frame: bytes) -> None:
         try:
             taken = await at_once.write(self._stream, frame)
+            self.bytes_out += taken
             if taken < len(frame):
                 await self._send_slowly(frame[taken:])
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise Disconnected("the link is closed") from error
-        self.bytes_out += len(frame)
 
     async def _send_slowly(self, rest: bytes) -> None:
+        """Counted piece by piece: that more has gone shows that the peer lives."""
         scope = trio.CancelScope(deadline=trio.current_time() + self._frame_timeout_s)
         with scope:
-            await self._stream.send_all(rest)
+            while rest:
+                taken = await at_once.write_some(self._stream, rest)
+                self.bytes_out += taken
+                rest = rest[taken:]
         if scope.cancelled_caught:
             await self.aclose()
             raise TooSlow(f"the peer took no frame within {self._frame_timeout_s:g} s")

@@ -204,6 +204,10 @@ class MemoryLink:
         self.outgoing: _Pipe  # set by the pair
         self.incoming: _Pipe
 
+    @property
+    def bytes_under_way(self) -> int:
+        return self.outgoing.bytes_waiting
+
     async def send(self, message: bytes) -> None:
         await self.send_many((message,))
 
@@ -284,18 +288,18 @@ class _Pipe:
         self._here, self._there = here, there
         self._rng = rng
         self._waiting: deque[tuple[float, bytes | None]] = deque()  # None: the sender closed
-        self._bytes = 0
+        self.bytes_waiting = 0
         self._changed = trio.Event()
         self._refused = self._lost = False
         self.is_over = False
 
     async def put(self, message: bytes) -> None:
         await trio.lowlevel.checkpoint()
-        while not self._refused and self._bytes and self._bytes + len(message) > BUFFER_BYTES_MAX:
+        while not self._refused and self.bytes_waiting and self.bytes_waiting + len(message) > BUFFER_BYTES_MAX:
             await self._changed.wait()
         if self._refused:
             raise Disconnected("the link is closed")
-        self._bytes += len(message)  # what is lost is never acknowledged, so it stays in the buffer as with TCP
+        self.bytes_waiting += len(message)  # what is lost is never acknowledged, so it stays in the buffer as with TCP
         if not self._loses:
             self._push(message)
 
@@ -354,7 +358,7 @@ class _Pipe:
             self.stop_reading()
             raise Disconnected("the peer closed the link")
         self._waiting.popleft()
-        self._bytes -= len(message)
+        self.bytes_waiting -= len(message)
         self._wake()
         return message
 

@@ -165,9 +165,10 @@ def test_who_still_takes_in_what_stands_before_our_ping_owes_no_answer_yet(scene
     liveness = bob.machine.membership.liveness
     scene.until(lambda: bool(liveness.pinged), within_s=1.25 * PING_EVERY_S)
     since = scene.now
+    scene.run(0.9 * SUSPECT_AFTER_S)
     while scene.now < since + 1.5 * OWED_MAX_S:
         bob.feed(Taking(node_key(name)))
-        scene.run(0.9 * SUSPECT_AFTER_S)
+        scene.run(0.9 * SUSPECT_MAX_S)
         assert not liveness.suspects(scene.now) and not session_of(bob, name).is_late
     assert scene.closed == []
     scene.run(LOST_AFTER_S + 2 * LOOK_EVERY_S)

@@ -16,13 +16,13 @@ from trio.testing import MockClock, memory_stream_pair, trio_test
 from p2pblog.core.address import Endpoint
 from p2pblog.core.logs import Located
 from p2pblog.errors import Disconnected
-from p2pblog.gossip.driver import SEND_BYTES, STORE_WAITING_BYTES_MAX, Driver
+from p2pblog.gossip.driver import SEND_BYTES, STORE_WAITING_BYTES_MAX, Driver, Signal
 from p2pblog.gossip.events import LoadRun
-from p2pblog.gossip.liveness import LOST_AFTER_S
+from p2pblog.gossip.liveness import LOST_AFTER_S, SUSPECT_MAX_S
 from p2pblog.gossip.membership import LOOK_EVERY_S
 from p2pblog.gossip.messages import PROTOCOL_VERSION, Alarm, Decoder, Encoder, Hello, Ping, Pong
 from p2pblog.store.memory import MemoryStore
-from p2pblog.transport import Accept, Link
+from p2pblog.transport import Accept, Link, at_once
 from p2pblog.transport.handshake import make_credentials
 from p2pblog.transport.link import StreamLink, shake_hands
 from p2pblog.transport.tcp import open_tcp
@@ -33,19 +33,34 @@ SLICE_BYTES, SLICE_S = 12_500, 0.1
 
 
 class SlowStream(trio.abc.Stream):
-    """One end of a line that takes its time, and may break down after so many bytes without a word."""
+    """One end of a line that takes its time, and may break down after so many bytes without a word. As a socket it
+    holds `held_max` bytes and more that the other end has not got, and knows how many."""
 
     def __init__(self, fast: trio.abc.Stream) -> None:
         self._fast = fast
+        self._changed = Signal()
+        self.held = bytearray()
+        self.held_max = SLICE_BYTES
         self.left_bytes = math.inf
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        for at in range(0, len(data), SLICE_BYTES):
+    async def run(self) -> None:
+        while True:
+            while not self.held:
+                await self._changed.wait()
             await trio.sleep(SLICE_S)
-            piece = data[at : at + SLICE_BYTES]
+            piece = self.held[:SLICE_BYTES]
             self.left_bytes -= len(piece)
-            if self.left_bytes > 0:
-                await self._fast.send_all(piece)
+            if self.left_bytes <= 0:
+                await trio.sleep_forever()
+            await self._fast.send_all(piece)
+            del self.held[: len(piece)]
+            self._changed.set()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        while len(self.held) > self.held_max:
+            await self._changed.wait()
+        self.held += data
+        self._changed.set()
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._fast.wait_send_all_might_not_block()
@@ -55,6 +70,12 @@ class SlowStream(trio.abc.Stream):
 
     async def aclose(self) -> None:
         await self._fast.aclose()
+
+
+@pytest.fixture(autouse=True)
+def _slow_streams_know_what_they_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = at_once.unacknowledged
+    monkeypatch.setattr(at_once, "unacknowledged", lambda at: len(at.held) if isinstance(at, SlowStream) else sound(at))
 
 
 class Door:
@@ -89,12 +110,13 @@ async def bob_on_a_slow_line(*, upwards: bool = False) -> AsyncIterator[tuple[Dr
         credentials = make_credentials(key_pair(f"{name}/node"), bytes(31) + bytes([dialed]))
         links[name] = await shake_hands(stream, credentials, PLACE, dialed=dialed)
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(shake, "alice", here if upwards else line, True)
-        nursery.start_soon(shake, "bob", line if upwards else there, False)
     door = Door()
     driver = Driver(build_machine("bob"), door, MemoryStore(), lambda: NOON)
     async with trio.open_nursery() as nursery:
+        nursery.start_soon(line.run)
+        async with trio.open_nursery() as shaking:
+            shaking.start_soon(shake, "alice", here if upwards else line, True)
+            shaking.start_soon(shake, "bob", line if upwards else there, False)
         await nursery.start(driver.run)
         await door.come.send(links["bob"])
         yield driver, links["alice"], line
@@ -136,12 +158,15 @@ async def test_who_takes_in_slowly_what_stands_before_our_ping_is_not_silent(
         await link.send_many(spell.encode(said) for said in (Hello(PROTOCOL_VERSION, 0, 5), Alarm(0)))
         liveness = driver.machine.membership.liveness
         (lane,) = driver.lanes.values()
+        line.held_max = 40 * SLICE_BYTES
         for _ in range(32):
             driver._enqueue(lane, bytes(64 * 1024))
         await until(lambda: liveness.pinged)
         if breaks:
             line.left_bytes = 10 * SLICE_BYTES
-            await until(lambda: not driver.lanes, 20 + LOST_AFTER_S + 4 * LOOK_EVERY_S)
+            await trio.sleep(10 * SLICE_S)
+            await until(lambda: liveness.suspects(trio.current_time()), SUSPECT_MAX_S + 2 * LOOK_EVERY_S)
+            await until(lambda: not driver.lanes, LOST_AFTER_S)
         else:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(answer_pings, link)

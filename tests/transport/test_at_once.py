@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -67,6 +68,47 @@ async def test_a_message_that_the_socket_takes_in_pieces_arrives_whole(ours: Soc
         heard = [await other.receive() for _ in messages]
     assert heard == messages
     assert link.bytes_out == other.bytes_in > 4_500_000
+
+
+@with_sockets
+async def test_what_of_a_frame_has_gone_counts_before_the_rest_has(ours: Socket, theirs: Socket) -> None:
+    link = StreamLink(ours, shake(dialer(), listener())[0], Endpoint("127.0.0.1", 1), dialed=True)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.send, bytes(60_000))
+        await trio.testing.wait_all_tasks_blocked()
+        taken = link.bytes_out
+        assert 0 < taken < 60_000
+        while link.bytes_out == taken:
+            await at_once.read(theirs, 1_000)
+        nursery.cancel_scope.cancel()
+
+
+@with_sockets
+async def test_what_the_other_end_has_not_got_is_under_way(ours: Socket, theirs: Socket) -> None:
+    link = StreamLink(ours, shake(dialer(), listener())[0], Endpoint("127.0.0.1", 1), dialed=True)
+    await link.send(bytes(2_000))
+    assert link.bytes_under_way > 0 or sys.platform != "linux"
+    await at_once.read(theirs, 60_000)
+    assert link.bytes_under_way == 0
+    await link.aclose()
+    assert link.bytes_under_way == 0
+
+
+@with_sockets
+async def test_who_waits_to_write_is_woken_by_the_end(ours: Socket, _: Socket) -> None:
+    while await at_once.write(ours, bytes(1 << 20)):
+        pass
+    async with trio.open_nursery() as nursery:
+
+        async def wait() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await at_once.write_some(ours, b"x")
+
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        await ours.aclose()
 
 
 @with_sockets
