@@ -33,12 +33,12 @@ NEAR_DELAY_S = 0.1
 """Changes told together: a new link changes the distances of all feeds that it shares (a guess: a round trip)."""
 HOLD_S = 1.0
 """How long a lost way stays lost: half of HOPS_FAR links, at a delay and 150 ms each."""
-
-
 FLAPS_MAX = 4
 FLAP_S = 60.0
 """How often an honest way may come back in what time (a guess: a link that fails and is made again takes some seconds).
-Only what comes back is counted, once for each loss, so that who is next to the liar is the first to stop."""
+Only what comes back is counted, once for each loss, so that who is next to the liar is the first to stop. (In a mesh of
+twelve nobody lost the way to an author whose only link came and went each 20 s; each 10 s all but his neighbour did,
+had his notices as soon as before, and asked 23 times for a relay in 5 minutes.)"""
 
 
 class Flaps(State):

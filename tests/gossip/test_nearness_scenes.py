@@ -157,6 +157,19 @@ def test_a_distance_to_what_is_not_shared_is_ignored() -> None:
     assert alice.hops(person("bob").hash) == 3
 
 
+def test_a_line_that_comes_and_goes_each_20_s_stays_heeded() -> None:
+    """On the way that is lost with it others are tried, which counts once for each loss."""
+    scene = Scene()
+    _alice, *followers = chain(scene, "alice", "bob", "carol", "dave", "erin")
+    scene.link("bob", "erin")  # a ring behind bob
+    for _ in range(12):
+        scene.cut("alice", "bob")
+        scene.run(10)
+        scene.link("alice", "bob")
+        scene.run(10)
+        assert [hops(table) for table in followers] == [1, 2, 3, 2]
+
+
 def test_who_says_near_and_no_way_in_turn_is_heeded_no_more_until_he_is_quiet() -> None:
     """The others keep the way that there is, and go by it again at once."""
     scene = Scene()
