@@ -22,7 +22,7 @@ from p2pblog.store.sql_strangers import is_stranger
 APPLICATION_ID = int.from_bytes(b"p2pb", "big")
 """SQLite's header field that says whose file this is (https://www.sqlite.org/pragma.html#pragma_application_id)."""
 
-_VERSION_1 = """
+_FIRST_TABLES = """
 CREATE TABLE identity (no INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, wire BLOB, at_home INTEGER NOT NULL);
 CREATE TABLE log (no INTEGER PRIMARY KEY AUTOINCREMENT, device BLOB NOT NULL UNIQUE, owner INTEGER NOT NULL,
                   shown_to INTEGER NOT NULL, fork BLOB);
@@ -58,7 +58,8 @@ CREATE INDEX peer_by_age ON peer (seen, endpoint);
 CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
 
-_VERSION_2 = """
+
+_REGISTERS = """
 CREATE TABLE generation (no INTEGER PRIMARY KEY, register INTEGER NOT NULL, records INTEGER NOT NULL,
                          hot INTEGER NOT NULL, target INTEGER);
 CREATE TABLE page (no INTEGER PRIMARY KEY, generation INTEGER NOT NULL, first BLOB NOT NULL, records BLOB NOT NULL);
@@ -66,10 +67,10 @@ CREATE UNIQUE INDEX page_by_first ON page (generation, first);
 """
 
 
-def _to_version_2(db: sqlite3.Connection) -> None:
+def _to_registers(db: sqlite3.Connection) -> None:
     """The ids and the two timelines move from rows of their own into registers (store/register.py): an identity's
     number in 4 bytes, every other number in 8, highest byte first."""
-    for statement in statements(_VERSION_2):
+    for statement in statements(_REGISTERS):
         db.execute(statement)
     ids = db.execute("SELECT prefix, key FROM entry_id ORDER BY prefix, key")
     _pack(db, 1, 16, (prefix + key.to_bytes(8, "big") for prefix, key in ids))
@@ -96,7 +97,7 @@ def _pack(db: sqlite3.Connection, register: int, width: int, records: Iterable[b
         db.execute("DELETE FROM generation WHERE no = ?", (cursor.lastrowid,))
 
 
-_VERSION_3 = """
+_TAGS = """
 CREATE TABLE tag (tag TEXT, sort INTEGER, key INTEGER, PRIMARY KEY (tag, sort, key)) WITHOUT ROWID;
 CREATE TABLE bookmark (id BLOB PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX bookmark_by_age ON bookmark (since, id);
@@ -109,9 +110,9 @@ AND NOT EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key)
 """
 
 
-def _to_version_3(db: sqlite3.Connection) -> None:
+def _to_tags(db: sqlite3.Connection) -> None:
     """Notices that are shown come to stand under their tags; bookmarks begin."""
-    for statement in statements(_VERSION_3):
+    for statement in statements(_TAGS):
         db.execute(statement)
     rows = db.execute(_MAY_HAVE_TAGS)
     db.executemany(
@@ -120,7 +121,61 @@ def _to_version_3(db: sqlite3.Connection) -> None:
     )
 
 
-_VERSION_9 = """
+_DMS = """
+CREATE TABLE dm (sort INTEGER, key INTEGER, PRIMARY KEY (sort, key)) WITHOUT ROWID;
+CREATE TABLE dm_aside (key INTEGER PRIMARY KEY);
+"""
+_MAY_BE_DM = """
+SELECT e.key, e.sort, e.payload, (e.key & 4294967295) <= l.shown_to
+    AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)
+    AND NOT EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key)
+FROM entry e JOIN log l ON l.no = e.key >> 32
+WHERE e.kind = 6 AND instr(e.payload, X'A474797065A2646D')
+"""
+"""With the key `type` and the text `dm` in it."""
+
+
+def _to_dms(db: sqlite3.Connection) -> None:
+    """Direct messages, which were of no known type, get their kind, and those that are shown their index."""
+    for statement in statements(_DMS):
+        db.execute(statement)
+    for key, sort, payload, is_shown in db.execute(_MAY_BE_DM).fetchall():
+        kind = meaning_of(payload).kind
+        if kind == Kind.DM:
+            db.execute("UPDATE entry SET kind = ? WHERE key = ?", (int(kind), key))
+            if is_shown:
+                db.execute("INSERT INTO dm VALUES (?, ?)", (sort, key))
+
+
+_WORDS = """
+CREATE VIRTUAL TABLE word USING fts5(said, content='', columnsize=0, tokenize="ascii tokenchars '#@:_'");
+CREATE TABLE found (number INTEGER PRIMARY KEY, key INTEGER NOT NULL UNIQUE, version INTEGER NOT NULL);
+CREATE INDEX found_by_version ON found (version);
+CREATE TABLE unread (no INTEGER PRIMARY KEY, low INTEGER NOT NULL, high INTEGER NOT NULL);
+CREATE TABLE word_form (form TEXT NOT NULL);
+"""
+"""Nothing is indexed yet: without a form `sql_words.prepare` begins with all that is held."""
+
+
+_LISTS = """
+CREATE TABLE list (no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE member (list INTEGER, identity BLOB, PRIMARY KEY (list, identity)) WITHOUT ROWID;
+CREATE INDEX member_by_identity ON member (identity, list);
+"""
+
+
+_QUIET = """
+ALTER TABLE follow ADD COLUMN no_boosts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE follow ADD COLUMN budget TEXT;
+ALTER TABLE follow ADD COLUMN private INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE mute (kind INTEGER, what BLOB, since INTEGER NOT NULL, until INTEGER,
+                   PRIMARY KEY (kind, what)) WITHOUT ROWID;
+CREATE TABLE block (identity BLOB PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+"""
+"""Mutes and blocks begin, and terms on which one follows."""
+
+
+_VOTES = """
 CREATE TABLE vote (target BLOB, author INTEGER, key INTEGER, choice INTEGER NOT NULL,
                    PRIMARY KEY (target, author, key)) WITHOUT ROWID;
 CREATE TABLE pin (author INTEGER, sort INTEGER, key INTEGER, PRIMARY KEY (author, sort, key)) WITHOUT ROWID;
@@ -134,9 +189,9 @@ AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = ?1)
 """
 
 
-def _to_version_9(db: sqlite3.Connection) -> None:
+def _to_votes(db: sqlite3.Connection) -> None:
     """Votes and pins that came before this version understood them are entered."""
-    for statement in statements(_VERSION_9):
+    for statement in statements(_VOTES):
         db.execute(statement)
     for key, sort, payload in db.execute(_NOT_UNDERSTOOD, (b"vote", b"pin")).fetchall():
         meaning = meaning_of(payload)
@@ -152,24 +207,13 @@ def _to_version_9(db: sqlite3.Connection) -> None:
                 db.execute("INSERT INTO reaction VALUES (?, ?, ?, ?)", (of, kind, author, key))
 
 
-_VERSION_8 = """
-ALTER TABLE follow ADD COLUMN no_boosts INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE follow ADD COLUMN budget TEXT;
-ALTER TABLE follow ADD COLUMN private INTEGER NOT NULL DEFAULT 0;
-CREATE TABLE mute (kind INTEGER, what BLOB, since INTEGER NOT NULL, until INTEGER,
-                   PRIMARY KEY (kind, what)) WITHOUT ROWID;
-CREATE TABLE block (identity BLOB PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
-"""
-"""Mutes and blocks begin, and terms on which one follows."""
-
-
-_VERSION_10 = """
+_EDITS = """
 CREATE TABLE edit (author INTEGER, target BLOB, key INTEGER, PRIMARY KEY (author, target, key)) WITHOUT ROWID;
 CREATE INDEX tag_by_key ON tag (key);
 CREATE TABLE news (no INTEGER PRIMARY KEY AUTOINCREMENT, key INTEGER NOT NULL UNIQUE);
 """
 _NEWS_READ = "notifications read"
-"""The setting that said up to which news all was read, until version 13."""
+"""The setting that said up to which news all was read, until version 12."""
 _MAY_BE_NEWS = """
 SELECT e.key, e.payload FROM entry e JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
 WHERE e.kind IN (1, 2, 3) AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to AND i.hash != ?1
@@ -182,9 +226,9 @@ WHERE e.kind = 6 AND e.payload IS NOT NULL
 """
 
 
-def _to_version_10(db: sqlite3.Connection) -> None:
+def _to_edits(db: sqlite3.Connection) -> None:
     """Edits that came before this version knew them count now; what was said to us becomes news, all of it read."""
-    for statement in statements(_VERSION_10):
+    for statement in statements(_EDITS):
         db.execute(statement)
     for key, payload, owner, shown_to in db.execute(_MAY_BE_EDITS).fetchall():
         meaning = meaning_of(payload)
@@ -201,23 +245,7 @@ def _to_version_10(db: sqlite3.Connection) -> None:
     db.execute("INSERT OR REPLACE INTO setting SELECT ?, CAST(max(no) AS BLOB) FROM news HAVING max(no)", (_NEWS_READ,))
 
 
-_VERSION_7 = """
-CREATE VIRTUAL TABLE word USING fts5(said, content='', columnsize=0, tokenize="ascii tokenchars '#@:_'");
-CREATE TABLE found (number INTEGER PRIMARY KEY, key INTEGER NOT NULL UNIQUE, version INTEGER NOT NULL);
-CREATE INDEX found_by_version ON found (version);
-CREATE TABLE unread (no INTEGER PRIMARY KEY, low INTEGER NOT NULL, high INTEGER NOT NULL);
-CREATE TABLE word_form (form TEXT NOT NULL);
-"""
-"""Nothing is indexed yet: without a form `sql_words.prepare` begins with all that is held."""
-
-_LISTS = """
-CREATE TABLE list (no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE member (list INTEGER, identity BLOB, PRIMARY KEY (list, identity)) WITHOUT ROWID;
-CREATE INDEX member_by_identity ON member (identity, list);
-"""
-
-
-_VERSION_11 = "CREATE TABLE attachment (file BLOB, key INTEGER, PRIMARY KEY (file, key)) WITHOUT ROWID;\n"
+_FILES = "CREATE TABLE attachment (file BLOB, key INTEGER, PRIMARY KEY (file, key)) WITHOUT ROWID;\n"
 _MAY_HAVE_FILES = """
 SELECT e.key, e.payload FROM entry e JOIN log l ON l.no = e.key >> 32
 WHERE e.kind = 1 AND instr(e.payload, X'A56D65646961') AND (e.key & 4294967295) <= l.shown_to
@@ -225,9 +253,9 @@ AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)
 """
 
 
-def _to_version_11(db: sqlite3.Connection) -> None:
+def _to_files(db: sqlite3.Connection) -> None:
     """Notices that are shown come to stand under their files: those that came before this version knew of any."""
-    for statement in statements(_VERSION_11):
+    for statement in statements(_FILES):
         db.execute(statement)
     _enter_files(db, _MAY_HAVE_FILES)
 
@@ -244,7 +272,7 @@ WHERE instr(e.payload, X'A6617661746172') OR instr(e.payload, X'A662616E6E6572')
 """
 
 
-def _to_version_12(db: sqlite3.Connection) -> None:
+def _to_pictures(db: sqlite3.Connection) -> None:
     """Profiles that are shown come to stand under their pictures: those that came from nodes of a later version."""
     _enter_files(db, _MAY_HAVE_PICTURES)
 
@@ -300,30 +328,11 @@ CREATE INDEX stray_to_go ON stray (seen, key) WHERE NOT kept;
 """Pruning begins: up to which number of a log all went, how much that was, and which strays stay when others go."""
 
 
-_VERSION_4 = """
-CREATE TABLE dm (sort INTEGER, key INTEGER, PRIMARY KEY (sort, key)) WITHOUT ROWID;
-CREATE TABLE dm_aside (key INTEGER PRIMARY KEY);
+_POLL_ENDS = """
+CREATE TABLE poll_due (key INTEGER PRIMARY KEY, since INTEGER NOT NULL, due INTEGER NOT NULL);
+CREATE INDEX poll_due_by_time ON poll_due (due, key);
 """
-_MAY_BE_DM = """
-SELECT e.key, e.sort, e.payload, (e.key & 4294967295) <= l.shown_to
-    AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)
-    AND NOT EXISTS (SELECT 1 FROM stray s WHERE s.key = e.key)
-FROM entry e JOIN log l ON l.no = e.key >> 32
-WHERE e.kind = 6 AND instr(e.payload, X'A474797065A2646D')
-"""
-"""With the key `type` and the text `dm` in it."""
-
-
-def _to_version_4(db: sqlite3.Connection) -> None:
-    """Direct messages, which were of no known type, get their kind, and those that are shown their index."""
-    for statement in statements(_VERSION_4):
-        db.execute(statement)
-    for key, sort, payload, is_shown in db.execute(_MAY_BE_DM).fetchall():
-        kind = meaning_of(payload).kind
-        if kind == Kind.DM:
-            db.execute("UPDATE entry SET kind = ? WHERE key = ?", (int(kind), key))
-            if is_shown:
-                db.execute("INSERT INTO dm VALUES (?, ?)", (sort, key))
+"""Own polls and votes from now on: of older ones nobody can tell when they came here."""
 
 
 _GROUPS = "CREATE TABLE joined (name TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;\n"
@@ -353,16 +362,9 @@ def _to_groups(db: sqlite3.Connection) -> None:
             db.execute("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", (f"!{group}", sort, key))
 
 
-_POLL_ENDS = """
-CREATE TABLE poll_due (key INTEGER PRIMARY KEY, since INTEGER NOT NULL, due INTEGER NOT NULL);
-CREATE INDEX poll_due_by_time ON poll_due (due, key);
-"""
-"""Own polls and votes from now on: of older ones nobody can tell when they came here."""
-
-
 def _to_edited_tags(db: sqlite3.Connection) -> None:
     """Notices that were edited come to stand under the tags of their words as they are now, and to be found by these.
-    Version 10, from which on edits count, had left them under the first ones."""
+    Version 9, from which on edits count, had left them under the first ones."""
     for author, notice in db.execute("SELECT DISTINCT author, target FROM edit").fetchall():
         settle_tags(db, author, notice)
 
@@ -374,7 +376,7 @@ SELECT n.key, e.payload FROM news n JOIN entry e ON e.key = n.key WHERE e.kind I
 
 def _to_news_of_ours(db: sqlite3.Connection) -> None:
     """Likes and boosts are news only while an own notice or boost is shown where they say. To version 17, and once more
-    to 20: until then those of what was deleted were."""
+    to 21: until then those of what was deleted were."""
     for (own,) in db.execute("SELECT value FROM setting WHERE name = ?", (OWN_IDENTITY,)).fetchall():
         named = ((key, ref_of(payload)) for key, payload in db.execute(_REACTIONS_TOLD).fetchall())
         untold = [(key,) for key, at in named if at is None or not is_own(db, own, at)]
@@ -386,12 +388,14 @@ CREATE TABLE news_read (key INTEGER PRIMARY KEY, no INTEGER NOT NULL);
 INSERT INTO news_read SELECT key, no FROM news WHERE is_read;
 """
 
+
 _DMS_TOLD = """
 CREATE TABLE dm_told (key INTEGER PRIMARY KEY, no INTEGER NOT NULL);
 INSERT OR IGNORE INTO news_read
     SELECT d.key, row_number() OVER (ORDER BY d.sort, d.key) - 1 - (SELECT count(*) FROM dm) FROM dm d;
 """
 """Direct messages become news. Those that are here already will stand below all others, and are read."""
+
 
 _LENT = """
 CREATE TABLE lent (key INTEGER PRIMARY KEY, prev BLOB, seen INTEGER NOT NULL, chain BLOB NOT NULL,
@@ -403,27 +407,27 @@ CREATE TABLE lent (key INTEGER PRIMARY KEY, prev BLOB, seen INTEGER NOT NULL, ch
 Step = str | Callable[[sqlite3.Connection], None]
 """Statements, or a function that runs them, inside a transaction that others end."""
 MIGRATIONS: tuple[Step, ...] = (
-    _VERSION_1,
-    _to_version_2,
-    _to_version_3,
-    _to_version_4,
-    _VERSION_7,
-    _LISTS,
-    _VERSION_8,
-    _to_version_9,
-    _to_version_10,
-    _to_version_11,
-    _to_version_12,
-    _to_strangers,
-    _PRUNING,
-    _POLL_ENDS,
-    _to_groups,
-    _to_edited_tags,
-    _to_news_of_ours,
-    _NEWS_READ_BY_KEY,
-    _DMS_TOLD,
-    _LENT,
-    _to_news_of_ours,
+    _FIRST_TABLES,  # 1
+    _to_registers,  # 2
+    _to_tags,  # 3
+    _to_dms,  # 4
+    _WORDS,  # 5
+    _LISTS,  # 6
+    _QUIET,  # 7
+    _to_votes,  # 8
+    _to_edits,  # 9
+    _to_files,  # 10
+    _to_pictures,  # 11
+    _to_strangers,  # 12
+    _PRUNING,  # 13
+    _POLL_ENDS,  # 14
+    _to_groups,  # 15
+    _to_edited_tags,  # 16
+    _to_news_of_ours,  # 17
+    _NEWS_READ_BY_KEY,  # 18
+    _DMS_TOLD,  # 19
+    _LENT,  # 20
+    _to_news_of_ours,  # 21
 )
 """Step n brings a database of version n - 1 to version n."""
 

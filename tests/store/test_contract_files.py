@@ -176,6 +176,6 @@ def test_notices_from_before_the_index_come_to_stand_in_it() -> None:
         sql_write.put_identity(db, alice.identity)
         sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER)
         db.execute("DROP TABLE attachment")
-        migrations._to_version_11(db)
+        migrations._to_files(db)
         assert [found.notice for found in sql_read.references(db, attached(1).file)] == [shown.id]
         assert sql_read.references(db, attached(2).file) == []

@@ -75,6 +75,6 @@ def test_profiles_from_before_the_index_knew_of_them_come_to_stand_in_it() -> No
         sql_write.put_identity(db, alice.identity)
         sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER)
         db.execute("DELETE FROM attachment")
-        migrations._to_version_12(db)
+        migrations._to_pictures(db)
         assert sql_read.references(db, avatar.file) == [Reference(shown.id, alice.hash, avatar, is_profile=True)]
         assert sql_read.references(db, gone.file) == []

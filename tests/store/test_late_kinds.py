@@ -48,7 +48,7 @@ def test_votes_and_pins_that_came_before_they_were_understood_are_entered() -> N
             db.execute(f"DROP TABLE {later}")
         db.execute("DELETE FROM reaction WHERE kind = 9")
         db.execute('UPDATE entry SET kind = 6, "of" = NULL WHERE kind IN (8, 9)')
-        before = migrations.MIGRATIONS.index(migrations._to_version_9)
+        before = migrations.MIGRATIONS.index(migrations._to_votes)
         db.execute(f"PRAGMA user_version = {before}")
         migrations.migrate(db, migrations.MIGRATIONS[: before + 1])  # this step alone
 
