@@ -42,7 +42,7 @@ from p2pblog.pen import DHT, PEERS
 from p2pblog.rendezvous.driver import Meeting
 from p2pblog.rendezvous.machine import Rendezvous
 from p2pblog.room import Room
-from p2pblog.store import OWN_IDENTITY, Loaded, Store
+from p2pblog.store import OWN_IDENTITY, Contents, Store
 from p2pblog.store.blobs import Blobs, DiskBlobs
 from p2pblog.store.reserve import give_for_a_start
 from p2pblog.store.sqlite import open_sqlite
@@ -258,7 +258,7 @@ async def _gather_news(node: Node) -> None:
         await trio.sleep(NEWS_GATHERED_EVERY_S)
 
 
-def settle(home: Home, own: Keyring, loaded: Loaded) -> Keyring:
+def settle(home: Home, own: Keyring, loaded: Contents) -> Keyring:
     """The keys to go on with. A home that was copied or put back is another installation and another device; one that
     has lost its database, or some of its log in it, can't know what it signed. What is decided is on disk before
     anything is signed."""
@@ -273,7 +273,7 @@ def settle(home: Home, own: Keyring, loaded: Loaded) -> Keyring:
     return own
 
 
-def _holds_log(own: Keyring, loaded: Loaded) -> bool:
+def _holds_log(own: Keyring, loaded: Contents) -> bool:
     """Whether the log of our device is there, or was never begun: a device is stated before its first entry."""
     identity = next((each for each in loaded.identities if each.hash == own.inception.identity), None)
     device = DeviceKey(own.device.public)
@@ -286,7 +286,7 @@ def _new_key() -> KeyPair:
 
 
 async def _open_sockets(
-    stack: AsyncExitStack, bridge: Bridge, node: KeyPair, listen: Endpoint | None, loaded: Loaded
+    stack: AsyncExitStack, bridge: Bridge, node: KeyPair, listen: Endpoint | None, loaded: Contents
 ) -> Sockets:
     """Where we are told to listen, else on the host of the last time: who confined a node stays confined. One that is
     not this machine's any more, as in another network, does not keep the node from starting. Raises UserError."""
@@ -301,7 +301,7 @@ async def _open_sockets(
         return await _bind(stack, bridge, node, instead, loaded)
 
 
-def _kept_host(loaded: Loaded) -> Endpoint:
+def _kept_host(loaded: Contents) -> Endpoint:
     """Where the node was last told to listen, at port 0."""
     try:
         return Endpoint.of(loaded.settings[HOST_SETTING].decode(), 0)
@@ -309,12 +309,12 @@ def _kept_host(loaded: Loaded) -> Endpoint:
         return DEFAULT_LISTEN
 
 
-def _kept_port(loaded: Loaded) -> int:
+def _kept_port(loaded: Contents) -> int:
     """The port of the last `--listen`, or the first one taken; 0: none yet."""
     return int(loaded.settings.get(PORT_SETTING, b"0"))
 
 
-def _to_keep(listen: Endpoint | None, port: int, loaded: Loaded) -> dict[str, bytes]:
+def _to_keep(listen: Endpoint | None, port: int, loaded: Contents) -> dict[str, bytes]:
     """What of where the node listens holds for later starts: what it was told, or the first port that it took. A port
     that stands in for a busy one is for this time: others know the kept one."""
     if listen is not None:
@@ -327,7 +327,7 @@ def _to_keep(listen: Endpoint | None, port: int, loaded: Loaded) -> dict[str, by
     return {}
 
 
-async def _bind(stack: AsyncExitStack, bridge: Bridge, node: KeyPair, listen: Endpoint, loaded: Loaded) -> Sockets:
+async def _bind(stack: AsyncExitStack, bridge: Bridge, node: KeyPair, listen: Endpoint, loaded: Contents) -> Sockets:
     """TCP and UDP on one port number. Port 0 takes the kept one, else a free one."""
     kept = _kept_port(loaded)
     ports = [listen.port] if listen.port else ([kept] if kept else []) + [0] * PORT_TRIES
@@ -396,7 +396,7 @@ class Parts:
         self,
         own: Keyring,
         store: Store,
-        loaded: Loaded,
+        loaded: Contents,
         transport: Transport,
         directory: Directory,
         place: Place,

@@ -30,7 +30,7 @@ from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.value import replace
 from p2pblog.errors import UserError
-from p2pblog.store import OWN_IDENTITY, Block, Follow, Loaded, Store
+from p2pblog.store import OWN_IDENTITY, Block, Contents, Follow, Store
 from p2pblog.store.blobs import Blobs, DiskBlobs
 from p2pblog.store.sqlite import open_sqlite
 
@@ -98,7 +98,7 @@ def _on_terms(kept: KeptFollow) -> Follow:
 
 
 async def _store_follows(
-    store: Store, before: Loaded, follows: list[Follow], own: IdentityHash, now_ms: int
+    store: Store, before: Contents, follows: list[Follow], own: IdentityHash, now_ms: int
 ) -> tuple[int, dict[IdentityHash, str]]:
     """What is said last of somebody counts. They do not outgrow what a home may keep, nor does a petname stand for two.
     Gives how many came, and why others did not."""
@@ -117,7 +117,7 @@ async def _store_follows(
     return len(new), left
 
 
-async def _store_kept(store: Store, before: Loaded, kept: Kept, own: IdentityHash, now_ms: int) -> None:
+async def _store_kept(store: Store, before: Contents, kept: Kept, own: IdentityHash, now_ms: int) -> None:
     """What was kept for oneself alone, but for follows; it does not outgrow what a home may keep."""
     followed = {row.identity for row in await store.follow_rows()}
     for name, members in kept.lists:
@@ -156,7 +156,7 @@ async def _store_files(store: Store, blobs: Blobs, archive: Archive, tick: Tick)
     return new
 
 
-async def _store_logs(store: Store, before: Loaded, archive: Archive, now_ms: int, tick: Tick) -> int:
+async def _store_logs(store: Store, before: Contents, archive: Archive, now_ms: int, tick: Tick) -> int:
     """A log of another history than the database holds is left whole: this home writes neither of the two on. Runs of
     it that touch nothing that is held would be stored as if they belonged there. Gives how many entries were left."""
     due, done, refused = _due(archive), 0, 0

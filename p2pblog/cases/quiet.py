@@ -9,7 +9,7 @@ from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.quiet import Mute, MuteKind, Rules, Terms, answers, hidden_by, ranked, read_budget, rules_at
 from p2pblog.core.timelines import Row
 from p2pblog.core.value import State, field, replace
-from p2pblog.store import Follow, Loaded, Store, TimelineQuery
+from p2pblog.store import Contents, Follow, Store, TimelineQuery
 
 ROWS_AT_ONCE = 250
 """Lines that are read at once below a first page's worth."""
@@ -37,7 +37,7 @@ class Quiet:
         store: Store,
         follows: Mapping[IdentityHash, Follow],
         wall_ms: Callable[[], int],
-        loaded: Loaded,
+        loaded: Contents,
     ) -> None:
         self._own = own
         self._store = store

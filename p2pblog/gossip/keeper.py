@@ -52,8 +52,7 @@ from p2pblog.gossip.events import (
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.messages import Decoder, Encoder, Found
 from p2pblog.gossip.room_events import LiftFloors, Pruned, PruneLog
-from p2pblog.store import KnownPeer, Store
-from p2pblog.store import Loaded as LoadedStore
+from p2pblog.store import Contents, KnownPeer, Store
 from p2pblog.store.blobs import Blobs
 from p2pblog.store.later import later_than
 
@@ -352,7 +351,7 @@ def _left_aside(writing: Writing, error: StoreDamaged) -> list[Event]:
     return []
 
 
-def holdings_of(own: IdentityHash, loaded: LoadedStore) -> Holdings:
+def holdings_of(own: IdentityHash, loaded: Contents) -> Holdings:
     """What a node begins with, from all that its store kept."""
     holdings = Holdings(own)
     holdings.interests = {own: None, **{follow.identity: None for follow in loaded.follows}}
@@ -373,7 +372,7 @@ def offer_value(found: Found, hops_left: int, now_ms: int) -> bytes:
     return codec.pack([now_ms, hops_left, Encoder().encode(found)])
 
 
-def kept_offers(loaded: LoadedStore, now_ms: int) -> tuple[list[tuple[Found, int, float]], list[EntryId]]:
+def kept_offers(loaded: Contents, now_ms: int) -> tuple[list[tuple[Found, int, float]], list[EntryId]]:
     """What waits for somebody since less than OFFER_LIFETIME_MS, the oldest first, each with its `hops_left` and the
     seconds that are left of it; and the ids of what has waited longer, or was written by another version of ours."""
     kept: list[tuple[int, bytes, Found, int]] = []

@@ -83,7 +83,7 @@ class KnownPeer(Value):
     failures: int = 0
 
 
-class Loaded(Value):
+class Contents(Value):
     """Everything a node keeps in memory, as it stood when it stopped. `damaged`: the devices of logs of which only a
     part can be read; there may be more of them than `logs` says."""
 
@@ -178,7 +178,7 @@ class SearchQuery(Value):
         return wanted and not any(phrase.is_in(words) for phrase in self.unwanted)
 
 
-class Found(Value):
+class SearchResult(Value):
     """What a search found. `unread`: how many entries it could not look into yet."""
 
     rows: tuple[Row, ...]
@@ -221,7 +221,7 @@ class Bottom(Value):
     oldest_ms: int
 
 
-class Pruned(Value):
+class PrunedLog(Value):
     """A log after entries of it went, how many, and where its lowest one stands now (None: nothing is left)."""
 
     state: LogState
@@ -238,7 +238,7 @@ OWN_IDENTITY = "identity"
 class Store(Protocol):
     """What a node keeps. Every method may raise StoreFull (nothing was written) or StoreError."""
 
-    async def load(self) -> Loaded: ...
+    async def load(self) -> Contents: ...
 
     async def aclose(self) -> None: ...
 
@@ -291,7 +291,7 @@ class Store(Protocol):
 
     async def bottoms(self) -> list[Bottom]: ...
 
-    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> Pruned:
+    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> PrunedLog:
         """Drop a log's entries up to this number, and take none of them in any more, as `LogState.floor` says. What a
         person holds on to stays as a stray: what is bookmarked, what our identity answered, liked, boosted or voted on,
         answers and mentions that are news to it, vouches by whom we follow, direct messages that were not set aside,
@@ -352,7 +352,7 @@ class Store(Protocol):
         was read is remembered while anything of that log is known: what is there goes and comes again as read, and
         stands where it stood. With another own identity nothing is read."""
 
-    async def search(self, query: SearchQuery) -> Found:
+    async def search(self, query: SearchQuery) -> SearchResult:
         """Notices that are shown, strays among them, newest first; no boosts. Words come into the index behind the
         notices: at most SEARCH_CATCH_UP_MAX do before this answers. Raises NotFound for an unknown `before`."""
 

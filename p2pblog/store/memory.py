@@ -25,7 +25,7 @@ from p2pblog.errors import BadChain, LocalProtocolError
 from p2pblog.store import (
     OWN_IDENTITY,
     Block,
-    Loaded,
+    Contents,
 )
 from p2pblog.store.meaning import (
     IN_TIMELINES,
@@ -83,8 +83,8 @@ class MemoryStore(MemoryRoom):
     def peers_kept(self) -> int:
         return len(self._peers)
 
-    async def load(self) -> Loaded:
-        return Loaded(
+    async def load(self) -> Contents:
+        return Contents(
             tuple(identity for _, identity in sorted(self._identities.items())),
             tuple(self.logs()),
             tuple(self._sorted_follows()),

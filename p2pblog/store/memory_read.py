@@ -27,10 +27,10 @@ from p2pblog.store import (
     DmRow,
     Follow,
     FollowRow,
-    Found,
     GroupRow,
     Reference,
     SearchQuery,
+    SearchResult,
     Thread,
     TimelineQuery,
     Vouched,
@@ -172,7 +172,7 @@ class MemoryReading(MemoryDesk):
         own = self._settings.get(OWN_IDENTITY)
         return dict.fromkeys([*self._follows, *([] if own is None else [IdentityHash(own)])])
 
-    async def search(self, query: SearchQuery) -> Found:
+    async def search(self, query: SearchQuery) -> SearchResult:
         below = None
         if query.before is not None:
             if query.before not in self._by_id:
@@ -182,7 +182,7 @@ class MemoryReading(MemoryDesk):
         older = (held for held in shown if below is None or held.place < below)
         found = (held for held in older if self._fits(held, query))
         limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
-        return Found(tuple(self._row(held) for held in nlargest(limit, found, key=lambda held: held.place)))
+        return SearchResult(tuple(self._row(held) for held in nlargest(limit, found, key=lambda held: held.place)))
 
     def _fits(self, held: _Held, query: SearchQuery) -> bool:
         words = found_words(held.entry.payload or b"", held.log.no, self._edit_of(held))

@@ -10,7 +10,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import LogState
 from p2pblog.core.value import replace
 from p2pblog.errors import BadChain
-from p2pblog.store import OWN_IDENTITY, Bottom, Pruned, Thread, Usage
+from p2pblog.store import OWN_IDENTITY, Bottom, PrunedLog, Thread, Usage
 from p2pblog.store.meaning import REACTIONS, Kind, ref_of, taken_back_ref
 from p2pblog.store.memory_log import Held, Log, Stray
 from p2pblog.store.memory_read import MemoryReading
@@ -78,7 +78,7 @@ class MemoryRoom(MemoryReading):
             if log.spans
         ]
 
-    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> Pruned:
+    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> PrunedLog:
         log = self._logs.get(device)
         if log is None:
             raise BadChain("room is to be made in a log that is not held")
@@ -90,7 +90,7 @@ class MemoryRoom(MemoryReading):
         log.floor = max(log.floor, up_to) if log.spans else 0
         log.pruned += gone
         left = log.held[log.spans[0].low].sort if log.spans else None
-        return Pruned(self._state(log), gone, left)
+        return PrunedLog(self._state(log), gone, left)
 
     def _drop_most(self, log: Log, items: Sequence[Held], now_ms: int, only_by_hand: bool) -> int:
         """Forget these entries of runs, all but what stays as strays; gives how many went. `only_by_hand`: of a

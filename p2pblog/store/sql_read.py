@@ -34,10 +34,10 @@ from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound, StoreDamaged
 from p2pblog.store import (
     Block,
+    Contents,
     Follow,
     FollowRow,
     KnownPeer,
-    Loaded,
     Reference,
     Thread,
     TimelineQuery,
@@ -78,10 +78,10 @@ from p2pblog.store.stretch import cut_run, is_as_signed
 # --- at the start -----------------------------------------------------------------------------------------------------
 
 
-def load(db: sqlite3.Connection) -> Loaded:
+def load(db: sqlite3.Connection) -> Contents:
     wires = db.execute("SELECT wire, hash FROM identity WHERE wire IS NOT NULL ORDER BY hash").fetchall()
     logs, damaged = read_log_states(db)
-    return Loaded(
+    return Contents(
         tuple(Identity.restore(wire, hash_) for wire, hash_ in wires),
         tuple(logs),
         tuple(_follows(db)),

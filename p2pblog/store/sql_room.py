@@ -16,7 +16,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import LogState
 from p2pblog.core.value import replace
 from p2pblog.errors import BadChain
-from p2pblog.store import Bottom, Pruned, Thread, Usage
+from p2pblog.store import Bottom, PrunedLog, Thread, Usage
 from p2pblog.store.meaning import IN_TIMELINES, Kind, meaning_of, ref_of, taken_back_ref
 from p2pblog.store.spans import span_of
 from p2pblog.store.sql_base import (
@@ -93,7 +93,7 @@ LOGS_HELD = """SELECT l.device, i.hash, l.no FROM log l JOIN identity i ON i.no 
 # --- what goes --------------------------------------------------------------------------------------------------------
 
 
-def prune(db: sqlite3.Connection, device: DeviceKey, up_to: int, now_ms: int) -> Pruned:
+def prune(db: sqlite3.Connection, device: DeviceKey, up_to: int, now_ms: int) -> PrunedLog:
     log = log_of_device(db, device)
     if log is None:
         raise BadChain("room is to be made in a log that is not held")
@@ -105,7 +105,7 @@ def prune(db: sqlite3.Connection, device: DeviceKey, up_to: int, now_ms: int) ->
     _raise_floor(db, log, up_to, before, gone)
     state = read_log_state(db, log)
     left = None if not state.spans else _place(db, log, state.spans[0].low)
-    return Pruned(state, gone, left)
+    return PrunedLog(state, gone, left)
 
 
 def leave_log(db: sqlite3.Connection, device: DeviceKey, now_ms: int) -> None:

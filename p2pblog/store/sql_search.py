@@ -9,18 +9,18 @@ from itertools import groupby
 from p2pblog.config import TIMELINE_ROWS_MAX
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.search import Phrase, log_word
-from p2pblog.store import Found, SearchQuery
+from p2pblog.store import SearchQuery, SearchResult
 from p2pblog.store.sql_base import LAST_PLACE, identity_no, is_here_for_us, logs_of_owner, place_of
 from p2pblog.store.sql_read import rows_at
 from p2pblog.store.sql_words import SAME_MOMENT_BITS, count_unread, end_of_moment, moment
 
 
-def search(db: sqlite3.Connection, query: SearchQuery) -> Found:
+def search(db: sqlite3.Connection, query: SearchQuery) -> SearchResult:
     before = LAST_PLACE if query.before is None else place_of(db, query.before)
     limit = max(0, min(query.limit, TIMELINE_ROWS_MAX))
     found = (key for place, key in _places(db, query, before[0]) if (place, key) < before)
     keys = (key for key in found if is_here_for_us(db, key))
-    return Found(tuple(rows_at(db, keys, limit)), count_unread(db))
+    return SearchResult(tuple(rows_at(db, keys, limit)), count_unread(db))
 
 
 def _places(db: sqlite3.Connection, query: SearchQuery, newest: int) -> Iterator[tuple[int, int]]:

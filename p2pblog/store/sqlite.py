@@ -44,17 +44,17 @@ from p2pblog.store import (
     Admitted,
     Block,
     Bottom,
+    Contents,
     DmRow,
     Follow,
     FollowRow,
-    Found,
     GroupRow,
     KnownPeer,
     ListRow,
-    Loaded,
-    Pruned,
+    PrunedLog,
     Reference,
     SearchQuery,
+    SearchResult,
     Thread,
     TimelineQuery,
     Usage,
@@ -357,7 +357,7 @@ class SqliteStore:
     async def _read(self, function: Callable[[sqlite3.Connection, *Args], T], *args: *Args) -> T:
         return await self._bridge.run(self._aio.read, lambda db: function(db, *args))
 
-    async def load(self) -> Loaded:
+    async def load(self) -> Contents:
         return await self._read(sql_read.load)
 
     async def aclose(self) -> None:
@@ -402,7 +402,7 @@ class SqliteStore:
     async def bottoms(self) -> list[Bottom]:
         return await self._read(sql_room.bottoms)
 
-    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> Pruned:
+    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> PrunedLog:
         return await self._make_room(sql_room.prune, device, up_to, now_ms)
 
     async def prune_strays(self, passed: int, most: int) -> tuple[int, int]:
@@ -443,7 +443,7 @@ class SqliteStore:
     async def mark_news_read(self) -> int:
         return await self._write(sql_write.mark_news_read)
 
-    async def search(self, query: SearchQuery) -> Found:
+    async def search(self, query: SearchQuery) -> SearchResult:
         return await self._bridge.run(self._aio.search, lambda db: sql_search.search(db, query))
 
     async def rows(self, ids: Sequence[EntryId]) -> list[Row]:

@@ -10,7 +10,7 @@ from p2pblog.core.payload import Ref
 from p2pblog.gossip import events as ev
 from p2pblog.gossip.keeper import Keeper, holdings_of
 from p2pblog.gossip.messages import Fetch, Found, Relay
-from p2pblog.store import Block, Follow, Loaded
+from p2pblog.store import Block, Contents, Follow
 
 ALICE = person("alice")
 
@@ -157,7 +157,7 @@ def test_what_a_boost_refers_to_is_not_asked_for_nor_taken() -> None:
 def test_blocks_and_private_follows_outlive_a_start() -> None:
     bob = person("bob")
     follows = (Follow(person("carol").hash), Follow(person("dave").hash, private=True))
-    loaded = Loaded(follows=follows, blocks=(Block(ALICE.hash, 5),))
+    loaded = Contents(follows=follows, blocks=(Block(ALICE.hash, 5),))
     holdings = holdings_of(bob.hash, loaded)
     assert (list(holdings.blocked), list(holdings.private)) == ([ALICE.hash], [follows[1].identity])
 

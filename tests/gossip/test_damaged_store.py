@@ -21,7 +21,7 @@ from p2pblog.errors import StoreDamaged
 from p2pblog.gossip.events import LoadedOne, LoadOne, StoreIdentity, StoreRun, StoreStray, Unstored
 from p2pblog.gossip.keeper import Keeper
 from p2pblog.gossip.room_events import PruneLog
-from p2pblog.store import Pruned
+from p2pblog.store import PrunedLog
 from p2pblog.store.stretch import first_whole_run
 
 
@@ -50,7 +50,7 @@ class DamagedStore(WilfulStore):
         self._check(located.identity)
         await super().put_stray(located, now_ms)
 
-    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> Pruned:
+    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> PrunedLog:
         self._check(device)
         return await super().prune(device, up_to, now_ms)
 

@@ -38,7 +38,7 @@ from p2pblog.gossip.keeper import REMEMBERED, REMEMBERED_MAX, memory_name, weigh
 from p2pblog.gossip.liveness import LOST_AFTER_S
 from p2pblog.gossip.messages import Encoder, Graft, Have, Hello, Live, Message, Statements
 from p2pblog.gossip.room_events import LiftFloors, Pruned, PruneLog
-from p2pblog.store import Pruned as StorePruned
+from p2pblog.store import PrunedLog
 from p2pblog.store.memory import MemoryStore
 from p2pblog.transport.memory import MemoryNetwork, MemoryTransport
 
@@ -64,7 +64,7 @@ class WilfulStore(MemoryStore):
             raise StoreFull("no room")
         return await super().append(batches, now_ms, durable)
 
-    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> StorePruned:
+    async def prune(self, device: DeviceKey, up_to: int, now_ms: int) -> PrunedLog:
         if self.unwritable:
             self.refused += 1
             raise StoreFull("no room for the journal either")

@@ -13,7 +13,7 @@ from p2pblog.core.keys import DeviceKey
 from p2pblog.core.logs import LogState, Span
 from p2pblog.daemon import settle
 from p2pblog.keyring import Keyring
-from p2pblog.store import Loaded
+from p2pblog.store import Contents
 
 
 @pytest.fixture
@@ -37,12 +37,12 @@ def held(alice: Person, log: Log) -> LogState:
 
 def test_a_whole_database_changes_nothing(tmp_path: Path, alice: Person) -> None:
     home, own = made(tmp_path, alice)
-    assert settle(home, own, Loaded((alice.identity,), (held(alice, alice.log),))) == own
+    assert settle(home, own, Contents((alice.identity,), (held(alice, alice.log),))) == own
 
 
 def test_a_log_of_ours_that_is_damaged_is_left(tmp_path: Path, alice: Person) -> None:
     home, own = made(tmp_path, alice)
-    loaded = Loaded((alice.identity,), (held(alice, alice.log),), damaged=(DeviceKey(own.device.public),))
+    loaded = Contents((alice.identity,), (held(alice, alice.log),), damaged=(DeviceKey(own.device.public),))
     assert settle(home, own, loaded).device != own.device
     assert keyring.load(home).device != own.device  # on disk, before anything is signed
 
@@ -50,12 +50,12 @@ def test_a_log_of_ours_that_is_damaged_is_left(tmp_path: Path, alice: Person) ->
 def test_a_log_that_is_lost_is_left_though_another_of_our_devices_has_one(tmp_path: Path, alice: Person) -> None:
     other = alice.add_device("laptop")
     home, own = made(tmp_path, alice)
-    assert settle(home, own, Loaded((alice.identity,), (held(alice, other),))).device != own.device
+    assert settle(home, own, Contents((alice.identity,), (held(alice, other),))).device != own.device
 
 
 def test_a_device_that_never_began_its_log_begins_it(tmp_path: Path, alice: Person) -> None:
     """Its key was kept, and the identity has no room for it: at each start another one would be made."""
     home, own = made(tmp_path, alice)
     unstated = own.on_device(key_pair("alice/laptop"))
-    loaded = Loaded((alice.identity,), (held(alice, alice.log),))
+    loaded = Contents((alice.identity,), (held(alice, alice.log),))
     assert settle(home, unstated, loaded).device == unstated.device

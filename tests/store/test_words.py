@@ -17,7 +17,16 @@ from p2pblog.bridge import open_bridge
 from p2pblog.config import SEARCH_GIVE_WAY_S, SEARCH_SLICE
 from p2pblog.core.logs import Batch
 from p2pblog.core.search import parse
-from p2pblog.store import Found, SearchQuery, migrations, sql_indexer, sql_retracted, sql_search, sql_words, sql_write
+from p2pblog.store import (
+    SearchQuery,
+    SearchResult,
+    migrations,
+    sql_indexer,
+    sql_retracted,
+    sql_search,
+    sql_words,
+    sql_write,
+)
 from p2pblog.store.register import BATCH_MIN, GENERATIONS_MERGED_AT
 from p2pblog.store.sql_base import IDS
 from p2pblog.store.sqlite import SqliteStore, open_sqlite
@@ -43,7 +52,7 @@ def db(alice: Person) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def find(db: sqlite3.Connection, text: str) -> Found:
+def find(db: sqlite3.Connection, text: str) -> SearchResult:
     return sql_search.search(db, SearchQuery(100, wanted=parse(text, LATER).wanted))
 
 
@@ -55,7 +64,7 @@ def segments(db: sqlite3.Connection) -> bytes:
 
 def test_a_run_waits_as_one_row_and_comes_in_by_slices_newest_first(db: sqlite3.Connection) -> None:
     assert db.execute("SELECT count(*) FROM unread").fetchone() == (1,)
-    assert find(db, "bee") == Found((), 21)
+    assert find(db, "bee") == SearchResult((), 21)
     assert sql_indexer.read_some(db, 5) == 5
     part = find(db, "bee")
     assert ([row.text.split()[1] for row in part.rows], part.unread) == (["19", "18", "17", "16", "15"], 16)
@@ -101,7 +110,7 @@ def test_other_rules_make_the_index_anew(db: sqlite3.Connection, monkeypatch: py
     monkeypatch.setattr(sql_words, "FORM", "2")
     monkeypatch.setattr(sql_words, "found_words", lambda payload, log, edit: ["wasp"])
     sql_words.prepare(db)
-    assert find(db, "bee") == Found((), 21)
+    assert find(db, "bee") == SearchResult((), 21)
     sql_indexer.read_some(db, 100)
     assert (len(find(db, "bee").rows), len(find(db, "wasp").rows)) == (0, 20)
     sql_words.prepare(db)
