@@ -41,7 +41,8 @@ FILES: dict[str, tuple[str, ...]] = {
     "files": ("media",),
     "settings": ("config",),
     "completing": ("completion",),
-    "moving": ("export", "import"),
+    "exporting": ("export",),
+    "importing": ("import",),
     "simulator": ("sim",),
 }
 """File of `p2pblog.commands` -> the commands in it."""

@@ -6,15 +6,15 @@ import base64
 import io
 import os
 import secrets
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from p2pblog.commands import command, offers
+from p2pblog.commands.progress import count_bar
 from p2pblog.config import FILE_BYTES_MAX, FILES_PER_NOTE_MAX, PIECE_BYTES
 from p2pblog.control import words
 from p2pblog.disk import open_file, put_in_place, reason
@@ -66,7 +66,7 @@ def hand_over_pictures(session: Session, paths: dict[str, str | None]) -> dict[s
 
 
 def _handed(session: Session, name: str, data: bytes, thumb: bytes | None) -> dict[str, str]:
-    with progress(f"handing over {name}", len(data), session) as moved:
+    with _bar(session, f"handing over {name}", len(data)) as moved:
         told = {"upload": hand_over(session, data, moved), "name": name}
     if thumb is not None:
         told["thumb"] = hand_over(session, thumb, lambda count: None)
@@ -171,7 +171,7 @@ def _target(place: str, name: str) -> Path:
 
 def _fetched(session: Session, document: MediaDocument) -> MediaDocument:
     """Ask until all of it is at the node. Raises NotFound or TimedOut."""
-    with progress(f"fetching {document['name']}", document["size"], session) as moved:
+    with _bar(session, f"fetching {document['name']}", document["size"]) as moved:
         while document["state"] != "here":
             document = session.ask("fetch_media", file=document["hash"], known=document["pieces"])
             moved(document["held"])
@@ -205,14 +205,6 @@ def _save(target: Path, data: bytes) -> None:
         raise UserError(f"{clean_line(str(target))} cannot be written: {reason(error)}") from error
 
 
-@contextmanager
-def progress(label: str, size: int, session: Session) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, nothing elsewhere: called with how many bytes are done."""
-    if session.json or sys.stderr is None or not sys.stderr.isatty():
-        yield lambda count: None
-        return
-    shown: Any
-    with click.progressbar(
-        length=max(1, size), label=clean_line(label)[:LABEL_COLUMNS], file=sys.stderr, show_pos=False
-    ) as shown:
-        yield lambda count: shown.update(max(0, min(count, size) - shown.pos))
+def _bar(session: Session, label: str, size: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Called with how many bytes are done."""
+    return count_bar(clean_line(label)[:LABEL_COLUMNS], size, is_wanted=not session.json)

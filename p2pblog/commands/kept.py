@@ -13,7 +13,6 @@ from p2pblog.core.kept import Kept, KeptFollow
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.quiet import Mute, MuteKind
 from p2pblog.core.value import replace
-from p2pblog.errors import UsageError
 from p2pblog.session import Session
 
 if TYPE_CHECKING:
@@ -68,24 +67,9 @@ def _mute(document: MuteDocument) -> Mute:
 
 def as_typed(kept: Kept) -> Kept:
     """With names as they would be taken from a person: none rather than a wrong one."""
-    lists = ((_list_name(name), members) for name, members in kept.lists)
+    lists = ((words.taken(words.check_list_name, name), members) for name, members in kept.lists)
     return replace(
         kept,
-        follows=tuple(replace(each, petname=petname_of(each.petname)) for each in kept.follows),
+        follows=tuple(replace(each, petname=words.taken(words.check_petname, each.petname)) for each in kept.follows),
         lists=tuple((name, members) for name, members in lists if name is not None),
     )
-
-
-def petname_of(text: str | None) -> str | None:
-    """As it would be taken from a person; none rather than a wrong one."""
-    try:
-        return None if text is None else words.check_petname(text)
-    except UsageError:
-        return None
-
-
-def _list_name(text: str) -> str | None:
-    try:
-        return words.check_list_name(text)
-    except UsageError:
-        return None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from p2pblog.commands import offers
+from p2pblog.commands.progress import BAR_COLUMNS, share_bar
 from p2pblog.errors import NotFound, UsageError
 from p2pblog.session import Command, Session, json_option, this
 from p2pblog.sim import folder, pages, scenario, sense
@@ -27,7 +27,7 @@ VIOLATED = 1
 """The exit code of a run in which something happened that must never happen."""
 SEEDS_MAX = 10_000
 """In one call; it also keeps `1-99999999999` from being a list in memory."""
-BAR_COLUMNS_MIN, BAR_COLUMNS_MAX = 6, 36
+BAR_COLUMNS_MIN = 6
 BESIDE_BAR_COLUMNS = len("  []  100%  1d 00:00:00") + 2
 """What stands around the bar, with two to spare: a line that is full wraps, and each step would leave one behind."""
 
@@ -123,17 +123,10 @@ def replay_command(session: Session, name: str, nodes: int, seed: int) -> str:
     return f"{session.program} sim run {shlex.quote(name)} --nodes {nodes} --seed {seed}"
 
 
-@contextmanager
-def _progress(name: str, nodes: int, seed: int) -> Iterator[Tick]:
-    """A bar on a terminal, nothing elsewhere; beside the output, so that `--json` stays one document."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda share: None
-        return
+def _progress(name: str, nodes: int, seed: int) -> AbstractContextManager[Tick]:
     room = columns(sys.stderr) - BESIDE_BAR_COLUMNS
     label = _bar_label(clean_line(name), nodes, seed, room - BAR_COLUMNS_MIN)
-    long = min(BAR_COLUMNS_MAX, room - width(label))
-    with click.progressbar(length=1000, label=label, width=long, file=sys.stderr, show_pos=False) as bar:
-        yield lambda share: bar.update(max(0, round(share * 1000) - bar.pos))
+    return share_bar(label, min(BAR_COLUMNS, room - width(label)))
 
 
 def _bar_label(name: str, nodes: int, seed: int, room: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from p2pblog.config import (
     ALT_CHARACTERS_MAX,
@@ -243,6 +243,14 @@ def check_id(text: str) -> str:
     if len(digits) < ID_PREFIX_MIN:
         raise UsageError(f"an id may be shortened to {ID_PREFIX_MIN} digits, and this has {len(digits)}")
     return digits
+
+
+def taken(check: Callable[[str], str], text: str | None) -> str | None:
+    """A text as `check` takes it from a person; none rather than a wrong one."""
+    try:
+        return None if text is None else check(text)
+    except UsageError:
+        return None
 
 
 def check_utf8(text: str, what: str) -> str:

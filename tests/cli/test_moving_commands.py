@@ -18,7 +18,7 @@ from terminal_scene import Alice
 
 from p2pblog import archives, keyring
 from p2pblog.archives import open_archive
-from p2pblog.commands import moving
+from p2pblog.commands import importing, moving
 from p2pblog.commands.kept import as_typed
 from p2pblog.control import documents
 from p2pblog.core import archive
@@ -188,7 +188,7 @@ def test_a_person_types_a_new_passphrase_twice(
     assert alice.types("export", "--secrets", str(target)).exit_code == 0
     assert asked == [{"hide_input": True, "err": True}] * 2
     alice.home.keys.unlink()
-    monkeypatch.setattr(moving, "_restore_into", lambda *_: Restored(1, 2, 3, 0, {}))
+    monkeypatch.setattr(importing, "_restore_into", lambda *_: Restored(1, 2, 3, 0, {}))
     told = alice.gets("import", str(target))
     assert (told["restored"], told["new"], told["files"], told["followed"]) == (True, 1, 2, 3)
     assert told["skipped"] == []
@@ -199,10 +199,10 @@ def test_a_person_types_a_new_passphrase_twice(
 def test_the_limits_of_a_passphrase(length: int, is_fine: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("P2PBLOG_PASSPHRASE", "x" * length)
     if is_fine:
-        assert len(moving._passphrase(is_new=True)) == length
+        assert len(moving.ask_passphrase(is_new=True)) == length
     else:
         with pytest.raises(UsageError):
-            moving._passphrase(is_new=True)
+            moving.ask_passphrase(is_new=True)
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ def test_whom_a_restored_home_can_not_follow_is_told(
     assert alice.types("export", "--secrets", str(target), env=PASS).exit_code == 0
     alice.home.keys.unlink()
     made = Restored(1, 0, 1, 9, {carol.hash: "you have blocked that address"})
-    monkeypatch.setattr(moving, "_restore_into", lambda *_: made)
+    monkeypatch.setattr(importing, "_restore_into", lambda *_: made)
     document = json.loads(alice.types("--json", "import", str(target), env=PASS).stdout)
     assert list(document) == fields(documents.ImportDocument)
     assert document["refused"] == 9

@@ -22,7 +22,7 @@ def test_two_different_passphrases_are_none(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(moving, "_is_at_terminal", lambda: True)
 
     with pytest.raises(UsageError, match="the two passphrases are not the same"):
-        moving._passphrase(is_new=True)
+        moving.ask_passphrase(is_new=True)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("outbox.json", "mastodon"), ("F.CSV", "csv"), ("a b.tar.gz", "mastodon")])
