@@ -13,19 +13,18 @@ from collections.abc import Sequence
 from p2pblog.core.logs import Span
 from p2pblog.core.timelines import AHEAD_MAX_MS
 from p2pblog.core.value import replace
-from p2pblog.store.sql_base import LogRow
-from p2pblog.store.sql_index import Harvest, enter, leave, read_range
+from p2pblog.store.sql_base import LogRow, sort_at
+from p2pblog.store.sql_index import IndexBatch, enter, leave, read_range
 from p2pblog.store.sql_words import await_words, take_out
 
-PLACE_AT = "SELECT sort FROM entry WHERE key = ?"
 LAST_BY_NOW = "SELECT coalesce(max(key), ?1) FROM entry WHERE key BETWEEN ?1 AND ?2 AND sort <= ?3"
 
 
-def bring_back(db: sqlite3.Connection, log: LogRow, spans: Sequence[Span], now_ms: int, harvest: Harvest) -> None:
+def bring_back(db: sqlite3.Connection, log: LogRow, spans: Sequence[Span], now_ms: int, index: IndexBatch) -> None:
     """Let the entries of a log of our own stand here and now whose places lie far ahead, in the order of the log."""
-    if not spans or db.execute(PLACE_AT, (log.key(spans[-1].high),)).fetchone()[0] <= now_ms + AHEAD_MAX_MS:
+    if not spans or sort_at(db, log.key(spans[-1].high)) <= now_ms + AHEAD_MAX_MS:
         return
-    harvest.bring_in(db)
+    index.bring_in(db)
     (last,) = db.execute(LAST_BY_NOW, (*log.keys, now_ms)).fetchone()
     low, high = last + 1, log.key(spans[-1].high)
     take_out(db, low, high)

@@ -129,8 +129,7 @@ def place_of(db: sqlite3.Connection, entry: EntryId) -> tuple[int, int]:
     key = key_of_id(db, entry)
     if key is None:
         raise NotFound(f"there is no notice {entry.hex()} here")
-    (sort,) = db.execute("SELECT sort FROM entry WHERE key = ?", (key,)).fetchone()
-    return sort, key
+    return sort_at(db, key), key
 
 
 def feed_of(db: sqlite3.Connection, author: int, before: tuple[int, int] = LAST_PLACE) -> Iterator[tuple[int, int]]:
@@ -144,6 +143,17 @@ def feed_of(db: sqlite3.Connection, author: int, before: tuple[int, int] = LAST_
 
 def id_at(db: sqlite3.Connection, key: int) -> EntryId:
     return EntryId(db.execute("SELECT id FROM entry WHERE key = ?", (key,)).fetchone()[0])
+
+
+def sort_at(db: sqlite3.Connection, key: int) -> int:
+    """Where an entry held stands in timelines."""
+    return int(db.execute("SELECT sort FROM entry WHERE key = ?", (key,)).fetchone()[0])
+
+
+def may_add(db: sqlite3.Connection, table: str, most: int) -> bool:
+    """Whether there is room for one more row."""
+    (count,) = db.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - a name of ours
+    return bool(count < most)
 
 
 def read_spans(db: sqlite3.Connection, log: int) -> tuple[Span, ...]:

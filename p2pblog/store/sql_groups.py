@@ -7,13 +7,13 @@ import sqlite3
 from p2pblog.config import GROUPS_JOINED_MAX
 from p2pblog.store import GroupRow
 from p2pblog.store.meaning import group_word
+from p2pblog.store.sql_base import may_add
 
 
 def put_group(db: sqlite3.Connection, name: str, now_ms: int) -> bool:
     if db.execute("SELECT 1 FROM joined WHERE name = ?", (name,)).fetchone():
         return True
-    (count,) = db.execute("SELECT count(*) FROM joined").fetchone()
-    if count >= GROUPS_JOINED_MAX:
+    if not may_add(db, "joined", GROUPS_JOINED_MAX):
         return False
     db.execute("INSERT INTO joined VALUES (?, ?)", (name, now_ms))
     return True

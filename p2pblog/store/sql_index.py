@@ -21,6 +21,7 @@ from p2pblog.store.meaning import (
     REACTIONS,
     SAID,
     Kind,
+    Meaning,
     Version,
     current,
     group_word,
@@ -92,8 +93,12 @@ def read_items(db: sqlite3.Connection, keys: Sequence[int]) -> list[Item]:
 def _item(row: Sequence[Any]) -> Item:
     key, sort, identifier, kind, of, held, stray, payload = row
     meaning = PLAIN if payload is None else meaning_of(payload)
-    said = meaning.tags, meaning.to, meaning.choice, meaning.files, meaning.groups, meaning.at
-    return Item(key, sort, identifier, kind, of, held, stray, *said)
+    return Item(key, sort, identifier, kind, of, held, stray, *said_by(meaning))
+
+
+def said_by(meaning: Meaning) -> tuple[Any, ...]:
+    """The last fields of an Item."""
+    return meaning.tags, meaning.to, meaning.choice, meaning.files, meaning.groups, meaning.at
 
 
 def read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
@@ -105,7 +110,7 @@ def read_range(db: sqlite3.Connection, low: int, high: int) -> list[Item]:
 # --- into the indexes and out again -----------------------------------------------------------------------------------
 
 
-class Harvest(State):
+class IndexBatch(State):
     """What the runs of one transaction bring for its end: records on their way into the registers, which go in as one
     batch, and signatures, (key, signature). `unread`: the ranges of keys whose words are to be indexed."""
 
@@ -133,17 +138,17 @@ class Harvest(State):
 
 def enter(db: sqlite3.Connection, log: LogRow, items: Sequence[Item]) -> None:
     """Enter what may be shown, and note what is retracted; for items that are in no index."""
-    harvest = Harvest()
-    reap(db, log, items, harvest)
-    harvest.bring_in(db)
+    index = IndexBatch()
+    collect(db, log, items, index)
+    index.bring_in(db)
     if log.identity == own_identity(db):
         enter_reactions(db, log.identity, [item.id for item in items if item.kind in IN_TIMELINES])
 
 
-def reap_plain(
-    log: LogRow, keys: range, sorts: Sequence[int], but: Sequence[int], at_home: bool, harvest: Harvest
+def collect_plain(
+    log: LogRow, keys: range, sorts: Sequence[int], but: Sequence[int], at_home: bool, index: IndexBatch
 ) -> None:
-    """As `reap`, for consecutive entries that are PLAIN notices and held, `but` for those at these positions;
+    """As `collect`, for consecutive entries that are PLAIN notices and held, `but` for those at these positions;
     nothing of their author is retracted. `at_home`: whether they stand in the home timeline."""
     if not log.is_kept:
         return
@@ -152,20 +157,20 @@ def reap_plain(
     if but:
         left_out = set(but)
         places = [place for at, place in enumerate(places) if at not in left_out]
-    harvest.feed += map(log.owner.to_bytes(4, "big").__add__, places)
+    index.feed += map(log.owner.to_bytes(4, "big").__add__, places)
     if at_home:
-        harvest.home += places
+        index.home += places
 
 
-def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Harvest) -> None:
-    """As `enter`, but what goes into the registers is left in `harvest`."""
+def collect(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], index: IndexBatch) -> None:
+    """As `enter`, but what goes into the registers is left in `index`."""
     retracted = _retracted_ids(db, log.owner, items)
     _enter_gaps(db, items, retracted)
     gone = [(item.key, retracted[item.id]) for item in items if item.held and item.id in retracted]
     db.executemany("INSERT OR REPLACE INTO retracted VALUES (?, ?)", gone)
     vouched = [item for item in items if item.seq <= log.shown_to]
     shown = [item for item in vouched if item.held and item.id not in retracted]
-    _reap_edits(db, log, items, shown, harvest)
+    _collect_edits(db, log, items, shown, index)
     files = sorted((file, item.key) for item in shown for file in item.files)
     db.executemany("INSERT OR IGNORE INTO attachment VALUES (?, ?)", files)
     profiles = [(log.owner, item.sort, item.key) for item in shown if item.kind == Kind.PROFILE]
@@ -173,15 +178,15 @@ def reap(db: sqlite3.Connection, log: LogRow, items: Sequence[Item], harvest: Ha
     counted = vouched if log.is_kept else [item for item in vouched if is_here_for_us(db, item.key)]
     replies = sorted((item.of, item.sort, item.key) for item in counted if item.kind == Kind.NOTE and item.of)
     db.executemany("INSERT OR IGNORE INTO reply VALUES (?, ?, ?)", replies)
-    _reap_counted(db, log, [item for item in counted if item.held and item.id not in retracted], harvest)
+    _collect_counted(db, log, [item for item in counted if item.held and item.id not in retracted], index)
 
 
-def _reap_counted(db: sqlite3.Connection, log: LogRow, shown: Sequence[Item], harvest: Harvest) -> None:
+def _collect_counted(db: sqlite3.Connection, log: LogRow, shown: Sequence[Item], index: IndexBatch) -> None:
     """Of what is shown that which is here for us: it stands somewhere, is news, and counts."""
     listed = [item for item in shown if item.kind in IN_TIMELINES and _is_listed(log, item)]
-    harvest.feed += [feed_record(log.owner, item.sort, item.key) for item in listed]
+    index.feed += [feed_record(log.owner, item.sort, item.key) for item in listed]
     if listed and author_of(db, log.owner).at_home:
-        harvest.home += [place_record(item.sort, item.key) for item in listed]
+        index.home += [place_record(item.sort, item.key) for item in listed]
     notes = [item for item in shown if item.kind == Kind.NOTE]
     under = [(word, item) for item in notes for word in _words(log, item, item.tags, item.groups)]
     tagged = sorted((word, item.sort, item.key) for word, item in under)
@@ -211,17 +216,17 @@ def _words(log: LogRow, item: Item, tags: Sequence[str], groups: Sequence[str]) 
     return [*(tags if _is_listed(log, item) else ()), *map(group_word, groups)]
 
 
-def _reap_edits(
-    db: sqlite3.Connection, log: LogRow, items: Sequence[Item], shown: Sequence[Item], harvest: Harvest
+def _collect_edits(
+    db: sqlite3.Connection, log: LogRow, items: Sequence[Item], shown: Sequence[Item], index: IndexBatch
 ) -> None:
     edits = [(log.owner, item.of, item.key) for item in shown if item.kind == Kind.EDIT and item.of is not None]
     db.executemany("INSERT OR IGNORE INTO edit VALUES (?, ?, ?)", edits)
-    harvest.edited.update(dict.fromkeys((author, target) for author, target, _ in edits))
+    index.edited.update(dict.fromkeys((author, target) for author, target, _ in edits))
     if author_of(db, log.owner).has_edits:
-        note_edited(db, log, [item.id for item in items if item.kind == Kind.NOTE], harvest)
+        note_edited(db, log, [item.id for item in items if item.kind == Kind.NOTE], index)
 
 
-def note_edited(db: sqlite3.Connection, log: LogRow, ids: Sequence[EntryId], harvest: Harvest) -> None:
+def note_edited(db: sqlite3.Connection, log: LogRow, ids: Sequence[EntryId], index: IndexBatch) -> None:
     """Of notices that come, those whose edits came before them; their author has edits."""
     for asked in in_steps(ids, IDS_PER_QUESTION):
         marks = ",".join("?" * len(asked))
@@ -229,7 +234,7 @@ def note_edited(db: sqlite3.Connection, log: LogRow, ids: Sequence[EntryId], har
             f"SELECT DISTINCT target FROM edit WHERE author = ? AND target IN ({marks})",  # noqa: S608 - only marks
             (log.owner, *asked),
         )
-        harvest.edited.update(dict.fromkeys((log.owner, target) for (target,) in rows.fetchall()))
+        index.edited.update(dict.fromkeys((log.owner, target) for (target,) in rows.fetchall()))
 
 
 def settle_tags(db: sqlite3.Connection, author: int, notice: EntryId) -> None:

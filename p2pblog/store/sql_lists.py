@@ -9,13 +9,13 @@ from p2pblog.config import LIST_MEMBERS_MAX, LISTS_MAX
 from p2pblog.core.keys import IdentityHash
 from p2pblog.errors import NotFound
 from p2pblog.store import ListRow
+from p2pblog.store.sql_base import may_add
 
 
 def put_list(db: sqlite3.Connection, name: str) -> bool:
     if db.execute("SELECT 1 FROM list WHERE name = ?", (name,)).fetchone():
         return True
-    (count,) = db.execute("SELECT count(*) FROM list").fetchone()
-    if count >= LISTS_MAX:
+    if not may_add(db, "list", LISTS_MAX):
         return False
     db.execute("INSERT INTO list (name) VALUES (?)", (name,))
     return True

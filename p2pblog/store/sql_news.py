@@ -19,8 +19,11 @@ from p2pblog.core.payload import Ref
 from p2pblog.core.value import Value
 from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.meaning import Kind, meaning_of
-from p2pblog.store.sql_base import HERE_FOR_US, IDS_PER_QUESTION, in_steps
+from p2pblog.store.sql_base import HERE_FOR_US, IDS_PER_QUESTION, identity_no, in_steps
 from p2pblog.store.sql_strangers import is_stranger
+
+REACTIONS_TOLD = f"{int(Kind.BOOST)}, {int(Kind.LIKE)}"
+"""The kinds of boosts and likes, which are news of what they name."""
 
 
 class Said(Value):
@@ -36,6 +39,11 @@ class Said(Value):
 def own_identity(db: sqlite3.Connection) -> IdentityHash | None:
     found = db.execute("SELECT value FROM setting WHERE name = ?", (OWN_IDENTITY,)).fetchone()
     return None if found is None else IdentityHash(found[0])
+
+
+def own_no(db: sqlite3.Connection) -> int | None:
+    own = own_identity(db)
+    return None if own is None else identity_no(db, own)
 
 
 def enter_news(db: sqlite3.Connection, own: IdentityHash, said: Sequence[Said]) -> None:
@@ -60,9 +68,10 @@ def is_own(db: sqlite3.Connection, own: IdentityHash, at: Ref) -> bool:
     return db.execute(OWN_AT, (at.device, at.seq, at.id, own)).fetchone() is not None
 
 
-OWN_AT = """SELECT 1 FROM log l JOIN identity i ON i.no = l.owner JOIN entry e ON e.key = l.no << 32 | ?2
-            WHERE l.device = ?1 AND e.id = ?3 AND i.hash = ?4 AND e.kind IN (1, 2) AND e.payload IS NOT NULL
-            AND ?2 <= l.shown_to AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)"""
+OWN_AT = f"""SELECT 1 FROM log l JOIN identity i ON i.no = l.owner JOIN entry e ON e.key = l.no << 32 | ?2
+            WHERE l.device = ?1 AND e.id = ?3 AND i.hash = ?4 AND e.kind IN ({int(Kind.NOTE)}, {int(Kind.BOOST)})
+            AND e.payload IS NOT NULL AND ?2 <= l.shown_to
+            AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key)"""  # noqa: S608 - numbers
 
 
 def enter_reactions(db: sqlite3.Connection, own: IdentityHash, ids: Sequence[EntryId]) -> None:
@@ -83,8 +92,8 @@ def leave_reactions(db: sqlite3.Connection, ids: Iterable[EntryId]) -> None:
     db.executemany(LEAVE_REACTIONS, [(entry,) for entry in ids])
 
 
-LEAVE_REACTIONS = """DELETE FROM news WHERE key IN
-                     (SELECT r.key FROM reaction r WHERE r.target = ? AND r.kind IN (2, 3))"""
+LEAVE_REACTIONS = f"""DELETE FROM news WHERE key IN
+                     (SELECT r.key FROM reaction r WHERE r.target = ? AND r.kind IN ({REACTIONS_TOLD}))"""  # noqa: S608 - numbers
 
 
 def mark_read(db: sqlite3.Connection) -> int:
@@ -115,7 +124,7 @@ def _to_us(own: IdentityHash, rows: Iterable[tuple[int, int, int, int, bytes]]) 
 
 NEWS_OF = f"""SELECT e.key, e.sort, e.kind, l.owner, e.payload
 FROM entry e JOIN log l ON l.no = e.key >> 32 JOIN identity i ON i.no = l.owner
-WHERE e.kind IN (1, 2, 3) AND e.payload IS NOT NULL AND (e.key & 4294967295) <= l.shown_to AND i.hash != ?1
-AND (instr(e.payload, ?1) OR instr(e.payload, X'40'))
+WHERE e.kind IN ({int(Kind.NOTE)}, {REACTIONS_TOLD}) AND e.payload IS NOT NULL
+AND (e.key & 4294967295) <= l.shown_to AND i.hash != ?1 AND (instr(e.payload, ?1) OR instr(e.payload, X'40'))
 AND NOT EXISTS (SELECT 1 FROM retracted r WHERE r.key = e.key) AND {HERE_FOR_US} ORDER BY e.sort, e.key"""  # noqa: S608 - from sql_base.py
 """Every notice is looked at, once in a database's life; who is named stands in a reference, or behind an @."""

@@ -33,10 +33,11 @@ from p2pblog.store.sql_base import (
     place_record,
     read_log_state,
     read_spans,
+    sort_at,
 )
 from p2pblog.store.sql_index import Item, author_of, drop_bare, drop_stray, enter, forget, read_items
 from p2pblog.store.sql_lent import is_ours, lend_no_more, lent_within, take_back
-from p2pblog.store.sql_news import own_identity
+from p2pblog.store.sql_news import own_identity, own_no
 from p2pblog.store.sql_read import locate, pins
 from p2pblog.store.sql_read import thread as read_thread
 from p2pblog.store.sql_strangers import is_stranger
@@ -78,7 +79,7 @@ def bottoms(db: sqlite3.Connection) -> list[Bottom]:
         try:
             spans = db.execute("SELECT low, high FROM span WHERE log = ? ORDER BY low", (no,)).fetchall()
             low, high = spans[0][0], spans[-1][1]
-            (sort,) = db.execute("SELECT sort FROM entry WHERE key = ?", (no << 32 | low,)).fetchone()
+            sort = sort_at(db, no << 32 | low)
         except Exception as error:
             pass_over(error)  # what is damaged may not keep all others from being cut
         else:
@@ -104,7 +105,7 @@ def prune(db: sqlite3.Connection, device: DeviceKey, up_to: int, now_ms: int) ->
     gone = _drop_most(db, log, items, now_ms, not log.is_kept and is_stranger(db, log.owner))
     _raise_floor(db, log, up_to, before, gone)
     state = read_log_state(db, log)
-    left = None if not state.spans else _place(db, log, state.spans[0].low)
+    left = None if not state.spans else sort_at(db, log.key(state.spans[0].low))
     return PrunedLog(state, gone, left)
 
 
@@ -143,10 +144,6 @@ def _stretches(keys: Sequence[int]) -> Iterator[tuple[int, int]]:
         if at == len(keys) or keys[at] != keys[at - 1] + 1:
             yield keys[start], keys[at - 1]
             start = at
-
-
-def _place(db: sqlite3.Connection, log: LogRow, seq: int) -> int:
-    return int(db.execute("SELECT sort FROM entry WHERE key = ?", (log.key(seq),)).fetchone()[0])
 
 
 def _raise_floor(db: sqlite3.Connection, log: LogRow, up_to: int, before: EntryId | None, gone: int) -> None:
@@ -191,7 +188,7 @@ def _kept(
     only_by_hand: bool = False,
 ) -> set[int]:
     """The keys of those entries that a person holds on to, of what is lent, and of what belongs to them."""
-    held, me = [item for item in items if item.held], _me(db)
+    held, me = [item for item in items if item.held], own_no(db)
     asked = HELD_BY_HAND if only_by_hand else HELD_ON_TO
     kept = {item.key for item in held if db.execute(asked, (item.key, me)).fetchone()}
     kept |= {*lent} if only_by_hand else {*lent, *_kept_of_author(db, log, held)}
@@ -200,11 +197,6 @@ def _kept(
     kept |= _kept_deletes(db, log, held, lent, going - kept)
     deletes = [] if only_by_hand else [item for item in held if item.kind == Kind.DELETE]
     return kept | _waiting_deletes(db, log, deletes, kept)
-
-
-def _me(db: sqlite3.Connection) -> int | None:
-    own = own_identity(db)
-    return None if own is None else identity_no(db, own)
 
 
 def _kept_of_author(db: sqlite3.Connection, log: LogRow, held: Sequence[Item]) -> set[int]:

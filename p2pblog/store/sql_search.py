@@ -10,7 +10,7 @@ from p2pblog.config import TIMELINE_ROWS_MAX
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.search import Phrase, log_word
 from p2pblog.store import SearchQuery, SearchResult
-from p2pblog.store.sql_base import LAST_PLACE, identity_no, is_here_for_us, logs_of_owner, place_of
+from p2pblog.store.sql_base import LAST_PLACE, identity_no, is_here_for_us, logs_of_owner, place_of, sort_at
 from p2pblog.store.sql_read import rows_at
 from p2pblog.store.sql_words import SAME_MOMENT_BITS, count_unread, end_of_moment, moment
 
@@ -35,16 +35,12 @@ def _places(db: sqlite3.Connection, query: SearchQuery, newest: int) -> Iterator
     found = db.execute(MATCHING, (expression, low, high)) if expression else db.execute(WITHIN, (low, high))
     for _, same_moment in groupby(found, key=lambda row: row[0] >> SAME_MOMENT_BITS):
         keys = [key for _, key in same_moment]
-        yield from sorted(((_sort_of(db, key), key) for key in keys), reverse=True)
+        yield from sorted(((sort_at(db, key), key) for key in keys), reverse=True)
 
 
 MATCHING = """SELECT f.number, f.key FROM word CROSS JOIN found f ON f.number = word.rowid
               WHERE word MATCH ? AND word.rowid BETWEEN ? AND ? ORDER BY word.rowid DESC"""
 WITHIN = "SELECT number, key FROM found WHERE number BETWEEN ? AND ? ORDER BY number DESC"
-
-
-def _sort_of(db: sqlite3.Connection, key: int) -> int:
-    return int(db.execute("SELECT sort FROM entry WHERE key = ?", (key,)).fetchone()[0])
 
 
 def _expression(db: sqlite3.Connection, query: SearchQuery) -> str | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from p2pblog.config import ADMITTED_MAX
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.store import Admitted, Vouched
-from p2pblog.store.sql_base import identity_no, logs_of_owner
+from p2pblog.store.sql_base import identity_no, logs_of_owner, may_add
 
 IS_STRANGER = """
 SELECT NOT (i.at_home OR EXISTS (SELECT 1 FROM admitted a WHERE a.identity = i.hash)
@@ -80,8 +80,7 @@ def places_of_strangers(db: sqlite3.Connection, place: tuple[int, int]) -> Itera
 
 def put_admitted(db: sqlite3.Connection, identity: IdentityHash, now_ms: int) -> bool:
     if not db.execute("SELECT 1 FROM admitted WHERE identity = ?", (identity,)).fetchone():
-        (count,) = db.execute("SELECT count(*) FROM admitted").fetchone()
-        if count >= ADMITTED_MAX:
+        if not may_add(db, "admitted", ADMITTED_MAX):
             return False
         db.execute("INSERT INTO admitted VALUES (?, ?)", (identity, now_ms))
         settle_identities(db, [identity])

@@ -30,15 +30,19 @@ from p2pblog.store.sql_base import (
     log_of_device,
     log_of_key,
     logs_of_owner,
+    may_add,
     read_log_state,
     read_marks,
     read_missing,
     read_spans,
+    sort_at,
 )
 from p2pblog.store.sql_index import (
-    Harvest,
+    IndexBatch,
     Item,
     author_of,
+    collect,
+    collect_plain,
     drop_bare,
     drop_nameless,
     drop_stray,
@@ -47,14 +51,13 @@ from p2pblog.store.sql_index import (
     forget,
     note_edited,
     read_items,
-    reap,
-    reap_plain,
     restand,
+    said_by,
     set_at_home,
 )
 from p2pblog.store.sql_lent import Lent, is_ours, lend, lend_no_more, strays_within
 from p2pblog.store.sql_lists import leave_lists
-from p2pblog.store.sql_news import enter_reactions, mark_read, own_identity, renew_news
+from p2pblog.store.sql_news import enter_reactions, mark_read, own_identity, own_no, renew_news
 from p2pblog.store.sql_polls import await_filled, await_polls
 from p2pblog.store.sql_read import told
 from p2pblog.store.sql_rows import RowReader
@@ -66,9 +69,9 @@ from p2pblog.store.stretch import Stretch, meanings_of, payloads_beside, places,
 
 
 def append(db: sqlite3.Connection, batches: Sequence[Batch], now_ms: int) -> list[LogState]:
-    harvest, own = Harvest(), own_identity(db)
-    held = [_append_run(db, batch, now_ms, own, harvest) for batch in batches]
-    harvest.bring_in(db)
+    index, own = IndexBatch(), own_identity(db)
+    held = [_append_run(db, batch, now_ms, own, index) for batch in batches]
+    index.bring_in(db)
     last = {log.device: (log, spans, marks) for log, spans, marks in held}  # two runs of a log: what the second left
     return [_state_of(db, *last[log.device]) for log, *_ in held]
 
@@ -83,7 +86,7 @@ def _state_of(db: sqlite3.Connection, log: LogRow, spans: _Spans, marks: _Marks)
 
 
 def _append_run(
-    db: sqlite3.Connection, batch: Batch, now_ms: int, own: IdentityHash | None, harvest: Harvest
+    db: sqlite3.Connection, batch: Batch, now_ms: int, own: IdentityHash | None, index: IndexBatch
 ) -> tuple[LogRow, _Spans, _Marks]:
     """Gives the log, what is held of it now, and its marks."""
     if not batch.entries:
@@ -95,26 +98,26 @@ def _append_run(
     run = above_floor(batch.entries, floor)
     if not run:
         return log, spans, marks
-    log = _claim_for_run(db, log, batch.identity, spans, harvest)
+    log = _claim_for_run(db, log, batch.identity, spans, index)
     check_newest(spans, batch)
     fitted = fit(spans, run, lambda seq: id_at(db, log.key(seq)))
     lent: list[Lent] = []
     for fresh in fitted.fresh:
         stretch = stretch_of(fresh)
-        lent += _forget_strays(db, log, stretch, harvest)
+        lent += _forget_strays(db, log, stretch, index)
         if log.identity == own:
-            bring_back(db, log, spans, now_ms, harvest)
-        _insert(db, log, stretch, _stretch_places(db, log, spans, stretch, now_ms), now_ms, False, harvest)
+            bring_back(db, log, spans, now_ms, index)
+        _insert(db, log, stretch, _stretch_places(db, log, spans, stretch, now_ms), now_ms, False, index)
         if log.identity == own:
             await_polls(db, log, stretch, now_ms)
             enter_reactions(db, log.identity, stretch.ids)
     _write_spans(db, log, spans, fitted.spans)
-    harvest.signatures += [(log.key(seq), signature) for seq, signature in signatures_of(run)]
-    harvest.signatures += [(stray.key, stray.signature) for stray in lent if stray.signature is not None]
+    index.signatures += [(log.key(seq), signature) for seq, signature in signatures_of(run)]
+    index.signatures += [(stray.key, stray.signature) for stray in lent if stray.signature is not None]
     held = [(stray.seq, stray.payload) for stray in lent if stray.payload is not None]
     beside = sorted([*payloads_beside(run, fitted.fresh), *held])
     if beside and db.execute(HAS_GAPS, (log.key(beside[0][0]), log.key(beside[-1][0]))).fetchone():
-        harvest.bring_in(db)
+        index.bring_in(db)
         _fill(db, log, beside)
     return log, fitted.spans, marks
 
@@ -122,20 +125,20 @@ def _append_run(
 HAS_GAPS = "SELECT 1 FROM gap INDEXED BY gap_wanted WHERE wanted AND key BETWEEN ? AND ? LIMIT 1"
 
 
-def _forget_strays(db: sqlite3.Connection, log: LogRow, stretch: Stretch, harvest: Harvest) -> list[Lent]:
+def _forget_strays(db: sqlite3.Connection, log: LogRow, stretch: Stretch, index: IndexBatch) -> list[Lent]:
     """Strays that are now of the log make room for it; gives those that are only lent to it."""
     keys = log.key(stretch.first), log.key(stretch.last)
     if not db.execute("SELECT 1 FROM stray WHERE key BETWEEN ? AND ? LIMIT 1", keys).fetchone():
         return []
     lent = strays_within(db, log, stretch)
-    harvest.bring_in(db)
+    index.bring_in(db)
     forget(db, log, *keys)
     lend(db, lent)
     return lent
 
 
 def _claim_for_run(
-    db: sqlite3.Connection, log: LogRow, identity: IdentityHash, spans: Sequence[Span], harvest: Harvest
+    db: sqlite3.Connection, log: LogRow, identity: IdentityHash, spans: Sequence[Span], index: IndexBatch
 ) -> LogRow:
     """The log as its first run finds it: a stray may have named another owner."""
     if spans:
@@ -144,7 +147,7 @@ def _claim_for_run(
         return log
     if log.identity == identity:
         return log
-    harvest.bring_in(db)
+    index.bring_in(db)
     forget(db, log, *log.keys)
     return reclaim(db, log, identity)
 
@@ -157,9 +160,7 @@ def _stretch_places(
 
 
 def _place_at(db: sqlite3.Connection, log: LogRow, seq: int | None) -> int | None:
-    if seq is None:
-        return None
-    return int(db.execute("SELECT sort FROM entry WHERE key = ?", (log.key(seq),)).fetchone()[0])
+    return None if seq is None else sort_at(db, log.key(seq))
 
 
 def _insert(
@@ -169,25 +170,25 @@ def _insert(
     sorts: Sequence[int],
     now_ms: int,
     stray: bool,
-    harvest: Harvest,
+    index: IndexBatch,
 ) -> None:
     """Entries that the database does not have, with all that follows from them."""
     keys = range(log.key(stretch.first), log.key(stretch.last) + 1)
     meanings = meanings_of(stretch.payloads, stretch.notes)
     other = [at for at, meaning in enumerate(meanings) if meaning is not PLAIN]
-    harvest.ids += map(id_record, stretch.ids, keys)
+    index.ids += map(id_record, stretch.ids, keys)
     _insert_rows(db, stretch, keys, sorts, meanings if other else None)
     if len(other) < len(stretch) or any(meaning.kind == Kind.NOTE for meaning in meanings):
-        harvest.unread.append((keys[0], keys[-1]))
+        index.unread.append((keys[0], keys[-1]))
     author = author_of(db, log.owner)
     if not stray and not author.has_retractions:
-        reap_plain(log, keys, sorts, other, author.at_home, harvest)
+        collect_plain(log, keys, sorts, other, author.at_home, index)
         if author.has_edits:
-            note_edited(db, log, stretch.ids, harvest)
+            note_edited(db, log, stretch.ids, index)
     else:
         other = list(range(len(stretch)))
     if other:
-        _insert_other(db, log, stretch, sorts, [(at, meanings[at]) for at in other], now_ms, stray, harvest)
+        _insert_other(db, log, stretch, sorts, [(at, meanings[at]) for at in other], now_ms, stray, index)
 
 
 def _insert_rows(
@@ -214,7 +215,7 @@ def _insert_other(
     meanings: Sequence[tuple[int, Meaning]],
     now_ms: int,
     stray: bool,
-    harvest: Harvest,
+    index: IndexBatch,
 ) -> None:
     """What follows from entries that are not plain, or not plainly shown."""
     base = log.key(stretch.first)
@@ -227,15 +228,14 @@ def _insert_other(
         if meaning.deletes:
             deletes.append((base + at, now_ms, meaning.deletes))
     db.executemany("INSERT INTO gap VALUES (?, ?, ?, ?, ?)", gaps)
-    reap(db, log, items, harvest)
+    collect(db, log, items, index)
     if deletes:
-        harvest.bring_in(db)
+        index.bring_in(db)
         enter_deletes(db, log, deletes)
 
 
 def _item_of(meaning: Meaning, key: int, sort: int, identifier: EntryId, held: bool, stray: bool) -> Item:
-    said = meaning.tags, meaning.to, meaning.choice, meaning.files, meaning.groups, meaning.at
-    return Item(key, sort, identifier, int(meaning.kind), meaning.of, held, stray, *said)
+    return Item(key, sort, identifier, int(meaning.kind), meaning.of, held, stray, *said_by(meaning))
 
 
 def _write_spans(db: sqlite3.Connection, log: LogRow, before: Sequence[Span], after: Sequence[Span]) -> None:
@@ -319,9 +319,9 @@ def put_stray(db: sqlite3.Connection, located: Located, now_ms: int) -> None:
             return
         forget(db, log, key, key)  # now it comes with its payload
     db.execute("INSERT INTO stray (key, prev, seen, chain) VALUES (?, ?, ?, ?)", row)
-    harvest = Harvest()
-    _insert(db, log, stretch_of([entry]), [min(entry.time_ms, now_ms)], now_ms, True, harvest)
-    harvest.bring_in(db)
+    index = IndexBatch()
+    _insert(db, log, stretch_of([entry]), [min(entry.time_ms, now_ms)], now_ms, True, index)
+    index.bring_in(db)
     if log.identity == own_identity(db):
         enter_reactions(db, log.identity, [entry.id])
     if entry.signature is not None:
@@ -360,8 +360,7 @@ def _make_room(db: sqlite3.Connection) -> None:
         return
     over = (count - STRAYS_MAX,)
     oldest = db.execute("SELECT key FROM stray WHERE NOT kept ORDER BY seen, key LIMIT ?", over).fetchall()
-    own = own_identity(db)
-    me = None if own is None else identity_no(db, own)
+    me = own_no(db)
     for (key,) in oldest:
         if db.execute(HELD_BY_HAND, (key, me)).fetchone():
             db.execute("UPDATE stray SET kept = 1 WHERE key = ?", (key,))
@@ -459,8 +458,7 @@ def drop_log(db: sqlite3.Connection, device: DeviceKey) -> None:
 def put_bookmark(db: sqlite3.Connection, notice: EntryId, now_ms: int) -> bool:
     if db.execute("SELECT 1 FROM bookmark WHERE id = ?", (notice,)).fetchone():
         return True
-    (count,) = db.execute("SELECT count(*) FROM bookmark").fetchone()
-    if count >= BOOKMARKS_MAX:
+    if not may_add(db, "bookmark", BOOKMARKS_MAX):
         return False
     db.execute("INSERT INTO bookmark VALUES (?, ?)", (notice, now_ms))
     return True
@@ -478,8 +476,7 @@ def mark_news_read(db: sqlite3.Connection) -> int:
 
 
 def _unread_polls(db: sqlite3.Connection) -> list[tuple[int, int]]:
-    own = own_identity(db)
-    owner = None if own is None else identity_no(db, own)
+    owner = own_no(db)
     logs = [] if owner is None else logs_of_owner(db, owner)
     return [row for log in logs for row in db.execute(UNREAD_WITHIN, log.keys).fetchall()]
 
@@ -492,10 +489,9 @@ UNREAD_WITHIN = "SELECT key, is_read FROM news WHERE key BETWEEN ? AND ? AND NOT
 
 def put_mute(db: sqlite3.Connection, mute: Mute, now_ms: int) -> bool:
     db.execute("DELETE FROM mute WHERE until <= ?", (now_ms,))
-    if not db.execute("SELECT 1 FROM mute WHERE kind = ? AND what = ?", (int(mute.kind), mute.what)).fetchone():
-        (count,) = db.execute("SELECT count(*) FROM mute").fetchone()
-        if count >= MUTES_MAX:
-            return False
+    is_there = db.execute("SELECT 1 FROM mute WHERE kind = ? AND what = ?", (int(mute.kind), mute.what)).fetchone()
+    if not is_there and not may_add(db, "mute", MUTES_MAX):
+        return False
     row = (int(mute.kind), mute.what, mute.since_ms, mute.until_ms)
     db.execute("INSERT OR REPLACE INTO mute (kind, what, since, until) VALUES (?, ?, ?, ?)", row)
     return True
@@ -507,8 +503,7 @@ def drop_mute(db: sqlite3.Connection, kind: MuteKind, what: bytes) -> bool:
 
 def put_block(db: sqlite3.Connection, block: Block) -> bool:
     if not db.execute("SELECT 1 FROM block WHERE identity = ?", (block.identity,)).fetchone():
-        (count,) = db.execute("SELECT count(*) FROM block").fetchone()
-        if count >= BLOCKS_MAX:
+        if not may_add(db, "block", BLOCKS_MAX):
             return False
         db.execute("INSERT INTO block (identity, since) VALUES (?, ?)", (block.identity, block.since_ms))
     drop_admitted(db, block.identity)
