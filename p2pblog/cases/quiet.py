@@ -15,7 +15,7 @@ ROWS_AT_ONCE = 250
 """Lines that are read at once below a first page's worth."""
 STOPS_MAX = 64
 STOP_LASTS_MS = 10 * 60 * 1000
-"""How long it is remembered where a page stopped looking: mutes end, and votes come in meanwhile."""
+"""How long it is remembered where a page stopped looking: mutes end, and likes and boosts come in meanwhile."""
 
 
 class Ranking(State):

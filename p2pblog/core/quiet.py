@@ -155,11 +155,11 @@ def _shown_words(row: Row) -> list[str]:
     return [row.warning or "", row.text, *quoted, *options, *(each.alt for each in row.media)]
 
 
-class Voted(Value):
+class Rated(Value):
     """A line, and how many likes and boosts it has by people whom one follows."""
 
     row: Row
-    votes: int
+    praise: int
 
 
 def answers(row: Row, own: bytes) -> bool:
@@ -167,8 +167,8 @@ def answers(row: Row, own: bytes) -> bool:
     return row.type == "note" and row.of_author == own
 
 
-def ranked(window: Sequence[Voted], rules: Rules) -> list[EntryId]:
+def ranked(window: Sequence[Rated], rules: Rules) -> list[EntryId]:
     """What competes for the places of one period's budget, the best first. `window`: one person's lines of that period,
     the earliest first; what is hidden anyway takes no place, nor does an answer to oneself."""
     able = [each for each in window if not answers(each.row, rules.own) and not hidden_by(each.row, rules)]
-    return [each.row.id for each in sorted(able, key=lambda each: -each.votes)]
+    return [each.row.id for each in sorted(able, key=lambda each: -each.praise)]

@@ -19,7 +19,7 @@ from p2pblog.core.logs import LogState as LogState
 from p2pblog.core.logs import Span as Span
 from p2pblog.core.media import Attachment, FileHash
 from p2pblog.core.payload import Profile, Ref
-from p2pblog.core.quiet import Mute, MuteKind, Voted
+from p2pblog.core.quiet import Mute, MuteKind, Rated
 from p2pblog.core.search import Phrase
 from p2pblog.core.timelines import Row
 from p2pblog.core.value import Value, field
@@ -455,8 +455,8 @@ class Store(Protocol):
     async def drop_block(self, identity: IdentityHash) -> bool:
         """Gives whether it was blocked."""
 
-    async def window(self, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Voted]:
-        """One person's shown notices and boosts that stand from then on and before then, the earliest first. Votes are
+    async def window(self, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Rated]:
+        """One person's shown notices and boosts that stand from then on and before then, the earliest first. Praise is
         likes and boosts, once each, by oneself and those one follows, but not of one's own notice or boost."""
 
     async def boosts_at_home(self, notice: EntryId) -> list[EntryId]:

@@ -19,7 +19,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.media import FileHash
 from p2pblog.core.payload import Profile, Ref
 from p2pblog.core.polls import Ballot
-from p2pblog.core.quiet import Voted
+from p2pblog.core.quiet import Rated
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound
 from p2pblog.store import (
@@ -530,21 +530,21 @@ class MemoryReading(MemoryDesk):
 
     # --- what the desk refers to ---
 
-    async def window(self, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Voted]:
+    async def window(self, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Rated]:
         shown = [held for held in self._listed_of(identity) if from_ms <= held.sort < to_ms and self._is_shown(held)]
         first = sorted(shown, key=lambda held: held.place)[: max(0, limit)]
-        return [Voted(row, self._praise(row)) for row in map(self._row, first)]
+        return [Rated(row, self._praise(row)) for row in map(self._row, first)]
 
     def _praise(self, row: Row) -> int:
-        voters = self._at_home().keys() - {row.author, *([row.of_author] if row.type == "boost" else [])}
+        people = self._at_home().keys() - {row.author, *([row.of_author] if row.type == "boost" else [])}
         target = row.boost_of or row.id
         reactions = [
             each for kind in (Kind.LIKE, Kind.BOOST) for each in self._reactions.get((target, kind), {}).values()
         ]
-        return len({(each.meaning.kind, each.log.identity) for each in reactions if self._is_vote(each, voters)})
+        return len({(each.meaning.kind, each.log.identity) for each in reactions if self._praises(each, people)})
 
-    def _is_vote(self, held: _Held, voters: Set[bytes]) -> bool:
-        return held.log.identity in voters and self._counts(held)
+    def _praises(self, held: _Held, people: Set[bytes]) -> bool:
+        return held.log.identity in people and self._counts(held)
 
     async def boosts_at_home(self, notice: EntryId) -> list[EntryId]:
         held, near = self._reactions.get((notice, Kind.BOOST), {}).values(), self._at_home()

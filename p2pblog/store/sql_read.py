@@ -28,7 +28,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Located, Span
 from p2pblog.core.media import FileHash
 from p2pblog.core.payload import Profile, Ref
-from p2pblog.core.quiet import Mute, MuteKind, Voted
+from p2pblog.core.quiet import Mute, MuteKind, Rated
 from p2pblog.core.runs import VerifiedRun, in_columns
 from p2pblog.core.timelines import Row
 from p2pblog.errors import NotFound, StoreDamaged
@@ -229,12 +229,12 @@ def rows(db: sqlite3.Connection, ids: Sequence[EntryId]) -> list[Row]:
     return RowReader(db).rows_of(ids)
 
 
-def window(db: sqlite3.Connection, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Voted]:
+def window(db: sqlite3.Connection, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Rated]:
     owner = identity_no(db, identity)
     if owner is None:
         return []
     keys = _keys_between(db, owner, max(0, from_ms), to_ms)
-    return [Voted(row, _votes(db, row)) for row in RowReader(db).rows(keys, max(0, limit))]
+    return [Rated(row, _praise(db, row)) for row in RowReader(db).rows(keys, max(0, limit))]
 
 
 def _keys_between(db: sqlite3.Connection, owner: int, from_ms: int, to_ms: int) -> Iterator[int]:
@@ -246,7 +246,7 @@ def _keys_between(db: sqlite3.Connection, owner: int, from_ms: int, to_ms: int) 
         yield key
 
 
-def _votes(db: sqlite3.Connection, row: Row) -> int:
+def _praise(db: sqlite3.Connection, row: Row) -> int:
     boosted = row.of_author if row.type == "boost" else None
     found = db.execute(PRAISE, (row.boost_of or row.id, row.author, boosted or row.author)).fetchone()
     return int(found[0])

@@ -36,7 +36,7 @@ from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.logs import Batch, Located, LogState
 from p2pblog.core.media import FileHash
 from p2pblog.core.payload import Profile, Ref
-from p2pblog.core.quiet import Mute, MuteKind, Voted
+from p2pblog.core.quiet import Mute, MuteKind, Rated
 from p2pblog.core.timelines import Row
 from p2pblog.errors import P2pblogError, StoreDamaged, StoreError, StoreFull
 from p2pblog.store import (
@@ -527,7 +527,7 @@ class SqliteStore:
     async def drop_block(self, identity: IdentityHash) -> bool:
         return await self._write(sql_write.drop_block, identity)
 
-    async def window(self, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Voted]:
+    async def window(self, identity: IdentityHash, from_ms: int, to_ms: int, limit: int) -> list[Rated]:
         return await self._read(sql_read.window, identity, from_ms, to_ms, limit)
 
     async def boosts_at_home(self, notice: EntryId) -> list[EntryId]:

@@ -19,10 +19,10 @@ from p2pblog.core.quiet import (
     Budget,
     Mute,
     MuteKind,
+    Rated,
     Reason,
     Rules,
     Terms,
-    Voted,
     Why,
     answers,
     hidden_by,
@@ -206,13 +206,13 @@ def test_periods_are_those_of_the_calendar_in_utc() -> None:
 def test_the_best_come_first_and_the_earlier_of_two_alike() -> None:
     rules = rules_of(word("spoiler"), bob=Terms(no_boosts=True))
     window = [
-        Voted(a_row(1), 0),
-        Voted(a_row(2), 2),
-        Voted(a_row(3, text="a spoiler"), 9),
-        Voted(a_row(4), 2),
-        Voted(a_row(5, reply_to=EntryId(bytes(32)), of_author=ALICE), 9),
-        Voted(a_boost(BOB, CAROL), 9),
-        Voted(a_row(6), 3),
+        Rated(a_row(1), 0),
+        Rated(a_row(2), 2),
+        Rated(a_row(3, text="a spoiler"), 9),
+        Rated(a_row(4), 2),
+        Rated(a_row(5, reply_to=EntryId(bytes(32)), of_author=ALICE), 9),
+        Rated(a_boost(BOB, CAROL), 9),
+        Rated(a_row(6), 3),
     ]
     assert [identifier[0] for identifier in ranked(window, rules)] == [6, 2, 4, 1]
     assert [identifier[0] for identifier in ranked(window[::-1], rules)] == [6, 4, 2, 1]

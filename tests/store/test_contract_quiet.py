@@ -113,14 +113,14 @@ async def test_a_window_has_what_stands_in_it_with_the_votes_of_those_one_follow
         await store.put_identity(someone.identity)
         await add(store, someone.log)
 
-    async def votes(from_ms: int, to_ms: int, limit: int = 99) -> list[tuple[str, int]]:
-        return [(each.row.text, each.votes) for each in await store.window(bob.hash, from_ms, to_ms, limit)]
+    async def praise(from_ms: int, to_ms: int, limit: int = 99) -> list[tuple[str, int]]:
+        return [(each.row.text, each.praise) for each in await store.window(bob.hash, from_ms, to_ms, limit)]
 
-    assert await votes(NOON + 10, NOON + 20) == [("10", 3), ("19", 1)]
-    assert await votes(NOON + 10, NOON + 20, 1) == [("10", 3)]
-    assert await votes(-5, NOON + 10) == [("9", 0)]
-    assert await votes(NOON + 20, LATER) == [("20", 0), ("dave's", 1)]
-    assert await votes(LATER, LATER + 1) == [] and await votes(NOON, LATER, 0) == []
+    assert await praise(NOON + 10, NOON + 20) == [("10", 3), ("19", 1)]
+    assert await praise(NOON + 10, NOON + 20, 1) == [("10", 3)]
+    assert await praise(-5, NOON + 10) == [("9", 0)]
+    assert await praise(NOON + 20, LATER) == [("20", 0), ("dave's", 1)]
+    assert await praise(LATER, LATER + 1) == [] and await praise(NOON, LATER, 0) == []
     assert await store.window(person("nobody").hash, 0, LATER, 9) == []
     (seen,) = (each.row for each in await store.window(bob.hash, NOON + 19, NOON + 20, 9))
     assert (seen.place_ms, seen) == (NOON + 19, (await store.rows([second.id]))[0])
