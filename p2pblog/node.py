@@ -22,6 +22,7 @@ from p2pblog.cases.searching import Searching
 from p2pblog.cases.settings import Settings
 from p2pblog.cases.strangers import Strangers
 from p2pblog.cases.threads import Threads
+from p2pblog.cases.why import Explaining
 from p2pblog.control.documents import PeerDocument, StatusDocument, StoreDocument
 from p2pblog.core import address, payload
 from p2pblog.core.address import Endpoint
@@ -44,6 +45,7 @@ class Node(
     Notifying,
     Strangers,
     Quieting,
+    Explaining,
     People,
     Listing,
     Reading,

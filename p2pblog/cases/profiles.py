@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from p2pblog.cases.desk import file_document
+from p2pblog.cases.documents import file_document
 from p2pblog.cases.files import Files
 from p2pblog.control.documents import FileArgument, ProfileDocument
 from p2pblog.control.words import BLOCKED, check_bio, check_links, check_name

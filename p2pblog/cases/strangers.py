@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from p2pblog.cases.writing import Writing
 from p2pblog.config import ADMITTED_MAX
 from p2pblog.control.documents import AdmittedDocument, WrittenDocument
@@ -11,15 +9,8 @@ from p2pblog.control.words import BLOCKED
 from p2pblog.core import address as addresses
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.logs import Located
-from p2pblog.core.payload import Boost, Vouch
-from p2pblog.core.quiet import Rules, hidden_by
-from p2pblog.core.timelines import Row
+from p2pblog.core.payload import Vouch
 from p2pblog.errors import NotFound, UsageError, UserError
-from p2pblog.store import Store
-from p2pblog.store.meaning import meaning_of
-
-VOUCHERS_TOLD_MAX = 3
-"""Of those who vouch for somebody, so many are named: one is enough."""
 
 
 class Strangers(Writing):
@@ -87,32 +78,3 @@ class Strangers(Writing):
         if identity in self._quiet.blocks:
             raise UserError(BLOCKED, hint="p2pblog unblock ADDRESS")
         return identity
-
-
-async def why_told(
-    row: Row, rules: Rules, is_followed: bool, store: Store, call: Callable[[IdentityHash], str]
-) -> list[str]:
-    """Why what somebody says to us is told us, or waits; nothing where it is not said to us, or by somebody followed,
-    or by somebody whose mute keeps it from us. `call`: what a person calls somebody."""
-    author, own = IdentityHash(row.author), rules.own
-    if author == own or is_followed or author in rules.people or not await _is_said_to(own, row, store):
-        return []
-    called = call(author)
-    if any(each.identity == author for each in await store.admitted()):
-        return [f"you admitted {called}, so you are told what they say to you"]
-    by = await store.vouchers(author)
-    if not by:
-        is_listed = row.type != Boost.type and not hidden_by(row, rules)
-        where = ": see p2pblog timeline --strangers" if is_listed else ""
-        return [f"{called} is a stranger to you, so what they say to you waits{where}"]
-    others = [call(each) for each in by if each != own][:VOUCHERS_TOLD_MAX]
-    whose = "you" if own in by else f"{' and '.join(others)}, whom you follow,"
-    return [f"{whose} vouched for {called}, so you are told what they say to you"]
-
-
-async def _is_said_to(own: bytes, row: Row, store: Store) -> bool:
-    """Whether the node's own person is told of it, or would be if it came from somebody known: what a notice said first
-    counts, and of boosts those of what is shown."""
-    located = await store.locate(row.id)
-    is_there = row.type != Boost.type or row.boosted is None
-    return is_there and located is not None and own in meaning_of(located.entry.payload).to
