@@ -130,4 +130,4 @@ class Node(
             if isinstance(said, Boost) and said.of.identity not in holdings.interests:
                 self._driver.feed(Ask(said.of, batch.identity))
             if isinstance(said, Note) and said.quote is not None and said.quote.of.identity not in holdings.interests:
-                self._driver.feed(Ask(said.quote.version or said.quote.of, batch.identity))
+                self._driver.feed(Ask(said.quote.words, batch.identity))

@@ -81,13 +81,13 @@ class Room:
 
     async def put_setting(self, key: str, size: int | None) -> None:
         await self._store.put_setting(CONFIG + key, b"" if size is None else str(size).encode())
-        await self._follow_setting(key, {**self._set, CONFIG + key: size})
+        await self._take_settings({**self._set, CONFIG + key: size})
 
     async def drop_setting(self, key: str) -> None:
         await self._store.put_setting(CONFIG + key, None)
-        await self._follow_setting(key, {name: size for name, size in self._set.items() if name != CONFIG + key})
+        await self._take_settings({name: size for name, size in self._set.items() if name != CONFIG + key})
 
-    async def _follow_setting(self, key: str, after: dict[str, int | None]) -> None:
+    async def _take_settings(self, after: dict[str, int | None]) -> None:
         """A higher cap, or none, makes what was pruned wanted again: there is room for it."""
         before = self.store_max
         self._set = after

@@ -60,7 +60,7 @@ def file_document(attachment: Attachment) -> FileDocument:
 def quote_document(quote: Quote, row: Row) -> QuoteDocument:
     return QuoteDocument(
         id=quote.of.id.hex(),
-        version=(quote.version or quote.of).id.hex(),
+        version=quote.words.id.hex(),
         author=address.spell(quote.of.identity),
         text=row.quoted_text,
         cw=row.quoted_warning,

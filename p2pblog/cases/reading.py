@@ -93,7 +93,7 @@ class Reading(Singles, Grouping):
         """Boosts and quotes of what is not here yet: ask whoever is linked now, for the next look."""
         boosted = [(row, row.boosted) for row in rows if row.boosted is not None]
         quotes = [(row, row.quote) for row in rows if row.quote is not None and row.quoted_text is None]
-        quoted = [(row, quote.version or quote.of) for row, quote in quotes]
+        quoted = [(row, quote.words) for row, quote in quotes]
         for row, ref in boosted[:ASKED_AT_ONCE_MAX] + quoted[:ASKED_AT_ONCE_MAX]:
             self._driver.feed(Ask(ref, IdentityHash(row.author)))
 

@@ -191,5 +191,5 @@ def quotes_lacking(thread: Thread, asked: set[EntryId]) -> list[Ref]:
     for row in thread.notices:
         quoted = quoted_by(row)
         if row.quote is not None and quoted in thread.lacking and quoted not in asked:
-            refs.setdefault(quoted, row.quote.version or row.quote.of)
+            refs.setdefault(quoted, row.quote.words)
     return list(refs.values())[: max(0, THREAD_FETCH_QUOTED_MAX - len(asked))]

@@ -106,7 +106,7 @@ def known_with(session: Session, notices: Sequence[NoticeDocument], company: Com
     unfollowed = {notice["author"] for notice in others}
     # At home the one speaker who is not followed is oneself: who that is, is asked only for the sake of others, of
     # somebody followed who has one's own name, and of a name of one's own that would carry a mark beside another.
-    is_strange = len(unfollowed) > at_home or any(each["author"] in unfollowed for each in boosted.values())
+    is_strange = len(unfollowed) > int(at_home) or any(each["author"] in unfollowed for each in boosted.values())
     is_strange |= not all((notice["name"] or "").isascii() for notice in others)
     is_double = any(each["lookalike"] is not None and each["lookalike"] not in petnames for each in follows)
     warnings = pages.name_warnings(shown, follows, company.own if is_strange or is_double else None)

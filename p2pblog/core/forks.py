@@ -73,7 +73,7 @@ def prove_fork(one: Sequence[Entry], other: Sequence[Entry]) -> ForkProof:
     return proof
 
 
-def freezes(proof: ForkProof, standing: Standing | None) -> bool:
+def freezes(standing: Standing | None) -> bool:
     """Whether a proof still freezes its log: not once the identity retired the device, which picks the branch, makes
     everything up to its last number immune, and hides what lies beyond."""
     return standing is None or not standing.retired

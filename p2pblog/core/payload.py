@@ -72,6 +72,11 @@ class Quote(Value):
     version: Ref | None = None
 
     @property
+    def words(self) -> Ref:
+        """The entry that says what was quoted."""
+        return self.version or self.of
+
+    @property
     def value(self) -> list[Any]:
         return [self.of.value, None if self.version is None else self.version.value]
 

@@ -12,17 +12,16 @@ from p2pblog.config import NOTICE_LIFETIME_MS, POINTER_LIFETIME_MS, POINTER_TARG
 from p2pblog.core.groups import group_id, groups_of
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.mentions import mentions_of
-from p2pblog.core.payload import Note, Payload
+from p2pblog.core.payload import Note, Payload, Ref
 
 
 def targets_of(payload: Payload, own: IdentityHash) -> tuple[bytes, ...]:
     """The targets (32 bytes each) that an entry of `own` refers to, each once, in the order in which it names them; at
     most POINTER_TARGETS_MAX."""
-    match payload:
-        case Note() as note:
-            named = _named(note)
-        case _:
-            return ()
+    if not isinstance(payload, Note):
+        return ()
+    referred = [target for ref in _refs(payload) for target in (ref.id, ref.identity)]
+    named = [*referred, *mentions_of(payload.text), *map(group_id, groups_of(payload.text))]
     targets = (target for target in dict.fromkeys(named) if target != own)
     return tuple(targets)[:POINTER_TARGETS_MAX]
 
@@ -43,12 +42,11 @@ def people_of(payload: Payload, own: IdentityHash) -> tuple[IdentityHash, ...]:
     """Those of the targets that are people."""
     if not isinstance(payload, Note):
         return ()
-    refs = [payload.reply_to, None if payload.quote is None else payload.quote.of]
-    named = [*(ref.identity for ref in refs if ref is not None), *mentions_of(payload.text)]
+    named = [*(ref.identity for ref in _refs(payload)), *mentions_of(payload.text)]
     return tuple(identity for identity in dict.fromkeys(named) if identity != own)
 
 
-def _named(note: Note) -> list[bytes]:
+def _refs(note: Note) -> list[Ref]:
+    """What it answers, and what it quotes."""
     refs = [note.reply_to, None if note.quote is None else note.quote.of]
-    referred = [target for ref in refs if ref is not None for target in (ref.id, ref.identity)]
-    return [*referred, *mentions_of(note.text), *map(group_id, groups_of(note.text))]
+    return [ref for ref in refs if ref is not None]

@@ -536,7 +536,7 @@ class Replication(State):
         """A fork that no retirement settled freezes the log; a settled one shows that we may be on a wrong branch."""
         device = proof.device
         standing = self.holdings.standing(device)
-        if freezes(proof, standing):
+        if freezes(standing):
             return self.convict(proof)
         if standing is not None and not self.holdings.holds(device, standing.seq):
             return [self._begin_afresh(device)]
@@ -571,7 +571,7 @@ class Replication(State):
         """Freeze a log for good reason and tell everybody who shares it."""
         device = proof.device
         identity = self.holdings.owners.get(device)
-        if identity is None or self.holdings.is_frozen(device) or not freezes(proof, self.holdings.standing(device)):
+        if identity is None or self.holdings.is_frozen(device) or not freezes(self.holdings.standing(device)):
             return []
         state = self.holdings.logs.get(device, LogState(device, identity))
         self.holdings.take(replace(state, fork=proof))

@@ -28,7 +28,7 @@ import trio
 
 from p2pblog.config import FILE_BYTES_MAX, FILES_KEPT_BYTES_MAX, PIECE_BYTES
 from p2pblog.core import codec
-from p2pblog.core.media import PIECES_MAX, FileHash, PieceTable, read_table, table_of
+from p2pblog.core.media import PIECES_MAX, FileHash, PieceTable, pieces_of, read_table, table_of
 from p2pblog.core.value import State, Value
 from p2pblog.errors import BadPiece, RemoteProtocolError, StoreError, StoreFull
 
@@ -107,7 +107,7 @@ class MemoryBlobs:
 
     async def put_own(self, data: bytes) -> FileHash:
         table = table_of(data)
-        pieces = {at: data[at * PIECE_BYTES : (at + 1) * PIECE_BYTES] for at in range(len(table.pieces))}
+        pieces = dict(enumerate(pieces_of(data)))
         self._files[table.file] = (table, pieces, True)
         return table.file
 
@@ -178,6 +178,10 @@ class _Known(State):
     @property
     def is_whole(self) -> bool:
         return len(self.pieces) == len(self.table.pieces)
+
+    @property
+    def held(self) -> Held:
+        return Held(self.table, frozenset(self.pieces), self.own)
 
     @property
     def size(self) -> int:
@@ -289,8 +293,7 @@ class DiskBlobs:
             self._drop_other(file)
             return None
         data = _read(self._path("parts", file), FILE_BYTES_MAX) or b""
-        parts = (data[at * PIECE_BYTES : (at + 1) * PIECE_BYTES] for at in range(len(table.pieces)))
-        known = _Known(table, {index for index, part in enumerate(parts) if table.fits(index, part)}, False)
+        known = _Known(table, {at for at, piece in enumerate(pieces_of(data)) if table.fits(at, piece)}, False)
         if known.is_whole:
             try:
                 self._become_whole(file)
@@ -300,7 +303,7 @@ class DiskBlobs:
 
     def _held(self, file: FileHash) -> Held | None:
         known = self._look(file)
-        return None if known is None else Held(known.table, frozenset(known.pieces), known.own)
+        return None if known is None else known.held
 
     def _put_own(self, data: bytes) -> FileHash:
         table = table_of(data)
@@ -354,7 +357,7 @@ class DiskBlobs:
             known = _Known(table, set(), False)
             self._remember(table.file, known)
             self._touch(table.file, 0)
-        return Held(known.table, frozenset(known.pieces), known.own)
+        return known.held
 
     def _put_piece(self, file: FileHash, index: int, data: bytes) -> Held | None:
         known = self._look(file)
@@ -375,7 +378,7 @@ class DiskBlobs:
                 self._become_whole(file)
                 self._remember(file, known)
             self._make_room(file)
-        return Held(known.table, frozenset(known.pieces), known.own)
+        return known.held
 
     def _become_whole(self, file: FileHash) -> None:
         data = _read(self._path("parts", file), FILE_BYTES_MAX)

@@ -87,7 +87,7 @@ def named_in(
 
 def quoted_by(row: Row) -> EntryId | None:
     """The entry whose words a notice quotes."""
-    return None if row.quote is None else (row.quote.version or row.quote.of).id
+    return None if row.quote is None else row.quote.words.id
 
 
 LIARS_PASSED_MAX = 10

@@ -344,7 +344,7 @@ def quoted_id(payload: bytes | None) -> EntryId | None:
     if payload is None or b"quote" not in payload:
         return None
     quote = note_of(payload).quote
-    return None if quote is None else (quote.version or quote.of).id
+    return None if quote is None else quote.words.id
 
 
 def _quoted(quote: Quote | None, quoted: Shown | None) -> Note | Edit | None:

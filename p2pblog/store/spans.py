@@ -11,9 +11,8 @@ below it. One comparison for each span that a run touches is therefore enough:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
-from p2pblog.core.entry import Entry
+from p2pblog.core.entry import Entry, follow_one_another
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Batch, Span
 from p2pblog.core.runs import VerifiedRun
@@ -49,9 +48,8 @@ def _check_verified(run: Sequence[Entry]) -> None:
         raise LocalProtocolError("a run to be stored ends on an entry with a verified signature")
     if isinstance(run, VerifiedRun):
         return  # its entries follow one another by construction
-    for before, after in pairwise(run):
-        if after.device != before.device or after.seq != before.seq + 1 or after.prev != before.id:
-            raise LocalProtocolError("a run to be stored has entries that follow one another")
+    if not follow_one_another(run):
+        raise LocalProtocolError("a run to be stored has entries that follow one another")
 
 
 def _check_agrees(span: Span, run: Sequence[Entry], held_id: Callable[[int], EntryId]) -> None:

@@ -46,13 +46,17 @@ def stretch_of(entries: Sequence[Entry]) -> Stretch:
     return Stretch(run.first, run.times, run.ids, run.payloads, run.sizes, run.hashes, run.notes)
 
 
+_GROUP, _TAG, _MENTION = b"!#@"
+"""Without one of these bytes nothing in a text is a group, a tag or a mention."""
+
+
 def meanings_of(payloads: Sequence[bytes | None], notes: bytes) -> list[Meaning]:
     """`meaning_of` each, as fast as whole runs need it. `notes`: 1 where a payload is known to be a plain note."""
     if None in payloads:
         return [meaning_of(payload) for payload in payloads]
     held = cast(Sequence[bytes], payloads)
-    if any(notes):  # without `!`, `#` and `@` nothing in it is a group, a tag or a mention
-        signs = [33 in payload or 35 in payload or 64 in payload for payload in held]
+    if any(notes):
+        signs = [_GROUP in payload or _TAG in payload or _MENTION in payload for payload in held]
         told = zip(held, notes, signs, strict=True)
         return [PLAIN if note and not sign else meanings_of((payload,), b"")[0] for payload, note, sign in told]
     return [
