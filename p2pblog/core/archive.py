@@ -86,8 +86,8 @@ def file_of(name: str) -> FileHash | None:
 
 
 def check_member(name: str, size: int) -> None:
-    """What an archive says of a member before it is read. Raises Malformed for a name that has no place in one, paths
-    that lead elsewhere among them, or TooLarge."""
+    """Check the name and unpacked size of a member before it is read. Raises Malformed for a name that has no place in
+    an archive, paths that lead elsewhere among them, or TooLarge."""
     limit = _LIMITS.get(name)
     if limit is None:
         is_file = _FILE.fullmatch(name) is not None

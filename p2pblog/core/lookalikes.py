@@ -30,7 +30,8 @@ _SAME_SCRIPT = {"HENTAIGANA": "HIRAGANA", "IDEOGRAPHIC": "CJK"}
 
 @lru_cache(NAMES_REMEMBERED)
 def skeletons(name: str) -> frozenset[str]:
-    """What the name looks like: two names look alike if they share one. None for a name that shows nothing.
+    """What the name looks like: two names look alike if they share one. No skeleton for a name that shows
+    nothing.
 
     One or two of them: the skeleton of UTS #39, 4, and that of the name in small letters, both in small letters then.
     ("aIice" with a capital i looks like "alice", and "ALICE" is the same name to most.) Compatibility variants, such as

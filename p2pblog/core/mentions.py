@@ -9,7 +9,7 @@ from p2pblog.config import MENTIONS_MAX
 from p2pblog.core import address
 from p2pblog.core.keys import IdentityHash
 from p2pblog.core.letters import is_of_word
-from p2pblog.errors import BadAddress, Malformed
+from p2pblog.errors import BadAddress
 
 _BEFORE = "/@."
 """Before an `@` these make it part of a link, of a row of signs or of a mail address."""
@@ -82,7 +82,7 @@ def _mentions(text: str) -> list[tuple[int, int, IdentityHash]]:
             continue
         try:
             found.append((start, end, address.read(text[start + 1 : end])))
-        except (BadAddress, Malformed):
+        except BadAddress:
             continue
     return found
 
@@ -93,7 +93,8 @@ def _signs(text: str) -> list[int]:
 
 
 def _petname(text: str, start: int) -> str:
-    """The longest word that begins here, dots and hyphens within; no longer than a petname may be."""
+    """The longest word that begins here, dots and hyphens within; cut at the length of an address, which no petname
+    reaches."""
     end = start
     while end < len(text) and end - start < address.ADDRESS_CHARACTERS and (is_of_word(text[end]) or text[end] in "-."):
         end += 1

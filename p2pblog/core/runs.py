@@ -28,7 +28,7 @@ from p2pblog.core.keys import ENTRY_DOMAIN, DeviceKey, EntryId, check_key, verif
 from p2pblog.core.payload import are_note_texts, plain_notes, plain_texts
 from p2pblog.errors import BadChain, BadSignature, LocalProtocolError, Malformed, NotCanonical, TooLarge
 
-TIME_STEP_MAX = TIME_MS_MAX
+TIME_STEP_MS_MAX = TIME_MS_MAX
 
 
 def encode_run(entries: Sequence[Entry], prev_known: bool = False, texts: bool = False) -> list[Any]:
@@ -196,14 +196,14 @@ def check_run(value: Any, before: EntryId | None = None, texts: bool = False) ->
     return VerifiedRun(device, first, prev, times, payloads, sizes, hashes, ids, verified, notes)
 
 
-def run_device(value: Any) -> tuple[DeviceKey, int]:
+def run_start(value: Any) -> tuple[DeviceKey, int]:
     """The log and first number that a run claims, to look up `before`. Raises Malformed."""
     items = codec.as_list(value, length=6)
     return DeviceKey(codec.as_bytes(items[0], length=32)), codec.as_int(items[1], 1, SEQ_MAX)
 
 
 def _shape(value: Any) -> tuple[DeviceKey, int, EntryId | None, list[Any], list[Any], bytes]:
-    device, first = run_device(value)
+    device, first = run_start(value)
     prev = None if value[2] is None else EntryId(codec.as_bytes(value[2], length=32))
     times = codec.as_list(value[3], length_max=RUN_ENTRIES_MAX)
     payloads = codec.as_list(value[4], length=len(times))
@@ -267,7 +267,7 @@ def _read_one_by_one(steps: list[Any], carried: list[Any], texts: bool) -> _Colu
     times, payloads, sizes, hashes = [], [], [], []
     time_ms, total = 0, 0
     for step, value in zip(steps, carried, strict=True):
-        time_ms += codec.as_int(step, -TIME_STEP_MAX, TIME_STEP_MAX)
+        time_ms += codec.as_int(step, -TIME_STEP_MS_MAX, TIME_STEP_MS_MAX)
         if not 0 <= time_ms <= TIME_MS_MAX:
             raise Malformed("a time outside the limits")
         payload, size, hashed = _carried(_spelled_one(value) if texts else value)

@@ -24,8 +24,9 @@ from p2pblog.core.tags import as_tag
 from p2pblog.core.value import State, Value, field
 from p2pblog.errors import UsageError
 
-FORM = f"2, Unicode {unicodedata.unidata_version}"
-"""Of what `words_of` and `store.meaning.found_words` give: an index made under another one is made anew."""
+WORDS_FORM = f"2, Unicode {unicodedata.unidata_version}"
+"""The version of the words that `words_of` and `store.meaning.found_words` give; an index made under another is made
+anew."""
 
 # --- the words of a text ----------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from p2pblog.config import NEWEST_FIRST, SEQ_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
-from p2pblog.core.runs import check_run, encode_run, run_device
+from p2pblog.core.runs import check_run, encode_run, run_start
 from p2pblog.core.value import State, field
 from p2pblog.errors import BadSignature
 from p2pblog.gossip.claims import is_of, is_other_branch
@@ -127,7 +127,7 @@ class Broadcast(State):
         return [SetTimer(GraftDue(device, seq), at)]
 
     def on_live(self, session: Session, message: Live, now: float) -> list[Effect]:
-        device, first = run_device(message.value)
+        device, first = run_start(message.value)
         identity = self.holdings.owners.get(device)
         if identity is None or identity not in session.shared or self.holdings.last_wanted(device) == 0:
             return []

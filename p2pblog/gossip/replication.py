@@ -24,7 +24,7 @@ from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof, freezes, prove_fork
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch, LogState
-from p2pblog.core.runs import check_run, run_device
+from p2pblog.core.runs import check_run, run_start
 from p2pblog.core.value import State, field, replace
 from p2pblog.errors import BadChain, BadForkProof, BadMessage, TooSlow
 from p2pblog.gossip.borrowed import Borrowed, bare_beyond
@@ -308,7 +308,7 @@ class Replication(State):
     # --- answers to what we asked ---
 
     def on_run(self, session: Session, message: Run) -> list[Effect]:
-        device, first = run_device(message.value)
+        device, first = run_start(message.value)
         fetch = self._answered(session, device)
         if fetch.seqs:
             raise BadMessage("a run where payloads were asked for")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from p2pblog.core import codec
 from p2pblog.core.keys import DeviceKey
-from p2pblog.core.runs import run_device
+from p2pblog.core.runs import run_start
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.messages import Have, Live, Message, Run
 
@@ -84,7 +84,7 @@ class Meter:
         if not isinstance(message, CARRIERS):
             return []
         try:
-            device, first = run_device(message.value)
+            device, first = run_start(message.value)
             carried = codec.as_list(message.value[4])
         except RemoteProtocolError:
             return []  # what a liar says of no notice

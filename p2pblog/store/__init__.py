@@ -121,7 +121,7 @@ class Reference(Value):
 
 
 REFERENCES_MAX = 8
-"""Authors told of who refer to one file: whose feeds those are says whom to ask for it."""
+"""Authors named of those whose notices have one file: links that share their feeds are asked for it first."""
 
 
 class DmRow(Value):

@@ -251,7 +251,7 @@ def found_words(payload: bytes, log: int, edit: Version | None = None) -> list[s
     """By which words a notice is found, as `edit` has it since, in this order: those of its content warning, its log,
     tags and media, its text, the options of its poll, what its files show; its log stands between these too, so that no
     phrase goes from one to the next. `log`: the store's number for its log. A change here asks for a new
-    `core.search.FORM`."""
+    `core.search.WORDS_FORM`."""
     note, by = note_of(payload, edit), log_word(log)
     marks = [by, *map(tag_word, tags_of(note.text)), *([MEDIA] if has_media(note) else [])]
     options = () if note.poll is None else note.poll.options

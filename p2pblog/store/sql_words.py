@@ -6,8 +6,8 @@ give the newest first, so a notice's number is its place in timelines, a time in
 `found` leads from there to its key and back, and to the entry that its words are from: itself, or its edit in force.
 
 The index keeps no texts: to take a notice out, FTS5 has to be told its very words again. They follow from the payload
-while `core.search.FORM` is the same; where it is not, all is indexed anew. (SQLite 3.43 could do without, and Debian 12
-has 3.40.)
+while `core.search.WORDS_FORM` is the same; where it is not, all is indexed anew. (SQLite 3.43 could do without, and
+Debian 12 has 3.40.)
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from p2pblog.core.keys import EntryId
-from p2pblog.core.search import FORM
+from p2pblog.core.search import WORDS_FORM
 from p2pblog.store.meaning import Version, found_words
 
 SAME_MOMENT_BITS = 20
@@ -36,7 +36,7 @@ def end_of_moment(sort: int) -> int:
 
 def prepare(db: sqlite3.Connection) -> None:
     """Begin again if the index was made by other rules, or not at all; on an open database (autocommit)."""
-    if db.execute("SELECT form FROM word_form").fetchall() == [(FORM,)]:
+    if db.execute("SELECT form FROM word_form").fetchall() == [(WORDS_FORM,)]:
         return
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -45,7 +45,7 @@ def prepare(db: sqlite3.Connection) -> None:
             db.execute(f"DELETE FROM {table}")  # noqa: S608 - names from above
         db.execute("INSERT INTO unread (low, high) SELECT key, key FROM stray ORDER BY key")
         db.execute("INSERT INTO unread (low, high) SELECT log << 32 | low, log << 32 | high FROM span")
-        db.execute("INSERT INTO word_form VALUES (?)", (FORM,))
+        db.execute("INSERT INTO word_form VALUES (?)", (WORDS_FORM,))
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:

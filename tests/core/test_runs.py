@@ -16,7 +16,7 @@ from p2pblog.config import PAYLOAD_BYTES_MAX, RUN_BYTES_MAX, RUN_ENTRIES_MAX, SE
 from p2pblog.core import codec
 from p2pblog.core.entry import Entry, write
 from p2pblog.core.keys import ENTRY_DOMAIN, EntryId
-from p2pblog.core.runs import check_run, encode_run, run_device
+from p2pblog.core.runs import check_run, encode_run, run_start
 from p2pblog.core.value import replace
 from p2pblog.errors import BadChain, BadSignature, LocalProtocolError, RemoteProtocolError, TooLarge
 
@@ -50,7 +50,7 @@ def test_bob_reads_what_alice_wrote(entries: tuple[Entry, ...], known: bool) -> 
     assert arrive(codec.pack(run), held) == entries
     if not known:
         assert arrive(codec.pack(run)) == entries
-    assert run_device(run) == (ALICE.key, entries[0].seq)
+    assert run_start(run) == (ALICE.key, entries[0].seq)
 
 
 @given(stretches())
@@ -215,7 +215,7 @@ def test_a_chain_over_a_weak_key_is_refused() -> None:
 
 @given(VALUES | st.lists(VALUES, min_size=6, max_size=6), st.none() | st.binary(min_size=32, max_size=32))
 def test_no_value_surprises_the_check(value: Any, held: EntryId | None) -> None:
-    for look in (lambda: check_run(value, held), lambda: run_device(value)):
+    for look in (lambda: check_run(value, held), lambda: run_start(value)):
         try:
             look()
         except RemoteProtocolError:

@@ -107,7 +107,7 @@ def test_other_rules_make_the_index_anew(db: sqlite3.Connection, monkeypatch: py
     sql_indexer.read_some(db, 100)
     sql_words.prepare(db)  # the same rules: nothing to do
     assert find(db, "bee 7").unread == 0
-    monkeypatch.setattr(sql_words, "FORM", "2")
+    monkeypatch.setattr(sql_words, "WORDS_FORM", "2")
     monkeypatch.setattr(sql_words, "found_words", lambda payload, log, edit: ["wasp"])
     sql_words.prepare(db)
     assert find(db, "bee") == SearchResult((), 21)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from p2pblog.core.keys import DeviceKey
 from p2pblog.core.logs import Batch
-from p2pblog.core.runs import run_device
+from p2pblog.core.runs import run_start
 from p2pblog.gossip.events import Stored
 from p2pblog.gossip.messages import Clocks, Have, Live, Message, Payloads, Run
 from p2pblog.sim.watch import Watcher
@@ -51,7 +51,7 @@ def _told(message: Message) -> Iterator[tuple[DeviceKey, int]]:
     """The entries that a message carries or vouches for."""
     match message:
         case Live(value) | Run(value):
-            device, first = run_device(value)
+            device, first = run_start(value)
             yield from ((device, first + at) for at in range(len(value[3])))
         case Have(entries):
             yield from entries
