@@ -72,7 +72,7 @@ class RowReader:
 
     def rows(self, keys: Iterable[int], limit: int) -> list[Row]:
         """The first rows at these keys, all of which may be shown, at most `limit`. What is lost is passed over."""
-        return self._rows(list(islice(self._seen(keys, are_sure=True), limit)))
+        return self._rows(list(islice(self._seen_surely(keys, limit), limit)))
 
     def rows_within(self, keys: Iterable[int], limit: int) -> list[Row]:
         """The first rows at these keys that may be shown, at most `limit`."""
@@ -84,14 +84,20 @@ class RowReader:
         seen = (found for found in self._seen(keys) if found.shown.kind in IN_TIMELINES)
         return self._rows(list(islice(seen, limit)))
 
-    def _seen(self, keys: Iterable[int], are_sure: bool = False) -> Iterator[_Found]:
-        """What may be shown of these. Where all should, it is said once that one can't be: it is lost, or we err."""
+    def _seen(self, keys: Iterable[int]) -> Iterator[_Found]:
         for step in in_steps(keys, KEYS_AT_ONCE):
+            found = (self._look_up(key) for key in self.expect(step))
+            yield from (each for each in found if each is not None)
+
+    def _seen_surely(self, keys: Iterable[int], limit: int) -> Iterator[_Found]:
+        """What is to be shown, and no more looked up than that takes. It is said once that one can't be: it is lost, or
+        we err."""
+        for step in in_steps(keys, max(1, min(limit, KEYS_AT_ONCE))):
             for key in self.expect(step):
                 found = self._look_up(key)
                 if found is not None:
                     yield found
-                elif are_sure and key not in self._lost:
+                elif key not in self._lost:
                     pass_over(AssertionError("an index of what is shown holds something hidden"))
 
     def expect(self, keys: Iterable[int]) -> list[int]:

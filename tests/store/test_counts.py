@@ -28,6 +28,7 @@ from p2pblog.store.register import BATCH_MIN
 from p2pblog.store.rows import HISTORY_ROWS
 from p2pblog.store.sql_base import IDS, ROWS_PER_STEP, id_record, log_of_device, read_log_state
 from p2pblog.store.sql_damage import Checked
+from p2pblog.store.sql_rows import KEYS_AT_ONCE, RowReader
 from p2pblog.store.sqlite import open_sqlite
 from p2pblog.store.stretch import payloads_beside, places
 
@@ -206,6 +207,21 @@ def test_a_page_is_read_with_few_statements() -> None:
         db.set_trace_callback(ran.append)
         assert len(sql_read.timeline(db, TimelineQuery(50))) == 50
     assert len(ran) <= 8, ran
+
+
+def test_a_page_looks_up_no_more_notices_than_it_shows(writer: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[int] = []
+    ask = RowReader._ask
+    monkeypatch.setattr(RowReader, "_ask", lambda reader, keys: (looked_up.extend(keys), ask(reader, keys))[1])
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        sql_write.put_identity(db, writer.identity)
+        sql_write.put_follow(db, Follow(writer.hash))
+        sql_write.append(db, [Batch(writer.hash, writer.log.run(1, 200))], LATER)
+        for limit in 1, 20, KEYS_AT_ONCE:
+            looked_up.clear()
+            assert len(sql_read.timeline(db, TimelineQuery(limit))) == limit
+            assert len(looked_up) == limit
 
 
 def test_likes_of_nothing_of_ours_cost_whoever_reads_nothing() -> None:
