@@ -26,6 +26,7 @@ from p2pblog.store import (
     OWN_IDENTITY,
     Block,
     Contents,
+    TimelineQuery,
 )
 from p2pblog.store.meaning import (
     IN_TIMELINES,
@@ -177,9 +178,14 @@ class MemoryStore(MemoryRoom):
             self._lend(log.held[stray.entry.seq], stray)
 
     def _stand_now(self, log: _Log, spans: Sequence[Span], now_ms: int) -> None:
-        if spans and log.held[spans[-1].high].sort > now_ms + AHEAD_MAX_MS:
-            for held in log.held.values():
-                held.sort = min(held.sort, now_ms)
+        ahead_ms = now_ms + AHEAD_MAX_MS
+        if not spans or log.held[spans[-1].high].sort <= ahead_ms:
+            return
+        others = (held for held in self._in_timelines(TimelineQuery(1)) if held.log.identity != log.identity)
+        if any(held.sort > ahead_ms and self._is_shown(held) for held in others):
+            return
+        for held in log.held.values():
+            held.sort = min(held.sort, now_ms)
 
     def _to_be_lent(self, log: _Log, fitted: Fit) -> list[_Held]:
         """The strays that are part of a run of somebody who is not followed; none that it contradicts."""

@@ -54,3 +54,21 @@ async def test_a_clock_that_is_put_back_a_little_changes_no_place(store: Store) 
         alice.log.note(f"{number}", time_ms=LATER - back_ms)
         await add(store, alice.log, now_ms=LATER - back_ms)
     assert [(row.text, row.place_ms) for row in await store.timeline(TimelineQuery(9))] == [("1", LATER), ("0", LATER)]
+
+
+@on_both_stores
+async def test_while_our_clock_is_behind_what_stands_stays_where_it_is(store: Store) -> None:
+    """A small computer without a battery begins each start some time ago; its own history is not to fall down there."""
+    alice, bob = person("alice"), person("bob")
+    bob.log.note("bob's", time_ms=LATER - 1)
+    alice.log.note("alice's", time_ms=LATER)
+    await own(store, alice)
+    await keep(store, bob, alice)
+    alice.log.note("by a clock that is behind", time_ms=NOON)
+    await add(store, alice.log, now_ms=NOON)
+    rows = await store.timeline(TimelineQuery(9))
+    assert [(row.text, row.place_ms) for row in rows] == [
+        ("by a clock that is behind", LATER),
+        ("alice's", LATER),
+        ("bob's", LATER - 1),
+    ]
