@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -47,27 +48,32 @@ def read(db: sqlite3.Connection, run: Callable[[sqlite3.Connection], T], path: P
 
 
 def commit(db: sqlite3.Connection, writes: Sequence[Write], path: Path) -> None:
-    """Give each write its outcome: all in one transaction, or, if that can't be written, each in its own."""
+    """Give each write its outcome, one after the other: those in a row share a transaction, or, if that can't be
+    written, have each their own."""
+    for in_parts, row in groupby(writes, key=lambda write: write.in_parts):
+        if not in_parts:
+            _commit_row(db, list(row), path)
+            continue
+        for write in row:
+            _run_in_parts(db, write, path)
+
+
+def _commit_row(db: sqlite3.Connection, row: Sequence[Write], path: Path) -> None:
     try:
-        if not any(write.in_parts for write in writes):
-            _transact(db, writes, path)
-            return
-        if len(writes) == 1:
-            _run_in_parts(db, writes[0], path)
-            return
+        _transact(db, row, path)
     except (sqlite3.Error, MemoryError) as error:
-        if len(writes) == 1:
-            writes[0].outcome = translated(error, path)
+        if len(row) == 1:
+            row[0].outcome = translated(error, path)
             return
-    for write in writes:
-        commit(db, [write], path)
+        for write in row:
+            _commit_row(db, [write], path)
 
 
 def _run_in_parts(db: sqlite3.Connection, write: Write, path: Path) -> None:
     try:
         write.outcome = write.run(db)
-    except (sqlite3.Error, MemoryError):
-        raise
+    except (sqlite3.Error, MemoryError) as error:
+        write.outcome = translated(error, path)
     except Exception as refusal:
         write.outcome = refusal if _is_meant(refusal) else damaged(refusal, path)
     finally:

@@ -29,6 +29,7 @@ from p2pblog.store.rows import HISTORY_ROWS
 from p2pblog.store.sql_base import IDS, ROWS_PER_STEP, id_record, log_of_device, read_log_state
 from p2pblog.store.sql_damage import Checked
 from p2pblog.store.sql_rows import KEYS_AT_ONCE, RowReader
+from p2pblog.store.sql_transactions import Write, commit
 from p2pblog.store.sqlite import open_sqlite
 from p2pblog.store.stretch import payloads_beside, places
 
@@ -207,6 +208,18 @@ def test_a_page_is_read_with_few_statements() -> None:
         db.set_trace_callback(ran.append)
         assert len(sql_read.timeline(db, TimelineQuery(50))) == 50
     assert len(ran) <= 8, ran
+
+
+def test_what_goes_in_parts_leaves_all_others_their_common_transactions() -> None:
+    """Each transaction of what is durable waits for the disk."""
+    plain = [Write(lambda db: "done", True) for _ in range(6)]
+    in_parts = Write(lambda db: "apart", False, in_parts=True)
+    ran: list[str] = []
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.set_trace_callback(ran.append)
+        commit(db, [*plain[:3], in_parts, *plain[3:]], Path("store"))
+    assert ran.count("BEGIN IMMEDIATE") == ran.count("COMMIT") == 2
+    assert [write.outcome for write in (*plain, in_parts)] == [*["done"] * 6, "apart"]
 
 
 def test_a_page_looks_up_no_more_notices_than_it_shows(writer: Person, monkeypatch: pytest.MonkeyPatch) -> None:
