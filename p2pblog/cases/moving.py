@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 
 from p2pblog.cases.desk import Desk
@@ -17,6 +18,7 @@ from p2pblog.control.documents import (
 )
 from p2pblog.control.words import check_language, check_text, check_warning
 from p2pblog.core import address, codec
+from p2pblog.core.entry import Entry
 from p2pblog.core.forks import prove_fork
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import DeviceKey
@@ -63,11 +65,9 @@ class Moving(Desk):
         if span is None:
             return RunDocument(run=None, next=None)
         first = max(first, span.low)
-        try:
+        entries: Sequence[Entry] = ()
+        with suppress(StoreDamaged):  # the store has logged it
             entries = await self._store.run(key, first, span.high, EXPORT_PAYLOADS_BYTES_MAX)
-        except StoreDamaged as error:
-            log.error("a piece of a log could not be exported: %s", error)
-            entries = ()
         if not entries:
             return RunDocument(run=None, next=first + CHECKPOINT_EVERY - (first - 1) % CHECKPOINT_EVERY)
         return RunDocument(run=codec.pack(encode_run(entries)).hex(), next=entries[-1].seq + 1)

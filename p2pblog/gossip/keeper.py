@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from p2pblog.config import OFFER_LIFETIME_MS, RUN_BYTES_MAX
@@ -301,11 +302,10 @@ class Keeper:
         return tuple(ours)
 
     async def load(self, request: LoadRun | LoadOne | LoadFile) -> Event:
-        """What a machine wants to read for a peer. What is damaged is as if it were not held."""
-        try:
+        """What a machine wants to read for a peer. What is damaged is as if it were not held; the store has logged
+        that, once, however often a peer asks."""
+        with suppress(StoreDamaged):
             return await self._load(request)
-        except StoreDamaged as error:
-            log.error("what a peer asked for can't be read: %s", error)
         match request:
             case LoadRun():
                 return Loaded(request, ())

@@ -7,12 +7,9 @@ as it was signed. Ids and signatures of a stretch are looked at when it is first
 
 from __future__ import annotations
 
-import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
 
 from p2pblog.config import CHECKPOINT_EVERY, RUN_BYTES_MAX
 from p2pblog.core.entry import Entry
@@ -21,12 +18,8 @@ from p2pblog.core.logs import LogState, Span
 from p2pblog.core.runs import VerifiedRun
 from p2pblog.store import sql_base
 from p2pblog.store.sql_base import LogRow, every_log, id_at, read_entries, read_marks, read_missing, read_spans
-from p2pblog.store.sql_transactions import is_damage, tell_once
+from p2pblog.store.sql_transactions import is_damage, tell_once, unless_damaged
 from p2pblog.store.stretch import first_whole_run, is_as_signed, without_false_signature
-
-log = logging.getLogger("p2pblog.store")
-
-T = TypeVar("T")
 
 ENDS_LOOKED_AT_MAX = 2_000
 """Numbers in which the end of a span is looked for: some dozens of broken leaves at 330 bytes an entry. (A guess.)"""
@@ -62,48 +55,42 @@ class Checked:
         self._stretches.add((no, first))
 
 
-def unless_damaged(read: Callable[[], T]) -> T | None:
-    """What it reads; None where that is damaged."""
-    try:
-        return read()
-    except Exception as error:
-        if not is_damage(error):
-            raise
-        return None
-
-
 # --- the state of logs ------------------------------------------------------------------------------------------------
 
 
 def read_log_states(db: sqlite3.Connection) -> tuple[list[LogState], list[DeviceKey]]:
     """Every log that holds an entry or is frozen, by its device; and the devices of those of which only a part can be
     read, so that there may be more."""
-    try:
-        return sql_base.read_log_states(db), []
-    except Exception as error:
-        if not is_damage(error):
-            raise
+    whole = unless_damaged(sql_base.read_log_states, db)
+    if whole is not None:
+        return whole, []
     states, damaged = list[LogState](), list[DeviceKey]()
     for each in every_log(db):
         try:
             state = sql_base.read_log_state(db, each)
         except Exception as error:
-            if not is_damage(error):
-                raise
-            log.error("of the log of device %s only a part can be read: %s", each.device.hex()[:10], error)
+            pass_over_part(each, error)
             damaged.append(each.device)
-            missing = unless_damaged(partial(read_missing, db, each)) or ()
-            marks = unless_damaged(partial(read_marks, db, each)) or (None, 0)
+            missing = unless_damaged(read_missing, db, each) or ()
+            marks = unless_damaged(read_marks, db, each) or (None, 0)
             state = LogState(each.device, each.identity, readable_spans(db, each), missing, *marks)
         if state.spans or state.fork is not None:
             states.append(state)
     return states, damaged
 
 
+def pass_over_part(of: LogRow, error: Exception | None = None) -> None:
+    """As `pass_over`, but said once for each log, whatever is asked for of it: whoever asks on and on would else use up
+    all that the log says once."""
+    if error is not None and not is_damage(error):
+        raise error
+    tell_once(f"of the log of device {of.device.hex()[:10]} only a part can be read: the database is damaged", error)
+
+
 def readable_spans(db: sqlite3.Connection, of: LogRow) -> tuple[Span, ...]:
     """What is held of a log. Where an end is lost, a span goes as far as entries can be read, up to one with a
     signature. What is to be stored asks `read_spans`: what joins a stretch that is damaged could contradict it."""
-    spans = unless_damaged(partial(read_spans, db, of.no))
+    spans = unless_damaged(read_spans, db, of.no)
     return shortened_spans(db, of) if spans is None else spans
 
 
@@ -140,18 +127,16 @@ def whole_run(
     all of it is damaged. Its entries are read one by one, which takes ten times as long."""
     first, end = between
     entries = (_entry_at(db, of, seq, span.low, span.low_prev) for seq in range(first, end + 1))
-    found = first_whole_run(entries, last, bytes_max, RUN_BYTES_MAX)
-    tell_once(f"of the log of device {of.device.hex()[:10]} something between {first} and {end} is damaged")
-    return found
+    pass_over_part(of)
+    return first_whole_run(entries, last, bytes_max, RUN_BYTES_MAX)
 
 
 def _entry_at(db: sqlite3.Connection, of: LogRow, seq: int, low: int, low_prev: EntryId | None) -> Entry | None:
     """An entry if it is as its id says, with its signature if that is valid; None for any other. `low_prev`: the id
     before number `low`, where a span begins."""
-    try:
-        prev = low_prev if seq == low else id_at(db, of.key(seq - 1))
-        return without_false_signature(read_entries(db, of, seq, seq, prev)[0])
-    except Exception as error:
-        if not is_damage(error):
-            raise
-        return None
+    return unless_damaged(_sound_entry, db, of, seq, low, low_prev)
+
+
+def _sound_entry(db: sqlite3.Connection, of: LogRow, seq: int, low: int, low_prev: EntryId | None) -> Entry | None:
+    prev = low_prev if seq == low else id_at(db, of.key(seq - 1))
+    return without_false_signature(read_entries(db, of, seq, seq, prev)[0])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import partial
 from heapq import merge
 from itertools import islice
 
@@ -69,10 +68,10 @@ from p2pblog.store.sql_base import (
     read_feed,
     read_place,
 )
-from p2pblog.store.sql_damage import Checked, read_log_states, readable_spans, unless_damaged, whole_run
+from p2pblog.store.sql_damage import Checked, pass_over_part, read_log_states, readable_spans, whole_run
 from p2pblog.store.sql_rows import KEYS_AT_ONCE, TAKEN_BACK_BY, RowReader
 from p2pblog.store.sql_strangers import places_of_strangers
-from p2pblog.store.sql_transactions import is_damage
+from p2pblog.store.sql_transactions import unless_damaged
 from p2pblog.store.stretch import cut_run, is_as_signed
 
 # --- at the start -----------------------------------------------------------------------------------------------------
@@ -126,8 +125,7 @@ def run(
         if found and (checked or Checked()).is_sound(log.no, found):
             return found
     except Exception as error:
-        if not is_damage(error):
-            raise
+        pass_over_part(log, error)
     return whole_run(db, log, span, (first, end), last, bytes_max)
 
 
@@ -487,8 +485,8 @@ def _follow_row(db: sqlite3.Connection, follow: Follow) -> FollowRow:
         """SELECT coalesce(sum(s.high - s.low + 1), 0) FROM log l JOIN span s ON s.log = l.no WHERE l.owner = ?""",
         (owner,),
     ).fetchone()
-    newest = unless_damaged(partial(_newest_ms, db, owner))  # whom one follows must come out of any database
-    name = (unless_damaged(partial(profile, db, follow.identity)) or (None, None))[0]
+    newest = unless_damaged(_newest_ms, db, owner)  # whom one follows must come out of any database
+    name = (unless_damaged(profile, db, follow.identity) or (None, None))[0]
     (pruned,) = db.execute("SELECT coalesce(sum(pruned), 0) FROM log WHERE owner = ?", (owner,)).fetchone()
     return FollowRow(follow.identity, name, follow.petname, entries, newest, *terms, pruned)
 

@@ -136,6 +136,16 @@ OUTERMOST = "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"
 WITHIN = "SAVEPOINT apart", "RELEASE apart", "ROLLBACK TO apart"
 
 
+def unless_damaged(read: Callable[[*Args], T], *args: *Args) -> T | None:
+    """What it reads; None where that is damaged, of which the log says nothing."""
+    try:
+        return read(*args)
+    except Exception as error:
+        if not is_damage(error):
+            raise
+        return None
+
+
 def pass_over(error: Exception) -> None:
     """Say once that damage was met, and that all else goes on. Raises the error itself where it is no damage."""
     if not is_damage(error):

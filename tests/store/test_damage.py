@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 from builders import NOON, Person, person
+from damage_kit import change, spoil_leaf
 from store_kit import LATER, add, keep, own, texts
 from trio.testing import trio_test, wait_all_tasks_blocked
 
@@ -34,22 +35,8 @@ async def make(path: Path, *statements: str, notices: int = 10) -> Person:
         store = await open_sqlite(bridge, path)
         await keep(store, bob)
         await store.aclose()
-    with closing(sqlite3.connect(path)) as db:
-        for statement in statements:
-            db.execute(statement)
-        db.commit()
+    change(path, *statements)
     return bob
-
-
-def spoil_leaf(path: Path, row: bytes) -> None:
-    """Change one bit in the head of the leaf that holds this: SQLite reads none of its rows any more."""
-    pages = path.read_bytes()
-    found = [at for at in range(4_096, len(pages), 4_096) if pages[at] == TABLE_LEAF and row in pages[at : at + 4_096]]
-    path.write_bytes(pages[: found[0]] + bytes([TABLE_LEAF ^ 0x20]) + pages[found[0] + 1 :])
-
-
-TABLE_LEAF = 13
-"""How the page of rows begins (https://www.sqlite.org/fileformat2.html#b_tree_pages)."""
 
 
 @trio_test
@@ -271,9 +258,7 @@ async def test_bytes_of_what_was_deleted_go_beside_what_is_damaged(tmp_path: Pat
         store = await open_sqlite(bridge, path)
         await keep(store, bob)
         await store.aclose()
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("DELETE FROM entry WHERE id = ?", (notes[3].id,))
-        db.commit()
+    change(path, f"DELETE FROM entry WHERE id = x'{notes[3].id.hex()}'")
     spoil_leaf(path, notes[70].id)
     async with open_bridge() as bridge:
         store = await open_sqlite(bridge, path)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from builders import Person, person
+from damage_kit import change, spoil_leaf
 from store_kit import LATER, keep
 from trio.testing import trio_test
 
@@ -16,7 +15,7 @@ from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.errors import StoreDamaged
-from p2pblog.store import Follow, Store, sql_damage
+from p2pblog.store import Follow, Store, sql_damage, sql_transactions
 from p2pblog.store.sqlite import open_sqlite
 
 pytestmark = pytest.mark.damages
@@ -39,10 +38,7 @@ async def make(path: Path, *statements: str, all_signed: bool = True) -> Person:
         run = tuple(bob.log.entries) if all_signed else bob.log.run()
         await store.append([Batch(bob.hash, run)], LATER)
         await store.aclose()
-    with closing(sqlite3.connect(path)) as db:
-        for statement in statements:
-            db.execute(statement)
-        db.commit()
+    change(path, *statements)
     return bob
 
 
@@ -86,6 +82,23 @@ async def test_a_peer_is_given_all_around_what_is_damaged(
 
 
 @trio_test
+async def test_whoever_asks_on_and_on_for_what_is_damaged_fills_no_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does he use up what is said once: of other damage the log would say nothing any more."""
+    path = tmp_path / "store.sqlite3"
+    monkeypatch.setattr(sql_transactions, "_told", set())
+    bob = await make(path, ROT.format(101), LOST.format(102))
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        for first in range(1, 102):
+            await store.run(bob.key, first, 121, RUN_BYTES_MAX)
+        await store.aclose()
+    assert len(caplog.messages) == 1
+    assert f"device {bob.key.hex()[:10]} only a part" in caplog.messages[0]
+
+
+@trio_test
 async def test_what_is_damaged_is_given_as_a_single_entry_no_more(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
     bob = await make(path, ROT.format(70), LOST.format(100), all_signed=False)
@@ -120,9 +133,7 @@ async def test_a_damaged_stray_is_given_no_more(tmp_path: Path) -> None:
         for note in notes:
             await store.put_stray(Located(dave.hash, note, ()), LATER)
         await store.aclose()
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE entry SET time = time + 1 WHERE id = ?", (notes[0].id,))
-        db.commit()
+    change(path, f"UPDATE entry SET time = time + 1 WHERE id = x'{notes[0].id.hex()}'")
     async with open_bridge() as bridge:
         store = await open_sqlite(bridge, path)
         with pytest.raises(StoreDamaged, match="not as it was signed"):
@@ -151,19 +162,6 @@ async def test_a_stretch_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.M
 # --- ends of logs -----------------------------------------------------------------------------------------------------
 
 
-def break_leaf(path: Path, holding: bytes) -> None:
-    """One bit in the header of the page of `entry` that holds these bytes."""
-    data = bytearray(path.read_bytes())
-    pages = range(4096, len(data), 4096)
-    at = next(at for at in pages if data[at] == TABLE_LEAF and holding in data[at : at + 4096])
-    data[at] ^= 0x20
-    path.write_bytes(data)
-
-
-TABLE_LEAF = 13
-"""The first byte of such a page, by SQLite's file format."""
-
-
 @pytest.mark.parametrize("broken", ["leaf", "row"])
 @trio_test
 async def test_a_log_whose_end_is_lost_is_held_as_far_as_it_can_be_read(tmp_path: Path, broken: str) -> None:
@@ -176,11 +174,9 @@ async def test_a_log_whose_end_is_lost_is_held_as_far_as_it_can_be_read(tmp_path
         await store.put_follow(Follow(bob.hash, "bob"))
         await store.aclose()
     if broken == "leaf":
-        break_leaf(path, bob.log.entries[-1].id)
+        spoil_leaf(path, bob.log.entries[-1].id)
     else:
-        with closing(sqlite3.connect(path)) as db:
-            db.execute("DELETE FROM entry WHERE id = ?", (bob.log.entries[-1].id,))
-            db.commit()
+        change(path, f"DELETE FROM entry WHERE id = x'{bob.log.entries[-1].id.hex()}'")
     async with open_bridge() as bridge:
         store = await open_sqlite(bridge, path)
         loaded = await store.load()

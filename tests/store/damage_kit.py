@@ -1,0 +1,26 @@
+"""Harm done to a database file while no store has it open."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+TABLE_LEAF = 13
+"""How the page of rows begins (https://www.sqlite.org/fileformat2.html#b_tree_pages)."""
+
+
+def change(path: Path, *statements: str) -> None:
+    """Run these, as no store would."""
+    with closing(sqlite3.connect(path)) as db:
+        for statement in statements:
+            db.execute(statement)
+        db.commit()
+
+
+def spoil_leaf(path: Path, row: bytes) -> None:
+    """Change one bit in the head of the leaf that holds this: SQLite reads none of its rows any more."""
+    data = bytearray(path.read_bytes())
+    pages = range(4_096, len(data), 4_096)
+    data[next(at for at in pages if data[at] == TABLE_LEAF and row in data[at : at + 4_096])] ^= 0x20
+    path.write_bytes(data)
