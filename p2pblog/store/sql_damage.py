@@ -24,11 +24,12 @@ from p2pblog.store.stretch import first_whole_run, is_as_signed, without_false_s
 ENDS_LOOKED_AT_MAX = 2_000
 """Numbers in which the end of a span is looked for: some dozens of broken leaves at 330 bytes an entry. (A guess.)"""
 STRETCHES_REMEMBERED_MAX = 32_768
-"""Of 64 entries each, 2 million in all: at most 5 MB."""
+"""Of 64 entries each, 2 million in all: at most 6 MB."""
 
 
 class Checked:
-    """Which stretches between checkpoints, of which logs of one database, were found to be as they were signed."""
+    """Which stretches between checkpoints, of which logs of one database, were found to be as they were signed,
+    or stored so since the start."""
 
     def __init__(self) -> None:
         self._stretches: set[tuple[int, int]] = set()
@@ -48,6 +49,12 @@ class Checked:
                     self._remember(no, seq)
             start = stop
         return True
+
+    def note(self, no: int, first: int, last: int) -> None:
+        """These entries of log `no` were verified and are being stored: what is read of them is not looked at again. If
+        nothing comes of that, whatever is stored there later has been verified, too."""
+        for seq in range(first + (1 - first) % CHECKPOINT_EVERY, last + 2 - CHECKPOINT_EVERY, CHECKPOINT_EVERY):
+            self._remember(no, seq)
 
     def _remember(self, no: int, first: int) -> None:
         if len(self._stretches) >= STRETCHES_REMEMBERED_MAX:

@@ -37,6 +37,7 @@ from p2pblog.store.sql_base import (
     read_spans,
     sort_at,
 )
+from p2pblog.store.sql_damage import Checked
 from p2pblog.store.sql_index import (
     IndexBatch,
     Item,
@@ -68,9 +69,11 @@ from p2pblog.store.stretch import Stretch, meanings_of, payloads_beside, places,
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
-def append(db: sqlite3.Connection, batches: Sequence[Batch], now_ms: int) -> list[LogState]:
-    index, own = IndexBatch(), own_identity(db)
-    held = [_append_run(db, batch, now_ms, own, index) for batch in batches]
+def append(
+    db: sqlite3.Connection, batches: Sequence[Batch], now_ms: int, checked: Checked | None = None
+) -> list[LogState]:
+    index, own, sound = IndexBatch(), own_identity(db), checked or Checked()
+    held = [_append_run(db, batch, now_ms, own, index, sound) for batch in batches]
     index.bring_in(db)
     last = {log.device: (log, spans, marks) for log, spans, marks in held}  # two runs of a log: what the second left
     return [_state_of(db, *last[log.device]) for log, *_ in held]
@@ -86,7 +89,7 @@ def _state_of(db: sqlite3.Connection, log: LogRow, spans: _Spans, marks: _Marks)
 
 
 def _append_run(
-    db: sqlite3.Connection, batch: Batch, now_ms: int, own: IdentityHash | None, index: IndexBatch
+    db: sqlite3.Connection, batch: Batch, now_ms: int, own: IdentityHash | None, index: IndexBatch, checked: Checked
 ) -> tuple[LogRow, _Spans, _Marks]:
     """Gives the log, what is held of it now, and its marks."""
     if not batch.entries:
@@ -108,6 +111,7 @@ def _append_run(
         if log.identity == own:
             bring_back(db, log, spans, now_ms, index)
         _insert(db, log, stretch, _stretch_places(db, log, spans, stretch, now_ms), now_ms, False, index)
+        checked.note(log.no, stretch.first, stretch.last)
         if log.identity == own:
             await_polls(db, log, stretch, now_ms)
             enter_reactions(db, log.identity, stretch.ids)

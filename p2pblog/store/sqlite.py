@@ -371,8 +371,8 @@ class SqliteStore:
         await self._write(sql_write.put_identities, tuple(identities))
 
     async def append(self, batches: Sequence[Batch], now_ms: int, durable: bool = False) -> list[LogState]:
-        kept = tuple(batches)
-        return await self._bridge.run(self._aio.write, lambda db: sql_write.append(db, kept, now_ms), durable)
+        kept, checked = tuple(batches), self._checked
+        return await self._bridge.run(self._aio.write, lambda db: sql_write.append(db, kept, now_ms, checked), durable)
 
     async def put_payloads(self, device: DeviceKey, payloads: Sequence[tuple[int, bytes]]) -> LogState:
         return await self._write(sql_write.put_payloads, device, tuple(payloads))

@@ -159,6 +159,23 @@ async def test_a_stretch_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.M
         await store.aclose()
 
 
+@trio_test
+async def test_a_stretch_that_was_stored_since_the_start_is_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = list[int]()
+    look = sql_damage.is_as_signed
+    monkeypatch.setattr(sql_damage, "is_as_signed", lambda run: (looked_at.append(run.first), look(run))[1])
+    bob = person("bob")
+    bob.notes(300)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, tmp_path / "store.sqlite3")
+        await store.append([Batch(bob.hash, bob.log.run(100, 290))], LATER)
+        await store.run(bob.key, 100, 290, RUN_BYTES_MAX)
+        assert looked_at == [100, 257]  # no whole stretches, which come from 129 to 256
+        await store.aclose()
+
+
 # --- ends of logs -----------------------------------------------------------------------------------------------------
 
 
