@@ -43,9 +43,9 @@ def end_polls(db: sqlite3.Connection, now_ms: int) -> int:
         looked_at.append((key, found if isinstance(found, int) else None))
         if isinstance(found, PollEnd) and is_new:
             ended.setdefault(found.notice, (found.closes_ms, key))
-    if looked_at:
-        apart(db, _settle, db, looked_at, [key for _, key in sorted(ended.values())])
-    return len(ended)
+    if not looked_at:
+        return 0
+    return apart(db, _settle, db, looked_at, [key for _, key in sorted(ended.values())]) or 0
 
 
 def _look_at(db: sqlite3.Connection, key: int, since_ms: int, now_ms: int) -> PollEnd | int | None:
@@ -56,14 +56,16 @@ def _look_at(db: sqlite3.Connection, key: int, since_ms: int, now_ms: int) -> Po
     return look_at_poll(shown, reader.shown_by_id, since_ms, now_ms)
 
 
-def _settle(db: sqlite3.Connection, looked_at: Sequence[tuple[int, int | None]], ended: Sequence[int]) -> None:
-    """`looked_at`: keys, with the time until which each is put off. `ended`: what becomes news, in order."""
+def _settle(db: sqlite3.Connection, looked_at: Sequence[tuple[int, int | None]], ended: Sequence[int]) -> int:
+    """`looked_at`: keys, with the time until which each is put off. `ended`: what becomes news, in order; gives how
+    many."""
     for key, due_ms in looked_at:
         if due_ms is None:
             db.execute("DELETE FROM poll_due WHERE key = ?", (key,))
         else:
             db.execute("UPDATE poll_due SET due = ? WHERE key = ?", (due_ms, key))
     db.executemany(ENTER_NEWS, [(key, 0, False, False) for key in ended])
+    return len(ended)
 
 
 DUE = "SELECT key, since FROM poll_due WHERE due < ? ORDER BY due, key"

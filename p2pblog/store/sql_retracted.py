@@ -17,14 +17,6 @@ Place = tuple[int, int]
 FIRST: Place = (-1, -1)
 
 
-def drop_retracted(db: sqlite3.Connection, before_ms: int) -> int:
-    dropped, place = drop_some(db, before_ms, FIRST)
-    while place is not None:
-        more, place = drop_some(db, before_ms, place)
-        dropped += more
-    return dropped
-
-
 def drop_some(db: sqlite3.Connection, before_ms: int, above: Place) -> tuple[int, Place | None]:
     """The next ones above a place. Gives how many went, and where to go on, None at the end; what is damaged is passed
     over, and has its turn again the next time."""

@@ -259,18 +259,25 @@ def answer(ask: Callable[[], Any]) -> Any:
         return type(error).__name__
 
 
+def drop_retracted(db: sqlite3.Connection, before_ms: int) -> int:
+    dropped, place = sql_retracted.drop_some(db, before_ms, sql_retracted.FIRST)
+    while place is not None:
+        more, place = sql_retracted.drop_some(db, before_ms, place)
+        dropped += more
+    return dropped
+
+
 def change(db: sqlite3.Connection, name: str, args: tuple[Any, ...]) -> Any:
     db.execute("BEGIN")
     try:
         others = {
-            "drop_retracted": sql_retracted,
             "end_polls": sql_polls,
             "settle_dms": sql_dms,
             "put_admitted": sql_strangers,
             "drop_admitted": sql_strangers,
         }
         place = others.get(name, sql_write if hasattr(sql_write, name) else sql_room)
-        result = getattr(place, name)(db, *args)
+        result = drop_retracted(db, *args) if name == "drop_retracted" else getattr(place, name)(db, *args)
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")

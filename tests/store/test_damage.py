@@ -331,3 +331,21 @@ async def test_a_damaged_leaf_keeps_neither_room_from_being_made_nor_polls_from_
         assert await store.end_polls(LATER) == 0
         assert [each.notice for each in await store.news(9)] == [poll.id]
         await store.aclose()
+
+
+@trio_test
+async def test_polls_that_can_not_be_told_are_not_counted_as_told(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    bob = person("bob")
+    bob.log.poll("tea", "coffee", closes_ms=NOON + 1_000_000)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        await own(store, bob)
+        await keep(store, bob, now_ms=NOON + 500_000)
+        await store.aclose()
+    change(path, "CREATE TRIGGER lost BEFORE DELETE ON poll_due BEGIN SELECT RAISE(ABORT, 'lost'); END")
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        assert await store.end_polls(LATER) == 0
+        assert await store.news(9) == []
+        await store.aclose()

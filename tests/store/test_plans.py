@@ -368,7 +368,7 @@ def writing(db: Recorder, people: list[Person]) -> list[Callable[[], Any]]:
         lambda: sql_indexer.read_some(db, 10),
         lambda: sql_write.append(db, [Batch(alice.hash, alice.log.run())], LATER),
         lambda: sql_read.rows(db, [quoted.id]),
-        lambda: sql_retracted.drop_retracted(db, LATER + 1),
+        lambda: sql_retracted.drop_some(db, LATER + 1, sql_retracted.FIRST),
         lambda: sql_write.put_payloads(db, alice.key, [(10, doomed.payload or b"")]),
         lambda: sql_write.put_setting(db, OWN_IDENTITY, bob.hash),  # the same again: what is new looks at everything
         lambda: sql_write.mark_news_read(db),
