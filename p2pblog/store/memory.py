@@ -181,8 +181,9 @@ class MemoryStore(MemoryRoom):
         ahead_ms = now_ms + AHEAD_MAX_MS
         if not spans or log.held[spans[-1].high].sort <= ahead_ms:
             return
-        others = (held for held in self._in_timelines(TimelineQuery(1)) if held.log.identity != log.identity)
-        if any(held.sort > ahead_ms and self._is_shown(held) for held in others):
+        shown = [held for held in self._in_timelines(TimelineQuery(1)) if self._is_shown(held)]
+        are_others_ahead = any(held.sort > ahead_ms and held.log.identity != log.identity for held in shown)
+        if are_others_ahead or all(held.sort > ahead_ms for held in shown):
             return
         for held in log.held.values():
             held.sort = min(held.sort, now_ms)

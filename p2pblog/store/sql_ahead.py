@@ -2,8 +2,8 @@
 
 A place is never below the one before it in the log, so a single notice by a clock a year ahead would draw all that we
 write in that year above what everybody else says. Only our own logs can have such places: what others claim is bounded
-by when we saw it. Where their places lie ahead as well, it is now that the clock is wrong, as that of a small computer
-without a battery at each start: then all stays, for no place could be told again.
+by when we saw it. Where their places lie ahead as well, or everything does, it is now that the clock is wrong, as that
+of a small computer without a battery at each start: then all stays, for no place could be told again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def bring_back(db: sqlite3.Connection, log: LogRow, spans: Sequence[Span], now_m
     if not spans or sort_at(db, log.key(spans[-1].high)) <= ahead_ms:
         return
     index.bring_in(db)
-    if _are_others_above(db, log, ahead_ms):
+    if not _was_ahead(db, log, ahead_ms):
         return
     (last,) = db.execute(LAST_BY_NOW, (*log.keys, now_ms)).fetchone()
     low, high = last + 1, log.key(spans[-1].high)
@@ -41,12 +41,12 @@ def bring_back(db: sqlite3.Connection, log: LogRow, spans: Sequence[Span], now_m
     await_words(db, [(low, high)])
 
 
-def _are_others_above(db: sqlite3.Connection, log: LogRow, ahead_ms: int) -> bool:
-    """Whether our home timeline shows what somebody else said at a later time than that."""
+def _was_ahead(db: sqlite3.Connection, log: LogRow, ahead_ms: int) -> bool:
+    """Whether our home timeline has something that does not lie ahead, and above it nothing that somebody else said."""
     ours = {each.no for each in logs_of_owner(db, log.owner)}
     for sort, key in map(read_place, HOME.below(db, place_record(*LAST_PLACE))):
         if sort <= ahead_ms:
-            break
-        if key >> 32 not in ours:
             return True
+        if key >> 32 not in ours:
+            return False
     return False

@@ -393,13 +393,14 @@ async def test_our_own_clock_a_year_ahead_lets_us_sit_on_top_only_until_we_write
         await friends(world, "bob", "alice")
         alice = world.home("alice")
         await alice.node.follow(world.home("bob").address)
+        await alice.node.post("before")
         alice.skew_ms = YEAR_MS
         await alice.node.post("from the future")
         alice.skew_ms = 0
         await alice.node.post("the clock is right again")
         await trio.sleep(10)
         await world.home("bob").node.post("now")
-        await world.reads("alice", "now", "the clock is right again", "from the future")
+        await world.reads("alice", "now", "the clock is right again", "from the future", "before")
 
 
 @trio_test

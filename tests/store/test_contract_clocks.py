@@ -72,3 +72,14 @@ async def test_while_our_clock_is_behind_what_stands_stays_where_it_is(store: St
         ("alice's", LATER),
         ("bob's", LATER - 1),
     ]
+
+
+@on_both_stores
+async def test_where_all_that_is_here_lies_ahead_it_is_now_that_the_clock_is_wrong(store: Store) -> None:
+    alice = person("alice")
+    alice.log.note("alone here", time_ms=LATER)
+    await own(store, alice)
+    await keep(store, alice)
+    alice.log.note("in 1970", time_ms=0)
+    await add(store, alice.log, now_ms=0)
+    assert [row.place_ms for row in await store.timeline(TimelineQuery(9))] == [LATER, LATER]
