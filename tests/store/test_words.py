@@ -88,7 +88,7 @@ def test_what_is_dropped_leaves_no_word_behind(db: sqlite3.Connection, alice: Pe
     sql_indexer.read_some(db, read)
     alice.log.delete(alice.log.entries[-1])
     sql_write.append(db, [Batch(alice.hash, alice.log.run(22))], LATER)
-    assert sql_retracted.drop_retracted(db, LATER + 1) == 1
+    assert sql_retracted.drop_some(db, LATER + 1, sql_retracted.FIRST) == (1, None)
     sql_indexer.read_some(db, 100)
     assert len(find(db, "bee").rows) == 19
     assert b"xylophone" in segments(db)
