@@ -147,7 +147,7 @@ def _to_dms(db: sqlite3.Connection) -> None:
                 db.execute("INSERT INTO dm VALUES (?, ?)", (sort, key))
 
 
-_WORDS = """
+_WORD_INDEX = """
 CREATE VIRTUAL TABLE word USING fts5(said, content='', columnsize=0, tokenize="ascii tokenchars '#@:_'");
 CREATE TABLE found (number INTEGER PRIMARY KEY, key INTEGER NOT NULL UNIQUE, version INTEGER NOT NULL);
 CREATE INDEX found_by_version ON found (version);
@@ -411,7 +411,7 @@ MIGRATIONS: tuple[Step, ...] = (
     _to_registers,  # 2
     _to_tags,  # 3
     _to_dms,  # 4
-    _WORDS,  # 5
+    _WORD_INDEX,  # 5
     _LISTS,  # 6
     _QUIET,  # 7
     _to_votes,  # 8

@@ -124,7 +124,7 @@ def test_a_simulated_directory_is_made_of_shipped_servers() -> None:
 @pytest.mark.parametrize(
     ("module", "constant", "other"),
     [
-        ("guard", "PADDED_BYTES", 300),
+        ("wire", "PADDED_BYTES", 300),
         ("protocol", "SMALLEST_REQUEST_BYTES", 200),
         ("server", "PUBLISH_TIMEOUT_S", 0.2),
     ],
