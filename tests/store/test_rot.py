@@ -7,16 +7,14 @@ from pathlib import Path
 import pytest
 from builders import Person, person
 from damage_kit import change, spoil_leaf
-from store_kit import LATER, keep
+from store_kit import LATER, keep, open_kind
 from trio.testing import trio_test
 
-from p2pblog.bridge import open_bridge
 from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.runs import check_run, encode_run
 from p2pblog.errors import StoreDamaged
 from p2pblog.store import Follow, Store, sql_damage, sql_transactions
-from p2pblog.store.sqlite import open_sqlite
 
 pytestmark = pytest.mark.damages
 
@@ -32,12 +30,10 @@ async def make(path: Path, *statements: str, all_signed: bool = True) -> Person:
     changed by these statements as no store would."""
     bob = person("bob")
     bob.notes(120)
-    async with open_bridge() as bridge:
-        store = await open_sqlite(bridge, path)
+    async with open_kind("sqlite", path.parent) as store:
         await store.put_identity(bob.identity)
         run = tuple(bob.log.entries) if all_signed else bob.log.run()
         await store.append([Batch(bob.hash, run)], LATER)
-        await store.aclose()
     change(path, *statements)
     return bob
 
@@ -74,11 +70,9 @@ async def test_a_peer_is_given_all_around_what_is_damaged(
 ) -> None:
     path = tmp_path / "store.sqlite3"
     bob = await make(path, statement, all_signed=all_signed)
-    async with open_bridge() as bridge:
-        store = await open_sqlite(bridge, path)
+    async with open_kind("sqlite", path.parent) as store:
         for _ in range(2):
             assert await given(store, bob) == {*range(1, 122)} - lost
-        await store.aclose()
 
 
 @trio_test
@@ -89,11 +83,9 @@ async def test_whoever_asks_on_and_on_for_what_is_damaged_fills_no_log(
     path = tmp_path / "store.sqlite3"
     monkeypatch.setattr(sql_transactions, "_told", set())
     bob = await make(path, ROT.format(101), LOST.format(102))
-    async with open_bridge() as bridge:
-        store = await open_sqlite(bridge, path)
+    async with open_kind("sqlite", path.parent) as store:
         for first in range(1, 102):
             await store.run(bob.key, first, 121, RUN_BYTES_MAX)
-        await store.aclose()
     assert len(caplog.messages) == 1
     assert f"device {bob.key.hex()[:10]} only a part" in caplog.messages[0]
 
@@ -102,24 +94,20 @@ async def test_whoever_asks_on_and_on_for_what_is_damaged_fills_no_log(
 async def test_what_is_damaged_is_given_as_a_single_entry_no_more(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
     bob = await make(path, ROT.format(70), LOST.format(100), all_signed=False)
-    async with open_bridge() as bridge:
-        store = await open_sqlite(bridge, path)
+    async with open_kind("sqlite", path.parent) as store:
         for seq in 65, 70, 90:  # what vouches for them leads past what is damaged
             with pytest.raises(StoreDamaged):
                 await store.locate(bob.log.entries[seq - 1].id)
         located = await store.locate(bob.log.entries[2].id)
         assert located is not None and len(located.chain) == 61
-        await store.aclose()
 
 
 @trio_test
 async def test_what_vouches_for_a_single_entry_is_all_that_is_looked_at(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
     bob = await make(path, LOST.format(100))
-    async with open_bridge() as bridge:
-        store = await open_sqlite(bridge, path)
+    async with open_kind("sqlite", path.parent) as store:
         assert await store.locate(bob.log.entries[98].id) == Located(bob.hash, bob.log.entries[98], ())
-        await store.aclose()
 
 
 @trio_test
@@ -127,19 +115,15 @@ async def test_a_damaged_stray_is_given_no_more(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
     bob, dave = person("bob"), person("dave")
     notes = dave.notes(2)
-    async with open_bridge() as bridge:
-        store = await open_sqlite(bridge, path)
+    async with open_kind("sqlite", path.parent) as store:
         await keep(store, bob)
         for note in notes:
             await store.put_stray(Located(dave.hash, note, ()), LATER)
-        await store.aclose()
     change(path, f"UPDATE entry SET time = time + 1 WHERE id = x'{notes[0].id.hex()}'")
-    async with open_bridge() as bridge:
-        store = await open_sqlite(bridge, path)
+    async with open_kind("sqlite", path.parent) as store:
         with pytest.raises(StoreDamaged, match="not as it was signed"):
             await store.locate(notes[0].id)
         assert await store.locate(notes[1].id) == Located(dave.hash, notes[1], ())
-        await store.aclose()
 
 
 @trio_test
@@ -149,14 +133,12 @@ async def test_a_stretch_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(sql_damage, "is_as_signed", lambda run: (looked_at.append((run.first, len(run))), look(run))[1])
     path = tmp_path / "store.sqlite3"
     bob = await make(path)
-    async with open_bridge() as bridge:
-        store = await open_sqlite(bridge, path)
+    async with open_kind("sqlite", path.parent) as store:
         await given(store, bob)
         assert looked_at == [(1, 64), (65, 57)]
         looked_at.clear()
         await given(store, bob)
         assert looked_at == [(65, 57)]
-        await store.aclose()
 
 
 @trio_test
@@ -168,12 +150,10 @@ async def test_a_stretch_that_was_stored_since_the_start_is_not_looked_at(
     monkeypatch.setattr(sql_damage, "is_as_signed", lambda run: (looked_at.append(run.first), look(run))[1])
     bob = person("bob")
     bob.notes(300)
-    async with open_bridge() as bridge:
-        store = await open_sqlite(bridge, tmp_path / "store.sqlite3")
+    async with open_kind("sqlite", tmp_path) as store:
         await store.append([Batch(bob.hash, bob.log.run(100, 290))], LATER)
         await store.run(bob.key, 100, 290, RUN_BYTES_MAX)
         assert looked_at == [100, 257]  # no whole stretches, which come from 129 to 256
-        await store.aclose()
 
 
 # --- ends of logs -----------------------------------------------------------------------------------------------------
@@ -185,17 +165,14 @@ async def test_a_log_whose_end_is_lost_is_held_as_far_as_it_can_be_read(tmp_path
     path = tmp_path / "store.sqlite3"
     bob, carol = await make(path), person("carol")
     carol.notes(100)  # her beginning shares a leaf with his end
-    async with open_bridge() as bridge:
-        store = await open_sqlite(bridge, path)
+    async with open_kind("sqlite", path.parent) as store:
         await keep(store, carol)
         await store.put_follow(Follow(bob.hash, "bob"))
-        await store.aclose()
     if broken == "leaf":
         spoil_leaf(path, bob.log.entries[-1].id)
     else:
         change(path, f"DELETE FROM entry WHERE id = x'{bob.log.entries[-1].id.hex()}'")
-    async with open_bridge() as bridge:
-        store = await open_sqlite(bridge, path)
+    async with open_kind("sqlite", path.parent) as store:
         loaded = await store.load()
         assert bob.key in loaded.damaged
         states = {state.device: state for state in loaded.logs}
@@ -209,27 +186,22 @@ async def test_a_log_whose_end_is_lost_is_held_as_far_as_it_can_be_read(tmp_path
             bob.hash: None,
             carol.hash: carol.log.entries[-1].time_ms,
         }
-        await store.aclose()
 
 
 @trio_test
 async def test_a_log_whose_beginning_is_lost_is_held_from_above_it(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
     bob = await make(path, LOST.format(1))
-    async with open_bridge() as bridge:
-        store = await open_sqlite(bridge, path)
+    async with open_kind("sqlite", path.parent) as store:
         ((span,),) = [state.spans for state in (await store.load()).logs]
         assert (span.low, span.low_prev, span.high) == (3, bob.log.entries[1].id, 121)
         assert (await store.run(bob.key, 3, 9, RUN_BYTES_MAX))[0] == bob.log.entries[2]
-        await store.aclose()
 
 
 @trio_test
 async def test_a_log_of_which_nothing_can_be_read_is_named(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
     bob = await make(path, "DELETE FROM entry")
-    async with open_bridge() as bridge:
-        store = await open_sqlite(bridge, path)
+    async with open_kind("sqlite", path.parent) as store:
         loaded = await store.load()
         assert (loaded.logs, loaded.damaged) == ((), (bob.key,))
-        await store.aclose()
