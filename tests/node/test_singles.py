@@ -28,12 +28,16 @@ def autojump_clock() -> MockClock:
     return MockClock(autojump_threshold=0)
 
 
-async def carol_reads_a_boost(world: World, quotes: bool = False) -> tuple[Node, Node, str]:
-    """Alice posts, bob boosts or quotes it, and carol follows bob alone; gives alice, carol and alice's notice."""
+async def carol_reads_a_boost(world: World, quotes: bool = False, edited: bool = False) -> tuple[Node, Node, str]:
+    """Alice posts, and edits it perhaps; bob boosts or quotes it, and carol follows bob alone. Gives alice, carol and
+    alice's notice."""
     await world.start("dave")
     alice = await world.start("alice", "dave")
     bob = await world.follower("bob", "alice", "alice", "dave")
-    notice = (await alice.post("my number is 555"))["id"]
+    notice = (await alice.post("call me" if edited else "my number is 555"))["id"]
+    if edited:
+        await world.reads("bob", "call me")
+        await alice.edit(notice, "my number is 555")
     await world.reads("bob", "my number is 555")
     await (bob.quote(notice, "look") if quotes else bob.boost(notice))
     carol = await world.follower("carol", "bob", "dave")
@@ -102,31 +106,12 @@ async def test_a_page_is_shown_beside_a_single_notice_that_is_not_as_it_was_sign
         await world.until("carol reads the edit", partial(reads, carol, "call me"))
 
 
+@pytest.mark.parametrize("edited", [False, True], ids=["first words", "other words"])
 @trio_test
-async def test_what_somebody_quotes_is_gone_with_a_word_why(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        alice, carol, notice = await carol_reads_a_boost(world, quotes=True)
-        await alice.delete(notice)
-        await trio.sleep(SINGLE_AGAIN_S)
-        assert await world.until("the words are gone for carol", partial(reads, carol, None)) < 2
-        (row,) = await carol.timeline()
-        assert row["quote"] is not None and row["quote"]["deleted"]
-
-
-@trio_test
-async def test_other_words_that_somebody_quotes_are_gone_as_well(autojump_clock: MockClock) -> None:
+async def test_what_somebody_quotes_is_gone_with_a_word_why(autojump_clock: MockClock, edited: bool) -> None:
     """Of a notice that was edited before somebody quoted it only the edit is here."""
     async with open_world() as world:
-        await world.start("dave")
-        alice = await world.start("alice", "dave")
-        bob = await world.follower("bob", "alice", "alice", "dave")
-        notice = (await alice.post("call me"))["id"]
-        await world.reads("bob", "call me")
-        await alice.edit(notice, "my number is 555")
-        await bob_has(world, notice, ["call me", "my number is 555"])
-        await bob.quote(notice, "look")
-        carol = await world.follower("carol", "bob", "dave")
-        await world.until("carol reads it", partial(reads, carol, "my number is 555"))
+        alice, carol, notice = await carol_reads_a_boost(world, quotes=True, edited=edited)
         await alice.delete(notice)
         await trio.sleep(SINGLE_AGAIN_S)
         assert await world.until("the words are gone for carol", partial(reads, carol, None)) < 2
