@@ -90,6 +90,7 @@ class Holder:
             if at > TIMEOUT_S:
                 raise RuntimeError(f"{held} of {self.entries} entries after {at:.0f} s")
             left_s = at * (self.entries - held) / max(held, 1)
+            # Another process tells nobody when it holds all; each question costs it time that is measured here.
             time.sleep(min(ASK_EVERY_S, max(ASK_SOON_S, left_s / 2)))
 
     def _check(self, newcomer: Daemon) -> None:
@@ -117,7 +118,7 @@ class Holder:
                     row.entries >= NEWEST_FIRST and row.newest_ms == newest[spell(row.identity)]
                     for row in sql_read.follow_rows(db)
                 ):
-                    time.sleep(ASK_SOON_S / 2)
+                    time.sleep(ASK_SOON_S / 2)  # a database tells no reader of another process what was written
                 bytes_so_far = _bytes_in(newcomer)
             for address, time_ms in newest.items():
                 page = newcomer.ask("timeline", limit=NEWEST_FIRST, author=address)
