@@ -12,7 +12,7 @@ from vectors.parts import in_hex
 
 from p2pblog.errors import RemoteProtocolError
 
-OTHERS = ("dht-records", "handshake", "gossip-messages")
+OTHERS = ("dht-datagrams", "dht-records", "handshake", "gossip-messages")
 """Files of the other protocol pages, run by the tests of their own packages; they count here."""
 
 
