@@ -56,7 +56,7 @@ class Singles(Desk):
             elif not self._is_near(by):
                 found.setdefault(row.id, None)
             elif row.quote is not None and row.quoted_text is not None:
-                found.setdefault((row.quote.version or row.quote.of).id, by)
+                found.setdefault(row.quote.words.id, by)
         return found
 
     async def _learn_since(self, rows: Sequence[Row], *, thorough: Sequence[EntryId] = ()) -> None:

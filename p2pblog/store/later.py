@@ -5,7 +5,6 @@ from __future__ import annotations
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.logs import Located
 from p2pblog.store import Store
-from p2pblog.store.meaning import current
 
 
 async def later_than(store: Store, author: IdentityHash, entry: EntryId) -> Located | None:
@@ -13,6 +12,6 @@ async def later_than(store: Store, author: IdentityHash, entry: EntryId) -> Loca
     either. Raises StoreError."""
     later = await store.taken_back_by(author, entry)
     if later is None:
-        edit = current((await store.versions(entry))[1:])
-        later = None if edit is None else edit.id
+        (stands,) = await store.refs([entry])
+        later = stands[-1].id if len(stands) > 1 else None
     return None if later is None else await store.locate(later)

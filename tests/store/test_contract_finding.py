@@ -8,7 +8,7 @@ import pytest
 from builders import NOON, person, ref
 from store_kit import LATER, add, keep, on_both_stores
 
-from p2pblog.config import BOOKMARKS_MAX
+from p2pblog.config import BOOKMARKS_MAX, VERSIONS_MAX
 from p2pblog.core.address import spell
 from p2pblog.core.entry import Entry
 from p2pblog.core.keys import EntryId
@@ -16,6 +16,7 @@ from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Edit, Note, Quote, Ref
 from p2pblog.errors import NotFound
 from p2pblog.store import OWN_IDENTITY, Follow, Store, TimelineQuery
+from p2pblog.store.later import later_than
 
 
 @on_both_stores
@@ -193,3 +194,18 @@ async def test_what_others_say_to_us_is_news_until_it_is_read(store: Store) -> N
     assert said[2].id not in [each.id for each in await store.news(9)]
     with pytest.raises(NotFound):
         await store.news(9, note.id)
+
+
+@on_both_stores
+async def test_what_was_said_of_a_notice_since_is_what_stands_however_often_it_was_edited(store: Store) -> None:
+    alice = person("alice")
+    note = alice.log.note("first")
+    edits = [alice.log.edit(note, f"words {number}") for number in range(VERSIONS_MAX + 1)]
+    await keep(store, alice)
+    located = await later_than(store, alice.hash, note.id)
+    assert located is not None and located.entry.id == edits[-1].id
+    assert await later_than(store, person("bob").hash, edits[0].id) is None
+    delete = alice.log.delete(note)
+    await add(store, alice.log)
+    located = await later_than(store, alice.hash, note.id)
+    assert located is not None and located.entry.id == delete.id
