@@ -59,20 +59,15 @@ def measure(say: Say) -> Report:
     records = [_record(number) for number in range(NODES)]
     ours: list[Taken] = []
     stock: list[Taken] = []
-    theirs: list[Taken] = []
     folder = peers.installed(PEER, say)
+    theirs = peers.Turns[Taken](folder is not None)
     for turn in range(ROUNDS):
         say(f"turn {turn + 1} of {ROUNDS}: look-ups by {NODES} nodes of each kind, then by the half that is left")
         ours.append(trio.run(_ours, records, turn))
         stock.append(asyncio.run(_stock(turn)))
-        if folder is not None:
-            taken = _hyperdht(folder, say)
-            if taken is None:
-                folder = None
-                theirs.clear()  # half of the turns would be no baseline
-            else:
-                theirs.append(taken)
-    return Report(_figures(ours, stock, theirs), _facts(ours, stock, theirs))
+        if theirs.can_run and folder is not None:
+            theirs.take(_hyperdht(folder, say))
+    return Report(_figures(ours, stock, theirs.found), _facts(ours, stock, theirs.found))
 
 
 def _figures(ours: list[Taken], stock: list[Taken], theirs: list[Taken]) -> tuple[Figure, ...]:

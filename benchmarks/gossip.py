@@ -33,21 +33,17 @@ def measure(say: Say) -> Report:
     folder = peers.installed(PEER, say)
     command, is_alone = loopback.alone([sys.executable, "-m", "benchmarks.kit.crowd"])
     ours: list[dict[str, Any]] = []
-    theirs: list[dict[str, Any]] = []
+    theirs = peers.Turns[dict[str, Any]](folder is not None)
     for turn in range(ROUNDS):
         say(f"turn {turn + 1} of {ROUNDS}: {NOTICES} notices, {PER_S:g} a second")
         crowd = crowd_of(random.Random(turn))
         ours.append(_run(command, crowd))
-        if folder is not None:
+        if theirs.can_run:
             node, _ = loopback.alone([str(peers.node()), "--import", "./polyfill.mjs", "crowd.mjs"])
-            said = peers.answer(PEER, node, say, folder=folder, told=json.dumps(asdict(crowd)), timeout_s=TIMEOUT_S)
-            if said is None:
-                folder = None
-                theirs.clear()  # half of the turns would be no baseline
-            else:
-                theirs.append(said)
+            told = json.dumps(asdict(crowd))
+            theirs.take(peers.answer(PEER, node, say, folder=folder, told=told, timeout_s=TIMEOUT_S))
     facts = {"own_namespace": is_alone, "turns": ROUNDS, "ours": _facts(ours)}
-    return Report(_figures(ours, theirs), facts | ({PEER: _facts(theirs)} if theirs else {}))
+    return Report(_figures(ours, theirs.found), facts | ({PEER: _facts(theirs.found)} if theirs.found else {}))
 
 
 def crowd_of(rng: random.Random) -> Crowd:

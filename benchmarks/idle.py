@@ -39,7 +39,7 @@ QUIET_S = 30.0
 def measure(say: Say) -> Report:
     folder, node = peers.installed("ssb", say), peers.node()
     starts: list[float] = []
-    their_starts: list[float] = []
+    their_starts = peers.Turns[float](folder is not None and node is not None)
     their_sizes: list[float] = []
     with tempfile.TemporaryDirectory(prefix="p2pblog-idle-") as name, ExitStack() as stack:
         authors = [author(f"author {number}") for number in range(FOLLOWS)]
@@ -48,15 +48,11 @@ def measure(say: Say) -> Report:
         _start(home)  # compiles
         for _ in range(ROUNDS):
             starts.append(_start(home))
-            if folder is not None and node is not None:
+            if their_starts.can_run and folder is not None and node is not None:
                 with _ssb(node, folder, Path(name) / f"ssb {len(starts)}", say) as ran:
-                    if ran is None:
-                        folder = None
-                        their_starts.clear()  # half of the starts would be no baseline
-                    else:
-                        their_starts.append(ran[1])
+                    their_starts.take(None if ran is None else ran[1])
         theirs = None
-        if folder is not None and node is not None:
+        if their_starts.can_run and folder is not None and node is not None:
             ran = stack.enter_context(_ssb(node, folder, Path(name) / "ssb", say))
             theirs = None if ran is None else ran[0]
         with daemon(home) as hub:
@@ -75,7 +71,7 @@ def measure(say: Say) -> Report:
             statistics.median(starts),
             "s to start",
             "ratio >= 1",
-            statistics.median(their_starts) if their_starts else None,
+            statistics.median(their_starts.found) if their_starts.found else None,
             less_is_better=True,
         ),
         Figure("idle-cpu", linked["cpu"], "of a core", "figure <= 0.01"),

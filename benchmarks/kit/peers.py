@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from benchmarks.kit.report import Say
 
@@ -15,6 +15,25 @@ PEERS = Path(__file__).parents[1] / "peers"
 """A folder for each, with a lock file and scripts of our own; what is installed there is not kept in git."""
 INSTALL_TIMEOUT_S = 600
 """330 packages took 26 s over a fast line."""
+
+
+T = TypeVar("T")
+
+
+class Turns(Generic[T]):
+    """What a rival's turns gave beside ours: all of them, or none, for half of the turns would be no baseline."""
+
+    def __init__(self, can_run: bool) -> None:
+        self.can_run = can_run
+        self.found: list[T] = []
+
+    def take(self, one: T | None) -> None:
+        """What a turn gave; None, and the rival is out of it."""
+        if one is None:
+            self.can_run = False
+            self.found.clear()
+        else:
+            self.found.append(one)
 
 
 def node() -> str | None:

@@ -139,23 +139,19 @@ class Rival:
         installed, node = peers.installed(name, say), peers.node()
         self.name = name
         self._say = say
-        self.found: list[float] = []
+        self._turns = peers.Turns[float](installed is not None and node is not None)
+        self._command = [str(node), f"{installed}/replicate.js", str(authors), str(notices), str(folder / name)]
+
+    @property
+    def found(self) -> list[float]:
         """Messages a second, run by run."""
-        self._command: list[str] | None = None
-        if installed is not None and node is not None:
-            script = str(installed / "replicate.js")
-            self._command = [node, script, str(authors), str(notices), str(folder / name)]
+        return self._turns.found
 
     def sync(self) -> None:
         """One more run, where it can be run at all."""
-        if self._command is None:
-            return
-        said = peers.answer(self.name, self._command, self._say, timeout_s=TIMEOUT_S)
-        if said is None:
-            self._command = None
-            self.found.clear()  # half of the runs would be no baseline
-            return
-        self.found.append(float(said["messages"] / said["seconds"]))
+        if self._turns.can_run:
+            said = peers.answer(self.name, self._command, self._say, timeout_s=TIMEOUT_S)
+            self._turns.take(None if said is None else float(said["messages"] / said["seconds"]))
 
     @property
     def median(self) -> float | None:
