@@ -165,7 +165,8 @@ RECORDS_PER_SIGNER_MAX = 256
 RECORDS_PER_SENDER_MAX = 1_000
 """Of those, sent from one IPv4 /24 or IPv6 /48: a twentieth of the room."""
 REPLICAS_WANTED = 64
-"""A follower announces itself while fewer replicas than this are alive."""
+"""A follower announces itself while fewer replicas than this last until its next turn: so at most twice as many are
+alive, as a key has room for."""
 DHT_REPLY_FACTOR = 3
 """A reply to a source that has not proven its address is at most so many times its request (RFC 9000, section 8.1)."""
 DHT_REPLY_CONTACTS_MAX = 20

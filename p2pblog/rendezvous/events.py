@@ -38,7 +38,7 @@ class OneNotice(Value):
 
 
 class Crowd(Value):
-    """How many replicas of a feed are alive, before we announce ourselves as one more."""
+    """Which replicas of a feed there are, before we announce ourselves as one more."""
 
     identity: IdentityHash
 

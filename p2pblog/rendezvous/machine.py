@@ -10,9 +10,9 @@ Rules.
 * Our head and newest notices are published when there is news, at most once in COALESCE_S, and again after AGAIN_MS;
   with them drops of what was taken back, see own_log.py.
 * Then pointers lead from what they refer to to these notices: once for each, see pointing.py.
-* We announce ourselves as a replica of each followed feed that we hold, while fewer than REPLICAS_WANTED are alive;
-  not of one that is followed in private. What comes in is announced when no more is coming, a few feeds each
-  second, see pacing.py.
+* We announce ourselves as a replica of each followed feed that we hold, while fewer than REPLICAS_WANTED last until
+  our next turn; not of one that is followed in private. What comes in is announced when no more is coming, a few feeds
+  each second, see pacing.py.
 * A record that nobody takes is offered again ever later, up to RETRY_MAX_MS; once the DHT is reached anew, at once.
 * A followed feed to which no link leads that answers is looked for: its replicas, and where there are none, or its
   statements are unknown, its heads with their newest notices. Each time in vain doubles the wait. Of many a few are
@@ -393,8 +393,9 @@ class Rendezvous:
             self._offers[identity].due_ms = 0  # as soon as somebody reaches us again
             return self._end_announcing(identity, is_taken=True)
         self._offers[identity].at = self._endpoint
-        alive = sum(isinstance(record, Replica) for record in records)
-        is_enough = identity != self._holdings.own and alive >= REPLICAS_WANTED
+        until_ms = self._now_ms + AGAIN_MS  # ours may be among them, and all may end before anybody looks again
+        staying = sum(isinstance(record, Replica) and record.expires_ms > until_ms for record in records)
+        is_enough = identity != self._holdings.own and staying >= REPLICAS_WANTED
         if is_enough or not self._is_held(identity):
             return self._end_announcing(identity, is_taken=True)
         record = sign_replica(self._node, identity, self._endpoint, self._now_ms + REPLICA_LIFETIME_MS)

@@ -311,6 +311,22 @@ def test_a_followed_feed_is_announced_once_it_is_held_unless_there_are_enough() 
     assert one(desk.feed(ev.Found(asked.query, enough[1:])), ev.PublishRecords)
 
 
+def test_of_many_who_announced_together_each_makes_up_for_those_who_end_before_its_next_turn() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.cover(bob)
+    desk.hold(bob)
+    asked = ev.FindRecords(ev.Crowd(bob.hash), replica_key(bob.hash))
+    ours = sign_replica(desk.node, bob.hash, HOME, desk.now_ms + REPLICA_LIFETIME_MS)
+    together = (ours, *crowd(bob, *(f"replica {number}" for number in range(REPLICAS_WANTED))))
+    assert asked in desk.open()
+    assert desk.feed(ev.Found(asked.query, together)) == []
+    assert asked in desk.sleep(AGAIN_MS / 1000 + 60)
+    assert desk.feed(ev.Found(asked.query, together)) == []  # all of them are alive at the next turn
+    assert asked in desk.sleep(AGAIN_MS / 1000 + 60)
+    assert one(desk.feed(ev.Found(asked.query, together)), ev.PublishRecords)  # and now for four hours more
+
+
 def test_nothing_is_announced_while_history_comes_in() -> None:
     bob, carol = person("bob"), person("carol")
     desk = Desk("bob", "carol")
