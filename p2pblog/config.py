@@ -121,14 +121,18 @@ RECORD_BYTES_MAX = 1_000
 """One DHT record: BEP 44's limit; with its envelope it fits one unfragmented datagram."""
 DATAGRAM_BYTES_MAX = 1_400
 """One UDP datagram: below every common MTU, tunnels included."""
-HEAD_LIFETIME_MS = 30 * 24 * 3600 * 1000
+HEAD_LIFETIME_MS = POINTER_LIFETIME_MS = 30 * 24 * 3600 * 1000
+"""Who comes back after a month without a computer was found meanwhile, and finds what was said to them."""
 NOTICE_LIFETIME_MS = 48 * 3600 * 1000
-POINTER_LIFETIME_MS = 30 * 24 * 3600 * 1000
+"""As long as IPFS keeps a provider record: a weekend. What is older is with who holds the feed."""
 REPLICA_LIFETIME_MS = 2 * 24 * 3600 * 1000
 """A replica announces itself anew each day; two days bridge one missed turn."""
 HEADS_PER_KEY_MAX = 8
+"""Heads, and retirements, under one key: more devices than a person writes with in a month. A guess."""
 MANY_PER_KEY_MAX = 128
+"""Pointers or replicas under one key: twice REPLICAS_WANTED, as many as may be alive; 16 replies, some 20 kB."""
 POINTERS_PER_AUTHOR_MAX = 8
+"""Of those, pointers of one device: a conversation, and 16 who talk at once have room."""
 POINTER_TARGETS_MAX = 24
 """Pointers of one notice: 16 people whom it mentions, two notices, whose these are, and four groups."""
 POINTED_S = 10.0
@@ -165,8 +169,7 @@ RECORDS_PER_SIGNER_MAX = 256
 RECORDS_PER_SENDER_MAX = 1_000
 """Of those, sent from one IPv4 /24 or IPv6 /48: a twentieth of the room."""
 REPLICAS_WANTED = 64
-"""A follower announces itself while fewer replicas than this last until its next turn: so at most twice as many are
-alive, as a key has room for."""
+"""A follower announces itself while fewer replicas than this last until its next turn."""
 DHT_REPLY_FACTOR = 3
 """A reply to a source that has not proven its address is at most so many times its request (RFC 9000, section 8.1)."""
 DHT_REPLY_CONTACTS_MAX = 20
@@ -251,13 +254,13 @@ QUEUE_BYTES_MAX = 8 * 1024 * 1024
 """What may wait for one peer that does not read: three full messages."""
 LINKS_CHOSEN_MAX = 48
 LINKS_ACCEPTED_MAX = 96
-"""Room for links, which is taken only while followed feeds are without (docs/decisions/0015): who follows few, or what
-many follow, has some ten."""
+"""Room for links (docs/decisions/0015): who follows few, or what many follow, has some ten."""
 NEWEST_FIRST = 50
 """Entries of each followed log that come before any history: two pages of a timeline."""
 FOLLOWS_MAX = 10_000
 """Followed identities: ten times what the busiest tenth of people follow."""
 TIMELINE_ROWS_MAX = 1_000
+"""Lines of one page of anything, which is read and sent whole: 20 screens."""
 FORMER_DEVICES_MAX = 64
 """Keys of earlier devices: a new one begins when a home is copied or put back, which happens a few times in a life."""
 BOOKMARKS_MAX = 10_000
@@ -489,8 +492,7 @@ EXPORT_PAYLOADS_BYTES_MAX = 256 * 1024
 OUTBOX_BYTES_MAX = 256 * 1024 * 1024
 """Mastodon's outbox.json, which Python reads whole: 100,000 posts of 2.5 kB."""
 OUTBOX_BRACKETS_MAX = 2_500_000
-"""Lists and objects in it: Mastodon writes 12 to 20 for a post. Each takes a reader 100 bytes or more, and the file
-two."""
+"""Lists and objects in it: Mastodon writes 12 to 20 for a post. Each takes two bytes of it, and of a reader 100."""
 OUTBOX_COMMAS_MAX = 10_000_000
 """Commas in it, in texts too, and so values: Mastodon writes up to 70 for a post. Together a gigabyte of a reader."""
 OUTBOX_CONTENT_CHARACTERS_MAX = 200_000

@@ -14,7 +14,9 @@ from p2pblog.core.value import Value
 from p2pblog.errors import BadAddress, Malformed
 
 VERSION = b"\x01"
+"""The last byte of every address; another way to make one from keys would have another."""
 LINK_PEERS_MAX = 8
+"""Nodes that one link names: with so many it has 280 to 480 characters, which a QR code holds."""
 
 
 def spell(identity: IdentityHash) -> str:

@@ -13,6 +13,7 @@ from p2pblog.core.value import Value, replace
 from p2pblog.errors import BadChain, LocalProtocolError, Malformed
 
 BODY_VERSION = 1
+"""A log keeps one for life (docs/protocol/entry.md)."""
 _ENTRY_PERSON, _PAYLOAD_PERSON = b"p2pblog entry 1", b"p2pblog payload1"
 BODY_BYTES_MAX = 140
 """1 + 1 + 34 + 5 + 34 + 9 + 3 + 34, rounded up."""

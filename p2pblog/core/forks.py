@@ -14,6 +14,7 @@ from p2pblog.core.value import Value
 from p2pblog.errors import BadForkProof, LocalProtocolError, RemoteProtocolError
 
 FORK_PROOF_BYTES_MAX = 2 * (FORK_BODIES_MAX * 144 + 80) + 16
+"""Two full branches: each body with its head in 144 bytes, a signature and the arrays around it in 80."""
 
 
 class ForkProof(Value):

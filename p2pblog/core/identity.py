@@ -41,9 +41,11 @@ from p2pblog.errors import BadSignature, BadStatement, LocalProtocolError, Malfo
 StatementId = NewType("StatementId", bytes)
 
 COUNTER_MAX = 2**53 - 1
+"""What every JSON reader holds exactly, as of times."""
 EPOCH_MAX = 16
 """Rotations of one identity: one each five years of a long life. Four of them fit a head record."""
 POLICY_KEYS_MAX = 16
+"""Guardians of one policy: more friends than anybody asks for that."""
 STATEMENT_BYTES_MAX = 4 * 1024
 """A rotate with 16 guardians: 16 hashes, keys and signatures."""
 IDENTITY_BYTES_MAX = STATEMENTS_MAX * 230 + EPOCH_MAX * 2_500

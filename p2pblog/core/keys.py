@@ -26,6 +26,7 @@ STATEMENT_DOMAIN = b"p2pblog state 1"
 CONSENT_DOMAIN = b"p2pblog device 1"
 RECORD_DOMAIN = b"p2pblog record 1"
 NODE_DOMAIN = b"p2pblog node 1"
+"""What a signature means: none begins another one followed by a zero byte (docs/protocol/README.md, Keys)."""
 
 
 @lru_cache(maxsize=64)

@@ -23,6 +23,7 @@ FileHash = NewType("FileHash", bytes)
 """32 bytes: the hash of a file's table of pieces; it names the file."""
 
 PIECES_MAX = FILE_BYTES_MAX // PIECE_BYTES
+"""Pieces of the largest file: 128."""
 UNKNOWN_TYPE = "application/octet-stream"
 TYPES = ("application/pdf", "image/gif", "image/jpeg", "image/png", "image/webp", "text/plain", UNKNOWN_TYPE)
 """What a file may be called; whatever else a notice claims is UNKNOWN_TYPE to a reader."""

@@ -28,8 +28,6 @@ from p2pblog.core.keys import ENTRY_DOMAIN, DeviceKey, EntryId, check_key, verif
 from p2pblog.core.payload import are_note_texts, plain_notes, plain_texts
 from p2pblog.errors import BadChain, BadSignature, LocalProtocolError, Malformed, NotCanonical, TooLarge
 
-TIME_STEP_MS_MAX = TIME_MS_MAX
-
 
 def encode_run(entries: Sequence[Entry], prev_known: bool = False, texts: bool = False) -> list[Any]:
     """[device, first seq, prev | nil, [times], [payloads], signatures]: see docs/protocol/runs.md.
@@ -267,7 +265,7 @@ def _read_one_by_one(steps: list[Any], carried: list[Any], texts: bool) -> _Colu
     times, payloads, sizes, hashes = [], [], [], []
     time_ms, total = 0, 0
     for step, value in zip(steps, carried, strict=True):
-        time_ms += codec.as_int(step, -TIME_STEP_MS_MAX, TIME_STEP_MS_MAX)
+        time_ms += codec.as_int(step, -TIME_MS_MAX, TIME_MS_MAX)
         if not 0 <= time_ms <= TIME_MS_MAX:
             raise Malformed("a time outside the limits")
         payload, size, hashed = _carried(_spelled_one(value) if texts else value)

@@ -39,6 +39,7 @@ DM_DOMAIN = b"p2pblog dm 1"
 """The additional data of the encryption: what was sealed for anything else does not open as a direct message."""
 KEY_BYTES = 32
 NONCE_BYTES = 24
+"""Of XChaCha20-Poly1305 and crypto_box (libsodium)."""
 
 Draw = Callable[[int], bytes]
 """So many random bytes, never the same twice."""

@@ -20,6 +20,7 @@ NOISE_BYTES_MAX = 65_535
 """Noise's own limit for one message (specification, 3)."""
 FRAME_BYTES_MAX = 2 + NOISE_BYTES_MAX
 PLAIN_BYTES_MAX = NOISE_BYTES_MAX - TAG_BYTES
+"""What one frame takes on the wire, and what it holds of messages."""
 LENGTH_BYTES_MAX = 4
 """Of a message's length: 28 bits, above any MESSAGE_BYTES_MAX we would set."""
 

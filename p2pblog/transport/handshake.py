@@ -28,6 +28,7 @@ from p2pblog.transport.sodium import KeyPair25519, SodiumBackend
 
 NOISE_NAME = b"Noise_XX_25519_ChaChaPoly_BLAKE2s"
 TAG_BYTES = 16
+"""Poly1305's (RFC 8439, 2.5): what a Noise message is longer than what it says."""
 PROOF_BYTES = 101
 """msgpack [32 bytes, 64 bytes]: 1 + 2 + 32 + 2 + 64."""
 MESSAGE_SIZES = (32, 32 + (32 + TAG_BYTES) + (PROOF_BYTES + TAG_BYTES), (32 + TAG_BYTES) + (PROOF_BYTES + TAG_BYTES))
