@@ -365,14 +365,34 @@ def test_who_holds_feeds_already_announces_them_at_once() -> None:
     assert ev.FindRecords(ev.Crowd(bob.hash), replica_key(bob.hash)) in desk.open()
 
 
-def test_an_unfollowed_feed_is_not_announced() -> None:
+@pytest.mark.parametrize("change", ["unfollowed", "made private"])
+def test_a_feed_that_is_unfollowed_or_made_private_meanwhile_is_not_announced(change: str) -> None:
     bob = person("bob")
     desk = Desk("bob")
     desk.cover(bob)
     desk.hold(bob)
     desk.open()
-    del desk.holdings.interests[bob.hash]
+    if change == "unfollowed":
+        del desk.holdings.interests[bob.hash]
+    else:
+        desk.holdings.set_private(bob.hash, True)
     assert desk.feed(ev.Found(ev.Crowd(bob.hash), ())) == []
+
+
+def test_a_feed_of_which_one_log_is_here_is_announced() -> None:
+    bob = person("bob")
+    desk = Desk("bob")
+    desk.cover(bob)
+    desk.hold(bob)
+    bob.add_device("laptop")
+    desk.holdings.learn(bob.identity)
+    assert len(desk.holdings.devices(bob.hash)) == 2
+    assert ev.FindRecords(ev.Crowd(bob.hash), replica_key(bob.hash)) in desk.open()
+
+
+def test_nothing_is_done_before_the_start(desk: Desk) -> None:
+    assert desk.feed(ev.Met(3)) == desk.feed(ev.PeersGiven()) == desk.feed(ev.StoredOf(desk.alice.hash)) == []
+    assert desk.feed(ev.Started()) != []
 
 
 def test_a_few_feeds_are_announced_at_once_and_the_next_as_one_is_done() -> None:
