@@ -15,10 +15,11 @@ from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Payload
 from p2pblog.core.value import replace
 from p2pblog.errors import BadChain, StoreDamaged, UserError
-from p2pblog.gossip.driver import Driver, Signal
+from p2pblog.gossip.driver import Driver
 from p2pblog.gossip.events import Learned, Stored
 from p2pblog.keyring import Keyring
 from p2pblog.pen import Admit, Append, NewDevice, Pen
+from p2pblog.signals import Signal
 from p2pblog.store import Store
 
 log = logging.getLogger("p2pblog.author")

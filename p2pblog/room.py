@@ -17,9 +17,10 @@ from p2pblog.core.quiet import MuteKind
 from p2pblog.core.room import Closeness, Cut, Share, closeness, files_max_of, target_of
 from p2pblog.core.value import Value
 from p2pblog.errors import StoreDamaged, StoreError
-from p2pblog.gossip.driver import Driver, Signal
+from p2pblog.gossip.driver import Driver
 from p2pblog.gossip.room_events import LiftFloors, Pruned, PruneLog, RoomChanged
 from p2pblog.pruning import Pruning
+from p2pblog.signals import Signal
 from p2pblog.store import CONFIG, Follow, Store
 from p2pblog.store.meaning import meaning_of
 

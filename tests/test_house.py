@@ -34,7 +34,7 @@ LAYERS: list[tuple[str, set[str]]] = [
         "adapters",
         {
             "archives", "bridge", "descriptors", "dht.*", "gossip.driver", "gossip.keeper", "logbook", "names",
-            "outbox", "rendezvous.reader", "store.*", "transport.*",
+            "outbox", "rendezvous.reader", "signals", "store.*", "transport.*",
         },
     ),
     (

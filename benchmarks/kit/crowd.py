@@ -25,10 +25,11 @@ from p2pblog.core.keys import EntryId, KeyPair, NodeKey, hash32
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import LogStart, Note, Payload, encode
 from p2pblog.errors import Disconnected
-from p2pblog.gossip.driver import Driver, Signal
+from p2pblog.gossip.driver import Driver
 from p2pblog.gossip.events import Stored
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.machine import Gossip
+from p2pblog.signals import Signal
 from p2pblog.store.memory import MemoryStore
 from p2pblog.transport import Link
 from p2pblog.transport.tcp import TcpTransport, open_tcp

@@ -29,9 +29,10 @@ from p2pblog.core.quiet import hidden_by
 from p2pblog.core.timelines import Row
 from p2pblog.core.value import Value
 from p2pblog.errors import BadAddress, Malformed, NotFound, UsageError
-from p2pblog.gossip.driver import Driver, Signal
+from p2pblog.gossip.driver import Driver
 from p2pblog.rendezvous.driver import Meeting
 from p2pblog.room import Room
+from p2pblog.signals import Signal
 from p2pblog.store import Follow, FollowRow, Store
 from p2pblog.terminal import clean_name
 

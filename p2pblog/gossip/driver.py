@@ -68,6 +68,7 @@ from p2pblog.gossip.messages import Bye, Decoder, Encoder, Found
 from p2pblog.gossip.passing import TELL_EVERY_S, Passing, is_passing
 from p2pblog.gossip.room_events import HeldBack, LiftFloors, PruneLog
 from p2pblog.gossip.sharing import Session
+from p2pblog.signals import Signal
 from p2pblog.store import Store
 from p2pblog.store.blobs import Blobs, MemoryBlobs
 from p2pblog.transport import Link, Transport
@@ -83,19 +84,6 @@ STORE_RETRY_S = 5.0
 """How soon a full disk is tried again."""
 LAST_WORDS_S = 1.0
 """How long a link that we end in peace may take to send what is queued."""
-
-
-class Signal:
-    """Something that tasks wait for again and again; setting it wakes all who wait now."""
-
-    def __init__(self) -> None:
-        self._lot = trio.lowlevel.ParkingLot()
-
-    def set(self) -> None:
-        self._lot.unpark_all()
-
-    async def wait(self) -> None:
-        await self._lot.park()
 
 
 class Lane(State):

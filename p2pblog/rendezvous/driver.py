@@ -15,7 +15,7 @@ from p2pblog.core.payload import Ref
 from p2pblog.dht import Directory, Early
 from p2pblog.dht.records import DhtKey, Dropped, Head, Record, head_key, notice_key
 from p2pblog.errors import StoreError
-from p2pblog.gossip.driver import Driver, Signal
+from p2pblog.gossip.driver import Driver
 from p2pblog.rendezvous.events import (
     Effect,
     Event,
@@ -51,6 +51,7 @@ from p2pblog.rendezvous.pointed import Pointed, look_up_both
 from p2pblog.rendezvous.reader import keep_pointed, load_own, load_unpointed
 from p2pblog.rendezvous.single import LATER_READ_DROPPED_MAX, LATER_READ_MAX, entry_in, later_in, later_places
 from p2pblog.rendezvous.visiting import Visiting
+from p2pblog.signals import Signal
 from p2pblog.store import KnownPeer, Store
 
 log = logging.getLogger("p2pblog.rendezvous")

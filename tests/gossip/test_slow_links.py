@@ -16,11 +16,12 @@ from trio.testing import MockClock, memory_stream_pair, trio_test
 from p2pblog.core.address import Endpoint
 from p2pblog.core.logs import Located
 from p2pblog.errors import Disconnected
-from p2pblog.gossip.driver import SEND_BYTES, STORE_WAITING_BYTES_MAX, Driver, Signal
+from p2pblog.gossip.driver import SEND_BYTES, STORE_WAITING_BYTES_MAX, Driver
 from p2pblog.gossip.events import LoadRun
 from p2pblog.gossip.liveness import LOST_AFTER_S, SUSPECT_MAX_S
 from p2pblog.gossip.membership import LOOK_EVERY_S
 from p2pblog.gossip.messages import PROTOCOL_VERSION, Alarm, Decoder, Encoder, Hello, Ping, Pong
+from p2pblog.signals import Signal
 from p2pblog.store.memory import MemoryStore
 from p2pblog.transport import Accept, Link, at_once
 from p2pblog.transport.handshake import make_credentials
