@@ -13,7 +13,7 @@ from p2pblog.config import (
     LINKS_CHOSEN_MAX,
 )
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("p2pblog.descriptors")
 
 OTHERS = 144
 """For what is counted nowhere: some 24 are open always, database, sockets and loops; the rest is for dials and visits,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -140,6 +141,13 @@ def test_the_tour_names_every_file_at_the_top() -> None:
 @pytest.mark.parametrize("module", UNTOUCHED)
 def test_what_must_start_at_once_imports_little(module: str) -> None:
     assert own_imports(module) <= UNTOUCHED[module]
+
+
+def test_each_logger_is_called_log_and_names_a_part_of_ours() -> None:
+    sources = [path.read_text() for module, path in MODULES.items() if module != "logbook"]  # it looks for trio's
+    made = [line for source in sources for line in source.splitlines() if "getLogger" in line]
+    assert made
+    assert [line for line in made if not re.fullmatch(r'log = logging\.getLogger\("p2pblog\.\w+"\)', line)] == []
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if is_pure(module)])

@@ -44,7 +44,7 @@ from p2pblog.disk import reason
 from p2pblog.errors import TimedOut, UsageError, UserError
 from p2pblog.keyring import make_private
 
-logger = logging.getLogger("p2pblog.control")
+log = logging.getLogger("p2pblog.control")
 
 STATUSES = {1: 409, 2: 400, 3: 503, 4: 404, 5: 403, 6: 504}
 """Exit code -> the HTTP status that comes closest."""
@@ -116,7 +116,7 @@ class _Connections(State):
         except Gone:
             pass
         except Exception:
-            logger.exception("internal error on a control connection")
+            log.exception("internal error on a control connection")
 
     async def _answer(self, exchange: Exchange, stream: trio.SocketStream) -> None:
         route = "a request"
@@ -275,7 +275,7 @@ def _refusal(error: Exception, route: str) -> tuple[int, ErrorDocument]:
         return error.status, error_document(error.error)
     refused = told(error)
     if refused is None:
-        logger.error("internal error in %s", route, exc_info=error)
+        log.error("internal error in %s", route, exc_info=error)
         return 500, error_document(_internal())
     return STATUSES[refused.exit_code], error_document(refused)
 
@@ -336,7 +336,7 @@ async def _pump(
         except Exception as error:
             refused = told(error)
             if refused is None:
-                logger.error("internal error in watch", exc_info=error)
+                log.error("internal error in watch", exc_info=error)
             await outgoing.send(error_document(refused or _internal()))
         finally:
             if isinstance(notices, AsyncGenerator):
@@ -416,7 +416,7 @@ def _clear(path: Path) -> None:
             path.unlink(missing_ok=True)
             return
         except OSError as error:  # BlockingIOError: somebody listens and is busy
-            logger.info("the control socket %s answers a connection with: %s", path, reason(error))
+            log.info("the control socket %s answers a connection with: %s", path, reason(error))
     raise UserError(f"another daemon answers on {path}", "p2pblog status")
 
 

@@ -51,7 +51,7 @@ from p2pblog.dht.upkeep import Upkeep
 from p2pblog.dht.walk import Ask, Walk
 from p2pblog.errors import Expired, LocalProtocolError, RemoteProtocolError
 
-LOG = logging.getLogger(__name__)
+log = logging.getLogger("p2pblog.dht")
 
 STATE_VERSION = 1
 STATE_BYTES_MAX = 64 * 1024
@@ -141,7 +141,7 @@ class GuardedServer(Server):  # type: ignore[misc]
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
-            LOG.error("a task of the DHT ended by a bug", exc_info=task.exception())
+            log.error("a task of the DHT ended by a bug", exc_info=task.exception())
 
     # --- finding ---
 
@@ -339,7 +339,7 @@ class GuardedServer(Server):  # type: ignore[misc]
 
     def _check_clock(self, contact: Contact, contradicts: bool) -> None:
         if self.clock_check.hear(place_of(contact.endpoint), contradicts, self._loop.time()):
-            LOG.warning(
+            log.warning(
                 "this computer's clock seems to be wrong: DHT nodes in %d networks have another time; until it is set, "
                 "your notices reach nobody by the DHT, or those of others are not found there",
                 self.clock_check.places_against(self._loop.time()),

@@ -35,7 +35,7 @@ BACKLOG = 128
 LINGER_BYTES_MAX = 256 * 1024
 """Read and dropped from a peer that goes on talking after we said goodbye."""
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("p2pblog.transport")
 
 
 class TcpLimits(Value):

@@ -56,7 +56,7 @@ async def test_who_publishes_or_reads_by_a_wrong_clock_is_warned(off_ms: int, ca
         wrong = await world.add("wrong", clock=Clock(NOW + off_ms))
         assert await wrong.add_contacts([world.nodes[0].endpoint]) == 1
         await world.nodes[0].publish([Person("bob").head(expires_ms=NOW + HEAD_LIFETIME_MS)])
-        with caplog.at_level(logging.WARNING, "p2pblog.dht.server"):
+        with caplog.at_level(logging.WARNING, "p2pblog.dht"):
             await world.nodes[1].find(Person("bob").head().key)
             await wrong.publish([alice.head(expires_ms=NOW + DAY)])
             assert wrong.untimely == 0 and not caplog.records
@@ -82,7 +82,7 @@ async def test_the_warning_says_how_many_networks_contradict_and_not_how_many_id
 ) -> None:
     async with world_of(1) as world:
         server = world.nodes[0]._server
-        with caplog.at_level(logging.WARNING, "p2pblog.dht.server"):
+        with caplog.at_level(logging.WARNING, "p2pblog.dht"):
             for host in ("8.8.8.8", "8.8.8.9", "9.9.9.9"):
                 server._check_clock(Contact(at(1).id, Endpoint.of(host, 4711)), contradicts=True)
         assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
