@@ -147,7 +147,6 @@ class Rendezvous:
         self._node = node
         self._device = device
         self._holdings = holdings
-        self._sharing = sharing
         self._endpoint = endpoint
         self._now = 0.0
         self._now_ms = 0

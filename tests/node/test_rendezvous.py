@@ -294,6 +294,23 @@ def test_a_replica_that_all_refuse_is_offered_ever_later(desk: Desk) -> None:
     assert waits == pytest.approx([60, 120, 240, 480, 960, 1920, 3600, 3600], abs=2)
 
 
+def test_that_the_dht_is_still_there_hastens_no_record_that_all_refuse(desk: Desk) -> None:
+    asked = ev.FindRecords(ev.Crowd(desk.alice.hash), replica_key(desk.alice.hash))
+    desk.open()
+    announce(desk, desk.alice)
+    for _ in range(50):
+        assert asked not in desk.sleep(1) + desk.feed(ev.Met(4))
+    assert asked in desk.sleep(20)
+
+
+def test_who_has_written_nothing_publishes_nothing() -> None:
+    desk = Desk()
+    del desk.holdings.logs[desk.alice.key]
+    assert of(desk.open(), ev.LoadOwn) == []
+    desk.hold(desk.alice)
+    assert of(desk.feed(ev.StoredOf(desk.alice.hash)) + desk.sleep(COALESCE_S), ev.LoadOwn)
+
+
 def test_a_followed_feed_is_announced_once_it_is_held_unless_there_are_enough() -> None:
     bob = person("bob")
     desk = Desk("bob")
