@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import permutations
 
 import trio
 from builders import NOON, key_pair, person
@@ -96,6 +97,13 @@ class World:
         node = await self.start(name, *(bootstrap or (author,)))
         await node.follow(self.home(author).address)
         return node
+
+    async def friends(self, *names: str) -> None:
+        """Run them all, the others told of the first; each follows each, by its name here."""
+        for index, name in enumerate(names):
+            await self.start(name, *names[:1][: index > 0])
+        for one, other in permutations(names, 2):
+            await self.home(one).node.follow(self.home(other).address, other)
 
     async def _run(
         self,

@@ -20,16 +20,6 @@ def autojump_clock() -> MockClock:
     return MockClock(autojump_threshold=0)
 
 
-async def friends(world: World, *names: str) -> None:
-    """All follow each other and know the first."""
-    for index, name in enumerate(names):
-        await world.start(name, *names[:1][: index > 0])
-    for name in names:
-        for other in names:
-            if other != name:
-                await world.home(name).node.follow(world.home(other).address)
-
-
 async def asked(world: World, *readers: str, closes: str = "10min") -> str:
     """Alice asks, and all of them have read it; gives the id."""
     written = await world.home("alice").node.post("what to drink?", poll=["tea", "coffee"], closes=closes)
@@ -54,7 +44,7 @@ async def counts(world: World, reader: str, poll: str, *votes: int) -> None:
 @trio_test
 async def test_friends_vote_and_all_count_the_same(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob", "carol")
+        await world.friends("alice", "bob", "carol")
         poll = await asked(world, "bob", "carol")
         assert (await world.home("bob").node.vote(poll[:8], 2))["type"] == "vote"
         await world.home("carol").node.vote(poll, 2)
@@ -71,7 +61,7 @@ async def test_friends_vote_and_all_count_the_same(autojump_clock: MockClock) ->
 @trio_test
 async def test_one_vote_a_person_until_it_is_taken_back(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         poll = await asked(world, "bob")
         bob = world.home("bob").node
         vote = await bob.vote(poll, 2)
@@ -98,7 +88,7 @@ async def poll_vote(world: World, reader: str, poll: str) -> bytes:
 @trio_test
 async def test_what_can_not_be_voted_on(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         poll = await asked(world, "bob")
         plain = await world.home("alice").node.post("no poll")
         await world.reads("bob", "no poll")
@@ -123,7 +113,7 @@ async def test_what_can_not_be_voted_on(autojump_clock: MockClock) -> None:
 @trio_test
 async def test_a_poll_closes_at_its_moment(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         poll = await asked(world, "bob", closes="5min")
         bob = world.home("bob").node
         closes = (await poll_of(world, "bob", poll))["closes"]
@@ -146,7 +136,7 @@ async def test_a_poll_closes_at_its_moment(autojump_clock: MockClock) -> None:
 async def test_a_vote_that_would_come_too_late_is_refused(autojump_clock: MockClock) -> None:
     """The first entry after a start waits for others, and the poll closes meanwhile."""
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         poll = await asked(world, "bob", closes="5min")
         bob = world.home("bob").node
         await bob.post("mine")
@@ -193,7 +183,7 @@ async def test_options_that_nobody_could_read_are_not_posted(autojump_clock: Moc
 @trio_test
 async def test_who_asked_and_who_voted_hear_that_it_closed(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob", "carol")
+        await world.friends("alice", "bob", "carol")
         poll = await asked(world, "bob", "carol")
         vote = await world.home("bob").node.vote(poll, 1)
         assert await world.home("bob").node.notifications() == []

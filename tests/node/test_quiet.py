@@ -6,7 +6,7 @@ import pytest
 import trio
 from builders import NOON, person
 from trio.testing import MockClock, trio_test
-from worlds import World, open_world
+from worlds import open_world
 
 from p2pblog.cases import quiet
 from p2pblog.config import QUIET_ROWS_MAX, RUN_ENTRIES_MAX
@@ -27,16 +27,6 @@ def autojump_clock() -> MockClock:
     return MockClock(autojump_threshold=0)
 
 
-async def friends(world: World, *names: str) -> None:
-    """All follow each other and know the first."""
-    for index, name in enumerate(names):
-        await world.start(name, *names[:1][: index > 0])
-    for name in names:
-        for other in names:
-            if other != name:
-                await world.home(name).node.follow(world.home(other).address, other)
-
-
 async def shown(node: Node, **query: str | int) -> list[str]:
     """The texts of a page, a boost's with a sign before it."""
     rows = await node.timeline(**query)  # type: ignore[arg-type]
@@ -55,7 +45,7 @@ async def says(node: Node, notice: str) -> tuple[bool, list[str]]:
 @trio_test
 async def test_a_mute_hides_a_person_a_tag_or_a_word_until_it_ends(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob", "carol")
+        await world.friends("alice", "bob", "carol")
         alice, bob, carol = (world.home(name).node for name in ("alice", "bob", "carol"))
         first = await bob.post("hello from bob")
         await carol.post("I love #Bees")
@@ -105,7 +95,7 @@ async def test_a_mute_hides_a_person_a_tag_or_a_word_until_it_ends(autojump_cloc
 @trio_test
 async def test_who_is_muted_stands_in_no_notifications(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob", "carol")
+        await world.friends("alice", "bob", "carol")
         alice, bob, carol = (world.home(name).node for name in ("alice", "bob", "carol"))
         await alice.mute("bob")
         mine = await alice.post("mine")
@@ -148,7 +138,7 @@ async def test_however_much_somebody_muted_says_the_rest_is_told(autojump_clock:
 @trio_test
 async def test_a_live_timeline_leaves_out_what_a_page_does(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob", "carol")
+        await world.friends("alice", "bob", "carol")
         alice, bob, carol = (world.home(name).node for name in ("alice", "bob", "carol"))
         await world.reads("alice")
         await alice.mute("bob")
@@ -242,7 +232,7 @@ async def test_where_a_page_stopped_is_remembered_for_a_while_and_of_few(
 @trio_test
 async def test_a_search_is_full_whoever_is_muted(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         alice, bob = world.home("alice").node, world.home("bob").node
         await alice.post("old bees")
         await world.reads("bob", "old bees")
@@ -269,7 +259,7 @@ async def holds(node: Node, notices: int) -> bool:
 @trio_test
 async def test_a_budget_lets_the_best_of_a_day_through(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob", "carol")
+        await world.friends("alice", "bob", "carol")
         alice, bob, carol = (world.home(name).node for name in ("alice", "bob", "carol"))
         question = await alice.post("how are you?")
         await world.reads("bob", "how are you?")
@@ -317,7 +307,7 @@ async def lacks(node: Node, text: str) -> bool:
 @trio_test
 async def test_boosts_of_one_person_stay_out_and_come_back(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob", "carol")
+        await world.friends("alice", "bob", "carol")
         alice, bob, carol = (world.home(name).node for name in ("alice", "bob", "carol"))
         await alice.unfollow("carol")
         await carol.post("from carol")
@@ -343,7 +333,7 @@ async def test_boosts_of_one_person_stay_out_and_come_back(autojump_clock: MockC
 @trio_test
 async def test_why_tells_of_what_does_not_stand_at_all(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         alice, bob = (world.home(name).node for name in ("alice", "bob"))
         mine = await alice.post("mine")
         doomed = await bob.post("doomed")

@@ -32,16 +32,6 @@ def autojump_clock() -> MockClock:
     return MockClock(autojump_threshold=0)
 
 
-async def friends(world: World, *names: str) -> None:
-    """All follow each other and know the first."""
-    for index, name in enumerate(names):
-        await world.start(name, *names[:1][: index > 0])
-    for name in names:
-        for other in names:
-            if other != name:
-                await world.home(name).node.follow(world.home(other).address)
-
-
 async def has_row(world: World, reader: str, text: str, **expected: object) -> None:
     async def held() -> bool:
         rows = [row for row in await world.home(reader).node.timeline() if row["text"] == text]
@@ -53,7 +43,7 @@ async def has_row(world: World, reader: str, text: str, **expected: object) -> N
 @trio_test
 async def test_likes_and_boosts_count_people_not_clicks(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob", "carol")
+        await world.friends("alice", "bob", "carol")
         written = await world.home("alice").node.post("tea?")
         for name in ("bob", "carol"):
             await world.reads(name, "tea?")
@@ -67,7 +57,7 @@ async def test_likes_and_boosts_count_people_not_clicks(autojump_clock: MockCloc
 @trio_test
 async def test_a_like_or_boost_is_taken_back_and_can_be_said_again(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         written = await world.home("alice").node.post("tea?")
         await world.reads("bob", "tea?")
         node = world.home("bob").node
@@ -88,7 +78,7 @@ async def test_a_like_or_boost_is_taken_back_and_can_be_said_again(autojump_cloc
 @trio_test
 async def test_bookmarks_are_ones_own(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         posted = [await world.home("alice").node.post(text) for text in ("one", "two", "three")]
         await world.reads("bob", "three")
         node = world.home("bob").node
@@ -121,7 +111,7 @@ async def _is_alone(node: Node) -> bool:
 @trio_test
 async def test_likes_that_were_said_more_than_once_are_all_taken_back(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         written = await world.home("alice").node.post("tea?")
         await world.reads("bob", "tea?")
         bob = world.home("bob").node
@@ -135,7 +125,7 @@ async def test_likes_that_were_said_more_than_once_are_all_taken_back(autojump_c
 @trio_test
 async def test_a_tag_is_read_by_whoever_follows_and_watched(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         node = world.home("bob").node
         seen: list[NoticeDocument] = []
 
@@ -206,7 +196,7 @@ async def has_all(seen: list[str], count: int) -> bool:
 @trio_test
 async def test_boosting_twice_is_boosting_once(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         written = await world.home("alice").node.post("tea?")
         await world.reads("bob", "tea?")
         bob = world.home("bob").node
@@ -267,7 +257,7 @@ async def test_a_page_asks_its_store_once_whatever_it_shows(
 @trio_test
 async def test_a_delete_hides_everywhere_and_only_its_author_may(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         alice, bob = world.home("alice").node, world.home("bob").node
         written = await alice.post("regretted")
         await world.reads("bob", "regretted")
@@ -287,7 +277,7 @@ async def test_a_delete_hides_everywhere_and_only_its_author_may(autojump_clock:
 @trio_test
 async def test_an_edited_notice_goes_with_all_its_words(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         alice, bob, last = world.home("alice").node, world.home("bob").node, 2 * REPLACES_MAX + 3
         written = await alice.post("words 0")
         for number in range(1, last + 1):
@@ -377,7 +367,7 @@ async def test_a_thread_of_which_nothing_shows_is_not_found(autojump_clock: Mock
 async def test_a_clock_a_year_ahead_does_not_sit_on_top(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         world.home("alice").skew_ms = YEAR_MS
-        await friends(world, "bob", "alice")
+        await world.friends("bob", "alice")
         await world.home("alice").node.post("from the future")
         await world.reads("bob", "from the future")
         await trio.sleep(10)
@@ -390,7 +380,7 @@ async def test_our_own_clock_a_year_ahead_lets_us_sit_on_top_only_until_we_write
     autojump_clock: MockClock,
 ) -> None:
     async with open_world() as world:
-        await friends(world, "bob", "alice")
+        await world.friends("bob", "alice")
         alice = world.home("alice")
         await alice.node.follow(world.home("bob").address)
         await alice.node.post("before")
@@ -407,7 +397,7 @@ async def test_our_own_clock_a_year_ahead_lets_us_sit_on_top_only_until_we_write
 async def test_a_clock_a_year_behind_is_read_all_the_same(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         world.home("alice").skew_ms = -YEAR_MS
-        await friends(world, "bob", "alice")
+        await world.friends("bob", "alice")
         await world.home("bob").node.post("now")
         await world.home("alice").node.post("from last year")
         await world.reads("bob", "now", "from last year")
@@ -418,7 +408,7 @@ async def test_a_clock_a_year_behind_is_read_all_the_same(autojump_clock: MockCl
 @trio_test
 async def test_a_payload_nobody_here_knows_is_kept_and_passed_on(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "bob", "carol")
+        await world.friends("bob", "carol")
         dora = person("dora")
         dora.write_all([b"\x82\xa3now\x01\xa4type\xa6poll 9", b"\xc1 not even msgpack"])
         dora.notes(1, "understood")
@@ -506,7 +496,7 @@ async def test_what_a_person_mistypes_is_told_apart(autojump_clock: MockClock) -
 @trio_test
 async def test_a_name_that_is_no_petname_is_told_apart(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         alice, bob = world.home("alice"), world.home("bob")
         await bob.node.profile(name="Bob B")
         await has_name(world, "alice", "Bob B")
@@ -528,7 +518,7 @@ async def has_name(world: World, reader: str, name: str) -> None:
 @trio_test
 async def test_an_edit_a_quote_and_a_mention_reach_who_follows(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         alice, bob = world.home("alice").node, world.home("bob").node
         written = await alice.post("teh tea", cw="drinks", lang="en")
         await world.reads("bob", "teh tea")
@@ -572,7 +562,7 @@ async def test_a_node_that_knows_no_edits_passes_them_on(
 ) -> None:
     """Bob's node is of before edits: what it can't read it keeps, shows nothing of and gives to carol."""
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         alice = world.home("alice").node
         written = await alice.post("teh tea")
         edited = await alice.edit(written["id"], "the tea")

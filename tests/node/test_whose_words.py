@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_reading import friends, has_row
+from test_reading import has_row
 from trio.testing import MockClock, trio_test
 from worlds import open_world
 
@@ -25,7 +25,7 @@ def autojump_clock() -> MockClock:
 @trio_test
 async def test_a_boost_does_not_say_whose_notice_it_boosts(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob", "mallory")
+        await world.friends("alice", "bob", "mallory")
         alice, bob, mallory = (world.home(name).node for name in ("alice", "bob", "mallory"))
         written = await alice.post("tea?")
         await has_row(world, "bob", "tea?", id=written["id"])
@@ -63,7 +63,7 @@ async def world_holds(world: object, entry: EntryId) -> bool:
 @trio_test
 async def test_whatever_was_taken_back_is_not_taken_back_again(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        await friends(world, "alice", "bob")
+        await world.friends("alice", "bob")
         alice = world.home("alice").node
         await world.home("bob").node.post("hi")
         await has_row(world, "alice", "hi")
