@@ -353,6 +353,16 @@ def test_an_operating_system_that_refuses_to_write_is_a_full_disk(tmp_path: Path
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
 
+def endless(running: threading.Event) -> Callable[[sqlite3.Connection], None]:
+    """A question that never ends; tells when it has begun."""
+
+    def ask(db: sqlite3.Connection) -> None:
+        running.set()
+        db.execute(ENDLESS).fetchall()
+
+    return ask
+
+
 @trio_test
 async def test_a_cancelled_query_is_interrupted(tmp_path: Path) -> None:
     """It would run for ever: both readers must come back, and closing must not wait for it."""
@@ -361,12 +371,8 @@ async def test_a_cancelled_query_is_interrupted(tmp_path: Path) -> None:
         for _ in range(4):
             running = threading.Event()
 
-            def endless(db: sqlite3.Connection, running: threading.Event = running) -> None:
-                running.set()
-                db.execute(ENDLESS).fetchall()
-
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(store._read, endless)
+                nursery.start_soon(store._read, endless(running))
                 await trio.to_thread.run_sync(running.wait, 30)
                 assert await store.entry_count() == 0  # another reader answers meanwhile
                 nursery.cancel_scope.cancel()
@@ -431,12 +437,8 @@ async def test_closing_waits_for_writes_interrupts_reads_and_can_be_repeated(tmp
         ended = []
 
         async def read_for_ever() -> None:
-            def endless(db: sqlite3.Connection) -> None:
-                running.set()
-                db.execute(ENDLESS).fetchall()
-
             with pytest.raises(StoreError):
-                await store._read(endless)
+                await store._read(endless(running))
             ended.append("read")
 
         async with trio.open_nursery() as nursery:
@@ -484,10 +486,6 @@ async def test_a_bridge_that_ends_does_not_wait_for_queries(tmp_path: Path) -> N
     running = threading.Event()
     ended: list[str] = []
 
-    def endless(db: sqlite3.Connection) -> None:
-        running.set()
-        db.execute(ENDLESS).fetchall()
-
     async def ask(store: SqliteStore, question: Callable[[sqlite3.Connection], None]) -> None:
         with pytest.raises((trio.ClosedResourceError, StoreError)):
             await store._read(question)
@@ -495,9 +493,9 @@ async def test_a_bridge_that_ends_does_not_wait_for_queries(tmp_path: Path) -> N
 
     async with trio.open_nursery() as nursery, open_bridge() as bridge:
         store = await open_sqlite(bridge, tmp_path / "store.sqlite3", readers=1)
-        nursery.start_soon(ask, store, endless)
+        nursery.start_soon(ask, store, endless(running))
         await trio.to_thread.run_sync(running.wait, 30)
-        nursery.start_soon(ask, store, endless)  # waits for the one reader
+        nursery.start_soon(ask, store, endless(running))  # waits for the one reader
         await trio.testing.wait_all_tasks_blocked()
     assert ended == ["query", "query"]
     assert database_threads_end()

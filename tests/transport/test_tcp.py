@@ -17,6 +17,8 @@ from transport_scenes import (
     Faults,
     connect,
     credentials_of,
+    echo,
+    ignore,
     open_node,
     read_to_end,
     secret,
@@ -36,17 +38,6 @@ from p2pblog.transport.tcp import LINGER_BYTES_MAX, TcpLimits, TcpTransport, bin
 
 SHORT = TcpLimits(handshake_timeout_s=1, frame_timeout_s=1, linger_s=1)
 """Real time: long enough for loopback, short enough for a test."""
-
-
-async def echo(link: Link) -> None:
-    """Say back everything, until the link ends."""
-    while True:
-        await link.send(await link.receive())
-
-
-async def ignore(link: Link) -> None:
-    """Hold the link open and never read."""
-    await trio.sleep_forever()
 
 
 @asynccontextmanager
@@ -460,20 +451,6 @@ async def test_a_peers_fault_in_a_nursery_of_the_driver_ends_its_link_only() -> 
                     await bob.faults.wait_for("malformed")
                 else:
                     assert await link.receive() == b"fine"
-                await link.aclose()
-
-
-@trio_test
-async def test_our_own_bug_is_loud() -> None:
-    async def stumble(link: Link) -> None:
-        raise LocalProtocolError("we would have said something forbidden")
-
-    with soon(), pytest.RaisesGroup(LocalProtocolError, flatten_subgroups=True):
-        async with open_node(BOB, stumble) as bob, open_tcp(ALICE, LOOPBACK) as alice:
-            link = await alice.dial(bob.endpoint)
-            try:
-                await trio.sleep_forever()
-            finally:
                 await link.aclose()
 
 

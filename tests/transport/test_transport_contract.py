@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 import trio
-from transport_scenes import ALICE, BOB, LOOPBACK, soon
+from transport_scenes import ALICE, BOB, LOOPBACK, echo, ignore, soon
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from p2pblog.config import MESSAGE_BYTES_MAX
@@ -62,11 +62,6 @@ async def dialed(open_pair: Open, accept: Accept) -> AsyncIterator[Link]:
         yield link
         await link.aclose()
         tasks.cancel_scope.cancel()
-
-
-async def echo(link: Link) -> None:
-    while True:
-        await link.send(await link.receive())
 
 
 @on_both
@@ -163,9 +158,6 @@ async def test_closing_wakes_our_receiver_and_ends_theirs(open_pair: Open) -> No
 
 @on_both
 async def test_who_never_reads_is_too_slow(open_pair: Open) -> None:
-    async def ignore(link: Link) -> None:
-        await trio.sleep_forever()
-
     async with dialed(open_pair, ignore) as link:
         with pytest.raises(TooSlow):
             while True:

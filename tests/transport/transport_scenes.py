@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from p2pblog.config import NETWORK_ID
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import KeyPair
-from p2pblog.transport import Accept
+from p2pblog.transport import Accept, Link
 from p2pblog.transport.handshake import Credentials, Handshake, Proven, make_credentials
 from p2pblog.transport.tcp import TcpLimits, TcpTransport, open_tcp
 
@@ -65,6 +65,17 @@ class Faults(Counter[str]):
         with trio.fail_after(10):
             while self[name] < count:
                 await self._changed.wait()
+
+
+async def echo(link: Link) -> None:
+    """Say back everything, until the link ends."""
+    while True:
+        await link.send(await link.receive())
+
+
+async def ignore(link: Link) -> None:
+    """Hold the link open and never read."""
+    await trio.sleep_forever()
 
 
 @asynccontextmanager
