@@ -7,7 +7,7 @@ from builders import Person, person, ref
 from p2pblog.config import GROUPS_MAX, MENTIONS_MAX, POINTER_TARGETS_MAX
 from p2pblog.core.groups import group_id
 from p2pblog.core.payload import Boost, Delete, Edit, Like, Note, Payload, Pin, Profile, Quote, Unknown, Vote, decode
-from p2pblog.core.pointing import targets_of
+from p2pblog.core.pointing import people_of, targets_of
 
 
 def people() -> tuple[Person, Person, Person]:
@@ -29,6 +29,8 @@ def test_each_target_is_named_once_and_nobody_points_to_himself() -> None:
     note = Note(f"@{alice.address} @{bob.address} @{alice.address}", ref(asked), quote=Quote(ref(asked)))
     assert targets_of(note, bob.hash) == (asked.id, alice.hash)
     assert targets_of(Note("and no coffee", ref(own)), bob.hash) == (own.id,)
+    assert people_of(note, bob.hash) == (alice.hash,)
+    assert people_of(Note("and no coffee", ref(own)), bob.hash) == people_of(Like(ref(asked)), bob.hash) == ()
 
 
 def test_what_is_counted_or_sealed_or_said_again_points_to_nothing() -> None:

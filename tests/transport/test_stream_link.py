@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 from transport_scenes import ALICE, BOB, LOOPBACK, credentials_of, dialer, listener, shake, virtual_time
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
 from p2pblog.config import FRAME_TIMEOUT_S, MESSAGE_BYTES_MAX
 from p2pblog.errors import BadHandshake, Disconnected, LocalProtocolError, Malformed, TooSlow
@@ -218,6 +218,19 @@ async def test_good_messages_come_before_the_fault_behind_them_and_nobody_waits_
     assert [await bob.receive(), await bob.receive()] == [b"one", b"two"]
     for _ in range(2):
         with pytest.raises(Malformed):
+            await bob.receive()
+
+
+@virtual_time
+async def test_others_get_their_turn_between_messages_that_came_together() -> None:
+    bob, bare, peer = half_linked()
+    (frame,) = FrameWriter(peer.sender).frames([b"one", b"two", b"three"])
+    await bare.send_all(frame + b"\x00\x01")
+    for message in (b"one", b"two", b"three"):
+        with assert_checkpoints():
+            assert await bob.receive() == message
+    for _ in range(2):
+        with assert_checkpoints(), pytest.raises(Malformed):
             await bob.receive()
 
 
