@@ -60,7 +60,8 @@ async def write_some(stream: trio.abc.Stream, data: bytes) -> int:
 def unacknowledged(stream: trio.abc.Stream) -> int:
     """How many bytes that the stream has taken the other end has yet to acknowledge; 0 where nobody tells.
 
-    Linux alone does, in all that trio runs on (SIOCOUTQ, tcp(7)).
+    Only Linux is asked (SIOCOUTQ, tcp(7)). macOS has SO_NWRITE and FreeBSD FIONWRITE, both said to count the same: they
+    may be added where somebody has seen on such a machine that what is acknowledged leaves the count.
     """
     descriptor = _descriptor(stream)
     if sys.platform != "linux" or descriptor is None or descriptor < 0:
