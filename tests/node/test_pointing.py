@@ -93,6 +93,12 @@ def test_each_answer_is_pointed_to_once_and_what_answers_nothing_never(desk: Des
     later = published(desk, desk.feed(ev.StoredOf(desk.alice.hash)) + desk.sleep(COALESCE_S))
     assert {pointer.seq for pointer in pointers(later)} == {4}
     take(desk, later)
+    answer(desk, "the last tea")
+    desk.alice.log.note("good night")
+    desk.hold(desk.alice)
+    last = published(desk, desk.feed(ev.StoredOf(desk.alice.hash)) + desk.sleep(COALESCE_S))
+    assert {pointer.seq for pointer in pointers(last)} == {5}
+    take(desk, last)
     again = Desk()
     again.alice.log.entries, again.pointed = desk.alice.log.entries, desk.pointed
     again.hold(again.alice)
