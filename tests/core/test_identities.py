@@ -6,13 +6,13 @@ import functools
 import itertools
 from collections.abc import Sequence
 
-import nacl.bindings as sodium
 import pytest
 from builders import key_pair, person
 from core_scenes import flipped, tampered
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from values import VALUES
+from vectors.parts import another_signature
 
 from p2pblog.config import SEQ_MAX, STATEMENTS_MAX
 from p2pblog.core import codec, identity
@@ -321,20 +321,6 @@ def test_counters_go_up() -> None:
     assert alice.identity.next_counter == 1
     alice.add_device("laptop")
     assert alice.identity.next_counter == 2
-
-
-def another_signature(signer: KeyPair, domain: bytes, message: bytes) -> bytes:
-    """A second valid signature for one message: RFC 8032 derives the nonce, but nobody can see whether one did."""
-    secret = bytearray(sodium.crypto_hash_sha512(signer.seed)[:32])
-    secret[0] &= 248
-    secret[31] = secret[31] & 63 | 64
-    signed = domain + b"\0" + message
-    nonce = sodium.crypto_core_ed25519_scalar_reduce(sodium.crypto_hash_sha512(b"nonce" + signed))
-    point = sodium.crypto_scalarmult_ed25519_base_noclamp(nonce)
-    challenge = sodium.crypto_core_ed25519_scalar_reduce(sodium.crypto_hash_sha512(point + signer.public + signed))
-    secret_scalar = sodium.crypto_core_ed25519_scalar_reduce(bytes(secret) + bytes(32))
-    product = sodium.crypto_core_ed25519_scalar_mul(challenge, secret_scalar)
-    return point + sodium.crypto_core_ed25519_scalar_add(nonce, product)
 
 
 def test_two_signatures_for_one_statement_cannot_part_two_nodes() -> None:

@@ -20,6 +20,7 @@ from vectors.parts import (
     WEAK_KEYS,
     Case,
     accept,
+    another_signature,
     deep,
     flip,
     key,
@@ -279,6 +280,15 @@ def identities() -> list[Case]:
         "merge: the higher counter of two retires": [retired, corrected],
         "merge: a later epoch beats all of an earlier one": [retired, restated, one],
         "merge: three rotations into one epoch": rivals,
+        "merge: two signatures of one device statement": [one, ALICE.merge([_signed_anew(DEVICE, ROOT)])],
+        "merge: two consents of one device statement": [
+            one,
+            ALICE.merge([replace(DEVICE, consent=another_signature(PHONE, CONSENT_DOMAIN, ALICE.hash))]),
+        ],
+        "merge: two signatures of one rotation, under which two devices are stated": [
+            restated,
+            ALICE.merge([_signed_anew(ROTATE, ROOT_1), state_device(ROOT_1, LAPTOP, ALICE.hash, 1, 0)]),
+        ],
     }
     cases = []
     for name, states in told.items():
@@ -287,6 +297,10 @@ def identities() -> list[Case]:
     given = {"identity": ALICE.hash, "wires": [one.wire]}
     cases.append(accept("the identity that was asked for", given, read_identity_case(given)))
     return cases + _wrong_identities(one, two, retired, restated)
+
+
+def _signed_anew(statement: Statement, signer: KeyPair) -> Statement:
+    return replace(statement, signatures=(another_signature(signer, STATEMENT_DOMAIN, statement.id),))
 
 
 def _wrong_identities(one: Identity, two: Identity, retired: Identity, restated: Identity) -> list[Case]:

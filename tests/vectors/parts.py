@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgpack
+import nacl.bindings as sodium
 
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import EntryId, KeyPair
@@ -42,6 +43,20 @@ WEAK_KEYS = {
     "a mixed-order point": "cdb267ce40c5cd45306fa5d2f29731459387dbf9eb933b7bd5aed9a765b88d4d",
     "no point at all": "02" + "00" * 31,
 }
+
+
+def another_signature(signer: KeyPair, domain: bytes, message: bytes) -> bytes:
+    """A second valid signature for one message: RFC 8032 derives the nonce, but nobody can see whether one did."""
+    secret = bytearray(sodium.crypto_hash_sha512(signer.seed)[:32])
+    secret[0] &= 248
+    secret[31] = secret[31] & 63 | 64
+    signed = domain + b"\0" + message
+    nonce = sodium.crypto_core_ed25519_scalar_reduce(sodium.crypto_hash_sha512(b"nonce" + signed))
+    point = sodium.crypto_scalarmult_ed25519_base_noclamp(nonce)
+    challenge = sodium.crypto_core_ed25519_scalar_reduce(sodium.crypto_hash_sha512(point + signer.public + signed))
+    secret_scalar = sodium.crypto_core_ed25519_scalar_reduce(bytes(secret) + bytes(32))
+    product = sodium.crypto_core_ed25519_scalar_mul(challenge, secret_scalar)
+    return point + sodium.crypto_core_ed25519_scalar_add(nonce, product)
 
 
 def accept(name: str, given: Any, expect: Any) -> Case:
