@@ -71,6 +71,20 @@ def test_feeds_never_found_are_looked_for_first_and_a_few_at_once() -> None:
         assert looked_for(ended) == [wanted[WORKERS_MAX + number]]
 
 
+@pytest.mark.parametrize("change", ["unfollowed", "linked"])
+def test_who_is_unfollowed_or_linked_while_he_waits_loses_his_turn(change: str) -> None:
+    people = [person(f"friend {number}") for number in range(WORKERS_MAX + 2)]
+    desk = Desk(*(whom.name for whom in people))
+    assert looked_for(desk.open()) == [whom.hash for whom in people[:WORKERS_MAX]]
+    if change == "unfollowed":
+        del desk.holdings.interests[people[-2].hash]
+    else:
+        desk.cover(people[-2])
+    first = people[0]
+    ended = desk.feed(ev.Found(ev.Replicas(first.hash), ())) + desk.feed(ev.Found(ev.Heads(first.hash), ()))
+    assert looked_for(ended) == [people[-1].hash]
+
+
 def test_what_waits_to_be_looked_for_waits_on_while_the_dht_is_out_of_reach() -> None:
     names = [f"friend {number}" for number in range(WORKERS_MAX + 3)]
     desk = Desk(*names)
