@@ -27,7 +27,8 @@ def _descriptor(stream: trio.abc.Stream) -> int | None:
 
 
 async def write(stream: trio.abc.Stream, data: bytes) -> int:
-    """How many of these bytes the stream has taken at once, 0 where it can't be asked. Others get their turn after it.
+    """How many of these bytes the stream has taken at once, 0 where it can't be asked. Others have had no turn since it
+    took them: who calls may count them first, and then has to let others have it.
 
     Raises trio's BrokenResourceError, and Cancelled before anything is written but never after.
     """
@@ -36,13 +37,11 @@ async def write(stream: trio.abc.Stream, data: bytes) -> int:
         return 0
     await trio.lowlevel.checkpoint_if_cancelled()
     try:
-        taken = os.write(descriptor, data)
+        return os.write(descriptor, data)
     except BlockingIOError:
         return 0
     except OSError as error:
         raise trio.BrokenResourceError("the socket takes no more") from error
-    await trio.lowlevel.cancel_shielded_checkpoint()
-    return taken
 
 
 async def write_some(stream: trio.abc.Stream, data: bytes) -> int:

@@ -103,6 +103,7 @@ class StreamLink:
                 await self._send_slowly(frame[taken:])
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise Disconnected("the link is closed") from error
+        await trio.lowlevel.cancel_shielded_checkpoint()  # once all is counted, or more is under way than has gone
 
     async def _send_slowly(self, rest: bytes) -> None:
         """Counted piece by piece: that more has gone shows that the peer lives."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import sys
+import termios
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -86,6 +88,26 @@ async def test_what_of_a_frame_has_gone_counts_before_the_rest_has(ours: Socket,
 
 
 @with_sockets
+async def test_what_has_gone_is_counted_before_anybody_can_look(ours: Socket, theirs: Socket) -> None:
+    """Else the other end seems to have taken less than before, and at the next look more than it has."""
+    link = StreamLink(ours, shake(dialer(), listener())[0], Endpoint("127.0.0.1", 1), dialed=True)
+    seen: list[tuple[int, int]] = []
+
+    async def look() -> None:
+        while len(seen) < 50:
+            arrived = fcntl.ioctl(theirs.socket.fileno(), termios.FIONREAD, bytes(4))
+            seen.append((int.from_bytes(arrived, sys.byteorder), link.bytes_out))
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look)
+        while len(seen) < 50:
+            await link.send(b"x")
+    assert [(arrived, out) for arrived, out in seen if arrived > out] == []
+    assert seen[-1][0] > 0
+
+
+@with_sockets
 async def test_what_the_other_end_has_not_got_is_under_way(ours: Socket, theirs: Socket) -> None:
     link = StreamLink(ours, shake(dialer(), listener())[0], Endpoint("127.0.0.1", 1), dialed=True)
     await link.send(bytes(2_000))
@@ -113,12 +135,13 @@ async def test_who_waits_to_write_is_woken_by_the_end(ours: Socket, _: Socket) -
 
 @with_sockets
 async def test_others_get_their_turn_although_nobody_has_to_wait(ours: Socket, theirs: Socket) -> None:
+    link = StreamLink(ours, shake(dialer(), listener())[0], Endpoint("127.0.0.1", 1), dialed=True)
     order: list[str] = []
 
     async def talk() -> None:
         for _ in range(5):
-            assert await at_once.write(ours, b"x") == 1
-            assert await at_once.read(theirs, 9) == b"x"
+            await link.send(b"x")
+            assert await at_once.read(theirs, 99)
             order.append("talk")
 
     async def other() -> None:
