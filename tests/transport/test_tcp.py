@@ -302,7 +302,11 @@ async def test_fifty_half_open_connections_keep_nobody_out() -> None:
         assert await works(honest)
         newcomer = await alice.dial(bob.endpoint)
         assert await works(newcomer)
-        for link in (*half_open, honest, newcomer):
+        for stream in half_open:
+            await stream.aclose()
+        await bob.faults.wait_for("disconnected", 9)  # the newcomer made one more go
+        assert (len(bob._lobby), bob._shaking) == (0, {})  # nothing is kept of who is gone
+        for link in (honest, newcomer):
             await link.aclose()
 
 
@@ -435,7 +439,7 @@ async def test_one_public_host_gets_a_few_of_them_and_the_own_net_all() -> None:
 @trio_test
 async def test_a_peers_fault_in_a_nursery_of_the_driver_ends_its_link_only() -> None:
     async def judge(link: Link) -> None:
-        async with trio.open_nursery() as tasks:
+        async with trio.open_nursery(), trio.open_nursery() as tasks:
             tasks.start_soon(trio.sleep_forever)
             if await link.receive() == b"nonsense":
                 raise Malformed("nonsense")
