@@ -12,8 +12,10 @@ from p2pblog.config import (
     POINTED_CROWDED,
     POINTED_EACH_MAX,
     POINTED_EVERY_S,
+    POINTED_LATER,
     POINTED_NOTICES,
     POINTED_S,
+    POINTED_SOON_MS,
     POINTED_VAIN_MAX,
 )
 from p2pblog.core.logs import Located
@@ -30,7 +32,8 @@ LookUp = Callable[[DhtKey], Awaitable[Sequence[Record]]]
 
 class Pointed:
     """Looks at targets. `look_up` gives the valid records under a key of the DHT; `can_look`: whether anybody is known
-    there. What led to nothing is remembered, so that lies don't keep the rest from having its turn."""
+    there. What led to nothing is remembered and comes after all else, so that lies don't keep the rest from having its
+    turn; it is tried again ever later, for who is new here may point before others can prove whose device it is."""
 
     def __init__(
         self,
@@ -48,8 +51,8 @@ class Pointed:
         self._met = trio.Event()
         self._told = 0
         """How many pointers the last look at our identity found."""
-        self._vain: dict[Pointer, int] = {}
-        """When each pointer that led to nothing may be followed again."""
+        self._vain: dict[Pointer, tuple[int, int]] = {}
+        """When each pointer that led to nothing may be followed again, and how long it waits until then, in ms."""
 
     async def find(self, target: bytes, limit: int) -> list[Located]:
         """At most `limit` entries that refer to the target (32 bytes) and are not held, checked; within POINTED_S, and
@@ -80,7 +83,7 @@ class Pointed:
     async def _worth_following(self, pointers: Sequence[Pointer], limit: int) -> list[Pointer]:
         holdings, now_ms = self._driver.machine.holdings, self._wall_ms()
         worthy: list[Pointer] = []
-        for pointer in pointers:
+        for pointer in sorted(pointers, key=lambda pointer: pointer in self._vain):
             if len(worthy) == limit:
                 break
             is_unwanted = pointer.author == holdings.own or pointer.author in holdings.blocked
@@ -99,11 +102,13 @@ class Pointed:
 
     def _is_vain(self, pointer: Pointer, now_ms: int) -> bool:
         """A clock that was put back must not keep it from being followed until it has caught up."""
-        return now_ms < self._vain.get(pointer, 0) <= now_ms + POINTED_AGAIN_MS
+        again_ms, wait_ms = self._vain.get(pointer, (0, 0))
+        return now_ms < again_ms <= now_ms + wait_ms
 
     def _remember_vain(self, pointer: Pointer) -> None:
-        self._vain.pop(pointer, None)
-        self._vain[pointer] = self._wall_ms() + POINTED_AGAIN_MS
+        _again_ms, waited_ms = self._vain.pop(pointer, (0, 0))
+        wait_ms = min(waited_ms * POINTED_LATER, POINTED_AGAIN_MS) or POINTED_SOON_MS
+        self._vain[pointer] = self._wall_ms() + wait_ms, wait_ms
         if len(self._vain) > POINTED_VAIN_MAX:
             del self._vain[next(iter(self._vain))]
 

@@ -14,13 +14,22 @@ from rendezvous_scenes import head_of
 from trio.testing import MockClock, trio_test
 from worlds import open_world
 
-from p2pblog.config import POINTED_CROWDED, POINTED_EVERY_S, POINTED_S, POINTER_LIFETIME_MS
+from p2pblog.config import (
+    POINTED_AGAIN_MS,
+    POINTED_CROWDED,
+    POINTED_EVERY_S,
+    POINTED_LATER,
+    POINTED_S,
+    POINTED_SOON_MS,
+    POINTER_LIFETIME_MS,
+)
 from p2pblog.core.keys import EntryId
 from p2pblog.core.logs import Located
 from p2pblog.dht.records import DhtKey, Notice, Pointer, Record, notice_record, pointer_key, sign_pointer
 from p2pblog.errors import StoreError
 from p2pblog.gossip.offers import Offers
 from p2pblog.rendezvous import pointed
+from p2pblog.rendezvous.pointed import Pointed
 from p2pblog.rendezvous.single import in_turn, pointed_in
 
 
@@ -163,6 +172,45 @@ async def test_lies_are_followed_once_and_the_rest_has_its_turn(
         looked.clear()
         assert await alice._meeting.find_pointed(target, 4) == []
         assert len(looked) == 1  # what is held and what led nowhere is not looked for again
+
+
+@trio_test
+async def test_what_is_proved_only_after_somebody_looked_is_found_at_the_next_look(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the first word of somebody whose head comes after it."""
+    async with open_world() as world:
+        await world.start("dave")
+        alice, target, bob = await world.start("alice", "dave"), person("alice").hash, person("bob")
+        await trio.sleep(1)
+        directory = alice._meeting._directory
+        liars = [person(f"liar {number}") for number in range(4)]
+        until_ms = NOON + POINTER_LIFETIME_MS
+        note = bob.log.note(f"@{person('alice').address} hello")
+        early, record = sign_pointer(bob.device, target, bob.hash, note.seq, until_ms), notice_record(note)
+        assert record is not None and all(one.holders for one in await directory.publish([early, record]))
+        assert await alice._meeting.find_pointed(target, 4) == []
+        await directory.publish([head_of(bob)])
+        assert await alice._meeting.find_pointed(target, 4) == []  # asking at once and again costs nothing
+        await trio.sleep(POINTED_SOON_MS / 1000)
+        await directory.publish([sign_pointer(liar.device, target, liar.hash, 2, until_ms) for liar in liars])
+        assert await alice._meeting.find_pointed(target, 4) == []  # who has had no turn yet goes first
+        (found,) = await alice._meeting.find_pointed(target, 4)
+        assert found.entry == note
+
+
+def test_what_leads_to_nothing_again_and_again_is_followed_ever_later() -> None:
+    now_ms, waits = NOON, list[int]()
+    pointed = Pointed(None, None, None, None, lambda: now_ms)  # type: ignore[arg-type]
+    lie = Claim().pointer
+    for _ in range(9):
+        pointed._remember_vain(lie)
+        again_ms, _wait_ms = pointed._vain[lie]
+        waits.append(again_ms - now_ms)
+        assert pointed._is_vain(lie, again_ms - 1) and not pointed._is_vain(lie, again_ms)
+        now_ms = again_ms
+    assert waits[:2] == [POINTED_SOON_MS, POINTED_LATER * POINTED_SOON_MS]
+    assert waits == sorted(waits) and waits[-2:] == [POINTED_AGAIN_MS, POINTED_AGAIN_MS]
 
 
 @trio_test
