@@ -267,6 +267,9 @@ TIMELINE_ROWS_MAX = 1_000
 """Lines of one page of anything, which is read and sent whole: 20 screens."""
 FORMER_DEVICES_MAX = 64
 """Keys of earlier devices: a new one begins when a home is copied or put back, which happens a few times in a life."""
+ARCHIVED_PEERS_MAX = 32
+"""Endpoints that an archive takes along, those that answered first: of twice the links that a node chooses one is still
+there after months (a guess)."""
 BOOKMARKS_MAX = 10_000
 """Bookmarks: a thousand pages of them."""
 MUTES_MAX = 1_000

@@ -30,7 +30,7 @@ from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.value import replace
 from p2pblog.errors import UserError
-from p2pblog.store import OWN_IDENTITY, Block, Contents, Follow, Store
+from p2pblog.store import OWN_IDENTITY, Block, Contents, Follow, KnownPeer, Store
 from p2pblog.store.blobs import Blobs, DiskBlobs
 from p2pblog.store.sqlite import open_sqlite
 
@@ -135,6 +135,7 @@ async def _store_kept(store: Store, before: Contents, kept: Kept, own: IdentityH
         await store.put_admitted(identity, now_ms)
     for name in kept.groups:
         await store.put_group(name, now_ms)
+    await store.put_peers([KnownPeer(str(endpoint), None, now_ms) for endpoint in kept.peers])
     for number, notice in enumerate(kept.bookmarks):
         await store.put_bookmark(notice, now_ms - len(kept.bookmarks) + number)
 

@@ -19,6 +19,7 @@ from p2pblog import archives, outbox
 from p2pblog.cases import moving
 from p2pblog.commands.files import prepared
 from p2pblog.core import archive, codec, follow_list, mastodon, passphrase
+from p2pblog.core.address import Endpoint
 from p2pblog.core.archive import Manifest, Member, Secrets
 from p2pblog.core.identity import Identity
 from p2pblog.core.kept import Kept, KeptFollow
@@ -122,6 +123,7 @@ def _archived() -> dict[str, Door]:
         (ALICE.hash,),
         (ALICE.hash,),
         ("birds",),
+        (Endpoint.parse("192.0.2.1:4711"),),
     )
     secrets = Secrets(bytes(32), bytes(range(32)), kept).encode()
     packed = [_archive(manifest, members, method) for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED)]

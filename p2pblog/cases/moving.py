@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from p2pblog.cases.desk import Desk
-from p2pblog.config import CHECKPOINT_EVERY, EXPORT_PAYLOADS_BYTES_MAX, TIME_MS_MAX
+from p2pblog.config import ARCHIVED_PEERS_MAX, CHECKPOINT_EVERY, EXPORT_PAYLOADS_BYTES_MAX, TIME_MS_MAX
 from p2pblog.control.documents import (
     FileTakenDocument,
     LogDocument,
@@ -54,6 +54,7 @@ class Moving(Desk):
             address=address.spell(own),
             identity=holdings.identities[own].wire.hex(),
             logs=[LogDocument(device=state.device.hex(), entries=_count(state)) for state in held if state.spans],
+            peers=[str(peer) for peer in self._driver.machine.membership.best_known(ARCHIVED_PEERS_MAX)],
         )
 
     async def export_run(self, device: str, first: int) -> RunDocument:

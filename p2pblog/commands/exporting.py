@@ -22,7 +22,7 @@ from p2pblog.core.archive import Secrets
 from p2pblog.core.keys import DeviceKey
 from p2pblog.core.media import FileHash
 from p2pblog.core.runs import VerifiedRun
-from p2pblog.core.value import State, field
+from p2pblog.core.value import State, field, replace
 from p2pblog.errors import NotFound, RemoteProtocolError, UserError
 from p2pblog.pages import moving as pages
 from p2pblog.session import Session
@@ -56,7 +56,7 @@ def export(session: Session, file: str, with_secrets: bool, force: bool) -> None
     head: LogsDocument = session.ask("export_logs")
     follows: list[FollowDocument] = session.ask("following")
     faults = Faults()
-    sealed = _sealed(session, head["address"], follows, faults) if with_secrets else None
+    sealed = _sealed(session, head, follows, faults) if with_secrets else None
     told_of = [each for each in follows if not each["private"]]
     with write_archive(target, force) as writer, share_bar("Exporting") as tick:
         writer.add(archive.IDENTITY, bytes.fromhex(head["identity"]))
@@ -100,14 +100,16 @@ class Faults(State):
                 self.told.append(error.sentence)
 
 
-def _sealed(session: Session, own: str, follows: list[FollowDocument], faults: Faults) -> bytes:
+def _sealed(session: Session, head: LogsDocument, follows: list[FollowDocument], faults: Faults) -> bytes:
     """The secret keys, which are read from the home and never cross the socket, and what the person keeps alone."""
     held = keyring.load(session.home)
-    if address.spell(held.inception.identity) != own:
+    if address.spell(held.inception.identity) != head["address"]:
         raise UserError("the daemon runs for another identity than this home's")
     typed = ask_passphrase(is_new=True)
     former = tuple(device.seed for device in held.former)
-    told = Secrets(held.root.seed, held.device.seed, kept_of(session, follows, faults.noted), former).encode()
+    peers = tuple(address.Endpoint.parse(each) for each in head["peers"])
+    kept = replace(kept_of(session, follows, faults.noted), peers=peers)
+    told = Secrets(held.root.seed, held.device.seed, kept, former).encode()
     salt, nonce = secrets.token_bytes(passphrase.SALT_BYTES), secrets.token_bytes(passphrase.NONCE_BYTES)
     return passphrase.seal(told, typed, salt, nonce)
 

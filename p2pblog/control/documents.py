@@ -343,11 +343,12 @@ class LogDocument(TypedDict):
 
 
 class LogsDocument(TypedDict):
-    """The wire form of one's own identity, and its logs as far as they are held."""
+    """The wire form of one's own identity, its logs as far as they are held, and endpoints of other nodes."""
 
     address: str
     identity: str
     logs: list[LogDocument]
+    peers: list[str]
 
 
 class RunDocument(TypedDict):

@@ -7,6 +7,7 @@ from typing import Any
 
 from p2pblog.config import (
     ADMITTED_MAX,
+    ARCHIVED_PEERS_MAX,
     BLOCKS_MAX,
     BOOKMARKS_MAX,
     FOLLOWS_MAX,
@@ -20,6 +21,7 @@ from p2pblog.config import (
     TIME_MS_MAX,
 )
 from p2pblog.core import codec
+from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import EntryId, IdentityHash
 from p2pblog.core.quiet import Mute, MuteKind, read_budget
 from p2pblog.core.tags import whole_word
@@ -46,7 +48,8 @@ class KeptFollow(Value):
 
 class Kept(Value):
     """`bookmarks`: the oldest first. `lists`: names and members. `groups`: the normal names of those that one joined.
-    When a mute or block began is not kept, nor when a group was joined."""
+    `peers`: where others were reached, the best first. When a mute or block began is not kept, nor when a group was
+    joined."""
 
     bookmarks: tuple[EntryId, ...] = ()
     follows: tuple[KeptFollow, ...] = ()
@@ -55,6 +58,7 @@ class Kept(Value):
     blocks: tuple[IdentityHash, ...] = ()
     admitted: tuple[IdentityHash, ...] = ()
     groups: tuple[str, ...] = ()
+    peers: tuple[Endpoint, ...] = ()
 
     @property
     def value(self) -> dict[str, Any]:
@@ -69,6 +73,7 @@ class Kept(Value):
             "groups": list(self.groups),
             "lists": [[name, list(members)] for name, members in self.lists],
             "mutes": [[int(each.kind), each.what, each.until_ms] for each in self.mutes],
+            "peers": [str(each) for each in self.peers],
         }
 
     @classmethod
@@ -83,6 +88,7 @@ class Kept(Value):
             tuple(IdentityHash(_hash(each)) for each in _rows(fields, "blocks", BLOCKS_MAX)),
             tuple(IdentityHash(_hash(each)) for each in _rows(fields, "admitted", ADMITTED_MAX)),
             tuple(_group(each) for each in _rows(fields, "groups", GROUPS_JOINED_MAX)),
+            tuple(Endpoint.parse(codec.as_text(each, 100)) for each in _rows(fields, "peers", ARCHIVED_PEERS_MAX)),
         )
 
 

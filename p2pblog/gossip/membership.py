@@ -350,6 +350,14 @@ class Membership(State):
         picked = self.rng.sample(good, min(PEERS_MAX, len(good)))
         return [Send(session.peer, Peers(tuple(picked)))] if picked else []
 
+    def best_known(self, most: int) -> list[Endpoint]:
+        """Where somebody answered, those first whom links lead to; then what else is known."""
+        order = [
+            (known.node is None, known.failures, known.node not in self.sharing.sessions, not known.is_public, endpoint)
+            for endpoint, known in self.known.items()
+        ]
+        return [endpoint for *_worth, endpoint in sorted(order)[:most]]
+
     # --- every second ---
 
     def on_look_due(self, now: float) -> list[Effect]:

@@ -562,7 +562,7 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
     async def export_logs(self) -> dict[str, Any]:
         self._called("export_logs")
         log = {"device": self.owner.key.hex(), "entries": len(self.owner.log.entries)}
-        return {"address": self.owner.address, "identity": self.owner.identity.wire.hex(), "logs": [log]}
+        return {"address": self.owner.address, "identity": self.owner.identity.wire.hex(), "logs": [log], "peers": []}
 
     async def export_run(self, device: str, first: int) -> dict[str, Any]:
         self._called("export_run", device=device, first=first)

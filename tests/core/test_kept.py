@@ -9,6 +9,7 @@ from builders import NOON, person
 
 from p2pblog.config import (
     ADMITTED_MAX,
+    ARCHIVED_PEERS_MAX,
     BLOCKS_MAX,
     BOOKMARKS_MAX,
     FOLLOWS_MAX,
@@ -19,6 +20,7 @@ from p2pblog.config import (
     MUTES_MAX,
 )
 from p2pblog.core import codec
+from p2pblog.core.address import Endpoint
 from p2pblog.core.archive import Secrets
 from p2pblog.core.kept import Kept, KeptFollow
 from p2pblog.core.quiet import Mute, MuteKind
@@ -39,6 +41,7 @@ def test_what_is_kept_for_oneself_alone_goes_with_the_secret_keys() -> None:
         (bob.hash,),
         (bob.hash, alice.hash),
         ("birds", "bädeker", "paral\u00b7lel", "1\u20442price"),
+        (Endpoint.parse("192.0.2.1:4711"), Endpoint.parse("[2001:db8::1]:4711")),
     )
     told = Secrets(alice.root.seed, alice.device.seed, kept)
     assert Secrets.decode(told.encode()) == told
@@ -54,6 +57,7 @@ def test_what_is_kept_for_oneself_alone_goes_with_the_secret_keys() -> None:
         ("admitted", bytes(32), ADMITTED_MAX),
         ("groups", "birds", GROUPS_JOINED_MAX),
         ("mutes", [3, b"bees", None], MUTES_MAX),
+        ("peers", "192.0.2.1:4711", ARCHIVED_PEERS_MAX),
         ("lists", ["tea", []], LISTS_MAX),
         ("follows", [bytes(32), None, 0, None, 1], FOLLOWS_MAX),
     ],
@@ -80,6 +84,8 @@ def test_no_more_is_kept_than_a_home_keeps(name: str, row: Any, most: int) -> No
         ("follows", [bytes(32), None, 2, None, 1]),
         ("lists", ["tea", [bytes(32)] * (LIST_MEMBERS_MAX + 1)]),
         ("mutes", [4, b"bees", None]),
+        ("peers", "peer.example:4711"),
+        ("peers", b"192.0.2.1:4711"),
         ("mutes", [1, b"bees", None]),
         ("mutes", [3, b"\xff", None]),
         ("mutes", [3, b"x" * (4 * MUTED_WORDS_CHARACTERS_MAX + 1), None]),

@@ -176,6 +176,17 @@ def test_a_failed_dial_is_tried_again_ever_later(scene: Scene) -> None:
     assert waits[-1] == pytest.approx(BACKOFF_MAX_S, abs=LOOK_EVERY_S)
 
 
+def test_who_answered_is_known_best_and_of_these_whom_a_link_leads_to(scene: Scene) -> None:
+    bob, (heard, failed, gone) = scene.node("bob"), places(3)
+    bob.feed(Candidates((failed, gone, heard)))
+    fill(scene, bob, 1)
+    bob.feed(DialFailed(failed))
+    bob.feed(DialFailed(gone, linked=node_key("gone")))
+    ((linked, _known),) = [each for each in bob.machine.membership.known.items() if each[0] not in places(3)]
+    assert bob.machine.membership.best_known(9) == [linked, gone, heard, failed]
+    assert bob.machine.membership.best_known(2) == [linked, gone]
+
+
 def test_no_more_links_are_chosen_than_there_is_room_for(scene: Scene) -> None:
     bob = scene.node("bob")
     fill(scene, bob, LINKS_CHOSEN_MAX)

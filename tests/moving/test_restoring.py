@@ -16,7 +16,7 @@ from p2pblog.archives import open_archive
 from p2pblog.bridge import open_bridge
 from p2pblog.config import Home
 from p2pblog.core import archive
-from p2pblog.core.address import Link
+from p2pblog.core.address import Endpoint, Link
 from p2pblog.core.archive import Secrets
 from p2pblog.core.identity import Policy, state_rotate
 from p2pblog.core.kept import Kept, KeptFollow
@@ -308,6 +308,7 @@ def test_what_was_kept_for_oneself_alone_comes_back(alice: Person, tmp_path: Pat
         (eve.hash, carol.hash, alice.hash),
         (person("frank").hash,),
         ("birds",),
+        (Endpoint.parse("192.0.2.1:4711"),),
     )
     home = Home(tmp_path / "one")
     restored(alice, home, packed(tmp_path / "a.zip", alice, members_of(alice)), kept)
@@ -320,5 +321,6 @@ def test_what_was_kept_for_oneself_alone_comes_back(alice: Person, tmp_path: Pat
     assert sorted(members) == sorted([("tea", carol.hash), ("tea", dave.hash)])
     assert held(home, "SELECT what, until FROM mute ORDER BY what") == [(b"bees", None), (b"x", NOON + 1)]
     assert held(home, "SELECT name FROM joined") == [("birds",)]
+    assert held(home, "SELECT endpoint, node, failures FROM peer") == [("192.0.2.1:4711", None, 0)]
     assert held(home, "SELECT identity FROM admitted") == [(person("frank").hash,)]
     assert held(home, "SELECT identity FROM block") == [(eve.hash,)]  # nobody whom one follows, nor oneself

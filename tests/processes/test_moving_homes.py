@@ -76,7 +76,7 @@ def test_a_home_is_taken_out_and_restored_as_a_new_device(people: dict[str, Pers
         "files": 1,
         "skipped": [],
     }
-    again.start(bob.listen)
+    again.start()  # nobody has to name it a node: the archive did
     assert again.ask("id")["name"] == "alice"
     assert again.ask("id")["device"] != first["device"]
     (row,) = again.ask("following")
