@@ -24,6 +24,7 @@ from p2pblog.cases.desk import Place
 from p2pblog.cases.quiet import Quiet
 from p2pblog.config import NEWS_GATHERED_EVERY_S, Home
 from p2pblog.control.server import serve_control
+from p2pblog.control.words import link_limit
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import DeviceKey, KeyPair, NodeKey
 from p2pblog.core.logs import Batch
@@ -136,7 +137,8 @@ async def _greet(node: Node, json: bool, command: str) -> None:
     if json:
         _say([json_module.dumps(status)])
         return
-    invitation = await node.invite()
+    uri = (await node.invite())["uri"]
+    limit = link_limit(uri)
     _say(
         [
             f"p2pblog {__version__} is running and listens on {status['listen']} (TCP and UDP).",
@@ -145,7 +147,8 @@ async def _greet(node: Node, json: bool, command: str) -> None:
             f'  {command} post "Hello, world"',
             f"  {command} timeline",
             f"  {command} follow ADDRESS",
-            f"To be followed, give somebody this link: {invitation['uri']}",
+            f"To be followed, give somebody this link: {uri}",
+            *([] if limit is None else [limit]),
             "Ctrl-C stops the node.",
         ]
     )

@@ -184,7 +184,6 @@ EXCUSED = {
     "gossip.keeper:_read_offer": "what we packed ourselves, in our own database; what was read from a link within it",
     "commands.exporting:_sound": "our own node's answer, by archive.read_run, which has a door",
     "gossip.keeper:kept_offers": "names and values that we spelled ourselves, in our own database",
-    "pages.people:invite_page": "the link that our daemon made",
     "room:_read": "a number that we wrote ourselves, in our own database",
     "sim.churn:_check_form": "a shape or sigma that stands in a scenario of one's own",
     "sim.liars:Conspiracy.forgery": "a record of the simulation's own",

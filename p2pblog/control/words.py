@@ -36,6 +36,12 @@ from p2pblog.errors import UsageError
 from p2pblog.terminal import clean_name
 
 BLOCKED = "you have blocked that address"
+HOW_FAR = (
+    "This link works on this machine only.",
+    "This link works in your local network only. Elsewhere you both need a node that can be reached from everywhere.",
+)
+"""What is to be said of a link, by how far the peer in it is reached from that is reached from farthest."""
+NAMES_NOBODY = "This link names no node to begin with: it is for who is linked with others already, as you have to be."
 FOLLOWS_FULL = "you follow {} people already, which is as many as a node keeps up with"
 ID_DIGITS = 64
 PICTURES = "it has to be a JPEG, PNG, GIF or WebP picture"
@@ -286,3 +292,14 @@ def _check_length(text: str, what: str, characters_max: int) -> str:
     if len(text) > characters_max:
         raise UsageError(f"{what} has {len(text):,} characters, and at most {characters_max:,} are allowed")
     return text
+
+
+def link_limit(uri: str) -> str | None:
+    """Where one's own link leads nowhere, in a sentence; None where it leads to you from everywhere."""
+    from p2pblog.core.address import read_peers  # most commands need none
+
+    peers = read_peers(uri.partition("?")[2])
+    if not peers:
+        return NAMES_NOBODY
+    reach = max(peer.reach for peer in peers)
+    return HOW_FAR[reach] if reach < len(HOW_FAR) else None

@@ -139,11 +139,16 @@ def read_link(text: str) -> Link:
     bare, _, query = text.strip().partition("?")
     if bare[:8].lower() == "p2pblog:":
         bare = bare[8:]
+    return Link(read(bare), read_peers(query))
+
+
+def read_peers(query: str) -> tuple[Endpoint, ...]:
+    """The nodes that a link names, from what stands behind its `?`. Raises Malformed."""
     try:
         fields = parse_qs(query, keep_blank_values=True, max_num_fields=32) if query else {}
     except ValueError as error:
         raise Malformed("a link with too many parameters") from error
-    return Link(read(bare), tuple(_callable(peer) for peer in fields.get("peer", [])[:LINK_PEERS_MAX]))
+    return tuple(_callable(peer) for peer in fields.get("peer", [])[:LINK_PEERS_MAX])
 
 
 def _callable(peer: str) -> Endpoint:

@@ -131,18 +131,8 @@ def following_page(follows: Sequence[FollowDocument], own: str | None, now_ms: i
 
 
 def invite_page(invite: InviteDocument) -> Page:
-    """What is to be said beside the link: that it leads nowhere from another machine."""
-    from urllib.parse import parse_qs
+    """What is to be said beside the link: that it does not lead to you from everywhere."""
+    from p2pblog.control.words import link_limit
 
-    peers = parse_qs(invite["uri"].partition("?")[2]).get("peer", [])
-    here_only = bool(peers) and all(_is_loopback(peer) for peer in peers)
-    return [line("This link works on this machine only.")] if here_only else []
-
-
-def _is_loopback(endpoint: str) -> bool:
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(endpoint.rpartition(":")[0].strip("[]")).is_loopback
-    except ValueError:
-        return False
+    limit = link_limit(invite["uri"])
+    return [] if limit is None else [line(limit)]

@@ -119,20 +119,21 @@ def test_a_petname_that_they_call_themselves_too_stands_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("peers", "here_only"),
+    ("peers", "limit"),
     [
-        (["127.0.0.1:1"], True),
-        (["127.0.0.1:1", "[::1]:2"], True),
-        (["127.0.0.1:1", "192.0.2.1:2"], False),
-        (["[2001:db8::1]:2"], False),
-        (["example.org:1"], False),
-        ([], False),
+        (["127.0.0.1:1"], "on this machine only"),
+        (["127.0.0.1:1", "[::1]:2"], "on this machine only"),
+        (["127.0.0.1:1", "192.168.1.7:2"], "in your local network only"),
+        (["[fd00::1]:2"], "in your local network only"),
+        (["192.168.1.7:2", "1.2.3.4:2"], None),
+        (["[2600::1]:2"], None),
+        ([], "names no node"),
     ],
 )
-def test_an_invitation_of_loopback_peers_works_here_only(peers: list[str], here_only: bool) -> None:
+def test_an_invitation_says_from_where_it_leads_nowhere(peers: list[str], limit: str | None) -> None:
     uri = f"p2pblog:{ALICE}" + ("?" + "&".join(f"peer={peer}" for peer in peers) if peers else "")
     page = text_of(people.invite_page({"uri": uri}))
-    assert page == (["This link works on this machine only."] if here_only else [])
+    assert page == [] if limit is None else limit in page[0] and len(page) == 1
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,7 @@ def test_a_greeting_that_the_output_cannot_spell_leaves_a_node_that_runs(tmp_pat
         daemon.kill()
     assert daemon.returncode == 0
     assert f"{tmp_path}/?".encode() in said and said.endswith(b"Ctrl-C stops the node.\n")
+    assert b"\nThis link works on this machine only.\n" in said
 
 
 def test_the_demo_cleans_up_when_it_is_told_to_stop(tmp_path: Path) -> None:
