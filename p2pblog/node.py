@@ -59,7 +59,8 @@ class Node(
     async def status(self) -> StatusDocument:
         own = self._author.identity_hash
         name, _bio = await self._store.profile(own)
-        full = await self._room.fullness()
+        full, stuck_by = await self._room.fullness(), self._driver.stuck_by
+        failing = None if stuck_by is None else str(stuck_by)
         return StatusDocument(
             address=address.spell(own),
             name=name or None,
@@ -71,7 +72,7 @@ class Node(
             entries=await self._store.entry_count(),
             uptime_s=int(trio.current_time() - self._started),  # whatever becomes of the wall clock
             version=__version__,
-            store=StoreDocument(used=full.used, max=self._room.store_max, pruned=full.pruned),
+            store=StoreDocument(used=full.used, max=self._room.store_max, pruned=full.pruned, failing=failing),
             pending=[address.spell(identity) for identity in self._follows if self._is_searching(identity)],
         )
 

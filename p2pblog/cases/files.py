@@ -119,7 +119,8 @@ class Files(Desk):
         return await self._media(await self._find_file(file))
 
     async def fetch_media(self, file: str, known: int | None = None) -> MediaDocument:
-        """Raises NotFound where nobody who is linked has it, TimedOut where nobody answered."""
+        """Raises NotFound where nobody who is linked has it, TimedOut where nobody answered, and UserError where what
+        comes can't be kept; it goes on once it can be."""
         wanted = await self._find_file(file)
         held = await self._blobs.held(wanted)
         if held is None or not held.is_whole:
@@ -145,6 +146,8 @@ class Files(Desk):
         if fetching.ending not in (None, Ending.WHOLE):
             assert fetching.ending is not None
             raise _refusal(fetching.ending)
+        if self._driver.stuck_by is not None and fetching.ending is None and fetching.held == known:
+            raise UserError(f"the file can't be fetched: what comes can't be kept, {self._driver.stuck_by}")
 
     def on_file_news(self, news: FileNews) -> None:
         """How far the driver has come."""

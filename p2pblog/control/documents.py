@@ -14,11 +14,13 @@ class IdDocument(TypedDict):
 
 
 class StoreDocument(TypedDict):
-    """`used`: bytes of the database and files; `max`: the cap, or null; `pruned`: how many entries went for it."""
+    """`used`: bytes of the database and files; `max`: the cap, or null; `pruned`: how many entries went for it;
+    `failing`: why what comes can't be kept at present, or null."""
 
     used: int
     max: int | None
     pruned: int
+    failing: str | None
 
 
 class SettingDocument(TypedDict):

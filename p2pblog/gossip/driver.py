@@ -145,7 +145,7 @@ class Driver:
         self._writings: deque[Writing] = deque()
         self._weights: deque[int] = deque()  # of each of them
         self._waiting_bytes = 0
-        self._is_stuck = False  # the last write failed
+        self.stuck_by: StoreError | None = None  # why the last write failed
         self._has_cut_failed = False  # and it was to make room
         self._write_signal = Signal()
         self._room_signal = Signal()  # so little waits for the store again that links are read
@@ -208,7 +208,7 @@ class Driver:
     @property
     def _is_full(self) -> bool:
         """Whether what comes now could only wait in memory for a disk that takes nothing."""
-        return self._is_stuck and self._is_behind
+        return self.stuck_by is not None and self._is_behind
 
     async def carry_out(self, effect: PruneLog | LiftFloors) -> list[Event]:
         """Have something written in its turn, or first where the disk takes nothing more, and wait until it is: gives
@@ -505,11 +505,14 @@ class Driver:
                 await self._write_signal.wait()
             try:
                 makes_room = await self._write_some()
-                self._is_stuck = self._is_stuck and makes_room  # what did not fit may still not fit
+                if self.stuck_by is not None and not makes_room:  # else what did not fit may still not fit
+                    self.stuck_by = None
+                    log.info("storing works again")
                 self._has_cut_failed = False
             except StoreError as error:
-                self._is_stuck, self._has_cut_failed = True, _makes_room(self._writings[0])
-                log.error("storing failed, trying again in %d s: %s", STORE_RETRY_S, error)
+                if str(error) != str(self.stuck_by):
+                    log.error("storing failed, trying again each %d s: %s", STORE_RETRY_S, error)
+                self.stuck_by, self._has_cut_failed = error, _makes_room(self._writings[0])
                 await self._wait_for_room()
 
     async def _wait_for_room(self) -> None:
@@ -523,7 +526,7 @@ class Driver:
         """Store the next thing, or all the runs that wait in a row, and say so; what fails stays first in line, but
         behind what makes room for it. That takes room in the journal itself: where there is none for it, what waits
         may still fit, and is tried next. Gives whether this made room."""
-        if self._is_stuck:
+        if self.stuck_by is not None:
             self._put_first(makes_room=not self._has_cut_failed)
         done, outcome = await self._keeper.write(self._writings)
         first = self._writings[0]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from p2pblog.pages.values import ago, counted, fields, lasting, short_id, sized, table, try_line
-from p2pblog.terminal import Page, Piece, clean_name, fit, line
+from p2pblog.terminal import Page, Piece, Style, clean_name, fit, line
 
 if TYPE_CHECKING:
     from p2pblog.control.documents import PeerDocument, StatusDocument, StoreDocument
@@ -26,6 +26,8 @@ def status_page(status: StatusDocument, columns: int, command: str) -> Page:
             ("running", f"{lasting(status['uptime_s'])}, process {status['pid']}, p2pblog {status['version']}"),
         ]
     )
+    if status["store"]["failing"] is not None:
+        page += [line(), line(Piece(f"What comes can't be kept: {status['store']['failing']}.", Style.WARNING))]
     if status["pending"]:
         page += [line(), line(Piece(f"Not found yet: {counted(len(status['pending']), 'address', 'addresses')}"))]
         page += [line("  ", fit(address, columns - 2)) for address in status["pending"]]

@@ -98,10 +98,14 @@ def test_pages_about_settings_and_room(alice: Alice, node: FakeNode) -> None:
     assert room().endswith(" of 2.0 GB, 1,234 entries pruned")
     node.set.clear()
     assert "of 2.0" not in room()
+    assert "can't be kept" not in alice.types("status").stdout
+    node.failing = "there is no room to write the database"
+    assert "\n\nWhat comes can't be kept: there is no room to write the database.\n" in alice.types("status").stdout
     assert json.loads(alice.types("status", "--json").stdout)["store"] == {
         "used": 123_456,
         "max": None,
         "pruned": 1_234,
+        "failing": node.failing,
     }
 
 

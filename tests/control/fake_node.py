@@ -158,7 +158,7 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
             "entries": len(self.notices),
             "uptime_s": 3_725,
             "version": "0.1.0",
-            "store": {"used": 123_456, "max": self.set.get("store.max"), "pruned": self.pruned},
+            "store": self._fullness(),
             "pending": [address for address, row in self.follows.items() if row["state"] == "searching"],
         }
 

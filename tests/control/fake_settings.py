@@ -22,9 +22,14 @@ class FakeSettings:
     def __init__(self) -> None:
         self.set: dict[str, int | None] = {}
         self.pruned = 0
+        self.failing: str | None = None
 
     def _called(self, route: str, **arguments: Any) -> None:
         """`FakeNode` notes it."""
+
+    def _fullness(self) -> dict[str, Any]:
+        limit = self.set.get("store.max")
+        return {"used": 123_456, "max": limit, "pruned": self.pruned, "failing": self.failing}
 
     def _setting(self, key: str) -> dict[str, Any]:
         setting = SETTINGS[check_key(key)]

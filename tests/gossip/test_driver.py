@@ -307,7 +307,7 @@ async def test_a_full_disk_takes_first_what_makes_room(autojump_clock: MockClock
         bob.store.full = True
         bob.driver.take_run(Batch(carol.hash, carol.log.run()))
         weighs = bob.driver._waiting_bytes
-        await until(lambda: bob.driver._is_stuck)
+        await until(lambda: bob.driver.stuck_by is not None)
         begun, refused = trio.current_time(), bob.store.refused
         for up_to in (64, 128):
             with trio.fail_after(60):
@@ -347,7 +347,7 @@ async def test_what_makes_room_and_does_not_fit_keeps_nothing_from_what_does(aut
         await hold(bob, alice)
         bob.store.full = bob.store.unwritable = True
         bob.driver.take_run(Batch(carol.hash, carol.log.run()))
-        await until(lambda: bob.driver._is_stuck)
+        await until(lambda: bob.driver.stuck_by is not None)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(bob.driver.carry_out, PruneLog(alice.key, 64))
             refused = bob.store.refused
@@ -374,7 +374,7 @@ async def test_a_stuck_disk_makes_us_take_nobody_for_dead(autojump_clock: MockCl
         for _ in range(STORE_WAITING_BYTES_MAX // 3_000 + 1):
             history.log.note("x" * 3_000)
         bob.driver.take_run(Batch(history.hash, tuple(history.log.entries)))
-        await until(lambda: bob.driver._is_stuck)
+        await until(lambda: bob.driver.stuck_by is not None)
         waits = bob.driver._waiting_bytes
         for entry in history.log.entries[1:]:
             bob.driver.take_run(Batch(history.hash, (entry,)))

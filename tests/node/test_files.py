@@ -22,7 +22,7 @@ from p2pblog.config import (
 )
 from p2pblog.core.media import Attachment, FileHash
 from p2pblog.core.payload import Note
-from p2pblog.errors import NotFound, TimedOut, UsageError
+from p2pblog.errors import NotFound, StoreFull, TimedOut, UsageError, UserError
 from p2pblog.gossip.events import Effect
 from p2pblog.gossip.file_messages import WantPiece, WantTable
 from p2pblog.gossip.files import Files
@@ -161,6 +161,35 @@ async def test_nobody_has_it_or_nobody_answers(autojump_clock: MockClock, monkey
             await bob.media("0" * 64)
         with pytest.raises(UsageError):
             await bob.media("0")
+
+
+@trio_test
+async def test_where_the_disk_takes_nothing_it_is_said_and_what_is_fetched_goes_on_after(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob = await world.follower("bob", "alice")
+        file = await post(alice)
+        await world.reads("bob", "Look!")
+        store = world.home("bob").store
+        append, store.append = store.append, full_disk  # type: ignore[method-assign, assignment]
+        await alice.post("to a full disk")
+        await trio.sleep(60)
+        assert (await bob.status())["store"]["failing"] == "there is no room"
+        with pytest.raises(UserError, match="can't be kept, there is no room"), trio.fail_after(60):
+            await fetch(bob, file["hash"])
+        assert [record.getMessage() for record in caplog.records if "storing" in record.getMessage()] == [
+            "storing failed, trying again each 5 s: there is no room"
+        ]
+        store.append = append  # type: ignore[method-assign]
+        await world.reads("bob", "to a full disk")
+        assert (await bob.status())["store"]["failing"] is None
+        assert await fetch(bob, file["hash"]) == PICTURE
+
+
+async def full_disk(*args: object, **kwargs: object) -> None:
+    raise StoreFull("there is no room")
 
 
 @trio_test
