@@ -19,7 +19,7 @@ LABEL_COLUMNS_MIN = 8
 
 def poll_lines(poll: PollDocument, now_ms: int, columns: int, indent: str, *, is_own: bool = False) -> Page:
     """Each option behind its number, with a bar, its votes and their share; then how many voted and until when.
-    `is_own`: the reader asked, who may wait for votes that never come."""
+    `is_own`: the reader asked, who may wait for votes that never come. Nobody counts for all: it says whose votes."""
     votes = [f"{option['votes']:,}" for option in poll["options"]]
     digits = max(map(len, votes))
     figures = [f"{count:>{digits}} {_percent(poll, at):>3}%" for at, count in enumerate(votes)]
@@ -45,7 +45,7 @@ def poll_lines(poll: PollDocument, now_ms: int, columns: int, indent: str, *, is
         )
         page += [line(indent + " " * numbers, Piece(rest, style)) for rest in more]
     voters = counted(poll["voters"], "vote")
-    said = [f"{voters} of people you follow" if is_own else voters, _until(poll, now_ms)]
+    said = [f"{voters} of people you follow" if is_own else f"{voters} known here", _until(poll, now_ms)]
     said += [f"you voted {poll['own']}"] if poll["own"] is not None else []
     return [*page, line(indent, Piece(fit(" · ".join(said), columns - len(indent)), Style.DIM))]
 

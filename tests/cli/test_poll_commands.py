@@ -123,7 +123,7 @@ def test_a_poll_is_bars() -> None:
         "  1. tea     ███████████████      3  75%",
         "  2. coffee  █████                1  25%",
         "  3. water                        0   0%",
-        "  4 votes · closes in 3 h · you voted 1",
+        "  4 votes known here · closes in 3 h · you voted 1",
     ]
 
 
