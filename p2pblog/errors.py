@@ -140,7 +140,8 @@ class StoreDamaged(StoreError):
     To begin anew is safe for one's own log: a home that lost its database never signs with its former device's key."""
 
     WAY_OUT: ClassVar[str] = (
-        "if it stays so after a restart, begin anew: keep what can be read (p2pblog export FILE --secrets), then move "
+        "if it stays so after a restart, begin anew: keep what can be read (p2pblog export FILE --secrets, "
+        "if your node still starts), then move "
         "store.sqlite3 and the files beside it that begin so out of the home while no node runs: "
         "it goes on as a new device, without follows and bookmarks, and notices come again from peers or an archive"
     )
