@@ -57,7 +57,7 @@ HOST_SETTING = "host"
 DHT_SETTING = "dht"
 DEFAULT_LISTEN = Endpoint("0.0.0.0", 0)  # noqa: S104 - a node is there to be reached
 LOOPBACK = Endpoint("127.0.0.1", 0)
-STOPS = (signal.SIGINT, signal.SIGTERM)
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PORT_TRIES = 20
 """Free ports tried until one is free for TCP and UDP alike."""
 REACHABLE_EVERY_S = 10.0
@@ -82,7 +82,7 @@ were a twentieth faster by the clock than 0.5 and used as much processor; 0.05 u
 
 
 def run(home: Home, listen: str | None, bootstrap: list[str], json: bool, command: str) -> None:
-    """Run the node of a home in the foreground until Ctrl-C or SIGTERM.
+    """Run the node of a home in the foreground until Ctrl-C, SIGTERM, or its terminal closes.
 
     `command` is how the person calls us, for the hints that it prints. Raises UserError.
     """
@@ -108,20 +108,22 @@ async def _main(home: Home, own: Keyring, listen: str | None, bootstrap: list[st
 
 @contextmanager
 def _stopped_by_signals(running: trio.CancelScope) -> Iterator[None]:
-    """Cancel on Ctrl-C and SIGTERM. A second one does not cut short how the node stops, nor, once that is done, how the
-    process ends: they are ignored from then on. trio's own receiver would put back what was there before it."""
+    """Cancel on Ctrl-C, SIGTERM, and SIGHUP where `nohup` does not keep that away. A second one does not cut short how
+    the node stops, nor, once that is done, how the process ends: they are ignored from then on. trio's own receiver
+    would put back what was there before it."""
     token = trio.lowlevel.current_trio_token()
+    stops = [each for each in STOPS if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN]
 
     def stop(number: int) -> None:
         log.info("stopping on %s", signal.Signals(number).name)
         running.cancel()
 
-    for each in STOPS:
+    for each in stops:
         signal.signal(each, lambda number, _frame: token.run_sync_soon(stop, number, idempotent=True))
     try:
         yield
     finally:
-        for each in STOPS:
+        for each in stops:
             signal.signal(each, signal.SIG_IGN)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -15,10 +16,13 @@ SELDOM_S = 60.0
 
 
 def begin() -> None:
-    """Send the log of this process there."""
+    """Send the log of this process there. With `P2PBLOG_DEBUG` set it has our own finer lines as well, and none of the
+    libraries': theirs tell of each step that they take."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    if os.environ.get("P2PBLOG_DEBUG"):
+        logging.getLogger("p2pblog").setLevel(logging.DEBUG)
     logging.getLogger(ACCEPTING).addFilter(Seldom())
 
 

@@ -176,7 +176,7 @@ import atexit, os, signal
 from p2pblog.__main__ import start
 
 def again():
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(os.getpid(), number)
 
 atexit.register(again)
@@ -184,7 +184,7 @@ start()
 """
 
 
-@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_nor_does_one_that_comes_when_the_node_has_stopped(people: dict[str, Person], first: int) -> None:
     alice = people["alice"]
     words = alice.command("run", "--listen", "127.0.0.1:0", "--json")[3:]  # after `python -m p2pblog`
@@ -192,6 +192,20 @@ def test_nor_does_one_that_comes_when_the_node_has_stopped(people: dict[str, Per
         try:
             assert daemon.stdout is not None and daemon.stdout.readline()
             daemon.send_signal(first)
+            assert daemon.wait(60) == 0
+        finally:
+            daemon.kill()
+
+
+def test_a_terminal_that_closes_ends_no_node_that_nohup_started(people: dict[str, Person]) -> None:
+    alice = people["alice"]
+    command = ["nohup", *alice.command("run", "--listen", "127.0.0.1:0", "--json")]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as daemon:
+        try:
+            assert daemon.stdout is not None and daemon.stdout.readline()
+            daemon.send_signal(signal.SIGHUP)
+            assert alice.ask("status")["pid"] == daemon.pid
+            daemon.send_signal(signal.SIGTERM)
             assert daemon.wait(60) == 0
         finally:
             daemon.kill()
