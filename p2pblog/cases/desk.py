@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -33,7 +33,7 @@ from p2pblog.gossip.driver import Driver
 from p2pblog.rendezvous.driver import Meeting
 from p2pblog.room import Room
 from p2pblog.signals import Signal
-from p2pblog.store import Follow, FollowRow, Store
+from p2pblog.store import Follow, Store
 from p2pblog.terminal import clean_name
 
 
@@ -124,10 +124,11 @@ class Desk:
 
     async def _nobody(self, typed: str) -> UsageError:
         """The error about what is neither an address nor a petname. Some take for one what people call themselves."""
-        called = [row for row in await self._store.follow_rows() if clean_name(row.name) == typed]
+        names = (await self._names()).items()
+        called = [whose for whose, name in names if clean_name(name) == typed and whose in self._follows]
         if not called:
             return UsageError(f"{typed} is neither an address nor a petname of yours", hint="p2pblog following")
-        spelled = address.spell(called[0].identity)
+        spelled = address.spell(called[0])
         whom = f"somebody whom you follow calls themselves so ({spelled[:ADDRESS_LETTERS]})"
         if len(called) > 1:
             whom = f"{len(called)} people whom you follow call themselves so"
@@ -156,14 +157,16 @@ class Desk:
             raise NotFound("this node holds no such entry")
         return located
 
-    async def _known_names(self, rows: Sequence[FollowRow]) -> Bearers:
-        """The names of those whom we follow, and our own."""
-        own = self._author.identity_hash
-        name, _bio = await self._store.profile(own)
-        pairs = [(address.spell(own), name)]
-        for row in rows:
-            spelled = address.spell(row.identity)
-            pairs += [(spelled, row.petname), (spelled, row.name)]
+    async def _names(self) -> dict[IdentityHash, str | None]:
+        """What we and those whom we follow call themselves."""
+        return await self._store.names([self._author.identity_hash, *self._follows])
+
+    def _bearers(self, names: Mapping[IdentityHash, str | None]) -> Bearers:
+        """Who is called what by themselves, as `names` has it, or by us."""
+        pairs: list[tuple[str, str | None]] = []
+        for whose, name in names.items():
+            spelled, follow = address.spell(whose), self._follows.get(whose)
+            pairs += [(spelled, None if follow is None else follow.petname), (spelled, name)]
         return Bearers.of(pairs)
 
     def _marked(self, rows: Sequence[Row]) -> list[NoticeDocument]:

@@ -88,14 +88,13 @@ class People(Desk):
         return row
 
     async def following(self) -> list[FollowDocument]:
-        rows = await self._store.follow_rows()
-        bearers = await self._known_names(rows)
+        rows, own = await self._store.follow_rows(), self._author.identity_hash
+        bearers = self._bearers({**await self._store.names([own]), **{row.identity: row.name for row in rows}})
         return [self._follow_document(row, bearers) for row in rows]
 
     async def _follow_row(self, identity: IdentityHash) -> FollowDocument:
-        rows = await self._store.follow_rows()
-        bearers = await self._known_names(rows)
-        return next(self._follow_document(row, bearers) for row in rows if row.identity == identity)
+        (row,) = await self._store.follow_rows([identity])
+        return self._follow_document(row, self._bearers(await self._names()))
 
     def _follow_document(self, row: FollowRow, bearers: Bearers) -> FollowDocument:
         spelled = address.spell(row.identity)

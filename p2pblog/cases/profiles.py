@@ -91,7 +91,7 @@ class Profiles(Files):
     async def _profile_document(self, whose: IdentityHash) -> ProfileDocument:
         told = await self._store.whole_profile(whose) or Profile("")
         follow = self._follows.get(whose)
-        bearers = await self._known_names(await self._store.follow_rows())
+        bearers = self._bearers(await self._names())
         return ProfileDocument(
             address=spell(whose),
             name=told.name or None,

@@ -414,7 +414,8 @@ class Store(Protocol):
         """(name, bio) by the newest profile entry held."""
 
     async def names(self, identities: Collection[IdentityHash]) -> dict[IdentityHash, str | None]:
-        """What each of these people calls themselves, as `profile` tells; None for no name, and for an empty one."""
+        """What each of these people calls themselves, as `profile` tells; None for no name, an empty one, and one that
+        is damaged."""
 
     async def whole_profile(self, identity: IdentityHash) -> Profile | None:
         """All that this entry says; None where none is held."""
@@ -479,7 +480,8 @@ class Store(Protocol):
     async def drop_follow(self, identity: IdentityHash) -> None:
         """The follow goes, also out of all lists; the entries stay until the store needs the room."""
 
-    async def follow_rows(self) -> list[FollowRow]: ...
+    async def follow_rows(self, of: Collection[IdentityHash] | None = None) -> list[FollowRow]:
+        """Of all whom one follows, or as far as they are among these."""
 
     async def put_list(self, name: str) -> bool:
         """Begin a list, unless there is one of that name; gives whether there was room. At most LISTS_MAX are kept."""

@@ -558,8 +558,8 @@ class MemoryReading(MemoryDesk):
         wanted = [notice for since, notice in places if below is None or (since, notice) < below]
         return (await self.rows(wanted))[: max(0, limit)]
 
-    async def follow_rows(self) -> list[FollowRow]:
-        return [self._follow_row(follow) for follow in self._sorted_follows()]
+    async def follow_rows(self, of: Collection[IdentityHash] | None = None) -> list[FollowRow]:
+        return [self._follow_row(each) for each in self._sorted_follows() if of is None or each.identity in of]
 
     def _follow_row(self, follow: Follow) -> FollowRow:
         entries = sum(len(log.held) for log in self._logs_of.get(follow.identity, {}).values())

@@ -444,7 +444,12 @@ def profile(db: sqlite3.Connection, identity: IdentityHash) -> tuple[str | None,
 
 
 def names(db: sqlite3.Connection, identities: Collection[IdentityHash]) -> dict[IdentityHash, str | None]:
-    return {identity: profile(db, identity)[0] or None for identity in identities}
+    return {identity: _name(db, identity) or None for identity in identities}
+
+
+def _name(db: sqlite3.Connection, identity: IdentityHash) -> str | None:
+    """None also where it is damaged: whom one follows must come out of any database."""
+    return (unless_damaged(profile, db, identity) or (None, None))[0]
 
 
 def whole_profile(db: sqlite3.Connection, identity: IdentityHash) -> Profile | None:
@@ -473,8 +478,8 @@ def entry_count(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT coalesce(sum(high - low + 1), 0) FROM span").fetchone()[0])
 
 
-def follow_rows(db: sqlite3.Connection) -> list[FollowRow]:
-    return [_follow_row(db, follow) for follow in _follows(db)]
+def follow_rows(db: sqlite3.Connection, of: Collection[IdentityHash] | None = None) -> list[FollowRow]:
+    return [_follow_row(db, follow) for follow in _follows(db) if of is None or follow.identity in of]
 
 
 def _follow_row(db: sqlite3.Connection, follow: Follow) -> FollowRow:
@@ -485,8 +490,7 @@ def _follow_row(db: sqlite3.Connection, follow: Follow) -> FollowRow:
         """SELECT coalesce(sum(s.high - s.low + 1), 0) FROM log l JOIN span s ON s.log = l.no WHERE l.owner = ?""",
         (owner,),
     ).fetchone()
-    newest = unless_damaged(_newest_ms, db, owner)  # whom one follows must come out of any database
-    name = (unless_damaged(profile, db, follow.identity) or (None, None))[0]
+    newest, name = unless_damaged(_newest_ms, db, owner), _name(db, follow.identity)
     (pruned,) = db.execute("SELECT coalesce(sum(pruned), 0) FROM log WHERE owner = ?", (owner,)).fetchone()
     return FollowRow(follow.identity, name, follow.petname, entries, newest, *terms, pruned)
 

@@ -548,8 +548,8 @@ class SqliteStore:
     async def drop_follow(self, identity: IdentityHash) -> None:
         await self._write(sql_write.drop_follow, identity)
 
-    async def follow_rows(self) -> list[FollowRow]:
-        return await self._read(sql_read.follow_rows)
+    async def follow_rows(self, of: Collection[IdentityHash] | None = None) -> list[FollowRow]:
+        return await self._read(sql_read.follow_rows, of)
 
     async def put_list(self, name: str) -> bool:
         return await self._write(sql_lists.put_list, name)

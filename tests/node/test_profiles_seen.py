@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 from builders import person
 from trio.testing import MockClock, trio_test
 from worlds import Home, open_world
 
+from p2pblog.core.keys import IdentityHash
 from p2pblog.core.logs import Batch, Located
 from p2pblog.errors import NotFound, NotPermitted, UsageError
 from p2pblog.node import Node
+from p2pblog.store import FollowRow
+from p2pblog.store.memory import MemoryStore
 
 
 @pytest.fixture
@@ -141,3 +146,27 @@ async def test_somebody_elses_profile_is_not_changed(autojump_clock: MockClock) 
             await alice.profile(links=["javascript:alert(1)"])
         with pytest.raises(UsageError):
             await alice.profile(address="mistyped")
+
+
+@trio_test
+async def test_one_person_is_shown_without_counting_what_is_held_of_all(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        asked = list[object]()
+        rows = MemoryStore.follow_rows
+
+        async def follow_rows(store: MemoryStore, of: Collection[IdentityHash] | None = None) -> list[FollowRow]:
+            asked.append(of)
+            return await rows(store, of)
+
+        monkeypatch.setattr(MemoryStore, "follow_rows", follow_rows)
+        for name in ("bob", "carol"):
+            await alice.follow(person(name).address, name)
+        assert (await alice.unfollow("bob"))["petname"] == "bob"
+        await alice.profile()
+        with pytest.raises(UsageError, match="neither an address nor a petname"):
+            await alice.follow("bob")
+        bob, carol = person("bob").hash, person("carol").hash
+        assert asked == [[bob], [carol], [bob]]

@@ -531,6 +531,8 @@ async def test_follows_tell_what_is_held(store: Store) -> None:
         FollowRow(alice.hash, "Alice", "al", 4, note.time_ms),
         FollowRow(bob.hash, None, "bobby", 0, None),
     ]
+    for whose, row in zip((alice, bob), await store.follow_rows(), strict=True):
+        assert await store.follow_rows([whose.hash, person("carol").hash]) == [row]
     assert (await store.load()).follows == (Follow(alice.hash, "al", NOON - 1), Follow(bob.hash, "bobby", NOON))
     await store.drop_follow(bob.hash)
     assert [row.identity for row in await store.follow_rows()] == [alice.hash]

@@ -294,6 +294,26 @@ async def test_who_deletes_much_keeps_no_other_write_waiting(tmp_path: Path) -> 
 
 
 @trio_test
+async def test_a_name_beside_one_that_is_damaged_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    bob, carol = person("bob"), person("carol")
+    told = bob.log.profile("Bob")
+    bob.notes(100)
+    carol.log.profile("Carol")
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        await keep(store, bob, carol)
+        await store.aclose()
+    spoil_leaf(path, told.id)
+    async with open_bridge() as bridge:
+        store = await open_sqlite(bridge, path)
+        with pytest.raises(StoreDamaged):
+            await store.profile(bob.hash)
+        assert await store.names([bob.hash, carol.hash]) == {bob.hash: None, carol.hash: "Carol"}
+        await store.aclose()
+
+
+@trio_test
 @pytest.mark.parametrize("harm", ["a lost row", "a leaf"])
 async def test_a_timeline_shows_what_is_left(tmp_path: Path, harm: str) -> None:
     path = tmp_path / "store.sqlite3"
