@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from fake_node import ALICE, FakeNode
 from questions import ask
 from trio.testing import trio_test
@@ -176,3 +177,17 @@ async def test_a_runtime_folder_that_is_a_link_is_refused(deep: Home, tmp_path: 
     with pytest.raises(UserError, match="belongs to somebody else"):
         client.call(deep, "id")
     assert names_in(tmp_path) == []
+
+
+@trio_test
+async def test_a_runtime_folder_of_another_user_is_refused(deep: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    another = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: another)
+    folder = next(config.runtime_folders())
+    folder.mkdir(mode=0o700)
+
+    with pytest.raises(UserError, match="belongs to somebody else"), trio.fail_after(10):
+        await server.serve_control(deep, FakeNode())
+    with pytest.raises(UserError, match="belongs to somebody else"):
+        client.call(deep, "id")
+    assert names_in(folder) == []

@@ -20,7 +20,9 @@ Served = Callable[..., Any]
 
 
 @trio_test
-async def test_what_http_asks_of_a_server_is_answered(home: Home, served: Served) -> None:
+async def test_what_http_asks_of_a_server_is_answered(
+    home: Home, served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
     waiting = posted("status", b"{}").replace(b"Connection", b"Expect: 100-continue\r\nConnection")
     chunks = b"POST /id HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
     async with served(home, FakeNode()) as path:
@@ -31,6 +33,7 @@ async def test_what_http_asks_of_a_server_is_answered(home: Home, served: Served
         assert head.endswith(b"\r\n\r\n")
         two = await ask_raw(path, 2 * posted("status", b"{}"))
         assert two.count(b"HTTP/1.1 200 ") == 1  # one request a connection
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /sta", b"POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -330,6 +331,34 @@ async def test_a_file_that_a_waiting_notice_is_to_have_is_not_dropped(autojump_c
 
 async def is_attached(world: World, file: str) -> bool:
     return FileHash(bytes.fromhex(file)) in world.home("alice").node._attached
+
+
+@trio_test
+async def test_a_file_for_which_a_notice_comes_meanwhile_is_not_dropped(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob, home = await world.follower("bob", "alice"), world.home("bob")
+        file = await post(alice)
+        wanted = FileHash(bytes.fromhex(file["hash"]))
+        await world.reads("bob", "Look!")
+        await fetch(bob, file["hash"])
+        await alice.delete((await alice.timeline())[0]["id"])
+        await world.until("bob sees it", lambda: has_no_notice(bob, wanted))
+        await bob.drop_unreferred(WEEK_MS)
+        home.skew_ms += WEEK_MS + 1
+        unreferred = home.store.unreferred
+
+        async def and_then_it_has_one(files: Sequence[FileHash]) -> list[FileHash]:
+            found = await unreferred(files)
+            await post(alice)
+            await world.reads("bob", "Look!")
+            return found
+
+        monkeypatch.setattr(home.store, "unreferred", and_then_it_has_one)
+        await bob.drop_unreferred(WEEK_MS)
+        assert await home.blobs.others() == [wanted]
 
 
 @trio_test

@@ -7,8 +7,12 @@ import trio
 from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
+from p2pblog.cases import writing
+from p2pblog.core.keys import EntryId
+from p2pblog.errors import NotPermitted
 from p2pblog.node import Node
 from p2pblog.pen import COMPARE_TIMEOUT_S
+from p2pblog.store import Version
 
 
 @pytest.fixture
@@ -62,3 +66,33 @@ async def test_what_has_begun_to_be_written_is_written_once(
         later = await alice.post("later")
         assert await texts(alice) == ["later", "hello", "before"]
         assert later["seq"] == (await alice.export_logs())["logs"][0]["entries"]
+
+
+@trio_test
+async def test_a_delete_ends_where_nothing_that_is_written_shows_any_more(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a notice with more edits than one delete names it would else write without an end."""
+    async with open_world() as world:
+        alice = await world.start("alice")
+        monkeypatch.setattr(writing, "REPLACES_MAX", 1)
+        notice = (await alice.post("first"))["id"]
+        for number in range(3):
+            await alice.edit(notice, f"again {number}")
+        store = world.home("alice").store
+        (of,) = await store.find_ids(notice)
+        kept, asked = await store.versions(of), list[EntryId]()
+
+        async def versions(of: EntryId) -> list[Version]:
+            asked.append(of)
+            assert len(asked) < 9
+            return kept
+
+        with monkeypatch.context() as stuck:
+            stuck.setattr(store, "versions", versions)
+            before = await store.entry_count()
+            with pytest.raises(NotPermitted, match="no effect any more"):
+                await alice.delete(notice)
+            assert await store.entry_count() == before + 1
+        await alice.delete(notice)
+        assert await texts(alice) == []

@@ -17,6 +17,7 @@ from p2pblog.config import (
     GROUP_EACH_MAX,
     GROUP_EVERY_S,
     GROUP_FRESH_S,
+    GROUP_STORE_S,
     GROUPS_APART_S,
     GROUPS_JOINED_MAX,
     POINTED_S,
@@ -284,3 +285,18 @@ async def test_groups_are_looked_for_though_the_store_failed_before(
             await trio.sleep(GROUP_EVERY_S + 30)
             assert await reads(bob, "birds")
         await world.until("bob reads it", partial(reads, bob, "birds", "who saw the !birds?"), 2 * GROUP_EVERY_S)
+
+
+@trio_test
+async def test_who_fetches_a_group_waits_for_the_disk_no_longer_than_is_told(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        alice, bob = await strangers(world, "alice", "bob")
+        await alice.post("!birds")
+        await trio.sleep(SETTLES_S)
+        monkeypatch.setattr(bob._driver, "is_awaited", lambda entry: True)
+        begun = trio.current_time()
+        with trio.fail_after(2 * (POINTED_S + GROUP_STORE_S)):
+            await bob.timeline(group="birds", fetch=True)
+        assert GROUP_STORE_S <= trio.current_time() - begun <= POINTED_S + GROUP_STORE_S

@@ -12,7 +12,7 @@ from trio.testing import MockClock, trio_test
 from worlds import World, open_world
 
 from p2pblog.cases.desk import ref_to
-from p2pblog.config import THREAD_FETCH_DEPTH_MAX, THREAD_FETCH_S
+from p2pblog.config import THREAD_FETCH_DEPTH_MAX, THREAD_FETCH_REFS_MAX, THREAD_FETCH_S
 from p2pblog.core.logs import Batch, Located
 from p2pblog.core.payload import Note, Quote, Ref
 from p2pblog.core.value import replace
@@ -238,6 +238,33 @@ async def test_no_more_quoted_notices_are_asked_for_than_is_told(
         carol, quoting = await carol_reads_a_quote(world)
         assert (await carol.thread(quoting, fetch=True))["missing"] == 2
         assert len(asked) == 1  # the same one is not asked for twice in one go
+
+
+@trio_test
+async def test_no_more_places_of_one_notice_are_tried_than_is_told(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of bob's answers says of it that it stands elsewhere."""
+    asked: list[Ref] = []
+
+    async def in_vain(_self: Node, ref: Ref) -> bool:
+        asked.append(ref)
+        return False
+
+    monkeypatch.setattr(Node, "_fetch_entry", in_vain)
+    async with open_world() as world:
+        alice = await world.start("alice")
+        bob = await world.follower("bob", "alice")
+        said = (await alice.post("question"))["id"]
+        await world.reads("bob", "question")
+        there = await bob._notice_ref(said)
+        places = [replace(there, seq=there.seq + number) for number in range(THREAD_FETCH_REFS_MAX + 2)]
+        written = [await bob._author.write(Note(f"answer {place.seq}", place)) for place in places]
+        carol = await world.follower("carol", "bob")
+        await world.reads("carol", *[f"answer {place.seq}" for place in reversed(places)])
+        await carol.thread(written[-1].id.hex(), fetch=True)
+        assert asked[0] == places[-1]  # as what was asked for says
+        assert len({*asked}) == len(asked) == THREAD_FETCH_REFS_MAX
 
 
 @trio_test
