@@ -4,26 +4,66 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import sys
 import time
 from collections.abc import Callable
+from typing import TextIO
 
 from p2pblog import terminal
 
 ACCEPTING = "trio.serve_listeners"
 """Who says that accepting failed for want of file descriptors or memory: ten times a second, each with a traceback."""
 SELDOM_S = 60.0
+PIECE_BYTES = select.PIPE_BUF
+"""What a pipe takes without waiting once poll says that it takes more (POSIX)."""
+TERMINAL_PIECE_BYTES = 1
+"""The same of a terminal: it does not say how much."""
 
 
 def begin() -> None:
     """Send the log of this process there. With `P2PBLOG_DEBUG` set it has our own finer lines as well, and none of the
     libraries': theirs tell of each step that they take."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Unhindered(sys.stderr)
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     if os.environ.get("P2PBLOG_DEBUG"):
         logging.getLogger("p2pblog").setLevel(logging.DEBUG)
     logging.getLogger(ACCEPTING).addFilter(Seldom())
+
+
+class Unhindered(logging.StreamHandler[TextIO]):
+    """Leaves lines out while whoever reads them does not: a terminal after Ctrl-S, a pager, a supervisor that keeps a
+    pipe and never looks. To wait there would keep the whole node waiting, even with its end. Raises nothing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._left_out = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            said = f"{self.format(record)}\n"
+            if self._left_out:
+                said = f"(lines left out here, while nobody read: {self._left_out})\n{said}"
+            is_said = self._write(said.encode(self.stream.encoding, "backslashreplace"))
+        except OSError:  # nobody is there any more
+            is_said = False
+        except Exception:
+            self.handleError(record)
+            return
+        self._left_out = 0 if is_said else self._left_out + 1
+
+    def _write(self, data: bytes) -> bool:
+        """Whether all of it was taken."""
+        file = self.stream.fileno()
+        poll = select.poll()
+        poll.register(file, select.POLLOUT)
+        piece = TERMINAL_PIECE_BYTES if os.isatty(file) else PIECE_BYTES
+        for at in range(0, len(data), piece):
+            if not poll.poll(0):
+                return False
+            os.write(file, data[at : at + piece])
+        return True
 
 
 class _Formatter(logging.Formatter):

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import errno
-import logging
-import os
 import resource
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -276,16 +273,6 @@ def test_a_node_takes_as_many_descriptors_as_its_limits_add_up_to(
     assert bool(caplog.records) == is_said
 
 
-def test_that_nobody_more_can_be_accepted_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    now = 0.0
-    logger = logging.getLogger("test.accepting")
-    logger.addFilter(logbook.Seldom(lambda: now))
-    for _ in range(1_000):
-        logger.error("accept returned EMFILE", exc_info=OSError(errno.EMFILE, "Too many open files"))
-        now += 0.1
-    assert [(each.getMessage(), each.exc_info) for each in caplog.records] == [("accept returned EMFILE", None)] * 2
-
-
 def binds(monkeypatch: pytest.MonkeyPatch, gone: str | None = None) -> list[str]:
     """The hosts that are bound, as they are; `gone` cannot be."""
     real: Callable[..., Any] = daemon.open_tcp
@@ -299,25 +286,3 @@ def binds(monkeypatch: pytest.MonkeyPatch, gone: str | None = None) -> list[str]
 
     monkeypatch.setattr(daemon, "open_tcp", open_tcp)
     return bound
-
-
-LOGS = """
-import logging
-from p2pblog import logbook
-logbook.begin()
-for name in ("p2pblog.gossip", "aiosqlite"):
-    for level in (logging.DEBUG, logging.INFO):
-        logging.getLogger(name).log(level, "said")
-"""
-
-
-@pytest.mark.parametrize(
-    ("wanted", "is_fine"), [({}, False), ({"P2PBLOG_DEBUG": ""}, False), ({"P2PBLOG_DEBUG": "1"}, True)]
-)
-def test_finer_lines_of_our_own_are_logged_for_who_asks(wanted: dict[str, str], is_fine: bool) -> None:
-    env = {name: value for name, value in os.environ.items() if name != "P2PBLOG_DEBUG"} | wanted
-    done = subprocess.run(
-        [sys.executable, "-c", LOGS], stderr=subprocess.PIPE, text=True, env=env, timeout=60, check=True
-    )
-    ours = ["DEBUG p2pblog.gossip: said"] * is_fine + ["INFO p2pblog.gossip: said"]
-    assert [line.split(maxsplit=2)[2] for line in done.stderr.splitlines()] == [*ours, "INFO aiosqlite: said"]
