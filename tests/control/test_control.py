@@ -369,7 +369,7 @@ async def test_an_error_ends_a_live_timeline_as_a_sentence(
             with pytest.raises(UserError, match=sentence):
                 await trio.to_thread.run_sync(listen, home, 1, ready)
         assert (await ask(home, "id"))["address"] == ALICE
-    assert "internal error in watch" in caplog.text
+    assert [record.getMessage() for record in caplog.records] == ["internal error in watch"]
 
 
 @trio_test
