@@ -139,7 +139,7 @@ class Driver:
         self._on_stored = on_stored
         self._on_effect = on_effect
         self._on_file = on_file
-        self._timers: list[tuple[float, int, Timer]] = []
+        self._timers: list[tuple[float, int, Timer, float]] = []  # when each is due, and when it was set
         self._timer_set = Signal()
         self._tie = count()
         self._writings: deque[Writing] = deque()
@@ -279,7 +279,7 @@ class Driver:
                 if lane is not None:
                     self._close(lane, error)
             case SetTimer(timer, at):
-                heapq.heappush(self._timers, (at, next(self._tie), timer))
+                heapq.heappush(self._timers, (at, next(self._tie), timer, trio.current_time()))
                 if self._timers[0][0] == at:
                     self._timer_set.set()
             case LoadRun(peer) | LoadOne(peer) | LoadFile(peer):
@@ -489,12 +489,13 @@ class Driver:
 
     async def _stand_still(self) -> None:
         """While our own store keeps us from reading, nobody is judged for what we do not hear: all that is due is put
-        off for as long, however many writes it takes."""
+        off for as long, however many writes it takes; what was set meanwhile, for as long as it has stood still."""
         since = trio.current_time()
         await self._room_signal.wait()
-        held_s = trio.current_time() - since
-        if held_s > SUSPECT_AFTER_S:
-            self._timers = [(at + held_s, number, timer) for at, number, timer in self._timers]  # still a heap
+        now = trio.current_time()
+        if now - since > SUSPECT_AFTER_S:
+            self._timers = [(at + now - max(since, begun), n, timer, begun) for at, n, timer, begun in self._timers]
+            heapq.heapify(self._timers)
             self.feed(HeldBack())
 
     # --- the store ---

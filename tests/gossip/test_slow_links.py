@@ -10,17 +10,18 @@ import pytest
 import trio
 from builders import NOON, key_pair, person
 from gossip_scenes import build_machine
-from test_driver import WilfulStore, autojump_clock, link_six, open_room, until  # noqa: F401 - a fixture
+from test_driver import WilfulStore, autojump_clock, link_six, open_room, sends_of, until  # noqa: F401 - a fixture
 from trio.testing import MockClock, memory_stream_pair, trio_test
 
 from p2pblog.core.address import Endpoint
 from p2pblog.core.logs import Located
 from p2pblog.errors import Disconnected
 from p2pblog.gossip.driver import SEND_BYTES, STORE_WAITING_BYTES_MAX, Driver
-from p2pblog.gossip.events import LoadRun
+from p2pblog.gossip.events import Interested, LoadRun
 from p2pblog.gossip.liveness import LOST_AFTER_S, SUSPECT_MAX_S
 from p2pblog.gossip.membership import LOOK_EVERY_S
 from p2pblog.gossip.messages import PROTOCOL_VERSION, Alarm, Decoder, Encoder, Hello, Ping, Pong
+from p2pblog.gossip.sharing import TOKENS_DELAY_S
 from p2pblog.signals import Signal
 from p2pblog.store.memory import MemoryStore
 from p2pblog.transport import Accept, Link, at_once
@@ -224,6 +225,25 @@ async def test_many_short_writes_in_a_row_make_us_take_nobody_for_dead(autojump_
         await trio.sleep(2 * LOOK_EVERY_S)
         assert list(bob.driver.lanes.values()) == lanes
         assert not any(lane.error for lane in lanes)
+
+
+@trio_test
+async def test_what_a_person_wants_while_the_store_is_slow_is_said_once_it_is_not(autojump_clock: MockClock) -> None:  # noqa: F811
+    """What begins while time stands still is not late by all the time that it stood."""
+    async with open_room() as room:
+        bob = await room.station("bob", store=SlowStore())
+        await link_six(room, bob)
+        bob.store.delay_s = 0.1
+        entry = person("carol").log.note("x" * 3_000)
+        while bob.driver._waiting_bytes < 1.5 * STORE_WAITING_BYTES_MAX:
+            bob.driver.take_stray(Located(person("carol").hash, entry, ()))
+        await trio.sleep(LOST_AFTER_S)
+        sent = sends_of(bob)
+        bob.driver.feed(Interested(person("carol").hash))
+        await until(lambda: not bob.driver._is_behind)
+        assert not sent["Tokens"]
+        await trio.sleep(2 * TOKENS_DELAY_S)
+        assert sent["Tokens"] == 6
 
 
 @trio_test
