@@ -33,10 +33,10 @@ def newest_piece(state: LogState | None, theirs: Clock, limit: int) -> tuple[int
 
 
 def history_piece(
-    state: LogState | None, theirs: Clock, limit: int, from_above: bool = False
+    state: LogState | None, theirs: Clock, limit: int, from_above: bool = False, most: int = RUN_ENTRIES_MAX
 ) -> tuple[int, int] | None:
-    """(first, last) of the uppermost hole of ours up to `limit` that they fill some of: at most what one run brings.
-    `from_above`: nothing but what the entry above the hole vouches for."""
+    """(first, last) of the uppermost hole of ours up to `limit` that they fill some of: at most what one run brings,
+    and about `most` entries. `from_above`: nothing but what the entry above the hole vouches for."""
     theirs = wanted(state, theirs)
     spans = state.spans if state is not None else ()
     ceiling = limit + 1
@@ -45,16 +45,17 @@ def history_piece(
         for low, high in theirs.spans:
             first, last = max(hole[0], low), min(hole[1], high)
             if first <= last and (last == hole[1] or not from_above):
-                return max(first, _first_of_run(last)), last
+                return max(first, _first_of_run(last, most)), last
         if span is not None:
             ceiling = min(ceiling, span.low)  # spans may lie above the limit: a retirement came after them
     return None
 
 
-def _first_of_run(last: int) -> int:
-    """The lowest number from which one run reaches `last`, and the signature at or after it, such that the question
-    below ends on a checkpoint: its run then reaches into nothing that is held."""
-    lowest = last + -last % CHECKPOINT_EVERY - RUN_ENTRIES_MAX + 1
+def _first_of_run(last: int, most: int) -> int:
+    """The lowest number from which a run of `most` entries, CHECKPOINT_EVERY at least, reaches `last`, and the
+    signature at or after it, such that the question below ends on a checkpoint: its run then reaches into nothing that
+    is held."""
+    lowest = last + -last % CHECKPOINT_EVERY - most + 1
     return lowest + (1 - lowest) % CHECKPOINT_EVERY
 
 

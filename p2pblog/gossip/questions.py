@@ -8,6 +8,10 @@ from p2pblog.core.runs import VerifiedRun
 from p2pblog.core.value import State, field
 from p2pblog.gossip.claims import Claim
 
+SLOW_ANSWER_S = 1.0
+"""How long an answer should be on its way at most: what is live stands behind it, and what takes PATIENCE_S, twice as
+long, comes a second time from somebody else."""
+
 
 class Fetching(State, eq=False):
     """A question to a peer: the numbers asked for. One with a `claim` looks for a fork, beside its log's own one."""
@@ -39,6 +43,8 @@ class Queue(State):
     """Whether anything that it gave was worth storing."""
     lacks: int = 0
     """Questions that it could not answer, or not in time or in full, whatever its clock said."""
+    entries_max: int = RUN_ENTRIES_MAX
+    """How much history is asked for at once: less where answers are slow to come."""
     stinted: dict[DeviceKey, None] = field(default_factory=dict)
     """Logs of which it gave some of what it was asked for and kept the rest back, until it gives all that is asked for
     of them, or promises nothing more."""
@@ -46,6 +52,18 @@ class Queue(State):
     @property
     def under_way(self) -> int:
         return len(self.awaiting) + len(self.storing)
+
+    def on_answer(self, fetch: Fetching, now: float) -> None:
+        """An answer has come. Answers come one after the other, so this one has taken since the last; it was slow where
+        part of it came before: else it waited here or there for something else than the line."""
+        since = max(fetch.asked_at, self.answered_at)
+        took_s, asked = now - since, fetch.last - fetch.first + 1
+        self.answered_at = now
+        if took_s > SLOW_ANSWER_S and self.arrived_at > since:
+            fitting = int(min(asked, self.entries_max) * SLOW_ANSWER_S / took_s)
+            self.entries_max = max(CHECKPOINT_EVERY, fitting)
+        elif took_s < SLOW_ANSWER_S / 2 and 2 * asked > self.entries_max:
+            self.entries_max = min(RUN_ENTRIES_MAX, 2 * self.entries_max)
 
     def is_busy(self, device: DeviceKey) -> bool:
         return device in self.awaiting or device in self.storing

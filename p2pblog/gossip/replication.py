@@ -7,6 +7,7 @@ Rules:
 * A run counts only when it is stored; only then is the next piece of its log asked for.
 * Who does not give what its clock promised leads to nothing of that identity until it gives some of it. Who gives less
   of a log than it was asked for is asked for more of it after everybody else, until it has given all that was asked.
+* Where answers are slow to come over the line less history is asked for at once (questions.py).
 * A run that contradicts what we hold is followed to where the two histories part; that gives a fork proof. Meanwhile
   its sender is asked for no more of that log, and others are.
 * Of a feed that we only relay, nothing but the newest of each log are fetched, as far as there is room (borrowed.py).
@@ -206,7 +207,8 @@ class Replication(State):
             lacking = missing_payloads(state, theirs, limit)
             if lacking:
                 return self._fetch(session, device, lacking[-1], lacking[0], WantPayloads(device, lacking))
-            piece = None if self.holdings.is_full else history_piece(state, theirs, limit, device in self.afresh)
+            most = self._queue(session).entries_max
+            piece = None if self.holdings.is_full else history_piece(state, theirs, limit, device in self.afresh, most)
         if piece is None:
             return None
         return self._fetch(session, device, *piece, Want(device, *piece))
@@ -262,13 +264,13 @@ class Replication(State):
         session = self.sharing.sessions.get(fetch.peer)
         if session is None or timer.device not in self._queue(session).awaiting:
             return []  # its answer is being stored
-        owner = self.holdings.owners.get(timer.device)
-        if self._queue(session).answered_at + PATIENCE_S <= self.now:
+        owner, queue = self.holdings.owners.get(timer.device), self._queue(session)
+        if max(queue.answered_at, queue.arrived_at) + PATIENCE_S <= self.now:
             self.sharing.on_word(session, owner, kept=False)
         others = [] if owner is None else [other for other in self.sharing.sharing(owner) if other is not session]
         if not any(self._has_more(other, timer.device) for other in others):
             return [SetTimer(timer, self.now + PATIENCE_S)]
-        self._queue(session).lacks += 1
+        queue.lacks += 1
         del self.fetching[timer.device]
         return self.offer(timer.device)
 
@@ -397,7 +399,7 @@ class Replication(State):
         fetch = queue.awaiting.pop(device, None)
         if fetch is None:
             raise BadMessage("an answer to no question")
-        queue.answered_at = self.now
+        queue.on_answer(fetch, self.now)
         return fetch
 
     def _finish(self, session: Session, fetch: Fetching) -> list[Effect]:

@@ -1,0 +1,110 @@
+"""Answers that are slow to come over a slow line: less is asked for at once, and nobody loses his word by that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from builders import Person, person
+from gossip_scenes import Puppet, Scene, author, node_key, pongs, run_of
+from test_liar_scenes import leads, promising
+
+from p2pblog.config import CHECKPOINT_EVERY, NEWEST_FIRST, RUN_ENTRIES_MAX
+from p2pblog.gossip import events as ev
+from p2pblog.gossip.messages import Message, Ping, Pong, Want
+from p2pblog.gossip.questions import Fetching, Queue
+from p2pblog.gossip.replication import PATIENCE_S
+
+MANY = RUN_ENTRIES_MAX - 2 * CHECKPOINT_EVERY
+"""Pieces begin after a checkpoint and end on one."""
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def holder(scene: Scene, carol: Person, answer_s: Callable[[int], float], *, in_parts: bool = True) -> Puppet:
+    """A peer that holds all of Carol's, and takes so long for an answer of so many entries."""
+    bob = scene.node("bob", "carol")
+    puppet = scene.puppet("holder")
+    entries = carol.log.entries
+
+    def answer(message: Message) -> list[Message]:
+        if isinstance(message, Want):
+            took_s = answer_s(message.last - message.first + 1)
+            run = run_of(tuple(entries[message.first - 1 : message.last]))
+            if in_parts:
+                scene.at(scene.now + 0.9 * took_s, lambda: bob.feed(ev.Arriving(node_key("holder"))) and None)
+            scene.at(scene.now + took_s, lambda: scene.send("holder", "bob", run))
+        return pongs(message)
+
+    puppet.answer = answer
+    puppet.greet("bob", carol)
+    puppet.claims("bob", carol, (1, len(entries)))
+    return puppet
+
+
+def lengths(puppet: Puppet) -> list[int]:
+    return [want.last - want.first + 1 for want in puppet.told(Want)]
+
+
+def test_history_over_a_slow_line_comes_in_pieces_of_a_second(scene: Scene) -> None:
+    """300 entries a second: what is live waits behind one piece. When the line is better, they grow again."""
+    carol = author("carol", 6_400)
+    rate = [300]
+    puppet = holder(scene, carol, lambda asked: asked / rate[0])
+    scene.run(12)
+    first, whole, *cut = lengths(puppet)
+    assert first == NEWEST_FIRST and whole > MANY
+    assert len(cut) > 3 and all(CHECKPOINT_EVERY <= length <= 300 for length in cut)
+    rate[0] = 10_000
+    scene.run(5)
+    assert max(lengths(puppet)[-3:]) > MANY
+    assert scene.parties["bob"].numbers(carol) == list(range(1, 6_402))  # type: ignore[union-attr]
+
+
+def test_no_piece_is_shorter_than_what_lies_between_two_signatures(scene: Scene) -> None:
+    carol = author("carol", 1_400)
+    puppet = holder(scene, carol, lambda asked: 15.0)
+    scene.run(60)
+    assert lengths(puppet)[2:] and set(lengths(puppet)[3:]) == {CHECKPOINT_EVERY}
+
+
+def test_short_questions_soon_answered_say_nothing_of_a_line() -> None:
+    who, queue, now = person("carol"), Queue(), 0.0
+
+    def asks(length: int, took_s: float) -> int:
+        nonlocal now
+        fetch = Fetching(node_key("holder"), who.key, 1, 1, length, now)
+        queue.arrived_at, now = now + took_s / 2, now + took_s
+        queue.on_answer(fetch, now)
+        return queue.entries_max
+
+    assert asks(1_000, 5.0) == 200
+    assert asks(1, 0.1) == asks(100, 0.1) == 200
+    assert asks(200, 0.7) == 200, "as long as it should be"
+    assert asks(200, 0.4) == 400 and asks(400, 0.4) == 800 and asks(800, 0.4) == RUN_ENTRIES_MAX
+
+
+def test_who_waits_for_his_own_disk_asks_for_as_much_as_ever(scene: Scene) -> None:
+    """Nothing of such an answer has come before all of it was there."""
+    carol = author("carol", 2_900)
+    puppet = holder(scene, carol, lambda asked: 1.5, in_parts=False)
+    scene.run(6)
+    assert lengths(puppet)[0] == NEWEST_FIRST and all(length > MANY for length in lengths(puppet)[1:])
+    assert len(lengths(puppet)) > 2
+
+
+def test_whose_answer_is_on_its_way_keeps_his_word(scene: Scene) -> None:
+    """On a slow line a run takes longer than our patience; whoever else has the log is asked all the same."""
+    carol = author("carol", 20)
+    bob = scene.node("bob", "carol")
+    slow = promising(scene, "slow", carol)
+    slow.answer = lambda said: [Pong(said.number)] if isinstance(said, Ping) else []
+    for _ in range(4):
+        scene.run(PATIENCE_S / 2)
+        bob.feed(ev.Arriving(node_key("slow")))
+        assert leads(bob, carol) == (1, 2)
+    scene.run(2 * PATIENCE_S)
+    assert leads(bob, carol) == (0, None)
