@@ -112,7 +112,7 @@ class Broadcast(State):
         tree = self.trees.setdefault(device, Tree())
         if seq > self.holdings.high(device) + NEAR:
             lacking[device] = None
-            return self._change_eager(device, tree, session.peer) if tree.eager_from is None else []
+            return self._change_eager(device, tree, session.peer, first=0) if tree.eager_from is None else []
         announcers = tree.announced.setdefault(seq, {})
         if session.peer in announcers or len(announcers) >= ANNOUNCERS_MAX:
             return []
@@ -163,7 +163,7 @@ class Broadcast(State):
         tree = self.trees.setdefault(device, Tree())
         leader, since = next(iter(tree.announced.get(seq, {}).items()), (None, now))
         if leader is not None and leader != session.peer and now - since > SWITCH_LEAD_S and seq not in tree.grafted:
-            return self._change_eager(device, tree, leader)
+            return self._change_eager(device, tree, leader, first=self._reached(device) + 1)
         if tree.eager_from is None:
             tree.eager_from, tree.was_bare = session.peer, True
             tree.eager_to.pop(session.peer, None)
@@ -283,17 +283,18 @@ class Broadcast(State):
     def _graft(self, device: DeviceKey, tree: Tree, peer: NodeKey, seq: int, now: float) -> list[Effect]:
         """Ask a peer for what is missing up to an entry; it becomes our eager peer."""
         tree.grafted.setdefault(seq, {})[peer] = None
-        effects = self._change_eager(device, tree, peer)
+        effects = self._change_eager(device, tree, peer, first=self._reached(device) + 1)
         effects += self._wait_until(device, tree, seq, now + GRAFT_RETRY_S)
         return effects + [Send(follower, Wait(device, seq)) for follower in tree.eager_to]
 
-    def _change_eager(self, device: DeviceKey, tree: Tree, peer: NodeKey) -> list[Effect]:
+    def _change_eager(self, device: DeviceKey, tree: Tree, peer: NodeKey, first: int) -> list[Effect]:
+        """From now on entries come from this peer: from `first` on, or for 0 those to come."""
         if self._reached(device) == SEQ_MAX:
             return []  # nothing can follow, so there is nothing to ask for
         left, tree.eager_from = tree.eager_from, peer
         tree.was_bare = tree.was_bare or left is None
         tree.eager_to.pop(peer, None)  # a tree has no loops of two
-        effects: list[Effect] = [Send(peer, Graft(device, self._reached(device) + 1))]
+        effects: list[Effect] = [Send(peer, Graft(device, first))]
         if left is not None and left != peer and left in self.sharing.sessions:
             effects.append(Send(left, Prune(device)))
         return effects

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from builders import person
-from gossip_scenes import Scene
+from gossip_scenes import Scene, author, node_key
 
 from p2pblog.config import RUN_ENTRIES_MAX
 from p2pblog.core.logs import LogState, Span
-from p2pblog.gossip.messages import Clock, Run, Want, WantPayloads
+from p2pblog.gossip.messages import Clock, Graft, Have, Run, Want, WantPayloads
 from p2pblog.gossip.pieces import history_piece, missing_payloads
 
 
@@ -49,6 +49,18 @@ def test_a_log_of_thousands_is_fetched_without_a_run_for_a_rest() -> None:
     assert bob.numbers(carol) == list(range(1, 2_501))
     lengths = [len(run.value[3]) for run in scene.said(Run, "alice")]
     assert lengths == [50, 960, 960, 576]
+
+
+def test_an_announcement_far_above_what_is_held_brings_the_newest_and_not_the_oldest() -> None:
+    """What comes to who is grafted goes before all else. Bob has just begun to follow Carol."""
+    scene, carol = Scene(), author("carol", 500)
+    bob, peer = scene.node("bob", "carol"), scene.puppet("peer")
+    peer.greet("bob", carol)
+    scene.send("peer", "bob", Have(((carol.key, 501),)))
+    scene.run(1)
+    assert peer.told(Graft) == [Graft(carol.key, 0)]
+    assert [(want.first, want.last) for want in peer.told(Want)] == [(501, 501)]
+    assert bob.machine.broadcast.trees[carol.key].eager_from == node_key("peer")
 
 
 def test_nothing_beyond_the_limit_is_asked_for_below_what_is_held_beyond_it() -> None:
