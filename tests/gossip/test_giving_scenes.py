@@ -6,6 +6,7 @@ import pytest
 from builders import Person, person, ref
 from gossip_scenes import Puppet, Scene, Table, author, node_key
 
+from p2pblog.core.media import FileHash
 from p2pblog.gossip import broadcast, strays
 from p2pblog.gossip import events as ev
 from p2pblog.gossip.loads import Loads
@@ -39,6 +40,23 @@ def test_answers_to_grafts_are_read_before_history_and_in_their_order() -> None:
         loads.add(request)
     assert len(loads) == 4
     assert [loads.take() for _ in range(4)] == [*live, *history] and not loads
+
+
+def test_files_and_single_entries_take_turns_with_history() -> None:
+    """A person may wait for these; and history is to go on beside a long film."""
+    peer, carol = node_key("erin"), author("carol", 2)
+    history = [ev.LoadRun(peer, carol.key, first, first + 49, live=False) for first in (1, 51, 101)]
+    single = [ev.LoadFile(peer, FileHash(bytes(32)), 1), ev.LoadOne(peer, ref(carol.log.entries[1]))]
+    loads = Loads()
+    for request in (*history, *single):
+        loads.add(request)
+    assert [loads.take() for _ in range(5)] == [single[0], history[0], single[1], history[1], history[2]]
+    for request in (history[0], *single):
+        loads.add(request)
+    assert [loads.take() for _ in range(3)] == [single[0], history[0], single[1]] and not loads
+    for request in (*single, history[0]):
+        loads.add(request)
+    assert [loads.take() for _ in range(3)] == [history[0], *single], "the last one was single"
 
 
 @pytest.fixture
