@@ -167,6 +167,7 @@ def _remembered() -> bytes:
     clock = IdentityClock(ALICE.identity.hash, bytes(8), ())
     memory = Memory(said=b"8 bytes.", told={ALICE.identity.hash}, forks={ALICE.log.key}, tokens={b"a token."})
     memory.shared[ALICE.identity.hash] = Shared(clock, None)
+    memory.shared[BOB.identity.hash] = Shared(clock, clock)
     return memory.wire
 
 

@@ -90,14 +90,11 @@ class Memory(State):
 
     @property
     def wire(self) -> bytes:
-        """Bytes for the store: our own form, read by nobody else."""
+        """Bytes for the store: our own form, read by nobody else. Mostly both sides hold the same of a feed, so such a
+        clock stands there once."""
         encoder = Encoder()
         rows = [
-            [
-                identity,
-                None if row.told is None else encoder.encode(Clocks((row.told,))),
-                None if row.heard is None else encoder.encode(Clocks((row.heard,))),
-            ]
+            [identity, _clock_wire(encoder, row.told), row.heard == row.told or _clock_wire(encoder, row.heard)]
             for identity, row in sorted(self.shared.items())
         ]
         began = [self.binding, self.dialed, b"".join(sorted(self.tokens))]
@@ -113,9 +110,9 @@ class Memory(State):
         shared: dict[IdentityHash, Shared] = {}
         for row in codec.as_list(rows):
             identity, told_clock, heard_clock = codec.as_list(row, length=3)
-            shared[IdentityHash(codec.as_bytes(identity, length=32))] = Shared(
-                _one_clock(decoder, told_clock), _one_clock(decoder, heard_clock)
-            )
+            told_one = _one_clock(decoder, told_clock)
+            heard_one = told_one if heard_clock is True else _one_clock(decoder, heard_clock)
+            shared[IdentityHash(codec.as_bytes(identity, length=32))] = Shared(told_one, heard_one)
         told_set = {IdentityHash(codec.as_bytes(item, length=32)) for item in codec.as_list(told)}
         fork_set = {DeviceKey(codec.as_bytes(item, length=32)) for item in codec.as_list(forks)}
         return cls(
@@ -134,6 +131,10 @@ def token(binding: bytes, by_dialer: bool, identity: IdentityHash) -> bytes:
     """8 bytes that name an identity between two peers, in one direction, to who knows it."""
     person = b"p2pblog token d" if by_dialer else b"p2pblog token a"
     return hashlib.blake2b(identity, digest_size=8, key=binding, person=person).digest()
+
+
+def _clock_wire(encoder: Encoder, clock: IdentityClock | None) -> bytes | None:
+    return None if clock is None else encoder.encode(Clocks((clock,)))
 
 
 def _one_clock(decoder: Decoder, data: bytes | None) -> IdentityClock | None:

@@ -356,6 +356,15 @@ def test_a_memory_reads_back_as_it_was_written(scene: Scene) -> None:
     scene.run(2)
     memory = bob.session("alice").memory
     assert Memory.from_wire(memory.wire) == memory
+    row = memory.shared[person("alice").hash]
+    assert row.told is not None and row.told != row.heard
+    before = len(memory.wire)
+    row.heard = row.told
+    again = Memory.from_wire(memory.wire)
+    assert again == memory and len(memory.wire) < before, "both hold the same: it is kept once"
+    assert again.shared[person("alice").hash].heard is again.shared[person("alice").hash].told
+    row.told = None
+    assert Memory.from_wire(memory.wire) == memory
 
 
 def test_a_peer_with_nothing_in_common_is_not_remembered(scene: Scene) -> None:
