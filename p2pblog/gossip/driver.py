@@ -50,6 +50,7 @@ from p2pblog.gossip.events import (
     OwnLogElsewhere,
     PongDue,
     Received,
+    Remember,
     Send,
     SetTimer,
     Stored,
@@ -406,6 +407,9 @@ class Driver:
             log.info("%s", self._passing.tell())
 
     async def _recall(self, peer: NodeKey) -> bytes | None:
+        for writing in reversed(self._writings):
+            if isinstance(writing, Remember) and writing.peer == peer:
+                return writing.memory  # it waits for the disk still
         try:
             return await self._keeper.recall(peer)
         except StoreError as error:

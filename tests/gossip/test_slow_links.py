@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 from builders import NOON, key_pair, person
-from gossip_scenes import build_machine
+from gossip_scenes import build_machine, node_key
 from test_driver import WilfulStore, autojump_clock, link_six, open_room, sends_of, until  # noqa: F401 - a fixture
 from trio.testing import MockClock, memory_stream_pair, trio_test
 
@@ -244,6 +244,27 @@ async def test_what_a_person_wants_while_the_store_is_slow_is_said_once_it_is_no
         assert not sent["Tokens"]
         await trio.sleep(2 * TOKENS_DELAY_S)
         assert sent["Tokens"] == 6
+
+
+@trio_test
+async def test_who_comes_back_before_we_have_written_what_it_was_told_is_told_only_what_is_new(
+    autojump_clock: MockClock,  # noqa: F811
+) -> None:
+    async with open_room() as room:
+        alice, bob = await room.station("alice"), await room.station("bob", "alice")
+        await bob.driver.connect(alice.transport.endpoint)
+        await until(lambda: bob.high(alice.person) == 1)
+        await trio.sleep(2 * LOOK_EVERY_S)
+        bob.store.delay_s = LOST_AFTER_S
+        await alice.post("stands before the memory in the queue")
+        await until(lambda: bob.driver._writings)
+        bob.driver.hang_up(alice.driver.machine.sharing.node)
+        await until(lambda: not alice.driver.lanes and not bob.driver.lanes)
+        sent = sends_of(bob)
+        await bob.driver.connect(alice.transport.endpoint)
+        await until(lambda: sent["Ping"] or sent["Tokens"] or sent["Clocks"])
+        assert bob.driver._writings and not sent["Tokens"]
+        assert bob.driver.machine.sharing.sessions[node_key("alice")].shared
 
 
 @trio_test
