@@ -55,7 +55,7 @@ TORN_SPANS = 16
 other entry of one could have us keep thousands, which each write of that log looks through."""
 ANNOUNCERS_MAX = 16
 """Announcers remembered of one entry: who comes later would be asked last."""
-LOADS_MAX = 256
+GRAFTS_OWED_MAX = 256
 """Answers to grafts that we owe one peer at once; it asks others for more."""
 
 
@@ -198,9 +198,9 @@ class Broadcast(State):
         if message.first > 1:  # who asks from there on holds what is below; else he would only be told of the next one
             mark_held(self.sharing, session, message.device, message.first - 1, message.first - 1)
         high = self.holdings.high(message.device)
-        if not 0 < message.first <= high or session.loads >= LOADS_MAX:
+        if not 0 < message.first <= high or session.grafts_owed >= GRAFTS_OWED_MAX:
             return []
-        session.loads += 1
+        session.grafts_owed += 1
         last = min(high, message.first + NEWEST_FIRST - 1)
         return [LoadRun(session.peer, message.device, message.first, last, live=True)]
 
@@ -304,7 +304,7 @@ class Broadcast(State):
     def on_loaded(self, session: Session, event: Loaded) -> list[Effect]:
         """The answer to a graft."""
         device = event.request.device
-        session.loads = max(0, session.loads - 1)
+        session.grafts_owed = max(0, session.grafts_owed - 1)
         if not event.entries or self.holdings.owners.get(device) not in session.shared:
             return []
         mark_held(self.sharing, session, device, event.entries[0].seq, event.entries[-1].seq)

@@ -281,13 +281,13 @@ class Files(State):
 
     def on_want(self, session: Session, message: WantTable | WantPiece) -> list[Effect]:
         """Raises BadMessage for who asks for more than we keep in mind."""
-        if session.file_loads >= FILE_QUESTIONS_HEARD_MAX:
+        if session.files_owed >= FILE_QUESTIONS_HEARD_MAX:
             raise BadMessage("more asked for of files than may be unanswered")
-        session.file_loads += 1
+        session.files_owed += 1
         return [LoadFile(session.peer, message.file, message.index if isinstance(message, WantPiece) else None)]
 
     def on_loaded(self, session: Session, event: LoadedFile) -> list[Effect]:
-        session.file_loads = max(0, session.file_loads - 1)
+        session.files_owed = max(0, session.files_owed - 1)
         if event.index is None:
             return [Send(session.peer, TableOf(event.file, event.table))]
         return [Send(session.peer, Piece(event.file, event.index, event.data))]

@@ -107,13 +107,14 @@ class Session(State):
     due_clocks: dict[IdentityHash, None] = field(default_factory=dict)
     expected: dict[bytes, IdentityHash] | None = None
     """The tokens by which the peer would name our interests; made when something is named first."""
-    loads: int = 0
-    """Answers that we owe this peer and that the store has not given yet."""
+    grafts_owed: int = 0
+    fetches_owed: int = 0
+    """Answers of either kind that we owe this peer and that the store has not given yet."""
     version: int = 1
     """What its Hello said."""
     texts: bool = False
     """Whether notes travel as their texts, in both directions."""
-    file_loads: int = 0
+    files_owed: int = 0
     """Tables and pieces of files that we owe it."""
 
     @property

@@ -32,7 +32,7 @@ TRIED_PEERS_MAX = LINKS_MAX
 """Peers remembered of each, so that all are asked before the first one is asked again."""
 LATER_MAX = 2 * ASKED_PEERS_MAX
 """Deletes and edits taken for one question: we give one, and a peer may know another one than the next."""
-LOADS_MAX = 1_024
+FETCHES_OWED_MAX = 1_024
 """Answers that we owe one peer at once; beyond, it is told that we hold nothing."""
 
 
@@ -106,15 +106,15 @@ class Strays(State):
             self._answered(entry, peer)
 
     def on_fetch(self, session: Session, message: Fetch) -> list[Effect]:
-        if session.loads >= LOADS_MAX:
+        if session.fetches_owed >= FETCHES_OWED_MAX:
             return [Send(session.peer, Found(message.ref))]
-        session.loads += 1
+        session.fetches_owed += 1
         return [LoadOne(session.peer, message.ref)]
 
     def on_loaded(self, session: Session, event: LoadedOne) -> list[Effect]:
         """What was said of it since goes first: who asked listens until the entry itself comes. Of what is taken back
         only that is told."""
-        session.loads = max(0, session.loads - 1)
+        session.fetches_owed = max(0, session.fetches_owed - 1)
         later = None if event.later is None else self._found(event.later, _place_of(event.later), event.identity)
         effects: list[Effect] = [] if later is None or later.identity is None else [Send(event.peer, later)]
         is_gone = later is not None and later.payload is not None and isinstance(decode(later.payload), Delete)

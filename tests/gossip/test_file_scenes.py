@@ -376,7 +376,7 @@ def test_answers_to_no_question_and_too_many_questions_end_a_link(scene: Scene) 
 def test_so_many_questions_of_a_peer_are_kept_in_mind(owed: int, scene: Scene) -> None:
     bob = scene.node("bob", "alice")
     puppet = helper(scene, "carol")
-    bob.session("carol").file_loads = owed
+    bob.session("carol").files_owed = owed
     puppet.say("bob", WantPiece(TABLE.file, 0))
     assert puppet.is_linked == (owed < FILE_QUESTIONS_HEARD_MAX)
 

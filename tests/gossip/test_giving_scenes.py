@@ -83,13 +83,14 @@ def test_who_leaves_a_feed_while_it_is_read_gets_nothing_of_it(stage: Stage, lea
 
 
 def test_reads_that_one_peer_is_owed_are_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    for machine in (broadcast, strays):
-        monkeypatch.setattr(machine, "LOADS_MAX", 2)
+    """Each kind on its own: who looks at a long thread is pushed what is new meanwhile."""
+    monkeypatch.setattr(broadcast, "GRAFTS_OWED_MAX", 1)
+    monkeypatch.setattr(strays, "FETCHES_OWED_MAX", 1)
     carol, wanted = stage.carol, ref(stage.carol.log.entries[3])
     for _ in range(2):  # what was read owes nothing any more
         assert [type(effect) for effect in stage.asks(Fetch(wanted))] == [ev.LoadOne]
-        assert [type(effect) for effect in stage.asks(Graft(carol.key, 5))] == [ev.LoadRun]
         assert stage.asks(Fetch(wanted)) == [ev.Send(node_key("erin"), Found(wanted))]
+        assert [type(effect) for effect in stage.asks(Graft(carol.key, 5))] == [ev.LoadRun]
         assert stage.asks(Graft(carol.key, 5)) == []
         stage.scene.run(1)
 

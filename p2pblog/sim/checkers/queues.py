@@ -119,7 +119,8 @@ def _shared(machine: Gossip) -> list[Size]:
         ("tokens told", _most([len(session.memory.told) for session in sessions]), messages.TOKENS_MAX),
         ("forks told", _most([len(session.memory.forks) for session in sessions]), logs),
         ("clocks due", _most([len(session.due_clocks) for session in sessions]), cared),
-        ("answers owed", _most([session.loads for session in sessions]), broadcast.LOADS_MAX + strays.LOADS_MAX),
+        ("answers to grafts owed", _most([session.grafts_owed for session in sessions]), broadcast.GRAFTS_OWED_MAX),
+        ("single entries owed", _most([session.fetches_owed for session in sessions]), strays.FETCHES_OWED_MAX),
     ]
 
 
@@ -192,7 +193,7 @@ def _offered(machine: Gossip) -> list[Size]:
 
 
 def _lanes(lanes: list[Lane]) -> list[Size]:
-    asked = giving.ASKED_MAX + broadcast.LOADS_MAX + strays.LOADS_MAX
+    asked = giving.ASKED_MAX + broadcast.GRAFTS_OWED_MAX + strays.FETCHES_OWED_MAX
     return [
         ("bytes that wait for a peer", _most([lane.queued_bytes for lane in lanes]), QUEUE_BYTES_MAX),
         ("reads that wait for a peer", _most([len(lane.loads) for lane in lanes]), asked),
