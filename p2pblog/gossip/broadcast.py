@@ -93,7 +93,7 @@ class Broadcast(State):
         for device, seq in message.entries:
             effects += self._on_announced(session, device, seq, now, lacking)
         for device in lacking:  # once each: a message may name a thousand entries of one log
-            effects += self.replication.offer_of(session, device)
+            effects += self.replication.seek_from(session, device)
         return effects
 
     def _on_announced(
@@ -136,11 +136,11 @@ class Broadcast(State):
         high = first + len(message.value[3]) - 1
         mark_held(self.sharing, session, device, first, high)
         if high <= self._reached(device):
-            filling = self.replication.offer_of(session, device) if self._may_fill(device, first, high) else []
+            filling = self.replication.seek_from(session, device) if self._may_fill(device, first, high) else []
             return self._on_duplicate(session, device) + filling
         before = self.holdings.id_before(device, first)
         if first > 1 and before is None and (message.value[2] is None or self._is_torn(device)):
-            return self.replication.offer_of(session, device)  # pushed past a hole of ours: that is history first
+            return self.replication.seek_from(session, device)  # pushed past a hole of ours: that is history first
         try:
             run = check_run(message.value, before if message.value[2] is None else None, session.texts)
         except BadSignature:
@@ -232,7 +232,7 @@ class Broadcast(State):
         asked = tree.grafted.get(seq, {})
         untried = [peer for peer in tree.announced.get(seq, {}) if peer not in asked]
         if not untried:
-            return self.replication.offer(device)
+            return self.replication.seek(device)
         trusted = [peer for peer in untried if self.replication.kept_word(peer)]  # a crowd of liars may announce first
         return self._graft(device, tree, [*trusted, *untried][0], seq, now)
 

@@ -244,12 +244,12 @@ class Gossip(State):
         if isinstance(event, RoomChanged):
             self.holdings.is_full = event.is_full
             waiting = [] if event.is_full else sorted(self.holdings.logs)
-            return [effect for device in waiting for effect in self.replication.offer(device)]
+            return [effect for device in waiting for effect in self.replication.seek(device)]
         state = event.state
         self.holdings.take(state)
         if not state.spans and state.fork is None:
             self.holdings.forget_log(state.device)
-        return self.replication.tell_later(state.identity) + self.replication.offer(state.device)
+        return self.replication.tell_later(state.identity) + self.replication.seek(state.device)
 
     def _on_kept_event(
         self, event: FetchFile | LoadedFile | FileStored | FileUnstored | OfferKept, now: float

@@ -98,7 +98,7 @@ class Replication(State):
         orphans = [device for device, fetch in self.fetching.items() if fetch.peer == peer]
         for device in orphans:
             del self.fetching[device]
-        return [effect for device in orphans for effect in self.offer(device)]
+        return [effect for device in orphans for effect in self.seek(device)]
 
     def consider(self, session: Session, identities: Iterable[IdentityHash]) -> list[Effect]:
         """Take up what a peer's clocks promise of these identities, and tell it where we may have what it lacks."""
@@ -132,7 +132,7 @@ class Replication(State):
         first = max(theirs.spans[0][0], high - FORK_BODIES_MAX + 1)
         return self._inquire(session, device, first, high, Claim(high, tip=theirs.tip))
 
-    def offer(self, device: DeviceKey) -> list[Effect]:
+    def seek(self, device: DeviceKey) -> list[Effect]:
         """A log is free to be fetched (again): ask whoever has more of it, those first who kept their word so far."""
         owner = self.holdings.owners.get(device)
         if owner is None or device in self.fetching:
@@ -147,7 +147,7 @@ class Replication(State):
             effects += self._pump(session)
         return effects
 
-    def offer_of(self, session: Session, device: DeviceKey) -> list[Effect]:
+    def seek_from(self, session: Session, device: DeviceKey) -> list[Effect]:
         """A peer has told that it has more of a log, which changes nothing about what others have. (A message that
         named a thousand logs had all who share each of them looked through, and held a node of 48 links up for 319 ms.)
         """
@@ -272,7 +272,7 @@ class Replication(State):
             return [SetTimer(timer, self.now + PATIENCE_S)]
         queue.lacks += 1
         del self.fetching[timer.device]
-        return self.offer(timer.device)
+        return self.seek(timer.device)
 
     def _has_more(self, session: Session, device: DeviceKey) -> bool:
         """Whether a peer claims something of this log that we lack, and could be asked for it."""
@@ -407,7 +407,7 @@ class Replication(State):
         effects: list[Effect] = []
         if self.fetching.get(fetch.device) is fetch:
             del self.fetching[fetch.device]
-            effects += self.offer(fetch.device)
+            effects += self.seek(fetch.device)
         return effects + self._pump(session)
 
     def on_payloads_unfit(self, session: Session, event: PayloadsUnfit) -> list[Effect]:
@@ -446,7 +446,7 @@ class Replication(State):
         bare = bare_entries(event)
         if bare:
             note_lack(self.sharing.sessions.get(event.source) if event.source is not None else None, device, bare)
-            return self.offer(device) + self.tell_later(identity)
+            return self.seek(device) + self.tell_later(identity)
         if event.source in self.sharing.sessions:
             self.sharing.on_word(self.sharing.sessions[event.source], identity, kept=True)
         lacking = who_lacks(self.sharing, event)
@@ -566,7 +566,7 @@ class Replication(State):
         if owner is None:
             return []
         devices = self.holdings.devices(owner) if owner in self.holdings.relayed else [device]
-        effects = [effect for each in devices for effect in self.offer(each)]
+        effects = [effect for each in devices for effect in self.seek(each)]
         return effects + self.tell_later(owner, again=True)
 
     def convict(self, proof: ForkProof) -> list[Effect]:
