@@ -77,10 +77,10 @@ def _piece(items: list[Any]) -> Piece:
     return Piece(_file(items[1]), _index(items[2]), data)
 
 
-FILE_READERS: list[tuple[int, Callable[[list[Any]], WantTable | TableOf | WantPiece | Piece]]] = [
-    (2, lambda i: WantTable(_file(i[1]))),
-    (4, _table_of),
-    (3, lambda i: WantPiece(_file(i[1]), _index(i[2]))),
-    (4, _piece),
-]
-"""Items in the array and reader of the kinds 24 to 27."""
+FILE_READERS: dict[int, tuple[int, Callable[[list[Any]], WantTable | TableOf | WantPiece | Piece]]] = {
+    24: (2, lambda i: WantTable(_file(i[1]))),
+    25: (4, _table_of),
+    26: (3, lambda i: WantPiece(_file(i[1]), _index(i[2]))),
+    27: (4, _piece),
+}
+"""Kind -> items in the array, and reader."""

@@ -416,7 +416,7 @@ class Decoder(State):
     def decode(self, data: bytes) -> Message:
         """Raises Malformed, NotCanonical, TooLarge or BadMessage."""
         items = codec.as_list(codec.unpack(data, bytes_max=MESSAGE_BYTES_MAX))
-        if not items or type(items[0]) is not int or not 0 <= items[0] < len(_READERS):
+        if not items or type(items[0]) is not int or items[0] not in _READERS:
             raise BadMessage("a message of no known kind")
         length, reader = _READERS[items[0]]
         codec.as_list(items, length=length)
@@ -511,6 +511,11 @@ def _near(items: list[Any]) -> Near:
     return Near(tokens, hops)
 
 
+def _want_payloads(self: Decoder, items: list[Any]) -> WantPayloads:
+    device, numbers = self.log(items[1]), codec.as_list(items[2], length_max=PAYLOADS_MAX)
+    return WantPayloads(device, tuple(_seq(number) for number in numbers))
+
+
 def _payloads(self: Decoder, items: list[Any]) -> Payloads:
     device, listed = self.log(items[1]), codec.as_list(items[2], length_max=PAYLOADS_MAX)
     pairs = (codec.as_list(item, length=2) for item in listed)
@@ -553,32 +558,37 @@ def _identities(value: Any) -> tuple[IdentityHash, ...]:
     return tuple(IdentityHash(codec.as_bytes(i, length=32)) for i in codec.as_list(value, length_max=TOKENS_MAX))
 
 
-# Kind -> (items in the array, reader); the position in the list is the kind's number.
-_READERS: list[tuple[int, Callable[[Decoder, list[Any]], Message]]] = [
-    (5, lambda d, i: _hello(i)),
-    (2, lambda d, i: Tokens(_tokens(i[1]))),
-    (2, lambda d, i: Forget(_identities(i[1]))),
-    (2, lambda d, i: Statements(codec.as_bytes(i[1], length_max=IDENTITY_BYTES_MAX))),
-    (2, lambda d, i: Clocks(tuple(d.clock(c) for c in codec.as_list(i[1], length_max=CLOCKS_MAX)))),
-    (4, lambda d, i: Want(d.log(i[1]), _seq(i[2]), _seq(i[3]))),
-    (2, lambda d, i: Run(d.run(i[1]))),
-    (3, lambda d, i: Lack(d.log(i[1]), _seq(i[2]))),
-    (7, lambda d, i: Live(d.live(i[1:]))),
-    (3, lambda d, i: WantPayloads(d.log(i[1]), tuple(_seq(s) for s in codec.as_list(i[2], length_max=PAYLOADS_MAX)))),
-    (3, _payloads),
-    (2, _have),
-    (3, lambda d, i: Graft(d.log(i[1]), codec.as_int(i[2], 0, SEQ_MAX))),
-    (2, lambda d, i: Prune(d.log(i[1]))),
-    (3, lambda d, i: Wait(d.log(i[1]), _seq(i[2]))),
-    (2, lambda d, i: Fork(codec.as_bytes(i[1], length_max=FORK_PROOF_BYTES_MAX))),
-    (2, lambda d, i: Fetch(Ref.from_value(i[1]))),
-    (6, lambda d, i: _found(i)),
-    (2, lambda d, i: _peers(i)),
-    (2, lambda d, i: Ping(codec.as_int(i[1], 0, SEQ_MAX))),
-    (2, lambda d, i: Pong(codec.as_int(i[1], 0, SEQ_MAX))),
-    (1, lambda d, i: Bye()),
-    (3, lambda d, i: Relay(IdentityHash(codec.as_bytes(i[1], length=32)), codec.as_int(i[2], 0, HOPS_MAX))),
-    (3, lambda d, i: _near(i)),
-    *((length, lambda d, i, read=read: read(i)) for length, read in (*FILE_READERS, *OFFER_READERS)),
-    (2, lambda d, i: Alarm(codec.as_int(i[1], 0, ALARM_HOPS_MAX))),
-]
+def _plain(read: Callable[[list[Any]], Message]) -> Callable[[Decoder, list[Any]], Message]:
+    """The reader of a message that names no log."""
+    return lambda _decoder, items: read(items)
+
+
+# Kind -> (items in the array, reader)
+_READERS: dict[int, tuple[int, Callable[[Decoder, list[Any]], Message]]] = {
+    0: (5, _plain(_hello)),
+    1: (2, lambda d, i: Tokens(_tokens(i[1]))),
+    2: (2, lambda d, i: Forget(_identities(i[1]))),
+    3: (2, lambda d, i: Statements(codec.as_bytes(i[1], length_max=IDENTITY_BYTES_MAX))),
+    4: (2, lambda d, i: Clocks(tuple(d.clock(c) for c in codec.as_list(i[1], length_max=CLOCKS_MAX)))),
+    5: (4, lambda d, i: Want(d.log(i[1]), _seq(i[2]), _seq(i[3]))),
+    6: (2, lambda d, i: Run(d.run(i[1]))),
+    7: (3, lambda d, i: Lack(d.log(i[1]), _seq(i[2]))),
+    8: (7, lambda d, i: Live(d.live(i[1:]))),
+    9: (3, _want_payloads),
+    10: (3, _payloads),
+    11: (2, _have),
+    12: (3, lambda d, i: Graft(d.log(i[1]), codec.as_int(i[2], 0, SEQ_MAX))),
+    13: (2, lambda d, i: Prune(d.log(i[1]))),
+    14: (3, lambda d, i: Wait(d.log(i[1]), _seq(i[2]))),
+    15: (2, lambda d, i: Fork(codec.as_bytes(i[1], length_max=FORK_PROOF_BYTES_MAX))),
+    16: (2, lambda d, i: Fetch(Ref.from_value(i[1]))),
+    17: (6, _plain(_found)),
+    18: (2, _plain(_peers)),
+    19: (2, lambda d, i: Ping(codec.as_int(i[1], 0, SEQ_MAX))),
+    20: (2, lambda d, i: Pong(codec.as_int(i[1], 0, SEQ_MAX))),
+    21: (1, lambda d, i: Bye()),
+    22: (3, lambda d, i: Relay(IdentityHash(codec.as_bytes(i[1], length=32)), codec.as_int(i[2], 0, HOPS_MAX))),
+    23: (3, _plain(_near)),
+    **{kind: (length, _plain(read)) for kind, (length, read) in (*FILE_READERS.items(), *OFFER_READERS.items())},
+    29: (2, lambda d, i: Alarm(codec.as_int(i[1], 0, ALARM_HOPS_MAX))),
+}

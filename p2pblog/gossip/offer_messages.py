@@ -38,5 +38,5 @@ def _offer(items: list[Any]) -> Offer:
     return Offer(codec.as_bytes(items[1], length=32), codec.as_int(items[2], 0, OFFER_HOPS_MAX), refs)
 
 
-OFFER_READERS = [(4, _offer)]
-"""Items in the array and reader of the kind 28."""
+OFFER_READERS = {28: (4, _offer)}
+"""Kind -> items in the array, and reader."""
