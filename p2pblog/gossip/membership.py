@@ -431,29 +431,12 @@ class Membership(State):
     def _dial(self, now: float) -> list[Effect]:
         suspects = self.liveness.suspects(now)
         links = len(self.sharing.sessions) - suspects
-        gone = suspects + sum(1 for at in self.lost.values() if now - at < LOST_WITHIN_S)
-        is_crash = gone > 0 and gone >= links
-        effects: list[Effect] = [LinksLost()] if is_crash and not self._in_crash else []
-        self._in_crash, self._is_alarmed = is_crash, is_crash and gone >= ALARM_FROM
-        if self._is_alarmed:
-            effects += self.liveness.raise_alarm(now)
+        effects = self._note_crash(links, suspects, now)
         uncovered = self._poorly_covered()
-        calm = DIALS_BUSY if len(uncovered) >= UNCOVERED_MANY else DIALS_CALM
-        room = (DIALS_MAX if is_crash or links < 2 else calm) - len(self.dialing)
-        if room <= 0:
+        room = self._dials_free(links, uncovered)
+        if room <= 0 or (not self._in_crash and links >= LINKS_ENOUGH and now < self._pause_until):
             return effects
-        if not is_crash and links >= LINKS_ENOUGH and now < self._pause_until:
-            return effects
-        taken = links + len(self.dialing)
-        beyond = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX - taken
-        if is_crash and links < LINKS_ENOUGH:
-            spare = room  # most of those we know are gone too, so more are dialed than there are places
-        elif uncovered and not self._is_settling(now):
-            spare = (LINKS_CHOSEN_MAX if self._is_any_bare(uncovered) else LINKS_ENOUGH) - taken
-        elif len(uncovered) >= UNCOVERED_MANY:
-            spare, beyond = LINKS_CHOSEN_MAX - taken, LINKS_AT_ONCE_MAX - taken
-        else:
-            spare = beyond = LINKS_ENOUGH - taken
+        spare, beyond = self._links_wished(links, uncovered, room, now)
         if spare <= 0 and (beyond <= 0 or not uncovered or now < self._nobody_until):
             return effects
         chosen = self._worth_dialing(now, uncovered, beyond, spare)[:room]
@@ -461,7 +444,32 @@ class Membership(State):
             self._nobody_until = self._rested_from(uncovered, now)
         for endpoint in chosen:
             self.dialing[endpoint] = None
-        return [*effects, *(Dial(endpoint, self._dial_s(endpoint, is_crash)) for endpoint in chosen)]
+        return [*effects, *(Dial(endpoint, self._dial_s(endpoint)) for endpoint in chosen)]
+
+    def _note_crash(self, links: int, suspects: int, now: float) -> list[Effect]:
+        """Whether as many links are gone, or seem so, as are left: others hear of it."""
+        gone = suspects + sum(1 for at in self.lost.values() if now - at < LOST_WITHIN_S)
+        is_crash = gone > 0 and gone >= links
+        effects: list[Effect] = [LinksLost()] if is_crash and not self._in_crash else []
+        self._in_crash, self._is_alarmed = is_crash, is_crash and gone >= ALARM_FROM
+        return effects + self.liveness.raise_alarm(now) if self._is_alarmed else effects
+
+    def _dials_free(self, links: int, uncovered: set[IdentityHash]) -> int:
+        """How many more dials may be under way."""
+        calm = DIALS_BUSY if len(uncovered) >= UNCOVERED_MANY else DIALS_CALM
+        return (DIALS_MAX if self._in_crash or links < 2 else calm) - len(self.dialing)
+
+    def _links_wished(self, links: int, uncovered: set[IdentityHash], room: int, now: float) -> tuple[int, int]:
+        """How many more links may lead to anybody, and how many to whoever holds what too few lead to."""
+        taken = links + len(self.dialing)
+        beyond = LINKS_CHOSEN_MAX + LINKS_ACCEPTED_MAX - taken
+        if self._in_crash and links < LINKS_ENOUGH:
+            return room, beyond  # most of those we know are gone too, so more are dialed than there are places
+        if uncovered and not self._is_settling(now):
+            return (LINKS_CHOSEN_MAX if self._is_any_bare(uncovered) else LINKS_ENOUGH) - taken, beyond
+        if len(uncovered) >= UNCOVERED_MANY:
+            return LINKS_CHOSEN_MAX - taken, LINKS_AT_ONCE_MAX - taken
+        return LINKS_ENOUGH - taken, LINKS_ENOUGH - taken
 
     def _is_any_bare(self, uncovered: set[IdentityHash]) -> bool:
         """Whether strangers may help: a feed that links lead to, and that lacks something, is in its holders' hands."""
@@ -470,8 +478,8 @@ class Membership(State):
             for identity in uncovered
         )
 
-    def _dial_s(self, endpoint: Endpoint, is_crash: bool) -> float:
-        if is_crash:
+    def _dial_s(self, endpoint: Endpoint) -> float:
+        if self._in_crash:
             return DIAL_IN_CRASH_S
         return DIAL_TIMEOUT_S if self.known[endpoint].failures else DIAL_FIRST_S
 
