@@ -364,7 +364,7 @@ class Table:
         if identity == self.person.hash:
             return 0
         sharing = self.machine.sharing
-        nearest = sharing.nearest(identity, sharing.sharing(identity))
+        nearest = sharing.nearest(identity, sharing.sessions_of(identity))
         return nearest[0][0] + 1 if nearest and nearest[0][0] < HOPS_FAR else None
 
     def numbers(self, log: Person | Log) -> list[int]:

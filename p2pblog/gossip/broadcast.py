@@ -326,7 +326,7 @@ class Broadcast(State):
         at_once = tree.eager_from is None or tree.was_bare
         tree.was_bare = False
         spelled: dict[tuple[int, bool], Live] = {}
-        for session in self.sharing.sharing(event.batch.identity):
+        for session in self.sharing.sessions_of(event.batch.identity):
             peer = session.peer
             their_high = session.clocks.get(device, Clock()).high
             if peer == event.source or peer in announced or their_high >= high:

@@ -33,7 +33,7 @@ def note_lack(session: Session | None, device: DeviceKey, bare: Set[int]) -> Non
 def who_lacks(sharing: Sharing, event: Stored) -> list[Session]:
     """The links whose other end lacks a payload that this batch has brought, in the order of their keys."""
     given = {entry.seq for entry in event.batch.entries}
-    sessions = sharing.sharing(event.batch.identity)
+    sessions = sharing.sessions_of(event.batch.identity)
     device = event.state.device
     return [s for s in sessions if not given.isdisjoint(s.clocks.get(device, _NOTHING).missing)]
 
@@ -88,4 +88,4 @@ def mark_held(sharing: Sharing, session: Session, device: DeviceKey, first: int,
     if not any(low <= first and last <= high for low, high in clock.spans):
         session.clocks[device] = clock.extended(first, last)
         if not clock.spans and owner is not None:
-            sharing.note(owner)
+            sharing.note_links(owner)

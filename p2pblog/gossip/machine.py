@@ -342,7 +342,7 @@ class Gossip(State):
         if self._is_left(event):
             return self._on_left(event.source, event.state.device)
         if self.holdings.lacked_of(event.state.device):
-            self.sharing.note(event.batch.identity)  # it may be wanting no more
+            self.sharing.note_links(event.batch.identity)  # it may be wanting no more
         self.holdings.take(event.state)
         effects: list[Effect] = []
         if event.batch.identity == self.holdings.own and (event.source is not None or not event.live):
@@ -372,7 +372,7 @@ class Gossip(State):
         self._forget_unnamed(identity)
         if self.holdings.is_borrowed(identity):
             effects += [LeaveLog(device) for device in self.replication.borrowed.end(identity)]
-        for session in self.sharing.sharing(identity):
+        for session in self.sharing.sessions_of(identity):
             effects += self.replication.consider(session, [identity])
         return effects
 
@@ -383,7 +383,7 @@ class Gossip(State):
             return
         self.replication.forget(unnamed)
         self.broadcast.forget(unnamed)
-        for session in self.sharing.sharing(identity):
+        for session in self.sharing.sessions_of(identity):
             heard = session.shared[identity].heard
             told = {device for device, _clock in heard.logs} if heard is not None else set[DeviceKey]()
             for device in unnamed:

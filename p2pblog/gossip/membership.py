@@ -193,7 +193,7 @@ class Membership(State):
                     self._let_go(endpoint, known, next(iter(known.holds)))
         if identity in self.holdings.interests and self.sharing.cover(identity) and self._is_lacking(identity):
             self._wanting[identity] = None
-            self.sharing.note(identity)
+            self.sharing.note_links(identity)
         return self._dial(now)
 
     def _know(self, endpoint: Endpoint) -> Known:

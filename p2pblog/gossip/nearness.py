@@ -93,7 +93,7 @@ class Nearness(State):
             del session.near[identity]
         else:
             session.near[identity] = hops
-        self.sharing.touch(identity)
+        self.sharing.note_way(identity)
 
     def _heeded(self, session: Session, identity: IdentityHash, hops: int, now: float) -> int:
         """What a link's word on a feed counts as."""
@@ -140,7 +140,7 @@ class Nearness(State):
         due, self.due = self.due | dict.fromkeys(again), {}
         news: dict[NodeKey, list[tuple[IdentityHash, int]]] = {}
         for identity in due:
-            sessions = self.sharing.sharing(identity)
+            sessions = self.sharing.sessions_of(identity)
             nearest = self.sharing.nearest(identity, sessions)
             effects += self._settle_way(identity, nearest, now)
             first, over, second = self._ways(identity, [] if identity in self.held else nearest)

@@ -148,7 +148,7 @@ class Relaying(State):
     def start(self, now: float) -> list[Effect]:
         """Whatever was relayed when the last run ended is forgotten."""
         for identity in self.holdings.interests:
-            self.sharing.note(identity)
+            self.sharing.note_links(identity)
         effects: list[Effect] = [SetTimer(RelayDue(), now)]
         return effects + self._leave(list(self.holdings.relayed))
 
@@ -160,13 +160,13 @@ class Relaying(State):
         for identity, lease in self.holdings.leases.items():
             asker = lease.askers.pop(peer, None)
             if asker is not None:
-                self.sharing.touch(identity)
+                self.sharing.note_way(identity)
                 lease.until = max(lease.until, min(asker.until, now + RELAY_TRIAL_S))
                 self._leases_due = now
         for identity, quest in self.quests.items():
             quest.tried.pop(peer, None)
             if quest.asked.pop(peer, None) is not None:
-                self.sharing.note(identity)
+                self.sharing.note_links(identity)
 
     # --- what peers ask of us ---
 
@@ -181,7 +181,7 @@ class Relaying(State):
         known = lease.askers.get(session.peer)
         if known is None:
             until = now + RELAY_TRIAL_S
-            self.sharing.touch(identity)
+            self.sharing.note_way(identity)
         else:
             until = max(known.until, now + (RELAY_LEASE_S if self._leads_to(session, identity) else RELAY_TRIAL_S))
         lease.askers[session.peer] = Asker(until, message.hops_left)
@@ -189,7 +189,7 @@ class Relaying(State):
         if is_new:
             return self._take(identity, now)
         if self._hops(identity) > allowed:
-            self.sharing.note(identity)
+            self.sharing.note_links(identity)
             if identity in self.quests:
                 self.quests[identity].next_at = min(self.quests[identity].next_at, now + PASS_AFTER_S)
         return self.sharing.answer(session, identity)
@@ -201,7 +201,7 @@ class Relaying(State):
 
     def _take(self, identity: IdentityHash, now: float) -> list[Effect]:
         self.holdings.relayed[identity] = True
-        self._begin(identity, now + PASS_AFTER_S)
+        self._begin_quest(identity, now + PASS_AFTER_S)
         return [self._remember(), *self.sharing.take_up(identity, now)]
 
     def _is_heeded(self, peer: NodeKey, now: float) -> bool:
@@ -231,7 +231,7 @@ class Relaying(State):
             lease = self.holdings.leases.get(identity)
             if lease is not None:
                 lease.askers.pop(peer, None)
-                self.sharing.touch(identity)
+                self.sharing.note_way(identity)
                 self._leases_due = 0.0
 
     # --- what the person wants ---
@@ -239,16 +239,16 @@ class Relaying(State):
     def on_interested(self, identity: IdentityHash, now: float) -> list[Effect]:
         """Follow: what was relayed so far is ours from now on, and its history is fetched too."""
         was_relayed = self.holdings.relayed.pop(identity, None)
-        self._end(identity)
+        self._end_quest(identity)
         if was_relayed is None:
             return self.sharing.on_interested(identity, now)
         self.holdings.interests[identity] = None
-        self.sharing.touch(identity)
+        self.sharing.note_way(identity)
         effects: list[Effect] = [self._remember(), *self.sharing.take_up(identity, now)]
         known = self.holdings.identities.get(identity)
         if known is not None:
             effects.append(StoreIdentity(known))
-        for session in self.sharing.sharing(identity):
+        for session in self.sharing.sessions_of(identity):
             effects += self._settle(session, identity)
         return effects
 
@@ -258,13 +258,13 @@ class Relaying(State):
 
     def on_uninterested(self, identity: IdentityHash) -> list[Effect]:
         """Unfollow: while a lease runs it is still relayed. What the person fetched stays, as after any unfollow."""
-        self._end(identity)
+        self._end_quest(identity)
         if identity in self.holdings.leases:
             self.holdings.interests.pop(identity, None)
             self.holdings.relayed[identity] = False
-            self.sharing.touch(identity)
+            self.sharing.note_way(identity)
             effects: list[Effect] = []
-            for session in self.sharing.sharing(identity):
+            for session in self.sharing.sessions_of(identity):
                 effects += self._settle(session, identity)
             return effects
         self.broadcast.on_uninterested(identity)
@@ -275,7 +275,7 @@ class Relaying(State):
         self.holdings.blocked[identity] = None
         self.holdings.set_private(identity, False)
         if self.holdings.leases.pop(identity, None) is not None:
-            self.sharing.touch(identity)
+            self.sharing.note_way(identity)
         effects: list[Effect] = []
         if identity in self.holdings.interests:
             effects += self.on_uninterested(identity)
@@ -317,7 +317,7 @@ class Relaying(State):
             over = [peer for peer, asker in lease.askers.items() if asker.until <= now]
             for peer in over:
                 del lease.askers[peer]
-                self.sharing.touch(identity)
+                self.sharing.note_way(identity)
             if not lease.askers and lease.until <= now:
                 del self.holdings.leases[identity]
                 if identity in self.holdings.relayed:
@@ -334,7 +334,7 @@ class Relaying(State):
         if not identities:
             return []
         for identity in identities:
-            self._end(identity)
+            self._end_quest(identity)
             self.broadcast.on_uninterested(identity)
         effects = self.sharing.leave(identities)
         for identity in identities:
@@ -371,7 +371,7 @@ class Relaying(State):
         quest = self.quests.get(identity)
         is_told_nobody = identity == self.holdings.own or identity in self.holdings.private
         if is_told_nobody or not self.holdings.cares_for(identity):
-            self._end(identity)
+            self._end_quest(identity)
             return []
         if self._hops(identity) < 0:
             if quest is not None:
@@ -380,12 +380,12 @@ class Relaying(State):
         near = self._near(identity)
         if quest is None:
             if not near:
-                self._begin(identity, turn.now + RELAY_AFTER_S)
+                self._begin_quest(identity, turn.now + RELAY_AFTER_S)
             return []
         for peer in [peer for peer, until in quest.asked.items() if until + RELAY_LEASE_S <= turn.now]:
             del quest.asked[peer]
         if any(peer not in quest.asked for peer in near):
-            self._end(identity)
+            self._end_quest(identity)
             return []
         return self._go_on(identity, quest, near, turn)
 
@@ -421,13 +421,13 @@ class Relaying(State):
             quest.tries = max(0, quest.tries - 1)
             quest.next_at = min(quest.next_at, now + RELAY_SOON_S)
 
-    def _begin(self, identity: IdentityHash, at: float) -> None:
+    def _begin_quest(self, identity: IdentityHash, at: float) -> None:
         quest = self.quests[identity] = Quest(at, due=at)
         self.holdings.asked[identity] = quest.asked
 
-    def _end(self, identity: IdentityHash) -> None:
+    def _end_quest(self, identity: IdentityHash) -> None:
         if self.quests.pop(identity, None) is not None and self.holdings.asked.pop(identity):
-            self.sharing.note(identity)
+            self.sharing.note_links(identity)
 
     def _grace_s(self) -> float:
         """How much longer to wait for links before anybody is asked. Among nodes that have just come up themselves most
@@ -443,7 +443,7 @@ class Relaying(State):
         reach = self.sharing.reach(identity)
         return [
             session.peer
-            for session in self.sharing.sharing(identity)
+            for session in self.sharing.sessions_of(identity)
             if session.near.get(identity, reach) < reach
             and identity not in session.unkept
             and self.holdings.takes(session.peer, identity)
@@ -473,7 +473,7 @@ class Relaying(State):
         """The links that have something of an identity, wherever from, and give it."""
         devices: list[DeviceKey] | None = None
         holders: list[NodeKey] = []
-        for session in self.sharing.sharing(identity):
+        for session in self.sharing.sessions_of(identity):
             if identity in session.unkept:
                 continue
             devices = self.holdings.devices(identity) if devices is None else devices
@@ -513,7 +513,7 @@ class Relaying(State):
             quest.asked[peer] = now + RELAY_TRIAL_S
         if chosen:
             quest.answer_at = now + RELAY_SOON_S
-            self.sharing.note(identity)
+            self.sharing.note_links(identity)
         wait = self._wait(quest, is_own, is_away, fellows)
         quest.tries += bool(chosen)
         quest.next_at = now + wait

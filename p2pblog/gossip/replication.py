@@ -137,7 +137,7 @@ class Replication(State):
         owner = self.holdings.owners.get(device)
         if owner is None or device in self.fetching:
             return []
-        having = [session for session in self.sharing.sharing(owner) if device in session.clocks]
+        having = [session for session in self.sharing.sessions_of(owner) if device in session.clocks]
         having.sort(key=lambda session: self._reliability(session, device))
         effects: list[Effect] = []
         for session in having:
@@ -267,7 +267,7 @@ class Replication(State):
         owner, queue = self.holdings.owners.get(timer.device), self._queue(session)
         if max(queue.answered_at, queue.arrived_at) + PATIENCE_S <= self.now:
             self.sharing.on_word(session, owner, kept=False)
-        others = [] if owner is None else [other for other in self.sharing.sharing(owner) if other is not session]
+        others = [] if owner is None else [other for other in self.sharing.sessions_of(owner) if other is not session]
         if not any(self._has_more(other, timer.device) for other in others):
             return [SetTimer(timer, self.now + PATIENCE_S)]
         queue.lacks += 1
@@ -461,7 +461,7 @@ class Replication(State):
     ) -> list[Effect]:
         """Tell our clocks of this identity to all who share it, together with what else changes in the next second."""
         effects: list[Effect] = []
-        for session in self.sharing.sharing(identity):
+        for session in self.sharing.sessions_of(identity):
             if again:  # entries have told of more since, so the same clock is news
                 session.shared[identity].told = None
             if session.peer != except_peer:
@@ -579,7 +579,7 @@ class Replication(State):
         self.holdings.take(replace(state, fork=proof))
         self.fetching.pop(device, None)  # an answer that is still on its way will be ignored
         effects: list[Effect] = [StoreFork(proof)]
-        for session in self.sharing.sharing(identity):
+        for session in self.sharing.sessions_of(identity):
             effects += self.sharing.say_forks(session, identity)
         return effects
 

@@ -172,7 +172,7 @@ class Sharing(State):
             return []
         return [Close(timer.peer, TooSlow("no Hello in time"))]
 
-    def sharing(self, identity: IdentityHash) -> list[Session]:
+    def sessions_of(self, identity: IdentityHash) -> list[Session]:
         """The links on which this identity is shared, in the order of their keys."""
         return list(self.sharers.get(identity, {}).values())
 
@@ -193,7 +193,7 @@ class Sharing(State):
     def is_wanting(self, identity: IdentityHash) -> bool:
         """Whether there are entries of an identity of which we only know that they exist: nobody who shares it with us
         tells of them, so others must be asked."""
-        sessions = [session for session in self.sharing(identity) if identity not in session.unkept]
+        sessions = [session for session in self.sessions_of(identity) if identity not in session.unkept]
         return any(
             not any(_has_some(session.clocks.get(device), ranges) for session in sessions)
             for device, ranges in self.holdings.lacked(identity).items()
@@ -238,12 +238,12 @@ class Sharing(State):
         ]
         return sorted(able)[:2]
 
-    def touch(self, identity: IdentityHash) -> None:
+    def note_way(self, identity: IdentityHash) -> None:
         """The way to this identity's author, or what we tell of it, may have changed."""
         self.news[identity] = None
-        self.note(identity)
+        self.note_links(identity)
 
-    def note(self, identity: IdentityHash) -> None:
+    def note_links(self, identity: IdentityHash) -> None:
         """Another link may lead to this feed, or one fewer."""
         self.changes += 1
         self.changed.pop(identity, None)
@@ -263,7 +263,7 @@ class Sharing(State):
             del session.unkept[identity]
         else:
             session.unkept[identity] = None
-        self.touch(identity)
+        self.note_way(identity)
 
     # --- what peers say ---
 
@@ -317,7 +317,7 @@ class Sharing(State):
     def _join(self, session: Session, identity: IdentityHash) -> None:
         sharers = {**self.sharers.get(identity, {}), session.peer: session}
         self.sharers[identity] = dict(sorted(sharers.items()))
-        self.touch(identity)
+        self.note_way(identity)
 
     def on_forget(self, session: Session, message: Forget) -> list[Effect]:
         self.fold_heard(session, message)
@@ -388,7 +388,7 @@ class Sharing(State):
             raise TooLarge("clocks of more numbers than a peer may fill")
         row.heard = clock if clock != row.told else row.told  # who holds what we hold: one clock in memory, not two
         session.clocks.update(row.heard.logs)
-        self.note(clock.identity)
+        self.note_links(clock.identity)
 
     # --- what changes here ---
 
@@ -399,18 +399,18 @@ class Sharing(State):
         if merged is known:
             return []
         self.unnamed += self.holdings.learn(merged)
-        self.note(merged.hash)
+        self.note_links(merged.hash)
         effects: list[Effect] = [StoreIdentity(merged)]
         for device, standing in merged.devices.items():
             if standing.retired and standing.entry is not None and device in self.holdings.logs:
                 effects.append(DropIfOther(device, standing.seq, standing.entry))
-        for session in self.sharing(merged.hash):
+        for session in self.sessions_of(merged.hash):
             effects += self._say_statements(session, merged.hash)
         return effects
 
     def on_interested(self, identity: IdentityHash, now: float) -> list[Effect]:
         self.holdings.interests[identity] = None
-        self.note(identity)
+        self.note_links(identity)
         return self.take_up(identity, now)
 
     def take_up(self, identity: IdentityHash, now: float) -> list[Effect]:
@@ -451,7 +451,7 @@ class Sharing(State):
 
     def on_uninterested(self, identity: IdentityHash) -> list[Effect]:
         self.holdings.interests.pop(identity, None)
-        self.note(identity)
+        self.note_links(identity)
         return self.leave([identity])
 
     def leave(self, identities: list[IdentityHash]) -> list[Effect]:
@@ -528,7 +528,7 @@ class Sharing(State):
             session.memory.forks.discard(device)
 
     def _drop_sharer(self, identity: IdentityHash, peer: NodeKey) -> None:
-        self.touch(identity)
+        self.note_way(identity)
         peers = self.sharers.get(identity, {})
         peers.pop(peer, None)
         if not peers:

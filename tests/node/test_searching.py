@@ -412,7 +412,7 @@ def test_a_feed_whose_links_owe_an_answer_is_looked_for_before_they_end() -> Non
     desk.cover(bob, "first")
     desk.cover(bob, "second")
     assert looked_for(desk.open() + desk.sleep(100)) == []
-    first, second = desk.sharing.sharing(bob.hash)
+    first, second = desk.sharing.sessions_of(bob.hash)
     first.is_late = True
     assert looked_for(desk.feed(ev.LinksLost())) == []  # the other one may yet answer
     second.is_late = True
@@ -454,7 +454,7 @@ def test_a_feed_is_looked_for_while_nobody_tells_of_entries() -> None:
     desk = Desk("bob")
     desk.hold(bob)
     desk.cover(bob)
-    (session,) = desk.sharing.sharing(bob.hash)
+    (session,) = desk.sharing.sessions_of(bob.hash)
     del session.clocks[bob.key]
     desk.open()
     assert looked_for(desk.sleep(SEARCH_FIRST_S)) == [bob.hash]
@@ -483,7 +483,7 @@ def test_a_feed_that_few_tell_of_without_a_way_to_the_author_is_looked_for_ever_
     desk.hold(bob)
     for number in range(COVER_WANTING - 1):
         desk.cover(bob, f"peer {number}")
-        desk.sharing.sharing(bob.hash)[-1].near.clear()
+        desk.sharing.sessions_of(bob.hash)[-1].near.clear()
     desk.open()
     waits = waits_in_vain(desk, bob, SEARCH_ASTRAY_MAX_S)
     assert waits[:5] == pytest.approx([5, 5, 10, 20, 40], abs=1)
@@ -495,7 +495,7 @@ def test_a_feed_astray_for_long_is_looked_for_at_once_when_its_last_link_ends() 
     desk = Desk("bob")
     desk.hold(bob)
     desk.cover(bob)
-    desk.sharing.sharing(bob.hash)[0].near.clear()
+    desk.sharing.sessions_of(bob.hash)[0].near.clear()
     desk.open()
     begun = desk.now
     while desk.now < begun + 4 * SEARCH_ASTRAY_MAX_S:
@@ -513,8 +513,8 @@ def test_a_feed_is_astray_only_while_few_share_it_and_none_knows_a_way(found: st
     desk.hold(bob)
     for number in range(COVER_WANTING if found == "company" else 1):
         desk.cover(bob, f"peer {number}")
-        desk.sharing.sharing(bob.hash)[-1].near.clear()
+        desk.sharing.sessions_of(bob.hash)[-1].near.clear()
     if found == "a way":
-        desk.sharing.sharing(bob.hash)[0].near[bob.hash] = 3
+        desk.sharing.sessions_of(bob.hash)[0].near[bob.hash] = 3
     desk.open()
     assert looked_for(desk.sleep(60)) == []
