@@ -92,6 +92,20 @@ def test_what_is_pushed_tears_no_log_to_pieces(scene: Scene) -> None:
     assert_another_gives_all(scene, bob, carol)
 
 
+def test_what_is_announced_on_a_link_that_does_not_share_its_log_changes_nothing(scene: Scene) -> None:
+    """As of what was unfollowed a moment ago, or of a device whose statement is still to come."""
+    carol, dave, bob = author("carol", 20), author("dave", 20), scene.node("bob", "carol")
+    bob.keep(carol, carol.log.run(1, 2))
+    erin = scene.puppet("erin")
+    erin.greet("bob", bob.person)
+    scene.run(1)
+    erin.heard.clear()
+    erin.say("bob", Have(((carol.key, 3), (carol.key, 21), (dave.key, 3))))
+    scene.run(SWITCH_LEAD_S)
+    assert not [said for said in erin.heard if isinstance(said, Graft | Want)]
+    assert not bob.machine.broadcast.trees and not {carol.key, dave.key} & bob.session("erin").clocks.keys()
+
+
 def test_who_gives_the_log_of_a_device_that_two_identities_name_did_no_wrong(scene: Scene) -> None:
     anne, bea = author("anne", 3), person("bea")
     both = bea.identity.merge([state_device(bea.root, anne.log.device, bea.hash, 0, bea.identity.next_counter)])

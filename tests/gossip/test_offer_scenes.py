@@ -198,6 +198,7 @@ def restarted(scene: Scene, table: Table, now_ms: int = NOON) -> Table:
     scene.parties[table.name] = again
     again.store = table.store
     again.machine.holdings.interests.update(table.machine.holdings.interests)
+    again.machine.holdings.blocked.update(table.machine.holdings.blocked)
     again.keep_own()
     again.machine.offers.restore(*kept_offers(done(table.store.load()), now_ms))
     again.perform(again.machine.start(scene.now))
@@ -230,6 +231,25 @@ def test_what_has_waited_for_a_month_waits_no_more(scene: Scene, age_ms: int) ->
     kept = [answer.id] if age_ms < OFFER_LIFETIME_MS else []
     assert waits_at(again) == kept
     assert len(done(again.store.settings("offer."))) == len(kept)
+
+
+@pytest.mark.parametrize("why", ["blocked", "unfollowed"])
+def test_what_nobody_wants_any_more_goes_at_the_start(scene: Scene, why: str) -> None:
+    """The node fell before its store had let go of it."""
+    carol, ruth = scene.node("carol"), scene.node("ruth", "alice")
+    scene.link("carol", "ruth")
+    scene.run(1)
+    answer = answers(carol)
+    scene.run(1)
+    assert waits_at(ruth) == [answer.id]
+    if why == "blocked":
+        ruth.machine.holdings.blocked[CAROL.hash] = None
+    else:
+        del ruth.machine.holdings.interests[ALICE.hash]
+    scene.cut("carol", "ruth")
+    again = restarted(scene, ruth)
+    scene.run(1)
+    assert waits_at(again) == [] and done(again.store.settings("offer.")) == {}
 
 
 def test_what_another_version_wrote_is_dropped_at_the_start(scene: Scene) -> None:
