@@ -7,7 +7,8 @@ from builders import person
 from gossip_scenes import Puppet, Scene, Table, node_key, pongs
 
 from p2pblog.core.keys import IdentityHash
-from p2pblog.gossip.messages import HOPS_FAR, Near, Relay
+from p2pblog.gossip.broadcast import GRAFT_WAIT_S
+from p2pblog.gossip.messages import HOPS_FAR, Graft, Have, Near, Relay, Statements, Want
 from p2pblog.gossip.nearness import NEAR_DELAY_S
 from p2pblog.gossip.relay import RELAY_LEASE_S, RELAY_TRIAL_S
 from p2pblog.gossip.sharing import HOPS_NEAR
@@ -106,3 +107,15 @@ def test_a_renewal_that_comes_when_the_way_is_lost_leaves_what_was_left(scene: S
     assert left_s(x) == pytest.approx(before_s - (scene.now - at))
     scene.run(RELAY_TRIAL_S + 2)
     assert x.machine.holdings.is_borrowed(ALICE.hash)
+
+
+def test_what_an_asker_announces_is_not_asked_of_him(scene: Scene, x: Table) -> None:
+    """He may have it from x, and who took it from each other would both be content without the author."""
+    bob, y = asker(scene), leads_there(scene, 1)
+    y.say("x", Statements(ALICE.identity.wire))
+    scene.run(1)
+    for who in (bob, y):
+        who.heard.clear()
+        who.say("x", Have(((ALICE.key, 1),)))
+        scene.run(GRAFT_WAIT_S)
+        assert len(who.told(Graft)) == (1 if who is y else 0) and not who.told(Want)
