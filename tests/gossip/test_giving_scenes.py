@@ -95,6 +95,14 @@ def test_reads_that_one_peer_is_owed_are_bounded(stage: Stage, monkeypatch: pyte
         stage.scene.run(1)
 
 
+def test_a_graft_for_what_is_to_come_reads_nothing(stage: Stage) -> None:
+    log, last = stage.carol.key, len(stage.carol.log.entries)
+    assert stage.asks(Graft(log, 0)) == stage.asks(Graft(log, last + 1)) == []
+    assert stage.asks(Graft(log, last)) == [ev.LoadRun(node_key("erin"), log, last, last, live=True)]
+    tree = stage.bob.machine.broadcast.trees[log]
+    assert list(tree.eager_to) == [node_key("erin")]
+
+
 def test_entries_asked_for_are_bounded_and_the_oldest_is_forgotten(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
