@@ -43,6 +43,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "completing": ("completion",),
     "exporting": ("export",),
     "importing": ("import",),
+    "checking": ("check",),
     "simulator": ("sim",),
 }
 """File of `p2pblog.commands` -> the commands in it."""

@@ -6,7 +6,6 @@ import errno
 import json as json_module
 import logging
 import random
-import secrets
 import signal
 import socket
 import sys
@@ -272,7 +271,7 @@ def settle(home: Home, own: Keyring, loaded: Contents) -> Keyring:
     is_lost = DeviceKey(own.device.public) in loaded.damaged or (has_written and not _holds_log(own, loaded))
     if not in_place or is_lost:
         log.warning("this home was copied, put back, or lost its database or its log: it goes on as a new device")
-        own = replace(own.on_device(_new_key()), node=_new_key())
+        own = replace(own.on_device(keyring.new_key()), node=keyring.new_key())
         keyring.save(home, own)
     installation.mark(home, written=has_written and not is_lost)
     return own
@@ -284,10 +283,6 @@ def _holds_log(own: Keyring, loaded: Contents) -> bool:
     device = DeviceKey(own.device.public)
     is_begun = identity is None or device in identity.devices
     return not is_begun or any(state.device == device and state.spans for state in loaded.logs)
-
-
-def _new_key() -> KeyPair:
-    return KeyPair.from_seed(secrets.token_bytes(32))
 
 
 async def _open_sockets(

@@ -137,14 +137,10 @@ class StoreError(P2pblogError):
 class StoreDamaged(StoreError):
     """What stands in the database is not what was once written there; or a bug of ours looks like that.
 
-    To begin anew is safe for one's own log: a home that lost its database never signs with its former device's key."""
+    To mend it is safe for one's own log: a home whose database was mended never signs with its former device's key."""
 
-    WAY_OUT: ClassVar[str] = (
-        "if it stays so after a restart, begin anew: keep what can be read (p2pblog export FILE --secrets, "
-        "if your node still starts), then move "
-        "store.sqlite3 and the files beside it that begin so out of the home while no node runs: "
-        "it goes on as a new device, without follows and bookmarks, and notices come again from peers or an archive"
-    )
+    WAY_OUT: ClassVar[str] = "if it stays so after a restart, stop the node and have its database mended"
+    HINT: ClassVar[str] = "p2pblog check --mend"
 
 
 class StoreFull(StoreError):

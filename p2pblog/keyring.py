@@ -42,6 +42,11 @@ class Keyring(Value):
         return replace(self, device=device, former=(*self.former, self.device)[-FORMER_DEVICES_MAX:])
 
 
+def new_key() -> KeyPair:
+    """One that nobody ever had."""
+    return KeyPair.from_seed(secrets.token_bytes(32))
+
+
 def create(home: Home, name: str | None, entropy: bytes) -> tuple[Keyring, list[str]]:
     """Begin an identity from 32 random bytes: its keyring, which is now on disk, and the 24 recovery words, which are
     nowhere else. A second one in the same home is refused and changes nothing. Raises UserError."""
@@ -49,8 +54,8 @@ def create(home: Home, name: str | None, entropy: bytes) -> tuple[Keyring, list[
     keyring = Keyring(
         root=root,
         inception=Identity.begin(root, next_root.public).inception,
-        device=KeyPair.from_seed(secrets.token_bytes(32)),
-        node=KeyPair.from_seed(secrets.token_bytes(32)),
+        device=new_key(),
+        node=new_key(),
         name=name,
     )
     words = keys.words_of(entropy)
@@ -73,8 +78,8 @@ def restore(
     keyring = Keyring(
         root=root,
         inception=inception,
-        device=KeyPair.from_seed(secrets.token_bytes(32)),
-        node=KeyPair.from_seed(secrets.token_bytes(32)),
+        device=new_key(),
+        node=new_key(),
         name=name,
         former=tuple(former)[-FORMER_DEVICES_MAX:],
     )

@@ -210,6 +210,8 @@ def told(error: BaseException) -> UserError | None:
     says of its file; None where it is our bug."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
+    if isinstance(error, StoreDamaged):
+        return UserError(f"{error}; {error.WAY_OUT}", error.HINT)
     if isinstance(error, StoreError):
-        return UserError(f"{error}; {error.WAY_OUT}" if isinstance(error, StoreDamaged) else str(error))
+        return UserError(str(error))
     return error if isinstance(error, UserError) else None

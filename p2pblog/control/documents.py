@@ -392,6 +392,19 @@ class ExportDocument(TypedDict):
     faults: list[str]
 
 
+class CheckDocument(TypedDict):
+    """`damaged`: whether anything is wrong with the database; `faults`: with which parts of the file, a sentence each;
+    `entries`: how many of all logs are as they were signed; `lost`: how many are not, or can't be read, and `lost_own`
+    how many of these are one's own. `kept_as`: where the damaged file is, if it was mended."""
+
+    damaged: bool
+    faults: list[str]
+    entries: int
+    lost: int
+    lost_own: int
+    kept_as: str | None
+
+
 class SkippedDocument(TypedDict):
     """A row of a list of follows that was refused."""
 

@@ -142,10 +142,7 @@ def locate(db: sqlite3.Connection, entry: EntryId) -> Located | None:
     log, seq = log_of_key(db, key), key & SEQ_MASK
     stray = db.execute("SELECT prev, chain FROM stray WHERE key = ?", (key,)).fetchone()
     if stray is not None:
-        prev, packed = stray
-        held, chain = read_entries(db, log, seq, seq, prev)[0], _read_chain(packed)
-        _check_vouched(log, (held, *chain))
-        return Located(log.identity, held, chain)
+        return located_stray(db, log, seq, *stray)
     span = span_of(readable_spans(db, log), seq)
     assert span is not None
     signed = db.execute(SIGNED, (key, log.key(min(span.high, seq + CHECKPOINT_EVERY)))).fetchone()
@@ -154,6 +151,13 @@ def locate(db: sqlite3.Connection, entry: EntryId) -> Located | None:
     entries = _read_within(db, log, span, seq, signed[0] & SEQ_MASK)
     _check_vouched(log, entries)
     return Located(log.identity, entries[0], tuple(after.without_payload() for after in entries[1:]))
+
+
+def located_stray(db: sqlite3.Connection, log: LogRow, seq: int, prev: EntryId | None, packed: bytes) -> Located:
+    """A single entry with what vouches for it, as it came. Raises StoreDamaged unless it is as it was signed."""
+    held, chain = read_entries(db, log, seq, seq, prev)[0], _read_chain(packed)
+    _check_vouched(log, (held, *chain))
+    return Located(log.identity, held, chain)
 
 
 SIGNED = "SELECT key FROM signature WHERE key BETWEEN ? AND ? ORDER BY key LIMIT 1"

@@ -387,7 +387,7 @@ def _owner_no(db: sqlite3.Connection, identity: IdentityHash) -> int:
     no = identity_no(db, identity)
     if no is not None:
         return no
-    cursor = db.execute("INSERT INTO identity (hash, at_home) VALUES (?, ?)", (identity, _belongs_home(db, identity)))
+    cursor = db.execute("INSERT INTO identity (hash, at_home) VALUES (?, ?)", (identity, belongs_home(db, identity)))
     assert cursor.lastrowid is not None
     return cursor.lastrowid
 
@@ -527,7 +527,7 @@ def drop_block(db: sqlite3.Connection, identity: IdentityHash) -> bool:
 # --- follows, peers, settings -----------------------------------------------------------------------------------------
 
 
-def _belongs_home(db: sqlite3.Connection, identity: IdentityHash) -> bool:
+def belongs_home(db: sqlite3.Connection, identity: IdentityHash) -> bool:
     row = db.execute(
         """SELECT EXISTS (SELECT 1 FROM follow WHERE identity = ?)
                 OR EXISTS (SELECT 1 FROM setting WHERE name = ? AND value = ?)""",
@@ -539,7 +539,7 @@ def _belongs_home(db: sqlite3.Connection, identity: IdentityHash) -> bool:
 def _settle_home(db: sqlite3.Connection, identity: IdentityHash) -> None:
     owner = identity_no(db, identity)
     if owner is not None:
-        set_at_home(db, owner, _belongs_home(db, identity))
+        set_at_home(db, owner, belongs_home(db, identity))
         drop_nameless(db, owner)
 
 

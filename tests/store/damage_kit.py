@@ -24,3 +24,12 @@ def spoil_leaf(path: Path, row: bytes) -> None:
     pages = range(4_096, len(data), 4_096)
     data[next(at for at in pages if data[at] == TABLE_LEAF and row in data[at : at + 4_096])] ^= 0x20
     path.write_bytes(data)
+
+
+def spoil_root(path: Path, name: str) -> None:
+    """Break the first page of a table or index: SQLite reads none of its rows any more."""
+    with closing(sqlite3.connect(path)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * 4_096] ^= 0x20
+    path.write_bytes(data)

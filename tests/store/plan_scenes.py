@@ -147,12 +147,15 @@ STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 FOLDER = Path(p2pblog.store.__file__).parent
 
 
+SELDOM = {"migrations.py", "mending.py", "salvage.py"}
+"""Each step of a migration runs once in a database's life; who mends one reads all of it, while no node runs."""
+
+
 def statements_in_source() -> dict[str, re.Pattern[str]]:
-    """Where each statement of the store stands, and what it looks like when it is run; but for migrations, each of
-    which runs once in a database's life."""
+    """Where each statement of the store stands, and what it looks like when it is run; but for those of SELDOM."""
     found: dict[str, re.Pattern[str]] = {}
     for path in sorted(FOLDER.glob("*.py")):
-        if path.name == "migrations.py":
+        if path.name in SELDOM:
             continue
         tree = ast.parse(path.read_text())
         within = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}

@@ -1,0 +1,272 @@
+"""What can be read of a damaged database: the rows of a table around broken pages, and each log's runs as signed.
+
+The small tables that say whose a log is and what is held of it are read first, and put into temporary ones. SQLite
+looks there before it looks into the file, so all that reads logs and runs works as ever, whichever of them is broken.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from p2pblog.config import CHECKPOINT_EVERY, RUN_BYTES_MAX
+from p2pblog.core.entry import Entry
+from p2pblog.core.forks import ForkProof
+from p2pblog.core.identity import Identity
+from p2pblog.core.keys import EntryId, IdentityHash
+from p2pblog.core.logs import Located
+from p2pblog.core.value import Value
+from p2pblog.errors import StoreError
+from p2pblog.store import migrations, sql_read
+from p2pblog.store.sql_base import SEQ_MASK, LogRow, every_log, id_at, log_of_key
+from p2pblog.store.sql_damage import Checked, readable_spans
+from p2pblog.store.sql_transactions import is_damage, unless_damaged
+
+SHADOWED = ("identity", "log", "span", "signature", "gap", "stray", "lent")
+"""What reading a run or a stray takes beside `entry`."""
+ROW_FIRST, ROW_LAST = -(2**63), 2**63 - 1
+FAULTS_MAX = 20
+"""What SQLite says of a broken file, line by line: an operator needs to know that it is broken, and about where."""
+
+
+class Table(Value):
+    """A table of ours. `key`: its columns that no two rows share, one whole number where `has_numbers`."""
+
+    name: str
+    sql: str
+    key: tuple[str, ...]
+    has_numbers: bool
+
+
+@cache
+def tables() -> dict[str, Table]:
+    """Those of a database of this version, but FTS5's own."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrations.migrate(db)
+        found = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {name: _table(db, name, sql) for name, sql in found if not name.startswith(("word", "sqlite_"))}
+
+
+def _table(db: sqlite3.Connection, name: str, sql: str) -> Table:
+    columns = db.execute("SELECT name, pk FROM pragma_table_info(?) WHERE pk ORDER BY pk", (name,)).fetchall()
+    return Table(name, sql, tuple(column for column, _ in columns), not sql.endswith("WITHOUT ROWID"))
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+Rows = list[tuple[Any, ...]]
+
+
+def readable_rows(db: sqlite3.Connection, table: Table) -> tuple[Rows, bool]:
+    """The rows of a table that can be read, and whether these are all."""
+    if table.has_numbers:
+        found, is_whole = numbered(db, table.name, table.key[0], "*", ROW_FIRST, ROW_LAST)
+        return [row[1:] for row in found], is_whole
+    ways = [", ".join(f"{column} {way}" for column in table.key) for way in ("ASC", "DESC")]
+    rows, is_whole = _up_to_damage(db, f"SELECT * FROM {table.name} ORDER BY {ways[0]}")  # noqa: S608 - a name of ours
+    if is_whole:
+        return rows, True
+    from_end, _ = _up_to_damage(db, f"SELECT * FROM {table.name} ORDER BY {ways[1]}")  # noqa: S608 - the same
+    return [*dict.fromkeys([*rows, *from_end[::-1]])], False
+
+
+def numbered(db: sqlite3.Connection, table: str, key: str, columns: str, first: int, last: int) -> tuple[Rows, bool]:
+    """(key, *columns) of the rows that can be read between two keys, ascending, and whether these are all. Behind a
+    broken page the next whole one is found by steps that double, and what they went too far from the other side."""
+    rows = dict[int, tuple[Any, ...]]()
+    is_whole = True
+    for way, sign, start, end in (("ASC", 1, first, last), ("DESC", -1, last, first)):
+        at, step = start, 1
+        while sign * at <= sign * end:
+            between = (at, end) if sign > 0 else (end, at)
+            order = f"ORDER BY {key} {way}"
+            query = f"SELECT {key}, {columns} FROM {table} WHERE {key} BETWEEN ? AND ? {order}"  # noqa: S608 - the same
+            found, got_through = _up_to_damage(db, query, between)
+            rows.update((row[0], row) for row in found)
+            if got_through:
+                break
+            is_whole = False
+            at, step = (found[-1][0] + sign, 1) if found else (at + sign * step, 2 * step)
+        if is_whole:
+            break
+    return [rows[number] for number in sorted(rows)], is_whole
+
+
+def _up_to_damage(db: sqlite3.Connection, query: str, values: Sequence[Any] = ()) -> tuple[Rows, bool]:
+    rows: Rows = []
+    try:
+        for row in db.execute(query, values):
+            rows.append(row)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        return rows, False
+    return rows, True
+
+
+# --- a database -------------------------------------------------------------------------------------------------------
+
+
+class Salvage:
+    """A database to be read, while no node runs. `faults`: what of it can't be, a sentence each."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises StoreError: no database of this version, or its head is broken."""
+        migrations.inspect(path)
+        if not path.exists():
+            raise StoreError(f"there is no database {path}")
+        self.db = sqlite3.connect(path, isolation_level=None)
+        self.db.text_factory = lambda text: text.decode(errors="replace")
+        self.faults: list[str] = []
+        self._broken: set[str] = set()
+        try:
+            (version,) = self.db.execute("PRAGMA user_version").fetchone()
+            self.db.execute("PRAGMA temp_store = MEMORY")
+        except sqlite3.Error as error:
+            self.close()
+            raise StoreError(f"the database {path} can't be read: {error}") from error
+        if version != len(migrations.MIGRATIONS):
+            self.close()
+            raise StoreError(f"the database {path} is of an older p2pblog, and no node of this one has opened it yet")
+        self._checked = Checked()
+
+    def close(self) -> None:
+        self.db.close()
+
+    def look_at_pages(self) -> None:
+        """Have SQLite look at its file, and FTS5 at the index of words. Before `take_heads`."""
+        told, got_through = _up_to_damage(self.db, f"PRAGMA integrity_check({FAULTS_MAX})")
+        self.faults += [str(row[0]).replace("\n", " ") for row in told if row[0] != "ok"]
+        if not got_through:
+            self.faults.append("SQLite can't go through the file")
+        if not _up_to_damage(self.db, "INSERT INTO word (word) VALUES ('integrity-check')")[1]:
+            self.faults.append("the index of words is broken")
+
+    def rows(self, table: str) -> Rows:
+        """What can be read of a table."""
+        found, is_whole = readable_rows(self.db, tables()[table])
+        if not is_whole and table not in self._broken:
+            self._broken.add(table)
+            self.faults.append(f"of the table {table} only a part can be read")
+        return found
+
+    def take_heads(self) -> None:
+        """Read what says whose the logs are and what is held of them. Before anything else of logs."""
+        rows = {table: self.rows(table) for table in SHADOWED}
+        rows["identity"] = self._sound_identities(rows["identity"])
+        rows["log"] = self._sound_logs(rows["log"])
+        for name, held in rows.items():
+            self.db.execute(tables()[name].sql.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+            if held:
+                marks = ",".join("?" * len(held[0]))
+                self.db.executemany(f"INSERT OR IGNORE INTO temp.{name} VALUES ({marks})", held)  # noqa: S608 - SHADOWED
+        if "span" in self._broken:
+            for log in every_log(self.db):
+                self._find_spans(log)
+
+    def _sound_identities(self, rows: Rows) -> Rows:
+        """With their statements if these are as they were signed. Where the table is broken, its index knows them."""
+        found = {no: (no, hash_, self._sound_wire(hash_, wire), at_home) for no, hash_, wire, at_home in rows}
+        for hash_, no in self._both_ends("SELECT hash, no FROM main.identity ORDER BY hash"):
+            found.setdefault(no, (no, hash_, None, 0))
+        return list(found.values())
+
+    def _sound_wire(self, hash_: IdentityHash, wire: bytes | None) -> bytes | None:
+        if wire is None or unless_damaged(Identity.decode, wire, hash_) is not None:
+            return wire
+        self._broken.add("identity")
+        self.faults.append(f"the statements of the identity {hash_.hex()[:10]} are not as they were signed")
+        return None
+
+    def _sound_logs(self, rows: Rows) -> Rows:
+        """With the proofs that froze them if these hold. Where the table is broken, its two indexes know most."""
+        found = {}
+        for no, device, owner, shown_to, fork, floor, pruned in rows:
+            sound_fork = fork if fork is not None and unless_damaged(ForkProof.decode, fork) is not None else None
+            found[no] = (no, device, owner, shown_to, sound_fork, floor, pruned)
+        owners = {no: owner for owner, no in self._both_ends("SELECT owner, no FROM main.log ORDER BY owner")}
+        for device, no in self._both_ends("SELECT device, no FROM main.log ORDER BY device"):
+            if no in owners:
+                found.setdefault(no, (no, device, owners[no], 0, None, 0, 0))
+        return list(found.values())
+
+    def _both_ends(self, query: str) -> Rows:
+        """What an index that has all these columns says, from both its ends where a page of it is broken."""
+        rows, is_whole = _up_to_damage(self.db, query)
+        return rows if is_whole else [*rows, *_up_to_damage(self.db, f"{query} DESC")[0]]
+
+    def _find_spans(self, log: LogRow) -> None:
+        """What is held of a log of which no span is known any more, by the numbers of its entries. Of a stretch that
+        does not begin with entry 1 the lowest one only says what came before the next."""
+        if self.db.execute("SELECT 1 FROM span WHERE log = ?", (log.no,)).fetchone():
+            return
+        strays = {key for (key,) in self.db.execute("SELECT key FROM stray WHERE key BETWEEN ? AND ?", log.keys)}
+        keys = [key for (key,) in numbered_keys(self.db, *log.keys) if key not in strays]
+        ends = [at for at, (one, other) in enumerate(pairwise(keys), 1) if other != one + 1]
+        for low, high in zip([0, *ends], [*ends, len(keys)], strict=True):
+            if low < high:
+                self._add_span(log, keys[low], keys[high - 1])
+
+    def _add_span(self, log: LogRow, low: int, high: int) -> None:
+        prev: EntryId | None = None
+        if low & SEQ_MASK > 1:
+            prev, low = id_at(self.db, low), low + 1
+        if low <= high:
+            row = (log.no, low & SEQ_MASK, high & SEQ_MASK, prev)
+            self.db.execute("INSERT INTO temp.span VALUES (?, ?, ?, ?)", row)
+
+    @property
+    def lacks_identities(self) -> bool:
+        """Whether the statements of somebody are lost."""
+        return "identity" in self._broken
+
+    def last_numbers(self) -> Rows:
+        """(table, the highest number that it ever gave) of those whose numbers are never used again."""
+        return _up_to_damage(self.db, "SELECT name, seq FROM main.sqlite_sequence")[0]
+
+    # --- logs ---
+
+    def logs(self) -> list[LogRow]:
+        return every_log(self.db)
+
+    def due(self, log: LogRow) -> int:
+        """How many entries of it should be here."""
+        row = self.db.execute("SELECT coalesce(sum(high - low + 1), 0) FROM span WHERE log = ?", (log.no,)).fetchone()
+        return int(row[0])
+
+    def runs(self, log: LogRow) -> Iterator[Sequence[Entry]]:
+        """All of it that is as it was signed, ascending."""
+        for span in unless_damaged(readable_spans, self.db, log) or ():
+            first = span.low
+            while first <= span.high:
+                run = unless_damaged(self._run, log, first, span.high) or ()
+                if run:
+                    yield run
+                first = run[-1].seq + 1 if run else first + CHECKPOINT_EVERY - (first - 1) % CHECKPOINT_EVERY
+
+    def _run(self, log: LogRow, first: int, last: int) -> Sequence[Entry]:
+        return sql_read.run(self.db, log.device, first, last, RUN_BYTES_MAX, self._checked)
+
+    def strays(self) -> Iterator[tuple[Located, int, bool]]:
+        """Each as it was signed, when it came, and whether it is kept for good; also what is lent to a run."""
+        for table in ("stray", "lent"):
+            query = f"SELECT key, prev, seen, chain, kept FROM {table} ORDER BY seen, key"  # noqa: S608 - of these two
+            rows = self.db.execute(query).fetchall()
+            for key, prev, seen, chain, kept in rows:
+                located = unless_damaged(self._stray, key, prev, chain)
+                if located is not None:
+                    yield located, seen, bool(kept)
+
+    def _stray(self, key: int, prev: EntryId | None, chain: bytes) -> Located:
+        return sql_read.located_stray(self.db, log_of_key(self.db, key), key & SEQ_MASK, prev, chain)
+
+
+def numbered_keys(db: sqlite3.Connection, first: int, last: int) -> Rows:
+    """The keys of entries between two, as far as they can be read."""
+    return [row[:1] for row in numbered(db, "entry", "key", "1", first, last)[0]]

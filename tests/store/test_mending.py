@@ -1,0 +1,243 @@
+"""A database made anew of what can be read of a damaged one: it answers as the whole one did, but for what is lost."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import test_agreement as agreement
+from builders import NOON, Person, person
+from damage_kit import change, spoil_leaf, spoil_root
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from store_kit import LATER, add, keep, open_kind, own
+from trio.testing import trio_test
+
+from p2pblog.core.keys import IdentityHash
+from p2pblog.core.logs import Located
+from p2pblog.core.quiet import Mute, MuteKind
+from p2pblog.core.search import parse
+from p2pblog.errors import StoreError
+from p2pblog.store import Block, KnownPeer, SearchQuery, Store, TimelineQuery, mending, migrations, salvage
+from p2pblog.store.memory import MemoryStore
+
+pytestmark = pytest.mark.damages
+
+
+def untold(share: float) -> None:
+    assert 0 <= share <= 1
+
+
+def mended(path: Path, someone: Person) -> tuple[Path, mending.Looked]:
+    """A folder with the new database, and what was found while it was made."""
+    folder = path.parent / "mended"
+    folder.mkdir()
+    return folder, mending.mend(path, folder / path.name, someone.identity, LATER, untold)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_a_database_that_is_made_anew_gives_the_same_answers(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = agreement.draw_world(data)
+        path, made = Path(folder) / "old", Path(folder) / "new"
+        memory = MemoryStore()
+        steps: list[agreement.Step] = [("put_setting", ("identity", world.people[0].hash))]
+        steps += agreement.draw_news(data, world)
+        for _ in range(data.draw(st.integers(1, 20), "steps")):
+            draw = data.draw(st.sampled_from(DRAWS), "how")
+            steps += draw(data, world)
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("PRAGMA synchronous = OFF")
+            migrations.migrate(db)
+            for name, args in steps:
+                agreement.answer(lambda: agreement.finish(getattr(memory, name)(*args)))  # noqa: B023 - asked at once
+                agreement.answer(lambda: agreement.change(db, name, args))  # noqa: B023
+        whose = [args[1] for name, args in steps if name == "put_setting"][-1]
+        me = next(someone.identity for someone in world.people if someone.hash == whose)
+        looked = mending.mend(path, made, me, agreement.NOWS[-1], untold)
+        assert (looked.faults, looked.lost) == ([], 0)
+        with closing(sqlite3.connect(made, isolation_level=None)) as db:
+            agreement.compare(memory, db, world, thorough=True)
+            agreement.compare_news(memory, db)
+
+
+def one_step(data: st.DataObject, world: agreement.World) -> list[agreement.Step]:
+    return [agreement.draw_step(data, world)]
+
+
+DRAWS: list[Callable[[st.DataObject, agreement.World], list[agreement.Step]]] = [
+    *[one_step] * 6, agreement.draw_return, agreement.draw_relay, agreement.draw_strays
+]  # fmt: skip
+
+
+# --- damage -----------------------------------------------------------------------------------------------------------
+
+
+async def make(path: Path) -> list[Person]:
+    """A database of alice's, who follows bob and carol, with something in each table that no log fills."""
+    alice, bob, carol, dave = people = [person(name) for name in ("alice", "bob", "carol", "dave")]
+    bob.log.note("hello", reply_to=alice.log.note("hi"))
+    for someone in (alice, bob, carol):
+        someone.notes(100)
+    bob.log.profile("Bob")
+    async with open_kind("sqlite", path.parent) as store:
+        await own(store, alice)
+        await keep(store, bob, carol)
+        await store.put_identity(alice.identity)
+        await add(store, alice.log)
+        await store.put_stray(Located(dave.hash, dave.log.note("by the way"), ()), LATER)
+        await store.put_mute(Mute(MuteKind.TAG, b"bees", LATER, None), LATER)
+        await store.put_block(Block(person("eve").hash, LATER))
+        await store.put_bookmark(carol.log.entries[5].id, LATER)
+        await store.put_list("friends")
+        await store.put_members("friends", [bob.hash])
+        await store.put_group("tea", LATER)
+        await store.put_peers([KnownPeer("192.0.2.1:4711")])
+        await store.put_setting("config.store.max", b"")
+        await store.put_setting(f"memory.{bytes(32).hex()}", b"what a peer and we told each other")
+        assert await store.mark_news_read() == 1
+        await store.search(NOTES)
+    return people
+
+
+NOTES = SearchQuery(999, None, parse("note", NOON).wanted)
+
+
+async def everything(store: Store, people: list[Person]) -> dict[str, Any]:
+    """What a person sees, by the table that it would be gone with."""
+    loaded = await store.load()
+    return {
+        "identity": [each.hash for each in loaded.identities],
+        "log": loaded.logs,
+        "follow": [each.identity for each in loaded.follows],
+        "peer": loaded.peers,
+        "setting": [name for name in loaded.settings if not name.startswith("memory.")],
+        "mute": loaded.mutes,
+        "block": loaded.blocks,
+        "home": [row.id for row in await store.timeline(TimelineQuery(999))],
+        "bookmark": [row.id for row in await store.bookmarks(9)],
+        "stray": [row.text for row in await store.rows([people[3].log.entries[1].id])],
+        "member": [(row.name, row.members) for row in await store.lists()],
+        "joined": [(row.name, row.notices) for row in await store.groups()],
+        "news": [(each.notice, each.is_read) for each in await store.news(9)],
+        "word": [row.id for row in (await store.search(NOTES)).rows],
+    }
+
+
+GONE = {
+    "identity": {"identity", "home", "news", "word"},
+    "follow": {"follow", "home", "news"},
+    "setting": {"setting"},
+    "member": {"member"},
+    "stray": {"stray"},
+    **{name: {name} for name in ("peer", "mute", "block", "bookmark", "joined")},
+    **{name: {"news"} for name in ("news_read",)},
+}
+"""What is missing where all of a table is lost; nothing where others tell what stood in it. People come again, and so
+does what stands at home of them."""
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["block", "bookmark", "edit", "follow", "gap_wanted", "generation", "identity", "joined", "log", "log_by_owner",
+     "member", "mute", "page", "page_by_first", "peer", "profile", "reaction", "retraction", "setting", "span",
+     "sqlite_autoindex_identity_1", "sqlite_autoindex_log_1", "stray", "unread", "word_data", "word_form", "word_idx"],
+)  # fmt: skip
+@trio_test
+async def test_whatever_part_of_the_file_is_broken_the_rest_is_there_again(tmp_path: Path, broken: str) -> None:
+    path = tmp_path / "store.sqlite3"
+    people = await make(path)
+    async with open_kind("sqlite", tmp_path) as store:
+        before = await everything(store, people)
+    assert not mending.look(path, people[0].hash, untold).is_damaged
+    spoil_root(path, broken)
+    assert mending.look(path, people[0].hash, untold).is_damaged
+    folder, looked = mended(path, people[0])
+    assert looked.lost == 0
+    async with open_kind("sqlite", folder) as store:
+        after = await everything(store, people)
+        assert {name for name in before if before[name] != after[name]} == GONE.get(broken, set())
+        await keep(store, people[1])
+        for someone in people[:2]:
+            someone.log.note("note after all")
+            await add(store, someone.log, len(someone.log.entries))
+        assert (await store.search(NOTES)).rows[0].text == "note after all"
+
+
+@trio_test
+async def test_what_is_lost_of_a_log_is_a_hole_that_peers_fill(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    alice, bob, *_ = people = await make(path)
+    async with open_kind("sqlite", tmp_path) as store:
+        before = await everything(store, people)
+    change(path, f"UPDATE entry SET payload = x'00' WHERE id = x'{alice.log.entries[30].id.hex()}'")
+    spoil_leaf(path, bob.log.entries[80].id)
+    looked = mending.look(path, alice.hash, untold)
+    assert looked.lost > looked.lost_own == 31  # of a run only checkpoints are signed
+    assert len(looked.faults) >= 1
+    folder, again = mended(path, alice)
+    assert (again.entries, again.lost, again.lost_own) == (looked.entries, looked.lost, looked.lost_own)
+    async with open_kind("sqlite", folder) as store:
+        spans = {state.device: state.spans for state in (await store.load()).logs}
+        assert [(span.low, span.high) for span in spans[alice.key]] == [(32, len(alice.log.entries))]
+        assert all(span.low > 80 for span in spans[bob.key])
+        for someone in (alice, bob):
+            await add(store, someone.log)
+        after = await everything(store, people)
+        assert {name: sorted(map(repr, after[name])) for name in after} == {
+            name: sorted(map(repr, before[name])) for name in before
+        }
+
+
+@trio_test
+async def test_between_broken_pages_rows_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    bob = person("bob")
+    bob.notes(400)
+    async with open_kind("sqlite", tmp_path) as store:
+        await keep(store, bob)
+    entries, broken = bob.log.entries, (50, 200, 350)
+    for at in broken:
+        spoil_leaf(path, entries[at].id)
+    with closing(sqlite3.connect(path)) as db:
+        found, is_whole = salvage.numbered(db, "entry", "key", "id", 0, salvage.ROW_LAST)
+    ids = {row[1] for row in found}
+    assert not is_whole
+    assert {entries[at].id for at in (1, 125, 275, 400)} <= ids
+    assert not {entries[at].id for at in broken} & ids
+    assert len(found) > 401 - 3 * 60
+    assert [row[0] for row in found] == sorted(row[0] for row in found)
+
+
+@trio_test
+async def test_numbers_of_logs_and_news_are_not_given_again(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    alice, _bob, carol, _dave = await make(path)
+    async with open_kind("sqlite", tmp_path) as store:
+        await store.drop_follow(carol.hash)
+        await store.put_block(Block(carol.hash, LATER))
+    with closing(sqlite3.connect(path)) as db:
+        before = dict(db.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+    folder, _ = mended(path, alice)
+    with closing(sqlite3.connect(folder / path.name)) as db:
+        assert dict(db.execute("SELECT name, seq FROM sqlite_sequence").fetchall()) == before
+
+
+def test_what_is_no_database_of_this_version_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    with pytest.raises(StoreError, match="there is no database"):
+        mending.look(path, IdentityHash(bytes(32)), untold)
+    path.write_bytes(b"no database " * 99)
+    with pytest.raises(StoreError, match="is not a p2pblog database"):
+        mending.look(path, IdentityHash(bytes(32)), untold)
+    path.unlink()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        migrations.migrate(db, migrations.MIGRATIONS[:5])
+    with pytest.raises(StoreError, match="of an older p2pblog"):
+        mending.look(path, IdentityHash(bytes(32)), untold)
