@@ -49,11 +49,11 @@ class Moving(Desk):
     async def export_logs(self) -> LogsDocument:
         holdings = self._driver.machine.holdings
         own = self._author.identity_hash
-        held = [holdings.logs[device] for device in holdings.devices(own) if device in holdings.logs]
+        held = {device: await self._store.entry_count(device) for device in holdings.devices(own)}
         return LogsDocument(
             address=address.spell(own),
             identity=holdings.identities[own].wire.hex(),
-            logs=[LogDocument(device=state.device.hex(), entries=_count(state)) for state in held if state.spans],
+            logs=[LogDocument(device=device.hex(), entries=entries) for device, entries in held.items() if entries],
             peers=[str(peer) for peer in self._driver.machine.membership.best_known(ARCHIVED_PEERS_MAX)],
         )
 
@@ -61,8 +61,8 @@ class Moving(Desk):
         """A piece of a log from number `first` on, or from the next one that is held and as it was signed. Where there
         is none up to a checkpoint, it is none, with where to go on."""
         key = self._own_device(device)
-        state = self._driver.machine.holdings.logs[key]
-        span = next((span for span in state.spans if span.high >= first), None)
+        state = self._driver.machine.holdings.logs.get(key)  # None where nothing of it can be read
+        span = next((span for span in state.spans if span.high >= first), None) if state is not None else None
         if span is None:
             return RunDocument(run=None, next=None)
         first = max(first, span.low)
@@ -79,7 +79,7 @@ class Moving(Desk):
         except ValueError as error:
             raise UsageError("a device is 64 hexadecimal digits") from error
         holdings = self._driver.machine.holdings
-        if holdings.owners.get(key) != self._author.identity_hash or key not in holdings.logs:
+        if holdings.owners.get(key) != self._author.identity_hash:
             raise NotFound("no log of that device is held")
         return key
 

@@ -420,7 +420,8 @@ class Store(Protocol):
     async def whole_profile(self, identity: IdentityHash) -> Profile | None:
         """All that this entry says; None where none is held."""
 
-    async def entry_count(self) -> int: ...
+    async def entry_count(self, device: DeviceKey | None = None) -> int:
+        """How many entries are held, of all logs or of one; those that are damaged count too."""
 
     # --- strangers ---
 

@@ -525,8 +525,8 @@ class MemoryReading(MemoryDesk):
     def _referring(self, file: FileHash) -> list[_Held]:
         return sorted(filter(self._is_shown, self._files.get(file, {}).values()), key=lambda held: held.place[1:])
 
-    async def entry_count(self) -> int:
-        return sum(len(log.held) for log in self._logs.values())
+    async def entry_count(self, device: DeviceKey | None = None) -> int:
+        return sum(len(log.held) for each, log in self._logs.items() if device in (None, each))
 
     # --- what the desk refers to ---
 

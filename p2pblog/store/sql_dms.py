@@ -24,19 +24,32 @@ from p2pblog.store.sql_transactions import apart, pass_over
 def dms(db: sqlite3.Connection, limit: int, before: EntryId | None = None, untold: bool = False) -> list[DmRow]:
     place = LAST_PLACE if before is None else place_of(db, before)
     most = max(0, min(limit, TIMELINE_ROWS_MAX))
-    listed = db.execute(UNTOLD, (*place, own_identity(db))) if untold else db.execute(DMS, place)
-    return list(islice((found for row in listed if (found := _dm_at(db, *row)) is not None), most))
+    asked, values = (UNTOLD, (*place, own_identity(db))) if untold else (DMS, place)
+    try:
+        rows = db.execute(asked.format(*WHOLE), (*values, most)).fetchall()
+        return [DmRow(entry, author, *row) for _, author, entry, *row in rows]
+    except sqlite3.DatabaseError as error:
+        pass_over(error)
+    return one_by_one(db, asked, values, most)
 
 
-DMS = """SELECT d.key, i.hash FROM dm d JOIN log l ON l.no = d.key >> 32 JOIN identity i ON i.no = l.owner
-         WHERE (d.sort, d.key) < (?, ?) ORDER BY d.sort DESC, d.key DESC"""
-UNTOLD = """SELECT d.key, i.hash FROM dm d JOIN log l ON l.no = d.key >> 32 JOIN identity i ON i.no = l.owner
+def one_by_one(db: sqlite3.Connection, asked: str, values: Sequence[object], most: int) -> list[DmRow]:
+    """Each is read by itself: one that is damaged may not keep the others from being read."""
+    keys = db.execute(asked.format(*BARE), (*values, -1))
+    return list(islice((found for row in keys if (found := _dm_at(db, *row)) is not None), most))
+
+
+DMS = """SELECT d.key, i.hash{} FROM dm d {} JOIN log l ON l.no = d.key >> 32 JOIN identity i ON i.no = l.owner
+         WHERE (d.sort, d.key) < (?1, ?2) ORDER BY d.sort DESC, d.key DESC LIMIT ?3"""
+UNTOLD = """SELECT d.key, i.hash{} FROM dm d {} JOIN log l ON l.no = d.key >> 32 JOIN identity i ON i.no = l.owner
             WHERE (d.sort, d.key) < (?1, ?2) AND NOT EXISTS (SELECT 1 FROM dm_told t WHERE t.key = d.key)
-            AND i.hash IS NOT ?3 ORDER BY d.sort, d.key"""
+            AND i.hash IS NOT ?3 ORDER BY d.sort, d.key LIMIT ?4"""
+WHOLE = (", e.id, e.time, e.payload", "CROSS JOIN entry e ON e.key = d.key")
+BARE = ("", "")
+"""With what each says, or, where some of that is damaged, without."""
 
 
 def _dm_at(db: sqlite3.Connection, key: int, author: IdentityHash) -> DmRow | None:
-    """Each is read by itself: one that is damaged may not keep the others from being read."""
     try:
         row = db.execute(DM, (key,)).fetchone()
     except sqlite3.DatabaseError as error:

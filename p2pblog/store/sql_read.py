@@ -428,7 +428,9 @@ def _references(db: sqlite3.Connection, file: FileHash, per_log: int) -> Iterato
     while keys := [key for (key,) in db.execute(REFERRING, (file, above, per_log)).fetchall()]:
         above = keys[0] | SEQ_MASK
         for key in reader.expect(key for key in keys if key <= above):
-            shown = reader.shown(key)
+            shown = reader.shown_if(key)
+            if shown is None:  # its row is lost
+                continue
             found = Referring(shown.id, IdentityHash(shown.author), shown.payload, shown.kind == Kind.PROFILE)
             yield from found.references(file)
 
@@ -478,8 +480,13 @@ def bookmarks(db: sqlite3.Connection, limit: int, before: EntryId | None = None)
 BOOKMARKS = "SELECT id FROM bookmark WHERE (since, id) < (?, ?) ORDER BY since DESC, id DESC"
 
 
-def entry_count(db: sqlite3.Connection) -> int:
-    return int(db.execute("SELECT coalesce(sum(high - low + 1), 0) FROM span").fetchone()[0])
+def entry_count(db: sqlite3.Connection, device: DeviceKey | None = None) -> int:
+    found = db.execute(COUNT) if device is None else db.execute(COUNT_OF_LOG, (device,))
+    return int(found.fetchone()[0])
+
+
+COUNT = "SELECT coalesce(sum(high - low + 1), 0) FROM span"
+COUNT_OF_LOG = f"{COUNT} s JOIN log l ON l.no = s.log WHERE l.device = ?"
 
 
 def follow_rows(db: sqlite3.Connection, of: Collection[IdentityHash] | None = None) -> list[FollowRow]:

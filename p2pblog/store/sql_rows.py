@@ -122,20 +122,12 @@ class RowReader:
             self._lost.update(keys)
             return []
 
-    def shown(self, key: int) -> Shown:
-        return self._sure(key).shown
-
     def shown_if(self, key: int | None) -> Shown | None:
         found = self._look_up(key)
         return None if found is None else found.shown
 
     def shown_by_id(self, entry: EntryId) -> Shown | None:
         return self.shown_if(self._key(entry))
-
-    def _sure(self, key: int) -> _Found:
-        found = self._look_up(key)
-        assert found is not None, "an index of what is shown holds something hidden"
-        return found
 
     def _look_up(self, key: int | None) -> _Found | None:
         if key is None:

@@ -497,8 +497,8 @@ class SqliteStore:
     async def whole_profile(self, identity: IdentityHash) -> Profile | None:
         return await self._read(sql_read.whole_profile, identity)
 
-    async def entry_count(self) -> int:
-        return await self._read(sql_read.entry_count)
+    async def entry_count(self, device: DeviceKey | None = None) -> int:
+        return await self._read(sql_read.entry_count, device)
 
     async def put_admitted(self, identity: IdentityHash, now_ms: int) -> bool:
         return await self._write(sql_strangers.put_admitted, identity, now_ms)

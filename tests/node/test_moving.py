@@ -20,6 +20,7 @@ from p2pblog.core.value import replace
 from p2pblog.errors import NotFound, NotPermitted, StoreDamaged, UsageError, UserError
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.node import Node
+from p2pblog.store import Contents
 from p2pblog.store.memory import MemoryStore
 
 YEAR_MS = 365 * 24 * 3600 * 1000
@@ -110,6 +111,28 @@ async def test_what_is_damaged_is_left_out_and_the_rest_taken_out_and_taken_back
         world.home("alice").keyring = replace(world.home("alice").keyring, device=key_pair("alice/another"))
         alice = await world.start("alice")
         assert await take_back(alice, identity, runs) == 76
+
+
+class CutStore(MemoryStore):
+    """A store of which no log can be read at a start."""
+
+    async def load(self) -> Contents:
+        loaded = await super().load()
+        cut = tuple(state.device for state in loaded.logs)
+        return replace(loaded, logs=(), damaged=cut)
+
+
+@trio_test
+async def test_what_can_not_be_read_of_a_log_counts_as_what_should_be_there(autojump_clock: MockClock) -> None:
+    """Else an export says that it is whole: no run of it is asked for."""
+    async with open_world() as world:
+        world.home("alice").store = CutStore()
+        alice = await world.start("alice")
+        device = (await alice.post("mine"), world.home("alice").keyring.device.public.hex())[1]
+        await world.kill("alice")
+        alice = await world.start("alice")
+        assert {"device": device, "entries": 3} in (await alice.export_logs())["logs"]
+        assert await alice.export_run(device, 1) == {"run": None, "next": None}
 
 
 class UnwritableStore(MemoryStore):

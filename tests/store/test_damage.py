@@ -11,15 +11,17 @@ import pytest
 import trio
 from builders import NOON, Person, person
 from damage_kit import change, spoil_leaf
-from store_kit import LATER, add, keep, own, texts
+from store_kit import LATER, add, keep, open_kind, own, texts
 from trio.testing import trio_test, wait_all_tasks_blocked
 
 from p2pblog.bridge import open_bridge
 from p2pblog.core.entry import Entry
+from p2pblog.core.media import Attachment, table_of
+from p2pblog.core.payload import Note
 from p2pblog.core.search import parse
 from p2pblog.core.value import replace
 from p2pblog.errors import StoreDamaged, StoreError
-from p2pblog.store import SearchQuery, TimelineQuery, migrations, register, sql_resting, sql_retracted
+from p2pblog.store import SearchQuery, TimelineQuery, migrations, register, sql_dms, sql_resting, sql_retracted
 from p2pblog.store.sql_base import HOME, place_record
 from p2pblog.store.sql_transactions import apart
 from p2pblog.store.sqlite import open_sqlite
@@ -369,3 +371,31 @@ async def test_polls_that_can_not_be_told_are_not_counted_as_told(tmp_path: Path
         assert await store.end_polls(LATER) == 0
         assert await store.news(9) == []
         await store.aclose()
+
+
+@trio_test
+async def test_a_notice_whose_row_is_lost_takes_no_other_notices_file_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    bob = person("bob")
+    picture = Attachment(table_of(b"a picture").file, "bees.jpg", "image/jpeg", 9)
+    lost, kept = (bob.log.write(Note(text, media=(picture,))) for text in ("one", "two"))
+    async with open_kind("sqlite", tmp_path) as store:
+        await keep(store, bob)
+    change(path, f"DELETE FROM entry WHERE id = x'{lost.id.hex()}'")
+    async with open_kind("sqlite", tmp_path) as store:
+        assert [each.notice for each in await store.references(picture.file)] == [kept.id]
+
+
+@trio_test
+async def test_a_page_of_direct_messages_is_one_statement(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    bob = person("bob")
+    for number in range(40):
+        bob.log.dm(f"{number}", bob, by=bob)
+    async with open_kind("sqlite", tmp_path) as store:
+        await keep(store, bob)
+    asked = list[str]()
+    with closing(sqlite3.connect(path)) as db:
+        db.set_trace_callback(asked.append)
+        assert len(sql_dms.dms(db, 30)) == 30
+    assert len(asked) == 1
