@@ -65,7 +65,7 @@ def _mended(home: Home, own: Keyring, identity: Identity) -> tuple[Looked, Path]
     try:
         mending.drop_half_made(made)
         with share_bar("Mending") as tick:
-            looked = mending.mend(home.database, made, identity, now_ms(), tick)
+            looked = mending.mend(home.database, made, identity, now_ms(), tick, [*own.former, own.device])
         keyring.save(home, own.on_device(keyring.new_key()))  # what it signed last may be lost: no number twice
         kept = mending.put_in_place(home.database, made)
     except OSError as error:

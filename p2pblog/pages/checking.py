@@ -19,9 +19,10 @@ def check_page(document: CheckDocument, command: str) -> Page:
     if document["lost"]:
         lost = counted(document["lost"], "entry", "entries")
         page.append(line(f"{lost} can't be read or changed, {document['lost_own']:,} of these your own."))
+        page.append(line("Peers who have them give them again, once they are asked."))
     if document["kept_as"] is None:
         return [*page, line(f"{held} can be read."), try_line(f"{command} check --mend")]
-    page.append(line(f"Made anew of what can be read: {held}. What is lost comes again from peers who have it."))
+    page.append(line(f"Made anew of what can be read: {held}."))
     page.append(
         line(f"The damaged file is kept as {clean_line(document['kept_as'])}: delete it when you miss nothing.")
     )

@@ -19,7 +19,7 @@ from p2pblog import disk
 from p2pblog.config import SEQ_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.identity import Identity
-from p2pblog.core.keys import IdentityHash
+from p2pblog.core.keys import IdentityHash, KeyPair
 from p2pblog.core.logs import Batch
 from p2pblog.core.value import State
 from p2pblog.errors import BadChain
@@ -72,15 +72,17 @@ def look(path: Path, own: IdentityHash, tick: Tick) -> Looked:
         raise translated(error, path) from error
 
 
-def mend(path: Path, made: Path, own: Identity, now_ms: int, tick: Tick) -> Looked:
+def mend(path: Path, made: Path, own: Identity, now_ms: int, tick: Tick, devices: Sequence[KeyPair] = ()) -> Looked:
     """Make a new database, in a file that is not there yet, of what can be read of another. `own`: what is known of
-    one's own identity beside it. Raises StoreError, StoreFull among them, or OSError, with the file half made."""
+    one's own identity beside it; `devices`: the keys of its devices, which sign again where signatures are lost. Raises
+    StoreError, StoreFull among them, or OSError, with the file half made."""
     try:
         made.touch(mode=0o600, exist_ok=False)
         with closing(Salvage(path)) as old, closing(sqlite3.connect(made, isolation_level=None)) as new:
             prepare_writer(made, new)
             new.execute("PRAGMA synchronous = OFF")
             old.take_heads()
+            old.sign_anew(devices)
             looked = Looked(old.faults)
             _in_one(new, _copy_heads, old, own)
             _go_through(old, own.hash, looked, tick, lambda log, run: _take(new, old, log, run, now_ms))

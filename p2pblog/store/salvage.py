@@ -18,12 +18,12 @@ from p2pblog.config import CHECKPOINT_EVERY, RUN_BYTES_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
-from p2pblog.core.keys import EntryId, IdentityHash
+from p2pblog.core.keys import ENTRY_DOMAIN, DeviceKey, EntryId, IdentityHash, KeyPair
 from p2pblog.core.logs import Located
 from p2pblog.core.value import Value
 from p2pblog.errors import StoreError
 from p2pblog.store import migrations, sql_read
-from p2pblog.store.sql_base import SEQ_MASK, LogRow, every_log, id_at, log_of_key
+from p2pblog.store.sql_base import SEQ_MASK, LogRow, every_log, id_at, log_of_device, log_of_key
 from p2pblog.store.sql_damage import Checked, readable_spans
 from p2pblog.store.sql_transactions import is_damage, unless_damaged
 
@@ -229,6 +229,15 @@ class Salvage:
     def last_numbers(self) -> Rows:
         """(table, the highest number that it ever gave) of those whose numbers are never used again."""
         return _up_to_damage(self.db, "SELECT name, seq FROM main.sqlite_sequence")[0]
+
+    def sign_anew(self, devices: Sequence[KeyPair]) -> None:
+        """Where signatures are lost, give entries of one's own the same again: nobody else could. It says nothing of an
+        entry whose id is not what it says. After `take_heads`."""
+        for device in devices if "signature" in self._broken else ():
+            log = log_of_device(self.db, DeviceKey(device.public))
+            for key, entry in numbered(self.db, "entry", "key", "id", *log.keys)[0] if log is not None else ():
+                row = (key, device.sign(ENTRY_DOMAIN, entry))
+                self.db.execute("INSERT OR IGNORE INTO temp.signature VALUES (?, ?)", row)
 
     # --- logs ---
 

@@ -74,6 +74,12 @@ def break_table(path: Path, name: str) -> bytes:
     return bytes(data)
 
 
+def change(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(statement)
+        db.commit()
+
+
 def checked(alice: Alice, *words: str) -> tuple[int, dict[str, Any]]:
     result = alice.types("--json", "check", *words)
     return result.exit_code, json.loads(result.stdout)
@@ -124,6 +130,17 @@ def test_a_former_devices_log_is_vouched_for_though_the_statements_are_lost(alic
     assert Identity.decode(identity.wire, owner.hash) == identity
 
 
+def test_ones_own_entries_are_signed_again_where_signatures_are_lost(alice: Alice, owner: Person) -> None:
+    change(alice.home.database, f"UPDATE entry SET payload = x'00' WHERE id = x'{owner.log.entries[4].id.hex()}'")
+    break_table(alice.home.database, "signature")
+    code, told = checked(alice)
+    assert (code, told["entries"], told["lost_own"]) == (1, 0, 11)
+    code, told = checked(alice, "--mend")
+    assert (code, told["entries"], told["lost_own"]) == (0, 10, 1)  # no key vouches for what was changed
+    assert [(span.low, span.high) for state in contents(alice).logs for span in state.spans] == [(1, 4), (6, 11)]
+    assert checked(alice) == (0, {**told, "damaged": False, "faults": [], "lost": 0, "lost_own": 0, "kept_as": None})
+
+
 @pytest.mark.usefixtures("owner")
 def test_a_second_damage_is_kept_beside_the_first(alice: Alice) -> None:
     for number in (1, 2):
@@ -163,7 +180,7 @@ def test_a_running_node_is_not_disturbed(alice: Alice, owner: Person) -> None:
 def test_without_room_all_stays_as_it_was(alice: Alice, owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = break_table(alice.home.database, "log")
 
-    def fill_the_disk(path: Path, made: Path, *_: Any) -> mending.Looked:
+    def fill_the_disk(path: Path, made: Path, *_: Any, **__: Any) -> mending.Looked:
         made.write_bytes(b"half of it")
         raise StoreFull("there is no room")
 
