@@ -68,7 +68,7 @@ def look(path: Path, own: IdentityHash, tick: Tick) -> Looked:
             looked = Looked(old.faults)
             _go_through(old, own, looked, tick, lambda log, run: True)
             return looked
-    except (sqlite3.Error, MemoryError) as error:
+    except (sqlite3.Error, MemoryError, UnicodeDecodeError) as error:  # the last: rot in the names of columns
         raise translated(error, path) from error
 
 
@@ -89,7 +89,7 @@ def mend(path: Path, made: Path, own: Identity, now_ms: int, tick: Tick, devices
             _in_one(new, _take_strays, old)
             _in_one(new, _settle_news, old, own.hash)
             return looked
-    except (sqlite3.Error, MemoryError) as error:
+    except (sqlite3.Error, MemoryError, UnicodeDecodeError) as error:  # the last: rot in the names of columns
         raise translated(error, made) from error
 
 

@@ -103,7 +103,7 @@ def _up_to_damage(db: sqlite3.Connection, query: str, values: Sequence[Any] = ()
     try:
         for row in db.execute(query, values):
             rows.append(row)
-    except sqlite3.DatabaseError as error:
+    except Exception as error:  # where the names of columns rot, it is no error of SQLite's
         if not is_damage(error):
             raise
         return rows, False
@@ -236,8 +236,9 @@ class Salvage:
         for device in devices if "signature" in self._broken else ():
             log = log_of_device(self.db, DeviceKey(device.public))
             for key, entry in numbered(self.db, "entry", "key", "id", *log.keys)[0] if log is not None else ():
-                row = (key, device.sign(ENTRY_DOMAIN, entry))
-                self.db.execute("INSERT OR IGNORE INTO temp.signature VALUES (?, ?)", row)
+                if type(entry) is bytes:
+                    row = (key, device.sign(ENTRY_DOMAIN, EntryId(entry)))
+                    self.db.execute("INSERT OR IGNORE INTO temp.signature VALUES (?, ?)", row)
 
     # --- logs ---
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -213,6 +214,51 @@ async def test_between_broken_pages_rows_are_found(tmp_path: Path) -> None:
     assert not {entries[at].id for at in broken} & ids
     assert len(found) > 401 - 3 * 60
     assert [row[0] for row in found] == sorted(row[0] for row in found)
+
+
+def rot(data: bytes, chance: random.Random) -> bytes:
+    """A file after some accidents of a disk: bits, lost sectors, and sectors that hold what belongs elsewhere."""
+    rotten = bytearray(data)
+    for _ in range(chance.choice([1, 1, 3, 10])):
+        at, other = (chance.randrange(8_192, len(data)) for _ in range(2))  # not where the tables are listed
+        sector, from_sector = at // 512 * 512, other // 512 * 512
+        match chance.randrange(3):
+            case 0:
+                rotten[at] ^= 1 << chance.randrange(8)
+            case 1:
+                rotten[sector : sector + 512] = bytes(512)
+            case _:
+                rotten[sector : sector + 512] = data[from_sector : from_sector + 512]
+    return bytes(rotten)
+
+
+@trio_test
+async def test_whatever_rots_ends_in_a_database_that_peers_fill_or_in_a_named_error(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    alice, bob, carol, _dave = await make(path)
+    whole, chance = path.read_bytes(), random.Random(9)
+    mended_ones = 0
+    for number in range(20):
+        path.write_bytes(rot(whole, chance))
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        try:
+            mending.look(path, alice.hash, untold)
+            mending.mend(path, folder / path.name, alice.identity, LATER, untold, [alice.device])
+        except StoreError:  # where the list of tables is hit, which is longer than a page
+            continue
+        mended_ones += 1
+        async with open_kind("sqlite", folder) as store:
+            await store.timeline(TimelineQuery(999))
+            for someone in (bob, carol):
+                await keep(store, someone)
+            loaded = await store.load()
+            spans = {state.device: [(span.low, span.high) for span in state.spans] for state in loaded.logs}
+            assert spans[bob.key] == [(1, len(bob.log.entries))]
+            assert spans[carol.key] == [(1, len(carol.log.entries))]
+            assert loaded.damaged == ()
+        assert not mending.look(folder / path.name, alice.hash, untold).is_damaged
+    assert mended_ones > 10
 
 
 @trio_test
