@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from p2pblog.commands import command, now_ms
 from p2pblog.commands.progress import share_bar
-from p2pblog.errors import UserError
+from p2pblog.errors import StoreDamaged, UserError
 from p2pblog.session import Session
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def check(session: Session, is_to_mend: bool) -> None:
 
     own = keyring.load(session.home)
     identity = _stated(own)
-    with installation.sole_daemon(session.home):
+    with installation.sole_daemon(session.home), _named():
         with share_bar("Checking") as tick:
             looked = mending.look(session.home.database, identity.hash, tick)
         document = _document(looked, looked.faults, None)
@@ -42,6 +44,16 @@ def check(session: Session, is_to_mend: bool) -> None:
     session.show(document, lambda: check_page(document, session.command))
     if looked.is_damaged and document["kept_as"] is None:
         raise click.exceptions.Exit(UserError.exit_code)
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """Where the list of tables is broken there is nothing to mend."""
+    try:
+        yield
+    except StoreDamaged as error:
+        sentence = f"{error}; nothing of it can be read: move it and the files beside it that begin so out of the home"
+        raise UserError(f"{sentence}, and your node begins anew, as a new device") from error
 
 
 def _document(looked: Looked, faults: list[str], kept: Path | None) -> CheckDocument:

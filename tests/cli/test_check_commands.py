@@ -192,6 +192,19 @@ def test_without_room_all_stays_as_it_was(alice: Alice, owner: Person, monkeypat
     assert not {path.name for path in alice.home.folder.glob("store*")} - {"store.sqlite3", "store.sqlite3-reserve"}
 
 
+@pytest.mark.usefixtures("owner")
+def test_where_nothing_can_be_read_it_says_what_is_left_to_do(alice: Alice) -> None:
+    data = bytearray(alice.home.database.read_bytes())
+    data[100:108] = bytes(8)  # how the list of tables begins
+    alice.home.database.write_bytes(data)
+    for words in ("check",), ("check", "--mend"):
+        result = alice.types(*words)
+        assert result.exit_code == 1
+        assert "move it and the files beside it that begin so out of the home" in result.stderr
+        assert "--mend" not in result.stderr
+    assert alice.home.database.read_bytes() == data
+
+
 def test_a_home_without_a_database_says_so(alice: Alice, owner: Person) -> None:
     alice.home.database.unlink()
     result = alice.types("check", "--mend")
