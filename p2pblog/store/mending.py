@@ -25,7 +25,7 @@ from p2pblog.core.value import State
 from p2pblog.errors import BadChain
 from p2pblog.store import OWN_IDENTITY, sql_write
 from p2pblog.store.meaning import Kind
-from p2pblog.store.salvage import Rows, Salvage
+from p2pblog.store.salvage import Records, Salvage
 from p2pblog.store.sql_base import LAST_PLACE, LogRow, in_steps, key_of_id, log_of_key
 from p2pblog.store.sql_index import enter, leave, read_items
 from p2pblog.store.sql_opening import prepare_writer
@@ -55,10 +55,11 @@ class Looked(State):
         return bool(self.faults or self.lost)
 
 
-Tick = Callable[[float], None]
+HearsOf = Callable[[float], None]
+"""Who hears which share is done."""
 
 
-def look(path: Path, own: IdentityHash, tick: Tick) -> Looked:
+def look(path: Path, own: IdentityHash, tick: HearsOf) -> Looked:
     """Look at a whole database, and change nothing: at its pages and indexes, and at each log's ids and signatures.
     `tick` hears which share is done. Raises StoreError where it is none, or so broken that nothing can be read."""
     try:
@@ -72,7 +73,7 @@ def look(path: Path, own: IdentityHash, tick: Tick) -> Looked:
         raise translated(error, path) from error
 
 
-def mend(path: Path, made: Path, own: Identity, now_ms: int, tick: Tick, devices: Sequence[KeyPair] = ()) -> Looked:
+def mend(path: Path, made: Path, own: Identity, now_ms: int, tick: HearsOf, devices: Sequence[KeyPair] = ()) -> Looked:
     """Make a new database, in a file that is not there yet, of what can be read of another. `own`: what is known of
     one's own identity beside it; `devices`: the keys of its devices, which sign again where signatures are lost. Raises
     StoreError, StoreFull among them, or OSError, with the file half made."""
@@ -94,7 +95,7 @@ def mend(path: Path, made: Path, own: Identity, now_ms: int, tick: Tick, devices
 
 
 def _go_through(
-    old: Salvage, own: IdentityHash, looked: Looked, tick: Tick, take: Callable[[LogRow, Sequence[Entry]], bool]
+    old: Salvage, own: IdentityHash, looked: Looked, tick: HearsOf, take: Callable[[LogRow, Sequence[Entry]], bool]
 ) -> None:
     logs = old.logs()
     due = sum(map(old.due, logs)) or 1
@@ -138,7 +139,7 @@ def _copy_heads(new: sqlite3.Connection, old: Salvage, own: Identity) -> None:
         sql_write.put_identity(new, identity)
 
 
-def _put(new: sqlite3.Connection, table: str, rows: Rows) -> None:
+def _put(new: sqlite3.Connection, table: str, rows: Records) -> None:
     if rows:
         marks = ",".join("?" * len(rows[0]))
         new.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", rows)  # noqa: S608 - names from above

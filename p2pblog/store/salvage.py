@@ -34,7 +34,7 @@ FAULTS_MAX = 20
 """What SQLite says of a broken file, line by line: an operator needs to know that it is broken, and about where."""
 
 
-class Table(Value):
+class Layout(Value):
     """A table of ours. `key`: its columns that no two rows share, one whole number where `has_numbers`."""
 
     name: str
@@ -44,7 +44,7 @@ class Table(Value):
 
 
 @cache
-def tables() -> dict[str, Table]:
+def tables() -> dict[str, Layout]:
     """Those of a database of this version, but FTS5's own."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         migrations.migrate(db)
@@ -52,18 +52,18 @@ def tables() -> dict[str, Table]:
         return {name: _table(db, name, sql) for name, sql in found if not name.startswith(("word", "sqlite_"))}
 
 
-def _table(db: sqlite3.Connection, name: str, sql: str) -> Table:
+def _table(db: sqlite3.Connection, name: str, sql: str) -> Layout:
     columns = db.execute("SELECT name, pk FROM pragma_table_info(?) WHERE pk ORDER BY pk", (name,)).fetchall()
-    return Table(name, sql, tuple(column for column, _ in columns), not sql.endswith("WITHOUT ROWID"))
+    return Layout(name, sql, tuple(column for column, _ in columns), not sql.endswith("WITHOUT ROWID"))
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-Rows = list[tuple[Any, ...]]
+Records = list[tuple[Any, ...]]
 
 
-def readable_rows(db: sqlite3.Connection, table: Table) -> tuple[Rows, bool]:
+def readable_rows(db: sqlite3.Connection, table: Layout) -> tuple[Records, bool]:
     """The rows of a table that can be read, and whether these are all."""
     if table.has_numbers:
         found, is_whole = numbered(db, table.name, table.key[0], "*", ROW_FIRST, ROW_LAST)
@@ -76,7 +76,7 @@ def readable_rows(db: sqlite3.Connection, table: Table) -> tuple[Rows, bool]:
     return [*dict.fromkeys([*rows, *from_end[::-1]])], False
 
 
-def numbered(db: sqlite3.Connection, table: str, key: str, columns: str, first: int, last: int) -> tuple[Rows, bool]:
+def numbered(db: sqlite3.Connection, table: str, key: str, columns: str, first: int, last: int) -> tuple[Records, bool]:
     """(key, *columns) of the rows that can be read between two keys, ascending, and whether these are all. Behind a
     broken page the next whole one is found by steps that double, and what they went too far from the other side."""
     rows = dict[int, tuple[Any, ...]]()
@@ -98,8 +98,8 @@ def numbered(db: sqlite3.Connection, table: str, key: str, columns: str, first: 
     return [rows[number] for number in sorted(rows)], is_whole
 
 
-def _up_to_damage(db: sqlite3.Connection, query: str, values: Sequence[Any] = ()) -> tuple[Rows, bool]:
-    rows: Rows = []
+def _up_to_damage(db: sqlite3.Connection, query: str, values: Sequence[Any] = ()) -> tuple[Records, bool]:
+    rows: Records = []
     try:
         for row in db.execute(query, values):
             rows.append(row)
@@ -148,7 +148,7 @@ class Salvage:
         if not _up_to_damage(self.db, "INSERT INTO word (word) VALUES ('integrity-check')")[1]:
             self.faults.append("the index of words is broken")
 
-    def rows(self, table: str) -> Rows:
+    def rows(self, table: str) -> Records:
         """What can be read of a table."""
         found, is_whole = readable_rows(self.db, tables()[table])
         if not is_whole and table not in self._broken:
@@ -170,7 +170,7 @@ class Salvage:
             for log in every_log(self.db):
                 self._find_spans(log)
 
-    def _sound_identities(self, rows: Rows) -> Rows:
+    def _sound_identities(self, rows: Records) -> Records:
         """With their statements if these are as they were signed. Where the table is broken, its index knows them."""
         found = {no: (no, hash_, self._sound_wire(hash_, wire), at_home) for no, hash_, wire, at_home in rows}
         for hash_, no in self._both_ends("SELECT hash, no FROM main.identity ORDER BY hash"):
@@ -184,7 +184,7 @@ class Salvage:
         self.faults.append(f"the statements of the identity {hash_.hex()[:10]} are not as they were signed")
         return None
 
-    def _sound_logs(self, rows: Rows) -> Rows:
+    def _sound_logs(self, rows: Records) -> Records:
         """With the proofs that froze them if these hold. Where the table is broken, its two indexes know most."""
         found = {}
         for no, device, owner, shown_to, fork, floor, pruned in rows:
@@ -196,7 +196,7 @@ class Salvage:
                 found.setdefault(no, (no, device, owners[no], 0, None, 0, 0))
         return list(found.values())
 
-    def _both_ends(self, query: str) -> Rows:
+    def _both_ends(self, query: str) -> Records:
         """What an index that has all these columns says, from both its ends where a page of it is broken."""
         rows, is_whole = _up_to_damage(self.db, query)
         return rows if is_whole else [*rows, *_up_to_damage(self.db, f"{query} DESC")[0]]
@@ -226,7 +226,7 @@ class Salvage:
         """Whether the statements of somebody are lost."""
         return "identity" in self._broken
 
-    def last_numbers(self) -> Rows:
+    def last_numbers(self) -> Records:
         """(table, the highest number that it ever gave) of those whose numbers are never used again."""
         return _up_to_damage(self.db, "SELECT name, seq FROM main.sqlite_sequence")[0]
 
@@ -277,6 +277,6 @@ class Salvage:
         return sql_read.located_stray(self.db, log_of_key(self.db, key), key & SEQ_MASK, prev, chain)
 
 
-def numbered_keys(db: sqlite3.Connection, first: int, last: int) -> Rows:
+def numbered_keys(db: sqlite3.Connection, first: int, last: int) -> Records:
     """The keys of entries between two, as far as they can be read."""
     return [row[:1] for row in numbered(db, "entry", "key", "1", first, last)[0]]
