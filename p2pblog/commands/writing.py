@@ -19,8 +19,8 @@ from p2pblog.terminal import line
 if TYPE_CHECKING:
     from p2pblog.control.documents import FollowDocument, NoticeDocument, WrittenDocument
 
-FILE_OVERHEAD = 110
-"""Bytes that a file adds to a notice beside its name and description: two hashes, type and size."""
+SHORT_CHARACTERS = 100
+"""A text alone of so many fits the DHT in any script, and need not be asked for: most posts are one question."""
 UNDONE = {"unboost": "boost", "unlike": "like", "unpin": "pin"}
 """Command -> what it takes back."""
 
@@ -73,15 +73,8 @@ def post(
     said = {"text": text, "reply_to": reply_to, "cw": cw, "lang": lang}
     document = session.ask("post", **said, poll=options, closes=closes, media=media)
     session.show(document, lambda: pages.written_page(document))
-    if session.json:
-        return
-    petnames = _petnames(session, text)
-    signed = _signed(text, petnames)
-    if pages.is_too_long_for_dht(signed, reply_to is not None, cw, lang, *_words_of(media), poll=poll):
-        session.tell(
-            [line("It is too long for the DHT: while you are offline, only nodes that follow you pass it on.")]
-        )
-    _tell_of_nobodies(session, text, petnames)
+    if len(text) > SHORT_CHARACTERS or "@" in text or cw or poll or media:
+        _tell_of_it(session, document, text)
 
 
 @command("edit", 'p2pblog edit 5feceb66ff "Hello, everybody!"')
@@ -97,7 +90,7 @@ def edit(session: Session, notice: str, text: str, cw: str | None, lang: str | N
     lang = lang if not lang else words.check_language(lang)
     document = session.ask("edit", notice=typed, text=text, cw=cw, lang=lang)
     session.show(document, lambda: pages.written_page(document, typed))
-    _tell_of_nobodies(session, text, _petnames(session, text))
+    _tell_of_it(session, document, text)
 
 
 @command("quote", 'p2pblog quote 5feceb66ff "What she says"')
@@ -112,41 +105,28 @@ def quote(session: Session, notice: str, text: str, cw: str | None, lang: str | 
     lang = None if lang is None else words.check_language(lang)
     document = session.ask("quote", notice=typed, text=text, cw=cw, lang=lang)
     session.show(document, lambda: pages.written_page(document, typed))
-    _tell_of_nobodies(session, text, _petnames(session, text))
+    _tell_of_it(session, document, text)
 
 
-def _petnames(session: Session, text: str) -> set[str] | None:
-    """Those that a text may have. None where it has none, where nobody reads what would be said of it, and where they
-    can't be asked for: the text is written, and may well mention somebody."""
-    if session.json or "@" not in text:
-        return None
-    try:
-        follows: list[FollowDocument] = session.ask("following")
-    except UserError:
-        return None
-    return {follow["petname"] for follow in follows if follow["petname"]}
-
-
-def _signed(text: str, petnames: set[str] | None) -> str:
-    """As long as the node made it: where a petname was typed an address stands, and all of them are equally long."""
-    if not petnames:
-        return text
-    from p2pblog.core.keys import IdentityHash
-    from p2pblog.core.mentions import with_addresses  # only a text with such a sign pays for it
-
-    anybody = IdentityHash(bytes(32))
-    return with_addresses(text, lambda petname: anybody if petname in petnames else None)
-
-
-def _tell_of_nobodies(session: Session, text: str, petnames: set[str] | None) -> None:
-    """Whom a text seems to mention and does not, because nobody has that petname."""
-    if petnames is None:
+def _tell_of_it(session: Session, written: WrittenDocument, text: str) -> None:
+    """Beside what was written, for a person: that the DHT can't carry it, and whom it seems to mention and does not. It
+    is written all the same where that can't be asked for."""
+    if session.json:
         return
-    from p2pblog.core.mentions import unnamed
+    with suppress(UserError):
+        if pages.is_too_long_for_dht(session.ask("entry", entry=written["id"])):
+            session.tell(
+                [line("It is too long for the DHT: while you are offline, only nodes that follow you pass it on.")]
+            )
+    if "@" not in text:
+        return
+    from p2pblog.core.mentions import unnamed  # only a text with such a sign pays for it
 
-    nobodies = unnamed(text, petnames)
-    if nobodies:
-        session.tell(pages.nobodies_page(nobodies, f"{session.command} follow ADDRESS --petname {nobodies[0]}"))
+    with suppress(UserError):
+        follows: list[FollowDocument] = session.ask("following")
+        nobodies = unnamed(text, {follow["petname"] for follow in follows if follow["petname"]})
+        if nobodies:
+            session.tell(pages.nobodies_page(nobodies, f"{session.command} follow ADDRESS --petname {nobodies[0]}"))
 
 
 def _attached(
@@ -157,11 +137,6 @@ def _attached(
     from p2pblog.commands.files import attach  # only a post with files pays for it
 
     return attach(session, paths, alts, keep_metadata)
-
-
-def _words_of(media: list[dict[str, str]] | None) -> list[str]:
-    """About what each file adds to a notice."""
-    return ["x" * FILE_OVERHEAD + file["name"] + file["alt"] for file in media or ()]
 
 
 def from_stdin(bytes_max: int = NOTE_BYTES_MAX, what: str = "a notice") -> str:

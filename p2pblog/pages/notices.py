@@ -36,17 +36,9 @@ if TYPE_CHECKING:
     )
     from p2pblog.core.lookalikes import Bearers
 
-NOTICE_RECORD_OVERHEAD = 230
-"""Bytes of a DHT notice record beside the text: body 115 to 140, signature 66, frames and the payload's names."""
-FIELD_OVERHEAD = 8
-"""What a content warning or a language adds beside its own bytes: its name, and two lengths."""
-POLL_OVERHEAD = 36
-"""What a poll adds beside its options: three names, a time and two lengths."""
-OPTION_OVERHEAD = 3
-"""What an option adds beside its own bytes: a length."""
+RECORD_FRAMES = 77
+"""Bytes of a DHT record beside an entry's body and payload: the signature's 64, a kind and six lengths."""
 NOBODIES_SHOWN = 5
-REPLY_OVERHEAD = 117
-"""What naming the answered notice adds: three hashes, a number and a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,13 +401,9 @@ def unread_page(unread: int) -> Page:
     return [line(f"{counted(unread, 'entry', 'entries')} came in too lately to be searched yet: ask again in a while.")]
 
 
-def is_too_long_for_dht(text: str, is_reply: bool, *extras: str | None, poll: Sequence[str] = ()) -> bool:
-    """Whether a notice with this text, content warning, language and options can't be a DHT record, so that only
-    replicas carry it; said a few bytes early."""
-    overhead = NOTICE_RECORD_OVERHEAD + (REPLY_OVERHEAD if is_reply else 0)
-    overhead += sum(FIELD_OVERHEAD + len(extra.encode()) for extra in extras if extra)
-    overhead += POLL_OVERHEAD + sum(OPTION_OVERHEAD + len(option.encode()) for option in poll) if poll else 0
-    return len(text.encode()) > RECORD_BYTES_MAX - overhead
+def is_too_long_for_dht(entry: EntryDocument) -> bool:
+    """Whether an entry, with what it says, can't be a DHT record, so that only replicas carry it."""
+    return (len(entry["body"]) + len(entry["payload"] or "")) // 2 + RECORD_FRAMES > RECORD_BYTES_MAX
 
 
 def entry_page(entry: EntryDocument, raw: bool) -> Page:

@@ -245,15 +245,19 @@ def test_what_is_said_of_a_notice_says_whether_its_author_hears_of_it(
     assert alice.types(*words, theirs, *more).stderr == ""
 
 
-def test_a_text_is_as_long_as_its_mentions_make_it(alice: Alice, node: FakeNode) -> None:
-    """`@bob` is four bytes as it is typed, and 57 as it is signed."""
+def test_who_writes_is_told_what_the_dht_can_not_carry(alice: Alice, node: FakeNode) -> None:
     too_long = "It is too long for the DHT: while you are offline, only nodes that follow you pass it on.\n"
-    alice.gets("follow", BOB, "--petname", "bob")
-    for words, told in (("x" * 480 + " @bob" * 8, too_long), ("x" * 480 + " @bob", ""), ("x" * 2_000, too_long)):
-        assert alice.types("post", words).stderr == told
-        assert alice.types("post", words, "--json").stderr == ""
-    node.faults["following"] = UserError("too busy")
-    assert alice.types("post", "x" * 2_000 + " @bob").stderr == too_long
+    notice = node.add()["id"]
+    for words in (["post"], ["edit", notice], ["quote", notice]):
+        for text, told in (("x" * 700, ""), ("x" * 2_000, too_long)):
+            assert alice.types(*words, text).stderr == told
+            assert alice.types(*words, text, "--json").stderr == ""
+    for words in (["--cw", "w" * 200], ["--poll", "tea", "--poll", "coffee"], []):
+        node.calls.clear()
+        alice.types("post", "x" * 100 if words else "x" * 101, *words)
+        assert [name for name, _ in node.calls] == ["post", "entry"]
+    node.faults["entry"] = UserError("too busy")
+    assert alice.types("post", "x" * 2_000 + " @dave").stderr.startswith("@dave mentions nobody")
 
 
 def test_a_stranger_is_named_and_compared_with_those_one_knows(alice: Alice, node: FakeNode) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC
 from typing import Any
 
@@ -13,6 +14,7 @@ from p2pblog.core import payload
 from p2pblog.core.entry import write
 from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, KeyPair
 from p2pblog.core.payload import Ref
+from p2pblog.core.polls import Poll
 from p2pblog.core.value import replace
 from p2pblog.dht.records import notice_record
 from p2pblog.pages import nodes, people, values
@@ -271,22 +273,28 @@ def test_a_qr_code_is_dark_on_light_with_a_quiet_zone() -> None:
     assert rows[1].startswith("  █▀▀▀▀▀█ ")  # the finder pattern, its two quiet modules before it
 
 
-@pytest.mark.parametrize("extras", [(None, None), ("w" * 60, "zh-Hant-TW")])
-@pytest.mark.parametrize("is_reply", [False, True])
-def test_a_person_is_told_where_a_notice_no_longer_fits_the_dht(
-    is_reply: bool, extras: tuple[str | None, str | None]
-) -> None:
-    device = KeyPair.from_seed(bytes(32))
-    ref = Ref(IdentityHash(bytes(32)), DeviceKey(bytes(32)), SEQ_MAX, EntryId(bytes(32))) if is_reply else None
-    before = write(device, None, TIME_MS_MAX, b"")
-    before = replace(before, seq=SEQ_MAX - 1)
+REF = Ref(IdentityHash(bytes(32)), DeviceKey(bytes(32)), SEQ_MAX, EntryId(bytes(32)))
 
-    for length in range(500, 900):
-        text = "x" * length
-        record = notice_record(write(device, before, TIME_MS_MAX, payload.encode(payload.Note(text, ref, *extras))))
-        assert record is not None or pages.is_too_long_for_dht(text, is_reply, *extras)  # never kept back
-    fits = (640 if is_reply else 760) - sum(10 + len(extra) for extra in extras if extra)
-    assert not pages.is_too_long_for_dht("x" * fits, is_reply, *extras)  # and not cried too early
+
+@pytest.mark.parametrize(
+    "saying",
+    [
+        payload.Note,
+        lambda text: payload.Note(text, REF, "w" * 60, "zh-Hant-TW"),
+        lambda text: payload.Note(text, quote=payload.Quote(REF, REF)),
+        lambda text: payload.Note(text, poll=Poll(("é" * 50, "tea"), TIME_MS_MAX)),
+        lambda text: payload.Edit(REF, text, (EntryId(bytes(32)),) * 3),
+    ],
+)
+def test_what_no_longer_fits_the_dht_is_known_to_the_byte(saying: Callable[[str], payload.Payload]) -> None:
+    before = replace(write(KeyPair.from_seed(bytes(32)), None, TIME_MS_MAX, b""), seq=SEQ_MAX - 1)
+    are_told = []
+    for length in range(400, 900):
+        entry = write(KeyPair.from_seed(bytes(32)), before, TIME_MS_MAX, payload.encode(saying("x" * length)))
+        shown: Any = {"body": entry.body.hex(), "payload": (entry.payload or b"").hex()}
+        are_told.append(pages.is_too_long_for_dht(shown))
+        assert are_told[-1] == (notice_record(entry) is None)
+    assert {False, True} == set(are_told)
 
 
 def test_raw_entries_are_whole() -> None:

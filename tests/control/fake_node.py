@@ -557,7 +557,8 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
     async def entry(self, entry: str) -> dict[str, Any]:
         self._called("entry", entry=entry)
         found = self._find(entry)
-        return {"id": found["id"], "body": "97", "payload": "80", "signature": "00" * 64, "chain": []}
+        said = found["text"].encode().hex()
+        return {"id": found["id"], "body": "97", "payload": said, "signature": "00" * 64, "chain": []}
 
     async def export_logs(self) -> dict[str, Any]:
         self._called("export_logs")
