@@ -193,9 +193,9 @@ def _exit_code(session: Session, error: Exception) -> int:
         return INTERRUPTED
     if isinstance(error, click.ClickException):
         return _usage(session, error)
-    from p2pblog.control.api import told
+    from p2pblog.control.api import as_user_error
 
-    refused = told(error)
+    refused = as_user_error(error)
     if os.environ.get("P2PBLOG_DEBUG"):
         import traceback
 

@@ -205,7 +205,7 @@ class ErrorDocument(TypedDict):
     exit_code: int
 
 
-def told(error: BaseException) -> UserError | None:
+def as_user_error(error: BaseException) -> UserError | None:
     """What the person is told of an error: a UserError, also one that came alone out of a nursery, or what the store
     says of its file; None where it is our bug."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:

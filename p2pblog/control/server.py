@@ -34,7 +34,7 @@ from p2pblog.config import (
     VOTE_CHOICE_MAX,
     Home,
 )
-from p2pblog.control.api import ErrorDocument, NodeApi, told
+from p2pblog.control.api import ErrorDocument, NodeApi, as_user_error
 from p2pblog.control.documents import NoticeDocument
 from p2pblog.control.exchange import LINGER_S, BadRequest, Exchange, Gone
 from p2pblog.control.routes import REQUIRED, ROUTES, Argument
@@ -273,7 +273,7 @@ def _refusal(error: Exception, route: str) -> tuple[int, ErrorDocument]:
     """(the HTTP status, the document) for what went wrong."""
     if isinstance(error, BadRequest):
         return error.status, error_document(error.error)
-    refused = told(error)
+    refused = as_user_error(error)
     if refused is None:
         log.error("internal error in %s", route, exc_info=error)
         return 500, error_document(_internal())
@@ -334,7 +334,7 @@ async def _pump(
             async for notice in notices:
                 await outgoing.send(notice)
         except Exception as error:
-            refused = told(error)
+            refused = as_user_error(error)
             if refused is None:
                 log.error("internal error in watch", exc_info=error)
             await outgoing.send(error_document(refused or _internal()))
