@@ -152,7 +152,8 @@ def from_stdin(bytes_max: int = NOTE_BYTES_MAX, what: str = "a notice") -> str:
         raise UsageError("the text on the standard input is not valid UTF-8") from error
 
 
-def _write_about(session: Session, route: str, notice: str) -> None:
+def _write_about(session: Session, route: str, notice: str) -> NoticeDocument | None:
+    """Say it of the notice that was typed, and give what `meant` gives."""
     typed = words.check_id(notice)
     found = meant(session, typed, itself=route == "delete")
     document = session.ask(route, notice=typed)
@@ -160,6 +161,7 @@ def _write_about(session: Session, route: str, notice: str) -> None:
     session.show(document, lambda: pages.written_page(document, about, undone=UNDONE.get(route)))
     if route in ("boost", "like"):
         tell_who_hears(session, found, document)
+    return found
 
 
 def meant(session: Session, typed: str, *, itself: bool = False) -> NoticeDocument | None:
@@ -229,10 +231,12 @@ def unpin(session: Session, notice: str) -> None:
     _write_about(session, "unpin", notice)
 
 
-_HEARD_OF = (
+_NOTICE_GOES = (
     "Nodes that follow you hide it as they hear of it. Where others have it, as by a boost or in a group, it can be",
     "read until they ask again. Nobody can make a node forget it.",
 )
+_OTHER_GOES = ("Nodes that follow you take it back as they hear of it. Nobody can make a node forget it.",)
+"""A like, a boost, a vote, a direct message: nobody reads it singly."""
 
 
 @command("delete", "p2pblog delete 5feceb66ff")
@@ -240,9 +244,10 @@ _HEARD_OF = (
 def delete(session: Session, notice: str) -> None:
     """Take back a notice of your own. Nodes hide it as they hear of it; nobody can make them forget it. Those of people
     who don't follow you, and have it from others, hear of it when they look at it."""
-    _write_about(session, "delete", notice)
+    found = _write_about(session, "delete", notice)
     if not session.json:
-        session.tell([line(part) for part in _HEARD_OF])
+        is_notice = found is not None and found["type"] == "note"
+        session.tell([line(part) for part in (_NOTICE_GOES if is_notice else _OTHER_GOES)])
 
 
 @command("bookmark", "p2pblog bookmark 5feceb66ff")

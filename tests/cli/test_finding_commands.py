@@ -10,7 +10,7 @@ from fake_node import ALICE, BOB, FakeNode
 from terminal_scene import Alice
 
 from p2pblog.control import documents
-from p2pblog.errors import UserError
+from p2pblog.errors import NotFound, UserError
 from p2pblog.pages.news import notifications_page
 from p2pblog.terminal import render
 
@@ -136,8 +136,15 @@ def test_below_the_last_one_is_nothing_older(alice: Alice, node: FakeNode) -> No
 
 
 def test_who_deletes_is_told_what_that_can_not_do(alice: Alice, node: FakeNode) -> None:
-    assert "Nobody can make a node forget it." in alice.types("delete", node.add()["id"]).stderr
+    readable, forgotten = "it can be\nread until they ask again.", "Nobody can make a node forget it."
+    said = alice.types("delete", node.add()["id"]).stderr
+    assert readable in said and forgotten in said
+    said = alice.types("delete", node.add(type="boost", boost_of=node.add()["id"])["id"]).stderr
+    assert readable not in said and forgotten in said
     assert alice.types("delete", node.add()["id"], "--json").stderr == ""
+    like = node.add()["id"]
+    node.faults["show"] = NotFound("that is no notice")
+    assert alice.types("delete", like).stderr == said
 
 
 def test_a_quote_bears_the_warning_that_is_typed(alice: Alice, node: FakeNode) -> None:
