@@ -23,7 +23,7 @@ from p2pblog.cases.settings import Settings
 from p2pblog.cases.strangers import Strangers
 from p2pblog.cases.threads import Threads
 from p2pblog.cases.why import Explaining
-from p2pblog.control.documents import PeerDocument, StatusDocument, StoreDocument
+from p2pblog.control.documents import DeviceDocument, PeerDocument, StatusDocument, StoreDocument
 from p2pblog.core import address, payload
 from p2pblog.core.address import Endpoint
 from p2pblog.core.logs import Batch
@@ -73,8 +73,24 @@ class Node(
             uptime_s=int(trio.current_time() - self._started),  # whatever becomes of the wall clock
             version=__version__,
             store=StoreDocument(used=full.used, max=self._room.store_max, pruned=full.pruned, failing=failing),
+            devices=self._devices(),
             pending=[address.spell(identity) for identity in self._follows if self._is_searching(identity)],
         )
+
+    def _devices(self) -> list[DeviceDocument]:
+        """All that our identity names, the one of this node first; it is named with its first entry."""
+        holdings, here = self._driver.machine.holdings, self._author.device
+        identity = holdings.identities.get(self._author.identity_hash)
+        named = {} if identity is None else identity.devices
+        return [
+            DeviceDocument(
+                device=device.hex(),
+                entries=holdings.entries(device),
+                here=device == here,
+                retired=device in named and named[device].retired,
+            )
+            for device in (here, *(each for each in named if each != here))
+        ]
 
     async def peers(self) -> list[PeerDocument]:
         lanes = sorted(self._driver.lanes.items())

@@ -32,6 +32,16 @@ class SettingDocument(TypedDict):
     caption: str
 
 
+class DeviceDocument(TypedDict):
+    """One of one's own devices. `entries`: how many of its log are held; `here`: it is the one that writes on this
+    node; `retired`: what it writes from now on counts for nothing."""
+
+    device: str
+    entries: int
+    here: bool
+    retired: bool
+
+
 class StatusDocument(TypedDict):
     address: str
     name: str | None
@@ -44,6 +54,7 @@ class StatusDocument(TypedDict):
     uptime_s: int
     version: str
     store: StoreDocument
+    devices: list[DeviceDocument]
     pending: list[str]
 
 

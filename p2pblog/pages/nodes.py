@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from p2pblog.pages.values import ago, counted, fields, lasting, short_id, sized, table, try_line
-from p2pblog.terminal import Page, Piece, Style, clean_name, fit, line
+from p2pblog.terminal import Line, Page, Piece, Style, clean_name, fit, line
 
 if TYPE_CHECKING:
-    from p2pblog.control.documents import PeerDocument, StatusDocument, StoreDocument
+    from p2pblog.control.documents import DeviceDocument, PeerDocument, StatusDocument, StoreDocument
 
 
 def status_page(status: StatusDocument, columns: int, command: str) -> Page:
@@ -22,16 +22,25 @@ def status_page(status: StatusDocument, columns: int, command: str) -> Page:
             ("peers", f"{status['peers']:,} linked, {status['dht_nodes']:,} known in the DHT"),
             ("follows", f"{status['follows']:,}"),
             ("entries", f"{status['entries']:,}"),
+            ("devices", f"{len(status['devices']):,}"),
             ("room", room_line(status["store"])),
             ("running", f"{lasting(status['uptime_s'])}, process {status['pid']}, p2pblog {status['version']}"),
         ]
     )
     if status["store"]["failing"] is not None:
         page += [line(), line(Piece(f"What comes can't be kept: {status['store']['failing']}.", Style.WARNING))]
+    if len(status["devices"]) > 1:
+        page += [line(), line("Your devices:"), *map(_device_line, status["devices"])]
     if status["pending"]:
         page += [line(), line(Piece(f"Not found yet: {counted(len(status['pending']), 'address', 'addresses')}"))]
         page += [line("  ", fit(address, columns - 2)) for address in status["pending"]]
     return page if status["peers"] else [*page, line(), *alone_page(command)]
+
+
+def _device_line(device: DeviceDocument) -> Line:
+    said = [counted(device["entries"], "entry", "entries")]
+    said += [*(["this one"] if device["here"] else []), *(["retired"] if device["retired"] else [])]
+    return line("  ", Piece(short_id(device["device"]), Style.ID), f"  {', '.join(said)}")
 
 
 def alone_page(command: str) -> Page:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fake_node import ALICE, BOB, NOW_MS, an_id
+from fake_settings import STATUS
 
 from p2pblog.config import SEQ_MAX, TIME_MS_MAX
 from p2pblog.core import payload
@@ -262,6 +263,19 @@ def test_peers_fit_80_columns() -> None:
     assert page[0].split() == ["NODE", "ENDPOINT", "WAY", "SINCE", "FEEDS", "IN", "OUT"]
     assert all(width(text) <= 80 for text in page)
     assert page[1].split()[:2] == ["ffffffffff", "127.0.0.1:4711"]
+
+
+def test_who_has_several_devices_sees_each() -> None:
+    row = {"device": "d" * 64, "entries": 1, "here": True, "retired": False}
+    status: Any = {**STATUS, "peers": 1, "follows": 0, "entries": 4, "pending": [], "devices": [row]}
+    status["store"] = {"used": 0, "max": None, "pruned": 0}
+    page = text_of(nodes.status_page(status, 80, "p2pblog"))
+    assert "devices    1" in page and "Your devices:" not in page
+    status["devices"] += [{"device": "e" * 64, "entries": 1_234, "here": False, "retired": True}]
+    page = text_of(nodes.status_page(status, 80, "p2pblog"))
+    assert page[page.index("Your devices:") :] == [
+        "Your devices:", "  dddddddddd  1 entry, this one", "  eeeeeeeeee  1,234 entries, retired",
+    ]  # fmt: skip
 
 
 def test_a_qr_code_is_dark_on_light_with_a_quiet_zone() -> None:

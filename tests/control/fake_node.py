@@ -10,7 +10,7 @@ from typing import Any
 import trio
 from builders import person
 from fake_groups import FakeGroups
-from fake_settings import SETTING_CALLS, FakeSettings
+from fake_settings import SETTING_CALLS, STATUS, FakeSettings
 from fake_strangers import STRANGER_CALLS, FakeStrangers
 
 from p2pblog.core import codec
@@ -147,18 +147,13 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
         self._called("status")
         if self.gate is not None:
             await self.gate.wait()
-        return {
-            "address": ALICE,
+        return STATUS | {
             "name": self.name,
-            "listen": "127.0.0.1:4711",
-            "pid": 1234,
             "peers": len(self.peer_rows),
-            "dht_nodes": 20,
             "follows": len(self.follows),
             "entries": len(self.notices),
-            "uptime_s": 3_725,
-            "version": "0.1.0",
             "store": self._fullness(),
+            "devices": self.devices,
             "pending": [address for address, row in self.follows.items() if row["state"] == "searching"],
         }
 

@@ -1,4 +1,4 @@
-"""What the node in memory behind the control socket does about settings, and how much it has pruned."""
+"""What the node in memory behind the control socket does about settings, and how it is doing."""
 
 from __future__ import annotations
 
@@ -16,6 +16,17 @@ SETTING_CALLS: dict[str, tuple[dict[str, Any], type]] = {
 """The routes about settings, with arguments and the document that each answers."""
 
 
+STATUS = dict.fromkeys(documents.StatusDocument.__annotations__) | {
+    "address": "a" * 56,
+    "listen": "127.0.0.1:4711",
+    "pid": 1234,
+    "dht_nodes": 20,
+    "uptime_s": 3_725,
+    "version": "0.1.0",
+}
+"""What a node says of itself that no test changes."""
+
+
 class FakeSettings:
     """Of `FakeNode`."""
 
@@ -23,6 +34,7 @@ class FakeSettings:
         self.set: dict[str, int | None] = {}
         self.pruned = 0
         self.failing: str | None = None
+        self.devices = [{"device": "d" * 64, "entries": 3, "here": True, "retired": False}]
 
     def _called(self, route: str, **arguments: Any) -> None:
         """`FakeNode` notes it."""

@@ -298,6 +298,29 @@ async def test_a_device_that_only_the_archive_knows(autojump_clock: MockClock) -
 
 
 @trio_test
+async def test_a_node_says_which_devices_its_identity_has(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice, before = await world.start("alice"), person("alice")
+
+        async def devices() -> list[tuple[str, int, bool, bool]]:
+            rows = (await alice.status())["devices"]
+            return [(row["device"], row["entries"], row["here"], row["retired"]) for row in rows]
+
+        here = (await alice.id())["device"]
+        assert await devices() == [(here, 2, True, False)]
+        others = [before.add_device(name) for name in ("tablet", "phone", "laptop")]
+        others[0].note("from the tablet")
+        await take_back(alice, before.identity.wire.hex(), [wire(*others[0].run())])
+        keys = [each.key.hex() for each in others]
+        more = [(key, 2 if key == keys[0] else 0, False, False) for key in sorted(keys)]
+        assert await devices() == [(here, 2, True, False), *more]
+
+        before.retire(others[1].key, 0, None)
+        await alice.import_identity(before.identity.wire.hex())
+        assert [row[0] for row in await devices() if row[3]] == [keys[1]]
+
+
+@trio_test
 async def test_a_payload_that_was_missing_comes_back(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         before = person("alice")
