@@ -84,7 +84,7 @@ def post(
 @click.option("--lang", metavar="TAG", help="Another language; an empty one takes it away.")
 def edit(session: Session, notice: str, text: str, cw: str | None, lang: str | None) -> None:
     """Give a notice of your own other words. It keeps its id; the old words can still be seen. Who does not follow you
-    may read them until their node asks again."""
+    may read them until their node asks again. A TEXT of `-` is read from the standard input."""
     typed, text = words.check_id(notice), words.check_text(from_stdin() if text == "-" else text)
     cw = cw if not cw else words.check_warning(cw)
     lang = lang if not lang else words.check_language(lang)
@@ -99,7 +99,8 @@ def edit(session: Session, notice: str, text: str, cw: str | None, lang: str | N
 @click.option("--cw", metavar="TEXT", help="A content warning: what readers see before they ask for the text.")
 @click.option("--lang", metavar="TAG", help="The language of the text, as en or pt-BR.")
 def quote(session: Session, notice: str, text: str, cw: str | None, lang: str | None) -> None:
-    """Publish a notice that quotes another. It keeps the words that the other has now."""
+    """Publish a notice that quotes another. It keeps the words that the other has now. A TEXT of `-` is read from the
+    standard input."""
     typed, text = words.check_id(notice), words.check_text(from_stdin() if text == "-" else text)
     cw = None if cw is None else words.check_warning(cw)
     lang = None if lang is None else words.check_language(lang)
