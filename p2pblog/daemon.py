@@ -160,7 +160,8 @@ def _say(lines: list[str]) -> None:
     if sys.stdout is None:  # it was closed before we began
         return
     try:
-        terminal.write(sys.stdout, [terminal.line(each) for each in lines], colour=False)
+        whole = [terminal.line(terminal.Piece(each, terminal.Style.BOLD)) for each in lines]  # some are to be typed
+        terminal.write(sys.stdout, whole, colour=False)
     except OSError:
         terminal.hush(sys.stdout)
 

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -66,8 +66,8 @@ def render(page: Iterable[Line], colour: bool) -> str:
 
 
 def write(stream: TextIO, page: Iterable[Line], colour: bool) -> None:
-    """Write a page out at once. Raises OSError, among them BrokenPipeError."""
-    text = render(page, colour)
+    """Write a page out at once, on a terminal broken at blanks. Raises OSError, among them BrokenPipeError."""
+    text = render(flowed(page, columns(stream)) if stream.isatty() else page, colour)
     encoding = getattr(stream, "encoding", None) or "utf-8"
     stream.write(text.encode(encoding, errors="replace").decode(encoding))
     stream.flush()
@@ -167,6 +167,54 @@ def clean_name(text: str | None) -> str | None:
     if not cleaned.isascii():
         cleaned = unicodedata.normalize("NFC", re.sub(_UNSEEN_IN_NAMES, "", cleaned))
     return " ".join(cleaned.split()) or None
+
+
+# --- laying out -------------------------------------------------------------------------------------------------------
+
+
+def flowed(page: Iterable[Line], columns: int) -> Iterator[Line]:
+    """The page with its wide lines broken at blanks and set in below, where a terminal would break them within a word
+    and go on in the first column. What is bold is to be typed and stays whole, as does a word that fits no line."""
+    for unclean in page:
+        pieces = tuple(Piece(clean_line(piece.text), piece.style) for piece in unclean)  # before it is taken apart
+        text = _text(pieces)
+        if width(text) <= columns:
+            yield pieces
+            continue
+        indent = " " * (len(text) - len(text.lstrip()) + 2)
+        row: list[Piece] = []
+        used = 0
+        for part in _unbroken(pieces):
+            wide = width(_text(part).rstrip())
+            if used + wide > columns and used > len(indent) - 2 and len(indent) + wide <= columns:
+                yield _without_blanks_behind(row)
+                row, used = [Piece(indent)], len(indent)
+            row += part
+            used += width(_text(part))
+        yield _without_blanks_behind(row)
+
+
+def _text(pieces: Iterable[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+def _without_blanks_behind(row: list[Piece]) -> Line:
+    """They could be the ones that no longer fit the line."""
+    return (*row[:-1], Piece(row[-1].text.rstrip(" "), row[-1].style))
+
+
+def _unbroken(pieces: Line) -> Iterator[list[Piece]]:
+    """A line in parts between which it may be broken, each with the blanks behind it."""
+    part: list[Piece] = []
+    for piece in pieces:
+        is_whole = piece.style is Style.BOLD
+        for text in [piece.text] if is_whole else re.split(r"(?<= )(?=[^ ])", piece.text):
+            part.append(Piece(text, piece.style))
+            if text.endswith(" "):
+                yield part
+                part = []
+    if part:
+        yield part
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------

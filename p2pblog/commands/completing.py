@@ -18,7 +18,7 @@ from p2pblog.config import find_home
 from p2pblog.control import client
 from p2pblog.errors import UsageError, UserError
 from p2pblog.session import Session
-from p2pblog.terminal import clean_line, clean_name, fit, line
+from p2pblog.terminal import Piece, Style, clean_line, clean_name, fit, line
 
 if TYPE_CHECKING:
     from p2pblog.control.documents import (
@@ -281,4 +281,5 @@ def completion(session: Session, shell: str) -> None:
     # Its own way to make the script would start bash first, to warn of one that is too old.
     made = SHELLS[shell](click.Command("p2pblog"), {}, "p2pblog", "_P2PBLOG_COMPLETE")
     script = made.source_template % made.source_vars()
-    session.show({"shell": shell, "script": script}, lambda: [line(text) for text in script.splitlines()])
+    whole = [line(Piece(text, Style.BOLD)) for text in script.splitlines()]  # never broken
+    session.show({"shell": shell, "script": script}, lambda: whole)

@@ -233,10 +233,10 @@ def unpin(session: Session, notice: str) -> None:
 
 
 _NOTICE_GOES = (
-    "Nodes that follow you hide it as they hear of it. Where others have it, as by a boost or in a group, it can be",
-    "read until they ask again. Nobody can make a node forget it.",
+    "Nodes that follow you hide it as they hear of it. Where others have it, as by a boost or in a group, it can be "
+    "read until they ask again. Nobody can make a node forget it."
 )
-_OTHER_GOES = ("Nodes that follow you take it back as they hear of it. Nobody can make a node forget it.",)
+_OTHER_GOES = "Nodes that follow you take it back as they hear of it. Nobody can make a node forget it."
 """A like, a boost, a vote, a direct message: nobody reads it singly."""
 
 
@@ -248,7 +248,7 @@ def delete(session: Session, notice: str) -> None:
     found = _write_about(session, "delete", notice)
     if not session.json:
         is_notice = found is not None and found["type"] == "note"
-        session.tell([line(part) for part in (_NOTICE_GOES if is_notice else _OTHER_GOES)])
+        session.tell([line(_NOTICE_GOES if is_notice else _OTHER_GOES)])
 
 
 @command("bookmark", "p2pblog bookmark 5feceb66ff")

@@ -136,7 +136,7 @@ def test_below_the_last_one_is_nothing_older(alice: Alice, node: FakeNode) -> No
 
 
 def test_who_deletes_is_told_what_that_can_not_do(alice: Alice, node: FakeNode) -> None:
-    readable, forgotten = "it can be\nread until they ask again.", "Nobody can make a node forget it."
+    readable, forgotten = "it can be read until they ask again.", "Nobody can make a node forget it."
     said = alice.types("delete", node.add()["id"]).stderr
     assert readable in said and forgotten in said
     said = alice.types("delete", node.add(type="boost", boost_of=node.add()["id"])["id"]).stderr

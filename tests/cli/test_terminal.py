@@ -243,6 +243,49 @@ def test_how_wide_a_page_is(said: str, wide: int, monkeypatch: pytest.MonkeyPatc
     assert terminal.columns(io.StringIO()) == wide
 
 
+def flowed(columns: int, *pieces: str | Piece) -> list[str]:
+    return render(terminal.flowed([line(*pieces)], columns), colour=False).splitlines()
+
+
+def test_a_wide_line_is_broken_at_blanks_and_set_in_below() -> None:
+    assert flowed(20, "one two three four five six") == ["one two three four", "  five six"]
+    assert flowed(18, "one two three four five six") == ["one two three four", "  five six"]
+    assert flowed(20, "  one two three four five") == ["  one two three four", "    five"]
+    assert flowed(20, "one two ", Piece("three", Style.NAME), ", four five") == ["one two three, four", "  five"]
+    assert flowed(20, "one two three four", Piece("fivesix", Style.ID)) == ["one two three", "  fourfivesix"]
+    assert flowed(12, "日本語 日本語") == ["日本語", "  日本語"]
+    assert flowed(20, "", "one two") == ["one two"]
+
+
+def test_what_is_to_be_typed_and_what_fits_no_line_stays_whole() -> None:
+    typed = Piece("p2pblog follow bob", Style.BOLD)
+    assert flowed(20, "Type: ", typed) == ["Type:", "  p2pblog follow bob"]
+    assert flowed(19, "Type: ", typed) == ["Type: p2pblog follow bob"]
+    assert flowed(20, "  " + "x" * 30) == ["  " + "x" * 30]
+    assert flowed(20, "one " + "x" * 30 + " two three four") == ["one " + "x" * 30, "  two three four"]
+
+
+@given(st.lists(st.builds(Piece, anything, st.sampled_from(Style)), min_size=1), st.integers(10, 60))
+@example([Piece("x" * 20 + "\x1b y")], 10)
+def test_no_letter_is_lost_or_comes_to_the_first_column_where_a_line_is_broken(
+    pieces: list[Piece], columns: int
+) -> None:
+    whole = render([tuple(pieces)], colour=False)
+    first, *more = flowed(columns, *pieces)
+    assert "".join("".join([first, *more]).split()) == "".join(whole.split())
+    assert all(each.startswith("  ") for each in more)
+
+
+def test_lines_are_broken_for_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    said = "word " * 20
+    for is_terminal, lines in ((True, 3), (False, 1)):
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda is_terminal=is_terminal: is_terminal)
+        terminal.write(stream, [line(said)], colour=False)
+        assert stream.getvalue().count("\n") == lines
+
+
 def test_output_that_the_terminal_cannot_encode_is_replaced() -> None:
     buffer = io.BytesIO()
     stream = io.TextIOWrapper(buffer, encoding="ascii")
