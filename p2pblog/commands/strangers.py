@@ -8,7 +8,7 @@ from p2pblog.commands import command, now_ms, offers
 from p2pblog.control import words
 from p2pblog.pages import strangers as pages
 from p2pblog.session import Session
-from p2pblog.terminal import Page, clean_line
+from p2pblog.terminal import Page
 
 _stranger = click.argument("address", shell_complete=offers("strangers"))
 _anybody = click.argument("address", shell_complete=offers("anybody"))
@@ -50,7 +50,7 @@ def admitted(session: Session) -> None:
 def vouch(session: Session, address: str) -> None:
     """Say to everybody that somebody may be heard. Those who follow you are told what they say, and so are you."""
     document = session.ask("vouch", address=words.check_utf8(address, "the address"))
-    session.show(document, lambda: pages.vouch_page(document, clean_line(address)))
+    session.show(document, lambda: pages.vouch_page(document, address))
 
 
 @command("unvouch", "p2pblog unvouch ADDRESS")
@@ -58,4 +58,4 @@ def vouch(session: Session, address: str) -> None:
 def unvouch(session: Session, address: str) -> None:
     """Take a vouch back."""
     document = session.ask("unvouch", address=words.check_utf8(address, "the address"))
-    session.show(document, lambda: pages.vouch_page(document, clean_line(address)))
+    session.show(document, lambda: pages.vouch_page(document, address))
