@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import trio
+from builders import key_pair
 
+from p2pblog import keyring
 from p2pblog.config import Home
 from p2pblog.control.server import serve_control
 
@@ -50,3 +52,12 @@ def node(alice: Alice) -> Iterator[FakeNode]:
     assert made.token is not None
     made.token.run_sync_soon(scopes[0].cancel)
     thread.join()
+
+
+@pytest.fixture
+def keys(alice: Alice, node: FakeNode) -> keyring.Keyring:
+    """The key file of the home whose node answers."""
+    owner = node.owner
+    made = keyring.Keyring(owner.root, owner.identity.inception, owner.device, key_pair("alice/node"), "alice")
+    keyring.save(alice.home, made)
+    return made

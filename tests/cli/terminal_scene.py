@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from p2pblog.cli import main
 from p2pblog.config import Home
+from p2pblog.terminal import Page, render
 
 
 class Alice:
@@ -46,3 +47,20 @@ class Alice:
 
     def starts(self, words: Sequence[str | bytes], **more: Any) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(self.argv(*words), capture_output=True, timeout=30, check=False, **more)
+
+
+def lines_of(page: Page) -> list[str]:
+    """What a page is where there are no colours."""
+    return render(page, colour=False).splitlines()
+
+
+def fields(shape: Any) -> list[str]:
+    """The keys of a document, in their order."""
+    return list(shape.__annotations__)
+
+
+def a_follow(address: str, **more: Any) -> Any:
+    """A row of `following`, as of somebody who has no name."""
+    row = {"address": address, "name": None, "petname": None, "entries": 0, "newest": None, "state": "found"}
+    row |= {"no_boosts": False, "budget": None, "private": False, "pruned": 0}
+    return {**row, "lookalike": None, **more}

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from fake_node import BOB, NOW_MS, FakeNode
 from PIL import Image
-from terminal_scene import Alice
+from terminal_scene import Alice, lines_of
 
 from p2pblog.core.media import may_tell_places
 from p2pblog.pages import notices, people
-from p2pblog.terminal import render, width
+from p2pblog.terminal import width
 
 
 def picture(path: Path, kind: str = "JPEG") -> str:
@@ -92,7 +92,7 @@ def test_a_hostile_name_of_a_picture_stays_in_its_place() -> None:
         "avatar": file, "banner": file,
     }  # fmt: skip
     page = people.profile_page(profile, [], NOW_MS, 80, notices.NOTHING_KNOWN)
-    shown = render(page, colour=False).splitlines()
+    shown = lines_of(page)
     assert [text.split()[0] for text in shown[2:]] == ["avatar:", "banner:"]
     assert all(width(text) <= 80 for text in shown)
     assert not any(character in "".join(shown) for character in "\x1b\u202e\r")

@@ -14,7 +14,7 @@ from typing import Any
 import click
 import pytest
 from fake_node import ALICE, BOB, FakeNode, an_id
-from terminal_scene import Alice
+from terminal_scene import Alice, fields
 
 from p2pblog import cli, keyring
 from p2pblog.control import api, documents
@@ -85,10 +85,6 @@ NEEDS_A_DAEMON = [
     ["import", "--from", "csv", __file__],
 ]
 """Every command of the contract that asks the daemon."""
-
-
-def fields(shape: Any) -> list[str]:
-    return list(shape.__annotations__)
 
 
 # --- without a daemon -------------------------------------------------------------------------------------------------

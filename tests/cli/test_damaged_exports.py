@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import key_pair
 from fake_node import BOB, FakeNode
 from terminal_scene import Alice
 
@@ -16,15 +15,6 @@ from p2pblog.archives import open_archive
 from p2pblog.errors import UserError
 
 PASS = {"P2PBLOG_PASSPHRASE": "correct horse"}
-
-
-@pytest.fixture
-def keys(alice: Alice, node: FakeNode) -> keyring.Keyring:
-    """The key file of the home whose node answers."""
-    owner = node.owner
-    made = keyring.Keyring(owner.root, owner.identity.inception, owner.device, key_pair("alice/node"), "alice")
-    keyring.save(alice.home, made)
-    return made
 
 
 def test_what_cannot_be_read_is_left_out_and_said(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fake_node import ALICE, BOB, FakeNode
-from terminal_scene import Alice
+from terminal_scene import Alice, a_follow, fields, lines_of
 
 from p2pblog.control import documents
 from p2pblog.errors import NotFound, UserError
@@ -15,10 +15,6 @@ from p2pblog.pages.news import notifications_page
 from p2pblog.terminal import render
 
 CAROL = "c" * 56
-
-
-def fields(shape: type) -> list[str]:
-    return list(shape.__annotations__)
 
 
 def test_a_search_shows_notices_and_says_aside_what_it_did_not_look_into(alice: Alice, node: FakeNode) -> None:
@@ -86,10 +82,6 @@ def test_wrong_words_are_2(alice: Alice, node: FakeNode, words: list[str], sente
     assert sentence.lower() in result.stderr.lower()
 
 
-def a_follow(address: str, **more: Any) -> Any:
-    return {"address": address, "name": None, "petname": None, "lookalike": None, **more}
-
-
 def test_a_poll_that_closed_reads_by_whose_it_is() -> None:
     bob = "bob" * 18 + "ab"
     ends: list[documents.NotificationDocument] = [
@@ -97,7 +89,7 @@ def test_a_poll_that_closed_reads_by_whose_it_is() -> None:
         {"id": "bb" * 32, "type": "poll", "from": bob, "name": None, "notice": "cc" * 32, "time": 0, "read": True},
     ]
     page = notifications_page(ends, [a_follow(bob, petname="bob")], None, 120_000, 80, False, False)
-    assert render(page, colour=False).splitlines() == [
+    assert lines_of(page) == [
         "* Your poll aaaaaaaaaa has closed · 2 min ago",
         "  bob (bobbobbo) asked, and you voted: cccccccccc has closed · 2 min ago",
     ]
@@ -183,7 +175,7 @@ def test_a_direct_message_is_told() -> None:
         {"id": "bb" * 32, "type": "dm", "from": bob, "name": None, "notice": "bb" * 32, "time": 0, "read": False},
     ]
     page = notifications_page(told, [a_follow(bob, petname="bob")], None, 120_000, 80, False, False)
-    assert render(page, colour=False).splitlines() == [
+    assert lines_of(page) == [
         "* bob (bobbobbo) sent you a direct message, aaaaaaaaaa · 2 min ago",
         "* bob (bobbobbo) sent you a direct message, bbbbbbbbbb · 2 min ago",
     ]
@@ -203,8 +195,7 @@ def test_a_notification_names_who_is_followed_within_its_line() -> None:
         for who, name in ((bob, follows[0]["name"]), (mallory, "Robert"), (stranger, None))
     ]
     narrow, wide = (
-        render(notifications_page(news, follows, None, 120_000, columns, False, False), colour=False).splitlines()
-        for columns in (80, 120)
+        lines_of(notifications_page(news, follows, None, 120_000, columns, False, False)) for columns in (80, 120)
     )
     said = "answered your bbbbbbbbbb with aaaaaaaaaa · 2 min ago"
     assert wide == [

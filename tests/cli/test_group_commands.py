@@ -6,12 +6,12 @@ import json
 
 import pytest
 from fake_node import BOB, NOW_MS, FakeNode
-from terminal_scene import Alice
+from terminal_scene import Alice, lines_of
 from test_completion import tab
 
 from p2pblog.config import GROUP_CHARACTERS_MAX
 from p2pblog.pages import groups as pages
-from p2pblog.terminal import render, width
+from p2pblog.terminal import width
 
 
 def test_groups_are_joined_listed_and_left(alice: Alice, node: FakeNode) -> None:
@@ -90,4 +90,4 @@ def test_a_head_fits_its_line(columns: int) -> None:
     row = {"name": "蜜" * GROUP_CHARACTERS_MAX, "since": NOW_MS, "notices": 10**9, "authors": 10**9}
     for name, joined in ((row["name"], row), (row["name"], None), ("bees", row), ("bees", None)):
         page = pages.header_page(name, joined, NOW_MS, columns, "p2pblog")  # type: ignore[arg-type]
-        assert width(render(page, colour=False).splitlines()[0]) <= columns
+        assert width(lines_of(page)[0]) <= columns

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fake_node import FakeNode
 from PIL import Image
-from terminal_scene import Alice
+from terminal_scene import Alice, lines_of
 
 from p2pblog import pictures
 from p2pblog.commands import files
@@ -20,7 +20,7 @@ from p2pblog.config import FILE_BYTES_MAX, FILES_PER_NOTE_MAX, PIECE_BYTES
 from p2pblog.core.media import may_tell_places
 from p2pblog.errors import NotFound, TimedOut
 from p2pblog.pages.files import file_lines, media_page
-from p2pblog.terminal import Page, width
+from p2pblog.terminal import width
 
 LONG = b"".join(bytes([number]) * PIECE_BYTES for number in range(5)) + b"\xff"
 
@@ -256,10 +256,6 @@ def test_what_is_not_the_file_is_not_saved(alice: Alice, node: FakeNode, file: d
 # --- pages ------------------------------------------------------------------------------------------------------------
 
 
-def texts(page: Page) -> list[str]:
-    return ["".join(piece.text for piece in line) for line in page]
-
-
 def test_a_notice_shows_name_size_and_what_is_to_be_seen(alice: Alice, node: FakeNode, file: dict[str, Any]) -> None:
     page = alice.types("timeline", env={"COLUMNS": "80"}).stdout
     assert f"+ bees.jpg · 327.7 kB · {file['hash'][:10]}" in page
@@ -277,13 +273,13 @@ def test_no_words_of_a_file_leave_the_page(columns: int, file: dict[str, Any]) -
     alt = "alt \x1b]52;c;aGk=\x07\nalice · just now" * 9
     hostile: Any = {**file, "name": "\x1b[31m" + "日" * 90 + "\u202egpj.exe", "alt": alt}
     media: Any = {**hostile, "author": "b" * 56, "notice": "0" * 64, "held": 0, "pieces": 0, "state": "elsewhere"}
-    assert "notice  0000000000" in texts(media_page(media, 80))
-    assert "profile  of (bbbbbbbb)" in texts(media_page({**media, "notice": None}, 80))
-    lines = texts(file_lines([hostile], "  ", columns, is_hidden=False))
-    for text in (*lines, *texts(media_page(media, max(80, columns)))):
+    assert "notice  0000000000" in lines_of(media_page(media, 80))
+    assert "profile  of (bbbbbbbb)" in lines_of(media_page({**media, "notice": None}, 80))
+    lines = lines_of(file_lines([hostile], "  ", columns, is_hidden=False))
+    for text in (*lines, *lines_of(media_page(media, max(80, columns)))):
         assert not {"\x1b", "\x07", "\u202e"} & set(text)
     for text in lines[1:]:
         assert text.startswith("    ")  # below the name: no head of another notice can be drawn
         assert width(text) <= columns
-    assert all(width(text) <= 80 for text in texts(media_page(media, 80)))
+    assert all(width(text) <= 80 for text in lines_of(media_page(media, 80)))
     assert columns < 40 or width(lines[0]) <= columns

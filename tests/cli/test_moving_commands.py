@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 import pytest
-from builders import key_pair, person
+from builders import person
 from fake_node import ALICE, BOB, FakeNode
-from terminal_scene import Alice
+from terminal_scene import Alice, fields
 
 from p2pblog import archives, keyring
 from p2pblog.archives import open_archive
@@ -33,19 +33,6 @@ from p2pblog.restoring import Restored
 PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
 ACTOR = "https://m.example/users/alice"
 PASS = {"P2PBLOG_PASSPHRASE": "correct horse"}
-
-
-def fields(shape: Any) -> list[str]:
-    return list(shape.__annotations__)
-
-
-@pytest.fixture
-def keys(alice: Alice, node: FakeNode) -> keyring.Keyring:
-    """The key file of the home whose node answers."""
-    owner = node.owner
-    made = keyring.Keyring(owner.root, owner.identity.inception, owner.device, key_pair("alice/node"), "alice")
-    keyring._write(alice.home, made, replace=False)
-    return made
 
 
 def follow_row(address: str, petname: str | None) -> dict[str, Any]:

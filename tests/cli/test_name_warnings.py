@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fake_node import ALICE, BOB, NOW_MS, FakeNode
-from terminal_scene import Alice
+from terminal_scene import Alice, a_follow
 
 from p2pblog.commands import reading
 from p2pblog.pages import people
@@ -17,12 +17,6 @@ from p2pblog.terminal import render
 MALLORY = "m" * 56
 FALSE_BOB = "b\u043eb"
 """With one Cyrillic letter."""
-
-
-def a_follow(address: str, **more: Any) -> Any:
-    row = {"address": address, "name": None, "petname": None, "entries": 1, "newest": None, "state": "found"}
-    row |= {"no_boosts": False, "budget": None, "private": False, "pruned": 0}
-    return {**row, "lookalike": None, **more}
 
 
 @pytest.fixture

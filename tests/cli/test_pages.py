@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fake_node import ALICE, BOB, NOW_MS, an_id
 from fake_settings import STATUS
+from terminal_scene import a_follow, lines_of
 
 from p2pblog.config import SEQ_MAX, TIME_MS_MAX
 from p2pblog.core import payload
@@ -21,7 +22,7 @@ from p2pblog.dht.records import notice_record
 from p2pblog.pages import nodes, people, values
 from p2pblog.pages import notices as pages
 from p2pblog.pages.files import media_page
-from p2pblog.terminal import Page, Style, render, width
+from p2pblog.terminal import Style, render, width
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
@@ -52,10 +53,6 @@ def a_notice(number: int, text: str = "hello", **more: Any) -> Any:
         "imported_time": None,
         **more,
     }
-
-
-def text_of(page: Page) -> list[str]:
-    return render(page, colour=False).splitlines()
 
 
 @pytest.mark.parametrize(
@@ -95,7 +92,7 @@ def test_durations_and_sizes() -> None:
 
 def test_a_notice_says_who_when_and_which() -> None:
     notice = a_notice(0, "hello\nworld", time=NOW_MS - HOUR, reply_to=an_id(7), likes=1, boosts=2)
-    assert text_of(pages.notice_lines(notice, NOW_MS, 80)) == [
+    assert lines_of(pages.notice_lines(notice, NOW_MS, 80)) == [
         "alice (aaaaaaaa) · 1 h ago · 5feceb66ff",
         "  hello",
         "  world",
@@ -110,14 +107,14 @@ def test_long_names_give_way_to_the_rest_of_the_head(columns: int, name: str, pe
     boost = a_notice(1, type="boost", boost_of=an_id(0), name=name)
     known = pages.Known({ALICE: petname, BOB: petname}, {an_id(0): original})
     for notice, letters in ((original, ["bbbbbbbb"]), (boost, ["aaaaaaaa", "bbbbbbbb"])):
-        head = text_of(pages.notice_lines(notice, NOW_MS, columns, known))[0]
+        head = lines_of(pages.notice_lines(notice, NOW_MS, columns, known))[0]
         assert width(head) <= columns
         assert all(each in head for each in letters)
         assert head.endswith(notice["id"][:10])
 
 
 def test_a_petname_that_they_call_themselves_too_stands_once() -> None:
-    head = text_of(pages.notice_lines(a_notice(0), NOW_MS, 80, pages.Known({ALICE: "alice"})))[0]
+    head = lines_of(pages.notice_lines(a_notice(0), NOW_MS, 80, pages.Known({ALICE: "alice"})))[0]
     assert head == "alice (aaaaaaaa) · just now · 5feceb66ff"
 
 
@@ -135,7 +132,7 @@ def test_a_petname_that_they_call_themselves_too_stands_once() -> None:
 )
 def test_an_invitation_says_from_where_it_leads_nowhere(peers: list[str], limit: str | None) -> None:
     uri = f"p2pblog:{ALICE}" + ("?" + "&".join(f"peer={peer}" for peer in peers) if peers else "")
-    page = text_of(people.invite_page({"uri": uri}))
+    page = lines_of(people.invite_page({"uri": uri}))
     assert page == [] if limit is None else limit in page[0] and len(page) == 1
 
 
@@ -151,12 +148,12 @@ def test_an_invitation_says_from_where_it_leads_nowhere(peers: list[str], limit:
 def test_a_file_has_one_size_and_a_thumbnail_that_is_elsewhere_none_yet(size: int, state: str, said: str) -> None:
     file: Any = {"hash": an_id(0), "name": "bees.jpg", "type": "image/jpeg", "size": size, "alt": "", "thumb": None}
     file |= {"author": ALICE, "notice": an_id(1), "held": 0, "pieces": 0, "state": state}
-    assert f"size    {said}" in text_of(media_page(file, 80))
+    assert f"size    {said}" in lines_of(media_page(file, 80))
 
 
 def test_a_boost_says_what_it_boosts_and_the_nameless_have_letters() -> None:
     boost = a_notice(1, "theirs", type="boost", boost_of=an_id(0), name=None)
-    assert text_of(pages.notice_lines(boost, NOW_MS, 80)) == [
+    assert lines_of(pages.notice_lines(boost, NOW_MS, 80)) == [
         "(aaaaaaaa) · boosted 5feceb66ff · just now · 6b86b273ff",
         "  theirs",
     ]
@@ -165,7 +162,7 @@ def test_a_boost_says_what_it_boosts_and_the_nameless_have_letters() -> None:
 def test_an_empty_timeline_says_what_to_do() -> None:
     def page(*names: str) -> list[str]:
         followed: dict[str, str | None] = {name * 56: None for name in names}
-        return text_of(pages.empty_home_page(pages.Known(followed, names={"b" * 56: "bob"}), "./p2pblog --home x"))
+        return lines_of(pages.empty_home_page(pages.Known(followed, names={"b" * 56: "bob"}), "./p2pblog --home x"))
 
     assert page() == [
         "Nothing here yet. Post something, or follow somebody.",
@@ -186,7 +183,7 @@ def test_a_thread_is_a_tree() -> None:
         a_notice(3, "below first", reply_to=an_id(1)),
         a_notice(4, "orphan", reply_to=an_id(99)),
     ]
-    page = text_of(
+    page = lines_of(
         pages.thread_page({"root": an_id(0), "notices": notices, "known": 6, "missing": 1, "pruned": 0}, NOW_MS, 80)
     )
     texts = [text for text in page if text and "·" not in text and "reply" not in text]
@@ -196,55 +193,38 @@ def test_a_thread_is_a_tree() -> None:
 
 def test_a_gap_is_told_as_people_read_it() -> None:
     assert pages.gap_page(0, 41, "p2pblog thread 5feceb66 --fetch") == []
-    assert text_of(pages.gap_page(3, 41, "p2pblog thread 5feceb66 --fetch"))[1:] == [
+    assert lines_of(pages.gap_page(3, 41, "p2pblog thread 5feceb66 --fetch"))[1:] == [
         "3 of 41 known replies not fetched.",
         "Try: p2pblog thread 5feceb66 --fetch",
     ]
-    assert text_of(pages.gap_page(2, 3, "p2pblog thread 5feceb66 --fetch", 1))[1:] == [
+    assert lines_of(pages.gap_page(2, 3, "p2pblog thread 5feceb66 --fetch", 1))[1:] == [
         "2 of 3 known replies not fetched, 1 of them pruned to save room.",
         "Try: p2pblog thread 5feceb66 --fetch",
     ]
-    assert text_of(pages.gap_page(1, 3, None, 1))[1:] == [
+    assert lines_of(pages.gap_page(1, 3, None, 1))[1:] == [
         "1 of 3 known replies not fetched, but pruned to save room: nobody who could be asked gave it."
     ]
-    assert text_of(pages.gap_page(1, 1, None))[1:] == [
+    assert lines_of(pages.gap_page(1, 1, None))[1:] == [
         "1 of 1 known reply not fetched: nobody who could be asked gave it."
     ]
-    assert text_of(pages.gap_page(2, 3, None))[1:] == [
+    assert lines_of(pages.gap_page(2, 3, None))[1:] == [
         "2 of 3 known replies not fetched: nobody who could be asked gave them."
     ]
 
 
 def test_a_deep_thread_stays_on_the_page() -> None:
     notices = [a_notice(0)] + [a_notice(number, "word " * 40, reply_to=an_id(number - 1)) for number in range(1, 1000)]
-    page = text_of(
+    page = lines_of(
         pages.thread_page({"root": an_id(0), "notices": notices, "known": 1_000, "missing": 0, "pruned": 0}, NOW_MS, 80)
     )
     assert sum("·" in text for text in page) == 1000
     assert all(width(text) <= 84 for text in page)
 
 
-def a_follow(address: str, **more: Any) -> Any:
-    return {
-        "address": address,
-        "name": None,
-        "petname": None,
-        "entries": 0,
-        "newest": None,
-        "state": "searching",
-        "no_boosts": False,
-        "budget": None,
-        "private": False,
-        "pruned": 0,
-        "lookalike": None,
-        **more,
-    }
-
-
 @pytest.mark.parametrize("columns", [80, 120])
 def test_following_is_aligned_and_shows_whole_addresses(columns: int) -> None:
     bob = a_follow(BOB, name="日本語", petname="bob", entries=1234, newest=NOW_MS, state="found")
-    page = text_of(people.following_page([bob, a_follow(ALICE)], None, NOW_MS, columns, "p2pblog"))
+    page = lines_of(people.following_page([bob, a_follow(ALICE)], None, NOW_MS, columns, "p2pblog"))
 
     assert all(width(text) <= columns for text in page)
     assert any(BOB in text for text in page)
@@ -259,7 +239,7 @@ def test_following_is_aligned_and_shows_whole_addresses(columns: int) -> None:
 def test_peers_fit_80_columns() -> None:
     peer = {"node": "f" * 64, "direction": "out", "since": NOW_MS, "feeds": 2, "bytes_in": 1_234, "bytes_out": 5}
     rows: Any = [{**peer, "endpoint": "127.0.0.1:4711"}, {**peer, "endpoint": f"[{'ffff:' * 7}ffff]:65535"}]
-    page = text_of(nodes.peers_page(rows, NOW_MS, 80, "p2pblog"))
+    page = lines_of(nodes.peers_page(rows, NOW_MS, 80, "p2pblog"))
     assert page[0].split() == ["NODE", "ENDPOINT", "WAY", "SINCE", "FEEDS", "IN", "OUT"]
     assert all(width(text) <= 80 for text in page)
     assert page[1].split()[:2] == ["ffffffffff", "127.0.0.1:4711"]
@@ -269,10 +249,10 @@ def test_who_has_several_devices_sees_each() -> None:
     row = {"device": "d" * 64, "entries": 1, "here": True, "retired": False}
     status: Any = {**STATUS, "peers": 1, "follows": 0, "entries": 4, "pending": [], "devices": [row]}
     status["store"] = {"used": 0, "max": None, "pruned": 0}
-    page = text_of(nodes.status_page(status, 80, "p2pblog"))
+    page = lines_of(nodes.status_page(status, 80, "p2pblog"))
     assert "devices    1" in page and "Your devices:" not in page
     status["devices"] += [{"device": "e" * 64, "entries": 1_234, "here": False, "retired": True}]
-    page = text_of(nodes.status_page(status, 80, "p2pblog"))
+    page = lines_of(nodes.status_page(status, 80, "p2pblog"))
     assert page[page.index("Your devices:") :] == [
         "Your devices:", "  dddddddddd  1 entry, this one", "  eeeeeeeeee  1,234 entries, retired",
     ]  # fmt: skip
@@ -281,7 +261,7 @@ def test_who_has_several_devices_sees_each() -> None:
 def test_a_qr_code_is_dark_on_light_with_a_quiet_zone() -> None:
     page = values.qr_page("P2PBLOG:" + "A" * 56)
     assert {piece.style for one in page for piece in one} == {Style.INK}
-    rows = text_of(page)
+    rows = lines_of(page)
     assert len({len(row) for row in [one[0].text for one in page]}) == 1
     assert rows[0].strip() == ""
     assert rows[1].startswith("  █▀▀▀▀▀█ ")  # the finder pattern, its two quiet modules before it
@@ -313,14 +293,14 @@ def test_what_no_longer_fits_the_dht_is_known_to_the_byte(saying: Callable[[str]
 
 def test_raw_entries_are_whole() -> None:
     entry: Any = {"id": "aa", "body": "bb" * 200, "payload": None, "signature": "cc", "chain": ["dd", "ee"]}
-    page = text_of(pages.entry_page(entry, raw=True))
+    page = lines_of(pages.entry_page(entry, raw=True))
     assert page[1].split() == ["body", "bb" * 200]
     assert [text.split()[-1] for text in page[4:]] == ["dd", "ee"]
-    assert [text.split(maxsplit=1)[1] for text in text_of(pages.entry_page(entry, raw=False))[1:]] == [
+    assert [text.split(maxsplit=1)[1] for text in lines_of(pages.entry_page(entry, raw=False))[1:]] == [
         "200 bytes", "not held", "of the entry 2 places later",
     ]  # fmt: skip
     whole: Any = {**entry, "payload": "00" * 5, "chain": []}
-    assert [text.split(maxsplit=1)[1] for text in text_of(pages.entry_page(whole, raw=False))[2:]] == [
+    assert [text.split(maxsplit=1)[1] for text in lines_of(pages.entry_page(whole, raw=False))[2:]] == [
         "5 bytes",
         "its own",
     ]
@@ -334,10 +314,10 @@ def test_no_colour_unless_asked() -> None:
 
 def test_a_text_behind_a_content_warning_is_shown_to_who_asks_for_it() -> None:
     notice = a_notice(0, "She dies.", cw="the \x1b[31mend\nof it", time=NOW_MS - HOUR)
-    page = text_of(pages.notice_lines(notice, NOW_MS, 80))
+    page = lines_of(pages.notice_lines(notice, NOW_MS, 80))
     assert "She dies" not in "".join(page)
     assert page[1:] == ["  CW: the end of it", f"  (text hidden; show {an_id(0)[:10]})"]
-    asked = text_of(pages.notice_lines(notice, NOW_MS, 80, is_asked_for=True))
+    asked = lines_of(pages.notice_lines(notice, NOW_MS, 80, is_asked_for=True))
     assert asked[1:] == ["  CW: the end of it", "  She dies."]
 
 
@@ -345,18 +325,18 @@ def test_a_quote_keeps_words_behind_the_warning_that_they_have() -> None:
     quote: Any = {"id": an_id(1), "version": an_id(1), "author": BOB, "text": "She dies."}
     quote |= {"cw": "the\nend", "deleted": False}
     notice = a_notice(0, "Look!", quote=quote)
-    page = text_of(pages.notice_lines(notice, NOW_MS, 80))
+    page = lines_of(pages.notice_lines(notice, NOW_MS, 80))
     assert page[1] == "  Look!" and page[3:] == ["  │ CW: the end", f"  │ (text hidden; show {an_id(0)[:10]})"]
-    asked = text_of(pages.notice_lines(notice, NOW_MS, 80, is_asked_for=True))
+    asked = lines_of(pages.notice_lines(notice, NOW_MS, 80, is_asked_for=True))
     assert asked[3:] == ["  │ CW: the end", "  │ She dies."]
-    boost = text_of(pages.notice_lines({**notice, "type": "boost", "boost_of": an_id(2)}, NOW_MS, 80))
+    boost = lines_of(pages.notice_lines({**notice, "type": "boost", "boost_of": an_id(2)}, NOW_MS, 80))
     assert boost[-1] == f"  │ (text hidden; show {an_id(2)[:10]})"
 
 
 def test_an_imported_notice_says_when_it_was_first_written() -> None:
-    page = text_of(pages.notice_lines(a_notice(0, imported_time=1_551_529_800_000, likes=1), NOW_MS, 80))
+    page = lines_of(pages.notice_lines(a_notice(0, imported_time=1_551_529_800_000, likes=1), NOW_MS, 80))
     assert page[-1] == "  imported, first written 2019-03-02 · 1 like"
-    assert "another age" in text_of(pages.notice_lines(a_notice(0, imported_time=2**53 - 1), NOW_MS, 80))[-1]
+    assert "another age" in lines_of(pages.notice_lines(a_notice(0, imported_time=2**53 - 1), NOW_MS, 80))[-1]
 
 
 def test_a_mention_reads_as_the_reader_calls_them() -> None:
@@ -370,8 +350,8 @@ def test_a_mention_reads_as_the_reader_calls_them() -> None:
         "cw": None,
         "deleted": False,
     }
-    shown = "\n".join(text_of(pages.notice_lines(a_notice(0, text, quote=quote), NOW_MS, 300, known)))
+    shown = "\n".join(lines_of(pages.notice_lines(a_notice(0, text, quote=quote), NOW_MS, 300, known)))
     assert f"@robert, @{ALICE[:8]}…: mail@robert, @{BOB}x" in shown
     assert "│ @robert?" in shown
     versions: Any = [{"id": an_id(1), "time": NOW_MS, "text": f"@{BOB}", "cw": None, "lang": None}]
-    assert text_of(pages.versions_page(versions, NOW_MS, 80, known))[1] == "  @robert"
+    assert lines_of(pages.versions_page(versions, NOW_MS, 80, known))[1] == "  @robert"

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from fake_node import BOB, NOW_MS, FakeNode, a_poll, an_id
-from terminal_scene import Alice
+from terminal_scene import Alice, lines_of
 
 from p2pblog.config import POLL_OPTION_CHARACTERS_MAX, POLL_OPTIONS_MAX
 from p2pblog.errors import NotFound, NotPermitted, UsageError
 from p2pblog.pages import notices, polls
-from p2pblog.terminal import render, width
+from p2pblog.terminal import width
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
@@ -19,7 +19,7 @@ MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 def drawn(poll: dict[str, Any], columns: int = 80) -> list[str]:
     """The lines of the poll itself, without the head and the text of its notice."""
     notice: Any = {**FakeNode().add(text="What to drink?"), "poll": poll}
-    page = render(notices.notice_lines(notice, NOW_MS, columns), colour=False).splitlines()
+    page = lines_of(notices.notice_lines(notice, NOW_MS, columns))
     assert page[1] == "  What to drink?"
     return page[2:]
 
@@ -167,7 +167,7 @@ def test_a_poll_deep_in_a_thread_stays_on_the_page() -> None:
     poll = a_poll(("word " * 20, 10_000), ("b", 1))
     for columns, depth in ((40, 0), (80, 18), (120, 38)):  # as deep as pages.notices sets in
         indent = "  " * depth + "    "
-        lines = render(polls.poll_lines(poll, NOW_MS, columns, indent), colour=False).splitlines()  # type: ignore[arg-type]
+        lines = lines_of(polls.poll_lines(poll, NOW_MS, columns, indent))  # type: ignore[arg-type]
         assert max(map(width, lines)) <= columns
 
 
@@ -189,5 +189,5 @@ def test_a_poll_behind_a_content_warning_waits_to_be_asked_for(alice: Alice, nod
 
 def test_a_vote_says_what_it_was() -> None:
     written: Any = {"id": an_id(3), "type": "vote"}
-    (said,) = render(polls.voted_page(written, "5feceb66", 2), colour=False).splitlines()
+    (said,) = lines_of(polls.voted_page(written, "5feceb66", 2))
     assert said.startswith("Voted 2 in 5feceb66 (entry ")

@@ -8,14 +8,14 @@ import pytest
 from fake_node import ALICE, BOB, FakeNode, an_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from terminal_scene import Alice
+from terminal_scene import Alice, lines_of
 from test_terminal import FORBIDDEN, anything
 
 from p2pblog.config import DM_BYTES_MAX, DM_RECIPIENTS_MAX
 from p2pblog.control import documents
 from p2pblog.errors import NotFound, UserError
 from p2pblog.pages.private import dms_page
-from p2pblog.terminal import render, width
+from p2pblog.terminal import width
 
 CAROL = "c" * 56
 
@@ -135,7 +135,7 @@ hostile_dm = st.fixed_dictionaries(
 def test_no_message_can_forge_the_head_of_another(dm: Any, name: str, columns: int) -> None:
     follow: Any = {"address": BOB, "name": name, "petname": None, "lookalike": CAROL}
     page = dms_page([dm], False, ALICE, {BOB: follow}, 1_760_000_000_000, columns)
-    shown = render(page, colour=False).splitlines()
+    shown = lines_of(page)
     assert not any(FORBIDDEN.search(text) for text in shown)
     assert len(shown) == len(page)
     assert all(text == "" or text.startswith("  ") for text in shown[1:])

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from fake_node import ALICE, BOB, NOW_MS, FakeNode, an_id
-from terminal_scene import Alice
+from terminal_scene import Alice, lines_of
 
 from p2pblog.config import LINK_CHARACTERS_MAX, LINKS_MAX
 from p2pblog.control.documents import ProfileDocument
 from p2pblog.pages import notices, people
-from p2pblog.terminal import render, width
+from p2pblog.terminal import width
 
 
 def test_pinned_notices_stand_below_the_profile(alice: Alice, node: FakeNode) -> None:
@@ -84,7 +84,7 @@ def test_a_long_name_is_set_in_as_a_whole(columns: int, warning: str | None) -> 
     profile |= {"links": [], "avatar": None, "banner": None, "pinned": [], "petname": None}
     known = notices.Known(warnings={} if warning is None else {(ALICE, name): warning})
 
-    shown = render(people.profile_page(profile, [], NOW_MS, columns, known), colour=False).splitlines()
+    shown = lines_of(people.profile_page(profile, [], NOW_MS, columns, known))
 
     assert shown[-1] == f"address  {ALICE}"
     assert all(width(text) <= columns for text in shown[:-1])
@@ -94,7 +94,7 @@ def test_a_long_name_is_set_in_as_a_whole(columns: int, warning: str | None) -> 
     assert "".join(rows).replace(" ", "") == name.replace(" ", "")
 
     named = {**profile, "petname": "漢" * 50}
-    page = render(people.profile_page(named, [], NOW_MS, columns, notices.NOTHING_KNOWN), colour=False).splitlines()
+    page = lines_of(people.profile_page(named, [], NOW_MS, columns, notices.NOTHING_KNOWN))
     assert all(width(text) <= columns for text in page[:-1])
 
 
@@ -117,6 +117,6 @@ def test_hostile_links_stay_in_their_place() -> None:
         "links": ["https://x/" + "mallory(bbbbbbbb)·" * 20, "https://x/\x1b[2J\u202e\r\n"],
     }  # fmt: skip
     page = people.profile_page(profile, [], NOW_MS, 80, notices.NOTHING_KNOWN)
-    shown = render(page, colour=False).splitlines()
+    shown = lines_of(page)
     assert all(text.startswith("  ") and width(text) <= 80 for text in shown[2:])
     assert not any(character in "".join(shown) for character in "\x1b\u202e\r")

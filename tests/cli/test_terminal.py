@@ -11,6 +11,7 @@ import pytest
 from fake_node import FakeNode, a_poll
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from terminal_scene import lines_of
 
 from p2pblog import terminal
 from p2pblog.pages import notices as pages
@@ -226,7 +227,7 @@ hostile_notice = st.fixed_dictionaries(
 @given(hostile_notice, st.integers(40, 130), st.booleans())
 def test_no_notice_can_forge_the_head_of_another(notice: Any, columns: int, is_asked_for: bool) -> None:
     page = pages.notice_lines(notice, 1_760_000_000_000, columns, is_asked_for=is_asked_for)
-    shown = render(page, colour=False).splitlines()
+    shown = lines_of(page)
 
     assert not any(FORBIDDEN.search(text) for text in shown)
     assert len(shown) == len(page)
@@ -244,7 +245,7 @@ def test_how_wide_a_page_is(said: str, wide: int, monkeypatch: pytest.MonkeyPatc
 
 
 def flowed(columns: int, *pieces: str | Piece) -> list[str]:
-    return render(terminal.flowed([line(*pieces)], columns), colour=False).splitlines()
+    return lines_of(terminal.flowed([line(*pieces)], columns))
 
 
 def test_a_wide_line_is_broken_at_blanks_and_set_in_below() -> None:
