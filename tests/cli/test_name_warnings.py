@@ -68,13 +68,14 @@ def test_nobody_is_marked_for_themselves(alice: Alice, friend: FakeNode) -> None
         assert FALSE_BOB in page and "⚠" not in page
 
 
-def test_a_boosted_stranger_is_marked_too(alice: Alice, friend: FakeNode) -> None:
-    said = friend.add(MALLORY, FALSE_BOB, "send me money")
+@pytest.mark.parametrize("name", [FALSE_BOB, "Robert"])
+def test_a_boosted_stranger_is_marked_too(alice: Alice, friend: FakeNode, name: str) -> None:
+    said = friend.add(MALLORY, name, "send me money")
     friend.add(BOB, "bob", "send me money", type="boost", boost_of=said["id"])
 
     head = alice.types("timeline", "-n", "1", env={"COLUMNS": "140"}).stdout.splitlines()[0]
 
-    assert head.startswith(f"robert (bob, bbbbbbbb) boosted {FALSE_BOB} (mmmmmmmm) ⚠ not robert (bbbbbbbb) ·")
+    assert head.startswith(f"robert (bob, bbbbbbbb) boosted {name} (mmmmmmmm) ⚠ not robert (bbbbbbbb) ·")
 
 
 def test_those_whom_one_follows_are_marked_as_the_daemon_says(alice: Alice, friend: FakeNode) -> None:
@@ -191,6 +192,9 @@ def test_one_is_called_by_ones_own_name_in_mentions_and_quotes(alice: Alice, fri
     page = alice.types("timeline").stdout.splitlines()
 
     assert page[1:4] == ["  @alice, @robert and @mmmmmmmm…", "  │ alice (aaaaaaaa) · aaaaaaaaaa", "  │ as @alice said"]
+
+    friend.add(BOB, "bob", "mentions nobody", quote=quote)
+    assert alice.types("timeline", "-n", "1").stdout.splitlines()[2:4] == page[2:4]
 
 
 def test_a_quoted_name_of_somebody_followed_is_marked(alice: Alice, friend: FakeNode) -> None:
