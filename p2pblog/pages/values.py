@@ -64,7 +64,7 @@ def sized(count: int) -> str:
     """Bytes in decimal units."""
     amount = float(count)
     for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
+        if round(amount, 1) < 1000:
             return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} TB"

@@ -88,6 +88,9 @@ def test_durations_and_sizes() -> None:
         "5.6 MB",
         "1000.0 TB",
     ]
+    assert [values.sized(count) for count in (999_949, 999_950, 999_949_999, 999_950_000)] == [
+        "999.9 kB", "1.0 MB", "999.9 MB", "1.0 GB",
+    ]  # fmt: skip
 
 
 def test_a_notice_says_who_when_and_which() -> None:
