@@ -34,7 +34,7 @@ def init(session: Session, name: str | None) -> None:
         spelled = address.spell(made.inception.identity)
         session.deliver(
             {"address": spelled, "name": name, "home": str(home.folder), "recovery_words": recovery_words},
-            lambda: people.init_page(spelled, name, str(home.folder), recovery_words, session.command),
+            lambda: people.init_page(spelled, name, str(home.folder), recovery_words, session.command, session.columns),
         )
     except BaseException as error:  # Ctrl-C too, while the words wait for somebody who reads them
         keyring.discard(home)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from p2pblog.control.documents import FollowDocument, IdDocument, InviteDocument, NoticeDocument, ProfileDocument
 
 
+WORD_COLUMNS = 16
+"""Of a recovery word, with its number and what parts it from the next: words of BIP 39 have at most 8 letters."""
 PROFILE_FIELD_COLUMNS = len("address") + 2
 """What stands before a value at the top of a profile."""
 
@@ -34,11 +36,11 @@ def id_page(identity: IdDocument) -> Page:
     return fields([*rows, ("link", identity["uri"]), ("device", identity["device"]), ("node", identity["node"])])
 
 
-def init_page(address: str, name: str | None, home: str, words: Sequence[str], command: str) -> Page:
-    """A new identity: the one time that the recovery words are seen."""
+def init_page(address: str, name: str | None, home: str, words: Sequence[str], command: str, columns: int) -> Page:
+    """A new identity: the one time that the recovery words are seen, each whole on its line."""
     numbered = [f"{number:2}. {word}" for number, word in enumerate(words, 1)]
-    quarter = len(numbered) // 4
-    grid = ["".join(cell.ljust(16) for cell in numbered[row::quarter]).rstrip() for row in range(quarter)]
+    deep = len(numbered) // min(4, columns // WORD_COLUMNS)
+    grid = ["".join(cell.ljust(WORD_COLUMNS) for cell in numbered[row::deep]).rstrip() for row in range(deep)]
     return [
         *fields([("name", clean_name(name) or "(none)"), ("address", address), ("home", home)]),
         line(),

@@ -105,9 +105,11 @@ def test_init_shows_the_words_once_and_a_second_one_changes_nothing(alice: Alice
     assert alice.home.keys.read_bytes() == before
 
 
-def test_a_person_can_copy_all_words_from_the_page(alice: Alice) -> None:
-    page = alice.types("init").stdout
+@pytest.mark.parametrize("columns", [40, 60, 64, 80])
+def test_a_person_can_copy_all_words_from_the_page(alice: Alice, columns: int) -> None:
+    page = alice.types("init", env={"COLUMNS": str(columns)}).stdout
 
+    assert all(len(text) <= columns for text in page.splitlines() if re.search(r"[0-9]\. ", text))
     numbered = dict(re.findall(r"(\d+)\. ([a-z]+)", page))
     words = [numbered[str(number)] for number in range(1, 25)]
     assert keys.root_key(keys.entropy_of(words), 0) == keyring.load(alice.home).root
