@@ -61,12 +61,16 @@ def test_a_wrong_poll_is_2(alice: Alice, node: FakeNode, words: list[str], sente
 
 
 def test_polls_at_their_limits_are_posted(alice: Alice, node: FakeNode) -> None:
-    for words in (
-        [f"--poll={number}" for number in range(POLL_OPTIONS_MAX)],
-        ["--poll", "x" * POLL_OPTION_CHARACTERS_MAX, "--poll", "y", "--closes", "5min"],
-        ["--poll", "x", "--poll", "y", "--closes", "30d"],
+    for options, closes in (
+        ([str(number) for number in range(POLL_OPTIONS_MAX)], None),
+        (["x" * POLL_OPTION_CHARACTERS_MAX, "y"], "5min"),
+        (["x", "y"], "30d"),
     ):
-        alice.gets("post", "which one?", *words)
+        node.calls.clear()
+        words = [*(f"--poll={option}" for option in options), *(["--closes", closes] if closes else [])]
+        result = alice.types("post", "which one?", *words)
+        assert result.stdout == f"Posted: {node.notices[-1]['id'][:10]}\n"
+        assert (node.calls[0][1]["poll"], node.calls[0][1]["closes"]) == (options, closes)
 
 
 def test_a_text_and_its_options_fit_a_payload_together(alice: Alice, node: FakeNode) -> None:
@@ -75,6 +79,7 @@ def test_a_text_and_its_options_fit_a_payload_together(alice: Alice, node: FakeN
     assert (result.exit_code, node.calls) == (2, [])
     assert "15,970 bytes, and together at most 15,000" in result.stderr
     alice.gets("post", "\U0001f30d" * 2_750, *options)
+    assert len(node.calls[-1][1]["poll"]) == POLL_OPTIONS_MAX
 
 
 @pytest.mark.parametrize("choice", ["0", "-1", "two", "256", "1.5", "٣", ""])
@@ -90,7 +95,8 @@ def test_a_choice_that_is_no_number_is_2(alice: Alice, node: FakeNode, choice: s
 )
 def test_what_the_node_refuses_has_its_code(alice: Alice, node: FakeNode, error: Exception, code: int) -> None:
     node.faults["vote"] = error
-    assert alice.types("vote", "5feceb66", "1").exit_code == code
+    result = alice.types("vote", "5feceb66", "1")
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", f"p2pblog: {error}.\n")
 
 
 @pytest.mark.parametrize(
