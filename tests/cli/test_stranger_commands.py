@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fake_node import BOB, FakeNode
-from terminal_scene import Alice
+from terminal_scene import Alice, a_follow
 from test_completion import tab
 
 EVE = "e" * 56
@@ -52,6 +52,8 @@ def test_pages_say_who_was_let_in(alice: Alice, node: FakeNode) -> None:
     alice.types("follow", BOB, "--petname", "bob")
     rows = [text.partition(",")[0] for text in alice.types("admitted").stdout.splitlines()]
     assert rows == ["(eeeeeeee)  admitted", f"  {EVE}", "bob (bbbbbbbb)  vouched for", f"  {BOB}"]
+    node.heard_of.append(a_follow(EVE, name="eve"))
+    assert alice.types("admitted").stdout.startswith("eve (eeeeeeee)  admitted, ")
     assert alice.types("unvouch", BOB).stdout == f"No longer vouched for: {BOB} (entry 5555555555)\n"
     alice.types("vouch", EVE)
     assert alice.types("unadmit", EVE).stdout == (

@@ -48,6 +48,7 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
         self.notices: list[dict[str, Any]] = []
         self.before_edits: dict[str, list[dict[str, Any]]] = {}
         self.follows: dict[str, dict[str, Any]] = {}
+        self.heard_of: list[dict[str, Any]] = []  # rows of people who are not followed, and have profiles here
         self.peer_rows: list[dict[str, Any]] = []
         self.faults: dict[str, BaseException] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -335,7 +336,8 @@ class FakeNode(FakeGroups, FakeSettings, FakeStrangers):
     ) -> dict[str, Any]:
         self._called("profile", name=name, bio=bio, links=links, address=address, avatar=avatar, banner=banner)
         if address is not None:
-            row = next((row for row in self.follows.values() if address in (row["address"], row["petname"])), None)
+            known = [*self.follows.values(), *self.heard_of]
+            row = next((row for row in known if address in (row["address"], row["petname"])), None)
             if row is None:
                 raise NotFound("nothing of theirs is here")
             empty = {"bio": None, "links": [], "avatar": None, "banner": None, "pinned": []}
