@@ -41,6 +41,16 @@ def test_what_was_done_is_said(alice: Alice, node: FakeNode) -> None:
         (["dm", BOB], "a direct message has an ADDRESS and a TEXT", "dm --help"),
         (["dm", BOB, "hi", "-n", "5"], "-n and --before are for the list, which takes no ADDRESS", "dm --help"),
         (["mute", BOB, "--tag", "a"], "say one thing: an ADDRESS, --tag T or --word W", "mute --help"),
+        (["timeline", "--author", BOB, "--list", "tea"], "--author and --list do not go together", "timeline --help"),
+        (["timeline", "--strangers", "--tag", "a"], "--strangers goes with -n and --before only", "timeline --help"),
+        (["timeline", "--strangers", "-f"], "--strangers goes with -n and --before only", "timeline --help"),
+        (["timeline", "-f", "--before", "5feceb66"], "-f and --before do not go together", "timeline --help"),
+        (["timeline", "--fetch"], "--fetch goes with --group", "timeline --help"),
+        (
+            ["timeline", "-f", "--group", "birds", "--fetch"],
+            "-f looks for new ones by itself, without --fetch",
+            "timeline --help",
+        ),
         (["unmute"], "say one thing: an ADDRESS, --tag T or --word W", "unmute --help"),
         (["notifications", "--unread", "read"], "`notifications read` marks all that has come", "notifications read"),
         (
