@@ -248,6 +248,29 @@ def test_peers_fit_80_columns() -> None:
     assert page[1].split()[:2] == ["ffffffffff", "127.0.0.1:4711"]
 
 
+def test_a_new_identity_is_told_what_it_is_and_what_comes_next() -> None:
+    words = [f"word{number}" for number in range(1, 25)]
+    page = lines_of(people.init_page(ALICE, None, "/home/alice", words, "p2pblog", 80))
+    assert page == [
+        "name     (none)",
+        f"address  {ALICE}",
+        "home     /home/alice",
+        "",
+        "Your recovery words. Write them on paper now: they are shown only this once.",
+        "",
+        *page[6:12],
+        "",
+        "No command takes these words yet. Until then your backup is an archive with your keys, kept elsewhere:",
+        "  p2pblog export FILE --secrets",
+        "",
+        "Start your node: p2pblog run",
+        "While it runs, name yourself: p2pblog profile --name NICK",
+    ]
+    assert page[6] == "   1. word1        7. word7       13. word13      19. word19"
+    named = lines_of(people.init_page(ALICE, " Alice ", "/home/alice", words, "p2pblog", 80))
+    assert (named[0], named[-1]) == ("name     Alice", "Start your node: p2pblog run")
+
+
 def test_who_has_several_devices_sees_each() -> None:
     row = {"device": "d" * 64, "entries": 1, "here": True, "retired": False}
     status: Any = {**STATUS, "peers": 1, "follows": 0, "entries": 4, "pending": [], "devices": [row]}

@@ -195,9 +195,13 @@ def test_a_word_has_a_length() -> None:
         (60_001, "2 min"),
         (119 * 60_000, "119 min"),
         (120 * 60_000, "2 h"),
+        (121 * 60_000, "3 h"),
+        (47 * 3_600_000, "47 h"),
         (48 * 3_600_000 - 60_000, "48 h"),
         (48 * 3_600_000, "2 days"),
         (7 * DAY_MS - 1, "7 days"),
+        (30 * DAY_MS, "30 days"),
+        (30 * DAY_MS + 60_000, "31 days"),
     ],
 )
 def test_what_is_left_of_a_mute_is_told_roughly(ms: int, said: str) -> None:
