@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from fake_node import ALICE, BOB, FakeNode
-from terminal_scene import Alice
+from fake_node import ALICE, BOB, NOW_MS, FakeNode
+from terminal_scene import Alice, a_follow, lines_of
 
 from p2pblog import installation
+from p2pblog.pages import people
 
 
 def test_what_was_done_is_said(alice: Alice, node: FakeNode) -> None:
@@ -109,3 +112,27 @@ def test_an_identity_is_shown_and_its_home_marked(alice: Alice) -> None:
         f"device   {held['device']}",
         f"node     {held['node']}",
     ]
+
+
+def test_a_profile_shows_what_somebody_says_of_themselves(alice: Alice, node: FakeNode) -> None:
+    page = alice.types("profile", "--name", "alice", "--bio", "Bees \x1b[2J\nand bicycles").stdout
+    assert page == f"name     alice\naddress  {ALICE}\n  Bees\n  and bicycles\n"
+    node.name, node.bio = None, None
+    assert alice.types("profile").stdout == f"name     (none)\naddress  {ALICE}\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"state": "searching"}, "searching for it"),
+        ({}, "0 entries held"),
+        ({"entries": 1, "newest": NOW_MS - 120_000}, "1 entry held, the newest 2 min ago"),
+        (
+            {"entries": 1_234, "no_boosts": True, "budget": "3/day", "private": True},
+            "1,234 entries held; no boosts; 3/day; private",
+        ),
+    ],
+)
+def test_a_follow_is_one_sentence(row: dict[str, Any], said: str) -> None:
+    page = people.follow_page(a_follow(BOB, petname="bob", **row), NOW_MS, None)
+    assert lines_of(page) == [f"bob (bbbbbbbb): {said}"]
