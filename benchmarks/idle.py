@@ -23,8 +23,8 @@ from benchmarks.kit.driven import Arrivals, DrivenPeer, Writer
 from benchmarks.kit.homes import logs_of, make_home
 from benchmarks.kit.notices import author, write_log
 from benchmarks.kit.report import ROUNDS, Figure, Report, Say
-from p2pblog.config import Home
 from p2pblog.core.address import Endpoint
+from p2pblog.home import Home
 
 FOLLOWS = 300
 PEERS = 30

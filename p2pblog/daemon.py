@@ -21,7 +21,7 @@ from p2pblog.author import Author
 from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.cases.desk import Place
 from p2pblog.cases.quiet import Quiet
-from p2pblog.config import NEWS_GATHERED_EVERY_S, Home
+from p2pblog.config import NEWS_GATHERED_EVERY_S
 from p2pblog.control.server import serve_control
 from p2pblog.control.words import link_limit
 from p2pblog.core.address import Endpoint
@@ -36,6 +36,7 @@ from p2pblog.gossip.driver import Driver
 from p2pblog.gossip.events import Candidates, ClocksHeard, LinksLost, OwnLogElsewhere
 from p2pblog.gossip.keeper import holdings_of, kept_offers
 from p2pblog.gossip.machine import Gossip
+from p2pblog.home import Home
 from p2pblog.keyring import Keyring
 from p2pblog.node import Node
 from p2pblog.pen import DHT, PEERS

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from p2pblog.config import Home
 from p2pblog.disk import reason
 from p2pblog.errors import UserError
+from p2pblog.home import Home
 
 WRITTEN = "has written"
 SEAL = "installation.seal"

@@ -14,13 +14,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from p2pblog.config import FORMER_DEVICES_MAX, KEY_FILE_BYTES_MAX, NAME_CHARACTERS_MAX, Home
+from p2pblog.config import FORMER_DEVICES_MAX, KEY_FILE_BYTES_MAX, NAME_CHARACTERS_MAX
 from p2pblog.core import keys
 from p2pblog.core.identity import Identity, Inception
 from p2pblog.core.keys import KeyPair
 from p2pblog.core.value import Value, replace
 from p2pblog.disk import reason
 from p2pblog.errors import P2pblogError, UserError
+from p2pblog.home import Home
 
 VERSION = 1
 

@@ -21,7 +21,7 @@ import trio
 from p2pblog import installation, keyring
 from p2pblog.archives import Archive, Tick
 from p2pblog.bridge import open_bridge
-from p2pblog.config import FOLLOWS_MAX, Home
+from p2pblog.config import FOLLOWS_MAX
 from p2pblog.control.words import BLOCKED, FOLLOWS_FULL
 from p2pblog.core.address import Link
 from p2pblog.core.archive import Secrets
@@ -30,6 +30,7 @@ from p2pblog.core.keys import DeviceKey, IdentityHash, KeyPair
 from p2pblog.core.logs import Batch, LogState
 from p2pblog.core.value import replace
 from p2pblog.errors import UserError
+from p2pblog.home import Home
 from p2pblog.store import OWN_IDENTITY, Block, Contents, Follow, KnownPeer, Store
 from p2pblog.store.blobs import Blobs, DiskBlobs
 from p2pblog.store.sqlite import open_sqlite

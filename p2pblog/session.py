@@ -12,9 +12,9 @@ from typing import Any, NoReturn, cast
 
 import click
 
-from p2pblog.config import Home, find_home
 from p2pblog.control import client
 from p2pblog.errors import UsageError, UserError
+from p2pblog.home import Home, find_home
 from p2pblog.terminal import Page, Piece, Style, columns, hush, line, write
 
 INTERRUPTED = 130

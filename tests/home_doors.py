@@ -30,13 +30,13 @@ from p2pblog.cases.moving import Moving
 from p2pblog.cases.uploads import Uploads
 from p2pblog.cases.writing import Writing
 from p2pblog.commands import files
-from p2pblog.config import Home
 from p2pblog.control import client, server, settings, words
 from p2pblog.control.exchange import BadRequest, Exchange, Gone
 from p2pblog.control.routes import ROUTES, Argument
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import KeyPair
 from p2pblog.errors import NotFound, StoreError, UsageError, UserError
+from p2pblog.home import Home
 from p2pblog.store import migrations, sql_read
 from p2pblog.terminal import clean_line, clean_name, clean_text
 

@@ -18,8 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from p2pblog.config import Home
 from p2pblog.control import client
+from p2pblog.home import Home
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0

@@ -13,8 +13,9 @@ import trio
 from benchmarks.kit.notices import Author, write_log
 from p2pblog import installation, keyring
 from p2pblog.bridge import open_bridge
-from p2pblog.config import RUN_ENTRIES_MAX, Home
+from p2pblog.config import RUN_ENTRIES_MAX
 from p2pblog.core.logs import Batch
+from p2pblog.home import Home
 from p2pblog.store import Follow
 from p2pblog.store.sqlite import open_sqlite
 

@@ -15,8 +15,9 @@ from benchmarks.kit.daemons import Daemon, Peak, daemon
 from benchmarks.kit.homes import logs_of, make_home
 from benchmarks.kit.notices import Author, author
 from benchmarks.kit.report import Say
-from p2pblog.config import NEWEST_FIRST, TIMELINE_ROWS_MAX, Home
+from p2pblog.config import NEWEST_FIRST, TIMELINE_ROWS_MAX
 from p2pblog.core.address import spell
+from p2pblog.home import Home
 from p2pblog.store import sql_read
 
 ASK_EVERY_S = 0.25

@@ -16,9 +16,9 @@ from p2pblog.session import Session
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from p2pblog.config import Home
     from p2pblog.control.documents import CheckDocument
     from p2pblog.core.identity import Identity
+    from p2pblog.home import Home
     from p2pblog.keyring import Keyring
     from p2pblog.store.mending import Looked
 

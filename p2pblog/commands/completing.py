@@ -14,9 +14,9 @@ import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete
 
 from p2pblog.commands import command, one_of
-from p2pblog.config import find_home
 from p2pblog.control import client
 from p2pblog.errors import UsageError, UserError
+from p2pblog.home import find_home
 from p2pblog.session import Session
 from p2pblog.terminal import Piece, Style, clean_line, clean_name, fit, line
 

@@ -18,7 +18,6 @@ from p2pblog.commands.from_mastodon import import_mastodon
 from p2pblog.commands.kept import as_typed
 from p2pblog.commands.moving import ask_passphrase, named_file, refused
 from p2pblog.commands.progress import share_bar
-from p2pblog.config import Home
 from p2pblog.control import words
 from p2pblog.core import address, archive, codec, follow_list
 from p2pblog.core.address import Link
@@ -28,6 +27,7 @@ from p2pblog.core.runs import encode_run
 from p2pblog.core.value import replace
 from p2pblog.disk import reason
 from p2pblog.errors import NotPermitted, RemoteProtocolError, UsageError, UserError
+from p2pblog.home import Home
 from p2pblog.pages import moving as pages
 from p2pblog.session import Session
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from p2pblog.commands import command, now_ms, qr_lines
-from p2pblog.config import Home
 from p2pblog.control import client, words
 from p2pblog.errors import UserError
+from p2pblog.home import Home
 from p2pblog.pages import nodes, people
 from p2pblog.session import Session, json_option, this
 

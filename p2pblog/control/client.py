@@ -13,14 +13,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from p2pblog.config import (
-    CONTROL_ANSWER_TIMEOUT_S,
-    CONTROL_LOOKS,
-    CONTROL_WRITE_TIMEOUT_S,
-    CONTROL_WRITES,
-    Home,
-)
+from p2pblog.config import CONTROL_ANSWER_TIMEOUT_S, CONTROL_LOOKS, CONTROL_WRITE_TIMEOUT_S, CONTROL_WRITES
 from p2pblog.errors import USER_ERRORS, NotRunning, TimedOut, UserError
+from p2pblog.home import Home
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -32,7 +32,6 @@ from p2pblog.config import (
     TIME_MS_MAX,
     TIMELINE_ROWS_MAX,
     VOTE_CHOICE_MAX,
-    Home,
 )
 from p2pblog.control.api import ErrorDocument, NodeApi, as_user_error
 from p2pblog.control.documents import NoticeDocument
@@ -42,6 +41,7 @@ from p2pblog.control.words import check_utf8
 from p2pblog.core.value import State, field
 from p2pblog.disk import reason
 from p2pblog.errors import TimedOut, UsageError, UserError
+from p2pblog.home import Home
 from p2pblog.keyring import make_private
 
 log = logging.getLogger("p2pblog.control")

@@ -15,8 +15,8 @@ import trio
 from builders import key_pair
 
 from p2pblog import keyring
-from p2pblog.config import Home
 from p2pblog.control.server import serve_control
+from p2pblog.home import Home
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "control"))
 from fake_node import FakeNode

@@ -11,7 +11,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from p2pblog.cli import main
-from p2pblog.config import Home
+from p2pblog.home import Home
 from p2pblog.terminal import Page, render
 
 

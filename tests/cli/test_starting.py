@@ -15,7 +15,7 @@ from fake_node import BOB, FakeNode
 from terminal_scene import Alice
 
 from p2pblog import terminal
-from p2pblog.config import find_home
+from p2pblog.home import find_home
 
 DEAR = {"asyncio", "concurrent", "email", "hashlib", "http", "multiprocessing", "nacl", "platformdirs", "shutil",
         "ssl", "subprocess", "tempfile", "trio"}  # fmt: skip
@@ -50,8 +50,9 @@ def test_a_command_imports_little_more_than_click(
     assert not {name.partition(".")[0] for name in more} & (DEAR - {name.partition(".")[0] for name in needed})
     assert {name for name in more if name.startswith("p2pblog")} <= {
         "p2pblog", "p2pblog.__main__", "p2pblog.cli", "p2pblog.commands", f"p2pblog.commands.{file}", "p2pblog.config",
-        "p2pblog.control", "p2pblog.control.client", "p2pblog.control.words", "p2pblog.errors", "p2pblog.pages",
-        "p2pblog.pages.files", "p2pblog.pages.notices", "p2pblog.pages.values", "p2pblog.session", "p2pblog.terminal",
+        "p2pblog.control", "p2pblog.control.client", "p2pblog.control.words", "p2pblog.errors", "p2pblog.home",
+        "p2pblog.pages", "p2pblog.pages.files", "p2pblog.pages.notices", "p2pblog.pages.values", "p2pblog.session",
+        "p2pblog.terminal",
     }  # fmt: skip
     assert len(more) <= more_max, sorted(more)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from p2pblog.config import Home
 from p2pblog.control.api import NodeApi
 from p2pblog.control.server import serve_control
+from p2pblog.home import Home
 
 
 @pytest.fixture

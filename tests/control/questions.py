@@ -10,8 +10,8 @@ from typing import Any
 
 import trio
 
-from p2pblog.config import Home
 from p2pblog.control import client
+from p2pblog.home import Home
 
 
 async def ask(home: Home, route: str, **arguments: Any) -> Any:

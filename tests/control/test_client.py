@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from p2pblog.config import Home
 from p2pblog.control import client
 from p2pblog.errors import NotRunning, TimedOut, UserError
+from p2pblog.home import Home
 
 
 def answering(path: Path, answer: bytes | None) -> threading.Thread:

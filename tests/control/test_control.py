@@ -25,10 +25,10 @@ from p2pblog.config import (
     CONTROL_WATCHES_MAX,
     SEQ_MAX,
     TIME_MS_MAX,
-    Home,
 )
 from p2pblog.control import api, client, documents, routes, server
 from p2pblog.errors import USER_ERRORS, StoreFull, UsageError, UserError
+from p2pblog.home import Home
 
 Served = Callable[..., Any]
 

@@ -17,12 +17,9 @@ from fake_node import ALICE, FakeNode
 from questions import ask
 from trio.testing import trio_test
 
-from p2pblog import config
-from p2pblog.config import (
-    Home,
-)
 from p2pblog.control import client, server
 from p2pblog.errors import NotRunning, UserError
+from p2pblog.home import Home, runtime_folders
 
 Served = Callable[..., Any]
 
@@ -100,7 +97,7 @@ async def test_too_deep_a_home_works(deep: Home, served: Served) -> None:
     with pytest.raises(NotRunning):
         await ask(deep, "id")
     async with served(deep, FakeNode()) as path:
-        assert path.parent == next(config.runtime_folders())
+        assert path.parent == next(runtime_folders())
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert (await ask(deep, "id"))["address"] == ALICE
@@ -158,7 +155,7 @@ def test_a_system_without_a_temporary_folder_has_a_runtime_folder(deep: Home, mo
         raise FileNotFoundError
 
     monkeypatch.setattr(tempfile, "gettempdir", gettempdir)
-    assert deep.control.parent == next(config.runtime_folders()) and not asked
+    assert deep.control.parent == next(runtime_folders()) and not asked
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert deep.control.parent == Path(f"/tmp/p2pblog-{os.getuid()}") and asked
 
@@ -170,7 +167,7 @@ def names_in(folder: Path) -> list[str]:
 @trio_test
 async def test_a_runtime_folder_that_is_a_link_is_refused(deep: Home, tmp_path: Path) -> None:
     """In a shared /tmp somebody else may have put it there, to listen in."""
-    next(config.runtime_folders()).symlink_to(tmp_path)
+    next(runtime_folders()).symlink_to(tmp_path)
 
     with pytest.raises(UserError, match="belongs to somebody else"):
         await server.serve_control(deep, FakeNode())
@@ -183,7 +180,7 @@ async def test_a_runtime_folder_that_is_a_link_is_refused(deep: Home, tmp_path: 
 async def test_a_runtime_folder_of_another_user_is_refused(deep: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     another = os.getuid() + 1
     monkeypatch.setattr(os, "getuid", lambda: another)
-    folder = next(config.runtime_folders())
+    folder = next(runtime_folders())
     folder.mkdir(mode=0o700)
 
     with pytest.raises(UserError, match="belongs to somebody else"), trio.fail_after(10):

@@ -13,8 +13,8 @@ from fake_node import ALICE, FakeNode
 from questions import ask, ask_raw, posted, until
 from trio.testing import trio_test
 
-from p2pblog.config import Home
 from p2pblog.errors import UsageError
+from p2pblog.home import Home
 
 Served = Callable[..., Any]
 

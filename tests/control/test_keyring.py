@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from p2pblog import installation, keyring
-from p2pblog.config import FORMER_DEVICES_MAX, NAME_CHARACTERS_MAX, Home
+from p2pblog.config import FORMER_DEVICES_MAX, NAME_CHARACTERS_MAX
 from p2pblog.core import keys
 from p2pblog.core.identity import Identity
 from p2pblog.core.value import replace
 from p2pblog.errors import UserError
+from p2pblog.home import Home
 
 ENTROPY = bytes(range(32))
 
@@ -240,7 +241,7 @@ CRASHING_SAVE = """
 import os, sys
 from pathlib import Path
 from p2pblog import installation, keyring
-from p2pblog.config import Home
+from p2pblog.home import Home
 from p2pblog.core.value import replace
 
 home = Home(Path(sys.argv[1]))

@@ -14,7 +14,6 @@ from test_archives import members_of, packed
 from p2pblog import installation, keyring, restoring
 from p2pblog.archives import open_archive
 from p2pblog.bridge import open_bridge
-from p2pblog.config import Home
 from p2pblog.core import archive
 from p2pblog.core.address import Endpoint, Link
 from p2pblog.core.archive import Secrets
@@ -25,6 +24,7 @@ from p2pblog.core.media import Attachment, table_of
 from p2pblog.core.payload import Note, Profile
 from p2pblog.core.quiet import Mute, MuteKind
 from p2pblog.errors import UserError
+from p2pblog.home import Home
 from p2pblog.store import Block, Follow
 from p2pblog.store.sqlite import open_sqlite
 

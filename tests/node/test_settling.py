@@ -8,10 +8,10 @@ import pytest
 from builders import Log, Person, key_pair, person
 
 from p2pblog import installation, keyring
-from p2pblog.config import Home
 from p2pblog.core.keys import DeviceKey
 from p2pblog.core.logs import LogState, Span
 from p2pblog.daemon import settle
+from p2pblog.home import Home
 from p2pblog.keyring import Keyring
 from p2pblog.store import Contents
 

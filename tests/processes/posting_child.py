@@ -11,11 +11,11 @@ import trio
 from p2pblog import keyring
 from p2pblog.bridge import open_bridge
 from p2pblog.cases.desk import Place
-from p2pblog.config import Home
 from p2pblog.core.address import Endpoint
 from p2pblog.core.keys import NodeKey
 from p2pblog.daemon import Parts, settle
 from p2pblog.dht.memory import MemoryNetwork as MemoryDht
+from p2pblog.home import Home
 from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.sqlite import open_sqlite
 from p2pblog.transport.memory import MemoryNetwork

@@ -15,9 +15,10 @@ import trio
 
 from p2pblog import keyring
 from p2pblog.bridge import open_bridge
-from p2pblog.config import RUN_BYTES_MAX, Home
+from p2pblog.config import RUN_BYTES_MAX
 from p2pblog.core.keys import DeviceKey
 from p2pblog.core.runs import check_run, encode_run
+from p2pblog.home import Home
 from p2pblog.store import LogState
 from p2pblog.store.sqlite import open_sqlite
 

@@ -11,10 +11,10 @@ from builders import Person, key_pair, person
 
 from p2pblog import installation, keyring
 from p2pblog.bridge import open_bridge
-from p2pblog.config import Home
 from p2pblog.core.address import Endpoint
 from p2pblog.core.logs import Batch
 from p2pblog.daemon import open_node
+from p2pblog.home import Home
 from p2pblog.keyring import Keyring
 from p2pblog.node import Node
 from p2pblog.store.sqlite import open_sqlite

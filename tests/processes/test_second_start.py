@@ -17,9 +17,9 @@ from builders import key_pair, person
 
 from p2pblog import daemon, descriptors, installation, keyring, logbook
 from p2pblog.cases.desk import Place
-from p2pblog.config import Home
 from p2pblog.core.address import Endpoint
 from p2pblog.daemon import DHT_SETTING, HOST_SETTING, PORT_SETTING, open_node
+from p2pblog.home import Home
 from p2pblog.keyring import Keyring
 from p2pblog.store import OWN_IDENTITY
 from p2pblog.store.sqlite import SqliteStore
