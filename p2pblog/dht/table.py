@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Protocol
@@ -56,6 +57,7 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         """By address block, whoever may be in the table: all who are, and some who have left it."""
         self._blocks_max = BLOCKS_LISTED_MIN
         self.size = 0
+        self._may_have_guests = False
         self._nodes: int | None = None
 
     def get_bucket_for(self, node: Node) -> int:
@@ -85,7 +87,9 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         if known is not None:
             return self._heard_again(known, node)
         if not self.has_place(node.contact):
-            return False
+            if not self._may_be_guest(node.contact):
+                return False
+            self._may_have_guests = True
         self._list(node)
         bucket = self.buckets[self.get_bucket_for(node)]
         while not bucket.add_node(node):  # a full bucket keeps it as a replacement
@@ -96,6 +100,7 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
             self.split_bucket(self.buckets.index(bucket))
             bucket = self.buckets[self.get_bucket_for(node)]
         self._count()
+        self._let_guests_go()
         return self.get(node.contact.id) is not None
 
     def _may_split(self, bucket: KBucket) -> bool:
@@ -121,14 +126,53 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
 
     def may_move(self, contact: Contact) -> bool:
         """Whether a known id that is proven at this other endpoint would be a contact there. That nobody else was heard
-        meanwhile excuses no silence here: of two nodes neither ever hears anybody else."""
+        meanwhile excuses no silence here: of two nodes neither ever hears anybody else. A guest may move in any case,
+        for one host that passes proofs on may have made guests of all who are there."""
         known = self.get(contact.id)
-        return known is not None and known.contact != contact and known.is_silent and self.has_place(contact)
+        if known is None or known.contact == contact or not self.has_place(contact):
+            return False
+        return known.is_silent or known.contact in self.guests()
 
     def has_room(self, contact: Contact) -> bool:
         """Whether a newcomer with this id would be a contact, and not only wait for one to leave."""
         bucket = self.buckets[self.get_bucket_for(Node(contact.id))]
-        return (len(bucket) < self.ksize or self._may_split(bucket)) and self.has_place(contact)
+        if len(bucket) >= self.ksize and not self._may_split(bucket):
+            return False
+        return self.has_place(contact) or self._may_be_guest(contact)
+
+    def _may_be_guest(self, contact: Contact) -> bool:
+        """Whether so few are here that a contact has room beyond the share of its address block. Up to k contacts are
+        all named in each answer and all asked in each walk, so a guest hides nobody; and where all nodes live in a few
+        blocks, as in a university's /48, there is nobody else."""
+        return self.size < self.ksize and may_call(contact.endpoint, self.test_network)
+
+    def guests(self) -> list[Contact]:
+        """Whom the table has beyond the share of their address blocks, nearest to us first."""
+        if not self._may_have_guests:
+            return []
+        taken: Counter[tuple[bytes, int | None]] = Counter()
+        found = []
+        for contact in self.nearest(self.node.id, self.size):
+            block, bucket = contact.endpoint.block, self.get_bucket_for(Node(contact.id))
+            if place_of(contact.endpoint) is contact.endpoint:
+                continue
+            if (
+                taken[block, bucket] < DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX
+                and taken[block, None] < DHT_CONTACTS_PER_BLOCK_MAX
+            ):
+                taken[block, bucket] += 1
+                taken[block, None] += 1
+            else:
+                found.append(contact)
+        return found
+
+    def _let_guests_go(self) -> None:
+        """As others come, the farthest first, until no more are here than may have some."""
+        guests = self.guests()
+        while guests and self.size > self.ksize:
+            self.remove_contact(self.get(guests.pop().id))
+            self._count()
+        self._may_have_guests = bool(guests)
 
     def has_place(self, contact: Contact) -> bool:
         """Whether its address block may have this contact beside others, in the table and in the bucket."""

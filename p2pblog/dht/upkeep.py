@@ -136,10 +136,10 @@ class Upkeep:
     async def _look_for_more(self, now_ms: int) -> None:
         """With fewer than k contacts we may be nearly cut off, and what we publish reaches nobody: a walk of which most
         was lost leaves a table of one or two. So we begin again, at every turn while nobody is there, else ever more
-        seldom, for there may be no more than these."""
+        seldom, for there may be no more than these. Guests don't count: one host may be all of them."""
         server, size = self._server, self._server.size
         self.met()
-        if size >= server.ksize:
+        if size - len(server.protocol.router.guests()) >= server.ksize:
             self._few_wait_ms = 0
             return
         if size and not is_over(self._few_since_ms, now_ms, self._few_wait_ms):

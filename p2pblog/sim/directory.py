@@ -32,7 +32,7 @@ from p2pblog.sim.liars import HABITS, Conspiracy, LyingServer, beside, mint
 from p2pblog.sim.library import replaced
 from p2pblog.sim.loop import SECOND_US, VirtualLoop
 from p2pblog.sim.measure import quantile
-from p2pblog.sim.network import PORT, Network, Socket, Weather
+from p2pblog.sim.network import Network, Socket, Weather
 from p2pblog.sim.tables import Count, Positive, Ratio, Table, fill
 
 EPOCH_MS = 1_800_000_000_000
@@ -71,6 +71,8 @@ class DhtPlan(Table):
     """Share of the nodes that lie, each in one of several ways, from before the publish on."""
     colluders: Count = 0
     """Ids beside each key that everybody knows before the publish, and that name only each other."""
+    one_block: Ratio = 0.0
+    """Share of the nodes that live in one /24."""
     finders: Positive = 1
     """Nodes that look up each record, at the same time."""
 
@@ -240,6 +242,7 @@ class World:
         self._turn = 0
         self.parameters = Parameters()
         self._chance = generator(seed, "directory")
+        self.network.huddle(generator(seed, "block").sample(range(nodes), round(nodes * plan.one_block)))
         self._conspiracy = Conspiracy(generator(seed, "conspiracy"))
 
     def clock(self) -> int:
@@ -279,7 +282,8 @@ class World:
             rng = generator(self.seed, "node", number)
             server = made(pair, self.clock, rng, False, False, self.parameters, None)
             server.watched = {}
-            await server.listen(PORT, self.network.place_of(number).host)
+            place = self.network.place_of(number)
+            await server.listen(place.port, place.host)
             server.start_upkeep()
             return server
 

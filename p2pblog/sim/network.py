@@ -1,9 +1,10 @@
 """The simulated network: who reaches whom, how long that takes, and what is lost on the way.
 
-Every node has one public address in a /24 of its own. A pair's round trip is drawn once, from its two numbers and the
-seed. Datagrams may be lost, doubled or overtaken. What a stream loses is sent again after a time-out that doubles, as
-TCP does, and what comes after it waits. A node's up and down links pass so many bytes a second, one packet after the
-other: up in the order in which they were sent, down in the order in which they come.
+Every node has one public address in a /24 of its own, but for those that `huddle`. A pair's round trip is drawn once,
+from its two numbers and the seed. Datagrams may be lost, doubled or overtaken. What a stream loses is sent again
+after a time-out that doubles, as TCP does, and what comes after it waits. A node's up and down links pass so many
+bytes a second, one packet after the other: up in the order in which they were sent, down in the order in which they
+come.
 """
 
 from __future__ import annotations
@@ -78,15 +79,26 @@ class Network:
         self._closed_us = 0
         self._up_free: dict[int, int] = {}
         self._down_free: dict[int, int] = {}
+        self._huddled: dict[int, Endpoint] = {}
+        self._huddled_at: dict[Endpoint, int] = {}
         self.rtt_us = lru_cache(PAIRS_MAX)(self._draw_rtt_us)
         """(one, other) -> the round trip of a pair, the same both ways."""
 
     def place_of(self, node: int) -> Endpoint:
         """The address of a node: 20.0.0.0 and on, a /24 for each."""
+        if node in self._huddled:
+            return self._huddled[node]
         return Endpoint(f"{20 + (node >> 16)}.{node >> 8 & 255}.{node & 255}.1", PORT)
 
-    @staticmethod
-    def node_at(endpoint: Endpoint) -> int:
+    def huddle(self, nodes: Iterable[int]) -> None:
+        """These nodes, whose sockets are not open yet, live in one /24."""
+        for index, node in enumerate(nodes):
+            self._huddled[node] = Endpoint(f"19.0.0.{index % 256}", PORT + index // 256)
+        self._huddled_at = {endpoint: node for node, endpoint in self._huddled.items()}
+
+    def node_at(self, endpoint: Endpoint) -> int:
+        if endpoint in self._huddled_at:
+            return self._huddled_at[endpoint]
         first, second, third, _ = endpoint.host.split(".")
         return (int(first) - 20 << 16) + (int(second) << 8) + int(third)
 

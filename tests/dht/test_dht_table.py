@@ -124,6 +124,36 @@ def test_who_moves_finds_no_more_room_in_a_block_than_who_comes() -> None:
     assert mine.add_contact(ProvenNode(elsewhere)) and elsewhere in mine.contacts()
 
 
+def test_while_few_are_there_a_block_may_have_more_than_its_share_and_these_go_as_others_come() -> None:
+    """In a university's /48 there is nobody else; and one host with many ids keeps none that an answer would name
+    instead of somebody else."""
+    mine, _ = table()
+    crowd = [contact(1_000 * number, Endpoint.of("9.9.9.9", number)) for number in range(1, 31)]
+    taken = [one for one in crowd if mine.add_contact(ProvenNode(one))]
+    assert taken == crowd[:20] and len(mine.guests()) == 18
+    assert not mine.has_room(crowd[20])
+    for number in range(50):
+        mine.add_contact(ProvenNode(contact(60_000 + number)))
+        assert mine.size == 20 or not mine.guests()
+    assert not mine.guests()
+    assert sum(one.endpoint.host == "9.9.9.9" for one in mine.contacts()) <= 3
+    assert not mine.has_room(crowd[20])
+
+
+def test_a_guest_moves_to_where_it_has_a_place_though_it_was_not_silent() -> None:
+    """One host may pass on the proofs of all who are there."""
+    mine, _ = table()
+    passed = [Contact(contact(number).id, Endpoint.of("9.9.9.9", number)) for number in range(1, 6)]
+    for one in passed:
+        assert mine.add_contact(ProvenNode(one))
+    assert len(mine.guests()) == 3
+    for guest in mine.guests():
+        assert mine.add_contact(ProvenNode(contact(int.from_bytes(guest.id[:2], "big"))))
+    assert mine.guests() == []
+    stays = next(one for one in mine.contacts() if one.endpoint.host == "9.9.9.9")
+    assert not mine.add_contact(ProvenNode(contact(int.from_bytes(stays.id[:2], "big"))))
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_places_are_what_counting_everybody_gives(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """While contacts of forty address blocks come, move, fall silent and make room for others; and what is noted of

@@ -440,6 +440,25 @@ async def test_who_knows_few_asks_ever_more_seldom_and_begins_anew_when_there_we
 
 
 @trio_test
+async def test_guests_of_one_address_block_are_no_reason_to_look_for_nobody_else() -> None:
+    """They may all be one host's, who came first."""
+    async with world_of(1) as world:
+        server, sought = server_of(world.nodes[0]), list[Sequence[Endpoint]]()
+
+        async def noted(endpoints: Sequence[Endpoint]) -> int:
+            sought.append(endpoints)
+            return 1
+
+        server.greet = noted  # type: ignore[method-assign]
+        for number in range(server.ksize):
+            crowded = Contact(NodeId(bytes([number]) * 20), Endpoint.of("9.9.9.9", 1 + number))
+            server.protocol.router.add_contact(ProvenNode(crowded))
+        assert server.size == server.ksize
+        await server._upkeep._look_for_more(world.clock.ms)
+        assert len(sought) == 1
+
+
+@trio_test
 async def test_a_turn_walks_into_each_bucket_that_saw_no_walk() -> None:
     async with world_of(1) as world:
         server, walked, lonely = server_of(world.nodes[0]), list[bytes](), [b"a" * 20, b"b" * 20]

@@ -56,6 +56,14 @@ def test_the_bar_goes_from_the_beginning_to_the_end() -> None:
 # --- what strikes it --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("share", "dead"), [(1.0, 0.0), (1.0, 0.5), (0.7, 0.5)])
+def test_who_live_in_one_block_find_each_other(share: float, dead: float) -> None:
+    """With two contacts each, the first two who had come, 24 of 30 records were lost when half of the nodes died."""
+    outcome = world(nodes=30, seed=3, one_block=share, dead=dead, publishes=5)
+    assert (outcome.found, outcome.violations) == (len(outcome.lookup_ms), [])
+    assert min(outcome.holders) >= (1 if share == 1.0 else 2)  # a block counts as one
+
+
 def test_in_good_weather_everything_is_found_at_once() -> None:
     outcome = world(nodes=40)
     assert (outcome.found, len(outcome.lookup_ms), outcome.violations) == (20, 20, [])
