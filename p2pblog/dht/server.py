@@ -149,7 +149,7 @@ class GuardedServer(Server):  # type: ignore[misc]
         self, key: DhtKey, timeout_s: float, early: Tell | None = None, twice_named: bool = False
     ) -> list[Record]:
         """Local hits are checked as strictly as those of others."""
-        machine = Find(self._walk(key, self.protocol.router.nodes), gathering=Gathering(twice_named))
+        machine = Find(self._walk(key, self.protocol.router.nodes(key)), gathering=Gathering(twice_named))
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s), self._lookups:
                 await self._drive(machine, key, early=early)
@@ -226,7 +226,7 @@ class GuardedServer(Server):  # type: ignore[misc]
 
     async def store_at_nearest(self, key: DhtKey, records: list[Record]) -> Publish:
         """Store records of one key at the nodes nearest to it; gives the machine, which knows what became of each."""
-        nodes = self.protocol.router.nodes
+        nodes = self.protocol.router.nodes(key)
         machine = Publish(self._walk(key, nodes, _family_of(records)), len(records), nodes)
         with suppress(TimeoutError):
             async with asyncio.timeout(PUBLISH_TIMEOUT_S), self._lookups:

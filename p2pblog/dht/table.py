@@ -17,7 +17,7 @@ from p2pblog.config import (
     DHT_CONTACTS_PER_BLOCK_MAX,
     DHT_MISSES_MAX,
 )
-from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, estimate_nodes, is_over, may_call, place_of
+from p2pblog.dht.contacts import ID_BYTES, Contact, NodeId, distance, estimate_nodes, is_over, may_call, place_of
 
 BLOCKS_LISTED_MIN = 1_000
 """Address blocks that are noted before it is looked which of them are still in the table."""
@@ -58,7 +58,8 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         self._blocks_max = BLOCKS_LISTED_MIN
         self.size = 0
         self._may_have_guests = False
-        self._nodes: int | None = None
+        self._nodes: tuple[int, int, int] | None = None
+        """How many nodes there are for a walk to anywhere, and to a target no farther from us than the third says."""
 
     def get_bucket_for(self, node: Node) -> int:
         return next(index for index, bucket in enumerate(self.buckets) if node.long_id <= bucket.range[1])
@@ -68,12 +69,17 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         assert found is None or isinstance(found, ProvenNode)
         return found
 
-    @property
-    def nodes(self) -> int:
-        """How many nodes there are in all, judging by how near our contacts lie; reckoned when one has come or gone."""
-        if self._nodes is None:
-            self._nodes = estimate_nodes(self.node.id, [contact.id for contact in self.contacts()])
-        return self._nodes
+    def nodes(self, target: bytes) -> int:
+        """How many nodes there are in all, judging by how near our contacts lie, for a walk to this target. Where it
+        lies beside us, k ids that somebody chose to lie beside it are our neighbours too, and would have it look as if
+        there were so many everywhere that nothing is odd about them. Then what lies behind has a say."""
+        if self._nodes is None:  # reckoned when one has come or gone
+            ids = [contact.id for contact in self.nearest(self.node.id, self.size)]
+            beside = 2 * distance(self.node.id, ids[self.ksize - 1]) if len(ids) >= self.ksize else 0
+            by_near, by_more = (estimate_nodes(self.node.id, ids, times * self.ksize) for times in (1, 2))
+            self._nodes = by_near, min(by_near, by_more), beside
+        anywhere, here, beside = self._nodes
+        return here if distance(self.node.id, target) <= beside else anywhere
 
     def contacts(self) -> list[Contact]:
         """All of them, bucket by bucket, least recently heard first."""

@@ -411,6 +411,7 @@ class World:
                 bucket = router.buckets[router.get_bucket_for(node)]
                 bucket.nodes[contact.id] = node
                 bucket.nodes.move_to_end(contact.id, last=False)
+            router._count()
 
     def _forget(self, crowd: Sequence[GuardedServer]) -> None:
         for server in crowd:
@@ -421,6 +422,7 @@ class World:
                 for bucket in router.buckets:
                     bucket.nodes.pop(contact.id, None)
                     bucket.replacement_nodes.pop(contact.id, None)
+            router._count()
 
     # --- running ---
 

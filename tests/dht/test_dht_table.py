@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -201,8 +201,10 @@ def test_in_a_test_network_one_loopback_holds_many() -> None:
     assert not public.add_contact(ProvenNode(contact(1, Endpoint.of("127.0.0.1", 1))))
 
 
-def filled(count: int = 400) -> GuardedTable:
+def filled(count: int = 400, first: Sequence[Contact] = ()) -> GuardedTable:
     mine, _ = table()
+    for one in first:
+        assert mine.add_contact(ProvenNode(one))
     rng = random.Random(5)
     for number in range(count):
         home = Endpoint.of(f"8.{number // 250}.{number % 250}.1", 4711)
@@ -220,6 +222,15 @@ def test_the_nearest_are_the_nearest() -> None:
         assert mine.nearest(target, 20, exclude=expected[3].id)[:19] == expected[:3] + expected[4:]
         assert mine.nearest(target, 1_000) == sorted(mine.contacts(), key=lambda one: distance(one.id, target))
         assert [node.contact for node in mine.find_neighbors(Node(target))] == expected
+
+
+def test_ids_chosen_beside_a_key_beside_us_do_not_have_the_network_look_denser() -> None:
+    key = int.from_bytes(OWN.id, "big") + SPACE // 2_000
+    ids = [NodeId((key + number * SPACE // 400_000).to_bytes(20, "big")) for number in range(20)]
+    minted = [Contact(id_, Endpoint.of(f"7.7.{number}.1", 1)) for number, id_ in enumerate(ids)]
+    in_peace, crowded = filled(), filled(first=minted)
+    assert 250 < in_peace.nodes(ids[0]) <= in_peace.nodes(bytes(20)) < 600
+    assert crowded.nodes(bytes(20)) > 10_000 and crowded.nodes(ids[0]) < 2 * 600
 
 
 def test_the_ids_at_the_edges_of_buckets_are_found_again() -> None:

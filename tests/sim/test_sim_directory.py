@@ -18,6 +18,7 @@ from p2pblog.sim import directory
 from p2pblog.sim.chance import generator
 from p2pblog.sim.directory import EPOCH_MS, DhtOutcome, DhtPlan, run_dht, subject
 from p2pblog.sim.liars import Conspiracy, beside, mint
+from p2pblog.sim.library import replaced
 from p2pblog.sim.network import Weather
 
 
@@ -62,6 +63,22 @@ def test_who_live_in_one_block_find_each_other(share: float, dead: float) -> Non
     outcome = world(nodes=30, seed=3, one_block=share, dead=dead, publishes=5)
     assert (outcome.found, outcome.violations) == (len(outcome.lookup_ms), [])
     assert min(outcome.holders) >= (1 if share == 1.0 else 2)  # a block counts as one
+
+
+def test_who_lives_beside_a_crowded_key_is_not_taken_in_by_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids that are chosen to lie beside a key lie beside its publisher too, and look to him as if nodes were many."""
+    made = directory.World(1, 60, Weather(), DhtPlan(lookups=1, colluders=20), lambda _: None)
+    with replaced(made.loop.time, generator(1, "library")):
+        made.join()
+        ids = [server.protocol.id for server in made.servers]
+        items = [subject(1, number) for number in range(20)]
+        nearest = {item.key: min(range(60), key=lambda n: distance(ids[n], item.key)) for item in items}
+        item = min(items, key=lambda item: distance(ids[nearest[item.key]], item.key))
+        monkeypatch.setattr(directory, "subject", lambda *_: item)
+        monkeypatch.setattr(made._chance, "choice", lambda _: nearest[item.key])
+        made.look_up_among_colluders()
+    assert len(made._holders(item)) > 20
+    made.close()
 
 
 def test_in_good_weather_everything_is_found_at_once() -> None:
