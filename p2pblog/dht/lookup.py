@@ -103,6 +103,8 @@ class Find(State):
     done: bool = False
     gathering: Gathering = field(default_factory=Gathering)
     _answers: dict[Contact, list[Record]] = field(default_factory=dict)
+    _places: Counter[Place] = field(default_factory=Counter)
+    """Place -> how many of these contacts are there."""
     _versions: Counter[tuple[str, bytes, int]] = field(default_factory=Counter)
     """Slot -> different records met."""
     _follow_ups: dict[Contact, float] = field(default_factory=dict)
@@ -147,6 +149,7 @@ class Find(State):
     def _take(self, contact: Contact, records: tuple[Record, ...], now: float) -> None:
         if not records or not self.wants_records:
             return
+        self._places[place_of(contact.endpoint)] += contact not in self._answers
         self._answers.setdefault(contact, []).extend(records)
         for record in records:
             if self.gathering.take(contact.endpoint, record):
@@ -186,7 +189,7 @@ class Find(State):
 
     def _burst(self) -> None:
         """With the first record the walk turns into a burst. Nobody is asked whose answer will hardly be waited for."""
-        self.walk.parallel = self._answers_wanted[0] - len(self._answers) + self.walk.parameters.spare
+        self.walk.parallel = self._answers_wanted[0] - self._answers_count + self.walk.parameters.spare
 
     def _deadlines(self) -> list[float]:
         """When fewer answers are enough, and when any are."""
@@ -194,6 +197,12 @@ class Find(State):
             return []
         timeout = self.walk.round_trips.timeout_s
         return [self._first_at + timeouts * timeout for timeouts, _ in self._answers_wanted[1]]
+
+    @property
+    def _answers_count(self) -> int:
+        """Answers with a record, of one place no more than strangers are asked there: a table of few may hold more ids
+        of one host."""
+        return sum(min(count, self.walk.parameters.per_place) for count in self._places.values())
 
     @property
     def _answers_wanted(self) -> tuple[int, tuple[tuple[float, int], ...]]:
@@ -211,7 +220,7 @@ class Find(State):
     def _may_come_late(self, now: float) -> bool:
         """Whether so few have answered, all alike, that who is slow and may know better is waited for, where somebody
         was slow lately."""
-        few = self._first_at is not None and len(self._answers) < self.walk.parameters.agreed_late
+        few = self._first_at is not None and self._answers_count < self.walk.parameters.agreed_late
         return few and not self._differ and now < self.walk.late_until
 
     def _is_settled(self, now: float) -> bool:
@@ -223,7 +232,7 @@ class Find(State):
         crowd = self.walk.reach - self.walk.parameters.k
         steps = zip(self._deadlines(), waits, strict=False)
         passed = [least + (crowd // 10 if least > 1 else 0) for at, (_, least) in steps if now >= at]
-        return self._first_at is not None and len(self._answers) >= min([enough + crowd, *passed])
+        return self._first_at is not None and self._answers_count >= min([enough + crowd, *passed])
 
 
 # --- publishing -------------------------------------------------------------------------------------------------------

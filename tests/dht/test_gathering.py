@@ -15,11 +15,13 @@ from trio.testing import trio_test
 from p2pblog.config import MANY_PER_KEY_MAX
 from p2pblog.core.address import Endpoint
 from p2pblog.dht import gathering as dht_gathering
-from p2pblog.dht.contacts import Contact
+from p2pblog.dht.contacts import Contact, NodeId
 from p2pblog.dht.gathering import Gathering
-from p2pblog.dht.lookup import Find
+from p2pblog.dht.lookup import Answered, Begin, Done, Find
+from p2pblog.dht.parameters import Parameters
 from p2pblog.dht.records import Record, head_key, replica_key, sign_pointer
-from p2pblog.dht.walk import Ask
+from p2pblog.dht.round_trips import RoundTrips
+from p2pblog.dht.walk import Ask, Walk
 from p2pblog.rendezvous import events as ev
 
 INVENTED = [
@@ -129,3 +131,19 @@ def test_only_who_counts_the_holders_of_a_feed_asks_for_what_two_name() -> None:
     crowd, replicas = (ev.FindRecords(query, replica_key(whom)) for query in (ev.Crowd(whom), ev.Replicas(whom)))
     assert crowd.twice_named and not replicas.twice_named
     assert not ev.FindRecords(ev.Heads(whom), head_key(whom)).twice_named
+
+
+def test_eleven_ids_of_one_host_do_not_end_a_look_up_before_others_have_answered() -> None:
+    """A table of few has room for them, as guests of their address block."""
+    crowd = [Contact(NodeId(n.to_bytes(20, "big")), Endpoint.of("9.9.9.9", n)) for n in range(1, 12)]
+    others = [Contact(NodeId(n.to_bytes(20, "big")), Endpoint.of(f"9.9.{n}.1", 1)) for n in range(12, 20)]
+    trips = RoundTrips()
+    trips.sample(0.1)
+    walk = Walk(bytes(20), NodeId(b"\xff" * 20), crowd + others, trips, Parameters(lead_s=0.0))
+    look_up, old, new = Find(walk), alice.head(counter=1), alice.head(counter=2)
+    look_up.handle(Begin(), 0.0)
+    for contact in crowd:
+        assert Done() not in look_up.handle(Answered(contact, records=(old,)), 0.05)
+    effects = [look_up.handle(Answered(contact, records=(new,)), 0.06) for contact in others]
+    assert [Done() in each for each in effects] == [number == 5 for number in range(8)]  # 3 of the host's, and 6
+    assert look_up.found(NOW) == [new]
