@@ -180,7 +180,7 @@ class Shelf:
         if self._is_block_full(new, others):
             return False
         if isinstance(record, Pointer):
-            return sum(signer(item.record) == record.device for item in others) < limits.pointers_per_device
+            return len(_of_device(record.device, others)) < limits.pointers_per_device
         return True
 
     def _is_block_full(self, new: Held, others: list[Held]) -> bool:
@@ -211,7 +211,7 @@ class Shelf:
         said last; None where none of them stands in its way."""
         if not isinstance(new.record, Pointer):
             return None
-        own = [item for item in others if signer(item.record) == new.record.device and item.expires_ms < new.expires_ms]
+        own = [item for item in _of_device(new.record.device, others) if item.expires_ms < new.expires_ms]
         for oldest in sorted(own, key=lambda item: (item.expires_ms, slot(item.record))):
             if self._has_room(new, [item for item in others if item is not oldest]):
                 return slot(oldest.record)
@@ -232,6 +232,11 @@ class Shelf:
         if place in kept:
             return Outcome.HELD
         return Outcome.FULL if _has_force(new.record, identity) else Outcome.STALE
+
+
+def _of_device(device: bytes, items: Iterable[Held]) -> list[Held]:
+    """Its pointers."""
+    return [item for item in items if isinstance(item.record, Pointer) and item.record.device == device]
 
 
 def _identity_of(items: Iterable[Held]) -> Identity:
