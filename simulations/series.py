@@ -37,6 +37,12 @@ CODE = "code.txt"
 RUNNING_CODE = ("config.py", "core", "dht", "errors.py", "gossip", "pen.py", "rendezvous", "sim", "store", "transport")
 """What of the package decides how a run goes: all of it that the simulator imports, but for what shows."""
 
+PEOPLES_CODE = (
+    "author.py", "cases", "control", "disk.py", "extras.py", "keyring.py", "names.py", "node.py", "pruning.py",
+    "room.py",
+)  # fmt: skip
+"""What else does where people do something with what they read."""
+
 
 class Row(Table):
     """A scenario, by name or as a file seen from the checkout, with its size and seeds. `need`: aims without which the
@@ -146,12 +152,13 @@ def found(name: str) -> scenario.Scenario:
 def fingerprint(name: str) -> str:
     """Eight digits for the code that runs and the scenario's file: with the same ones, a run would be the same."""
     digest = hashlib.blake2b(digest_size=4)
-    for part in RUNNING_CODE:
+    file = name if name.endswith(".toml") else f"simulations/scenarios/{name}.toml"
+    scenario_text = (ROOT / file).read_text(encoding="utf-8")
+    for part in RUNNING_CODE + (PEOPLES_CODE if "words" in tomllib.loads(scenario_text) else ()):
         top = ROOT / "p2pblog" / part
         for path in [top] if top.is_file() else sorted(top.rglob("*.py")):
             digest.update(path.read_bytes())
-    file = name if name.endswith(".toml") else f"simulations/scenarios/{name}.toml"
-    digest.update((ROOT / file).read_bytes())
+    digest.update(scenario_text.encode())
     return digest.hexdigest()
 
 

@@ -30,6 +30,10 @@ TRIED_AT_ONCE = 50
 class Private(Desk):
     """Of `Node`: what only those read whom it is for."""
 
+    def _draw(self, size: int) -> bytes:
+        """Random bytes for one message."""
+        return secrets.token_bytes(size)
+
     async def dm(self, to: list[str], text: str) -> WrittenDocument:
         check_dm(text)
         own = self._author.identity_hash
@@ -47,7 +51,7 @@ class Private(Desk):
                 f"they have {len(devices)} devices with yours, and a direct message has {DM_BOXES_MAX} at most"
             )
         message = Message(own, others or (own,), text)
-        written = await self._author.write(sealed.seal(message, devices, secrets.token_bytes))
+        written = await self._author.write(sealed.seal(message, devices, self._draw))
         return self._written(written, Dm.type)
 
     def _active_devices(self, identity: IdentityHash) -> set[DeviceKey]:

@@ -21,6 +21,10 @@ _AIM = re.compile(r"(<=|>=|<|>|=) *(-?[0-9]+(?:\.[0-9]+)?)")
 _KINDS = tuple(kind.__name__ for kind in get_args(Message))
 
 
+PAYLOADS = ("boost", "delete", "dm", "edit", "like", "note")
+"""The types of entries that people write in a simulation, beside the first one of a log."""
+
+
 def _below(table: str, *names: str) -> tuple[str, ...]:
     return tuple(f"{table}.{name}" for name in names)
 
@@ -62,6 +66,12 @@ MEASURED: tuple[tuple[str, Callable[[Scenario], bool], tuple[str, ...]], ...] = 
         "newcomers in [start]",
         lambda scenario: scenario.start.newcomers > 0,
         _below("newcomers", "pairs", "readable", "ratio"),
+    ),
+    (
+        "a table [words]",
+        lambda scenario: scenario.words is not None,
+        (*_below("words", "refused", "shown", "addressed", "reached", "reached_ratio", "letters", "read"),
+         *_below("words.written", *PAYLOADS)),
     ),
     (
         "a fault of the kind relink",

@@ -32,6 +32,8 @@ class Desk:
             who.root, who.identity.inception, who.device, node.machine.holdings, node.machine.sharing, self._seed
         )
         self._waiting: deque[Payload] = deque()
+        self.plans: deque[Callable[[], None]] = deque()
+        """What the person means to do once it is known what was written before."""
         awaited = {PEERS, DHT} if node.world.has_directory else {PEERS}
         # Others are named to it, as to a daemon that knows peers or is told of some, whatever its disk remembers.
         self.pen.begin(self._newest(), awaited, node.network.loop.now)
@@ -41,6 +43,7 @@ class Desk:
         self._take_steps(None)
         self._at(self.pen.compare_until, self._write_waiting)
         # A claim that comes only after the comparison is over holds up what is asked for then, too.
+        # So may what is proved of a log that was left.
         self._at(self.pen.compare_until + CLAIM_TIMEOUT_S, self._write_waiting)
 
     def _at(self, when: float, do: Callable[[], None]) -> None:
@@ -106,14 +109,38 @@ class Desk:
         self._waiting.append(payload)
         self._write_waiting()
 
+    def write_now(self, payload: Payload) -> Entry:
+        """Write what a use case says that waited itself; gives the entry."""
+        self._node.world.on_asked(self._node)
+        written = self._take_steps(payload)
+        assert written is not None
+        return written
+
+    def plan(self, do: Callable[[], None]) -> None:
+        """Do what depends on what was written before, now or once it is known."""
+        self.plans.append(do)
+        self._write_waiting()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a use case need not wait, neither for what is claimed of our log nor for what is proved."""
+        return max(self.pen.waits_until, self.pen.lacks_until) <= self._node.network.loop.now
+
+    def heard_stored(self) -> None:
+        """More of our own log is held."""
+        self._write_waiting()
+
     def _write_waiting(self) -> None:
         if self._node.network.loop.now < self.pen.waits_until:
             return
         self._node.meet(OwnLogCompared())
         while self._waiting:
             self._take_steps(self._waiting.popleft())
+        while self.plans and self.is_complete:
+            self.plans.popleft()()
 
-    def _take_steps(self, payload: Payload | None) -> None:
+    def _take_steps(self, payload: Payload | None) -> Entry | None:
+        """Take the pen's steps until the payload is written; gives its entry."""
         node = self._node
         while (step := self.pen.next(payload, node.wall_ms())) is not None:
             match step:
@@ -123,7 +150,8 @@ class Desk:
                     self._learn(identity)
                 case Append(batch, is_asked):
                     if self._append(batch) and is_asked:
-                        return
+                        return step.entry
+        return None
 
     def _append(self, batch: Batch) -> bool:
         node, (entry,) = self._node, batch.entries
@@ -139,9 +167,12 @@ class Desk:
         node.world.on_written(node, entry, stored)
         node.feed(stored)
         node.meet(StoredOf(batch.identity))
+        if node.hand is not None:
+            node.hand.on_stored(batch, live=True)
         return True
 
     def _leave(self, step: NewDevice) -> None:
-        self._node.person = replace(self._node.person, device=step.device)
+        who = self._node.person
+        self._node.person = replace(who, device=step.device, former=(*who.former, who.device))
         self.pen.left(step)
         self._node.world.on_new_device(self._node)

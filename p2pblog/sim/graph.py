@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect
+from collections import Counter
 from itertools import accumulate
 from math import isqrt
 from random import Random
 from typing import assert_never
 
 from p2pblog.sim.loop import SECOND_US
-from p2pblog.sim.scenario import Follows, Posts
+from p2pblog.sim.scenario import Doing, Follows, Posts, Words
 
 
 def follows_of(plan: Follows, nodes: int, rng: Random) -> list[list[int]]:
@@ -49,3 +50,14 @@ def writing_times(plan: Posts, nodes: int, rng: Random) -> list[tuple[int, int]]
         starts = (plan.first_s + number * plan.every_s for number in range(plan.count))
         times += [(int(start * SECOND_US) + offset_us, author) for start in starts]
     return sorted(times)
+
+
+def doings(plan: Words, nodes: int, rng: Random) -> list[tuple[int, int, int, Doing]]:
+    """(time in microseconds, node, the how manieth of that node, what) of all that people do beside writing notices, in
+    the order of time."""
+    counts: Counter[int] = Counter()
+    found: list[tuple[int, int, int, Doing]] = []
+    for at_us, number in writing_times(Posts(plan.people, plan.count, plan.first_s, plan.every_s, True), nodes, rng):
+        counts[number] += 1
+        found.append((at_us, number, counts[number], rng.choice(plan.kinds)))
+    return found

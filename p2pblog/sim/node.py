@@ -55,6 +55,7 @@ from p2pblog.sim.people import Person
 from p2pblog.store.memory import MemoryStore
 
 if TYPE_CHECKING:
+    from p2pblog.sim.hand import Hand
     from p2pblog.sim.world import World
 
 STORE_US = 1_000
@@ -67,9 +68,9 @@ class SimNode:
     """One person's node. `boot` starts it on whatever its store holds; `halt` ends it."""
 
     __slots__ = (
-        "_life", "_writing", "_writings", "booted_us", "desk", "dht_state", "disk", "endpoint", "hastened_us", "is_up",
-        "keeper", "lanes", "machine", "meeting", "network", "number", "person", "searches", "skew_ms", "snapshot",
-        "store", "world",
+        "_life", "_writing", "_writings", "booted_us", "desk", "dht_state", "disk", "endpoint", "hand", "hastened_us",
+        "is_up", "keeper", "lanes", "machine", "meeting", "network", "number", "person", "searches", "skew_ms",
+        "snapshot", "store", "world",
     )  # fmt: skip
 
     machine: Gossip
@@ -97,6 +98,8 @@ class SimNode:
         """The DHT's contacts as they were saved last."""
         self.hastened_us: int | None = None
         """When links that were lost last made it search at once."""
+        self.hand: Hand | None = None
+        """The person's use cases, where the scenario has people use them."""
         self.searches = 0
         """How many searches for feeds have begun."""
         self._life = 0
@@ -121,6 +124,8 @@ class SimNode:
         self.machine.offers.restore(*kept_offers(loaded, self.wall_ms()))
         self.keeper = Keeper(holdings, self.store, self.wall_ms)
         self.desk = Desk(self)
+        if self.world.scenario.words is not None:
+            self.hand = self.world.give_hand(self, loaded, self._life)
         self.perform(self.machine.start(self.network.loop.now))
         self.desk.open()
         known = tuple(Endpoint.parse(peer.endpoint) for peer in loaded.peers)
@@ -268,11 +273,19 @@ class SimNode:
             if isinstance(item, Stored):
                 self.world.on_stored(self, item)
             self.feed(item)
-            if isinstance(item, Stored) and self.meeting is not None:
-                self.meet(StoredOf(item.batch.identity))
+            if isinstance(item, Stored):
+                self._tell_of(item)
         self._writing = bool(self._writings)
         if self._writing:
             self._at(self.network.loop.now_us + STORE_US, self._write)
+
+    def _tell_of(self, stored: Stored) -> None:
+        """What a daemon does besides about what was stored."""
+        self.meet(StoredOf(stored.batch.identity))
+        if self.hand is not None:
+            if stored.batch.identity == self.person.hash:
+                self.desk.heard_stored()
+            self.hand.on_stored(stored.batch, stored.live)
 
     def _flush(self) -> None:
         while self._writings:

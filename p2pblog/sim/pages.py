@@ -53,9 +53,18 @@ def _figures(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("DHT", found),
         ("DHT look-up", f"p50 {number(dht['p50_ms'])} ms, p99 {number(dht['p99_ms'])} ms" if found else ""),
         ("DHT publish", _publish(dht)),
+        ("said to others", _said(document)),
         ("traffic", f"{number(document['bytes_per_node_s'])} bytes a second and node"),
         ("trace", document["trace_hash"]),
     ]
+
+
+def _said(document: Mapping[str, Any]) -> str:
+    if "words" not in document:
+        return ""
+    words = document["words"]
+    answers = f"{words['reached']:,} of {words['addressed']:,} answers to strangers came"
+    return f"{answers}, {words['read']:,} of {words['letters']:,} direct messages were read"
 
 
 def _publish(dht: Mapping[str, Any]) -> str:

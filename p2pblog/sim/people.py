@@ -15,6 +15,8 @@ class Person(Value):
     device: KeyPair
     node: KeyPair
     identity: Identity
+    former: tuple[KeyPair, ...] = ()
+    """Devices that wrote here before: they open what was sealed to them."""
 
     @property
     def hash(self) -> IdentityHash:
@@ -47,4 +49,4 @@ def restored(seed: int, who: Person, key: int) -> Person:
     device, node = (key_pair(seed, who.number, f"{label} {key}") for label in ("device", "node"))
     known = who.identity
     stated = state_device(who.root, device, known.hash, known.epoch, known.next_counter)
-    return replace(who, device=device, node=node, identity=known.merge([stated]))
+    return replace(who, device=device, node=node, identity=known.merge([stated]), former=())

@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from p2pblog.core.value import Value, field
 from p2pblog.errors import UsageError
@@ -14,6 +14,8 @@ from p2pblog.gossip.messages import Clocks, Forget, Fork, Statements, Tokens
 from p2pblog.sim import aims, garbage, sense
 from p2pblog.sim.chance import generator
 from p2pblog.sim.checkers import all_checkers
+from p2pblog.sim.checkers.addressed import Addressed, OnlyAddressee
+from p2pblog.sim.checkers.words import LastWords
 from p2pblog.sim.coverage import Curve, count_at_end, readable_by_newcomers
 from p2pblog.sim.faults import FAULTS
 from p2pblog.sim.faults.fault import Fault
@@ -21,7 +23,10 @@ from p2pblog.sim.library import replaced
 from p2pblog.sim.loop import SECOND_US
 from p2pblog.sim.measure import Meter, quantile
 from p2pblog.sim.scenario import NODES_MAX, NODES_MIN, Scenario
+from p2pblog.sim.watch import Watcher
 from p2pblog.sim.world import VIOLATIONS_MAX, World
+
+W = TypeVar("W", bound=Watcher)
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 CURVE_STEPS = 500
@@ -162,6 +167,7 @@ def _gossip(scenario: Scenario, nodes: int, seed: int, tick: Tick) -> Outcome:
         episodes=[_episode(fault) | _drawn(world, fault) for fault in world.faults],
         **_relinked(meter),
         **_newcomers(world),
+        **_words(world),
     )
     return Outcome(document, _gossip_tables(world, curve))
 
@@ -182,6 +188,30 @@ def _newcomers(world: World) -> dict[str, Any]:
     if not pairs:
         return {}
     return {"newcomers": {"pairs": pairs, "readable": readable, "ratio": round(readable / pairs, 6)}}
+
+
+def _words(world: World) -> dict[str, Any]:
+    """What people did beside writing notices, and what became of it, if they did anything."""
+    if world.scenario.words is None:
+        return {}
+    words, addressed = _watcher(world, LastWords), _watcher(world, Addressed)
+    letters = _watcher(world, OnlyAddressee)
+    return {
+        "words": {
+            "written": dict(sorted(words.counts.items())),
+            "refused": sum(node.hand.refused for node in world.nodes if node.hand is not None),
+            "shown": words.shown,
+            "addressed": addressed.due,
+            "reached": addressed.reached,
+            "reached_ratio": round(addressed.reached / addressed.due, 6) if addressed.due else None,
+            "letters": letters.due,
+            "read": letters.read,
+        }
+    }
+
+
+def _watcher(world: World, kind: type[W]) -> W:
+    return next(watcher for watcher in world.watchers if isinstance(watcher, kind))
 
 
 def _episode(fault: Fault) -> dict[str, Any]:

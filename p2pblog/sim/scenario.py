@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from p2pblog.config import NOTE_CHARACTERS_MAX
 from p2pblog.core.value import field, replace
@@ -34,7 +34,7 @@ WEATHERS: dict[str, dict[str, Any]] = {
 }
 """Networks that `like` in [network] names: what they have that a plain one has not."""
 UNUSED: dict[str, set[str]] = {
-    "dht": {"duration_s", "settle_s", "full", "follows", "posts", "start", "churn", "byzantine", "faults"},
+    "dht": {"duration_s", "settle_s", "full", "follows", "posts", "words", "start", "churn", "byzantine", "faults"},
     "gossip": {"dht"},
 }
 """Keys that mean nothing to a world of this kind; to write them is a mistake."""
@@ -65,6 +65,23 @@ class Posts(Table):
     every_s: Seconds = 5.0
     spread: bool = False
     characters: Annotated[int, Meta(ge=1, le=NOTE_CHARACTERS_MAX)] = 140
+
+
+Doing = Literal["answer", "quote", "edit", "delete", "like", "boost", "dm"]
+"""What a person does with what they read: each is a use case of the daemon."""
+
+
+class Words(Table):
+    """What people do beside writing notices: each of the first `people` nodes (0: everybody) does `count` things, one
+    in `every_s` seconds from a moment of their own after `first_s` on, each drawn from `kinds`: with a notice on the
+    first page of their timeline, or of what they wrote themselves; a direct message goes to somebody who follows them
+    and whom they follow."""
+
+    people: Count = 0
+    count: Count = 5
+    first_s: Seconds = 15.0
+    every_s: Seconds = 5.0
+    kinds: tuple[Doing, ...] = get_args(Doing)
 
 
 class Start(Table):
@@ -142,6 +159,7 @@ class Scenario(Table):
     network: Weather = field(default_factory=Weather)
     follows: Follows = field(default_factory=Follows)
     posts: Posts = field(default_factory=Posts)
+    words: Words | None = None
     start: Start = field(default_factory=Start)
     churn: Churn | None = None
     byzantine: Byzantine = field(default_factory=Byzantine)

@@ -46,6 +46,14 @@ def _times(scenario: Scenario) -> Iterator[str]:
     first_s = scenario.posts.first_s
     if scenario.posts.count and first_s > duration_s:
         yield f"posts.first_s is {first_s:,.10g}, beyond duration_s, {duration_s:,.10g}: nothing is written before"
+    words = scenario.words
+    if words is not None and words.first_s + words.count * words.every_s > duration_s:
+        yield (
+            f"the last things of [words] are done at {words.first_s + words.count * words.every_s:,.10g} s, beyond "
+            f"duration_s, {duration_s:,.10g}: they would have no time to spread"
+        )
+    if words is not None and not words.kinds:
+        yield "words.kinds is empty: nobody does anything"
     if start.within_s > duration_s:
         yield f"start.within_s is {start.within_s:,.10g}, beyond duration_s, {duration_s:,.10g}: all is over before"
     if start.newcomers and start.newcomers_s >= end_s:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from p2pblog.core.entry import Entry
-from p2pblog.core.keys import NodeKey
+from p2pblog.core.keys import EntryId, NodeKey
 from p2pblog.errors import RemoteProtocolError
 from p2pblog.gossip.events import Stored
 from p2pblog.gossip.messages import Message
@@ -34,7 +34,10 @@ class Watcher:
         """An honest author has written an entry."""
 
     def on_posted(self, world: World, node: SimNode) -> None:
-        """A person has asked a node that is up to write a notice."""
+        """A person has asked a node that is up to write a notice, or a use case writes what its log has room for."""
+
+    def on_sealed(self, world: World, node: SimNode, entry: EntryId, to: int, text: str) -> None:
+        """A person has written a direct message to another."""
 
     def on_shown(self, world: World, node: SimNode, peer: NodeKey) -> None:
         """A peer has told a node all that it holds of what both share."""

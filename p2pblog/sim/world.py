@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from p2pblog.core import payload as payloads
 from p2pblog.core.address import Endpoint
 from p2pblog.core.entry import Entry, write
 from p2pblog.core.identity import Identity, Standing
-from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash, NodeKey
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import LogStart, Note
 from p2pblog.errors import RemoteProtocolError
@@ -23,17 +25,20 @@ from p2pblog.sim.chance import generator
 from p2pblog.sim.churn import plan_churn, read_trace
 from p2pblog.sim.faults import faults_of
 from p2pblog.sim.faults.fault import Fault
-from p2pblog.sim.graph import follows_of, writing_times
+from p2pblog.sim.graph import doings, follows_of, writing_times
 from p2pblog.sim.links import Lane
 from p2pblog.sim.loop import SECOND_US, VirtualLoop, done
 from p2pblog.sim.measure import Meter
 from p2pblog.sim.network import PORT, Network
 from p2pblog.sim.node import SimNode
 from p2pblog.sim.people import Person, person, restored
-from p2pblog.sim.scenario import Byzantine, Scenario
+from p2pblog.sim.scenario import Byzantine, Doing, Scenario
 from p2pblog.sim.sessions import Disk, End
 from p2pblog.sim.watch import LAST_S, TICKS, Watcher
-from p2pblog.store import OWN_IDENTITY, Follow
+from p2pblog.store import OWN_IDENTITY, Contents, Follow
+
+if TYPE_CHECKING:
+    from p2pblog.sim.hand import Hand
 
 BEGUN_MS = 1_700_000_000_000
 """The wall clock at virtual time zero: any moment does, so long as it is always the same."""
@@ -203,9 +208,28 @@ class World:
         """The author writes a notice, if the node is up; it is signed once the log has been compared."""
         node = self.nodes[author]
         if node.is_up:
-            for watcher in self.watchers:
-                watcher.on_posted(self, node)
+            self.on_asked(node)
             node.desk.write(Note(f"{author} {number} ".ljust(self.scenario.posts.characters, "x")))
+
+    def act(self, number: int, nth: int, doing: Doing) -> None:
+        """A person does something with what they read, if the node is up, once it is known what they wrote before."""
+        node = self.nodes[number]
+        if node.hand is not None and node.is_up:
+            chance = generator(self.seed, "doing", number, nth)
+            node.desk.plan(partial(node.hand.try_it, doing, f"{doing} of {number}, {nth}", chance))
+
+    def give_hand(self, node: SimNode, loaded: Contents, life: int) -> Hand:
+        from p2pblog.sim.hand import build  # half of the daemon, which most runs need not import
+
+        return build(node, loaded, generator(self.seed, "sealed", node.number, life))
+
+    def on_asked(self, node: SimNode) -> None:
+        for watcher in self.watchers:
+            watcher.on_posted(self, node)
+
+    def on_sealed(self, node: SimNode, entry: EntryId, to: int, text: str) -> None:
+        for watcher in self.watchers:
+            watcher.on_sealed(self, node, entry, to, text)
 
     def on_written(self, node: SimNode, entry: Entry, stored: Stored) -> None:
         """An entry of a node's own log is on its disk."""
@@ -345,6 +369,9 @@ class World:
         for at_us, author in writing_times(scenario.posts, len(self.nodes), generator(self.seed, "posts")):
             counts[author] = counts.get(author, 0) + 1
             self.loop.at(at_us, self.post, author, counts[author])
+        if scenario.words is not None:
+            for at_us, number, nth, doing in doings(scenario.words, len(self.nodes), generator(self.seed, "words")):
+                self.loop.at(at_us, self.act, number, nth, doing)
 
     def run(self, tick: Callable[[float], None] = lambda share: None) -> None:
         """The whole scenario. `tick` hears the share that is done."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_the_fingerprint_is_of_code_and_scenario(tmp_path: Path, monkeypatch: py
     for part in ("p2pblog/core", "simulations/scenarios"):
         (tmp_path / part).mkdir(parents=True)
     for name in ("one", "two"):
-        (tmp_path / "simulations" / "scenarios" / f"{name}.toml").write_text(name)
+        (tmp_path / "simulations" / "scenarios" / f"{name}.toml").write_text(f"# {name}")
     (tmp_path / "p2pblog" / "config.py").write_text("A = 1")
     monkeypatch.setattr(series, "ROOT", tmp_path)
     before = series.fingerprint("one")
@@ -97,12 +98,36 @@ def test_the_fingerprint_is_of_code_and_scenario(tmp_path: Path, monkeypatch: py
     assert series.fingerprint("one") != before
 
 
-def test_the_fingerprint_is_of_all_that_a_simulation_imports() -> None:
-    script = "import sys, p2pblog.sim.run, p2pblog.sim.full, p2pblog.sim.directory; print(*sys.modules, sep='\\n')"
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=series.ROOT)
-    packages = {name.split(".")[1] for name in told.stdout.split() if name.startswith("p2pblog.")}
+def test_the_use_cases_count_where_people_use_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("p2pblog/core", "p2pblog/cases", "simulations/scenarios"):
+        (tmp_path / part).mkdir(parents=True)
+    (tmp_path / "p2pblog" / "config.py").write_text("A = 1")
+    (tmp_path / "simulations" / "scenarios" / "silent.toml").write_text("nodes = 20")
+    (tmp_path / "simulations" / "scenarios" / "people.toml").write_text("[words]\ncount = 1")
+    monkeypatch.setattr(series, "ROOT", tmp_path)
+    before = [series.fingerprint(name) for name in ("silent", "people")]
+    (tmp_path / "p2pblog" / "cases" / "writing.py").write_text("A = 1")
+    after = [series.fingerprint(name) for name in ("silent", "people")]
 
-    assert packages - {Path(part).stem for part in series.RUNNING_CODE} == {"terminal"}, "which only shows"
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False]
+
+
+def test_the_fingerprint_is_of_all_that_a_simulation_imports() -> None:
+    imported = "p2pblog.sim.run, p2pblog.sim.full, p2pblog.sim.directory"
+    assert imported_by(imported) - stems(series.RUNNING_CODE) == {"terminal"}, "which only shows"
+    with_people = imported_by(f"{imported}, p2pblog.sim.hand")
+    assert with_people - stems(series.RUNNING_CODE) - stems(series.PEOPLES_CODE) == {"terminal"}
+
+
+def stems(parts: Sequence[str]) -> set[str]:
+    return {Path(part).stem for part in parts}
+
+
+def imported_by(modules: str) -> set[str]:
+    """The parts of the package that are there once these modules are."""
+    script = f"import sys, {modules}; print(*sys.modules, sep='\\n')"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=series.ROOT)
+    return {name.split(".")[1] for name in told.stdout.split() if name.startswith("p2pblog.")}
 
 
 def test_a_violation_a_missed_need_or_a_run_without_result_fails_the_series(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from p2pblog.sim.checkers.addressed import Addressed, OnlyAddressee
 from p2pblog.sim.checkers.authors import AuthorsKeepWord
 from p2pblog.sim.checkers.delivery import Delivery
 from p2pblog.sim.checkers.disputes import OneJudgement
@@ -10,6 +11,7 @@ from p2pblog.sim.checkers.order import StoreBeforeSend
 from p2pblog.sim.checkers.punishment import JustEnds
 from p2pblog.sim.checkers.queues import BoundedQueues
 from p2pblog.sim.checkers.retirement import StaysRetired
+from p2pblog.sim.checkers.words import LastWords
 from p2pblog.sim.watch import Watcher
 
 
@@ -24,4 +26,7 @@ def all_checkers() -> list[Watcher]:
         StoreBeforeSend(),
         StaysRetired(),
         OneJudgement(),
+        LastWords(),
+        Addressed(),
+        OnlyAddressee(),
     ]

@@ -58,9 +58,12 @@ class AuthorsKeepWord(Watcher):
 
     def on_end(self, world: World) -> None:
         for node in world.nodes:
-            unwritten = self._unwritten[_life(node)]
-            if world.is_honest_online(node.number) and unwritten and world.loop.now_us > node.booted_us + WAITS_US:
+            if not world.is_honest_online(node.number) or world.loop.now_us <= node.booted_us + WAITS_US:
+                continue
+            if unwritten := self._unwritten[_life(node)]:
                 world.fail(f"node {node.number} has not written {unwritten} of the notices that it was asked for")
+            if plans := len(node.desk.plans):
+                world.fail(f"node {node.number} has left {plans} things undone that its person meant to do")
         for device, last in sorted(world.last.items()):
             node = world.nodes[world.owner[device]]
             if node.disk or not world.is_honest_online(node.number):

@@ -33,10 +33,10 @@ class Delivery(Watcher):
         return round(1 - self.missed / self.pairs, 6) if self.pairs else 1.0
 
     def on_last(self, world: World) -> None:
-        self._before = _held_by_somebody(world)
+        self._before = held_by_somebody(world)
 
     def on_end(self, world: World) -> None:
-        held = _held_by_somebody(world)
+        held = held_by_somebody(world)
         if self._before is not None:
             held = {device: numbers & self._before.get(device, set()) for device, numbers in held.items()}
         for device, numbers in sorted(held.items()):
@@ -80,7 +80,7 @@ def _is_open_to_newcomers(world: World, device: DeviceKey) -> bool:
     return any(entry is not None and entry.id == standing.entry for entry in held)
 
 
-def _held_by_somebody(world: World) -> dict[DeviceKey, set[int]]:
+def held_by_somebody(world: World) -> dict[DeviceKey, set[int]]:
     """The numbers of each log that some honest node on line holds with their payloads, as its author or follower: what
     a relay holds is lent to those who asked for it, and soon gone."""
     found: dict[DeviceKey, set[int]] = {}
