@@ -70,7 +70,8 @@ MEASURED: tuple[tuple[str, Callable[[Scenario], bool], tuple[str, ...]], ...] = 
     (
         "a table [words]",
         lambda scenario: scenario.words is not None,
-        (*_below("words", "refused", "shown", "addressed", "reached", "reached_ratio", "letters", "read"),
+        (*_below("words", "refused", "shown", "boosts", "boosts_read", "addressed", "reached", "reached_ratio",
+                 "letters", "read"),
          *_below("words.written", *PAYLOADS)),
     ),
     (

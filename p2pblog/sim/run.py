@@ -201,6 +201,8 @@ def _words(world: World) -> dict[str, Any]:
             "written": dict(sorted(words.counts.items())),
             "refused": sum(node.hand.refused for node in world.nodes if node.hand is not None),
             "shown": words.shown,
+            "boosts": words.boosts,
+            "boosts_read": words.boosts_read,
             "addressed": addressed.due,
             "reached": addressed.reached,
             "reached_ratio": round(addressed.reached / addressed.due, 6) if addressed.due else None,

@@ -20,6 +20,7 @@ from p2pblog.gossip.broadcast import Broadcast
 from p2pblog.gossip.events import Close, Send
 from p2pblog.gossip.holdings import Holdings
 from p2pblog.gossip.keeper import Keeper
+from p2pblog.gossip.liveness import Liveness
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.messages import Live
 from p2pblog.gossip.replication import Replication
@@ -206,6 +207,21 @@ def test_a_table_beyond_its_limit_is_seen(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(membership, "KNOWN_MAX", 5)
     monkeypatch.setattr(membership.Membership, "_forget", lambda self, endpoint: None)
     assert blames(ran(small()), "known endpoints, which should hold at most 5")
+
+
+def test_a_link_with_the_dead_that_is_not_ended_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    dark = {"kind": "crash", "at_s": 8.0, "share": 0.4, "silent": True}
+    planned = small(dark, settle_s=100.0, posts=Posts(5, 1, 3, 5, True))
+    assert ran(planned).violations == []
+    monkeypatch.setattr(Liveness, "go_on", lambda self, now, has_others: [])
+    assert blames(ran(planned), "still has its link with node", "which is gone")
+
+
+def test_a_liar_who_is_let_in_again_and_again_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = small(byzantine=Byzantine(0.2))
+    assert ran(planned, 2).violations == []
+    monkeypatch.setattr(membership.Membership, "_shun", lambda self, peer, now: None)
+    assert blames(ran(planned, 2), "is linked with node", "again, which broke rules")
 
 
 def test_what_is_sent_before_it_is_stored_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

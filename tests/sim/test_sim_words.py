@@ -12,6 +12,7 @@ from sim_scenes import churning, ran, small, watcher
 from p2pblog.cases.private import Private
 from p2pblog.core.keys import DeviceKey
 from p2pblog.errors import UsageError
+from p2pblog.gossip.strays import Strays
 from p2pblog.sim import hand, sense
 from p2pblog.sim.checkers.addressed import Addressed, OnlyAddressee
 from p2pblog.sim.checkers.words import LastWords
@@ -36,6 +37,7 @@ def test_in_a_sound_world_everybody_sees_the_last_words_and_only_the_addressee_a
     words, addressed, letters = (watcher(world, LastWords), watcher(world, Addressed), watcher(world, OnlyAddressee))
     assert words.counts.keys() == {"note", "edit", "delete", "like", "boost", "dm"}
     assert words.shown > 200
+    assert words.boosts_read == words.boosts > 3
     assert addressed.reached == addressed.due > 3
     assert letters.read == letters.due > 3
 
@@ -59,6 +61,12 @@ def unheeded(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
         return Meaning(Kind.OTHER) if meaning.kind is kind else meaning
 
     monkeypatch.setattr(memory, "meaning_of", deaf)
+
+
+def test_a_boosted_notice_that_nobody_asks_for_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Strays, "ask", lambda self, event, now: [])
+    words = watcher(ran(talking()), LastWords)
+    assert words.boosts_read < words.boosts
 
 
 @pytest.mark.parametrize(

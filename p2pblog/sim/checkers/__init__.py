@@ -7,6 +7,7 @@ from p2pblog.sim.checkers.authors import AuthorsKeepWord
 from p2pblog.sim.checkers.delivery import Delivery
 from p2pblog.sim.checkers.disputes import OneJudgement
 from p2pblog.sim.checkers.entries import ValidEntries
+from p2pblog.sim.checkers.links import DeadLinks, Shunning
 from p2pblog.sim.checkers.order import StoreBeforeSend
 from p2pblog.sim.checkers.punishment import JustEnds
 from p2pblog.sim.checkers.queues import BoundedQueues
@@ -26,6 +27,8 @@ def all_checkers() -> list[Watcher]:
         StoreBeforeSend(),
         StaysRetired(),
         OneJudgement(),
+        DeadLinks(),
+        Shunning(),
         LastWords(),
         Addressed(),
         OnlyAddressee(),

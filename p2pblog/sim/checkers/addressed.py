@@ -39,8 +39,8 @@ class Addressed(Watcher):
 
     def on_end(self, world: World) -> None:
         for author, entry, of in self._said:
-            to = world.owner[of.device]
-            if to == author or author in world.follows[to] or not world.is_honest_online(to):
+            to = world.owner.get(of.device)
+            if to is None or to == author or author in world.follows[to] or not world.is_honest_online(to):
                 continue
             by = world.nodes[author]
             if done(by.store.taken_back_by(by.person.hash, entry.id)) is None:

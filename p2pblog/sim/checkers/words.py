@@ -6,11 +6,11 @@ What should be seen is reckoned from what authors wrote, by the rules in store/m
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from p2pblog.core.entry import Entry
-from p2pblog.core.keys import DeviceKey, EntryId
+from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
 from p2pblog.core.payload import Boost, Delete, Edit, Like, Note, Payload, decode
 from p2pblog.core.timelines import Row
 from p2pblog.core.value import Value
@@ -37,11 +37,14 @@ class Saying(Value):
 
 
 class LastWords(Watcher):
-    """`counts`: what was written, by its type; `shown`: notices that somebody sees as they should be seen."""
+    """`counts`: what was written, by its type; `shown`: notices that somebody sees as they should be seen; `boosts`: of
+    notices of somebody whom who sees the boost does not follow, and `boosts_read`: those that have a text there."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.shown = 0
+        self.boosts = 0
+        self.boosts_read = 0
         self._said: dict[int, list[Saying]] = {}
         """By whom."""
         self._before: dict[DeviceKey, set[int]] = {}
@@ -91,10 +94,20 @@ class LastWords(Watcher):
                     world.fail(f"node {node.number} lacks a {kind.name.lower()} by node {author}: {of.hex()[:12]}")
             for entry in sorted(words.gone & seen.keys()):
                 world.fail(f"node {node.number} shows what node {author} deleted: {entry.hex()[:12]}")
+        circle = {node.number, *world.follows[node.number]}
+        self._count_boosts(seen.values(), {world.nodes[number].person.hash for number in circle}, gone)
         mine = frozenset(entry for _, words in near for entry in words.gone)
         for row in seen.values():
             if row.quote is not None and row.quote.of.id in gone & mine and row.quoted_text is not None:
                 world.fail(f"node {node.number} shows in a quote what was deleted: {row.quote.of.id.hex()[:12]}")
+
+    def _count_boosts(self, rows: Iterable[Row], followed: set[IdentityHash], gone: frozenset[EntryId]) -> None:
+        """No violation if a text is missing: nobody who is linked may have it."""
+        for row in rows:
+            is_afar = row.of_author is not None and row.of_author not in followed
+            if row.type == Boost.type and is_afar and row.boost_of not in gone:
+                self.boosts += 1
+                self.boosts_read += bool(row.text)
 
 
 class _Words:
