@@ -18,11 +18,12 @@ from p2pblog.errors import BadMessage
 from p2pblog.gossip import membership
 from p2pblog.gossip.broadcast import Broadcast
 from p2pblog.gossip.events import Close, Send
-from p2pblog.gossip.holdings import Holdings
+from p2pblog.gossip.holdings import Holdings, Lease
 from p2pblog.gossip.keeper import Keeper
 from p2pblog.gossip.liveness import Liveness
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.messages import Live
+from p2pblog.gossip.relay import RELAY_CHECK_S
 from p2pblog.gossip.replication import Replication
 from p2pblog.pen import Pen
 from p2pblog.sim import run as running
@@ -30,7 +31,8 @@ from p2pblog.sim import scenario
 from p2pblog.sim.checkers import all_checkers
 from p2pblog.sim.checkers.delivery import Delivery
 from p2pblog.sim.checkers.entries import _is_shown
-from p2pblog.sim.checkers.queues import BoundedQueues
+from p2pblog.sim.checkers.queues import BoundedQueues, sizes
+from p2pblog.sim.checkers.servers import too_full
 from p2pblog.sim.coverage import count_at_end
 from p2pblog.sim.desk import Desk
 from p2pblog.sim.loop import SECOND_US, done
@@ -252,6 +254,14 @@ def test_what_is_told_to_be_stored_twice_is_seen(monkeypatch: pytest.MonkeyPatch
 def test_a_tree_that_forgets_nothing_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Broadcast, "_forget_below", staticmethod(lambda tree, high: None))
     assert blames(ran(small()), "waits for entries that are held, which should hold at most 0")
+
+
+@pytest.mark.parametrize(("since_s", "is_seen"), [(RELAY_CHECK_S, False), (3 * RELAY_CHECK_S, True)])
+def test_a_lease_that_does_not_end_is_seen(since_s: float, is_seen: bool) -> None:
+    world = ran(small())
+    node, other = world.nodes[:2]
+    node.machine.holdings.leases = {other.person.hash: Lease(until=world.loop.now - since_s)}
+    assert bool(too_full(sizes(node))) == is_seen
 
 
 def test_a_tree_that_asks_nobody_for_what_is_late_misses_an_aim(monkeypatch: pytest.MonkeyPatch) -> None:

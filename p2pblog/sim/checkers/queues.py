@@ -61,6 +61,7 @@ def sizes(node: SimNode) -> list[Size]:
         *_offered(machine),
         *_lanes(list(node.lanes.values())),
         *_met(node),
+        ("leases that are over", _over(machine, node.network.loop.now), 0),
         ("what waits for the writer", node.writing_bytes, STORE_WAITING_BYTES_MAX + links * MESSAGE_BYTES_MAX),
         ("memories of peers kept", node.keeper.remembered, REMEMBERED_MAX),
         ("peers kept", node.store.peers_kept, KNOWN_PEERS_MAX),
@@ -178,6 +179,12 @@ def _relayed(machine: Gossip) -> list[Size]:
         ("peers heeded", len(machine.relaying.heeded), links),
         ("entries of a borrowed feed", _most(held), RELAYED_ENTRIES_MAX + RUN_ENTRIES_MAX),
     ]
+
+
+def _over(machine: Gossip, now: float) -> int:
+    """Leases of which a part has ended before the last look at them. What was given back has no end, and goes soon."""
+    ends = map(relay._next_end, machine.holdings.leases.values())
+    return sum(0 < end < now - 2 * relay.RELAY_CHECK_S for end in ends)
 
 
 def _offered(machine: Gossip) -> list[Size]:
