@@ -18,7 +18,7 @@ from p2pblog.cases.quiet import Quiet
 from p2pblog.control.documents import NoticeDocument
 from p2pblog.core.address import spell
 from p2pblog.core.entry import Entry
-from p2pblog.core.keys import DeviceKey, EntryId, IdentityHash
+from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Note, Payload
 from p2pblog.errors import UserError
@@ -122,7 +122,7 @@ class Hand(Node):
             return
         to = chance.choice(mutual)
         written = await self.dm([spell(world.nodes[to].person.hash)], text)
-        world.on_sealed(node, EntryId(bytes.fromhex(written["id"])), to, text)
+        world.on_sealed(node, await self._find(written["id"]), to, text)
 
 
 def build(node: SimNode, loaded: Contents, chance: Random) -> Hand:
