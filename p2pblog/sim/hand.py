@@ -22,11 +22,12 @@ from p2pblog.core.keys import DeviceKey, IdentityHash
 from p2pblog.core.logs import Batch
 from p2pblog.core.payload import Note, Payload
 from p2pblog.errors import UserError
-from p2pblog.gossip.driver import Driver, Signal
+from p2pblog.gossip.driver import Driver
 from p2pblog.keyring import Keyring
 from p2pblog.node import Node
 from p2pblog.rendezvous.driver import Meeting
 from p2pblog.room import Room
+from p2pblog.signals import Signal
 from p2pblog.sim.scenario import Doing
 from p2pblog.store import Contents
 from p2pblog.store.blobs import MemoryBlobs
