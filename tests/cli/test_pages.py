@@ -274,7 +274,7 @@ def test_a_new_identity_is_told_what_it_is_and_what_comes_next() -> None:
 def test_who_has_several_devices_sees_each() -> None:
     row = {"device": "d" * 64, "entries": 1, "here": True, "retired": False}
     status: Any = {**STATUS, "peers": 1, "follows": 0, "entries": 4, "pending": [], "devices": [row]}
-    status["store"] = {"used": 0, "max": None, "pruned": 0}
+    status["store"] = {"used": 0, "max": None, "pruned": 0, "failing": None}
     page = lines_of(nodes.status_page(status, 80, "p2pblog"))
     assert "devices    1" in page and "Your devices:" not in page
     status["devices"] += [{"device": "e" * 64, "entries": 1_234, "here": False, "retired": True}]
