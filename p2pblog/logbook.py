@@ -19,6 +19,9 @@ PIECE_BYTES = select.PIPE_BUF
 """What a pipe takes without waiting once poll says that it takes more (POSIX)."""
 TERMINAL_PIECE_BYTES = 1
 """The same of a terminal: it does not say how much."""
+PATIENCE_S = 0.05
+"""How long a line waits for a reader who kept up until then and has a processor to share; a peer waits ten times as
+long for a pong. A guess."""
 
 
 def begin() -> None:
@@ -36,15 +39,18 @@ class Unhindered(logging.StreamHandler[TextIO]):
     """Leaves lines out while whoever reads them does not: a terminal after Ctrl-S, a pager, a supervisor that keeps a
     pipe and never looks. To wait there would keep the whole node waiting, even with its end. Raises nothing."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, patience_s: float = PATIENCE_S) -> None:
         super().__init__(stream)
+        self._patience_s = patience_s
         self._left_out = 0
+        self._is_broken_off = False  # what was written ends within a line
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             said = f"{self.format(record)}\n"
             if self._left_out:
-                said = f"(lines left out here, while nobody read: {self._left_out})\n{said}"
+                end = "\n" if self._is_broken_off else ""
+                said = f"{end}(lines left out here, while nobody read: {self._left_out})\n{said}"
             is_said = self._write(said.encode(self.stream.encoding, "backslashreplace"))
         except OSError:  # nobody is there any more
             is_said = False
@@ -54,15 +60,17 @@ class Unhindered(logging.StreamHandler[TextIO]):
         self._left_out = 0 if is_said else self._left_out + 1
 
     def _write(self, data: bytes) -> bool:
-        """Whether all of it was taken."""
+        """Whether all of it was taken. Nothing waits for who has not read before."""
         file = self.stream.fileno()
         poll = select.poll()
         poll.register(file, select.POLLOUT)
         piece = TERMINAL_PIECE_BYTES if os.isatty(file) else PIECE_BYTES
+        until = time.monotonic() + (0 if self._left_out else self._patience_s)
         for at in range(0, len(data), piece):
-            if not poll.poll(0):
+            if not poll.poll(max(0, until - time.monotonic()) * 1_000):
                 return False
             os.write(file, data[at : at + piece])
+            self._is_broken_off = at + piece < len(data)
         return True
 
 

@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -96,6 +97,31 @@ def test_a_log_goes_on_where_somebody_reads_again(capsys: pytest.CaptureFixture[
         log.close()
         logger.error("nobody is there any more")
     assert capsys.readouterr().err == ""
+
+
+def test_a_line_waits_a_moment_for_who_reads() -> None:
+    reader, writer = os.pipe()
+    logger, taken = logging.Logger("test"), []
+    with os.fdopen(reader, "rb") as log, os.fdopen(writer, "w") as stream:
+        logger.addHandler(logbook.Unhindered(stream, patience_s=60))
+        reading = threading.Thread(target=lambda: taken.append(log.read()))
+        reading.start()
+        logger.error("x" * 10_000_000)
+        stream.close()
+        reading.join()
+    assert taken == [b"x" * 10_000_000 + b"\n"]
+
+
+def test_what_was_left_out_is_said_on_a_line_of_its_own() -> None:
+    reader, writer = os.pipe()
+    logger = logging.Logger("test")
+    with os.fdopen(reader, "rb", buffering=0) as log, os.fdopen(writer, "w") as stream:
+        logger.addHandler(logbook.Unhindered(stream))
+        logger.error("x" * 1_000_000)
+        while select.select([log], [], [], 0)[0]:
+            assert not log.read(65_536).strip(b"x")
+        logger.error("one")
+        assert log.read(100) == b"\n(lines left out here, while nobody read: 1)\none\n"
 
 
 TERMINAL = """
