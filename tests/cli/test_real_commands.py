@@ -47,7 +47,7 @@ def test_run_hands_everything_to_the_daemon(alice: Alice, daemon: list[tuple[Any
     ("error", "sentence"),
     [
         (StoreError("store.sqlite3 is damaged"), "store.sqlite3 is damaged"),
-        (StoreDamaged("store.sqlite3 is damaged"), "it goes on as a new device"),
+        (StoreDamaged("store.sqlite3 is damaged"), "/home check --mend\n"),
         (UserError("port 4711 is in use"), "port 4711 is in use"),
         (ExceptionGroup("nursery", [UserError("port 4711 is in use")]), "port 4711 is in use"),
         (OSError(28, "x"), "No space left on device"),
