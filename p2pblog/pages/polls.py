@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from p2pblog.config import POLL_OPEN_MS_MAX
 from p2pblog.pages.values import counted, short_id
-from p2pblog.terminal import Page, Piece, Style, clean_line, fit, line, width, wrap
+from p2pblog.terminal import Page, Piece, Style, clean_line, line, width, wrap
 
 if TYPE_CHECKING:
     from p2pblog.control.documents import PollDocument, WrittenDocument
@@ -47,7 +47,7 @@ def poll_lines(poll: PollDocument, now_ms: int, columns: int, indent: str, *, is
     voters = counted(poll["voters"], "vote")
     said = [f"{voters} of people you follow" if is_own else f"{voters} known here", _until(poll, now_ms)]
     said += [f"you voted {poll['own']}"] if poll["own"] is not None else []
-    return [*page, line(indent, Piece(fit(" · ".join(said), columns - len(indent)), Style.DIM))]
+    return [*page, *(line(indent, Piece(text, Style.DIM)) for text in wrap(" · ".join(said), columns - len(indent)))]
 
 
 def _share(poll: PollDocument, at: int, whole: int) -> int:
