@@ -16,7 +16,7 @@ from functools import partial
 
 import trio
 
-from p2pblog import __version__, descriptors, installation, keyring, logbook, names, terminal
+from p2pblog import __version__, descriptors, installation, keyring, logbook, names
 from p2pblog.author import Author
 from p2pblog.bridge import Bridge, open_bridge
 from p2pblog.cases.desk import Place
@@ -47,6 +47,7 @@ from p2pblog.store import OWN_IDENTITY, Contents, Store
 from p2pblog.store.blobs import Blobs, DiskBlobs
 from p2pblog.store.reserve import give_for_a_start
 from p2pblog.store.sqlite import open_sqlite
+from p2pblog.terminal import Page, Piece, Style, hush, line, write
 from p2pblog.transport import Transport
 from p2pblog.transport.tcp import TcpTransport, open_tcp
 
@@ -137,34 +138,32 @@ async def _serve(home: Home, own: Keyring, listen: str | None, bootstrap: list[s
 async def _greet(node: Node, json: bool, command: str) -> None:
     status = await node.status()
     if json:
-        _say([json_module.dumps(status)])
+        _say([line(Piece(json_module.dumps(status), Style.BOLD))])  # never broken
         return
     uri = (await node.invite())["uri"]
     limit = link_limit(uri)
+    typed = (f'{command} post "Hello, world"', f"{command} timeline", f"{command} follow ADDRESS")
     _say(
         [
-            f"p2pblog {__version__} is running and listens on {status['listen']} (TCP and UDP).",
-            f"Your address: {status['address']}",
-            "In another terminal, from this folder, type for example:",
-            f'  {command} post "Hello, world"',
-            f"  {command} timeline",
-            f"  {command} follow ADDRESS",
-            f"To be followed, give somebody this link: {uri}",
-            *([] if limit is None else [limit]),
-            "Ctrl-C stops the node.",
+            line(f"p2pblog {__version__} is running and listens on {status['listen']} (TCP and UDP)."),
+            line(f"Your address: {status['address']}"),
+            line("In another terminal, from this folder, type for example:"),
+            *(line("  ", Piece(each, Style.BOLD)) for each in typed),
+            line(f"To be followed, give somebody this link: {uri}"),
+            *([] if limit is None else [line(limit)]),
+            line("Ctrl-C stops the node."),
         ]
     )
 
 
-def _say(lines: list[str]) -> None:
+def _say(page: Page) -> None:
     """Who read enough of it, or can't take it, leaves a node that runs."""
     if sys.stdout is None:  # it was closed before we began
         return
     try:
-        whole = [terminal.line(terminal.Piece(each, terminal.Style.BOLD)) for each in lines]  # some are to be typed
-        terminal.write(sys.stdout, whole, colour=False)
+        write(sys.stdout, page, colour=False)
     except OSError:
-        terminal.hush(sys.stdout)
+        hush(sys.stdout)
 
 
 async def _close(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -247,6 +248,26 @@ def test_a_greeting_that_the_output_cannot_spell_leaves_a_node_that_runs(tmp_pat
     assert daemon.returncode == 0
     assert f"{tmp_path}/?".encode() in said and said.endswith(b"Ctrl-C stops the node.\n")
     assert b"\nThis link works on this machine only.\n" in said
+
+
+def test_a_greeting_is_broken_for_a_narrow_terminal_and_not_what_is_to_be_typed(people: dict[str, Person]) -> None:
+    alice = people["alice"]
+    terminal, end = pty.openpty()
+    command, env = alice.command("run", "--listen", "127.0.0.1:0"), {**os.environ, "COLUMNS": "40"}
+    with subprocess.Popen(command, stdout=end, stderr=subprocess.DEVNULL, env=env) as daemon:
+        try:
+            said = b""
+            while not said.endswith(b"Ctrl-C stops the node.\r\n"):
+                said += os.read(terminal, 4_096)
+            daemon.send_signal(signal.SIGTERM)
+            assert daemon.wait(60) == 0
+        finally:
+            daemon.kill()
+    os.close(end)
+    os.close(terminal)
+    lines = said.decode().splitlines()
+    assert lines[3:5] == ["In another terminal, from this folder,", "  type for example:"]
+    assert lines[5].startswith("  ") and lines[5].endswith(f'{alice.home} post "Hello, world"')
 
 
 def test_the_demo_cleans_up_when_it_is_told_to_stop(tmp_path: Path) -> None:
