@@ -510,7 +510,7 @@ class Driver:
                 await self._write_signal.wait()
             try:
                 makes_room = await self._write_some()
-                if self.stuck_by is not None and not makes_room:  # else what did not fit may still not fit
+                if self.stuck_by is not None and not (makes_room and self._writings):  # what waits may still not fit
                     self.stuck_by = None
                     log.info("storing works again")
                 self._has_cut_failed = False

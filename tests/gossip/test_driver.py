@@ -337,6 +337,7 @@ async def test_what_makes_room_and_fails_waits_too(autojump_clock: MockClock) ->
             await until(lambda: bob.store.refused == 3)
             assert trio.current_time() - begun >= 2 * STORE_RETRY_S
             bob.store.unwritable = False
+        await until(lambda: bob.driver.stuck_by is None)
 
 
 @trio_test
