@@ -363,6 +363,9 @@ OFFERS_SEEN_MAX = 4_096
 """Offered entries that we remember to have: 32 full targets."""
 OFFERS_TOLD_MAX = 64
 """Links told of one entry: many more than copies, for a person may have some nodes and come back often."""
+OFFERS_TRIED_MAX = 48
+"""Of these, links that are not its target's own node, so that there is room left for that. Where all of them ignore an
+entry, it costs who passes it on 5 kB, three links each five seconds."""
 
 # --- files of notices -----------------------------------------------------------------------------------------------
 FILES_KEPT_BYTES_MAX = 1024 * 1024 * 1024

@@ -460,10 +460,10 @@ class Gossip(State):
                 effects = self.sharing.on_forget(session, message)
                 self.relaying.on_forget(session.peer, identities)
                 return effects + self.broadcast.on_unshared(session.peer, identities, now)
-            case Fetch(ref) if self.offers.has(ref):
-                return self.offers.on_fetch(session, message)
-            case Fetch():
-                return self.strays.on_fetch(session, message)
+            case Fetch(ref):
+                self.offers.note_fetch(session.peer, ref)
+                giver = self.offers if self.offers.has(ref) else self.strays
+                return giver.on_fetch(session, message)
             case Found(ref) if self.offers.awaits(session, ref):
                 return self.offers.on_found(session, message, now)
             case Found():

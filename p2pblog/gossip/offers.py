@@ -12,6 +12,8 @@ Rules.
 * Its author tells OFFER_COPIES links that care for the target, for as long as it takes to find them; each of those as
   many others; the last ones only the target's own node, which calls itself no links away from its author. Nobody is
   told of an entry twice, and who gave it to us never.
+* Who was told and has not asked for the entry OFFER_EVERY_S later counts no more, and another is told in its place:
+  links that only relay the feed care for it, too, and heed no offer, and nobody can tell which these are.
 * An offer is heeded by who is the target or follows it. Blocked authors are refused. What turns out not to refer to
   the target ends the link.
 * Room is given per author, per target, per link that brought it, and in all: the oldest goes, of whoever takes most;
@@ -47,6 +49,7 @@ from p2pblog.config import (
     OFFERS_PER_TARGET_MAX,
     OFFERS_SEEN_MAX,
     OFFERS_TOLD_MAX,
+    OFFERS_TRIED_MAX,
 )
 from p2pblog.core import payload
 from p2pblog.core.entry import Entry
@@ -78,10 +81,14 @@ class Waiting(State, eq=False):
     source: NodeKey | None = None
     kept: bool = False
     until: float = math.inf
-    told: set[NodeKey] = field(default_factory=set)
+    told: dict[NodeKey, bytes | None] = field(default_factory=dict)
+    """For which target's sake; None for the target's own node, which is no copy."""
+    tried: int = 0
+    """How many of these are not their target's own node."""
+    copies: dict[bytes, dict[NodeKey, float]] = field(default_factory=dict)
+    """Who counts as a copy for each target, and until when, if it does not ask for the entry."""
     heard: set[bytes] = field(default_factory=set)
-    """The targets for whose sake somebody was told, or that have it anyway."""
-    copies: Counter[bytes] = field(default_factory=Counter)
+    """The targets for whose sake somebody was told who does more than relay it for us, or that have it anyway."""
 
     @property
     def author(self) -> IdentityHash:
@@ -359,6 +366,9 @@ class Offers(State):
         effects = [effect for entry in late for effect in self._ask_next(entry, now)]
         old = [entry for entry, waiting in self.waiting.items() if waiting.until <= now]
         effects += [effect for entry in old for effect in self._drop(entry)]
+        for waiting in self.waiting.values():
+            for target, copies in waiting.copies.items():
+                waiting.copies[target] = {peer: until for peer, until in copies.items() if now < until}
         return effects + self._pass_on(now) + self._set_timer(now)
 
     def _set_timer(self, now: float) -> list[Effect]:
@@ -392,16 +402,23 @@ class Offers(State):
                 break
             room -= 1
             self.said[session.peer].room -= 1
-            waiting.told.add(session.peer)
-            waiting.heard.add(target)
-            if session.near.get(IdentityHash(target)) != 0:
-                waiting.copies[target] += 1
+            self._note_told(session, waiting, target, now)
             news.setdefault((target, max(0, waiting.hops_left)), []).append(waiting.found.ref)
         return [
             Send(session.peer, Offer(target, hops, tuple(refs[at : at + OFFERS_PER_MESSAGE][::-1])))
             for (target, hops), refs in news.items()
             for at in range(0, len(refs), OFFERS_PER_MESSAGE)
         ]
+
+    def _note_told(self, session: Session, waiting: Waiting, target: bytes, now: float) -> None:
+        identity, peer = IdentityHash(target), session.peer
+        is_own_node = session.near.get(identity) == 0
+        waiting.told[peer] = None if is_own_node else target
+        if is_own_node or peer not in self.sharing.holdings.asked.get(identity, ()):
+            waiting.heard.add(target)
+        if not is_own_node:
+            waiting.tried += 1
+            waiting.copies.setdefault(target, {})[peer] = now + OFFER_EVERY_S
 
     def _target_for(self, session: Session, waiting: Waiting, cares: dict[bytes, bool]) -> bytes | None:
         """On account of which target a link is to hear of an entry; None if it is not. `cares`: what is known of it."""
@@ -414,7 +431,9 @@ class Offers(State):
             if is_own_node and waiting.author == own and own in session.shared:
                 waiting.heard.add(target)
                 continue  # who follows us has it from our log
-            if not is_own_node and (waiting.hops_left < 0 or waiting.copies[target] >= OFFER_COPIES):
+            if not is_own_node and (waiting.hops_left < 0 or waiting.tried >= OFFERS_TRIED_MAX):
+                continue
+            if not is_own_node and len(waiting.copies.get(target, ())) >= OFFER_COPIES:
                 continue
             if target not in cares:
                 cares[target] = identity in session.shared or session.memory.cares(identity)
@@ -437,6 +456,14 @@ class Offers(State):
         with what was said of it since."""
         waiting = self.waiting.get(ref.id)
         return waiting is not None and waiting.found.ref == ref and waiting.author != self.sharing.holdings.own
+
+    def note_fetch(self, peer: NodeKey, ref: Ref) -> None:
+        """Who asks for what it was told of will keep it, as far as we can know."""
+        waiting = self.waiting.get(ref.id)
+        target = None if waiting is None else waiting.told.get(peer)
+        if waiting is not None and target is not None:
+            waiting.copies.setdefault(target, {})[peer] = math.inf
+            waiting.heard.add(target)
 
     def on_fetch(self, session: Session, message: Fetch) -> list[Effect]:
         """Give what we offered; the caller has seen that it waits here."""

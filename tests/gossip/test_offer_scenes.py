@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 from builders import NOON, Person, person, ref
-from gossip_scenes import Puppet, Scene, Table, build_machine, done, node_key
+from gossip_scenes import Puppet, Scene, Table, build_machine, done, node_key, pongs
 
 from p2pblog.config import (
     OFFER_COPIES,
@@ -29,6 +29,7 @@ from p2pblog.core.payload import Note
 from p2pblog.core.value import replace
 from p2pblog.errors import BadChain, BadMessage, Flooded
 from p2pblog.gossip import events as ev
+from p2pblog.gossip import offers
 from p2pblog.gossip.keeper import Keeper, kept_offers, offer_value
 from p2pblog.gossip.machine import Gossip
 from p2pblog.gossip.messages import Fetch, Found, Message, Ping, Pong
@@ -140,6 +141,65 @@ def test_it_is_offered_to_some_replicas_they_offer_it_to_some_and_those_to_the_t
     assert scene.said(Offer, last.name) == []
     alice = scene.node("alice")
     scene.link("alice", last.name)
+    scene.until(lambda: has(alice, answer), OFFER_EVERY_S + 2)
+
+
+def test_who_only_relays_the_feed_takes_no_place_of_who_follows_it(scene: Scene) -> None:
+    """Carol follows alice and asks her neighbours to relay her: these care for the feed, too, and keep nothing."""
+    *relays, ruth = sorted((f"node {number}" for number in range(OFFER_COPIES + 1)), key=node_key)
+    carol = scene.node("carol", "alice")
+    tables = [scene.node(name) for name in relays]
+    for name in relays:
+        scene.link("carol", name)
+    scene.until(lambda: all(ALICE.hash in carol.shares(name) for name in relays))
+    answer = answers(carol)
+    scene.run(1)
+    assert len(scene.said(Offer, "carol")) == OFFER_COPIES and not any(map(waits_at, tables))
+    assert carol.machine.offers.unheard() == [ALICE.hash]
+    follower = scene.node(ruth, "alice")
+    scene.link("carol", ruth)
+    scene.until(lambda: waits_at(follower) == [answer.id], 2 * OFFER_EVERY_S + 1)
+    assert carol.machine.offers.unheard() == []
+    scene.run(60)
+    assert len(scene.said(Offer, "carol")) == OFFER_COPIES + 1  # nobody is told twice
+
+
+def silent(scene: Scene, count: int) -> list[Puppet]:
+    """Links of carol that care for alice and ask for nothing."""
+    puppets = [scene.puppet(f"silent {number}") for number in range(count)]
+    for puppet in puppets:
+        puppet.answer = pongs
+        puppet.greet("carol", ALICE, version=3)
+    return puppets
+
+
+def told_of(puppets: Iterable[Puppet]) -> list[Puppet]:
+    return [puppet for puppet in puppets if puppet.told(Offer)]
+
+
+def test_who_asks_late_is_a_copy_all_the_same(scene: Scene) -> None:
+    carol, puppets = scene.node("carol"), silent(scene, 4 * OFFER_COPIES)
+    answer = answers(carol)
+    scene.run(1)
+    first = told_of(puppets)
+    assert len(first) == OFFER_COPIES
+    scene.until(lambda: len(told_of(puppets)) == 2 * OFFER_COPIES, 2 * OFFER_EVERY_S + 1)
+    for puppet in first:
+        puppet.say("carol", Fetch(ref(answer)))
+    scene.run(60)
+    assert len(told_of(puppets)) == 2 * OFFER_COPIES
+
+
+def test_of_those_who_ask_for_nothing_so_many_are_told_and_the_target_itself_still_is(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offers, "OFFERS_TRIED_MAX", 2 * OFFER_COPIES)
+    carol, puppets = scene.node("carol", "alice"), silent(scene, 3 * OFFER_COPIES)
+    answer = answers(carol)
+    scene.run(60)
+    assert [len(puppet.told(Offer)) for puppet in told_of(puppets)] == [1] * 2 * OFFER_COPIES
+    alice = scene.node("alice")
+    scene.link("alice", "carol")
     scene.until(lambda: has(alice, answer), OFFER_EVERY_S + 2)
 
 
