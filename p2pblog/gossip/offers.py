@@ -21,7 +21,8 @@ Rules.
 * Of one link OFFERS_HEEDED_MAX entries at once are heeded, then one each few seconds: we say half as many to others.
   What new links say at once is bounded in all, too, for links and node keys cost nothing.
   The rest is left unheard, until it is so much that no honest node can have said it.
-* What waits is on disk before anybody hears of it from us, and waits again after a start.
+* What waits is on disk before anybody hears of it from us, and waits again after a start. Of the person's own the entry
+  is, and that it waits is noted next: a node that dies in between has nobody keep it, and pointers alone lead to it.
 """
 
 from __future__ import annotations
