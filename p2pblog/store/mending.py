@@ -82,6 +82,7 @@ def mend(path: Path, made: Path, own: Identity, now_ms: int, tick: HearsOf, devi
         with closing(Salvage(path)) as old, closing(sqlite3.connect(made, isolation_level=None)) as new:
             prepare_writer(made, new)
             new.execute("PRAGMA synchronous = OFF")
+            new.execute("PRAGMA journal_mode = MEMORY")  # nobody hears it where closing has no room to fold one in
             old.take_heads()
             old.sign_anew(devices)
             looked = Looked(old.faults)

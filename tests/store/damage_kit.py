@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 TABLE_LEAF = 13
 """How the page of rows begins (https://www.sqlite.org/fileformat2.html#b_tree_pages)."""
@@ -33,3 +38,20 @@ def spoil_root(path: Path, name: str) -> None:
     data = bytearray(path.read_bytes())
     data[(page - 1) * 4_096] ^= 0x20
     path.write_bytes(data)
+
+
+def run_on_small_disk(folder: Path, disk_bytes: int, script: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of Python that finds a disk of its own, of this size, where its first argument says."""
+    mount = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    disk = f"mount -t tmpfs -o size={disk_bytes} tmpfs {folder}"
+    try:
+        able = subprocess.run([*mount, disk], capture_output=True, timeout=60).returncode == 0
+    except OSError:
+        able = False
+    if not able:
+        pytest.skip("no disk of its own can be made here")
+    child = [sys.executable, "-c", script, str(folder), *args]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(
+        [*mount, f'{disk} && exec "$@"', "sh", *child], capture_output=True, text=True, timeout=120, env=environment
+    )

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import test_agreement as agreement
 from builders import NOON, Person, person
-from damage_kit import change, spoil_leaf, spoil_root
+from damage_kit import change, run_on_small_disk, spoil_leaf, spoil_root
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_kit import LATER, add, keep, open_kind, own
@@ -194,6 +194,44 @@ async def test_what_is_lost_of_a_log_is_a_hole_that_peers_fill(tmp_path: Path) -
         assert {name: sorted(map(repr, after[name])) for name in after} == {
             name: sorted(map(repr, before[name])) for name in before
         }
+
+
+SMALL_DISK_CHILD = """
+import os, sys
+from pathlib import Path
+from builders import person
+from p2pblog.errors import StoreFull
+from p2pblog.store import mending
+made, place, ballast = (Path(sys.argv[1], name) for name in ("made", "place", "ballast"))
+old, alice = Path(sys.argv[2]), person("alice")
+for taken in range(3 * old.stat().st_size, 0, -65_536):
+    ballast.write_bytes(bytes(taken))
+    try:
+        mending.mend(old, made, alice.identity, 1, lambda share: None)
+        place.touch()
+    except StoreFull:
+        print("full")
+    else:
+        kept = mending.put_in_place(place, made)
+        print(mending.look(place, alice.hash, lambda share: None).entries)
+        place.unlink()
+        kept.unlink()
+    mending.drop_half_made(made)
+"""
+
+
+@trio_test
+async def test_what_a_disk_has_no_room_for_is_not_taken_for_mended(tmp_path: Path) -> None:
+    path, disk, alice = tmp_path / "store.sqlite3", tmp_path / "disk", person("alice")
+    disk.mkdir()
+    alice.notes(2_000)
+    async with open_kind("sqlite", tmp_path) as store:
+        await store.put_identity(alice.identity)
+        await add(store, alice.log)
+    ran = run_on_small_disk(disk, 4 * path.stat().st_size, SMALL_DISK_CHILD, str(path))
+    told = ran.stdout.split()
+    assert (told[0], told[-1]) == ("full", "2001"), ran.stderr
+    assert set(told) == {"full", "2001"}
 
 
 @trio_test

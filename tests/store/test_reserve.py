@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 import trio
 from builders import person
+from damage_kit import run_on_small_disk
 from store_kit import LATER, add
 from trio.testing import trio_test
 
@@ -79,19 +78,7 @@ trio.run(main)
 
 
 def test_a_full_disk_takes_cuts_and_then_entries_again(tmp_path: Path) -> None:
-    mount = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-    disk = f"mount -t tmpfs -o size=20m tmpfs {tmp_path}"
-    try:
-        able = subprocess.run([*mount, disk], capture_output=True, timeout=60).returncode == 0
-    except OSError:
-        able = False
-    if not able:
-        pytest.skip("no disk of its own can be made here")
-    child = [sys.executable, "-c", FULL_DISK_CHILD, str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    ran = subprocess.run(
-        [*mount, f'{disk} && exec "$@"', "sh", *child], capture_output=True, text=True, timeout=120, env=environment
-    )
+    ran = run_on_small_disk(tmp_path, 20 * 2**20, FULL_DISK_CHILD)
     assert ran.stdout == "went on\n", ran.stderr
 
 
