@@ -43,7 +43,7 @@ from p2pblog.pen import DHT, PEERS
 from p2pblog.rendezvous.driver import Meeting
 from p2pblog.rendezvous.machine import Rendezvous
 from p2pblog.room import Room
-from p2pblog.store import OWN_IDENTITY, Contents, Store
+from p2pblog.store import OWN_DEVICE, OWN_IDENTITY, Contents, Store
 from p2pblog.store.blobs import Blobs, DiskBlobs
 from p2pblog.store.reserve import give_for_a_start
 from p2pblog.store.sqlite import open_sqlite
@@ -194,7 +194,8 @@ async def open_node(home: Home, own: Keyring, listen: Endpoint | None, bootstrap
         loaded = await store.load()
         own = settle(home, own, loaded)
         sockets = await _open_sockets(stack, bridge, own.node, listen, loaded)
-        kept = {OWN_IDENTITY: own.inception.identity, **_to_keep(listen, sockets.place.listen.port, loaded)}
+        whose = {OWN_IDENTITY: own.inception.identity, OWN_DEVICE: own.device.public}
+        kept = {**whose, **_to_keep(listen, sockets.place.listen.port, loaded)}
         for name, value in kept.items():
             if loaded.settings.get(name) != value:
                 await store.put_setting(name, value)
@@ -279,11 +280,14 @@ def settle(home: Home, own: Keyring, loaded: Contents) -> Keyring:
 
 
 def _holds_log(own: Keyring, loaded: Contents) -> bool:
-    """Whether the log of our device is there, or was never begun: a device is stated before its first entry."""
+    """Whether the log of our device is there, or was never begun: a device is stated before its first entry. A database
+    that knows of an earlier one was put back alone: what ours began since then is not in it."""
     identity = next((each for each in loaded.identities if each.hash == own.inception.identity), None)
     device = DeviceKey(own.device.public)
     is_begun = identity is None or device in identity.devices
-    return not is_begun or any(state.device == device and state.spans for state in loaded.logs)
+    if not is_begun:
+        return loaded.settings.get(OWN_DEVICE, device) == device
+    return any(state.device == device and state.spans for state in loaded.logs)
 
 
 async def _open_sockets(

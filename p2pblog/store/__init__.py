@@ -233,6 +233,8 @@ CONFIG = "config."
 """How the settings begin that a person has set; their value is a number of bytes, or nothing for no limit."""
 OWN_IDENTITY = "identity"
 """The setting that holds the hash of the node's own identity; its notices stand in the home timeline."""
+OWN_DEVICE = "device"
+"""The setting that holds the key of the device that a node writes with since its last start on this database."""
 
 
 class Store(Protocol):

@@ -23,7 +23,7 @@ from p2pblog.core.keys import IdentityHash, KeyPair
 from p2pblog.core.logs import Batch
 from p2pblog.core.value import State
 from p2pblog.errors import BadChain
-from p2pblog.store import OWN_IDENTITY, sql_write
+from p2pblog.store import OWN_DEVICE, OWN_IDENTITY, sql_write
 from p2pblog.store.meaning import Kind
 from p2pblog.store.salvage import Records, Salvage
 from p2pblog.store.sql_base import LAST_PLACE, LogRow, in_steps, key_of_id, log_of_key
@@ -36,8 +36,9 @@ COPIED = (
     "news_read",
 )  # fmt: skip
 """What is taken as it stands. What is in no list follows from logs and strays."""
-LEFT_OUT = ("memory.", "remembered")
-"""Settings: what peers and we told each other of what we hold. After this both tell all, once."""
+LEFT_OUT = ("memory.", "remembered", OWN_DEVICE)
+"""Settings: what peers and we told each other of what we hold; after this both tell all, once. And the device: another
+one writes from now on."""
 
 
 class Looked(State):

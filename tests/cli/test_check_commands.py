@@ -22,7 +22,7 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.logs import Batch
 from p2pblog.daemon import settle
 from p2pblog.errors import StoreFull
-from p2pblog.store import OWN_IDENTITY, Contents, Follow, mending
+from p2pblog.store import OWN_DEVICE, OWN_IDENTITY, Contents, Follow, mending
 from p2pblog.store.sqlite import open_sqlite
 
 LATER = 2**41
@@ -44,6 +44,7 @@ def owner(alice: Alice) -> Iterator[Person]:
         async with open_bridge() as bridge:
             store = await open_sqlite(bridge, alice.home.database)
             await store.put_setting(OWN_IDENTITY, someone.hash)
+            await store.put_setting(OWN_DEVICE, someone.device.public)
             await store.put_identity(someone.identity)
             await store.append([Batch(someone.hash, tuple(someone.log.entries))], LATER)
             await store.put_follow(Follow(bob.hash, "bob"))
@@ -139,6 +140,16 @@ def test_ones_own_entries_are_signed_again_where_signatures_are_lost(alice: Alic
     assert (code, told["entries"], told["lost_own"]) == (0, 10, 1)  # no key vouches for what was changed
     assert [(span.low, span.high) for state in contents(alice).logs for span in state.spans] == [(1, 4), (6, 11)]
     assert checked(alice) == (0, {**told, "damaged": False, "faults": [], "lost": 0, "lost_own": 0, "kept_as": None})
+
+
+def test_a_damaged_file_that_is_put_back_has_nothing_signed_twice(alice: Alice, owner: Person) -> None:
+    path = alice.home.database
+    change(path, f"UPDATE entry SET payload = x'00' WHERE id = x'{owner.log.entries[4].id.hex()}'")
+    assert checked(alice, "--mend")[0] == 0
+    own = keyring.load(alice.home)
+    assert settle(alice.home, own, contents(alice)) == own  # from now on it signs
+    path.with_name("store.sqlite3-damaged-1").replace(path)
+    assert settle(alice.home, own, contents(alice)).device not in (own.device, owner.device)
 
 
 @pytest.mark.usefixtures("owner")

@@ -10,10 +10,11 @@ from builders import Log, Person, key_pair, person
 from p2pblog import installation, keyring
 from p2pblog.core.keys import DeviceKey
 from p2pblog.core.logs import LogState, Span
+from p2pblog.core.value import replace
 from p2pblog.daemon import settle
 from p2pblog.home import Home
 from p2pblog.keyring import Keyring
-from p2pblog.store import Contents
+from p2pblog.store import OWN_DEVICE, Contents
 
 
 @pytest.fixture
@@ -59,3 +60,15 @@ def test_a_device_that_never_began_its_log_begins_it(tmp_path: Path, alice: Pers
     unstated = own.on_device(key_pair("alice/laptop"))
     loaded = Contents((alice.identity,), (held(alice, alice.log),))
     assert settle(home, unstated, loaded).device == unstated.device
+    known = replace(loaded, settings={OWN_DEVICE: unstated.device.public})
+    assert settle(home, unstated, known).device == unstated.device
+
+
+def test_a_device_that_began_after_a_database_was_put_aside_is_left_when_that_is_put_back(
+    tmp_path: Path, alice: Person
+) -> None:
+    """Its log stands in another database: here its numbers would be signed again."""
+    home, own = made(tmp_path, alice)
+    later = own.on_device(key_pair("alice/laptop"))
+    before = Contents((alice.identity,), (held(alice, alice.log),), settings={OWN_DEVICE: own.device.public})
+    assert settle(home, later, before).device not in (later.device, own.device)
