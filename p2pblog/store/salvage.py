@@ -23,7 +23,7 @@ from p2pblog.core.logs import Located
 from p2pblog.core.value import Value
 from p2pblog.errors import StoreError
 from p2pblog.store import migrations, sql_read
-from p2pblog.store.sql_base import SEQ_MASK, LogRow, every_log, id_at, log_of_device, log_of_key
+from p2pblog.store.sql_base import SEQ_MASK, LogRow, every_log, id_at, log_of_device, log_of_key, read_spans
 from p2pblog.store.sql_damage import Checked, readable_spans
 from p2pblog.store.sql_transactions import is_damage, unless_damaged
 
@@ -125,6 +125,7 @@ class Salvage:
         self.db.text_factory = lambda text: text.decode(errors="replace")
         self.faults: list[str] = []
         self._broken: set[str] = set()
+        self._due: dict[int, int] = {}
         try:
             (version,) = self.db.execute("PRAGMA user_version").fetchone()
             self.db.execute("PRAGMA temp_store = MEMORY")
@@ -166,9 +167,8 @@ class Salvage:
             if held:
                 marks = ",".join("?" * len(held[0]))
                 self.db.executemany(f"INSERT OR IGNORE INTO temp.{name} VALUES ({marks})", held)  # noqa: S608 - SHADOWED
-        if "span" in self._broken:
-            for log in every_log(self.db):
-                self._find_spans(log)
+        for log in every_log(self.db):
+            self._settle_spans(log)
 
     def _sound_identities(self, rows: Records) -> Records:
         """With their statements if these are as they were signed. Where the table is broken, its index knows them."""
@@ -201,25 +201,46 @@ class Salvage:
         rows, is_whole = _up_to_damage(self.db, query)
         return rows if is_whole else [*rows, *_up_to_damage(self.db, f"{query} DESC")[0]]
 
-    def _find_spans(self, log: LogRow) -> None:
-        """What is held of a log of which no span is known any more, by the numbers of its entries. Of a stretch that
-        does not begin with entry 1 the lowest one only says what came before the next."""
-        if self.db.execute("SELECT 1 FROM span WHERE log = ?", (log.no,)).fetchone():
-            return
-        strays = {key for (key,) in self.db.execute("SELECT key FROM stray WHERE key BETWEEN ? AND ?", log.keys)}
-        keys = [key for (key,) in numbered_keys(self.db, *log.keys) if key not in strays]
-        ends = [at for at, (one, other) in enumerate(pairwise(keys), 1) if other != one + 1]
-        for low, high in zip([0, *ends], [*ends, len(keys)], strict=True):
-            if low < high:
-                self._add_span(log, keys[low], keys[high - 1])
+    def _settle_spans(self, log: LogRow) -> None:
+        """Where the spans of a log are lost, or one ends in what can't be read, or more is here than they say, the
+        numbers of its entries tell what is held."""
+        self._due[log.no] = self._spanned(log)
+        holds_more = self._holds_more(log)
+        if holds_more:
+            self.faults.append(f"more of the log of device {log.device.hex()[:10]} is held than is known")
+        if holds_more or "span" in self._broken or unless_damaged(read_spans, self.db, log.no) is None:
+            self._find_spans(log)
+            self._due[log.no] = max(self._due[log.no], self._spanned(log))
 
-    def _add_span(self, log: LogRow, low: int, high: int) -> None:
-        prev: EntryId | None = None
-        if low & SEQ_MASK > 1:
-            prev, low = id_at(self.db, low), low + 1
+    def _spanned(self, log: LogRow) -> int:
+        row = self.db.execute("SELECT coalesce(sum(high - low + 1), 0) FROM span WHERE log = ?", (log.no,)).fetchone()
+        return int(row[0])
+
+    def _holds_more(self, log: LogRow) -> bool:
+        """False also where nobody can count."""
+        return (unless_damaged(self._held_apart, log) or 0) > self._spanned(log)
+
+    def _held_apart(self, log: LogRow) -> int:
+        """How many entries of it are no strays."""
+        return int(self.db.execute(HELD_APART, log.keys).fetchone()[0])
+
+    def _find_spans(self, log: LogRow) -> None:
+        """Of a stretch before which nothing is known the lowest entry only says what came before the next."""
+        known = dict(self.db.execute("SELECT low, low_prev FROM span WHERE log = ?", (log.no,)).fetchall())
+        self.db.execute("DELETE FROM temp.span WHERE log = ?", (log.no,))
+        strays = {key for (key,) in self.db.execute("SELECT key FROM stray WHERE key BETWEEN ? AND ?", log.keys)}
+        seqs = [key & SEQ_MASK for key in numbered_keys(self.db, *log.keys) if key not in strays]
+        ends = [at for at, (one, other) in enumerate(pairwise(seqs), 1) if other != one + 1]
+        for low, high in zip([0, *ends], [*ends, len(seqs)], strict=True):
+            if low < high:
+                self._add_span(log, seqs[low], seqs[high - 1], known)
+
+    def _add_span(self, log: LogRow, low: int, high: int, known: dict[int, EntryId | None]) -> None:
+        prev = known.get(low)
+        if low > 1 and prev is None:
+            prev, low = id_at(self.db, log.key(low)), low + 1
         if low <= high:
-            row = (log.no, low & SEQ_MASK, high & SEQ_MASK, prev)
-            self.db.execute("INSERT INTO temp.span VALUES (?, ?, ?, ?)", row)
+            self.db.execute("INSERT INTO temp.span VALUES (?, ?, ?, ?)", (log.no, low, high, prev))
 
     @property
     def lacks_identities(self) -> bool:
@@ -247,8 +268,7 @@ class Salvage:
 
     def due(self, log: LogRow) -> int:
         """How many entries of it should be here."""
-        row = self.db.execute("SELECT coalesce(sum(high - low + 1), 0) FROM span WHERE log = ?", (log.no,)).fetchone()
-        return int(row[0])
+        return self._due[log.no]
 
     def runs(self, log: LogRow) -> Iterator[Sequence[Entry]]:
         """All of it that is as it was signed, ascending."""
@@ -277,6 +297,10 @@ class Salvage:
         return sql_read.located_stray(self.db, log_of_key(self.db, key), key & SEQ_MASK, prev, chain)
 
 
-def numbered_keys(db: sqlite3.Connection, first: int, last: int) -> Records:
+HELD_APART = """SELECT (SELECT count(*) FROM entry WHERE key BETWEEN ?1 AND ?2)
+                     - (SELECT count(*) FROM stray WHERE key BETWEEN ?1 AND ?2)"""
+
+
+def numbered_keys(db: sqlite3.Connection, first: int, last: int) -> list[int]:
     """The keys of entries between two, as far as they can be read."""
-    return [row[:1] for row in numbered(db, "entry", "key", "1", first, last)[0]]
+    return [row[0] for row in numbered(db, "entry", "key", "1", first, last)[0]]

@@ -6,7 +6,7 @@ import random
 import sqlite3
 import tempfile
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +204,7 @@ from p2pblog.errors import StoreFull
 from p2pblog.store import mending
 made, place, ballast = (Path(sys.argv[1], name) for name in ("made", "place", "ballast"))
 old, alice = Path(sys.argv[2]), person("alice")
-for taken in range(3 * old.stat().st_size, 0, -65_536):
+for taken in range(3 * old.stat().st_size, 0, -131_072):
     ballast.write_bytes(bytes(taken))
     try:
         mending.mend(old, made, alice.identity, 1, lambda share: None)
@@ -232,6 +232,40 @@ async def test_what_a_disk_has_no_room_for_is_not_taken_for_mended(tmp_path: Pat
     told = ran.stdout.split()
     assert (told[0], told[-1]) == ("full", "2001"), ran.stderr
     assert set(told) == {"full", "2001"}
+
+
+@trio_test
+async def test_however_much_of_the_end_of_a_log_is_lost_what_stands_before_is_kept(tmp_path: Path) -> None:
+    """More than a node looks through for it."""
+    path, alice, bob = tmp_path / "store.sqlite3", person("alice"), person("bob")
+    bob.notes(3_000)
+    async with open_kind("sqlite", tmp_path) as store:
+        await own(store, alice)
+        await keep(store, bob)
+    for entry in bob.log.entries[:700:-8]:
+        with suppress(StopIteration):  # it stands in a leaf that is spoilt already
+            spoil_leaf(path, entry.id)
+    looked = mending.look(path, alice.hash, untold)
+    assert looked.entries > 600
+    assert looked.entries + looked.lost == len(bob.log.entries)
+    folder, again = mended(path, alice)
+    assert (again.entries, again.lost) == (looked.entries, looked.lost)
+    async with open_kind("sqlite", folder) as store:
+        assert (await store.load()).logs[0].spans[0].low == 1
+
+
+@pytest.mark.parametrize("high", ["40", "high + 65536"])
+@trio_test
+async def test_where_a_log_ends_is_seen_by_its_entries(tmp_path: Path, high: str) -> None:
+    """As where the disk kept an old page of the small table, or a bit changed there."""
+    path = tmp_path / "store.sqlite3"
+    people = alice, *_ = await make(path)
+    change(path, f"UPDATE span SET high = {high} WHERE log = (SELECT log FROM span ORDER BY log DESC LIMIT 1)")
+    assert mending.look(path, alice.hash, untold).is_damaged
+    folder, _ = mended(path, alice)
+    async with open_kind("sqlite", folder) as store:
+        spans = [(span.low, span.high) for state in (await store.load()).logs for span in state.spans]
+    assert sorted(spans) == sorted((1, len(someone.log.entries)) for someone in people if someone.name != "dave")
 
 
 @trio_test
