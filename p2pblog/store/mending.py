@@ -22,7 +22,7 @@ from p2pblog.core.identity import Identity
 from p2pblog.core.keys import IdentityHash, KeyPair
 from p2pblog.core.logs import Batch
 from p2pblog.core.value import State
-from p2pblog.errors import BadChain
+from p2pblog.errors import BadChain, StoreError
 from p2pblog.store import OWN_DEVICE, OWN_IDENTITY, sql_write
 from p2pblog.store.meaning import Kind
 from p2pblog.store.salvage import Records, Salvage
@@ -67,10 +67,15 @@ def look(path: Path, own: IdentityHash, tick: HearsOf) -> Looked:
         with closing(Salvage(path)) as old:
             old.look_at_pages()
             old.take_heads()
+            for table in (*COPIED, "setting", "news"):
+                old.rows(table)
             looked = Looked(old.faults)
             _go_through(old, own, looked, tick, lambda log, run: True)
+            looked.lost += sum(located is None for located, *_ in old.strays())
             return looked
-    except (sqlite3.Error, MemoryError, UnicodeDecodeError) as error:  # the last: rot in the names of columns
+    except (StoreError, OSError):
+        raise
+    except Exception as error:  # whatever rot leads to
         raise translated(error, path) from error
 
 
@@ -89,17 +94,20 @@ def mend(path: Path, made: Path, own: Identity, now_ms: int, tick: HearsOf, devi
             looked = Looked(old.faults)
             _in_one(new, _copy_heads, old, own)
             _go_through(old, own.hash, looked, tick, lambda log, run: _take(new, old, log, run, now_ms))
-            _in_one(new, _take_strays, old)
+            _in_one(new, _take_strays, old, looked)
             _in_one(new, _settle_news, old, own.hash)
             return looked
-    except (sqlite3.Error, MemoryError, UnicodeDecodeError) as error:  # the last: rot in the names of columns
-        raise translated(error, made) from error
+    except (StoreError, OSError):
+        raise
+    except Exception as error:  # whatever rot leads to
+        raise translated(error, path) from error
 
 
 def _go_through(
     old: Salvage, own: IdentityHash, looked: Looked, tick: HearsOf, take: Callable[[LogRow, Sequence[Entry]], bool]
 ) -> None:
     logs = old.logs()
+    looked.lost += old.unclaimed()
     due = sum(map(old.due, logs)) or 1
     done = 0
     for log in logs:
@@ -186,17 +194,18 @@ def _move(new: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> None:
     enter(new, log, read_items(new, keys))
 
 
-def _take_strays(new: sqlite3.Connection, old: Salvage) -> None:
+def _take_strays(new: sqlite3.Connection, old: Salvage, looked: Looked) -> None:
     for located, seen, kept in old.strays():
+        if located is None:
+            looked.lost += 1
+            continue
         apart(new, sql_write.put_stray, new, located, seen)
         key = key_of_id(new, located.entry.id)
         if key is None:
             continue
         apart(new, _put_back, new, old, key, key)
         if kept and new.execute("UPDATE stray SET kept = 1 WHERE key = ?", (key,)).rowcount:
-            apart(
-                new, _move, new, new.execute(STOOD, (key, key)).fetchall()
-            )  # what is kept is listed as what is no stray
+            apart(new, _move, new, new.execute(STOOD, (key, key)).fetchall())  # it is listed as what is no stray
 
 
 def _settle_news(new: sqlite3.Connection, old: Salvage, own: IdentityHash) -> None:

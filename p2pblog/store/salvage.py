@@ -12,6 +12,7 @@ from contextlib import closing
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from p2pblog.config import CHECKPOINT_EVERY, RUN_BYTES_MAX
@@ -20,9 +21,11 @@ from p2pblog.core.forks import ForkProof
 from p2pblog.core.identity import Identity
 from p2pblog.core.keys import ENTRY_DOMAIN, DeviceKey, EntryId, IdentityHash, KeyPair
 from p2pblog.core.logs import Located
+from p2pblog.core.quiet import MuteKind
 from p2pblog.core.value import Value
 from p2pblog.errors import StoreError
 from p2pblog.store import migrations, sql_read
+from p2pblog.store.meaning import Kind
 from p2pblog.store.sql_base import SEQ_MASK, LogRow, every_log, id_at, log_of_device, log_of_key, read_spans
 from p2pblog.store.sql_damage import Checked, readable_spans
 from p2pblog.store.sql_transactions import is_damage, unless_damaged
@@ -35,12 +38,26 @@ FAULTS_MAX = 20
 
 
 class Layout(Value):
-    """A table of ours. `key`: its columns that no two rows share, one whole number where `has_numbers`."""
+    """A table of ours. `key`: its columns that no two rows share, one whole number where `has_numbers`; `kinds`: what
+    each column may hold; `hashes`: which of them are hashes or keys."""
 
     name: str
     sql: str
     key: tuple[str, ...]
     has_numbers: bool
+    kinds: tuple[tuple[type, ...], ...]
+    hashes: tuple[int, ...]
+
+    def fits(self, row: Sequence[Any]) -> bool:
+        """Whether a row can be one of ours: where a bit of its head changes, SQLite reads something else."""
+        if not all(type(value) in kinds for value, kinds in zip(row, self.kinds, strict=True)):
+            return False
+        is_known = self.name != "mute" or row[0] in tuple(MuteKind)
+        return is_known and all(is_hash(row[at]) for at in self.hashes)
+
+
+def is_hash(value: object) -> bool:
+    return isinstance(value, bytes) and len(value) == 32
 
 
 @cache
@@ -53,8 +70,26 @@ def tables() -> dict[str, Layout]:
 
 
 def _table(db: sqlite3.Connection, name: str, sql: str) -> Layout:
-    columns = db.execute("SELECT name, pk FROM pragma_table_info(?) WHERE pk ORDER BY pk", (name,)).fetchall()
-    return Layout(name, sql, tuple(column for column, _ in columns), not sql.endswith("WITHOUT ROWID"))
+    """By https://www.sqlite.org/pragma.html#pragma_table_info."""
+    columns = db.execute('SELECT name, type, "notnull", pk FROM pragma_table_info(?)', (name,)).fetchall()
+    key = sorted((pk, column) for column, *_, pk in columns if pk)
+    kinds = tuple(_kinds(*column) for column in columns)
+    hashes = tuple(at for at, (column, *_) in enumerate(columns) if column in HASHES)
+    return Layout(name, sql, tuple(column for _, column in key), not sql.endswith("WITHOUT ROWID"), kinds, hashes)
+
+
+def _kinds(column: str, kind: str, is_set: bool, pk: int) -> tuple[type, ...]:
+    if column in FOUND_AGAIN:
+        return ANY
+    return (KINDS[kind],) if is_set or pk else (KINDS[kind], NoneType)
+
+
+FOUND_AGAIN = ("at_home", "shown_to")
+"""Columns that follow from others."""
+ANY = (int, float, str, bytes, NoneType)
+KINDS = {"INTEGER": int, "BLOB": bytes, "TEXT": str}
+HASHES = ("hash", "identity", "device", "id")
+"""Columns, wherever they are."""
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -110,6 +145,11 @@ def _up_to_damage(db: sqlite3.Connection, query: str, values: Sequence[Any] = ()
     return rows, True
 
 
+def _is_of(wire: bytes, hash_: IdentityHash) -> bool:
+    """Whether statements are those of this identity, as they were signed."""
+    return unless_damaged(Identity.decode, wire, hash_) is not None
+
+
 # --- a database -------------------------------------------------------------------------------------------------------
 
 
@@ -151,17 +191,26 @@ class Salvage:
 
     def rows(self, table: str) -> Records:
         """What can be read of a table."""
-        found, is_whole = readable_rows(self.db, tables()[table])
-        if not is_whole and table not in self._broken:
-            self._broken.add(table)
-            self.faults.append(f"of the table {table} only a part can be read")
-        return found
+        layout = tables()[table]
+        found, is_whole = readable_rows(self.db, layout)
+        fitting = [row for row in found if layout.fits(row)]
+        if not is_whole or len(fitting) < len(found):
+            self._miss(table)
+        return fitting
+
+    def _miss(self, table: str) -> None:
+        self._broken.add(table)
+        self._note(f"of the table {table} only a part can be read")
+
+    def _note(self, fault: str) -> None:
+        if fault not in self.faults:
+            self.faults.append(fault)
 
     def take_heads(self) -> None:
         """Read what says whose the logs are and what is held of them. Before anything else of logs."""
         rows = {table: self.rows(table) for table in SHADOWED}
         rows["identity"] = self._sound_identities(rows["identity"])
-        rows["log"] = self._sound_logs(rows["log"])
+        rows["log"] = self._sound_logs(rows["log"], {no for no, *_ in rows["identity"]})
         for name, held in rows.items():
             self.db.execute(tables()[name].sql.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
             if held:
@@ -169,45 +218,58 @@ class Salvage:
                 self.db.executemany(f"INSERT OR IGNORE INTO temp.{name} VALUES ({marks})", held)  # noqa: S608 - SHADOWED
         for log in every_log(self.db):
             self._settle_spans(log)
+        if self.db.execute(LOWER_FLOORS).rowcount:
+            self._note("up to where some logs were pruned is not what it was")
 
     def _sound_identities(self, rows: Records) -> Records:
-        """With their statements if these are as they were signed. Where the table is broken, its index knows them."""
-        found = {no: (no, hash_, self._sound_wire(hash_, wire), at_home) for no, hash_, wire, at_home in rows}
-        for hash_, no in self._both_ends("SELECT hash, no FROM main.identity ORDER BY hash"):
-            found.setdefault(no, (no, hash_, None, 0))
+        """With their statements if these are as they were signed. Where the table is broken, its index knows them;
+        where a hash is, the index or the statements."""
+        listed = self._both_ends("SELECT hash, no FROM main.identity ORDER BY hash")
+        named = {no: hash_ for hash_, no in listed if is_hash(hash_)}
+        found = {no: (no, hash_, None, 0) for no, hash_ in named.items()}
+        for no, hash_, wire, at_home in rows:
+            names = IdentityHash(hash_), named.get(no)
+            sound = next((each for each in names if each and (wire is None or _is_of(wire, each))), None)
+            if sound is None:
+                self._broken.add("identity")
+                self._note("statements of some people are not as they were signed")
+            found[no] = (no, sound or hash_, wire if sound else None, at_home)
         return list(found.values())
 
-    def _sound_wire(self, hash_: IdentityHash, wire: bytes | None) -> bytes | None:
-        if wire is None or unless_damaged(Identity.decode, wire, hash_) is not None:
-            return wire
-        self._broken.add("identity")
-        self.faults.append(f"the statements of the identity {hash_.hex()[:10]} are not as they were signed")
-        return None
-
-    def _sound_logs(self, rows: Records) -> Records:
-        """With the proofs that froze them if these hold. Where the table is broken, its two indexes know most."""
-        found = {}
-        for no, device, owner, shown_to, fork, floor, pruned in rows:
-            sound_fork = fork if fork is not None and unless_damaged(ForkProof.decode, fork) is not None else None
-            found[no] = (no, device, owner, shown_to, sound_fork, floor, pruned)
+    def _sound_logs(self, rows: Records, people: set[int]) -> Records:
+        """With the proofs that froze them if these hold. Where the table is broken, its two indexes know most. One of
+        nobody is left out."""
         owners = {no: owner for owner, no in self._both_ends("SELECT owner, no FROM main.log ORDER BY owner")}
-        for device, no in self._both_ends("SELECT device, no FROM main.log ORDER BY device"):
-            if no in owners:
-                found.setdefault(no, (no, device, owners[no], 0, None, 0, 0))
-        return list(found.values())
+        devices = self._both_ends("SELECT device, no FROM main.log ORDER BY device")
+        found = {no: (no, device, owners.get(no), 0, None, 0, 0) for device, no in devices if is_hash(device)}
+        for no, device, owner, shown_to, fork, floor, pruned in rows:
+            whose = owner if owner in people else owners.get(no)
+            sound_fork = fork if fork is not None and unless_damaged(ForkProof.decode, fork) is not None else None
+            if (whose, sound_fork) != (owner, fork):
+                self._miss("log")
+            found[no] = (no, device, whose, shown_to, sound_fork, floor, pruned)
+        owned = [row for row in found.values() if row[2] in people]
+        if len(owned) < len(found):
+            self._miss("log")
+        return owned
 
     def _both_ends(self, query: str) -> Records:
-        """What an index that has all these columns says, from both its ends where a page of it is broken."""
+        """What an index that has all these columns says, the last of them numbers, from both its ends where a page of
+        it is broken."""
         rows, is_whole = _up_to_damage(self.db, query)
-        return rows if is_whole else [*rows, *_up_to_damage(self.db, f"{query} DESC")[0]]
+        found = rows if is_whole else [*rows, *_up_to_damage(self.db, f"{query} DESC")[0]]
+        return [row for row in found if type(row[-1]) is int]
 
     def _settle_spans(self, log: LogRow) -> None:
         """Where the spans of a log are lost, or one ends in what can't be read, or more is here than they say, the
         numbers of its entries tell what is held."""
         self._due[log.no] = self._spanned(log)
-        holds_more = self._holds_more(log)
+        apart, unfit = unless_damaged(self._counted, log) or (0, 0)
+        if unfit:
+            self._note("where some entries stand can't be read")
+        holds_more = apart > self._due[log.no] and "stray" not in self._broken
         if holds_more:
-            self.faults.append(f"more of the log of device {log.device.hex()[:10]} is held than is known")
+            self._note("of some logs more is held than their spans say")
         if holds_more or "span" in self._broken or unless_damaged(read_spans, self.db, log.no) is None:
             self._find_spans(log)
             self._due[log.no] = max(self._due[log.no], self._spanned(log))
@@ -216,13 +278,11 @@ class Salvage:
         row = self.db.execute("SELECT coalesce(sum(high - low + 1), 0) FROM span WHERE log = ?", (log.no,)).fetchone()
         return int(row[0])
 
-    def _holds_more(self, log: LogRow) -> bool:
-        """False also where nobody can count."""
-        return (unless_damaged(self._held_apart, log) or 0) > self._spanned(log)
-
-    def _held_apart(self, log: LogRow) -> int:
-        """How many entries of it are no strays."""
-        return int(self.db.execute(HELD_APART, log.keys).fetchone()[0])
+    def _counted(self, log: LogRow) -> tuple[int, int]:
+        """How many entries of it are no strays, and beside how many stands what can't be."""
+        held, unfit = self.db.execute(COUNTED, log.keys).fetchone()
+        (strays,) = self.db.execute("SELECT count(*) FROM stray WHERE key BETWEEN ? AND ?", log.keys).fetchone()
+        return held - strays, unfit
 
     def _find_spans(self, log: LogRow) -> None:
         """Of a stretch before which nothing is known the lowest entry only says what came before the next."""
@@ -249,22 +309,28 @@ class Salvage:
 
     def last_numbers(self) -> Records:
         """(table, the highest number that it ever gave) of those whose numbers are never used again."""
-        return _up_to_damage(self.db, "SELECT name, seq FROM main.sqlite_sequence")[0]
+        rows = _up_to_damage(self.db, "SELECT name, seq FROM main.sqlite_sequence")[0]
+        return [(name, seq) for name, seq in rows if type(seq) is int]
 
     def sign_anew(self, devices: Sequence[KeyPair]) -> None:
-        """Where signatures are lost, give entries of one's own the same again: nobody else could. It says nothing of an
-        entry whose id is not what it says. After `take_heads`."""
-        for device in devices if "signature" in self._broken else ():
+        """Give entries of one's own their signatures again, in case some are lost: nobody else could. They say nothing
+        of an entry whose id is not what it says. After `take_heads`."""
+        for device in devices:
             log = log_of_device(self.db, DeviceKey(device.public))
             for key, entry in numbered(self.db, "entry", "key", "id", *log.keys)[0] if log is not None else ():
                 if type(entry) is bytes:
                     row = (key, device.sign(ENTRY_DOMAIN, EntryId(entry)))
-                    self.db.execute("INSERT OR IGNORE INTO temp.signature VALUES (?, ?)", row)
+                    self.db.execute("INSERT OR REPLACE INTO temp.signature VALUES (?, ?)", row)
 
     # --- logs ---
 
     def logs(self) -> list[LogRow]:
         return every_log(self.db)
+
+    def unclaimed(self) -> int:
+        """How many entries stand in logs of which it is lost whose they are."""
+        query = "SELECT coalesce(sum(high - low + 1), 0) FROM span WHERE log NOT IN (SELECT no FROM log)"
+        return int(self.db.execute(query).fetchone()[0])
 
     def due(self, log: LogRow) -> int:
         """How many entries of it should be here."""
@@ -283,22 +349,27 @@ class Salvage:
     def _run(self, log: LogRow, first: int, last: int) -> Sequence[Entry]:
         return sql_read.run(self.db, log.device, first, last, RUN_BYTES_MAX, self._checked)
 
-    def strays(self) -> Iterator[tuple[Located, int, bool]]:
-        """Each as it was signed, when it came, and whether it is kept for good; also what is lent to a run."""
+    def strays(self) -> Iterator[tuple[Located | None, int, bool]]:
+        """Each as it was signed, None where it is not, when it came, and whether it is kept for good; also what is lent
+        to a run."""
         for table in ("stray", "lent"):
             query = f"SELECT key, prev, seen, chain, kept FROM {table} ORDER BY seen, key"  # noqa: S608 - of these two
             rows = self.db.execute(query).fetchall()
             for key, prev, seen, chain, kept in rows:
                 located = unless_damaged(self._stray, key, prev, chain)
-                if located is not None:
+                if located is not None or table == "stray":
                     yield located, seen, bool(kept)
 
     def _stray(self, key: int, prev: EntryId | None, chain: bytes) -> Located:
         return sql_read.located_stray(self.db, log_of_key(self.db, key), key & SEQ_MASK, prev, chain)
 
 
-HELD_APART = """SELECT (SELECT count(*) FROM entry WHERE key BETWEEN ?1 AND ?2)
-                     - (SELECT count(*) FROM stray WHERE key BETWEEN ?1 AND ?2)"""
+COUNTED = f"""SELECT count(*), count(*) FILTER (WHERE typeof(sort) != 'integer' OR sort < 0
+                  OR kind NOT IN ({", ".join(str(int(kind)) for kind in Kind)}) OR typeof("of") NOT IN ('blob', 'null'))
+              FROM entry WHERE key BETWEEN ? AND ?"""  # noqa: S608 - numbers of ours
+LOWER_FLOORS = """UPDATE temp.log SET floor = (SELECT min(low) - 1 FROM span WHERE log = no)
+                  WHERE floor >= (SELECT min(low) FROM span WHERE log = no)"""
+"""Nothing is held below."""
 
 
 def numbered_keys(db: sqlite3.Connection, first: int, last: int) -> list[int]:

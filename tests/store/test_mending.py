@@ -268,6 +268,62 @@ async def test_where_a_log_ends_is_seen_by_its_entries(tmp_path: Path, high: str
     assert sorted(spans) == sorted((1, len(someone.log.entries)) for someone in people if someone.name != "dave")
 
 
+ROTTEN = {
+    "a table of one's own": "UPDATE mute SET kind = 99",
+    "a number": "UPDATE follow SET since = 'long ago'",
+    "a hash": "UPDATE bookmark SET id = 'text'",
+    "a single entry": "UPDATE entry SET payload = x'00' WHERE key IN (SELECT key FROM stray)",
+    "whose a log is": "UPDATE log SET owner = 99 WHERE no = 2",
+    "what froze a log": "UPDATE log SET fork = x'00' WHERE no = 2",
+    "where a log was pruned": "UPDATE log SET floor = 4000000000 WHERE no = 2",
+    "where an entry stands": "UPDATE entry SET sort = 'first' WHERE key & 4294967295 = 9",
+    "what an entry is": "UPDATE entry SET kind = 99 WHERE key & 4294967295 = 9",
+}
+
+
+@pytest.mark.parametrize("statement", ROTTEN.values(), ids=ROTTEN)
+@trio_test
+async def test_what_sqlite_takes_for_whole_is_seen_and_mended(tmp_path: Path, statement: str) -> None:
+    """A bit that changed in a row breaks no page."""
+    path = tmp_path / "store.sqlite3"
+    people = alice, *_ = await make(path)
+    change(path, statement)
+    assert mending.look(path, alice.hash, untold).is_damaged
+    folder, _ = mended(path, alice)
+    assert not mending.look(folder / path.name, alice.hash, untold).is_damaged
+    async with open_kind("sqlite", folder) as store:
+        for someone in people:
+            await keep(store, someone)
+        spans = [(span.low, span.high) for state in (await store.load()).logs for span in state.spans]
+        assert sorted(spans) == sorted((1, len(someone.log.entries)) for someone in people)
+        await everything(store, people)
+
+
+@trio_test
+async def test_whose_statements_are_whole_is_known_by_them(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    people = alice, bob, *_ = await make(path)
+    async with open_kind("sqlite", tmp_path) as store:
+        before = await everything(store, people)
+    data, row = path.read_bytes(), bob.hash + bob.identity.wire[:9]
+    assert data.count(row) == 1
+    path.write_bytes(data.replace(row, bytes([row[0] ^ 1]) + row[1:]))
+    folder, looked = mended(path, alice)
+    assert (looked.entries, looked.lost) == (306, 0)
+    async with open_kind("sqlite", folder) as store:
+        assert await everything(store, people) == before
+
+
+@trio_test
+async def test_ones_own_signatures_are_made_again_wherever_they_are_not_what_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    alice, *_ = await make(path)
+    change(path, "UPDATE signature SET signature = zeroblob(64)")
+    looked = mending.look(path, alice.hash, untold)
+    again = mending.mend(path, tmp_path / "made", alice.identity, LATER, untold, [alice.device])
+    assert (looked.lost_own, again.lost_own) == (102, 0)
+
+
 @trio_test
 async def test_between_broken_pages_rows_are_found(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
