@@ -32,9 +32,10 @@ def check(session: Session, is_to_mend: bool) -> None:
     from p2pblog.pages.checking import check_page
     from p2pblog.store import mending
 
-    own = keyring.load(session.home)
-    identity = _stated(own)
+    keyring.load(session.home)  # who has none is told of it first
     with installation.sole_daemon(session.home), _named():
+        own = keyring.load(session.home)  # the last daemon may have opened a new device while it was ending
+        identity = _stated(own)
         with share_bar("Checking") as tick:
             looked = mending.look(session.home.database, identity.hash, tick)
         document = _document(looked, looked.faults, None)
@@ -48,11 +49,11 @@ def check(session: Session, is_to_mend: bool) -> None:
 
 @contextmanager
 def _named() -> Iterator[None]:
-    """Where the list of tables is broken there is nothing to mend."""
+    """As where the list of tables is broken: mending would lead to the same."""
     try:
         yield
     except StoreDamaged as error:
-        sentence = f"{error}; nothing of it can be read: move it and the files beside it that begin so out of the home"
+        sentence = f"{error}; it can't be mended: move it and the files beside it that begin so out of the home"
         raise UserError(f"{sentence}, and your node begins anew, as a new device") from error
 
 

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from terminal_scene import Alice
 
 from p2pblog import installation, keyring
 from p2pblog.bridge import open_bridge
+from p2pblog.config import Home
 from p2pblog.core.identity import Identity
 from p2pblog.core.logs import Batch
 from p2pblog.daemon import settle
@@ -186,6 +187,23 @@ def test_a_running_node_is_not_disturbed(alice: Alice, owner: Person) -> None:
             assert f"(process {os.getpid()}) is running" in result.stderr
     assert alice.home.database.read_bytes() == broken
     assert keyring.load(alice.home).device.seed == owner.device.seed
+
+
+def test_a_device_that_a_node_opened_while_it_was_ending_is_not_forgotten(
+    alice: Alice, owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, lock = keyring.load(alice.home).on_device(key_pair("alice/another")), installation.sole_daemon
+
+    @contextmanager
+    def after_another(home: Home) -> Iterator[None]:
+        keyring.save(home, opened)
+        with lock(home):
+            yield
+
+    break_table(alice.home.database, "log")
+    monkeypatch.setattr(installation, "sole_daemon", after_another)
+    assert checked(alice, "--mend")[0] == 0
+    assert [each.seed for each in keyring.load(alice.home).former] == [owner.device.seed, opened.device.seed]
 
 
 def test_without_room_all_stays_as_it_was(alice: Alice, owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
