@@ -226,7 +226,7 @@ class Salvage:
         where a hash is, the index or the statements."""
         listed = self._both_ends("SELECT hash, no FROM main.identity ORDER BY hash")
         named = {no: hash_ for hash_, no in listed if is_hash(hash_)}
-        found = {no: (no, hash_, None, 0) for no, hash_ in named.items()}
+        found = {}
         for no, hash_, wire, at_home in rows:
             names = IdentityHash(hash_), named.get(no)
             sound = next((each for each in names if each and (wire is None or _is_of(wire, each))), None)
@@ -234,6 +234,8 @@ class Salvage:
                 self._broken.add("identity")
                 self._note("statements of some people are not as they were signed")
             found[no] = (no, sound or hash_, wire if sound else None, at_home)
+        for no, hash_ in named.items():  # of two with one hash the first one stays
+            found.setdefault(no, (no, hash_, None, 0))
         return list(found.values())
 
     def _sound_logs(self, rows: Records, people: set[int]) -> Records:
@@ -241,13 +243,16 @@ class Salvage:
         nobody is left out."""
         owners = {no: owner for owner, no in self._both_ends("SELECT owner, no FROM main.log ORDER BY owner")}
         devices = self._both_ends("SELECT device, no FROM main.log ORDER BY device")
-        found = {no: (no, device, owners.get(no), 0, None, 0, 0) for device, no in devices if is_hash(device)}
+        found = {}
         for no, device, owner, shown_to, fork, floor, pruned in rows:
             whose = owner if owner in people else owners.get(no)
             sound_fork = fork if fork is not None and unless_damaged(ForkProof.decode, fork) is not None else None
             if (whose, sound_fork) != (owner, fork):
                 self._miss("log")
             found[no] = (no, device, whose, shown_to, sound_fork, floor, pruned)
+        for device, no in devices:
+            if is_hash(device):
+                found.setdefault(no, (no, device, owners.get(no), 0, None, 0, 0))
         owned = [row for row in found.values() if row[2] in people]
         if len(owned) < len(found):
             self._miss("log")

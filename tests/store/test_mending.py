@@ -315,6 +315,25 @@ async def test_whose_statements_are_whole_is_known_by_them(tmp_path: Path) -> No
 
 
 @trio_test
+async def test_where_an_index_tells_something_else_the_table_counts(tmp_path: Path) -> None:
+    """A bit of a number in the index of identities is another."""
+    path = tmp_path / "store.sqlite3"
+    people = alice, *_ = await make(path)
+    async with open_kind("sqlite", tmp_path) as store:
+        before = await everything(store, people)
+    with closing(sqlite3.connect(path)) as db:
+        whose, no = db.execute("SELECT hash, no FROM identity WHERE wire IS NOT NULL ORDER BY no DESC").fetchone()
+    data, record = path.read_bytes(), whose + bytes([no])
+    assert data.count(record) == 1
+    path.write_bytes(data.replace(record, whose + bytes([no ^ 64])))
+    assert "missing from index sqlite_autoindex_identity_1" in mending.look(path, alice.hash, untold).faults[0]
+    folder, looked = mended(path, alice)
+    assert (looked.entries, looked.lost) == (306, 0)
+    async with open_kind("sqlite", folder) as store:
+        assert await everything(store, people) == before
+
+
+@trio_test
 async def test_ones_own_signatures_are_made_again_wherever_they_are_not_what_they_were(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
     alice, *_ = await make(path)
