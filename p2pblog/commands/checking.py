@@ -93,8 +93,6 @@ def _stated(own: Keyring) -> Identity:
     from p2pblog.core.identity import Identity, state_device
 
     identity = Identity(own.inception)
-    if own.root.public != own.inception.root:
-        return identity
     for counter, device in enumerate([*own.former, own.device]):
         identity = identity.merge([state_device(own.root, device, identity.hash, 0, counter)])
     return identity
