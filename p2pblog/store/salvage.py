@@ -150,6 +150,11 @@ def _is_of(wire: bytes, hash_: IdentityHash) -> bool:
     return unless_damaged(Identity.decode, wire, hash_) is not None
 
 
+def _states(hash_: IdentityHash, wire: bytes | None, device: DeviceKey) -> bool:
+    """Whether an identity, of which the statements are sound, has this device."""
+    return wire is not None and device in Identity.restore(wire, hash_).devices
+
+
 # --- a database -------------------------------------------------------------------------------------------------------
 
 
@@ -210,7 +215,7 @@ class Salvage:
         """Read what says whose the logs are and what is held of them. Before anything else of logs."""
         rows = {table: self.rows(table) for table in SHADOWED}
         rows["identity"] = self._sound_identities(rows["identity"])
-        rows["log"] = self._sound_logs(rows["log"], {no for no, *_ in rows["identity"]})
+        rows["log"] = self._sound_logs(rows["log"], {no: (hash_, wire) for no, hash_, wire, _ in rows["identity"]})
         for name, held in rows.items():
             self.db.execute(tables()[name].sql.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
             if held:
@@ -238,21 +243,23 @@ class Salvage:
             found.setdefault(no, (no, hash_, None, 0))
         return list(found.values())
 
-    def _sound_logs(self, rows: Records, people: set[int]) -> Records:
-        """With the proofs that froze them if these hold. Where the table is broken, its two indexes know most. One of
-        nobody is left out."""
+    def _sound_logs(self, rows: Records, people: dict[int, tuple[IdentityHash, bytes | None]]) -> Records:
+        """With the proofs that froze them if these hold. Where the table is broken, its two indexes know most; where a
+        device is, the index if its owner states that one. One of nobody is left out."""
         owners = {no: owner for owner, no in self._both_ends("SELECT owner, no FROM main.log ORDER BY owner")}
-        devices = self._both_ends("SELECT device, no FROM main.log ORDER BY device")
+        listed = self._both_ends("SELECT device, no FROM main.log ORDER BY device")
+        devices = {no: DeviceKey(device) for device, no in listed if is_hash(device)}
         found = {}
         for no, device, owner, shown_to, fork, floor, pruned in rows:
             whose = owner if owner in people else owners.get(no)
             sound_fork = fork if fork is not None and unless_damaged(ForkProof.decode, fork) is not None else None
             if (whose, sound_fork) != (owner, fork):
                 self._miss("log")
-            found[no] = (no, device, whose, shown_to, sound_fork, floor, pruned)
-        for device, no in devices:
-            if is_hash(device):
-                found.setdefault(no, (no, device, owners.get(no), 0, None, 0, 0))
+            other = devices.get(no, DeviceKey(device))
+            is_other = other != device and whose in people and _states(*people[whose], other)
+            found[no] = (no, other if is_other else device, whose, shown_to, sound_fork, floor, pruned)
+        for no, device in devices.items():
+            found.setdefault(no, (no, device, owners.get(no), 0, None, 0, 0))
         owned = [row for row in found.values() if row[2] in people]
         if len(owned) < len(found):
             self._miss("log")

@@ -334,6 +334,23 @@ async def test_where_an_index_tells_something_else_the_table_counts(tmp_path: Pa
 
 
 @trio_test
+async def test_whose_device_a_log_is_of_is_known_by_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    people = alice, bob, *_ = await make(path)
+    async with open_kind("sqlite", tmp_path) as store:
+        before = await everything(store, people)
+    with closing(sqlite3.connect(path)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'log'").fetchone()
+    data = bytearray(path.read_bytes())
+    data[data.index(bob.key, (page - 1) * 4_096)] ^= 1
+    path.write_bytes(data)
+    folder, looked = mended(path, alice)
+    assert (looked.entries, looked.lost) == (306, 0)
+    async with open_kind("sqlite", folder) as store:
+        assert await everything(store, people) == before
+
+
+@trio_test
 async def test_ones_own_signatures_are_made_again_wherever_they_are_not_what_they_were(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
     alice, *_ = await make(path)
