@@ -25,7 +25,7 @@ BLOCKS_LISTED_MIN = 1_000
 
 class ProvenNode(Node):  # type: ignore[misc]
     """kademlia's Node for a contact that proved its id. `is_silent`: it left the last call unanswered; `misses`: how
-    many in a row while others were heard."""
+    many in a row while others were heard; `is_guest`: its address block had no place for it."""
 
     def __init__(self, contact: Contact) -> None:
         super().__init__(contact.id, contact.endpoint.host, contact.endpoint.port)
@@ -33,6 +33,7 @@ class ProvenNode(Node):  # type: ignore[misc]
         self.block = contact.endpoint.block
         self.misses = 0
         self.is_silent = False
+        self.is_guest = False
 
 
 class HasChecks(Protocol):
@@ -57,7 +58,6 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         """By address block, whoever may be in the table: all who are, and some who have left it."""
         self._blocks_max = BLOCKS_LISTED_MIN
         self.size = 0
-        self._may_have_guests = False
         self._nodes: tuple[int, int, int] | None = None
         """How many nodes there are for a walk to anywhere, and to a target no farther from us than the third says."""
 
@@ -92,10 +92,11 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         known = self.get(node.contact.id)
         if known is not None:
             return self._heard_again(known, node)
-        if not self.has_place(node.contact):
-            if not self._may_be_guest(node.contact):
-                return False
-            self._may_have_guests = True
+        node.is_guest = not self.has_place(node.contact)
+        if not node.is_guest:
+            self._let_guests_go()
+        elif not self._may_be_guest(node.contact):
+            return False
         self._list(node)
         bucket = self.buckets[self.get_bucket_for(node)]
         while not bucket.add_node(node):  # a full bucket keeps it as a replacement
@@ -106,7 +107,6 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
             self.split_bucket(self.buckets.index(bucket))
             bucket = self.buckets[self.get_bucket_for(node)]
         self._count()
-        self._let_guests_go()
         return self.get(node.contact.id) is not None
 
     def _may_split(self, bucket: KBucket) -> bool:
@@ -141,10 +141,10 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
 
     def has_room(self, contact: Contact) -> bool:
         """Whether a newcomer with this id would be a contact, and not only wait for one to leave."""
+        if not self.has_place(contact):
+            return self._may_be_guest(contact)
         bucket = self.buckets[self.get_bucket_for(Node(contact.id))]
-        if len(bucket) >= self.ksize and not self._may_split(bucket):
-            return False
-        return self.has_place(contact) or self._may_be_guest(contact)
+        return len(bucket) < self.ksize or self._may_split(bucket) or bool(self.guests())
 
     def _may_be_guest(self, contact: Contact) -> bool:
         """Whether so few are here that a contact has room beyond the share of its address block. Up to k contacts are
@@ -153,32 +153,33 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
         return self.size < self.ksize and may_call(contact.endpoint, self.test_network)
 
     def guests(self) -> list[Contact]:
-        """Whom the table has beyond the share of their address blocks, nearest to us first."""
-        if not self._may_have_guests:
+        """Whom the table has beyond the share of their address blocks, nearest to us first. Who had a place when he
+        came keeps it, or anybody in his block could take it by ids nearer to ours."""
+        if self.size > self.ksize:
             return []
         taken: Counter[tuple[bytes, int | None]] = Counter()
         found = []
-        for contact in self.nearest(self.node.id, self.size):
-            block, bucket = contact.endpoint.block, self.get_bucket_for(Node(contact.id))
-            if place_of(contact.endpoint) is contact.endpoint:
+        for node in sorted(self.find_neighbors(self.node), key=lambda node: node.is_guest):
+            if place_of(node.contact.endpoint) is node.contact.endpoint:
                 continue
-            if (
-                taken[block, bucket] < DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX
-                and taken[block, None] < DHT_CONTACTS_PER_BLOCK_MAX
-            ):
+            block, bucket = node.block, self.get_bucket_for(node)
+            node.is_guest = (
+                taken[block, bucket] >= DHT_CONTACTS_PER_BLOCK_AND_BUCKET_MAX
+                or taken[block, None] >= DHT_CONTACTS_PER_BLOCK_MAX
+            )
+            if node.is_guest:
+                found.append(node.contact)
+            else:
                 taken[block, bucket] += 1
                 taken[block, None] += 1
-            else:
-                found.append(contact)
         return found
 
     def _let_guests_go(self) -> None:
-        """As others come, the farthest first, until no more are here than may have some."""
+        """Somebody comes who has a place: the farthest go, until there is room."""
         guests = self.guests()
-        while guests and self.size > self.ksize:
+        while guests and self.size >= self.ksize:
             self.remove_contact(self.get(guests.pop().id))
             self._count()
-        self._may_have_guests = bool(guests)
 
     def has_place(self, contact: Contact) -> bool:
         """Whether its address block may have this contact beside others, in the table and in the bucket."""

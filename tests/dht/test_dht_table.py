@@ -140,6 +140,27 @@ def test_while_few_are_there_a_block_may_have_more_than_its_share_and_these_go_a
     assert not mine.has_room(crowd[20])
 
 
+def test_a_guest_takes_no_place_of_who_was_there_before_by_an_id_nearer_to_ours() -> None:
+    mine, _ = table()
+    first = [contact(number, Endpoint.of("9.9.9.1", number)) for number in (1, 2)]
+    nearer = [contact(40_000 + number, Endpoint.of("9.9.9.9", number)) for number in range(1, 19)]
+    for one in [*first, *nearer]:
+        assert mine.add_contact(ProvenNode(one))
+    assert mine.guests() == [one for one in mine.nearest(OWN.id, 20) if one in nearer]
+    for number in range(50_000, 50_018):
+        assert mine.add_contact(ProvenNode(contact(number)))
+    assert mine.guests() == [] and all(map(mine.has, first))
+
+
+def test_guests_give_way_to_who_has_a_place_though_they_fill_a_bucket_that_may_not_split() -> None:
+    mine, _ = table()
+    for number in range(1, 21):
+        guest = Contact(NodeId(bytes([4 * (number % 2), number]) + bytes(18)), Endpoint.of("9.9.9.9", number))
+        assert mine.add_contact(ProvenNode(guest))
+    other = contact(1_500)  # five bits in common with them
+    assert mine.has_room(other) and mine.add_contact(ProvenNode(other)) and mine.size == 20
+
+
 def test_a_guest_moves_to_where_it_has_a_place_though_it_was_not_silent() -> None:
     """One host may pass on the proofs of all who are there."""
     mine, _ = table()
