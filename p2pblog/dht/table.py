@@ -77,6 +77,7 @@ class GuardedTable(RoutingTable):  # type: ignore[misc]
             ids = [contact.id for contact in self.nearest(self.node.id, self.size)]
             beside = 2 * distance(self.node.id, ids[self.ksize - 1]) if len(ids) >= self.ksize else 0
             by_near, by_more = (estimate_nodes(self.node.id, ids, times * self.ksize) for times in (1, 2))
+            by_near = by_more if self.guests() else by_near  # one host may have chosen their ids
             self._nodes = by_near, min(by_near, by_more), beside
         anywhere, here, beside = self._nodes
         return here if distance(self.node.id, target) <= beside else anywhere

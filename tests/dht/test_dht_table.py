@@ -254,6 +254,15 @@ def test_ids_chosen_beside_a_key_beside_us_do_not_have_the_network_look_denser()
     assert crowded.nodes(bytes(20)) > 10_000 and crowded.nodes(ids[0]) < 2 * 600
 
 
+def test_guests_do_not_tell_how_many_nodes_there_are() -> None:
+    """One host makes up twenty ids beside ours, and nobody would be suspected any more."""
+    mine, _ = table()
+    for number in range(1, 21):
+        guest = Contact(NodeId((int.from_bytes(OWN.id, "big") + number).to_bytes(20, "big")), Endpoint.of("9.9.9.9", 1))
+        assert mine.add_contact(ProvenNode(guest))
+    assert mine.nodes(OWN.id) == mine.nodes(bytes(20)) == 21
+
+
 def test_the_ids_at_the_edges_of_buckets_are_found_again() -> None:
     """The stock table looks for a bucket's last id in the next one."""
     mine = filled()
