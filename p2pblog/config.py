@@ -161,7 +161,7 @@ RECORDS_MAX = 20_000
 RECORDS_PER_SIGNER_MAX = 256
 """Of those, by one device, node or identity: its keys are spread over the network, so few fall to one holder."""
 RECORDS_PER_SENDER_MAX = 1_000
-"""Of those, sent from one IPv4 /24 or IPv6 /48: a twentieth of the room."""
+"""Of those, sent from one IPv4 /24 or IPv6 /48: a twentieth of the room. Half of it at most is for pointers."""
 REPLICAS_WANTED = 64
 """A follower announces itself while fewer replicas than this last until its next turn."""
 DHT_REPLY_FACTOR = 3

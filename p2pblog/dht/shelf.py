@@ -9,6 +9,7 @@ The rules, in full:
   later, its oldest gives way, and so it does where a signer has its share of the whole store: what a device says
   today is worth more than what it said yesterday. When the whole store is full, one record of the key farthest from
   our own id goes, because others are closer to it; but only once the new one has its place.
+* Of what a block may have in all half is for pointers at most: they live longest and are the most.
 * Who should hold a key too may pass on some more pointers than a block may say, for as long as there is room to spare.
 * A replica is taken only from the host that it names.
 """
@@ -272,6 +273,7 @@ class RecordStore:
         self._shelves: dict[DhtKey, Shelf] = {}
         self._by_signer: dict[bytes, dict[Spot, Held]] = {}
         self._by_sender: Counter[bytes] = Counter()
+        self._pointers_by_sender: Counter[bytes] = Counter()
         self._far: list[tuple[int, DhtKey]] = []
         self._size = 0
 
@@ -339,6 +341,9 @@ class RecordStore:
             return False
         if block is not None and self._by_sender[block] >= self.limits.per_sender:
             return False
+        is_pointer = isinstance(record, Pointer)
+        if block is not None and is_pointer and self._pointers_by_sender[block] >= self.limits.per_sender // 2:
+            return False
         farthest = self._farthest()
         is_nearer = farthest is not None and self._distance(record.key) < self._distance(farthest)
         return is_nearer or len(self) < self.limits.in_all
@@ -398,8 +403,7 @@ class RecordStore:
         for place, item in shelf.held.items():
             if before.get(place) is not item:
                 self._by_signer.setdefault(signer(item.record), {})[key, place] = item
-                if item.block is not None:
-                    self._by_sender[item.block] += 1
+                self._count_for_sender(item, 1)
         if not shelf.held:
             self._shelves.pop(key, None)
         elif key not in self._shelves:
@@ -414,10 +418,16 @@ class RecordStore:
         del self._by_signer[signed_by][key, place]
         if not self._by_signer[signed_by]:
             del self._by_signer[signed_by]
-        if item.block is not None:
-            self._by_sender[item.block] -= 1
-            if self._by_sender[item.block] <= 0:
-                del self._by_sender[item.block]
+        self._count_for_sender(item, -1)
+
+    def _count_for_sender(self, item: Held, step: int) -> None:
+        if item.block is None:
+            return
+        is_pointer = isinstance(item.record, Pointer)
+        for counts in (self._by_sender, self._pointers_by_sender) if is_pointer else (self._by_sender,):
+            counts[item.block] += step
+            if counts[item.block] <= 0:
+                del counts[item.block]
 
     def _distance(self, key: bytes) -> int:
         return int.from_bytes(key, "big") ^ self._own

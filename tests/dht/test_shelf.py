@@ -391,6 +391,25 @@ def test_one_signer_and_one_sender_have_their_share_and_no_more() -> None:
     assert mine.put(Person("p 9").head(), from_block(2), NOW) is Outcome.HELD
 
 
+def test_pointers_leave_half_of_the_share_of_an_address_block_to_other_records() -> None:
+    """In a university's /48 those of some busy authors would keep out everybody's heads for a month."""
+    mine = store(per_sender=6)
+
+    def put(record: Record, now_ms: int = NOW) -> Outcome:
+        return mine.put(record, HOME, now_ms)
+
+    pointers = [Person(f"p {n}").pointer(n.to_bytes(32, "big"), expires_ms=NOW + (n + 1) * MINUTE) for n in range(6)]
+    heads = [Person(f"p {n}").head() for n in range(5)]
+    assert [put(pointer) for pointer in pointers[:4]] == [Outcome.HELD] * 3 + [Outcome.FULL]
+    assert mine.put(pointers[3], from_block(2), NOW) is Outcome.HELD
+    assert [put(head) for head in heads[:4]] == [Outcome.HELD] * 3 + [Outcome.FULL]
+    expire_all(mine, NOW + 2 * MINUTE)
+    assert [put(record, NOW + 2 * MINUTE) for record in (heads[3], pointers[4], pointers[5], heads[4])] == [
+        *[Outcome.HELD] * 2,
+        *[Outcome.FULL] * 2,  # by all that the block has, of which two are pointers
+    ]
+
+
 def outcomes(mine: RecordStore, records: Sequence[Record]) -> list[Outcome]:
     return [mine.put(record, from_block(number), NOW) for number, record in enumerate(records)]
 
@@ -475,7 +494,7 @@ def test_who_holds_more_of_his_own_than_a_share_counts_right() -> None:
     assert mine.put(alice.pointer(TARGET, 9, NOW + DAY), HOME, NOW + 1) is Outcome.HELD
     assert [item.record for item in mine.get(TARGET_KEY, NOW + 1)] and len(mine) == 4
     mine.expire(TARGET_KEY, NOW + DAY)
-    assert len(mine) == 0 and mine._by_signer == {} and mine._by_sender == {}
+    assert len(mine) == 0 and mine._by_signer == mine._by_sender == mine._pointers_by_sender == {}
 
 
 def test_what_expired_gives_its_room_back() -> None:
@@ -516,7 +535,7 @@ def test_what_many_holders_make_up_is_not_asked_for_its_signer_again_and_again(m
 
 
 def test_a_flood_by_one_stranger_stays_within_his_share() -> None:
-    mine = store(per_sender=20)
+    mine = store(per_sender=40)
     strangers: list[KeyPair] = [key_of(f"stranger {n}") for n in range(60)]
     for stranger in strangers:
         mine.put(sign_pointer(stranger, stranger.public, carol.identity.hash, 1, NOW + DAY), from_block(3), NOW)
