@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from dht_scenes import HOME, NOW, alice, key_of
 from kademlia.node import Node
+from table_scenes import OWN, contact, table
 
 from p2pblog.config import (
     DHT_BUCKET_EVERY_MS,
@@ -34,29 +35,6 @@ from p2pblog.dht.protocol import BAD_REPLIES_MAX, DHT_SEEN_AS_MAX, GuardedProtoc
 from p2pblog.dht.records import encode
 from p2pblog.dht.table import GuardedTable, ProvenNode
 from p2pblog.errors import LocalProtocolError, RemoteProtocolError
-
-OWN = Node(b"\x80" + bytes(19))
-
-
-def contact(number: int, endpoint: Endpoint | None = None) -> Contact:
-    """A contact in a /24 of its own with an id that begins with the number."""
-    home = endpoint or Endpoint.of(f"8.{number // 250}.{number % 250}.1", 4711)
-    return Contact(NodeId(number.to_bytes(2, "big") + bytes(18)), home)
-
-
-@dataclass
-class Checks:
-    """Who was to be pinged."""
-
-    asked: list[Contact] = field(default_factory=list)
-
-    def check_contact(self, contact: Contact) -> None:
-        self.asked.append(contact)
-
-
-def table(test_network: bool = False) -> tuple[GuardedTable, Checks]:
-    checks = Checks()
-    return GuardedTable(checks, 20, OWN, test_network), checks
 
 
 def test_only_proven_nodes_enter() -> None:
@@ -122,57 +100,6 @@ def test_who_moves_finds_no_more_room_in_a_block_than_who_comes() -> None:
     mine.missed(pulled[0])
     elsewhere = Contact(pulled[0].id, Endpoint.of("9.9.9.8", 1))
     assert mine.add_contact(ProvenNode(elsewhere)) and elsewhere in mine.contacts()
-
-
-def test_while_few_are_there_a_block_may_have_more_than_its_share_and_these_go_as_others_come() -> None:
-    """In a university's /48 there is nobody else; and one host with many ids keeps none that an answer would name
-    instead of somebody else."""
-    mine, _ = table()
-    crowd = [contact(1_000 * number, Endpoint.of("9.9.9.9", number)) for number in range(1, 31)]
-    taken = [one for one in crowd if mine.add_contact(ProvenNode(one))]
-    assert taken == crowd[:20] and len(mine.guests()) == 18
-    assert not mine.has_room(crowd[20])
-    for number in range(50):
-        mine.add_contact(ProvenNode(contact(60_000 + number)))
-        assert mine.size == 20 or not mine.guests()
-    assert not mine.guests()
-    assert sum(one.endpoint.host == "9.9.9.9" for one in mine.contacts()) <= 3
-    assert not mine.has_room(crowd[20])
-
-
-def test_a_guest_takes_no_place_of_who_was_there_before_by_an_id_nearer_to_ours() -> None:
-    mine, _ = table()
-    first = [contact(number, Endpoint.of("9.9.9.1", number)) for number in (1, 2)]
-    nearer = [contact(40_000 + number, Endpoint.of("9.9.9.9", number)) for number in range(1, 19)]
-    for one in [*first, *nearer]:
-        assert mine.add_contact(ProvenNode(one))
-    assert mine.guests() == [one for one in mine.nearest(OWN.id, 20) if one in nearer]
-    for number in range(50_000, 50_018):
-        assert mine.add_contact(ProvenNode(contact(number)))
-    assert mine.guests() == [] and all(map(mine.has, first))
-
-
-def test_guests_give_way_to_who_has_a_place_though_they_fill_a_bucket_that_may_not_split() -> None:
-    mine, _ = table()
-    for number in range(1, 21):
-        guest = Contact(NodeId(bytes([4 * (number % 2), number]) + bytes(18)), Endpoint.of("9.9.9.9", number))
-        assert mine.add_contact(ProvenNode(guest))
-    other = contact(1_500)  # five bits in common with them
-    assert mine.has_room(other) and mine.add_contact(ProvenNode(other)) and mine.size == 20
-
-
-def test_a_guest_moves_to_where_it_has_a_place_though_it_was_not_silent() -> None:
-    """One host may pass on the proofs of all who are there."""
-    mine, _ = table()
-    passed = [Contact(contact(number).id, Endpoint.of("9.9.9.9", number)) for number in range(1, 6)]
-    for one in passed:
-        assert mine.add_contact(ProvenNode(one))
-    assert len(mine.guests()) == 3
-    for guest in mine.guests():
-        assert mine.add_contact(ProvenNode(contact(int.from_bytes(guest.id[:2], "big"))))
-    assert mine.guests() == []
-    stays = next(one for one in mine.contacts() if one.endpoint.host == "9.9.9.9")
-    assert not mine.add_contact(ProvenNode(contact(int.from_bytes(stays.id[:2], "big"))))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -252,15 +179,6 @@ def test_ids_chosen_beside_a_key_beside_us_do_not_have_the_network_look_denser()
     in_peace, crowded = filled(), filled(first=minted)
     assert 250 < in_peace.nodes(ids[0]) <= in_peace.nodes(bytes(20)) < 600
     assert crowded.nodes(bytes(20)) > 10_000 and crowded.nodes(ids[0]) < 2 * 600
-
-
-def test_guests_do_not_tell_how_many_nodes_there_are() -> None:
-    """One host makes up twenty ids beside ours, and nobody would be suspected any more."""
-    mine, _ = table()
-    for number in range(1, 21):
-        guest = Contact(NodeId((int.from_bytes(OWN.id, "big") + number).to_bytes(20, "big")), Endpoint.of("9.9.9.9", 1))
-        assert mine.add_contact(ProvenNode(guest))
-    assert mine.nodes(OWN.id) == mine.nodes(bytes(20)) == 21
 
 
 def test_the_ids_at_the_edges_of_buckets_are_found_again() -> None:
