@@ -19,7 +19,7 @@ from p2pblog.sim.checkers.words import LastWords
 from p2pblog.sim.desk import Desk
 from p2pblog.sim.scenario import Scenario, Words
 from p2pblog.sim.world import World
-from p2pblog.store import memory
+from p2pblog.store import memory, memory_read
 from p2pblog.store.meaning import Kind, Meaning
 
 
@@ -70,11 +70,29 @@ def test_a_boosted_notice_that_nobody_asks_for_is_counted(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"), [(Kind.DELETE, "deleted:"), (Kind.EDIT, "in place of 'edit of"), (Kind.LIKE, "lacks a like by")]
+    ("kind", "told"),
+    [
+        (Kind.DELETE, "deleted:"),
+        (Kind.EDIT, "in place of 'edit of"),
+        (Kind.LIKE, "lacks a like by"),
+        (Kind.BOOST, "lacks a boost by"),
+    ],
 )
 def test_what_a_store_does_not_heed_is_seen(kind: Kind, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     unheeded(kind, monkeypatch)
     assert blames(ran(talking()), told)
+
+
+def test_what_was_deleted_and_is_still_quoted_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = talking(words=Words(0, 6, 6.0, 2.0, ("quote", "delete")))
+    assert ran(planned).violations == []
+
+    def carelessly(self: Any, words: Any) -> Any:
+        quoted = self._by_id.get(memory_read.quoted_id(words.entry.payload))
+        return None if quoted is None else memory_read._shown(quoted)
+
+    monkeypatch.setattr(memory_read.MemoryReading, "_quoted", carelessly)
+    assert blames(ran(planned), "shows in a quote what was deleted")
 
 
 def test_a_direct_message_that_somebody_else_can_read_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
