@@ -34,11 +34,14 @@ MANUAL = ROOT / "docs" / "simulating.md"
 PICTURES = ROOT / "docs" / "pictures"
 CODE = "code.txt"
 """Beside a result: of which code and scenario it is."""
-RUNNING_CODE = ("config.py", "core", "dht", "errors.py", "gossip", "pen.py", "rendezvous", "sim", "store", "transport")
+RUNNING_CODE = (
+    "config.py", "core", "dht", "errors.py", "gossip", "pen.py", "rendezvous", "signals.py", "sim", "store",
+    "transport",
+)  # fmt: skip
 """What of the package decides how a run goes: all of it that the simulator imports, but for what shows."""
 
 PEOPLES_CODE = (
-    "author.py", "cases", "control", "disk.py", "extras.py", "keyring.py", "names.py", "node.py", "pruning.py",
+    "author.py", "cases", "control", "disk.py", "home.py", "keyring.py", "names.py", "node.py", "pruning.py",
     "room.py",
 )  # fmt: skip
 """What else does where people do something with what they read."""
