@@ -18,7 +18,7 @@ from p2pblog.errors import BadMessage
 from p2pblog.gossip import membership
 from p2pblog.gossip.broadcast import Broadcast
 from p2pblog.gossip.events import Close, Send
-from p2pblog.gossip.holdings import Holdings, Lease
+from p2pblog.gossip.holdings import Asker, Holdings, Lease
 from p2pblog.gossip.keeper import Keeper
 from p2pblog.gossip.liveness import Liveness
 from p2pblog.gossip.machine import Gossip
@@ -262,6 +262,17 @@ def test_a_lease_that_does_not_end_is_seen(since_s: float, is_seen: bool) -> Non
     node, other = world.nodes[:2]
     node.machine.holdings.leases = {other.person.hash: Lease(until=world.loop.now - since_s)}
     assert bool(too_full(sizes(node))) == is_seen
+
+
+def test_a_lease_that_was_given_back_after_its_end_is_no_violation() -> None:
+    """Of two who asked the first went, and the second gave it back when that one's time was long over."""
+    world = ran(small())
+    node, other, asker = world.nodes[:3]
+    until = world.loop.now - 3 * RELAY_CHECK_S
+    lease = Lease({asker.person.node.public: Asker(world.loop.now + 60, 0)}, until)
+    node.machine.holdings.leases = {other.person.hash: lease}
+    node.machine.relaying.on_forget(asker.person.node.public, (other.person.hash,))
+    assert not lease.askers and not too_full(sizes(node))
 
 
 def test_a_tree_that_asks_nobody_for_what_is_late_misses_an_aim(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,9 +182,11 @@ def _relayed(machine: Gossip) -> list[Size]:
 
 
 def _over(machine: Gossip, now: float) -> int:
-    """Leases of which a part has ended before the last look at them. What was given back has no end, and goes soon."""
-    ends = map(relay._next_end, machine.holdings.leases.values())
-    return sum(0 < end < now - 2 * relay.RELAY_CHECK_S for end in ends)
+    """Leases of which a part has ended before the last look at them. What was given back just now has no asker, perhaps
+    an end that is long over, and goes with the next look, which is due at once then."""
+    is_given_back = machine.relaying._leases_due == 0.0
+    leases = [lease for lease in machine.holdings.leases.values() if lease.askers or not is_given_back]
+    return sum(0 < relay._next_end(lease) < now - 2 * relay.RELAY_CHECK_S for lease in leases)
 
 
 def _offered(machine: Gossip) -> list[Size]:
