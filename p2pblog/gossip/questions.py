@@ -43,8 +43,10 @@ class Queue(State):
     """Whether anything that it gave was worth storing."""
     lacks: int = 0
     """Questions that it could not answer, or not in time or in full, whatever its clock said."""
-    entries_max: int = RUN_ENTRIES_MAX
-    """How much history is asked for at once: less where answers are slow to come."""
+    entries_max: int = 0
+    """How much history is asked for at once, less where answers are slow to come; 0 until some is asked for."""
+    is_slow: bool = False
+    """Whether an answer was slow, and none since so much faster that more is asked for."""
     stinted: dict[DeviceKey, None] = field(default_factory=dict)
     """Logs of which it gave some of what it was asked for and kept the rest back, until it gives all that is asked for
     of them, or promises nothing more."""
@@ -58,12 +60,14 @@ class Queue(State):
         part of it came before: else it waited here or there for something else than the line."""
         since = max(fetch.asked_at, self.answered_at)
         took_s, asked = now - since, fetch.last - fetch.first + 1
+        most = self.entries_max or RUN_ENTRIES_MAX
         self.answered_at = now
         if took_s > SLOW_ANSWER_S and self.arrived_at > since:
-            fitting = int(min(asked, self.entries_max) * SLOW_ANSWER_S / took_s)
-            self.entries_max = max(CHECKPOINT_EVERY, fitting)
-        elif took_s < SLOW_ANSWER_S / 2 and 2 * asked > self.entries_max:
-            self.entries_max = min(RUN_ENTRIES_MAX, 2 * self.entries_max)
+            self.is_slow = True
+            self.entries_max = max(CHECKPOINT_EVERY, min(most, int(asked * SLOW_ANSWER_S / took_s)))
+        elif took_s < SLOW_ANSWER_S / 2 and 2 * asked > most:
+            self.is_slow = False
+            self.entries_max = min(RUN_ENTRIES_MAX, 2 * most)
 
     def is_busy(self, device: DeviceKey) -> bool:
         return device in self.awaiting or device in self.storing

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from p2pblog.config import FORK_BODIES_MAX
+from p2pblog.config import FORK_BODIES_MAX, RUN_ENTRIES_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof, freezes, prove_fork
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
@@ -156,12 +156,13 @@ class Replication(State):
         self._queue(session).fresh[device] = None
         return self._pump(session)
 
-    def _reliability(self, session: Session, device: DeviceKey) -> tuple[bool, bool, int, int]:
+    def _reliability(self, session: Session, device: DeviceKey) -> tuple[bool, bool, int, bool, int]:
         """Who gives a log in crumbs comes last: each of them is useful, and none is what was asked for. Of the others,
-        who gave something useful comes before who did not, then who failed us less, then who has been linked longer.
-        A liar that comes back under a new key stands behind all of those."""
+        who gave something useful and is not slow, by intent or not, comes first, then who failed us less, then who is
+        not slow, then who has been linked longer. A liar that comes back under a new key stands behind all of those."""
         queue = self._queue(session)
-        return device in queue.stinted, not queue.kept_word, queue.lacks, session.number
+        is_good = queue.kept_word and not queue.is_slow
+        return device in queue.stinted, not is_good, queue.lacks, queue.is_slow, session.number
 
     def kept_word(self, peer: NodeKey) -> bool:
         """Whether a peer has given anything that was worth storing since it was linked."""
@@ -207,11 +208,17 @@ class Replication(State):
             lacking = missing_payloads(state, theirs, limit)
             if lacking:
                 return self._fetch(session, device, lacking[-1], lacking[0], WantPayloads(device, lacking))
-            most = self._queue(session).entries_max
+            most = self._most(self._queue(session))
             piece = None if self.holdings.is_full else history_piece(state, theirs, limit, device in self.afresh, most)
         if piece is None:
             return None
         return self._fetch(session, device, *piece, Want(device, *piece))
+
+    def _most(self, queue: Queue) -> int:
+        """How much history to ask a peer for at once: at first as little as the slowest, for the line may be ours."""
+        known = (other.entries_max for other in self.queues.values() if other.entries_max)
+        queue.entries_max = queue.entries_max or min(known, default=RUN_ENTRIES_MAX)
+        return queue.entries_max
 
     def _under_way(self, identity: IdentityHash) -> int:
         """How many of an identity's entries are asked for, or being stored."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from builders import Person, person
-from gossip_scenes import Puppet, Scene, author, node_key, pongs, run_of
+from gossip_scenes import Puppet, Scene, Table, author, node_key, pongs, run_of
 from test_liar_scenes import leads, promising
 
 from p2pblog.config import CHECKPOINT_EVERY, NEWEST_FIRST, RUN_ENTRIES_MAX
@@ -24,10 +24,13 @@ def scene() -> Scene:
     return Scene()
 
 
-def holder(scene: Scene, carol: Person, answer_s: Callable[[int], float], *, in_parts: bool = True) -> Puppet:
-    """A peer that holds all of Carol's, and takes so long for an answer of so many entries."""
-    bob = scene.node("bob", "carol")
-    puppet = scene.puppet("holder")
+def holder(
+    scene: Scene, carol: Person, answer_s: Callable[[int], float], *, in_parts: bool = True, name: str = "holder"
+) -> Puppet:
+    """A peer of Bob's that holds all of Carol's, and takes so long for an answer of so many entries."""
+    bob = scene.parties.get("bob") or scene.node("bob", "carol")
+    assert isinstance(bob, Table)
+    puppet = scene.puppet(name)
     entries = carol.log.entries
 
     def answer(message: Message) -> list[Message]:
@@ -35,8 +38,8 @@ def holder(scene: Scene, carol: Person, answer_s: Callable[[int], float], *, in_
             took_s = answer_s(message.last - message.first + 1)
             run = run_of(tuple(entries[message.first - 1 : message.last]))
             if in_parts:
-                scene.at(scene.now + 0.9 * took_s, lambda: bob.feed(ev.Arriving(node_key("holder"))) and None)
-            scene.at(scene.now + took_s, lambda: scene.send("holder", "bob", run))
+                scene.at(scene.now + 0.9 * took_s, lambda: bob.feed(ev.Arriving(node_key(name))) and None)
+            scene.at(scene.now + took_s, lambda: scene.send(name, "bob", run))
         return pongs(message)
 
     puppet.answer = answer
@@ -71,6 +74,18 @@ def test_no_piece_is_shorter_than_what_lies_between_two_signatures(scene: Scene)
     assert lengths(puppet)[2:] and set(lengths(puppet)[3:]) == {CHECKPOINT_EVERY}
 
 
+def test_who_answers_slowly_keeps_no_log_from_others(scene: Scene) -> None:
+    """Just within our patience, by intent perhaps: so little is asked of him that a long log would take minutes. Of the
+    next one little is asked at first, too, for our own line may be slow."""
+    carol = author("carol", 6_400)
+    slow = holder(scene, carol, lambda asked: 0.95 * PATIENCE_S)
+    quick = holder(scene, carol, lambda asked: 0.1, name="quick")
+    scene.run(5)
+    assert len(lengths(slow)) <= 2
+    assert lengths(quick)[0] <= CHECKPOINT_EVERY and max(lengths(quick)) > MANY
+    assert scene.parties["bob"].numbers(carol) == list(range(1, 6_402))  # type: ignore[union-attr]
+
+
 def test_short_questions_soon_answered_say_nothing_of_a_line() -> None:
     who, queue, now = person("carol"), Queue(), 0.0
 
@@ -85,6 +100,14 @@ def test_short_questions_soon_answered_say_nothing_of_a_line() -> None:
     assert asks(1, 0.1) == asks(100, 0.1) == 200
     assert asks(200, 0.7) == 200, "as long as it should be"
     assert asks(200, 0.4) == 400 and asks(400, 0.4) == 800 and asks(800, 0.4) == RUN_ENTRIES_MAX
+
+
+def test_what_was_asked_for_in_full_before_the_first_answer_shortens_questions_once() -> None:
+    who, queue = person("carol"), Queue()
+    for number in range(1, 9):
+        queue.arrived_at = 3 * number - 1.0
+        queue.on_answer(Fetching(node_key("holder"), who.key, number, 1, 900, 0.0), 3.0 * number)
+        assert queue.entries_max == 300
 
 
 def test_who_waits_for_his_own_disk_asks_for_as_much_as_ever(scene: Scene) -> None:
