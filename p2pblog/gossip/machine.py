@@ -231,6 +231,7 @@ class Gossip(State):
         """Whose silence is none: a long message of his is on its way, or ours to him, or nothing was read at all."""
         if isinstance(event, HeldBack):
             self.membership.liveness.on_held_back(now)
+            self.replication.on_held_back()
             return []
         if isinstance(event, Taking):
             self.membership.liveness.on_taking(event.peer, now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from p2pblog.config import CHECKPOINT_EVERY, PAYLOAD_BYTES_MAX, RUN_BYTES_MAX, RUN_ENTRIES_MAX
 from p2pblog.core.keys import DeviceKey, NodeKey
 from p2pblog.core.runs import VerifiedRun
@@ -54,6 +56,12 @@ class Queue(State):
     @property
     def under_way(self) -> int:
         return len(self.awaiting) + len(self.storing)
+
+    def most(self, queues: Iterable[Queue]) -> int:
+        """How much history to ask for at once: at first as little as of the slowest, for the line may be ours."""
+        known = (queue.entries_max for queue in queues if queue.entries_max)
+        self.entries_max = self.entries_max or min(known, default=RUN_ENTRIES_MAX)
+        return self.entries_max
 
     def on_answer(self, fetch: Fetching, now: float) -> None:
         """An answer has come. Answers come one after the other, so this one has taken since the last; it was slow where

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from p2pblog.config import FORK_BODIES_MAX, RUN_ENTRIES_MAX
+from p2pblog.config import FORK_BODIES_MAX
 from p2pblog.core.entry import Entry
 from p2pblog.core.forks import ForkProof, freezes, prove_fork
 from p2pblog.core.keys import DeviceKey, IdentityHash, NodeKey
@@ -208,17 +208,11 @@ class Replication(State):
             lacking = missing_payloads(state, theirs, limit)
             if lacking:
                 return self._fetch(session, device, lacking[-1], lacking[0], WantPayloads(device, lacking))
-            most = self._most(self._queue(session))
+            most = self._queue(session).most(self.queues.values())
             piece = None if self.holdings.is_full else history_piece(state, theirs, limit, device in self.afresh, most)
         if piece is None:
             return None
         return self._fetch(session, device, *piece, Want(device, *piece))
-
-    def _most(self, queue: Queue) -> int:
-        """How much history to ask a peer for at once: at first as little as the slowest, for the line may be ours."""
-        known = (other.entries_max for other in self.queues.values() if other.entries_max)
-        queue.entries_max = queue.entries_max or min(known, default=RUN_ENTRIES_MAX)
-        return queue.entries_max
 
     def _under_way(self, identity: IdentityHash) -> int:
         """How many of an identity's entries are asked for, or being stored."""
@@ -302,13 +296,20 @@ class Replication(State):
         if peer in self.queues:
             self.queues[peer].arrived_at = self.now
 
+    def on_held_back(self) -> None:
+        """What was said to us lay unread, so no answer was slow to come until now."""
+        for queue in self.queues.values():
+            queue.answered_at = self.now
+
     def on_want_due(self, timer: WantDue) -> list[Effect]:
         """Answers come one after the other, so the time counts from the last one, or from what has come of the next.
-        Who makes one last gains nothing: others are asked meanwhile, and the transport bounds how long it may take."""
+        Who makes one last gains little: his word counts no longer than this, and others are asked meanwhile."""
         queue = self.queues.get(timer.peer)
         fetch = queue.awaiting.get(timer.device) if queue is not None else None
         if queue is None or fetch is None or fetch.number != timer.number:
             return []
+        if max(fetch.asked_at, queue.answered_at) + WANT_TIMEOUT_S <= self.now:
+            self.sharing.on_word(self.sharing.sessions[timer.peer], self.holdings.owners.get(timer.device), kept=False)
         due = max(fetch.asked_at, queue.answered_at, queue.arrived_at) + WANT_TIMEOUT_S
         if due > self.now:
             return [SetTimer(timer, due)]

@@ -13,7 +13,8 @@ from p2pblog.config import CHECKPOINT_EVERY, NEWEST_FIRST, RUN_ENTRIES_MAX
 from p2pblog.gossip import events as ev
 from p2pblog.gossip.messages import Message, Ping, Pong, Want
 from p2pblog.gossip.questions import Fetching, Queue
-from p2pblog.gossip.replication import PATIENCE_S
+from p2pblog.gossip.replication import PATIENCE_S, WANT_TIMEOUT_S
+from p2pblog.gossip.room_events import HeldBack
 
 MANY = RUN_ENTRIES_MAX - 2 * CHECKPOINT_EVERY
 """Pieces begin after a checkpoint and end on one."""
@@ -119,6 +120,19 @@ def test_who_waits_for_his_own_disk_asks_for_as_much_as_ever(scene: Scene) -> No
     assert len(lengths(puppet)) > 2
 
 
+def test_time_in_which_we_read_nothing_makes_no_answer_slow(scene: Scene) -> None:
+    """Our store held us up for three seconds each time; what had come of the answer was seen, too."""
+    carol = author("carol", 2_900)
+    puppet = holder(scene, carol, lambda asked: 3.1)
+    bob = scene.parties["bob"]
+    assert isinstance(bob, Table)
+    for since in range(5):
+        scene.at(2.85 + 3.1 * since, lambda: bob.feed(HeldBack()) and None)
+    scene.run(15)
+    assert lengths(puppet)[0] == NEWEST_FIRST and all(length > MANY for length in lengths(puppet)[2:])
+    assert len(lengths(puppet)) > 3
+
+
 def test_whose_answer_is_on_its_way_keeps_his_word(scene: Scene) -> None:
     """On a slow line a run takes longer than our patience; whoever else has the log is asked all the same."""
     carol = author("carol", 20)
@@ -131,3 +145,18 @@ def test_whose_answer_is_on_its_way_keeps_his_word(scene: Scene) -> None:
         assert leads(bob, carol) == (1, 2)
     scene.run(2 * PATIENCE_S)
     assert leads(bob, carol) == (0, None)
+
+
+def test_who_makes_an_answer_last_keeps_his_word_for_no_longer_than_one_takes(scene: Scene) -> None:
+    """Else a liar beside us who says a long message bit by bit keeps us from looking elsewhere, for as long as he
+    likes."""
+    carol = author("carol", 20)
+    bob = scene.node("bob", "carol")
+    for name in ("mallory", "another"):
+        liar = promising(scene, name, carol)
+        liar.answer = lambda said: [Pong(said.number)] if isinstance(said, Ping) else []
+    while scene.now < WANT_TIMEOUT_S + 2 * PATIENCE_S:
+        scene.run(PATIENCE_S / 2)
+        for name in ("mallory", "another"):
+            bob.feed(ev.Arriving(node_key(name)))
+    assert leads(bob, carol) == (0, None) and scene.closed == []
