@@ -139,7 +139,7 @@ def test_a_question_about_a_claim_does_not_keep_the_log_from_others(scene: Scene
     assert_another_gives_all(scene, bob, carol)
 
 
-def test_a_message_that_names_one_log_a_thousand_times_has_it_offered_once(scene: Scene) -> None:
+def test_a_message_that_names_one_log_a_thousand_times_has_it_sought_once(scene: Scene) -> None:
     carol, bob = author("carol", 10), scene.node("bob", "carol")
     bob.keep(carol, carol.log.run())
     mallory = scene.puppet("mallory")
@@ -147,9 +147,9 @@ def test_a_message_that_names_one_log_a_thousand_times_has_it_offered_once(scene
     mallory.greet("bob", carol)
     scene.run(1)
     far = Have(((carol.key, 5_000),) * 1_024)
-    with mock.patch.object(Replication, "offer_of", autospec=True, side_effect=Replication.offer_of) as offered:
+    with mock.patch.object(Replication, "seek_from", autospec=True, side_effect=Replication.seek_from) as sought:
         bob.machine.handle(ev.Received(node_key("mallory"), far), scene.now)
-    assert offered.call_count == 1
+    assert sought.call_count == 1
 
 
 @pytest.mark.parametrize("floor", [0, 2])
@@ -167,12 +167,12 @@ def test_what_one_peer_announces_has_nobody_else_looked_through(scene: Scene, fl
     scene.run(1)
     told = ev.Received(node_key("mallory"), Have(tuple((who.key, 1) for who in people)))
     with (
-        mock.patch.object(Sharing, "sharing", autospec=True, side_effect=Sharing.sharing) as looked,
-        mock.patch.object(Replication, "offer_of", autospec=True, side_effect=Replication.offer_of) as offered,
+        mock.patch.object(Sharing, "sessions_of", autospec=True, side_effect=Sharing.sessions_of) as looked,
+        mock.patch.object(Replication, "seek_from", autospec=True, side_effect=Replication.seek_from) as sought,
     ):
         asked = [effect for effect in bob.machine.handle(told, scene.now) if isinstance(effect, ev.Send)]
     assert looked.call_count == 0
-    assert offered.call_count == (0 if floor else len(people))
+    assert sought.call_count == (0 if floor else len(people))
     assert {send.peer for send in asked} == (set() if floor else {node_key("mallory")})
 
 
