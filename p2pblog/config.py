@@ -129,12 +129,8 @@ POINTED_S = 10.0
 """How long it is looked for what pointers lead to: two look-ups, one after the other."""
 POINTED_VAIN_MAX = 1_024
 """Pointers remembered that led to nothing: eight full targets."""
-POINTED_SOON_MS = 30_000
-"""When such a pointer is followed again: heads wait ten seconds, so that of who is new here may come after it."""
-POINTED_LATER = 4
-"""Each time that it leads to nothing again, the wait is so many times as long."""
 POINTED_AGAIN_MS = 6 * 3600 * 1000
-"""The longest such wait: its author may only have been away."""
+"""The longest until such a pointer is followed again: its author may only have been away."""
 POINTED_EVERY_S = 600.0
 """How often a node looks for answers to its person: one look-up, and two more for each that is new."""
 POINTED_EACH_MAX = 16

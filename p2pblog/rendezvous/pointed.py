@@ -12,10 +12,8 @@ from p2pblog.config import (
     POINTED_CROWDED,
     POINTED_EACH_MAX,
     POINTED_EVERY_S,
-    POINTED_LATER,
     POINTED_NOTICES,
     POINTED_S,
-    POINTED_SOON_MS,
     POINTED_VAIN_MAX,
 )
 from p2pblog.core.logs import Located
@@ -26,6 +24,12 @@ from p2pblog.rendezvous.single import in_turn, pointed_in
 from p2pblog.store import Store, TimelineQuery
 
 log = logging.getLogger("p2pblog.rendezvous")
+
+SOON_MS = 30_000
+"""When a pointer that led to nothing is followed again: heads wait ten seconds, so that of who is new here may come
+after it."""
+LATER = 4
+"""Each time that it leads to nothing again, the wait is so many times as long."""
 
 LookUp = Callable[[DhtKey], Awaitable[Sequence[Record]]]
 
@@ -107,7 +111,7 @@ class Pointed:
 
     def _remember_vain(self, pointer: Pointer) -> None:
         _again_ms, waited_ms = self._vain.pop(pointer, (0, 0))
-        wait_ms = min(waited_ms * POINTED_LATER, POINTED_AGAIN_MS) or POINTED_SOON_MS
+        wait_ms = min(waited_ms * LATER, POINTED_AGAIN_MS) or SOON_MS
         self._vain[pointer] = self._wall_ms() + wait_ms, wait_ms
         if len(self._vain) > POINTED_VAIN_MAX:
             del self._vain[next(iter(self._vain))]

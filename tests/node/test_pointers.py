@@ -18,9 +18,7 @@ from p2pblog.config import (
     POINTED_AGAIN_MS,
     POINTED_CROWDED,
     POINTED_EVERY_S,
-    POINTED_LATER,
     POINTED_S,
-    POINTED_SOON_MS,
     POINTER_LIFETIME_MS,
 )
 from p2pblog.core.keys import EntryId
@@ -29,7 +27,7 @@ from p2pblog.dht.records import DhtKey, Notice, Pointer, Record, notice_record, 
 from p2pblog.errors import StoreError
 from p2pblog.gossip.offers import Offers
 from p2pblog.rendezvous import pointed
-from p2pblog.rendezvous.pointed import Pointed
+from p2pblog.rendezvous.pointed import LATER, SOON_MS, Pointed
 from p2pblog.rendezvous.single import in_turn, pointed_in
 
 
@@ -192,7 +190,7 @@ async def test_what_is_proved_only_after_somebody_looked_is_found_at_the_next_lo
         assert await alice._meeting.find_pointed(target, 4) == []
         await directory.publish([head_of(bob)])
         assert await alice._meeting.find_pointed(target, 4) == []  # asking at once and again costs nothing
-        await trio.sleep(POINTED_SOON_MS / 1000)
+        await trio.sleep(SOON_MS / 1000)
         await directory.publish([sign_pointer(liar.device, target, liar.hash, 2, until_ms) for liar in liars])
         assert await alice._meeting.find_pointed(target, 4) == []  # who has had no turn yet goes first
         (found,) = await alice._meeting.find_pointed(target, 4)
@@ -209,7 +207,7 @@ def test_what_leads_to_nothing_again_and_again_is_followed_ever_later() -> None:
         waits.append(again_ms - now_ms)
         assert pointed._is_vain(lie, again_ms - 1) and not pointed._is_vain(lie, again_ms)
         now_ms = again_ms
-    assert waits[:2] == [POINTED_SOON_MS, POINTED_LATER * POINTED_SOON_MS]
+    assert waits[:2] == [SOON_MS, LATER * SOON_MS]
     assert waits == sorted(waits) and waits[-2:] == [POINTED_AGAIN_MS, POINTED_AGAIN_MS]
 
 
