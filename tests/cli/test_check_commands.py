@@ -18,11 +18,11 @@ from terminal_scene import Alice
 
 from p2pblog import installation, keyring
 from p2pblog.bridge import open_bridge
-from p2pblog.config import Home
 from p2pblog.core.identity import Identity
 from p2pblog.core.logs import Batch
 from p2pblog.daemon import settle
 from p2pblog.errors import StoreFull
+from p2pblog.home import Home
 from p2pblog.store import OWN_DEVICE, OWN_IDENTITY, Contents, Follow, mending
 from p2pblog.store.sqlite import open_sqlite
 
