@@ -10,7 +10,16 @@ import pytest
 import trio
 from builders import NOON, key_pair, person
 from gossip_scenes import build_machine, node_key
-from test_driver import WilfulStore, autojump_clock, link_six, open_room, sends_of, until  # noqa: F401 - a fixture
+from test_driver import (  # noqa: F401 - a fixture
+    Room,
+    Station,
+    WilfulStore,
+    autojump_clock,
+    link_six,
+    open_room,
+    sends_of,
+    until,
+)
 from trio.testing import MockClock, memory_stream_pair, trio_test
 
 from p2pblog.core.address import Endpoint
@@ -209,16 +218,22 @@ class SlowStore(WilfulStore):
         await trio.sleep(self.delay_s)
 
 
+async def station_behind(room: Room) -> Station:
+    """Linked with six, and reading nothing while its store takes its time for what came."""
+    bob = await room.station("bob", store=SlowStore())
+    await link_six(room, bob)
+    bob.store.delay_s = 0.1
+    entry = person("carol").log.note("x" * 3_000)
+    while bob.driver._waiting_bytes < 1.5 * STORE_WAITING_BYTES_MAX:
+        bob.driver.take_stray(Located(person("carol").hash, entry, ()))
+    return bob
+
+
 @trio_test
 async def test_many_short_writes_in_a_row_make_us_take_nobody_for_dead(autojump_clock: MockClock) -> None:  # noqa: F811
     """No write takes long, and yet nothing is read for longer than anybody may be silent."""
     async with open_room() as room:
-        bob = await room.station("bob", store=SlowStore())
-        await link_six(room, bob)
-        bob.store.delay_s = 0.1
-        entry = person("carol").log.note("x" * 3_000)
-        while bob.driver._waiting_bytes < 1.5 * STORE_WAITING_BYTES_MAX:
-            bob.driver.take_stray(Located(person("carol").hash, entry, ()))
+        bob = await station_behind(room)
         lanes, begun = list(bob.driver.lanes.values()), trio.current_time()
         await until(lambda: not bob.driver._is_behind)
         assert trio.current_time() - begun > 1.3 * LOST_AFTER_S
@@ -231,12 +246,7 @@ async def test_many_short_writes_in_a_row_make_us_take_nobody_for_dead(autojump_
 async def test_what_a_person_wants_while_the_store_is_slow_is_said_once_it_is_not(autojump_clock: MockClock) -> None:  # noqa: F811
     """What begins while time stands still is not late by all the time that it stood."""
     async with open_room() as room:
-        bob = await room.station("bob", store=SlowStore())
-        await link_six(room, bob)
-        bob.store.delay_s = 0.1
-        entry = person("carol").log.note("x" * 3_000)
-        while bob.driver._waiting_bytes < 1.5 * STORE_WAITING_BYTES_MAX:
-            bob.driver.take_stray(Located(person("carol").hash, entry, ()))
+        bob = await station_behind(room)
         await trio.sleep(LOST_AFTER_S)
         sent = sends_of(bob)
         bob.driver.feed(Interested(person("carol").hash))

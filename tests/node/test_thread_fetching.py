@@ -222,10 +222,8 @@ async def test_what_is_quoted_is_fetched_too(autojump_clock: MockClock) -> None:
         assert (fetched["known"], fetched["missing"]) == (4, 0)
 
 
-@trio_test
-async def test_no_more_quoted_notices_are_asked_for_than_is_told(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def asked_in_vain(monkeypatch: pytest.MonkeyPatch) -> list[Ref]:
+    """What is asked for from now on, of which nothing comes."""
     asked: list[Ref] = []
 
     async def in_vain(_self: Node, ref: Ref) -> bool:
@@ -233,6 +231,14 @@ async def test_no_more_quoted_notices_are_asked_for_than_is_told(
         return False
 
     monkeypatch.setattr(Node, "_fetch_entry", in_vain)
+    return asked
+
+
+@trio_test
+async def test_no_more_quoted_notices_are_asked_for_than_is_told(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asked_in_vain(monkeypatch)
     monkeypatch.setattr("p2pblog.cases.threads.THREAD_FETCH_QUOTED_MAX", 1)
     async with open_world() as world:
         carol, quoting = await carol_reads_a_quote(world)
@@ -245,13 +251,7 @@ async def test_no_more_places_of_one_notice_are_tried_than_is_told(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of bob's answers says of it that it stands elsewhere."""
-    asked: list[Ref] = []
-
-    async def in_vain(_self: Node, ref: Ref) -> bool:
-        asked.append(ref)
-        return False
-
-    monkeypatch.setattr(Node, "_fetch_entry", in_vain)
+    asked = asked_in_vain(monkeypatch)
     async with open_world() as world:
         alice = await world.start("alice")
         bob = await world.follower("bob", "alice")
