@@ -176,10 +176,14 @@ ENDING = """
 import atexit, os, signal
 from p2pblog.__main__ import start
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 def again():
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOPS:
         os.kill(os.getpid(), number)
 
+for number in STOPS:
+    signal.signal(number, signal.SIG_DFL)  # whatever runs these tests may ignore some of them, as nohup does
 atexit.register(again)
 start()
 """
