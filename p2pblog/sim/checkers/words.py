@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ROWS_MAX = 1_000_000
 """More than a run has: whole timelines are looked at."""
-SHOWN_AS = {Like: Kind.LIKE, Boost: Kind.BOOST}
+AS_KIND = {Like: Kind.LIKE, Boost: Kind.BOOST}
 
 
 class Saying(Value):
@@ -128,7 +128,7 @@ class _Words:
             if isinstance(each.payload, Note)
         }
         self.reactions = {
-            (each.payload.of.id, SHOWN_AS[type(each.payload)]) for each in left if isinstance(each.payload, Like | Boost)
+            (each.payload.of.id, AS_KIND[type(each.payload)]) for each in left if isinstance(each.payload, Like | Boost)
         }
 
 
