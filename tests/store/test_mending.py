@@ -131,6 +131,12 @@ async def everything(store: Store, people: list[Person]) -> dict[str, Any]:
     }
 
 
+async def answers(folder: Path, people: list[Person]) -> dict[str, Any]:
+    """The same of the database that lies in a folder."""
+    async with open_kind("sqlite", folder) as store:
+        return await everything(store, people)
+
+
 GONE = {
     "identity": {"identity", "home", "news", "word"},
     "follow": {"follow", "home", "news"},
@@ -154,8 +160,7 @@ does what stands at home of them."""
 async def test_whatever_part_of_the_file_is_broken_the_rest_is_there_again(tmp_path: Path, broken: str) -> None:
     path = tmp_path / "store.sqlite3"
     people = await make(path)
-    async with open_kind("sqlite", tmp_path) as store:
-        before = await everything(store, people)
+    before = await answers(tmp_path, people)
     assert not mending.look(path, people[0].hash, untold).is_damaged
     spoil_root(path, broken)
     assert mending.look(path, people[0].hash, untold).is_damaged
@@ -175,8 +180,7 @@ async def test_whatever_part_of_the_file_is_broken_the_rest_is_there_again(tmp_p
 async def test_what_is_lost_of_a_log_is_a_hole_that_peers_fill(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
     alice, bob, *_ = people = await make(path)
-    async with open_kind("sqlite", tmp_path) as store:
-        before = await everything(store, people)
+    before = await answers(tmp_path, people)
     change(path, f"UPDATE entry SET payload = x'00' WHERE id = x'{alice.log.entries[30].id.hex()}'")
     spoil_leaf(path, bob.log.entries[80].id)
     looked = mending.look(path, alice.hash, untold)
@@ -303,15 +307,13 @@ async def test_what_sqlite_takes_for_whole_is_seen_and_mended(tmp_path: Path, st
 async def test_whose_statements_are_whole_is_known_by_them(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
     people = alice, bob, *_ = await make(path)
-    async with open_kind("sqlite", tmp_path) as store:
-        before = await everything(store, people)
+    before = await answers(tmp_path, people)
     data, row = path.read_bytes(), bob.hash + bob.identity.wire[:9]
     assert data.count(row) == 1
     path.write_bytes(data.replace(row, bytes([row[0] ^ 1]) + row[1:]))
     folder, looked = mended(path, alice)
     assert (looked.entries, looked.lost) == (306, 0)
-    async with open_kind("sqlite", folder) as store:
-        assert await everything(store, people) == before
+    assert await answers(folder, people) == before
 
 
 @trio_test
@@ -319,8 +321,7 @@ async def test_where_an_index_tells_something_else_the_table_counts(tmp_path: Pa
     """A bit of a number in the index of identities is another."""
     path = tmp_path / "store.sqlite3"
     people = alice, *_ = await make(path)
-    async with open_kind("sqlite", tmp_path) as store:
-        before = await everything(store, people)
+    before = await answers(tmp_path, people)
     with closing(sqlite3.connect(path)) as db:
         whose, no = db.execute("SELECT hash, no FROM identity WHERE wire IS NOT NULL ORDER BY no DESC").fetchone()
     data, record = path.read_bytes(), whose + bytes([no])
@@ -329,16 +330,14 @@ async def test_where_an_index_tells_something_else_the_table_counts(tmp_path: Pa
     assert "missing from index sqlite_autoindex_identity_1" in mending.look(path, alice.hash, untold).faults[0]
     folder, looked = mended(path, alice)
     assert (looked.entries, looked.lost) == (306, 0)
-    async with open_kind("sqlite", folder) as store:
-        assert await everything(store, people) == before
+    assert await answers(folder, people) == before
 
 
 @trio_test
 async def test_whose_device_a_log_is_of_is_known_by_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
     people = alice, bob, *_ = await make(path)
-    async with open_kind("sqlite", tmp_path) as store:
-        before = await everything(store, people)
+    before = await answers(tmp_path, people)
     with closing(sqlite3.connect(path)) as db:
         (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'log'").fetchone()
     data = bytearray(path.read_bytes())
@@ -346,8 +345,7 @@ async def test_whose_device_a_log_is_of_is_known_by_its_owner(tmp_path: Path) ->
     path.write_bytes(data)
     folder, looked = mended(path, alice)
     assert (looked.entries, looked.lost) == (306, 0)
-    async with open_kind("sqlite", folder) as store:
-        assert await everything(store, people) == before
+    assert await answers(folder, people) == before
 
 
 @trio_test
