@@ -62,6 +62,15 @@ async def post(node: Node, data: bytes = PICTURE, thumb: bytes | None = None, **
     return dict(notice["media"][0])
 
 
+async def bob_reads_of_a_picture(world: World) -> tuple[Node, Node, dict[str, Any]]:
+    """Alice's node, bob's, who follows her, and the file of the notice that he has read."""
+    alice = await world.start("alice")
+    bob = await world.follower("bob", "alice")
+    file = await post(alice)
+    await world.reads("bob", "Look!")
+    return alice, bob, file
+
+
 @trio_test
 async def test_bob_fetches_it_from_carol_while_alice_is_away(autojump_clock: MockClock) -> None:
     async with open_world() as world:
@@ -105,10 +114,7 @@ async def test_what_has_come_outlives_a_start(autojump_clock: MockClock, monkeyp
 
     monkeypatch.setattr(Files, "on_want", counted)
     async with open_world() as world:
-        alice = await world.start("alice")
-        bob = await world.follower("bob", "alice")
-        file = await post(alice)
-        await world.reads("bob", "Look!")
+        _, bob, file = await bob_reads_of_a_picture(world)
         document = await bob.media(file["hash"])
         while document["pieces"] < 3:
             document = await bob.fetch_media(file["hash"], document["pieces"])
@@ -148,10 +154,7 @@ async def test_a_liars_piece_is_refused_and_fetched_elsewhere(
 @trio_test
 async def test_nobody_has_it_or_nobody_answers(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_world() as world:
-        alice = await world.start("alice")
-        bob = await world.follower("bob", "alice")
-        file = await post(alice)
-        await world.reads("bob", "Look!")
+        _, bob, file = await bob_reads_of_a_picture(world)
         monkeypatch.setattr(Files, "on_want", lambda *_: [])
         with pytest.raises(TimedOut):
             await fetch(bob, file["hash"])
@@ -169,10 +172,7 @@ async def test_where_the_disk_takes_nothing_it_is_said_and_what_is_fetched_goes_
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_world() as world:
-        alice = await world.start("alice")
-        bob = await world.follower("bob", "alice")
-        file = await post(alice)
-        await world.reads("bob", "Look!")
+        alice, bob, file = await bob_reads_of_a_picture(world)
         store = world.home("bob").store
         append, store.append = store.append, full_disk  # type: ignore[method-assign, assignment]
         await alice.post("to a full disk")
@@ -196,10 +196,7 @@ async def full_disk(*args: object, **kwargs: object) -> None:
 @trio_test
 async def test_a_deleted_notices_file_is_given_to_nobody(autojump_clock: MockClock) -> None:
     async with open_world() as world:
-        alice = await world.start("alice")
-        bob = await world.follower("bob", "alice")
-        file = await post(alice)
-        await world.reads("bob", "Look!")
+        alice, bob, file = await bob_reads_of_a_picture(world)
         (notice,) = await alice.timeline()
         await alice.delete(notice["id"])
         with pytest.raises(NotFound):
