@@ -115,10 +115,13 @@ class Holder:
             own = newcomer.ask("status")["entries"]
             with closing(sqlite3.connect(f"file:{newcomer.home.database}?mode=ro", uri=True)) as db:
                 newcomer.ask("add_peer", endpoint=holder.listen)
+                give_up_at = time.perf_counter() + TIMEOUT_S
                 while not all(
                     row.entries >= NEWEST_FIRST and row.newest_ms == newest[spell(row.identity)]
                     for row in sql_read.follow_rows(db)
                 ):
+                    if time.perf_counter() > give_up_at:
+                        raise RuntimeError(f"the newest of all have not come after {TIMEOUT_S:.0f} s")
                     time.sleep(ASK_SOON_S / 2)  # a database tells no reader of another process what was written
                 bytes_so_far = _bytes_in(newcomer)
             for address, time_ms in newest.items():
